@@ -1,0 +1,1 @@
+//! How is the world made equal to the ledger?

@@ -1,0 +1,1 @@
+//! How is the daemon asked and told?

@@ -1,0 +1,1 @@
+//! In which order do things start, run and end?

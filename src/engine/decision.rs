@@ -1,0 +1,159 @@
+//! What does the engine answer with?
+//!
+//! Decisions are facts to be remembered and orders to be carried out, in that sequence. They own their
+//! text, since they outlive the batch they came from.
+
+use std::net::IpAddr;
+
+use super::name::JailName;
+use super::prefix::Prefix;
+use super::time::{BanTime, Timestamp};
+
+/// The number of a failure, unique and rising over the life of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FailureId(pub u64);
+
+/// The number of a ban, unique and rising over the life of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BanId(pub u64);
+
+/// One thing that should be remembered, and perhaps done.
+#[must_use]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// A record was counted against somebody.
+    Count(Failure),
+    /// A subject is banned from now on.
+    Ban(Ban),
+    /// A ban is over.
+    Unban(Unban),
+    /// The administrator should know; the engine says each thing once until it changes.
+    Notice(Notice),
+}
+
+/// A record that a filter counts against somebody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Its number.
+    pub id: FailureId,
+    /// The record's time, never later than the moment it was heard.
+    pub time: Timestamp,
+    /// The jail that counts it.
+    pub jail: JailName,
+    /// Whom it is counted against.
+    pub subject: Prefix,
+    /// The very address in the record.
+    pub address: IpAddr,
+    /// The account that was tried; text of the attacker's choice.
+    pub user: Option<Box<str>>,
+    /// Which pattern of the filter took the record, counted from 1.
+    pub pattern: u16,
+    /// What ties the records of one session together (a pid, a queue id).
+    pub session: Option<Box<str>>,
+    /// Whether it counts towards a ban; one of an already banned subject does not.
+    pub counted: bool,
+    /// The record's message; text of the attacker's choice.
+    pub line: Box<str>,
+}
+
+/// Why a ban was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// By maxretry failures within findtime.
+    Failures,
+    /// By the administrator.
+    Manual,
+}
+
+/// A subject is banned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ban {
+    /// Its number.
+    pub id: BanId,
+    /// The jail that bans.
+    pub jail: JailName,
+    /// Who is banned.
+    pub subject: Prefix,
+    /// When the ban began: the time of the deciding record.
+    pub start: Timestamp,
+    /// How long it lasts from `start`.
+    pub bantime: BanTime,
+    /// How often this jail has banned the subject, this time included.
+    pub offence: u32,
+    /// Why.
+    pub origin: Origin,
+    /// The failures that made it, oldest first; empty for a manual one.
+    pub evidence: Vec<FailureId>,
+}
+
+impl Ban {
+    /// When the ban ends; `None` for one without end.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.bantime.end(self.start)
+    }
+}
+
+/// Why a ban ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Release {
+    /// Its time was over.
+    Expired,
+    /// By the administrator.
+    Manual,
+    /// The subject is on the ignore list now.
+    Ignored,
+    /// The jail is no longer enabled.
+    JailGone,
+    /// A longer or newer manual ban of the same subject took its place.
+    Replaced,
+}
+
+/// A ban is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unban {
+    /// The ban that ends.
+    pub ban: BanId,
+    /// Its jail.
+    pub jail: JailName,
+    /// Who is free.
+    pub subject: Prefix,
+    /// When it ended.
+    pub time: Timestamp,
+    /// Why.
+    pub release: Release,
+}
+
+/// Something the administrator should know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// More subjects were under watch than the bound allows; the least suspicious were forgotten.
+    Evicted {
+        /// The jail that lost them.
+        jail: JailName,
+        /// How many were forgotten at once.
+        subjects: usize,
+    },
+    /// More bans were in force than the bound allows; a new one was refused.
+    LedgerFull {
+        /// The jail whose ban was refused.
+        jail: JailName,
+        /// Who goes unbanned.
+        subject: Prefix,
+    },
+    /// Records claim to come from the future; they count as of now.
+    Future {
+        /// The jail they concern.
+        jail: JailName,
+        /// By how many microseconds the first one ran ahead.
+        ahead_micros: i64,
+    },
+    /// An address that is never banned would have been.
+    Spared {
+        /// The jail that would have.
+        jail: JailName,
+        /// The address.
+        subject: Prefix,
+        /// The rule that protects it.
+        because: Box<str>,
+    },
+}

@@ -1,0 +1,74 @@
+//! Which records of a service are failures, and whose?
+//!
+//! A [`FilterSpec`] is what a filter file says; [`FilterSet`] is what it was compiled to. In: records. Out:
+//! [`Found`]. What becomes of a failure is decided in `jail`, not here.
+
+pub mod pattern;
+pub mod sample;
+pub mod session;
+pub mod set;
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use super::name::FilterName;
+use super::record::journal::JournalMatch;
+pub use pattern::PatternError;
+pub use set::FilterSet;
+
+/// What a filter file says, for one chosen mode.
+#[derive(Clone, Debug)]
+pub struct FilterSpec {
+    /// The file's name without its ending.
+    pub name: FilterName,
+    /// One line for people: `OpenSSH server`.
+    pub title: String,
+    /// What the filter looks at.
+    pub records: RecordsSpec,
+    /// Whether lines of one process belong together (`session = "pid"`).
+    pub session_by_pid: bool,
+    /// The failures, in the order of the file, already reduced to the chosen mode.
+    pub failures: Vec<PatternSpec>,
+    /// Records that are no failure though a pattern takes them.
+    pub ignores: Vec<PatternSpec>,
+}
+
+/// What a filter looks at; anything else is never tested.
+#[derive(Clone, Debug, Default)]
+pub struct RecordsSpec {
+    /// Names of programs; none means any.
+    pub programs: Vec<Box<str>>,
+    /// Entries of the journal; none stated means those of the programs.
+    pub journal: Option<JournalMatch>,
+    /// Log files in which such records are found, for proposals.
+    pub files: Vec<Box<str>>,
+}
+
+/// One pattern of a filter file.
+#[derive(Clone, Debug)]
+pub struct PatternSpec {
+    /// Its number in the file, from 1, over all modes, so that it does not depend on the chosen one.
+    pub number: u16,
+    /// Regular expression with placeholders, as written.
+    pub text: String,
+    /// Counts only if its session has counted nothing yet (`unless_counted = true`): the closing line of
+    /// a connection whose failed attempts were logged before is not one more attempt.
+    pub unless_counted: bool,
+}
+
+/// A record that a filter recognises as a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found<'r> {
+    /// [`PatternSpec::number`] of the pattern that took it.
+    pub pattern: u16,
+    /// The captured host as it stands in the record: an address or a name.
+    pub host: Cow<'r, str>,
+    /// The address, unless `host` is a name.
+    pub ip: Option<IpAddr>,
+    /// The captured account; text of the attacker's choice.
+    pub user: Option<Cow<'r, str>>,
+    /// What ties the record to others of its session.
+    pub session: Option<Cow<'r, str>>,
+    /// [`PatternSpec::unless_counted`] of the pattern.
+    pub unless_counted: bool,
+}

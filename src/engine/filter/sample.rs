@@ -1,0 +1,1 @@
+//! Samples: lines that prove a pattern.

@@ -1,0 +1,1 @@
+//! Sessions: which records belong together.

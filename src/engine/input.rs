@@ -1,0 +1,75 @@
+//! What does the engine hear?
+//!
+//! Everything that can change its mind comes in as one of these; there is no side door.
+
+use super::decision::{Ban, BanId, Failure, FailureId};
+use super::name::{ActionName, JailName, SourceName};
+use super::policy::Policy;
+use super::prefix::Prefix;
+use super::record::Batch;
+use super::time::BanTime;
+
+/// One thing to hear.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A source delivered records.
+    Records {
+        /// Which source.
+        source: &'a SourceName,
+        /// In the source's order.
+        batch: &'a Batch,
+    },
+    /// Time has passed: bans may be over.
+    Tick,
+    /// The administrator bans somebody.
+    Ban {
+        /// In this jail.
+        jail: JailName,
+        /// Whom.
+        subject: Prefix,
+        /// For how long; the jail's bantime if not said.
+        bantime: Option<BanTime>,
+    },
+    /// The administrator lifts bans: those of subjects that lie in `subject`, all if it is `None`.
+    Unban {
+        /// In this jail only.
+        jail: Option<JailName>,
+        /// Whom.
+        subject: Option<Prefix>,
+    },
+    /// What the store remembered, once, before any record.
+    Restore(Remembered),
+    /// What an action made of its orders.
+    Outcome(Outcome),
+    /// New settings; windows and bans of jails that stay are kept.
+    Policy(Box<Policy>),
+}
+
+/// What an action made of its orders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// These bans are in effect now.
+    Applied(Vec<BanId>),
+    /// Every ban of the ledger is in effect: the world was made equal to it.
+    Reconciled,
+    /// The action does not work at the moment; no ban of its jails is certain to be in effect.
+    Broken {
+        /// The action.
+        action: ActionName,
+    },
+}
+
+/// What outlived the last run.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    /// Bans that had not ended, oldest first. Their evidence is not needed and left empty.
+    pub bans: Vec<Ban>,
+    /// Counted failures that no ban has used yet, oldest first, as far back as the longest findtime.
+    pub failures: Vec<Failure>,
+    /// How often each subject was banned before, as far back as history goes.
+    pub offences: Vec<(JailName, Prefix, u32)>,
+    /// The next free failure number.
+    pub next_failure: Option<FailureId>,
+    /// The next free ban number.
+    pub next_ban: Option<BanId>,
+}

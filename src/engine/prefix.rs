@@ -1,0 +1,166 @@
+//! What can be banned: an address or a network, in one canonical form.
+//!
+//! IPv4-mapped IPv6 is folded and host bits are masked here, in [`Prefix`]'s constructors, and nowhere
+//! else.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use ipnet::IpNet;
+
+/// A subject: an address (all bits count) or a network, always canonical.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Prefix(IpNet);
+
+/// How many leading bits of an address make one subject, per address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SubjectWidth {
+    /// 1 to 32.
+    pub ipv4: u8,
+    /// 1 to 128.
+    pub ipv6: u8,
+}
+
+impl SubjectWidth {
+    /// One IPv4 address; one IPv6 customer network, since a host there has 2^64 addresses to choose from.
+    pub const DEFAULT: SubjectWidth = SubjectWidth { ipv4: 32, ipv6: 64 };
+
+    /// The subject that `address` belongs to.
+    pub fn subject(self, address: IpAddr) -> Prefix {
+        let address = address.to_canonical();
+        let width = match address {
+            IpAddr::V4(_) => self.ipv4,
+            IpAddr::V6(_) => self.ipv6,
+        };
+        Prefix::network(address, width)
+    }
+}
+
+impl Prefix {
+    /// Exactly one address.
+    pub fn host(address: IpAddr) -> Self {
+        Prefix(IpNet::from(address.to_canonical()))
+    }
+
+    /// The network of the first `width` bits of `address`; a width beyond the family's is the whole address.
+    pub fn network(address: IpAddr, width: u8) -> Self {
+        let folded = address.to_canonical();
+        // An IPv4-mapped network is written with IPv6 widths: ::ffff:192.0.2.0/120 is 192.0.2.0/24.
+        let width = match (address, folded) {
+            (IpAddr::V6(_), IpAddr::V4(_)) => width.saturating_sub(96),
+            _ => width,
+        };
+        match IpNet::new(folded, width) {
+            Ok(net) => Prefix(net.trunc()),
+            Err(_) => Prefix::host(folded),
+        }
+    }
+
+    /// The first address of the subject.
+    pub fn address(self) -> IpAddr {
+        self.0.network()
+    }
+
+    /// How many leading bits count.
+    pub fn width(self) -> u8 {
+        self.0.prefix_len()
+    }
+
+    /// Whether the subject is one address.
+    pub fn is_host(self) -> bool {
+        self.0.prefix_len() == self.0.max_prefix_len()
+    }
+
+    /// Whether `address` belongs to the subject.
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
+
+    /// Whether the two subjects share an address.
+    pub fn overlaps(self, other: Prefix) -> bool {
+        self.0.contains(&other.0) || other.0.contains(&self.0)
+    }
+
+    /// The subject as people write it: a bare address, or a network in CIDR notation.
+    pub fn plain(self) -> String {
+        if self.is_host() {
+            self.address().to_string()
+        } else {
+            self.0.to_string()
+        }
+    }
+}
+
+/// Always CIDR: `192.0.2.7/32`, `2001:db8::/64`.
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The text is neither an address nor a network.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither an address nor a network in CIDR notation")]
+pub struct PrefixError(String);
+
+impl FromStr for Prefix {
+    type Err = PrefixError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || PrefixError(text.to_owned());
+        match text.split_once('/') {
+            None => text.parse().map(Prefix::host).map_err(|_| wrong()),
+            Some((address, width)) => {
+                let address: IpAddr = address.parse().map_err(|_| wrong())?;
+                let width: u8 = width.parse().map_err(|_| wrong())?;
+                let most = if address.is_ipv4() { 32 } else { 128 };
+                let mapped_too_wide =
+                    address.to_canonical().is_ipv4() && address.is_ipv6() && width < 96;
+                if width > most || mapped_too_wide {
+                    return Err(wrong());
+                }
+                Ok(Prefix::network(address, width))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_are_canonical() {
+        for (text, canonical) in [
+            ("192.0.2.7", "192.0.2.7/32"),
+            ("192.0.2.7/24", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7", "192.0.2.7/32"),
+            ("::ffff:192.0.2.7/120", "192.0.2.0/24"),
+            ("2001:DB8::1/64", "2001:db8::/64"),
+        ] {
+            assert_eq!(
+                text.parse::<Prefix>().map(|p| p.to_string()),
+                Ok(canonical.to_owned())
+            );
+        }
+        for text in [
+            "",
+            "192.0.2",
+            "192.0.2.7/33",
+            "::/129",
+            "a/b",
+            "192.0.2.7/",
+            "::ffff:1.2.3.4/64",
+        ] {
+            assert!(text.parse::<Prefix>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_host_stands_for_its_network() {
+        let subject =
+            SubjectWidth::DEFAULT.subject("2001:db8:1:2:3::4".parse().expect("an address"));
+        assert_eq!(subject.to_string(), "2001:db8:1:2::/64");
+    }
+}

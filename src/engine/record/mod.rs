@@ -1,0 +1,165 @@
+//! One log entry, whatever it came from.
+//!
+//! Sources fill a [`Batch`], the engine reads [`Record`]s out of it. A batch keeps all text in one
+//! buffer, so that a record costs no allocation of its own. No reading of the world here: bytes come
+//! in as slices.
+
+pub mod date;
+pub mod journal;
+pub mod syslog;
+
+use crate::engine::time::Timestamp;
+use journal::RouteId;
+
+/// The longest message that is kept, in bytes. Attack lines are short; a longer one is cut here, and the
+/// sources count it. 8 KiB bounds both memory and the time a pattern can take on one record.
+pub const LONGEST_MESSAGE: usize = 8 * 1024;
+
+/// One normalized log entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// When it was logged, by the record's own account.
+    pub time: Timestamp,
+    /// The machine that logged it; empty if unknown.
+    pub host: &'a str,
+    /// The program's name (syslog identifier); empty if unknown.
+    pub program: &'a str,
+    /// The process that logged it.
+    pub pid: Option<u32>,
+    /// The systemd unit; empty if unknown.
+    pub unit: &'a str,
+    /// The text behind the prefix, without line end. Bytes of unknown encoding, often hostile.
+    pub message: &'a [u8],
+    /// The journal matches that the entry satisfies, for entries of a journal; empty for all others.
+    pub routes: &'a [RouteId],
+}
+
+impl<'a> Record<'a> {
+    /// A record that is only a message.
+    pub fn bare(time: Timestamp, message: &'a [u8]) -> Self {
+        Record {
+            time,
+            host: "",
+            program: "",
+            pid: None,
+            unit: "",
+            message,
+            routes: &[],
+        }
+    }
+}
+
+/// Where the parts of one record stand in the buffers of its batch.
+#[derive(Clone, Debug)]
+struct Head {
+    time: Timestamp,
+    pid: Option<u32>,
+    /// Ends of host, program, unit and message in `text`, each part starting where the last one ended.
+    ends: [usize; 4],
+    routes_end: usize,
+}
+
+/// Records in the order in which their source delivered them.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    text: Vec<u8>,
+    routes: Vec<RouteId>,
+    heads: Vec<Head>,
+}
+
+impl Batch {
+    /// Appends a copy of `record`; its message is cut at [`LONGEST_MESSAGE`].
+    pub fn push(&mut self, record: Record<'_>) {
+        let message = &record.message[..record.message.len().min(LONGEST_MESSAGE)];
+        let parts = [
+            record.host.as_bytes(),
+            record.program.as_bytes(),
+            record.unit.as_bytes(),
+            message,
+        ];
+        let ends = parts.map(|part| {
+            self.text.extend_from_slice(part);
+            self.text.len()
+        });
+        self.routes.extend_from_slice(record.routes);
+        self.heads.push(Head {
+            time: record.time,
+            pid: record.pid,
+            ends,
+            routes_end: self.routes.len(),
+        });
+    }
+
+    /// The records, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        let mut start = 0;
+        let mut routes_start = 0;
+        self.heads.iter().map(move |head| {
+            let [host, program, unit, message] = head.ends.map(|end| {
+                let part = &self.text[start..end];
+                start = end;
+                part
+            });
+            let routes = &self.routes[routes_start..head.routes_end];
+            routes_start = head.routes_end;
+            Record {
+                time: head.time,
+                // Only whole strings are pushed, so these parts are valid by construction.
+                host: std::str::from_utf8(host).unwrap_or_default(),
+                program: std::str::from_utf8(program).unwrap_or_default(),
+                pid: head.pid,
+                unit: std::str::from_utf8(unit).unwrap_or_default(),
+                message,
+                routes,
+            }
+        })
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// How many bytes of text the batch holds.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Forgets the records and keeps the buffers.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.routes.clear();
+        self.heads.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_gives_back_what_was_pushed() {
+        let mut batch = Batch::default();
+        let routes = [RouteId(3)];
+        let first = Record {
+            time: Timestamp::from_micros(1),
+            host: "h",
+            program: "sshd",
+            pid: Some(7),
+            unit: "ssh.service",
+            message: b"\xff text",
+            routes: &routes,
+        };
+        let second = Record::bare(Timestamp::from_micros(2), b"");
+        batch.push(first);
+        batch.push(second);
+        assert_eq!(batch.iter().collect::<Vec<_>>(), [first, second]);
+        batch.clear();
+        assert!(batch.is_empty());
+    }
+}

@@ -1,0 +1,1 @@
+//! Syslog lines into records.

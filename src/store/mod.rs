@@ -1,0 +1,1 @@
+//! What has been decided, and where did the sources stand?
