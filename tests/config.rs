@@ -1,0 +1,1 @@
+//! Facts about `config`, shown from outside.

@@ -1,0 +1,1 @@
+//! Facts about `control`, shown from outside.

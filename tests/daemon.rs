@@ -1,0 +1,1 @@
+//! Facts about `daemon`, shown from outside.

@@ -1,0 +1,1 @@
+//! Facts about `filters`, shown from outside.

@@ -1,0 +1,1 @@
+//! Facts about `journal`, shown from outside.

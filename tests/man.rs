@@ -1,0 +1,1 @@
+//! Facts about `man`, shown from outside.

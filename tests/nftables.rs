@@ -1,0 +1,1 @@
+//! Facts about `nftables`, shown from outside.

@@ -1,0 +1,1 @@
+//! Facts about `replay`, shown from outside.

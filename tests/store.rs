@@ -1,0 +1,1 @@
+//! Facts about `store`, shown from outside.

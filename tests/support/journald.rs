@@ -1,0 +1,1 @@
+//! A real systemd-journald, started by hand.

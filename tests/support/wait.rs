@@ -1,0 +1,18 @@
+//! Waiting for a fact, never for time to pass.
+
+use std::time::{Duration, Instant};
+
+/// How long a fact may take before the test fails; generous, since machines under test are busy.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Asks `fact` again and again until it answers; panics with `what` at the deadline.
+pub fn until<T>(what: &str, mut fact: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = fact() {
+            return answer;
+        }
+        assert!(start.elapsed() < DEADLINE, "waited in vain for: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
