@@ -1,1 +1,288 @@
-//! Facts about `daemon`, shown from outside.
+//! The whole daemon, from outside: a real journal, a real kernel, a real database, kills and mishaps.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::wait::until;
+use crate::support::world::World;
+
+const SLOW: &str = "maxretry = 3\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false";
+
+fn banned(world: &World, address: &str) {
+    until(&format!("{address} is in the kernel's set"), || {
+        world.kernel_bans(address).then_some(())
+    });
+}
+
+#[test]
+fn an_attack_in_the_journal_becomes_a_ban_in_the_kernel() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 2);
+    world.attack("2001:db8:7::1", 3);
+    banned(&world, "2001:db8:7::");
+    assert!(
+        !world.kernel_bans("198.51.100.7"),
+        "two failures are not three"
+    );
+    world.attack("198.51.100.7", 1);
+    banned(&world, "198.51.100.7");
+    assert_eq!(
+        world.sql("SELECT ip, jail, failures FROM active_bans ORDER BY ip"),
+        "198.51.100.7|sshd|3\n2001:db8:7::/64|sshd|3"
+    );
+    daemon.stop();
+}
+
+#[test]
+fn failures_below_maxretry_survive_a_kill() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 2);
+    until("two failures are stored", || {
+        (world.database().exists() && world.sql("SELECT count(*) FROM failures") == "2")
+            .then_some(())
+    });
+    daemon.kill();
+    world.attack("198.51.100.7", 1);
+    let daemon = world.start();
+    banned(&world, "198.51.100.7");
+    assert_eq!(
+        world.sql("SELECT count(*) FROM failures"),
+        "3",
+        "none is read twice"
+    );
+    daemon.stop();
+}
+
+/// The bans of a world as `replay` computes them from its journal: subject and start.
+fn due(world: &World) -> BTreeSet<(String, String)> {
+    let journal = format!("journal:{}", world.journald.directory().display());
+    let config = world.config().display().to_string();
+    let bans = world.json(&["replay", "--config", &config, &journal]);
+    bans.iter()
+        .filter(|decision| decision["decision"] == "ban")
+        .map(|ban| (text(&ban["subject"]), text(&ban["time"])))
+        .collect()
+}
+
+fn text(value: &serde_json::Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
+/// Numbers that look random and are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+}
+
+#[test]
+fn a_hundred_kills_lose_and_double_nothing() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let mut dice = Dice(1);
+    let mut daemon = world.start();
+    for _ in 0..100 {
+        let end = Instant::now() + Duration::from_millis(dice.below(120));
+        while Instant::now() < end {
+            let host = dice.below(400);
+            let address = format!("198.51.{}.{}", 100 + host / 200, host % 200);
+            world.attack(&address, 1);
+            // An attack goes on while it is watched; this is its pace, not a wait for a fact.
+            std::thread::sleep(Duration::from_micros(500));
+        }
+        daemon.kill();
+        daemon = world.start_unready();
+    }
+    world.attack("203.0.113.1", 3);
+    banned(&world, "203.0.113.1");
+    let due = due(&world);
+    assert!(due.len() > 200, "the attack was one: {}", due.len());
+    let made: Vec<_> = world
+        .sql("SELECT CASE WHEN instr(ip, '/') THEN ip ELSE ip || '/32' END, strftime('%Y', start) IS NOT NULL, start FROM ban_history")
+        .lines()
+        .map(|line| line.split('|').map(str::to_owned).collect::<Vec<_>>())
+        .map(|parts| (parts[0].clone(), parts[2].clone()))
+        .collect();
+    let set: BTreeSet<_> = made.iter().cloned().collect();
+    assert_eq!(made.len(), set.len(), "no ban is doubled");
+    assert_eq!(set, due, "no ban is lost or late");
+    for (subject, _) in &due {
+        let address = subject.trim_end_matches("/32");
+        assert!(world.kernel_bans(address), "{address} is kept out");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_foreign_flush_is_noticed_and_repaired() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 3);
+    banned(&world, "198.51.100.7");
+    assert!(world.nft(&["flush", "ruleset"]).status.success());
+    banned(&world, "198.51.100.7");
+    daemon.says("somebody else has changed the rules");
+    daemon.stop();
+}
+
+#[test]
+fn a_reload_takes_good_settings_and_keeps_the_old_ones_for_bad() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 2);
+    until("two failures are seen", || {
+        (world.json(&["status", "sshd"])[0]["jails"][0]["failures"] == 2).then_some(())
+    });
+    world.configure("maxretri = 3", "");
+    let refused = world.f2bd(&["reload"]);
+    assert_eq!(refused.status.code(), Some(78));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("maxretry"),
+        "{refused:?}"
+    );
+    world.configure(&format!("{SLOW}\nport = [\"2222\"]"), "");
+    assert_eq!(world.f2bd(&["reload"]).status.code(), Some(0));
+    world.attack("198.51.100.7", 1);
+    banned(&world, "198.51.100.7");
+    until("the rule is for the new port", || {
+        let rules = world.nft(&["list", "ruleset"]).stdout;
+        String::from_utf8_lossy(&rules)
+            .contains("2222")
+            .then_some(())
+    });
+    world.configure("enabled = false", "");
+    daemon.signal(Signal::HUP);
+    until("the jail is gone", || {
+        (!world.kernel_bans("198.51.100.7")).then_some(())
+    });
+    daemon.stop();
+}
+
+#[test]
+fn a_second_daemon_is_refused() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let first = world.start();
+    let mut second = world.start_unready();
+    assert_eq!(second.exit_code(), Some(1));
+    second.says("another f2bd");
+    assert!(
+        world.f2bd(&["status"]).status.success(),
+        "the first one still answers"
+    );
+    first.stop();
+}
+
+#[test]
+fn without_privileges_it_says_so_and_ends() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let output = std::process::Command::new("setpriv")
+        .args([
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "--bounding-set=-all",
+            "--",
+        ])
+        .args([crate::support::world::F2BD, "run", "--config", "/dev/null"])
+        .output()
+        .expect("setpriv");
+    let _ = &world;
+    assert_eq!(
+        output.status.code(),
+        Some(77),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(String::from_utf8_lossy(&output.stderr).contains("CAP_NET_ADMIN"));
+}
+
+#[test]
+fn a_dry_run_decides_and_touches_nothing() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let daemon = world.start_with(&["--dry-run"], &[]);
+    world.attack("198.51.100.7", 3);
+    until("the ban is recorded", || {
+        (!world.json(&["bans"]).is_empty()).then_some(())
+    });
+    assert_eq!(world.nft(&["list", "ruleset"]).stdout, b"");
+    daemon.stop();
+}
+
+#[test]
+fn bans_by_hand_from_the_command_line() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let daemon = world.start();
+    assert!(
+        world
+            .f2bd(&["ban", "sshd", "203.0.113.0/24", "--for", "1h"])
+            .status
+            .success()
+    );
+    banned(&world, "203.0.113.0/24");
+    assert!(world.f2bd(&["ban", "sshd", "203.0.113.9"]).status.success());
+    assert_eq!(
+        world.f2bd(&["unban", "192.0.2.1"]).status.code(),
+        Some(1),
+        "not banned"
+    );
+    assert!(world.f2bd(&["unban", "--all"]).status.success());
+    until("the sets are empty", || {
+        (!world.kernel_bans("203.0.113.0/24")).then_some(())
+    });
+    assert_eq!(world.sql("SELECT count(*) FROM active_bans"), "0");
+    daemon.stop();
+    assert_eq!(world.f2bd(&["status"]).status.code(), Some(69));
+}
+
+#[test]
+fn a_missing_nft_is_reported_once_and_recovered_from() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let bin = world.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let path = bin.display().to_string();
+    let refused = world.start_with(&["--dry-run"], &[("PATH", &path)]);
+    refused.stop();
+    std::os::unix::fs::symlink("/usr/sbin/nft", bin.join("nft")).unwrap();
+    let daemon = world.start_with(&[], &[("PATH", &path)]);
+    fs::remove_file(bin.join("nft")).unwrap();
+    std::os::unix::fs::symlink("/bin/false", bin.join("nft")).unwrap();
+    world.nft(&["flush", "ruleset"]);
+    world.attack("198.51.100.7", 3);
+    until("the ban is recorded", || {
+        (!world.json(&["bans"]).is_empty()).then_some(())
+    });
+    fs::remove_file(bin.join("nft")).unwrap();
+    std::os::unix::fs::symlink("/usr/sbin/nft", bin.join("nft")).unwrap();
+    banned(&world, "198.51.100.7");
+    daemon.stop();
+}

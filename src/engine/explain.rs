@@ -1,1 +1,67 @@
-//! To be written.
+//! Why is an address banned, or why not?
+//!
+//! Facts only, per jail; sentences are made of them at the command line.
+
+use super::decision::FailureId;
+use super::ledger::Standing;
+use super::name::JailName;
+use super::prefix::Prefix;
+use super::time::Timestamp;
+
+/// What one jail has to say about an address or network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The jail.
+    pub jail: JailName,
+    /// Where the subject stands in it.
+    pub place: Place,
+}
+
+/// Where a subject stands in a jail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is kept out.
+    Banned {
+        /// Who exactly is banned: the subject itself or a network around it.
+        subject: Prefix,
+        /// The ban.
+        ban: Standing,
+        /// Whether an action has confirmed it.
+        in_effect: bool,
+    },
+    /// It has failed, not often enough.
+    Watched {
+        /// Who exactly is watched.
+        subject: Prefix,
+        /// The failures that count at this moment, oldest first.
+        failures: Vec<(Timestamp, FailureId)>,
+        /// When the oldest of them leaves the window.
+        oldest_leaves: Timestamp,
+    },
+    /// It is never banned, because of this rule.
+    Ignored {
+        /// The rule.
+        because: Box<str>,
+    },
+    /// Nothing is held against it.
+    Clear,
+}
+
+/// How a jail is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JailStatus {
+    /// The jail.
+    pub jail: JailName,
+    /// Subjects with failures in the window.
+    pub watched: usize,
+    /// Their failures.
+    pub failing: usize,
+    /// Bans in force.
+    pub banned: usize,
+    /// Failures that counted since the engine began.
+    pub failures: u64,
+    /// Bans made since the engine began.
+    pub bans: u64,
+    /// Records that its filter was asked about since the engine began.
+    pub records: u64,
+}

@@ -14,8 +14,8 @@ use super::time::BanTime;
 pub enum Input<'a> {
     /// A source delivered records.
     Records {
-        /// Which source.
-        source: &'a SourceName,
+        /// Which source; `None` for old logs that concern every jail.
+        source: Option<&'a SourceName>,
         /// In the source's order.
         batch: &'a Batch,
     },
@@ -30,14 +30,14 @@ pub enum Input<'a> {
         /// For how long; the jail's bantime if not said.
         bantime: Option<BanTime>,
     },
-    /// The administrator lifts bans: those of subjects that lie in `subject`, all if it is `None`.
+    /// The administrator lifts bans: those that share an address with `subject`, all if it is `None`.
     Unban {
         /// In this jail only.
         jail: Option<JailName>,
         /// Whom.
         subject: Option<Prefix>,
     },
-    /// What the store remembered, once, before any record.
+    /// What the store remembers of earlier runs: before any record, or as soon as it can be read.
     Restore(Remembered),
     /// What an action made of its orders.
     Outcome(Outcome),

@@ -1,1 +1,229 @@
-//! To be written.
+//! Who is banned at this moment, and until when?
+//!
+//! The one list that the firewall is made equal to. In: bans and releases that the engine decided. Out:
+//! what is in force, and what has expired.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use super::decision::{Ban, BanId, Origin};
+use super::input::Outcome;
+use super::name::JailName;
+use super::prefix::{Prefix, SubjectWidth};
+use super::time::{BanTime, Timestamp};
+
+/// How many bans can be in force at once, over all jails: the kernel takes about 100 bytes for each, so this
+/// is some 100 MB there and as much here. Whoever needs more wants networks, not hosts.
+pub const MOST_BANS: usize = 1_000_000;
+
+/// A ban in force, without the text that only the store keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Its number.
+    pub id: BanId,
+    /// When it began.
+    pub start: Timestamp,
+    /// How long it lasts.
+    pub bantime: BanTime,
+    /// Which ban of the subject it is, counted from 1.
+    pub offence: u32,
+    /// Why it was made.
+    pub origin: Origin,
+}
+
+impl Standing {
+    /// When it ends; `None` if it does not.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.bantime.end(self.start)
+    }
+}
+
+/// A ban to be lifted, in the order in which bans expire.
+type Due = Reverse<(Timestamp, BanId, JailName, Prefix)>;
+
+fn is_unusual(subject: Prefix, usual: SubjectWidth) -> bool {
+    !subject.is_host() && usual.subject(subject.address()) != subject
+}
+
+/// All bans in force.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    jails: BTreeMap<JailName, HashMap<Prefix, Standing>>,
+    /// Networks of another width than the jail's subjects have, few by nature: they were banned by hand.
+    networks: BTreeMap<JailName, Vec<Prefix>>,
+    due: BinaryHeap<Due>,
+    count: usize,
+    unconfirmed: HashSet<BanId>,
+    broken: bool,
+}
+
+impl Ledger {
+    /// Enters a ban of a jail whose subjects are `usual` wide; it is not in effect before an action says so.
+    pub fn enter(&mut self, ban: &Ban, usual: SubjectWidth) {
+        let standing = Standing {
+            id: ban.id,
+            start: ban.start,
+            bantime: ban.bantime,
+            offence: ban.offence,
+            origin: ban.origin,
+        };
+        if let Some(until) = standing.until() {
+            self.due
+                .push(Reverse((until, ban.id, ban.jail.clone(), ban.subject)));
+        }
+        let old = self
+            .jails
+            .entry(ban.jail.clone())
+            .or_default()
+            .insert(ban.subject, standing);
+        if old.is_none() {
+            self.count += 1;
+            if is_unusual(ban.subject, usual) {
+                self.networks
+                    .entry(ban.jail.clone())
+                    .or_default()
+                    .push(ban.subject);
+            }
+        }
+        self.unconfirmed.insert(ban.id);
+    }
+
+    /// Strikes out a ban.
+    pub fn strike(&mut self, jail: &JailName, subject: Prefix) -> Option<Standing> {
+        let bans = self.jails.get_mut(jail)?;
+        let standing = bans.remove(&subject)?;
+        if bans.is_empty() {
+            self.jails.remove(jail);
+        }
+        self.count -= 1;
+        self.unconfirmed.remove(&standing.id);
+        if let Some(networks) = self.networks.get_mut(jail).filter(|_| !subject.is_host()) {
+            networks.retain(|network| *network != subject);
+        }
+        Some(standing)
+    }
+
+    /// The next ban that is over at `now`, struck out.
+    pub fn expired(&mut self, now: Timestamp) -> Option<(JailName, Prefix, Standing)> {
+        while let Some(Reverse((until, _, _, _))) = self.due.peek() {
+            if *until > now {
+                return None;
+            }
+            let Reverse((_, id, jail, subject)) = self.due.pop()?;
+            // A ban that was lifted or replaced before its time is still noted as due.
+            if self
+                .find(&jail, subject)
+                .is_some_and(|standing| standing.id == id)
+            {
+                return self
+                    .strike(&jail, subject)
+                    .map(|standing| (jail, subject, standing));
+            }
+        }
+        None
+    }
+
+    /// When the next ban ends.
+    pub fn next_end(&self) -> Option<Timestamp> {
+        self.due.peek().map(|Reverse((until, _, _, _))| *until)
+    }
+
+    /// The ban of exactly this subject.
+    pub fn find(&self, jail: &JailName, subject: Prefix) -> Option<Standing> {
+        self.jails.get(jail)?.get(&subject).copied()
+    }
+
+    /// Whether a ban of `jail` keeps `address` out: that of its own subject or of a network around it.
+    pub fn covers(&self, jail: &JailName, subject: Prefix, address: IpAddr) -> bool {
+        self.find(jail, subject).is_some()
+            || self.find(jail, Prefix::host(address)).is_some()
+            || self
+                .networks
+                .get(jail)
+                .is_some_and(|networks| networks.iter().any(|network| network.contains(address)))
+    }
+
+    /// Sorts the bans of `jail` anew after the width of its subjects has changed.
+    pub fn rewiden(&mut self, jail: &JailName, usual: SubjectWidth) {
+        let bans = self.jails.get(jail).into_iter().flatten();
+        let unusual = bans
+            .map(|(subject, _)| *subject)
+            .filter(|subject| is_unusual(*subject, usual));
+        self.networks.insert(jail.clone(), unusual.collect());
+    }
+
+    /// The bans of one jail that share an address with `subject`.
+    pub fn overlapping(&self, jail: &JailName, subject: Prefix) -> Vec<(Prefix, Standing)> {
+        let Some(bans) = self.jails.get(jail) else {
+            return Vec::new();
+        };
+        let mut found: Vec<_> = bans
+            .iter()
+            .filter(|(other, _)| other.overlaps(subject))
+            .map(|(other, standing)| (*other, *standing))
+            .collect();
+        found.sort_by_key(|(other, _)| *other);
+        found
+    }
+
+    /// All bans in force.
+    pub fn iter(&self) -> impl Iterator<Item = (&JailName, Prefix, Standing)> {
+        self.jails.iter().flat_map(|(jail, bans)| {
+            bans.iter()
+                .map(move |(subject, standing)| (jail, *subject, *standing))
+        })
+    }
+
+    /// All bans in force, as they were decided but for their evidence, which only the store keeps.
+    pub fn bans(&self) -> Vec<Ban> {
+        self.iter()
+            .map(|(jail, subject, standing)| Ban {
+                id: standing.id,
+                jail: jail.clone(),
+                subject,
+                start: standing.start,
+                bantime: standing.bantime,
+                offence: standing.offence,
+                origin: standing.origin,
+                evidence: Vec::new(),
+            })
+            .collect()
+    }
+
+    /// The jails that have bans in force.
+    pub fn jails(&self) -> Vec<JailName> {
+        self.jails.keys().cloned().collect()
+    }
+
+    /// How many bans of `jail` are in force.
+    pub fn count_in(&self, jail: &JailName) -> usize {
+        self.jails.get(jail).map_or(0, HashMap::len)
+    }
+
+    /// Whether a further ban would pass the bound.
+    pub fn is_full(&self) -> bool {
+        self.count >= MOST_BANS
+    }
+
+    /// Notes what an action made of its orders.
+    pub fn hear(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Applied(bans) => {
+                for ban in bans {
+                    self.unconfirmed.remove(ban);
+                }
+            }
+            Outcome::Reconciled => {
+                self.unconfirmed = HashSet::new();
+                self.broken = false;
+            }
+            Outcome::Broken { .. } => self.broken = true,
+        }
+    }
+
+    /// Whether an action has confirmed that the ban is in effect.
+    pub fn in_effect(&self, ban: BanId) -> bool {
+        !self.broken && !self.unconfirmed.contains(&ban)
+    }
+}

@@ -1,1 +1,319 @@
-fn main() {}
+//! How fast is a whole f2bd, from the journal to the kernel? Figures, no verdicts.
+//!
+//! Each section starts the real daemon in a world of its own: a private journald, a network namespace, a
+//! database. Run it with `contrib/bench.sh`; name sections to run only those.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints its table"
+)]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+#![allow(
+    dead_code,
+    reason = "the tests use more of the support than the benchmarks"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use f2bd::engine::Decision;
+use f2bd::engine::decision::{Ban, BanId, Origin};
+use f2bd::engine::prefix::Prefix;
+use f2bd::engine::time::{BanTime, Timestamp};
+use f2bd::store::Store;
+use support::world::World;
+
+const JAIL: &str = "maxretry = 3\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false";
+
+fn main() {
+    let chosen: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let sections: [(&str, fn(&World)); 4] = [
+        ("latency", latency),
+        ("burst", burst),
+        ("restore", restore),
+        ("idle", idle),
+    ];
+    println!("{:<64} {:>12}", "figure", "value");
+    for (name, section) in sections {
+        if chosen.is_empty() || chosen.iter().any(|word| word == name) {
+            match World::new(JAIL) {
+                Some(world) => section(&world),
+                None => eprintln!("{name}: no world can be made here"),
+            }
+        }
+    }
+}
+
+fn print(figure: &str, value: impl std::fmt::Display) {
+    println!("{figure:<64} {value:>12}");
+}
+
+fn milliseconds(span: Duration) -> String {
+    format!("{:.1} ms", span.as_secs_f64() * 1e3)
+}
+
+/// The kernel's own word on every new element, with the moment at which it came.
+struct Monitor {
+    child: Child,
+    lines: Receiver<(Instant, String)>,
+}
+
+impl Monitor {
+    fn start(world: &World) -> Self {
+        let mut command = world.netns.command("nft");
+        command
+            .args(["monitor", "new", "elements"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().expect("nft");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if sender.send((Instant::now(), line)).is_err() {
+                    break;
+                }
+            }
+        });
+        Monitor { child, lines }
+    }
+
+    fn sees(&self, address: &str) -> Instant {
+        loop {
+            let (moment, line) = self
+                .lines
+                .recv_timeout(support::wait::DEADLINE)
+                .expect("an element");
+            if line
+                .split(|c: char| c.is_whitespace())
+                .any(|word| word == address)
+            {
+                return moment;
+            }
+        }
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// From the deciding entry to the element, while an attack is going on.
+fn latency(world: &World) {
+    let daemon = world.start();
+    let monitor = Monitor::start(world);
+    // The monitor shows nothing before it listens; an element of its own tells when it does.
+    world.attack("203.0.113.254", 3);
+    monitor.sees("203.0.113.254");
+    let mut spans = Vec::new();
+    for attempt in 0..200_u32 {
+        let address = format!("198.51.{}.{}", 100 + attempt / 250, attempt % 250 + 1);
+        world.attack(&address, 2);
+        // The pace of an attack; different from the daemon's looks, so that no phase is preferred.
+        std::thread::sleep(Duration::from_millis(u64::from(20 + attempt * 7 % 380)));
+        let start = Instant::now();
+        world.attack(&address, 1);
+        spans.push(monitor.sees(&address).saturating_duration_since(start));
+    }
+    spans.sort();
+    print(
+        "journal entry to nftables element, 200 tries: median",
+        milliseconds(spans[100]),
+    );
+    print(
+        "journal entry to nftables element, 200 tries: 99th percentile",
+        milliseconds(spans[198]),
+    );
+    print(
+        "journal entry to nftables element, 200 tries: worst",
+        milliseconds(spans[199]),
+    );
+    daemon.stop();
+}
+
+/// Two thousand attackers at once.
+fn burst(world: &World) {
+    let daemon = world.start();
+    let monitor = Monitor::start(world);
+    world.attack("203.0.113.254", 3);
+    monitor.sees("203.0.113.254");
+    let address = |host: u32| Ipv4Addr::from(0xC612_0000 + host).to_string();
+    for _ in 0..2 {
+        for host in 0..2_000 {
+            world.attack(&address(host), 1);
+        }
+    }
+    for host in 0..2_000 {
+        world.attack(&address(host), 1);
+    }
+    let sent = Instant::now();
+    let mut missing: std::collections::HashSet<String> = (0..2_000).map(address).collect();
+    let mut last = sent;
+    while !missing.is_empty() {
+        let (moment, line) = monitor
+            .lines
+            .recv_timeout(support::wait::DEADLINE)
+            .expect("all elements");
+        for word in line.split(|c: char| c.is_whitespace()) {
+            if missing.remove(word) {
+                last = last.max(moment);
+            }
+        }
+    }
+    print(
+        "2,000 attackers at once: last line to last element",
+        milliseconds(last - sent),
+    );
+    daemon.stop();
+}
+
+/// A hundred thousand bans from the database into an empty kernel.
+fn restore(world: &World) {
+    fs::create_dir_all(world.database().parent().expect("a parent")).expect("a directory");
+    let now: Timestamp = support::now();
+    let mut store = Store::open(&world.database()).expect("a database");
+    let bans: Vec<Decision> = (0..100_000_u32)
+        .map(|host| {
+            Decision::Ban(Ban {
+                id: BanId(u64::from(host) + 1),
+                jail: "sshd".parse().expect("a name"),
+                subject: Prefix::host(IpAddr::V4(Ipv4Addr::from(0x0B00_0000 + host))),
+                start: now,
+                bantime: BanTime::For(Duration::from_secs(86_400)),
+                offence: 1,
+                origin: Origin::Failures,
+                evidence: Vec::new(),
+            })
+        })
+        .collect();
+    store.commit(now, &bans, None).expect("a commit");
+    drop(store);
+    let start = Instant::now();
+    let daemon = world.start();
+    print(
+        "100,000 bans into an empty kernel: start to ready",
+        milliseconds(start.elapsed()),
+    );
+    let count = String::from_utf8_lossy(&world.nft(&["list", "ruleset"]).stdout)
+        .matches("timeout 1d")
+        .count();
+    print("    elements in the kernel then", count - 1);
+    let monitor = Monitor::start(world);
+    world.attack("203.0.113.254", 3);
+    monitor.sees("203.0.113.254");
+    daemon.kill();
+    let start = Instant::now();
+    let daemon = world.start_unready();
+    world.attack("203.0.113.253", 3);
+    let seen = monitor.sees("203.0.113.253");
+    print(
+        "    a new attacker during the restart: start to element",
+        milliseconds(seen - start),
+    );
+    memory("    with 100,000 bans", &daemon);
+    daemon.stop();
+}
+
+/// One jail and nothing to do.
+fn idle(world: &World) {
+    let mut ready = Vec::new();
+    for _ in 0..10 {
+        let daemon = world.start();
+        ready.push(daemon.ready_after);
+        daemon.stop();
+    }
+    ready.sort();
+    print(
+        "start to ready with one jail, 10 tries: median",
+        milliseconds(ready[5]),
+    );
+    let daemon = world.start();
+    world.attack("203.0.113.254", 3);
+    support::wait::until("the ban", || {
+        world.kernel_bans("203.0.113.254").then_some(())
+    });
+    // The reader looks often for a while after records; idle begins later.
+    std::thread::sleep(Duration::from_secs(40));
+    let before = cpu(&daemon);
+    std::thread::sleep(Duration::from_secs(20));
+    print(
+        "idle: CPU time in 20 s",
+        format!("{} ticks", cpu(&daemon) - before),
+    );
+    memory("idle", &daemon);
+    daemon.stop();
+}
+
+fn memory(what: &str, daemon: &support::world::Daemon) {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("a process");
+    let field = |name: &str| {
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(name))
+            .unwrap_or_default();
+        let kilobytes: f64 = line
+            .split_whitespace()
+            .nth(1)
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0.0);
+        kilobytes / 1024.0
+    };
+    print(
+        &format!("{what}: anonymous memory"),
+        format!("{:.1} MB", field("RssAnon")),
+    );
+    let journal = mapped_journal(daemon.pid());
+    print(
+        &format!("{what}: resident memory without mapped journal pages"),
+        format!("{:.1} MB", field("VmRSS") - journal),
+    );
+}
+
+/// Resident megabytes of mapped journal files.
+fn mapped_journal(pid: u32) -> f64 {
+    let maps = fs::read_to_string(format!("/proc/{pid}/smaps")).expect("a process");
+    let mut journal = false;
+    let mut kilobytes = 0.0;
+    for line in maps.lines() {
+        if line
+            .split_whitespace()
+            .next()
+            .is_some_and(|word| word.contains('-') && !word.ends_with(':'))
+        {
+            journal = line.ends_with(".journal");
+        } else if let Some(rest) = line.strip_prefix("Rss:").filter(|_| journal) {
+            kilobytes += rest
+                .trim()
+                .trim_end_matches(" kB")
+                .parse::<f64>()
+                .unwrap_or(0.0);
+        }
+    }
+    kilobytes / 1024.0
+}
+
+/// Clock ticks of CPU time so far.
+fn cpu(daemon: &support::world::Daemon) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).expect("a process");
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    fields[11].parse::<u64>().unwrap_or(0) + fields[12].parse::<u64>().unwrap_or(0)
+}

@@ -3,3 +3,4 @@
 pub mod journald;
 pub mod netns;
 pub mod wait;
+pub mod world;

@@ -1,0 +1,8 @@
+//! What time is it? The only place that asks.
+
+use crate::engine::time::Timestamp;
+
+/// The present moment.
+pub fn now() -> Timestamp {
+    jiff::Timestamp::now().into()
+}

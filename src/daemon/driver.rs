@@ -1,0 +1,339 @@
+//! Decide, remember, act: in that order, one letter at a time.
+//!
+//! The driver owns the engine, the store, the list of readers and the queues of the actions. It is a plain
+//! thread; nothing here is async, and nobody else decides anything.
+
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::answer::{self, Circumstances};
+use super::clock;
+use super::letter::Letter;
+use super::memory::Memory;
+use super::notify;
+use super::outbox::Outbox;
+use super::sources::Sources;
+use crate::action::Report;
+use crate::config::Settings;
+use crate::control::protocol::FollowLine;
+use crate::engine::decision::{Notice, Origin};
+use crate::engine::input::{Outcome, Remembered};
+use crate::engine::name::{ActionName, SourceName};
+use crate::engine::time::{Span, Timestamp};
+use crate::engine::{Decision, Engine, Input};
+use crate::source::{Cursor, Delivery, Trouble};
+
+/// Records without consequence move a source's cursor only so often: reading them again costs nothing.
+const CURSOR_EVERY: Duration = Duration::from_secs(5);
+
+/// How soon a worker whose queue was full is told again.
+const CATCH_UP_EVERY: Duration = Duration::from_millis(20);
+
+/// How often old history is looked for, and how soon the rest follows when there was much of it.
+const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+const SWEEP_MORE_AFTER: Duration = Duration::from_millis(50);
+
+/// What the driver is made of.
+pub struct Driver {
+    /// Settings in force, the policy moved into the engine.
+    pub circumstances: Circumstances,
+    /// Decides.
+    pub engine: Engine,
+    /// Remembers.
+    pub memory: Memory,
+    /// Acts.
+    pub outbox: Outbox,
+    /// Reads.
+    pub sources: Sources,
+    /// Tells those who follow.
+    pub followers: broadcast::Sender<FollowLine>,
+    /// Tells the main thread when a tick is due.
+    pub deadline: watch::Sender<Option<Timestamp>>,
+    decisions: Vec<Decision>,
+    /// Sources whose cursor has moved without consequence, and when that is to be saved.
+    unsaved: Vec<SourceName>,
+    save_at: Option<Timestamp>,
+    /// Actions that have not reported since the start; the daemon is ready when all have.
+    expected_reports: usize,
+    next_sweep: Timestamp,
+}
+
+impl Driver {
+    /// Puts the parts together and lets the engine hear what the last run left behind.
+    #[expect(clippy::too_many_arguments, reason = "each part is made by the start-up, in its order")]
+    pub fn begin(
+        circumstances: Circumstances,
+        engine: Engine,
+        memory: Memory,
+        outbox: Outbox,
+        sources: Sources,
+        followers: broadcast::Sender<FollowLine>,
+        deadline: watch::Sender<Option<Timestamp>>,
+        remembered: Remembered,
+    ) -> Self {
+        let now = clock::now();
+        let mut driver = Driver {
+            circumstances,
+            engine,
+            memory,
+            outbox,
+            sources,
+            followers,
+            deadline,
+            decisions: Vec::new(),
+            unsaved: Vec::new(),
+            save_at: None,
+            expected_reports: 0,
+            next_sweep: now.after(SWEEP_MORE_AFTER),
+        };
+        driver.decide(now, Input::Restore(remembered), None);
+        driver
+    }
+
+    /// Deals with letters until one says to end.
+    pub fn run(mut self, mut inbox: mpsc::Receiver<Letter>) {
+        let since = clock::now().before(super::longest_findtime(self.engine.policy()));
+        self.start_work(since);
+        self.expected_reports = self.outbox.states().count();
+        if self.expected_reports == 0 {
+            notify::ready();
+        }
+        self.announce_deadline();
+        while let Some(letter) = inbox.blocking_recv() {
+            let now = clock::now();
+            match letter {
+                Letter::Delivery { generation, delivery } => self.take_delivery(now, generation, delivery),
+                Letter::Report { action, report } => self.take_report(now, &action, report),
+                Letter::Question(question) => {
+                    let reply = self.answer(now, question.request);
+                    // Whoever asked may have gone.
+                    let _ = question.reply.send(reply);
+                }
+                Letter::Settings(settings, done) => {
+                    self.obey(now, *settings);
+                    let _ = done.send(());
+                }
+                Letter::Tick => {
+                    self.decide(now, Input::Tick, None);
+                    self.housekeeping(now);
+                }
+                Letter::Heartbeat(answer) => {
+                    let _ = answer.send(());
+                }
+                Letter::Shutdown => break,
+            }
+            self.announce_deadline();
+        }
+        inbox.close();
+        self.end();
+    }
+
+    fn take_delivery(&mut self, now: Timestamp, generation: u64, delivery: Delivery) {
+        match delivery {
+            Delivery::Records { source, batch, cursor } if self.sources.knows(&source, generation) => {
+                let input = Input::Records { source: Some(&source), batch: &batch };
+                self.sources.advance(&source, cursor.clone(), batch.len());
+                self.decide(now, input, Some((&source, &cursor)));
+            }
+            Delivery::Records { .. } => {}
+            Delivery::Trouble(trouble) => {
+                report_trouble(&trouble);
+                self.sources.note(&trouble);
+            }
+        }
+    }
+
+    fn take_report(&mut self, now: Timestamp, action: &ActionName, report: Report) {
+        match report {
+            Report::Outcome(outcome) => {
+                self.outbox.note(action, matches!(outcome, Outcome::Broken { .. }));
+                self.decide(now, Input::Outcome(outcome), None);
+            }
+            Report::ForeignChange => {
+                log::warn!("{action}: somebody else has changed the rules, putting them back");
+                self.outbox.reconcile(Some(action), self.engine.ledger());
+            }
+        }
+        if self.expected_reports > 0 {
+            self.expected_reports -= 1;
+            if self.expected_reports == 0 {
+                notify::ready();
+            }
+        }
+    }
+
+    /// The heart: decide, remember, act.
+    fn decide(&mut self, now: Timestamp, input: Input<'_>, cursor: Option<(&SourceName, &Cursor)>) {
+        let mut decisions = std::mem::take(&mut self.decisions);
+        self.engine.handle(now, input, &mut decisions);
+        if decisions.is_empty() {
+            if let Some((source, _)) = cursor.filter(|(source, _)| !self.unsaved.contains(source)) {
+                self.unsaved.push(source.clone());
+                self.save_at.get_or_insert(now.after(CURSOR_EVERY));
+            }
+        } else {
+            self.memory.remember(now, &decisions, cursor);
+            if let Some((source, _)) = cursor {
+                self.unsaved.retain(|unsaved| unsaved != source);
+            }
+            self.outbox.carry_out(&decisions, self.engine.ledger());
+            for decision in &decisions {
+                report_decision(decision);
+                if self.followers.receiver_count() > 0 {
+                    // Nobody listening any more is no failure.
+                    let _ = self.followers.send(answer::follow_line(decision));
+                }
+            }
+        }
+        decisions.clear();
+        self.decisions = decisions;
+    }
+
+    fn answer(&mut self, now: Timestamp, request: crate::control::protocol::Request) -> crate::control::protocol::Reply {
+        match answer::order(&self.engine, &request) {
+            Ok(Some(input)) => {
+                let before = self.engine.ledger().iter().count();
+                self.decide(now, input, None);
+                answer::done(&self.engine, &request, before)
+            }
+            Ok(None) => {
+                if answer::is_flush(&request) {
+                    self.save_cursors(now);
+                    self.mend_memory(now);
+                    self.outbox.reconcile(None, self.engine.ledger());
+                }
+                answer::view(now, &self.engine, &self.memory, &self.outbox, &self.sources, &self.circumstances, &request)
+            }
+            Err(refusal) => refusal,
+        }
+    }
+
+    fn obey(&mut self, now: Timestamp, settings: Settings) {
+        let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
+        let since = now.before(super::longest_findtime(&policy));
+        self.circumstances = circumstances;
+        self.decide(now, Input::Policy(Box::new(policy)), None);
+        self.start_work(since);
+        log::info!("the new configuration is in force");
+    }
+
+    /// Starts the workers and readers that the settings ask for, and ends those they do not.
+    fn start_work(&mut self, since: Timestamp) {
+        if let Err(error) = self.outbox.employ(&self.circumstances.actions(), self.engine.ledger()) {
+            log::error!("cannot start an action's thread: {error}");
+        }
+        if let Err(error) = self.sources.follow(&self.circumstances.journals, since) {
+            log::error!("cannot start a source's thread: {error}");
+        }
+    }
+
+    fn housekeeping(&mut self, now: Timestamp) {
+        if self.save_at.is_some_and(|due| due <= now) {
+            self.save_cursors(now);
+        }
+        self.mend_memory(now);
+        if self.outbox.is_stale() {
+            self.outbox.catch_up(self.engine.ledger());
+        }
+        if self.next_sweep <= now {
+            let more = self.memory.sweep(now, self.circumstances.retention);
+            self.next_sweep = now.after(if more { SWEEP_MORE_AFTER } else { SWEEP_EVERY });
+        }
+    }
+
+    /// Writes what could not be written before, reads what could not be read at the start, and states the bans
+    /// in force anew in a database that has lost some.
+    fn mend_memory(&mut self, now: Timestamp) {
+        self.memory.retry(now);
+        let findtime = super::longest_findtime(self.engine.policy());
+        if let Some(remembered) = self.memory.read_late(now, findtime) {
+            self.decide(now, Input::Restore(remembered), None);
+            self.outbox.reconcile(None, self.engine.ledger());
+        }
+        if self.memory.wants_restate() {
+            self.memory.restate(now, &self.engine.ledger().bans());
+        }
+    }
+
+    fn save_cursors(&mut self, now: Timestamp) {
+        self.save_at = None;
+        for source in std::mem::take(&mut self.unsaved) {
+            if let Some(cursor) = self.sources.cursor(&source) {
+                self.memory.remember(now, &[], Some((&source, cursor)));
+            }
+        }
+    }
+
+    fn announce_deadline(&self) {
+        let now = clock::now();
+        let retry = self.memory.wants_retry().then(|| now.after(Duration::from_secs(1)));
+        let stale = self.outbox.is_stale().then(|| now.after(CATCH_UP_EVERY));
+        let all = [self.engine.next_deadline(), self.save_at, retry, stale, Some(self.next_sweep)];
+        let next = all.into_iter().flatten().min();
+        self.deadline.send_if_modified(|deadline| std::mem::replace(deadline, next) != next);
+    }
+
+    fn end(mut self) {
+        self.sources.stop();
+        let now = clock::now();
+        self.save_cursors(now);
+        self.memory.retry(now);
+        self.outbox.end();
+        log::info!("ended");
+    }
+}
+
+fn report_trouble(trouble: &Trouble) {
+    match trouble {
+        Trouble::Unreadable { source, reason } => log::error!("source {source} cannot be read: {reason}"),
+        Trouble::Recovered { source } => log::info!("source {source} can be read again"),
+        Trouble::Gap { source, from, to: Some(to) } => {
+            log::warn!("source {source}: records between {from} and {to} were gone before they could be read");
+        }
+        Trouble::Gap { source, from, to: None } => {
+            log::warn!("source {source}: records after {from} were gone before they could be read");
+        }
+    }
+}
+
+fn report_decision(decision: &Decision) {
+    match decision {
+        Decision::Count(failure) => {
+            log::debug!("[{}] failure of {} (pattern {})", failure.jail, failure.address, failure.pattern);
+        }
+        Decision::Ban(ban) => {
+            let why = match ban.origin {
+                Origin::Failures => format!("{} failures", ban.evidence.len()),
+                Origin::Manual => "by hand".to_owned(),
+            };
+            log::info!("[{}] ban {} for {} ({why}, offence {})", ban.jail, ban.subject.plain(), ban.bantime, ban.offence);
+        }
+        Decision::Unban(unban) => {
+            log::info!("[{}] unban {} ({})", unban.jail, unban.subject.plain(), answer::release_word(unban.release));
+        }
+        Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
+    }
+}
+
+/// A notice as a sentence.
+pub fn notice_text(notice: &Notice) -> String {
+    match notice {
+        Notice::Evicted { jail, subjects } => format!(
+            "[{jail}] more than {} addresses are under watch: forgot the {subjects} with the fewest and oldest failures",
+            crate::engine::jail::MOST_SUBJECTS
+        ),
+        Notice::LedgerFull { jail, subject } => format!(
+            "[{jail}] {} is not banned: {} bans are in force, which is the most there can be",
+            subject.plain(),
+            crate::engine::ledger::MOST_BANS
+        ),
+        Notice::Future { jail, ahead_micros } => format!(
+            "[{jail}] records come from the future ({} ahead) and count as of now; is a clock wrong?",
+            Span(Duration::from_micros(ahead_micros.unsigned_abs()))
+        ),
+        Notice::Spared { jail, subject, because } => {
+            format!("[{jail}] {} is never banned: {because}", subject.plain())
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What can reach the driver? One inbox, one kind of letter.
+
+use tokio::sync::oneshot;
+
+use crate::action;
+use crate::config::Settings;
+use crate::control::Question;
+use crate::engine::name::ActionName;
+use crate::source::Delivery;
+
+/// How many letters may wait. A source's letter is a batch of records, so this bounds memory to a few
+/// megabytes; whoever finds the inbox full waits, and the journal keeps what was not read yet.
+pub const MOST_LETTERS: usize = 64;
+
+/// One thing for the driver to deal with.
+#[derive(Debug)]
+pub enum Letter {
+    /// A source has something; letters of a reader that a reload has replaced are put aside unread.
+    Delivery {
+        /// Which generation of readers it comes from.
+        generation: u64,
+        /// What.
+        delivery: Delivery,
+    },
+    /// An action has something to tell.
+    Report {
+        /// Which action.
+        action: ActionName,
+        /// What.
+        report: action::Report,
+    },
+    /// Somebody asks or orders over the control socket.
+    Question(Question),
+    /// New settings, complete and checked; the answer comes when they are in force.
+    Settings(Box<Settings>, oneshot::Sender<()>),
+    /// The deadline that the driver set has come.
+    Tick,
+    /// Are you alive? Any answer will do.
+    Heartbeat(oneshot::Sender<()>),
+    /// End in order.
+    Shutdown,
+}

@@ -1,0 +1,205 @@
+//! What have the actions been told, and what do they still have to hear?
+//!
+//! Each action has a worker thread and a bounded queue. If a worker falls so far behind that its queue is
+//! full, nothing is kept for it: it is told later to make the world equal to the ledger, which says
+//! everything in one order.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::clock;
+use crate::action::{self, ActionJail, ActionSpec, InForce, Order, Report};
+use crate::engine::Decision;
+use crate::engine::decision::Release;
+use crate::engine::ledger::Ledger;
+use crate::engine::name::ActionName;
+
+/// How many orders may wait for one worker; each is one batch of decisions.
+const MOST_ORDERS: usize = 64;
+
+/// Where workers report to. Unbounded, so that a worker can always finish while the driver waits for it; it
+/// holds no more than one report an order.
+pub type Reports = UnboundedSender<(ActionName, Report)>;
+
+/// All workers.
+pub struct Outbox {
+    reports: Reports,
+    workers: Vec<Worker>,
+}
+
+struct Worker {
+    spec: ActionSpec,
+    jails: Vec<ActionJail>,
+    orders: SyncSender<Order>,
+    thread: JoinHandle<()>,
+    /// The worker has to be told everything anew.
+    stale: bool,
+    trouble: bool,
+}
+
+impl Outbox {
+    /// No worker yet.
+    pub fn new(reports: Reports) -> Self {
+        Outbox { reports, workers: Vec::new() }
+    }
+
+    /// Makes the running workers those of `actions`, each for its own jails, and has each of them make
+    /// the world equal to `ledger`.
+    ///
+    /// # Errors
+    /// A thread could not be started.
+    pub fn employ(&mut self, actions: &[(ActionSpec, Vec<ActionJail>)], ledger: &Ledger) -> std::io::Result<()> {
+        let (stay, leave) = std::mem::take(&mut self.workers)
+            .into_iter()
+            .partition(|worker| actions.iter().any(|(spec, _)| *spec == worker.spec));
+        self.workers = stay;
+        for worker in Vec::<Worker>::into_iter(leave) {
+            worker.end();
+        }
+        for (spec, jails) in actions {
+            match self.workers.iter_mut().find(|worker| worker.spec == *spec) {
+                Some(worker) => {
+                    worker.jails.clone_from(jails);
+                    worker.stale = true;
+                }
+                None => self.workers.push(hire(spec.clone(), jails.clone(), self.reports.clone())?),
+            }
+        }
+        self.catch_up(ledger);
+        Ok(())
+    }
+
+    /// Passes on what was decided.
+    pub fn carry_out(&mut self, decisions: &[Decision], ledger: &Ledger) {
+        for worker in &mut self.workers {
+            if let Some(order) = worker.order(decisions) {
+                worker.send(order);
+            }
+        }
+        self.catch_up(ledger);
+    }
+
+    /// Has one action, or all, make the world equal to the ledger.
+    pub fn reconcile(&mut self, action: Option<&ActionName>, ledger: &Ledger) {
+        for worker in &mut self.workers {
+            if action.is_none_or(|action| *action == worker.spec.name) {
+                worker.stale = true;
+            }
+        }
+        self.catch_up(ledger);
+    }
+
+    /// Notes whether an action works.
+    pub fn note(&mut self, action: &ActionName, trouble: bool) {
+        if let Some(worker) = self.workers.iter_mut().find(|worker| worker.spec.name == *action) {
+            worker.trouble = trouble;
+        }
+    }
+
+    /// The actions and whether they work.
+    pub fn states(&self) -> impl Iterator<Item = (&ActionName, bool)> {
+        self.workers.iter().map(|worker| (&worker.spec.name, !worker.trouble))
+    }
+
+    /// Whether somebody could not be told everything; [`Outbox::catch_up`] tries again.
+    pub fn is_stale(&self) -> bool {
+        self.workers.iter().any(|worker| worker.stale)
+    }
+
+    /// Tells the workers that missed something what is in force.
+    pub fn catch_up(&mut self, ledger: &Ledger) {
+        for worker in self.workers.iter_mut().filter(|worker| worker.stale) {
+            let bans = worker.in_force(ledger);
+            worker.stale = false;
+            worker.send(Order::Reconcile { jails: worker.jails.clone(), bans });
+        }
+    }
+
+    /// Ends all workers and waits for them.
+    pub fn end(self) {
+        for worker in self.workers {
+            worker.end();
+        }
+    }
+}
+
+impl Worker {
+    fn send(&mut self, order: Order) {
+        match self.orders.try_send(order) {
+            Ok(()) => {}
+            // A worker that has died is reported by its thread's panic; the daemon aborts then.
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.stale = true,
+        }
+    }
+
+    fn serves(&self, jail: &str) -> bool {
+        self.jails.iter().any(|own| own.jail.as_str() == jail)
+    }
+
+    fn in_force(&self, ledger: &Ledger) -> Vec<InForce> {
+        ledger
+            .iter()
+            .filter(|(jail, _, _)| self.serves(jail.as_str()))
+            .map(|(jail, subject, standing)| InForce {
+                ban: standing.id,
+                jail: jail.clone(),
+                subject,
+                until: standing.until(),
+            })
+            .collect()
+    }
+
+    /// The order that carries out the decisions of one batch. A ban that was lifted in the same batch is left
+    /// out, and so is what expired: the firewall has a clock of its own.
+    fn order(&self, decisions: &[Decision]) -> Option<Order> {
+        let mut bans: Vec<InForce> = Vec::new();
+        let mut unbans = Vec::new();
+        for decision in decisions {
+            match decision {
+                Decision::Ban(ban) if self.serves(ban.jail.as_str()) => {
+                    unbans.retain(|(jail, subject)| (jail, subject) != (&ban.jail, &ban.subject));
+                    bans.push(InForce {
+                        ban: ban.id,
+                        jail: ban.jail.clone(),
+                        subject: ban.subject,
+                        until: ban.until(),
+                    });
+                }
+                Decision::Unban(unban) if self.serves(unban.jail.as_str()) => {
+                    let before = bans.len();
+                    bans.retain(|ban| ban.ban != unban.ban);
+                    if bans.len() == before && unban.release != Release::Expired {
+                        unbans.push((unban.jail.clone(), unban.subject));
+                    }
+                }
+                _ => {}
+            }
+        }
+        (!bans.is_empty() || !unbans.is_empty()).then_some(Order::Change { bans, unbans })
+    }
+
+    fn end(self) {
+        // The order has to arrive even if the queue is full, and the worker may be gone already.
+        let _ = self.orders.send(Order::Stop);
+        let _ = self.thread.join();
+    }
+}
+
+fn hire(spec: ActionSpec, jails: Vec<ActionJail>, reports: Reports) -> std::io::Result<Worker> {
+    let (orders, receiver) = sync_channel(MOST_ORDERS);
+    let own = spec.clone();
+    let thread = std::thread::Builder::new()
+        .name(format!("action-{}", spec.name))
+        .spawn(move || work(&own, receiver, &reports))?;
+    Ok(Worker { spec, jails, orders, thread, stale: true, trouble: false })
+}
+
+fn work(spec: &ActionSpec, orders: Receiver<Order>, reports: &Reports) {
+    let report = |report| {
+        // The driver is gone only when the daemon ends.
+        let _ = reports.send((spec.name.clone(), report));
+    };
+    action::worker::run(spec, orders, clock::now, report);
+}

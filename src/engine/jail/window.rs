@@ -1,0 +1,166 @@
+//! The sliding window of one subject: exact, by the records' own times.
+
+use super::super::decision::FailureId;
+use super::super::policy::MaxRetry;
+use super::super::time::{FindTime, Timestamp};
+
+/// The newest failures of one subject, oldest first; between two decisions at most maxretry - 1 of them.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    failures: Vec<(Timestamp, FailureId)>,
+}
+
+impl Window {
+    /// Counts a failure; answers with the evidence if maxretry failures now lie within findtime.
+    ///
+    /// A late record takes its place in time. When the window holds maxretry failures that are further apart,
+    /// the oldest is forgotten: in a stream in order no later failure can need it.
+    pub fn count(
+        &mut self,
+        time: Timestamp,
+        id: FailureId,
+        maxretry: MaxRetry,
+        findtime: FindTime,
+    ) -> Option<Vec<FailureId>> {
+        self.insert(time, id);
+        let full = maxretry.0.get() as usize;
+        // More than one too many only after maxretry was lowered by a reload.
+        while self.failures.len() > full {
+            self.failures.remove(0);
+        }
+        if self.failures.len() < full {
+            return None;
+        }
+        if self.newest().since(self.failures[0].0) <= findtime.0 {
+            return Some(self.failures.iter().map(|(_, id)| *id).collect());
+        }
+        self.failures.remove(0);
+        None
+    }
+
+    /// Puts back a failure of an earlier run.
+    pub fn restore(&mut self, time: Timestamp, id: FailureId, maxretry: MaxRetry) {
+        self.insert(time, id);
+        while self.failures.len() >= maxretry.0.get() as usize && !self.failures.is_empty() {
+            self.failures.remove(0);
+        }
+    }
+
+    fn insert(&mut self, time: Timestamp, id: FailureId) {
+        let place = self
+            .failures
+            .partition_point(|failure| *failure <= (time, id));
+        self.failures.insert(place, (time, id));
+    }
+
+    /// The time of the newest failure.
+    pub fn newest(&self) -> Timestamp {
+        self.failures
+            .last()
+            .map_or(Timestamp::default(), |(time, _)| *time)
+    }
+
+    /// The failures, oldest first.
+    pub fn failures(&self) -> impl Iterator<Item = (Timestamp, FailureId)> {
+        self.failures.iter().copied()
+    }
+
+    /// How many failures the window holds.
+    pub fn len(&self) -> usize {
+        self.failures.len()
+    }
+
+    /// Whether the window holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.failures.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn maxretry(count: u32) -> MaxRetry {
+        MaxRetry(NonZeroU32::new(count).expect("not zero"))
+    }
+
+    fn feed(window: &mut Window, times: &[i64], count: u32, findtime: u64) -> Vec<usize> {
+        let findtime = FindTime(Duration::from_micros(findtime));
+        let bans = times.iter().enumerate().filter_map(|(at, time)| {
+            let id = FailureId(at as u64);
+            let evidence =
+                window.count(Timestamp::from_micros(*time), id, maxretry(count), findtime)?;
+            *window = Window::default();
+            assert_eq!(evidence.len(), count as usize);
+            Some(at)
+        });
+        bans.collect()
+    }
+
+    #[test]
+    fn the_failure_that_makes_maxretry_within_findtime_bans() {
+        assert_eq!(
+            feed(&mut Window::default(), &[0, 50, 100], 3, 100),
+            [2],
+            "the border belongs to the window"
+        );
+        assert_eq!(feed(&mut Window::default(), &[0, 50, 101], 3, 100), [0; 0]);
+        assert_eq!(
+            feed(&mut Window::default(), &[0, 50, 101, 150], 3, 100),
+            [3],
+            "the window slides"
+        );
+        assert_eq!(feed(&mut Window::default(), &[7, 7], 1, 0), [0, 1]);
+    }
+
+    #[test]
+    fn a_late_record_takes_its_place_in_time() {
+        assert_eq!(feed(&mut Window::default(), &[0, 100, 50], 3, 100), [2]);
+        assert_eq!(
+            feed(&mut Window::default(), &[200, 300, 50], 3, 100),
+            [0; 0]
+        );
+    }
+
+    #[test]
+    fn a_restored_window_decides_with_the_next_failure() {
+        let mut window = Window::default();
+        for time in [1, 2, 3, 4, 5, 6] {
+            window.restore(
+                Timestamp::from_micros(time),
+                FailureId(time as u64),
+                maxretry(3),
+            );
+        }
+        assert_eq!(window.len(), 2, "never more than maxretry - 1");
+        assert_eq!(feed(&mut window, &[7], 3, 100), [0]);
+    }
+
+    proptest! {
+        /// Against the definition: in a stream in order, a failure bans exactly when maxretry failures since the
+        /// last ban lie within findtime.
+        #[test]
+        fn it_agrees_with_the_definition(
+            steps in prop::collection::vec(0_i64..60, 0..200),
+            count in 1_u32..6,
+            findtime in 0_u64..200,
+        ) {
+            let times: Vec<i64> = steps.iter().scan(0, |time, step| { *time += step; Some(*time) }).collect();
+            let mut expected = Vec::new();
+            let mut since = 0;
+            for at in 0..times.len() {
+                let first = (at + 1).checked_sub(count as usize);
+                if first.is_some_and(|first| first >= since && times[at] - times[first] <= findtime as i64) {
+                    expected.push(at);
+                    since = at + 1;
+                }
+            }
+            prop_assert_eq!(feed(&mut Window::default(), &times, count, findtime), expected);
+        }
+    }
+}

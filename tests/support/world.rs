@@ -1,0 +1,275 @@
+//! A private world for a whole f2bd: a network namespace, a journald of its own, a configuration, a database.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::journald::Journald;
+use super::netns::Netns;
+use super::wait::{DEADLINE, until};
+
+/// The binary under test.
+pub const F2BD: &str = env!("CARGO_BIN_EXE_f2bd");
+
+/// What every world's configuration begins with: entries that the tests write count as sshd's.
+const JAIL: &str = "[jail.sshd]\njournalmatch = [\"SYSLOG_IDENTIFIER=sshd\"]\n";
+
+/// A world; everything in it is gone when it is dropped.
+pub struct World {
+    home: tempfile::TempDir,
+    /// Its network.
+    pub netns: Netns,
+    /// Its journal.
+    pub journald: Journald,
+}
+
+/// A running daemon; it is killed when dropped.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+    /// From the start of the process to its word that it is ready.
+    pub ready_after: Duration,
+}
+
+impl World {
+    /// A world in which `[jail.sshd]` has these further lines; `None`, and a word about it, where none can be made.
+    pub fn new(jail: &str) -> Option<World> {
+        Self::with(jail, "")
+    }
+
+    /// A world with further lines at the end of the configuration.
+    pub fn with(jail: &str, rest: &str) -> Option<World> {
+        let journald = Journald::start()?;
+        let netns = Netns::new()?;
+        let home = tempfile::tempdir().expect("a directory");
+        let world = World {
+            home,
+            netns,
+            journald,
+        };
+        world.configure(jail, rest);
+        Some(world)
+    }
+
+    /// Writes the configuration anew.
+    pub fn configure(&self, jail: &str, rest: &str) {
+        let text = format!(
+            "[daemon]\ndatabase = {:?}\nsocket = {:?}\n\n[source.journal]\ntype = \"journal\"\ndirectory = {:?}\n\n{JAIL}{jail}\n{rest}\n",
+            self.database(),
+            self.socket(),
+            self.journald.directory(),
+        );
+        fs::write(self.config(), text).expect("a configuration");
+    }
+
+    /// The configuration's path.
+    pub fn config(&self) -> PathBuf {
+        self.home.path().join("f2bd.conf")
+    }
+
+    /// The database's path.
+    pub fn database(&self) -> PathBuf {
+        self.home.path().join("state/f2bd.db")
+    }
+
+    /// The control socket's path.
+    pub fn socket(&self) -> PathBuf {
+        self.home.path().join("control.sock")
+    }
+
+    /// A directory that lasts as long as the world.
+    pub fn path(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The daemon, in this world's network, when it says that it is ready.
+    pub fn start(&self) -> Daemon {
+        let (daemon, notify) = self.launch(&[], &[]);
+        daemon.wait_ready(&notify)
+    }
+
+    /// The daemon with further arguments and environment, when it is ready.
+    pub fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Daemon {
+        let (daemon, notify) = self.launch(arguments, environment);
+        daemon.wait_ready(&notify)
+    }
+
+    /// The daemon as soon as its process exists.
+    pub fn start_unready(&self) -> Daemon {
+        self.launch(&[], &[]).0
+    }
+
+    fn launch(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (Daemon, UnixDatagram) {
+        let path = self.home.path().join("notify");
+        let _ = fs::remove_file(&path);
+        let notify = UnixDatagram::bind(&path).expect("a socket");
+        notify.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        let log = self.home.path().join("daemon.log");
+        let output = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .expect("a log file");
+        let mut command = self.netns.command(F2BD);
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(self.config())
+            .args(arguments);
+        command
+            .env("NOTIFY_SOCKET", &path)
+            .envs(environment.iter().copied());
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(output);
+        let child = command.spawn().expect("the daemon");
+        (
+            Daemon {
+                child,
+                log,
+                ready_after: Duration::ZERO,
+            },
+            notify,
+        )
+    }
+
+    /// Runs f2bd's command line against this world's daemon.
+    pub fn f2bd(&self, arguments: &[&str]) -> Output {
+        Command::new(F2BD)
+            .arg("--socket")
+            .arg(self.socket())
+            .args(arguments)
+            .output()
+            .expect("f2bd")
+    }
+
+    /// What f2bd prints as JSON, one value a line.
+    pub fn json(&self, arguments: &[&str]) -> Vec<serde_json::Value> {
+        let output = self.f2bd(&[arguments, &["--json"]].concat());
+        let text = String::from_utf8(output.stdout).expect("text");
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
+            .collect()
+    }
+
+    /// What the sqlite3 shell prints for a query.
+    pub fn sql(&self, query: &str) -> String {
+        let output = Command::new("sqlite3")
+            .arg(self.database())
+            .arg(query)
+            .output()
+            .expect("sqlite3");
+        assert!(
+            output.status.success(),
+            "{query}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout)
+            .expect("text")
+            .trim()
+            .to_owned()
+    }
+
+    /// What nft prints in this world's network.
+    pub fn nft(&self, arguments: &[&str]) -> Output {
+        self.netns
+            .command("nft")
+            .args(arguments)
+            .output()
+            .expect("nft")
+    }
+
+    /// Whether the kernel's sets hold `address`.
+    pub fn kernel_bans(&self, address: &str) -> bool {
+        let listing = self.nft(&["list", "ruleset"]).stdout;
+        let listing = String::from_utf8_lossy(&listing).into_owned();
+        listing
+            .split(|c: char| c.is_whitespace() || c == ',')
+            .any(|word| word == address)
+    }
+
+    /// `count` wrong passwords from `address`, as sshd logs them.
+    pub fn attack(&self, address: &str, count: usize) {
+        for attempt in 0..count {
+            let message = format!(
+                "Failed password for root from {address} port {} ssh2",
+                40_000 + attempt
+            );
+            self.journald.log("sshd", &message);
+        }
+    }
+}
+
+impl Daemon {
+    fn wait_ready(mut self, notify: &UnixDatagram) -> Self {
+        let start = Instant::now();
+        let mut buffer = [0; 4096];
+        loop {
+            let Ok(length) = notify.recv(&mut buffer) else {
+                panic!("the daemon did not become ready:\n{}", self.log());
+            };
+            if String::from_utf8_lossy(&buffer[..length])
+                .lines()
+                .any(|line| line == "READY=1")
+            {
+                self.ready_after = start.elapsed();
+                return self;
+            }
+        }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Everything it has said so far, and daemons before it in the same world.
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Waits until it has said something.
+    pub fn says(&self, words: &str) {
+        until(
+            &format!("the daemon says `{words}`; it said:\n{}", self.log()),
+            || self.log().contains(words).then_some(()),
+        );
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the daemon runs");
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the daemon runs");
+        self.child.wait().expect("its end");
+    }
+
+    /// Waits for its end and tells its exit code.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        until("the daemon ends", || {
+            self.child.try_wait().expect("a child")
+        })
+        .code()
+    }
+
+    /// Ends it in order.
+    pub fn stop(mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.exit_code(), Some(0), "{}", self.log());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
