@@ -1,1 +1,3 @@
 //! In which order do things start, run and end?
+
+pub mod memory;
