@@ -443,6 +443,37 @@ fn the_views_read_well_while_the_daemon_writes() {
     );
 }
 
+// f2bd-store(5) names every table, view and column, under the heading of its own or of one it refers to.
+#[test]
+fn the_manual_knows_every_column() {
+    let manual = include_str!("../man/f2bd-store.5");
+    let words: Vec<_> = manual
+        .lines()
+        .filter(|line| {
+            line.starts_with(".Cm") || line.starts_with(".It Cm") || line.contains(" Cm ")
+        })
+        .flat_map(str::split_whitespace)
+        .collect();
+    let (_home, path) = home();
+    drop(Store::open(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let mut statement = connection
+        .prepare(
+            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c
+             WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%'",
+        )
+        .unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut columns = 0;
+    while let Some(row) = rows.next().unwrap() {
+        let (table, column): (String, String) = (row.get(0).unwrap(), row.get(1).unwrap());
+        assert!(manual.contains(&format!("\n.Ss {table}\n")), "{table}");
+        assert!(words.contains(&column.as_str()), "{table}.{column}");
+        columns += 1;
+    }
+    assert!(columns > 60, "{columns}");
+}
+
 #[test]
 fn history_is_kept_as_long_as_asked_and_no_longer() {
     let (_home, path) = home();
