@@ -1,1 +1,1046 @@
-//! Facts about `store`, shown from outside.
+//! Facts about `store` and `daemon::memory`, shown from outside: with the real `sqlite3` shell, real locks,
+//! real damage and a disk that is really full.
+
+use std::cell::RefCell;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Once;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use f2bd::daemon::memory::Memory;
+use f2bd::engine::Decision;
+use f2bd::engine::decision::{Ban, BanId, Failure, FailureId, Notice, Origin, Release, Unban};
+use f2bd::engine::input::Remembered;
+use f2bd::engine::name::SourceName;
+use f2bd::engine::prefix::Prefix;
+use f2bd::engine::time::{BanTime, Timestamp};
+use f2bd::source::Cursor;
+use f2bd::store::text::LONGEST_TEXT;
+use f2bd::store::{HistoryQuery, JailTotals, Retention, Store, StoreError};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// 2026-02-12T14:10:21Z and so many seconds.
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(1_770_905_421_000_000).after(Duration::from_secs(seconds))
+}
+
+fn subject(text: &str) -> Prefix {
+    text.parse().unwrap()
+}
+
+fn failure(id: u64, seconds: u64, who: &str) -> Failure {
+    let subject = subject(who);
+    Failure {
+        id: FailureId(id),
+        time: at(seconds),
+        jail: "sshd".parse().unwrap(),
+        subject,
+        address: subject.address(),
+        user: Some("root".into()),
+        pattern: 3,
+        session: Some("4711".into()),
+        counted: true,
+        line: format!("Failed password for root from {who} port {id} ssh2").into(),
+    }
+}
+
+fn ban(id: u64, seconds: u64, who: &str, bantime: BanTime, evidence: &[u64]) -> Ban {
+    Ban {
+        id: BanId(id),
+        jail: "sshd".parse().unwrap(),
+        subject: subject(who),
+        start: at(seconds),
+        bantime,
+        offence: 1,
+        origin: if evidence.is_empty() {
+            Origin::Manual
+        } else {
+            Origin::Failures
+        },
+        evidence: evidence.iter().copied().map(FailureId).collect(),
+    }
+}
+
+fn unban(ban: &Ban, seconds: u64, release: Release) -> Unban {
+    Unban {
+        ban: ban.id,
+        jail: ban.jail.clone(),
+        subject: ban.subject,
+        time: at(seconds),
+        release,
+    }
+}
+
+fn source() -> SourceName {
+    "journal".parse().unwrap()
+}
+
+fn cursor(token: &str) -> Cursor {
+    Cursor {
+        token: token.to_owned(),
+        time: at(0),
+    }
+}
+
+/// Two failures and the ban that they make.
+fn attack() -> Vec<Decision> {
+    vec![
+        Decision::Count(failure(1, 0, "192.0.2.7")),
+        Decision::Count(failure(2, 1, "192.0.2.7")),
+        Decision::Ban(ban(1, 1, "192.0.2.7", BanTime::Forever, &[1, 2])),
+        Decision::Count(failure(3, 2, "192.0.2.8")),
+    ]
+}
+
+fn home() -> (TempDir, PathBuf) {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("f2bd.db");
+    (home, path)
+}
+
+/// What the `sqlite3` shell answers; `None`, loudly, where there is none.
+fn shell(path: &Path, sql: &str) -> Option<String> {
+    let output = match Command::new("sqlite3").arg(path).arg(sql).output() {
+        Ok(output) => output,
+        Err(error) if std::env::var_os("CI").is_none() => {
+            eprintln!("SKIPPED: no sqlite3 shell: {error}");
+            return None;
+        }
+        Err(error) => panic!("no sqlite3 shell: {error}"),
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{sql}: {errors}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+fn rows(path: &Path, table: &str) -> i64 {
+    Connection::open(path)
+        .unwrap()
+        .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+            row.get(0)
+        })
+        .unwrap()
+}
+
+/// Everything in the tables, to compare.
+fn content(path: &Path) -> Vec<String> {
+    let connection = Connection::open(path).unwrap();
+    let mut all = Vec::new();
+    for table in ["bans", "failures", "notices", "cursors"] {
+        let mut statement = connection
+            .prepare(&format!("SELECT * FROM {table} ORDER BY 1"))
+            .unwrap();
+        let columns = statement.column_count();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let values: Vec<_> = (0..columns)
+                .map(|column| row.get_ref(column).unwrap())
+                .collect();
+            all.push(format!("{table} {values:?}"));
+        }
+    }
+    all
+}
+
+// The store alone
+
+#[test]
+fn what_was_committed_is_remembered() {
+    let (_home, path) = home();
+    let mut other = failure(4, 3, "2001:db8::/64");
+    other.counted = false;
+    let mut forever = ban(1, 1, "192.0.2.7", BanTime::Forever, &[1, 2]);
+    let mut hour = ban(2, 3, "2001:db8::/64", BanTime::For(HOUR), &[]);
+    hour.offence = 7;
+    let over = ban(3, 3, "192.0.2.9", BanTime::For(MINUTE), &[]);
+    let mut decisions = attack();
+    decisions.extend([
+        Decision::Count(other),
+        Decision::Ban(hour.clone()),
+        Decision::Ban(over),
+    ]);
+    let mut store = Store::open(&path).unwrap();
+    store
+        .commit(at(3), &decisions, Some((&source(), &cursor("s=1"))))
+        .unwrap();
+    store
+        .commit(at(3), &[], Some((&source(), &cursor("s=2"))))
+        .unwrap();
+    drop(store);
+
+    let store = Store::open(&path).unwrap();
+    assert_eq!(store.cursors().unwrap(), [(source(), cursor("s=2"))]);
+    let remembered = store.remembered(at(100), 10 * MINUTE).unwrap();
+    // Evidence is not needed any more.
+    forever.evidence.clear();
+    assert_eq!(remembered.bans, [forever, hour]);
+    assert_eq!(remembered.failures, [failure(3, 2, "192.0.2.8")]);
+    assert_eq!(remembered.next_failure, Some(FailureId(5)));
+    assert_eq!(remembered.next_ban, Some(BanId(4)));
+    let offences: Vec<_> = remembered
+        .offences
+        .iter()
+        .map(|(jail, subject, times)| format!("{jail} {} {times}", subject.plain()))
+        .collect();
+    assert_eq!(
+        offences,
+        [
+            "sshd 192.0.2.7 1",
+            "sshd 192.0.2.9 1",
+            "sshd 2001:db8::/64 1"
+        ]
+    );
+    // Too old to help to make a ban.
+    let later = store.remembered(at(603), 10 * MINUTE).unwrap();
+    assert_eq!(later.failures, []);
+}
+
+#[test]
+fn a_new_database_remembers_nothing() {
+    let (home, _) = home();
+    let store = Store::open(&home.path().join("missing/directory/f2bd.db")).unwrap();
+    let remembered = store.remembered(at(0), DAY).unwrap();
+    assert!(remembered.bans.is_empty() && remembered.offences.is_empty());
+    assert_eq!(remembered.next_ban, None);
+    assert_eq!(store.cursors().unwrap(), []);
+}
+
+#[test]
+fn a_batch_written_twice_is_there_once() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let first = ban(1, 1, "192.0.2.7", BanTime::Forever, &[1, 2]);
+    let mut batch = attack();
+    batch.push(Decision::Unban(unban(&first, 5, Release::Manual)));
+    batch.push(Decision::Count(failure(4, 4, "192.0.2.7")));
+    batch.push(Decision::Notice(Notice::Evicted {
+        jail: "sshd".parse().unwrap(),
+        subjects: 3,
+    }));
+    store.commit(at(6), &batch, None).unwrap();
+    let once = content(&path);
+    store.commit(at(6), &batch, None).unwrap();
+    assert_eq!(content(&path), once);
+    assert_eq!(once.len(), 6);
+    // Heard after the window was emptied, so it still counts, the second time too.
+    assert_eq!(
+        store.remembered(at(6), HOUR).unwrap().failures,
+        [failure(3, 2, "192.0.2.8"), failure(4, 4, "192.0.2.7")]
+    );
+}
+
+#[test]
+fn a_ban_and_an_unban_empty_the_window() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let manual = ban(1, 1, "192.0.2.7", BanTime::Forever, &[]);
+    let batch = [
+        Decision::Count(failure(1, 0, "192.0.2.7")),
+        Decision::Ban(manual.clone()),
+        Decision::Count(failure(2, 2, "192.0.2.7")),
+        Decision::Count(failure(3, 9, "192.0.2.7")),
+        Decision::Unban(unban(&manual, 5, Release::Manual)),
+    ];
+    store.commit(at(9), &batch, None).unwrap();
+    let remembered = store.remembered(at(9), HOUR).unwrap();
+    assert_eq!(remembered.failures, [failure(3, 9, "192.0.2.7")]);
+    assert_eq!(remembered.bans, []);
+    assert_eq!(remembered.offences.len(), 1);
+}
+
+#[test]
+fn the_lines_behind_a_ban_are_kept() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    store.commit(at(3), &attack(), None).unwrap();
+    let lines = store.lines_of_ban(BanId(1)).unwrap();
+    let ids: Vec<_> = lines.iter().map(|row| row.id.0).collect();
+    assert_eq!(ids, [1, 2]);
+    assert_eq!(
+        lines[0].line,
+        "Failed password for root from 192.0.2.7 port 1 ssh2"
+    );
+    assert_eq!(lines[0].ban, Some(BanId(1)));
+    assert_eq!((lines[1].time, lines[1].pattern), (at(1), 3));
+    let newest = store.failures_of(subject("192.0.2.7"), 1).unwrap();
+    assert_eq!(newest, lines[1..]);
+    let network = store.failures_of(subject("192.0.2.0/24"), 9).unwrap();
+    assert_eq!(network.len(), 3);
+    let totals = store.totals().unwrap();
+    assert_eq!(
+        totals,
+        [(
+            "sshd".parse().unwrap(),
+            JailTotals {
+                failures: 3,
+                bans: 1
+            }
+        )]
+    );
+}
+
+#[test]
+fn history_finds_what_overlaps() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let subjects = [
+        "192.0.2.7",
+        "192.0.2.0/24",
+        "192.0.3.1",
+        "2001:db8::/64",
+        "2001:db8::5",
+        "0.0.0.0/0",
+        "c000:200::/32", // begins with the bytes of 192.0.2.0
+    ];
+    let bans: Vec<_> = (1..)
+        .zip(subjects)
+        .map(|(id, who)| Decision::Ban(ban(id, id, who, BanTime::Forever, &[])))
+        .collect();
+    store.commit(at(9), &bans, None).unwrap();
+    for asked in [
+        "192.0.2.7",
+        "192.0.2.8",
+        "192.0.2.0/23",
+        "2001:db8::5",
+        "::/0",
+        "0.0.0.0/0",
+    ] {
+        let asked = subject(asked);
+        let query = HistoryQuery {
+            subject: Some(asked),
+            jail: Some("sshd".parse().unwrap()),
+            limit: 100,
+        };
+        let found: Vec<_> = store
+            .history(&query)
+            .unwrap()
+            .iter()
+            .map(|row| row.subject)
+            .collect();
+        let due: Vec<_> = subjects
+            .iter()
+            .rev()
+            .map(|who| subject(who))
+            .filter(|who| who.overlaps(asked))
+            .collect();
+        assert_eq!(found, due, "{asked}");
+    }
+    let newest = store
+        .history(&HistoryQuery {
+            subject: None,
+            jail: None,
+            limit: 2,
+        })
+        .unwrap();
+    assert_eq!(
+        newest.iter().map(|row| row.ban.0).collect::<Vec<_>>(),
+        [7, 6]
+    );
+    let none = HistoryQuery {
+        subject: None,
+        jail: Some("other".parse().unwrap()),
+        limit: 2,
+    };
+    assert_eq!(store.history(&none).unwrap(), []);
+}
+
+// f2bd-store(5): text of others is kept without control characters and at most 1024 bytes of it.
+#[test]
+fn hostile_text_is_kept_harmless() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let mut evil = failure(1, 0, "192.0.2.7");
+    evil.user = Some("a\0'; DROP TABLE bans; --\x1b[2J\n".into());
+    evil.line = "ü".repeat(LONGEST_TEXT).into();
+    store.commit(at(0), &[Decision::Count(evil)], None).unwrap();
+    let row = store
+        .failures_of(subject("192.0.2.7"), 1)
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        row.user.as_deref(),
+        Some("a\\x00'; DROP TABLE bans; --\\x1b[2J\\x0a")
+    );
+    assert_eq!(row.line.len(), LONGEST_TEXT);
+}
+
+// f2bd-store(5), EXAMPLES
+#[test]
+fn the_views_read_well_while_the_daemon_writes() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let century = BanTime::For(36_525 * DAY);
+    let first = ban(2, 3, "192.0.2.9", century, &[]);
+    let mut batch = attack();
+    batch.extend([
+        Decision::Ban(first.clone()),
+        Decision::Unban(unban(&first, 4, Release::Manual)),
+        Decision::Ban(ban(3, 5, "2001:db8::/64", BanTime::For(MINUTE), &[])),
+        Decision::Ban(ban(4, 6, "192.0.2.9", century, &[])),
+        Decision::Notice(Notice::Spared {
+            jail: "sshd".parse().unwrap(),
+            subject: subject("10.0.0.1"),
+            because: "ignoreip 10.0.0.0/8".into(),
+        }),
+    ]);
+    store.commit(at(6), &batch, None).unwrap();
+    for (sql, due) in [
+        (
+            "SELECT * FROM active_bans",
+            "sshd|192.0.2.9|2026-02-12T14:10:27Z|2126-02-13T14:10:27Z|0|1|manual|4\n\
+             sshd|192.0.2.7|2026-02-12T14:10:22Z|forever|2|1|failures|1\n",
+        ),
+        (
+            "SELECT * FROM ban_history WHERE ip = '192.0.2.9'",
+            "sshd|192.0.2.9|2026-02-12T14:10:27Z|2126-02-13T14:10:27Z|||0|1|manual|4\n\
+             sshd|192.0.2.9|2026-02-12T14:10:24Z|2126-02-13T14:10:24Z|2026-02-12T14:10:25Z|manual|0|1|manual|2\n",
+        ),
+        (
+            // Nobody has written its end, and yet it is over.
+            "SELECT * FROM ban_history WHERE ip = '2001:db8::/64'",
+            "sshd|2001:db8::/64|2026-02-12T14:10:26Z|2026-02-12T14:11:26Z|2026-02-12T14:11:26Z|expired|0|1|manual|3\n",
+        ),
+        (
+            "SELECT * FROM top_offenders LIMIT 2",
+            "192.0.2.9|2|0|sshd|2026-02-12T14:10:24Z|2026-02-12T14:10:27Z\n\
+             192.0.2.7|1|2|sshd|2026-02-12T14:10:22Z|2026-02-12T14:10:22Z\n",
+        ),
+        (
+            "SELECT * FROM ban_lines",
+            "1|sshd|192.0.2.7|192.0.2.7|2026-02-12T14:10:21Z|root|3|Failed password for root from 192.0.2.7 port 1 ssh2\n\
+             1|sshd|192.0.2.7|192.0.2.7|2026-02-12T14:10:22Z|root|3|Failed password for root from 192.0.2.7 port 2 ssh2\n",
+        ),
+        (
+            "SELECT * FROM failure_history WHERE ban IS NULL",
+            "2026-02-12T14:10:23Z|sshd|192.0.2.8|192.0.2.8|root|3|1||Failed password for root from 192.0.2.8 port 3 ssh2|3\n",
+        ),
+        (
+            "SELECT * FROM notice_history",
+            "2026-02-12T14:10:27Z|sshd|spared|10.0.0.1|ignoreip 10.0.0.0/8\n",
+        ),
+    ] {
+        let Some(answer) = shell(&path, sql) else {
+            return;
+        };
+        assert_eq!(answer, due, "{sql}");
+    }
+    // And the shell has not disturbed the writer.
+    store
+        .commit(at(9), &[Decision::Count(failure(9, 9, "192.0.2.7"))], None)
+        .unwrap();
+    assert_eq!(
+        shell(&path, "SELECT count(*) FROM failures").as_deref(),
+        Some("4\n")
+    );
+}
+
+// f2bd-store(5) names every table, view and column, under the heading of its own or of one it refers to.
+#[test]
+fn the_manual_knows_every_column() {
+    let manual = include_str!("../man/f2bd-store.5");
+    let words: Vec<_> = manual
+        .lines()
+        .filter(|line| {
+            line.starts_with(".Cm") || line.starts_with(".It Cm") || line.contains(" Cm ")
+        })
+        .flat_map(str::split_whitespace)
+        .collect();
+    let (_home, path) = home();
+    drop(Store::open(&path).unwrap());
+    let connection = Connection::open(&path).unwrap();
+    let mut statement = connection
+        .prepare(
+            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c
+             WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%'",
+        )
+        .unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut columns = 0;
+    while let Some(row) = rows.next().unwrap() {
+        let (table, column): (String, String) = (row.get(0).unwrap(), row.get(1).unwrap());
+        assert!(manual.contains(&format!("\n.Ss {table}\n")), "{table}");
+        assert!(words.contains(&column.as_str()), "{table}.{column}");
+        columns += 1;
+    }
+    assert!(columns > 60, "{columns}");
+}
+
+#[test]
+fn history_is_kept_as_long_as_asked_and_no_longer() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let mut batch = attack();
+    let mut ids = 10..;
+    for seconds in 0..2500 {
+        let id = ids.next().unwrap();
+        batch.push(Decision::Count(failure(id, seconds, "198.51.100.1")));
+        // Ended, though nobody has written it.
+        batch.push(Decision::Ban(ban(
+            id,
+            seconds,
+            "198.51.100.1",
+            BanTime::For(MINUTE),
+            &[id],
+        )));
+    }
+    store.commit(at(2500), &batch, None).unwrap();
+    let sweep = |store: &mut Store, seconds, retention| {
+        let mut most = 0;
+        let mut rows = 1;
+        while rows > 0 {
+            rows = store.sweep(at(seconds), retention).unwrap();
+            most = most.max(rows);
+        }
+        assert!(most <= 1000, "{most} rows at once");
+    };
+    let keep = Retention {
+        history: HOUR,
+        failures: HOUR,
+        max_failures: 5000,
+    };
+    sweep(&mut store, 3600, keep);
+    assert_eq!((rows(&path, "bans"), rows(&path, "failures")), (2501, 2503));
+    assert_eq!(rows(&path, "bans WHERE ended IS NULL"), 1);
+    sweep(
+        &mut store,
+        3600,
+        Retention {
+            max_failures: 700,
+            ..keep
+        },
+    );
+    assert_eq!(rows(&path, "failures"), 700);
+    assert_eq!(rows(&path, "failures WHERE id < 1810"), 0);
+    let later = 3600 + 60 + 2000;
+    sweep(&mut store, later, keep);
+    // Those that ended within the last hour, and the one in force.
+    assert_eq!(rows(&path, "bans"), 501);
+    sweep(&mut store, 1_000_000, keep);
+    assert_eq!((rows(&path, "bans"), rows(&path, "failures")), (1, 0));
+    // Numbers of forgotten rows are not used again.
+    let remembered = store.remembered(at(1_000_000), HOUR).unwrap();
+    assert_eq!(remembered.bans[0].id, BanId(1));
+    assert_eq!(remembered.next_ban, Some(BanId(2510)));
+    assert_eq!(remembered.next_failure, Some(FailureId(2510)));
+}
+
+#[test]
+fn a_reader_does_not_hold_up_the_writer() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    store.commit(at(0), &attack(), None).unwrap();
+    let reader = Connection::open(&path).unwrap();
+    reader
+        .execute_batch("BEGIN; SELECT count(*) FROM bans;")
+        .unwrap();
+    store
+        .commit(at(9), &[Decision::Count(failure(9, 9, "192.0.2.7"))], None)
+        .unwrap();
+    let seen: i64 = reader
+        .query_row("SELECT count(*) FROM failures", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(seen, 3, "the reader's view stays as it began");
+    assert_eq!(rows(&path, "failures"), 4);
+}
+
+#[test]
+fn a_database_of_a_newer_version_is_left_alone() {
+    let (_home, path) = home();
+    drop(Store::open(&path).unwrap());
+    Connection::open(&path)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    let before = fs::read(&path).unwrap();
+    let error = Store::open(&path).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            StoreError::Newer {
+                found: 99,
+                known: 1
+            }
+        ),
+        "{error}"
+    );
+    assert!(matches!(
+        Memory::open(path.clone(), at(0)),
+        Err(StoreError::Newer { .. })
+    ));
+    assert_eq!(fs::read(&path).unwrap(), before);
+}
+
+#[test]
+fn the_first_schema_still_opens() {
+    let (_home, path) = home();
+    let schema = include_str!("../src/store/schema/0001_initial.sql");
+    let old = format!(
+        "BEGIN;
+         {schema}
+         INSERT INTO bans VALUES (4, 'sshd', '192.0.2.7', x'c0000207', 1770905421000000, NULL, 2, 5, 'failures', NULL, NULL);
+         INSERT INTO cursors VALUES ('journal', 's=1', 1770905421000000);
+         PRAGMA user_version = 1;
+         COMMIT;"
+    );
+    let Some(_) = shell(&path, &old) else { return };
+    let store = Store::open(&path).unwrap();
+    let remembered = store.remembered(at(1), HOUR).unwrap();
+    assert_eq!(remembered.bans[0].subject, subject("192.0.2.7"));
+    assert_eq!(remembered.bans[0].offence, 2);
+    assert_eq!(remembered.next_ban, Some(BanId(5)));
+    assert_eq!(store.cursors().unwrap(), [(source(), cursor("s=1"))]);
+}
+
+#[test]
+fn a_row_that_makes_no_sense_spoils_nothing() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    store.commit(at(0), &attack(), None).unwrap();
+    let hand = Connection::open(&path).unwrap();
+    hand.execute_batch(
+        "INSERT INTO bans VALUES (7, 'sshd', 'nobody', x'00', 1, NULL, 1, 0, 'manual', NULL, NULL);
+         INSERT INTO bans VALUES (8, 'sshd', x'ff', x'00', 'then', NULL, 1, 0, 'manual', NULL, NULL);",
+    )
+    .unwrap();
+    let remembered = store.remembered(at(3), HOUR).unwrap();
+    assert_eq!(remembered.bans.len(), 1);
+}
+
+/// Rows are compared as text; evidence is not remembered.
+fn told(remembered: &Remembered) -> String {
+    format!("{remembered:#?}")
+}
+
+/// Decisions as an engine could make them, over few subjects so that they meet.
+fn decisions() -> impl Strategy<Value = Vec<Decision>> {
+    let step = (0..5_u8, 0..3_usize, 0..100_u64, any::<bool>());
+    prop::collection::vec(step, 0..60).prop_map(|steps| {
+        let subjects = ["192.0.2.7", "198.51.100.0/24", "2001:db8::/64"];
+        let mut decisions = Vec::new();
+        let mut bans: Vec<Ban> = Vec::new();
+        let mut fresh: Vec<u64> = Vec::new();
+        for (id, (kind, who, seconds, flag)) in (1..).zip(steps) {
+            match kind {
+                0..=2 => {
+                    let mut counted = failure(id, seconds, subjects[who]);
+                    counted.counted = flag;
+                    fresh.push(id);
+                    decisions.push(Decision::Count(counted));
+                }
+                3 => {
+                    let bantime = if flag {
+                        BanTime::Forever
+                    } else {
+                        BanTime::For(MINUTE)
+                    };
+                    let evidence = std::mem::take(&mut fresh);
+                    bans.push(ban(id, seconds, subjects[who], bantime, &evidence));
+                    decisions.extend(bans.last().cloned().map(Decision::Ban));
+                }
+                _ => decisions.extend(
+                    bans.pop()
+                        .map(|ban| Decision::Unban(unban(&ban, seconds, Release::Expired))),
+                ),
+            }
+        }
+        decisions
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn it_does_not_matter_how_decisions_are_split_into_batches(
+        decisions in decisions(),
+        cuts in prop::collection::vec(1..20_usize, 1..8),
+    ) {
+        let (_home, whole) = home();
+        let mut store = Store::open(&whole).unwrap();
+        store.commit(at(100), &decisions, None).unwrap();
+        let due = told(&store.remembered(at(100), 2 * MINUTE).unwrap());
+
+        let (_home, split) = home();
+        let mut left = &decisions[..];
+        for cut in cuts.iter().cycle() {
+            let (batch, rest) = left.split_at((*cut).min(left.len()));
+            // Opened anew each time, as after a kill -9, and written twice.
+            let mut store = Store::open(&split).unwrap();
+            store.commit(at(100), batch, None).unwrap();
+            store.commit(at(100), batch, None).unwrap();
+            left = rest;
+            if left.is_empty() {
+                break;
+            }
+        }
+        let store = Store::open(&split).unwrap();
+        prop_assert_eq!(told(&store.remembered(at(100), 2 * MINUTE).unwrap()), due);
+        prop_assert_eq!(content(&split), content(&whole));
+    }
+
+    #[test]
+    fn any_bytes_are_a_database_or_a_typed_error(bytes in prop::collection::vec(any::<u8>(), 1..3000)) {
+        let (_home, path) = home();
+        fs::write(&path, &bytes).unwrap();
+        prop_assert!(matches!(Store::open(&path), Err(StoreError::Damaged(_))));
+    }
+}
+
+// Memory on bad days
+
+thread_local! {
+    static SAID: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes what each test's own thread logs.
+struct Ear;
+
+impl log::Log for Ear {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let line = format!("{}: {}", record.level(), record.args());
+        // A thread that is ending has no ear any more.
+        let _ = SAID.try_with(|said| said.borrow_mut().push(line));
+    }
+
+    fn flush(&self) {}
+}
+
+/// What was logged since the last question.
+fn said() -> Vec<String> {
+    static LISTEN: Once = Once::new();
+    LISTEN.call_once(|| {
+        log::set_logger(&Ear).unwrap();
+        log::set_max_level(log::LevelFilter::Info);
+    });
+    SAID.take()
+}
+
+fn opened(path: &Path) -> Memory {
+    said();
+    let mut memory = Memory::open(path.to_owned(), at(0)).unwrap();
+    let _ = memory.remembered(at(0), HOUR);
+    memory
+}
+
+/// Trouble comes, decisions go on, trouble ends; the outcome is as if there had been none.
+fn trouble_passes(memory: &mut Memory, path: &Path, cause: impl FnOnce(), cure: impl FnOnce()) {
+    assert!(memory.remember(at(1), &attack(), Some((&source(), &cursor("s=1")))));
+    assert_eq!(said(), [""; 0]);
+    cause();
+    let second = ban(2, 2, "192.0.2.20", BanTime::Forever, &[]);
+    for second_of_trouble in 0..5 {
+        let start = Instant::now();
+        let now = at(2 + second_of_trouble);
+        let id = 10 + second_of_trouble;
+        let mut batch = vec![Decision::Count(failure(id, 2, "192.0.2.20"))];
+        if second_of_trouble == 0 {
+            batch.push(Decision::Ban(second.clone()));
+        }
+        assert!(!memory.remember(now, &batch, Some((&source(), &cursor("s=2")))));
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "held up for {:?}",
+            start.elapsed()
+        );
+        memory.retry(now);
+    }
+    let told = said();
+    assert_eq!(told.len(), 1, "told once: {told:?}");
+    assert!(told[0].starts_with("ERROR"), "{told:?}");
+    assert!(memory.wants_retry());
+    cure();
+    memory.retry(at(20));
+    memory.retry(at(22));
+    assert!(!memory.wants_retry());
+    let told = said();
+    assert_eq!(told.len(), 1, "told once: {told:?}");
+    assert!(told[0].contains("is written again"), "{told:?}");
+    assert!(memory.remember(
+        at(23),
+        &[Decision::Ban(second)],
+        Some((&source(), &cursor("s=3")))
+    ));
+
+    assert_eq!((rows(path, "bans"), rows(path, "failures")), (2, 8));
+    let store = memory.store().unwrap();
+    assert_eq!(store.cursors().unwrap(), [(source(), cursor("s=3"))]);
+    assert_eq!(store.remembered(at(30), HOUR).unwrap().bans.len(), 2);
+    assert!(!memory.wants_restate());
+}
+
+#[test]
+fn a_lock_of_somebody_else_passes() {
+    let (_home, path) = home();
+    let mut memory = opened(&path);
+    let other = Connection::open(&path).unwrap();
+    trouble_passes(
+        &mut memory,
+        &path,
+        || other.execute_batch("BEGIN EXCLUSIVE").unwrap(),
+        || other.execute_batch("ROLLBACK").unwrap(),
+    );
+}
+
+/// A disk of its own size, gone with the test.
+struct TinyDisk(PathBuf);
+
+impl TinyDisk {
+    fn mount(at: &Path) -> Option<TinyDisk> {
+        let done = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m", "f2bd-test"])
+            .arg(at)
+            .output();
+        match done {
+            Ok(output) if output.status.success() => Some(TinyDisk(at.to_owned())),
+            other if std::env::var_os("CI").is_none() => {
+                eprintln!("SKIPPED: cannot mount a small disk: {other:?}");
+                None
+            }
+            other => panic!("cannot mount a small disk: {other:?}"),
+        }
+    }
+}
+
+impl Drop for TinyDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_passes() {
+    let (home, _) = home();
+    let Some(_disk) = TinyDisk::mount(home.path()) else {
+        return;
+    };
+    let path = home.path().join("f2bd.db");
+    let ballast = home.path().join("ballast");
+    let mut memory = opened(&path);
+    trouble_passes(
+        &mut memory,
+        &path,
+        || {
+            fs::write(&ballast, vec![1; 2 << 20]).unwrap_err();
+        },
+        || fs::remove_file(&ballast).unwrap(),
+    );
+}
+
+#[test]
+fn a_disk_that_is_full_from_the_start_passes() {
+    let (home, _) = home();
+    let Some(_disk) = TinyDisk::mount(home.path()) else {
+        return;
+    };
+    let path = home.path().join("f2bd.db");
+    let ballast = home.path().join("ballast");
+    fs::write(&ballast, vec![1; 2 << 20]).unwrap_err();
+    let mut memory = opened(&path);
+    assert!(!memory.remember(at(1), &attack(), None));
+    assert_eq!(said().len(), 1);
+    fs::remove_file(&ballast).unwrap();
+    memory.retry(at(3));
+    assert!(!memory.wants_retry());
+    assert_eq!((rows(&path, "bans"), rows(&path, "failures")), (1, 3));
+}
+
+#[test]
+fn a_directory_that_comes_late_is_used_then() {
+    let (home, _) = home();
+    let directory = home.path().join("state");
+    let path = directory.join("f2bd.db");
+    let mut earlier = opened(&path);
+    assert!(earlier.remember(at(1), &attack(), Some((&source(), &cursor("s=1")))));
+    drop(earlier);
+    // A file where the directory should be stops root, too.
+    let away = home.path().join("away");
+    fs::rename(&directory, &away).unwrap();
+    fs::write(&directory, "").unwrap();
+
+    let mut memory = Memory::open(path.clone(), at(10)).unwrap();
+    let (nothing, cursors) = memory.remembered(at(10), HOUR);
+    assert!(nothing.bans.is_empty() && cursors.is_empty());
+    let id = nothing.next_ban.unwrap().0;
+    let new = ban(id, 10, "192.0.2.30", BanTime::Forever, &[]);
+    assert!(!memory.remember(at(10), &[Decision::Ban(new)], None));
+    assert!(memory.store().is_none());
+    assert_eq!(said().len(), 1);
+
+    fs::remove_file(&directory).unwrap();
+    fs::rename(&away, &directory).unwrap();
+    memory.retry(at(20));
+    assert!(!memory.wants_retry());
+    assert_eq!(rows(&path, "bans"), 2);
+    let late = memory.take_late().unwrap();
+    let subjects: Vec<_> = late.bans.iter().map(|ban| ban.subject).collect();
+    assert_eq!(
+        subjects,
+        [subject("192.0.2.7")],
+        "only what the engine does not know"
+    );
+    assert!(memory.take_late().is_none());
+}
+
+fn damaged_files(home: &Path) -> usize {
+    fs::read_dir(home)
+        .unwrap()
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name();
+            name.to_string_lossy()
+                .starts_with("f2bd.db.damaged-2026-02-12T14:1")
+        })
+        .count()
+}
+
+#[test]
+fn a_damaged_file_is_moved_aside_at_start() {
+    let (home, path) = home();
+    fs::write(&path, vec![0x5a; 9000]).unwrap();
+    let mut memory = opened(&path);
+    assert_eq!(damaged_files(home.path()), 1);
+    let told = said();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1].contains("kept as"), "{told:?}");
+    assert!(memory.remember(at(1), &attack(), None));
+    assert_eq!(rows(&path, "bans"), 1);
+}
+
+/// A database of many pages with its middle overwritten.
+fn spoil_the_middle(path: &Path) {
+    let mut store = Store::open(path).unwrap();
+    let bans: Vec<_> = (1..2000)
+        .map(|id| {
+            Decision::Ban(ban(
+                id,
+                id,
+                &format!("10.0.{}.{}", id / 256, id % 256),
+                BanTime::Forever,
+                &[],
+            ))
+        })
+        .collect();
+    store
+        .commit(at(0), &bans, Some((&source(), &cursor("s=0"))))
+        .unwrap();
+    drop(store);
+    let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    let pages = file.metadata().unwrap().len() / 4096;
+    for page in 20..pages {
+        file.write_all_at(&[0x5a; 4096], page * 4096).unwrap();
+    }
+}
+
+#[test]
+fn damage_in_the_middle_is_found_when_reading() {
+    let (home, path) = home();
+    spoil_the_middle(&path);
+    let mut memory = opened(&path);
+    assert_eq!(damaged_files(home.path()), 1);
+    assert!(memory.remember(at(1), &attack(), None));
+    assert!(!memory.wants_restate());
+    assert_eq!(rows(&path, "bans"), 1);
+}
+
+#[test]
+fn damage_while_running_loses_no_ban_in_force() {
+    let (home, path) = home();
+    let mut memory = opened(&path);
+    let first = ban(1, 1, "192.0.2.7", BanTime::Forever, &[1, 2]);
+    assert!(memory.remember(at(1), &attack(), Some((&source(), &cursor("s=1")))));
+    // Out of the log and into the file, which is then spoilt behind SQLite's back.
+    let other = Connection::open(&path).unwrap();
+    other
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    let length = file.metadata().unwrap().len() as usize;
+    file.write_all_at(&vec![0x5a; length - 4096], 4096).unwrap();
+    // A write by somebody else makes the daemon read the pages again.
+    let _ = other.execute_batch("PRAGMA user_version = 1");
+    drop(other);
+
+    let second = ban(2, 2, "192.0.2.20", BanTime::Forever, &[]);
+    assert!(memory.remember(at(2), &[Decision::Ban(second.clone())], None));
+    assert_eq!(damaged_files(home.path()), 1);
+    assert!(memory.wants_restate());
+    memory.restate(at(2), [&first, &second]);
+    assert!(!memory.wants_restate());
+    let store = memory.store().unwrap();
+    let bans = store.remembered(at(3), HOUR).unwrap().bans;
+    assert_eq!(bans.iter().map(|ban| ban.id.0).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(store.cursors().unwrap(), [(source(), cursor("s=1"))]);
+}
+
+#[test]
+fn restating_makes_the_bans_in_force_equal() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let bans = [1, 2, 3].map(|id| ban(id, id, &format!("192.0.2.{id}"), BanTime::Forever, &[]));
+    let first: Vec<_> = bans[..2].iter().cloned().map(Decision::Ban).collect();
+    store.commit(at(3), &first, None).unwrap();
+    store.restate(at(5), &bans[1..]).unwrap();
+    assert_eq!(store.remembered(at(6), HOUR).unwrap().bans, bans[1..]);
+    let history = HistoryQuery {
+        subject: Some(subject("192.0.2.1")),
+        jail: None,
+        limit: 1,
+    };
+    assert_eq!(
+        store.history(&history).unwrap()[0].ended,
+        Some((at(5), Release::Manual))
+    );
+}
+
+#[test]
+fn what_waits_is_bounded_and_bans_outlast_failures() {
+    let (_home, path) = home();
+    let mut memory = opened(&path);
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let mut failures = 1..;
+    for id in 1..=30 {
+        let mut batch: Vec<_> = failures
+            .by_ref()
+            .take(500)
+            .map(|id| Decision::Count(failure(id, 1, "192.0.2.7")))
+            .collect();
+        batch.push(Decision::Ban(ban(
+            id,
+            1,
+            &format!("192.0.2.{id}"),
+            BanTime::Forever,
+            &[],
+        )));
+        assert!(!memory.remember(at(1), &batch, None));
+    }
+    other.execute_batch("ROLLBACK").unwrap();
+    let mut seconds = 10..;
+    while memory.wants_retry() {
+        memory.retry(at(seconds.next().unwrap()));
+    }
+    assert_eq!(rows(&path, "bans"), 30);
+    let kept = rows(&path, "failures");
+    assert!((9_000..=10_000).contains(&kept), "{kept} failures");
+    assert_eq!(
+        rows(&path, "failures WHERE id = 15000"),
+        1,
+        "the newest are kept"
+    );
+    let told = said();
+    assert!(
+        told[1].contains(&format!("{} failures were lost", 15_000 - kept)),
+        "{told:?}"
+    );
+}

@@ -1,1 +1,112 @@
 //! What has been decided, and where did the sources stand?
+//!
+//! One SQLite database, written by one connection. In: decisions and cursors, each batch of them in one
+//! transaction. Out: what outlived the last run, and history. Nothing here decides anything; what to do
+//! while the database cannot be written is the daemon's to say.
+
+pub mod error;
+mod read;
+mod sweep;
+pub mod text;
+mod write;
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+pub use error::StoreError;
+pub use read::{FailureRow, HistoryQuery, HistoryRow, JailTotals};
+pub use sweep::Retention;
+
+/// The schema, one file for each version; a database knows in `user_version` how many it has had.
+const SCHEMA: &[&str] = &[include_str!("schema/0001_initial.sql")];
+
+/// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction
+/// must not delay bans by more than a blink.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// The write-ahead log is cut back to this size after a long-running reader has let it grow.
+const LOG_BYTES: i64 = 16 << 20;
+
+/// More than the number of different statements in this room, so that none is prepared twice.
+const STATEMENTS: usize = 32;
+
+/// The database, open for writing.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+}
+
+impl Store {
+    /// Opens the database at `path`; makes it and its directory if they are missing, and brings an older
+    /// schema up to date.
+    ///
+    /// The content is not read through for damage, since that takes seconds for a large history: damage is
+    /// found, as [`StoreError::Damaged`], by whatever meets it first.
+    ///
+    /// # Errors
+    /// Whatever keeps the database from being opened and written; one of a newer f2bd is left alone.
+    pub fn open(path: &Path) -> Result<Store, StoreError> {
+        make_file(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        // Asked first: a database of a newer f2bd must not be changed in any way.
+        let found = version(&connection)?;
+        let known = SCHEMA.len();
+        if usize::try_from(found).is_ok_and(|found| found > known) {
+            return Err(StoreError::Newer {
+                found: found.cast_unsigned(),
+                known: known as u64,
+            });
+        }
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+        // A power cut may take the last transactions, cursor included, so that they are decided again.
+        connection.pragma_update(None, "synchronous", "normal")?;
+        connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
+        migrate(&mut connection)?;
+        Ok(Store { connection })
+    }
+}
+
+/// Makes the file before SQLite does: history tells who logs in here, so it is not for everybody's eyes.
+fn make_file(path: &Path) -> Result<(), StoreError> {
+    let told = |source| StoreError::path(path, source);
+    if let Some(directory) = path.parent()
+        && !directory.as_os_str().is_empty()
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(directory)
+            .map_err(told)?;
+    }
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
+        .map(drop)
+        .map_err(told)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    if version(connection)? == SCHEMA.len() as i64 {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let had = usize::try_from(version(&transaction)?).unwrap_or(0);
+    for file in SCHEMA.iter().skip(had) {
+        transaction.execute_batch(file)?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA.len() as i64)?;
+    Ok(transaction.commit()?)
+}

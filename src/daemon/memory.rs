@@ -1,0 +1,418 @@
+//! What is remembered on a bad day?
+//!
+//! The store, and what could not be stored yet. A full disk, a lock or a damaged file must not stop a
+//! ban, so nothing here fails: what the database does not take waits in memory, within bounds, and
+//! is written when the cause is gone. Trouble is told once, its end too.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::engine::Decision;
+use crate::engine::decision::{Ban, BanId, FailureId};
+use crate::engine::input::Remembered;
+use crate::engine::name::SourceName;
+use crate::engine::time::Timestamp;
+use crate::source::Cursor;
+use crate::store::text::kept;
+use crate::store::{Retention, Store, StoreError};
+
+/// Failures that wait at most: with lines of full length some 12 MB. Attackers decide how many there are.
+const MOST_WAITING_FAILURES: usize = 10_000;
+
+/// Bans, unbans and notices that wait at most: a full ledger. Beyond it the oldest are dropped, and the
+/// bans in force are stated anew afterwards, so that only history is lost.
+const MOST_WAITING_OTHERS: usize = 100_000;
+
+/// Decisions that are written at once after trouble: some 50 ms of work, in which no new ban is made.
+const STEP: usize = 1000;
+
+/// How long to leave a database alone that has just failed; each try may cost the patience with a lock.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The store, and what could not be stored yet.
+#[derive(Debug)]
+pub struct Memory {
+    path: PathBuf,
+    store: Option<Store>,
+    backlog: Backlog,
+    /// Where each source stands, for a database that has to be begun anew.
+    cursors: BTreeMap<SourceName, Cursor>,
+    /// When the last try failed; `None` while all is well.
+    failed: Option<Timestamp>,
+    /// Whether anything that was decided is missing in the database for good.
+    restate: bool,
+    read: Read,
+}
+
+/// How far the engine knows what the database remembers of earlier runs.
+#[derive(Debug)]
+enum Read {
+    /// It has not been asked for.
+    NotYet,
+    /// It was asked for, as far back as this, but the database could not be opened.
+    Missed(Duration),
+    /// It was read too late for the start and waits to be taken.
+    Late(Remembered),
+    /// The engine has it.
+    Done,
+}
+
+impl Memory {
+    /// Opens the database at `path`. If that is impossible it is tried again later; a damaged one is moved
+    /// aside and a new one begun.
+    ///
+    /// # Errors
+    /// Only [`StoreError::Newer`]: the database belongs to a newer f2bd and is left alone.
+    pub fn open(path: PathBuf, now: Timestamp) -> Result<Memory, StoreError> {
+        let mut memory = Memory {
+            path,
+            store: None,
+            backlog: Backlog::default(),
+            cursors: BTreeMap::new(),
+            failed: None,
+            restate: false,
+            read: Read::NotYet,
+        };
+        match Store::open(&memory.path) {
+            Ok(store) => memory.store = Some(store),
+            Err(error @ StoreError::Newer { .. }) => return Err(error),
+            Err(error) => memory.failed(now, &error),
+        }
+        Ok(memory)
+    }
+
+    /// What outlived the last run, and where the sources stood. If the database cannot be read, nothing did:
+    /// new decisions then get numbers that no stored one has, and [`Memory::take_late`] answers later.
+    pub fn remembered(
+        &mut self,
+        now: Timestamp,
+        longest_findtime: Duration,
+    ) -> (Remembered, Vec<(SourceName, Cursor)>) {
+        while let Some(store) = &self.store {
+            let read = store
+                .remembered(now, longest_findtime)
+                .and_then(|remembered| Ok((remembered, store.cursors()?)));
+            match read {
+                Ok((remembered, cursors)) => {
+                    self.read = Read::Done;
+                    self.cursors.extend(cursors.iter().cloned());
+                    return (remembered, cursors);
+                }
+                Err(error) => self.failed(now, &error),
+            }
+            // A damaged database was replaced by an empty one, which can be read; other trouble stays.
+            if self.failed.is_some() {
+                break;
+            }
+        }
+        self.read = Read::Missed(longest_findtime);
+        // Numbers in the database count up from 1; microseconds since 1970 are far beyond them.
+        let beyond = now.as_micros().max(0).cast_unsigned();
+        let nothing = Remembered {
+            next_failure: Some(FailureId(beyond)),
+            next_ban: Some(BanId(beyond)),
+            ..Remembered::default()
+        };
+        (nothing, Vec::new())
+    }
+
+    /// Once, when the database could be read only after the start: what it remembers of earlier runs.
+    pub fn take_late(&mut self) -> Option<Remembered> {
+        match std::mem::replace(&mut self.read, Read::Done) {
+            Read::Late(remembered) => Some(remembered),
+            other => {
+                self.read = other;
+                None
+            }
+        }
+    }
+
+    /// Remembers `decisions` and where their source stands now. Returns whether all that was ever decided is
+    /// on disk; if not, it waits here and is tried again.
+    pub fn remember(
+        &mut self,
+        now: Timestamp,
+        decisions: &[Decision],
+        cursor: Option<(&SourceName, &Cursor)>,
+    ) -> bool {
+        if let Some((source, cursor)) = cursor {
+            self.cursors.insert(source.clone(), cursor.clone());
+        }
+        if self.failed.is_none()
+            && self.backlog.is_empty()
+            && let Some(store) = &mut self.store
+        {
+            match store.commit(now, decisions, cursor) {
+                Ok(()) => return true,
+                Err(error) => {
+                    self.backlog.push(now, decisions, cursor);
+                    self.failed(now, &error);
+                }
+            }
+        } else {
+            self.backlog.push(now, decisions, cursor);
+        }
+        self.restate |= self.backlog.bound();
+        self.retry(now);
+        !self.wants_retry()
+    }
+
+    /// Whether anything waits to be written, so that [`Memory::retry`] should be called now and then.
+    pub fn wants_retry(&self) -> bool {
+        self.failed.is_some() || !self.backlog.is_empty()
+    }
+
+    /// Tries to write what waits, a step at a time and not right after a failure.
+    pub fn retry(&mut self, now: Timestamp) {
+        if !self.wants_retry() {
+            return;
+        }
+        // A clock that was set back must not make the pause longer.
+        if let Some(failed) = self.failed
+            && now >= failed
+            && now.since(failed) < PAUSE
+        {
+            return;
+        }
+        if let Err(error) = self.write_step(now) {
+            self.failed(now, &error);
+            return;
+        }
+        self.failed = None;
+        if self.backlog.is_empty() {
+            log::info!(
+                "the database {} is written again; {} failures were lost while it was not",
+                self.path.display(),
+                std::mem::take(&mut self.backlog.lost)
+            );
+        }
+    }
+
+    fn write_step(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let store = match &mut self.store {
+            Some(store) => store,
+            closed => closed.insert(Store::open(&self.path)?),
+        };
+        // Before anything new is written, so that the engine is not told what it has decided itself.
+        if let Read::Missed(longest_findtime) = self.read {
+            self.read = Read::Late(store.remembered(now, longest_findtime)?);
+        }
+        match self.backlog.steps.front() {
+            Some(step) => {
+                store.commit(step.now, &step.decisions, &step.cursors)?;
+                self.backlog.pop();
+            }
+            // Nothing waits, but the last try failed: see whether a write would succeed.
+            None => store.commit(now, &[], &self.cursors)?,
+        }
+        Ok(())
+    }
+
+    /// Whether the bans in force have to be stated anew, since the database does not know all decisions.
+    pub fn wants_restate(&self) -> bool {
+        self.restate && !self.wants_retry() && matches!(self.read, Read::NotYet | Read::Done)
+    }
+
+    /// Makes the bans in force in the database equal to `bans`, those of the ledger.
+    pub fn restate<'b>(&mut self, now: Timestamp, bans: impl IntoIterator<Item = &'b Ban>) {
+        let Some(store) = &mut self.store else {
+            return;
+        };
+        match store.restate(now, bans) {
+            Ok(()) => self.restate = false,
+            Err(error) => self.failed(now, &error),
+        }
+    }
+
+    /// Forgets a piece of what need not be kept any longer; whether there may be more of it.
+    pub fn sweep(&mut self, now: Timestamp, retention: Retention) -> bool {
+        if self.wants_retry() {
+            return false;
+        }
+        let Some(store) = &mut self.store else {
+            return false;
+        };
+        match store.sweep(now, retention) {
+            Ok(rows) => rows > 0,
+            Err(error) => {
+                self.failed(now, &error);
+                false
+            }
+        }
+    }
+
+    /// The database, for questions; `None` while it cannot be opened.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
+    /// Takes note of a failure: tells it if it is the first one, and replaces a damaged database.
+    fn failed(&mut self, now: Timestamp, error: &StoreError) {
+        let first = self.failed.replace(now).is_none();
+        if first {
+            log::error!(
+                "{}: {error}; bans go on from memory and are written when this is over",
+                self.path.display()
+            );
+        }
+        if matches!(error, StoreError::Damaged(_)) {
+            self.replace(now, first);
+        }
+    }
+
+    fn replace(&mut self, now: Timestamp, first: bool) {
+        // Closed first: the last connection writes into the file that it closes.
+        self.store = None;
+        let fresh =
+            move_aside(&self.path, now).and_then(|aside| Ok((aside, Store::open(&self.path)?)));
+        match fresh {
+            Ok((aside, store)) => {
+                log::error!(
+                    "the damaged database is kept as {}; a new one was begun",
+                    aside.display()
+                );
+                self.store = Some(store);
+                self.restate = matches!(self.read, Read::Late(_) | Read::Done);
+                // Not in trouble any more, and what waits can be written at once.
+                self.failed = None;
+                if !self.cursors.is_empty() {
+                    self.backlog.push(now, &[], &self.cursors);
+                }
+            }
+            Err(error) if first => log::error!("it cannot be replaced: {error}"),
+            Err(_) => {}
+        }
+    }
+}
+
+/// Renames the database and its companions; returns the new name.
+fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
+    let ending = format!(".damaged-{now}");
+    let named = |base: &Path, ending: &str| {
+        let mut name = OsString::from(base);
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let aside = named(path, &ending);
+    std::fs::rename(path, &aside).map_err(|source| StoreError::Path {
+        path: aside.clone(),
+        source,
+    })?;
+    for companion in ["-wal", "-shm"] {
+        let from = named(path, companion);
+        match std::fs::rename(&from, named(&aside, companion)) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Path { path: from, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+/// What waits to be written, in its order.
+#[derive(Debug, Default)]
+struct Backlog {
+    steps: VecDeque<Step>,
+    failures: usize,
+    others: usize,
+    /// Failures that had to be dropped.
+    lost: usize,
+}
+
+/// Decisions that are written together with where their sources stood after them: never one without the
+/// other, lest a restart decides again what is stored already.
+#[derive(Debug)]
+struct Step {
+    now: Timestamp,
+    decisions: Vec<Decision>,
+    cursors: BTreeMap<SourceName, Cursor>,
+}
+
+impl Backlog {
+    fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    fn push<'c>(
+        &mut self,
+        now: Timestamp,
+        decisions: &[Decision],
+        cursors: impl IntoIterator<Item = (&'c SourceName, &'c Cursor)>,
+    ) {
+        for decision in decisions {
+            *self.room(decision) += 1;
+        }
+        self.append(Step {
+            now,
+            decisions: decisions.iter().cloned().map(shortened).collect(),
+            cursors: cursors
+                .into_iter()
+                .map(|(source, cursor)| (source.clone(), cursor.clone()))
+                .collect(),
+        });
+    }
+
+    /// Puts `step` last, as part of the one before it if that stays small, so that steps stay few.
+    fn append(&mut self, step: Step) {
+        match self.steps.back_mut() {
+            Some(last) if last.decisions.len() + step.decisions.len() <= STEP => {
+                last.decisions.extend(step.decisions);
+                last.cursors.extend(step.cursors);
+            }
+            _ => self.steps.push_back(step),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Step> {
+        let step = self.steps.pop_front()?;
+        for decision in &step.decisions {
+            *self.room(decision) -= 1;
+        }
+        Some(step)
+    }
+
+    fn room(&mut self, decision: &Decision) -> &mut usize {
+        match decision {
+            Decision::Count(_) => &mut self.failures,
+            Decision::Ban(_) | Decision::Unban(_) | Decision::Notice(_) => &mut self.others,
+        }
+    }
+
+    /// Drops the oldest of what is too much: failures first, which are only history by now. Returns whether
+    /// anything else was dropped.
+    fn bound(&mut self) -> bool {
+        if self.failures > MOST_WAITING_FAILURES {
+            for mut step in std::mem::take(&mut self.steps) {
+                if self.failures > MOST_WAITING_FAILURES {
+                    let before = step.decisions.len();
+                    step.decisions
+                        .retain(|decision| !matches!(decision, Decision::Count(_)));
+                    self.failures -= before - step.decisions.len();
+                    self.lost += before - step.decisions.len();
+                }
+                self.append(step);
+            }
+        }
+        let mut dropped = false;
+        while self.others > MOST_WAITING_OTHERS && self.pop().is_some() {
+            dropped = true;
+        }
+        dropped
+    }
+}
+
+/// A failure keeps only as much text as the store would.
+fn shortened(decision: Decision) -> Decision {
+    match decision {
+        Decision::Count(mut failure) => {
+            failure.line = kept(&failure.line).into();
+            failure.user = failure.user.map(|user| kept(&user).into());
+            failure.session = failure.session.map(|session| kept(&session).into());
+            Decision::Count(failure)
+        }
+        other => other,
+    }
+}

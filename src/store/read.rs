@@ -1,0 +1,459 @@
+//! What does the database know?
+//!
+//! For the engine: what outlived the last run. For people: history. A row that cannot be understood, since
+//! somebody else wrote it, is left out and told of, and spoils nothing else.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use rusqlite::types::Type;
+use rusqlite::{Params, Row, params};
+
+use super::write::bytes;
+use super::{Store, StoreError};
+use crate::engine::decision::{Ban, BanId, Failure, FailureId, Origin, Release};
+use crate::engine::input::Remembered;
+use crate::engine::name::{JailName, SourceName};
+use crate::engine::prefix::Prefix;
+use crate::engine::time::{BanTime, Timestamp};
+use crate::source::Cursor;
+
+/// Which bans are asked for.
+#[derive(Clone, Debug)]
+pub struct HistoryQuery {
+    /// Bans that share an address with this subject.
+    pub subject: Option<Prefix>,
+    /// Bans of this jail.
+    pub jail: Option<JailName>,
+    /// At most so many, the newest ones.
+    pub limit: usize,
+}
+
+/// A ban of the past or in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// Its number.
+    pub ban: BanId,
+    /// The jail that banned.
+    pub jail: JailName,
+    /// Who was banned.
+    pub subject: Prefix,
+    /// When it began.
+    pub start: Timestamp,
+    /// When it was to end; `None` for one without end.
+    pub until: Option<Timestamp>,
+    /// When and why it ended. A ban is over after `until` even if nobody has written its end yet.
+    pub ended: Option<(Timestamp, Release)>,
+    /// How often the jail had banned the subject, this time included.
+    pub offence: u32,
+    /// How many failures made it.
+    pub failures: u32,
+    /// Why it was made.
+    pub origin: Origin,
+}
+
+/// A failure with its log line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureRow {
+    /// Its number.
+    pub id: FailureId,
+    /// The record's time.
+    pub time: Timestamp,
+    /// The jail that counted it.
+    pub jail: JailName,
+    /// The very address in the record.
+    pub address: IpAddr,
+    /// The account that was tried, as [`super::text::kept`] keeps it.
+    pub user: Option<String>,
+    /// Which pattern of the filter took the record, counted from 1.
+    pub pattern: u16,
+    /// The record's message, as [`super::text::kept`] keeps it.
+    pub line: String,
+    /// Whether it counted towards a ban.
+    pub counted: bool,
+    /// The ban that it helped to make.
+    pub ban: Option<BanId>,
+}
+
+/// What a jail has done, as far back as history goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JailTotals {
+    /// Failures that are kept.
+    pub failures: u64,
+    /// Bans that are kept.
+    pub bans: u64,
+}
+
+/// What makes a row of `bans` or `failures` overlap a subject: it lies inside (a range of the index on
+/// `first`), or it is one of the few networks around it.
+const OVERLAPS: &str = "((first BETWEEN ?1 AND ?2 AND length(first) = length(?1))
+    OR (first IN (SELECT unhex(value) FROM json_each(?3)) AND subject IN (SELECT value FROM json_each(?4))))";
+
+const HISTORY_COLUMNS: &str =
+    "id, jail, subject, start, until, ended, release, offence, failures, origin";
+
+const FAILURE_COLUMNS: &str = "id, time, jail, address, user, pattern, line, counted, ban";
+
+impl Store {
+    /// What outlived the last run: bans that are in force at `now`, failures of the last `longest_findtime`
+    /// that may still help to make a ban, and how often each subject was banned.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn remembered(
+        &self,
+        now: Timestamp,
+        longest_findtime: Duration,
+    ) -> Result<Remembered, StoreError> {
+        let mut names = Names::default();
+        let bans = self.rows(
+            "SELECT id, jail, subject, start, until, offence, origin FROM bans
+             WHERE ended IS NULL AND (until IS NULL OR until > ?1) ORDER BY id",
+            params![now.as_micros()],
+            |row| {
+                let start = time(row, 3)?;
+                Ok(Ban {
+                    id: BanId(number(row, 0)?),
+                    jail: names.jail(row, 1)?,
+                    subject: parsed(row, 2)?,
+                    start,
+                    bantime: match row.get(4)? {
+                        Some(until) => BanTime::For(Timestamp::from_micros(until).since(start)),
+                        None => BanTime::Forever,
+                    },
+                    offence: row.get(5)?,
+                    origin: origin(row, 6)?,
+                    evidence: Vec::new(),
+                })
+            },
+        )?;
+        let failures = self.rows(
+            "SELECT id, time, jail, subject, address, user, pattern, session, line FROM failures
+             WHERE pending AND time >= ?1 ORDER BY id",
+            params![now.before(longest_findtime).as_micros()],
+            |row| {
+                Ok(Failure {
+                    id: FailureId(number(row, 0)?),
+                    time: time(row, 1)?,
+                    jail: names.jail(row, 2)?,
+                    subject: parsed(row, 3)?,
+                    address: parsed(row, 4)?,
+                    user: row.get(5)?,
+                    pattern: row.get(6)?,
+                    session: row.get(7)?,
+                    counted: true,
+                    line: row.get(8)?,
+                })
+            },
+        )?;
+        let offences = self.rows(
+            "SELECT jail, subject, count(*) FROM bans GROUP BY subject, jail",
+            [],
+            |row| Ok((names.jail(row, 0)?, parsed(row, 1)?, row.get(2)?)),
+        )?;
+        Ok(Remembered {
+            bans,
+            failures,
+            offences,
+            next_failure: self.next("failures")?.map(FailureId),
+            next_ban: self.next("bans")?.map(BanId),
+        })
+    }
+
+    /// Where the sources stood.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn cursors(&self) -> Result<Vec<(SourceName, Cursor)>, StoreError> {
+        self.rows(
+            "SELECT source, token, time FROM cursors ORDER BY source",
+            [],
+            |row| {
+                let cursor = Cursor {
+                    token: row.get(1)?,
+                    time: time(row, 2)?,
+                };
+                Ok((parsed(row, 0)?, cursor))
+            },
+        )
+    }
+
+    /// The bans that `query` asks for, newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn history(&self, query: &HistoryQuery) -> Result<Vec<HistoryRow>, StoreError> {
+        let jail = query.jail.as_ref().map(JailName::as_str);
+        let limit = limit(query.limit);
+        let mut names = Names::default();
+        let read = |row: &Row<'_>| {
+            Ok(HistoryRow {
+                ban: BanId(number(row, 0)?),
+                jail: names.jail(row, 1)?,
+                subject: parsed(row, 2)?,
+                start: time(row, 3)?,
+                until: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_micros),
+                ended: match row.get(5)? {
+                    Some(ended) => Some((Timestamp::from_micros(ended), release(row, 6)?)),
+                    None => None,
+                },
+                offence: row.get(7)?,
+                failures: row.get(8)?,
+                origin: origin(row, 9)?,
+            })
+        };
+        match query.subject {
+            None => self.rows(
+                &format!(
+                    "SELECT {HISTORY_COLUMNS} FROM bans WHERE ?1 IS NULL OR jail = ?1
+                     ORDER BY id DESC LIMIT ?2"
+                ),
+                params![jail, limit],
+                read,
+            ),
+            Some(subject) => {
+                let near = Near::of(subject);
+                self.rows(
+                    &format!(
+                        "SELECT {HISTORY_COLUMNS} FROM bans
+                         WHERE {OVERLAPS} AND (?5 IS NULL OR jail = ?5) ORDER BY id DESC LIMIT ?6"
+                    ),
+                    params![
+                        near.first,
+                        near.last,
+                        near.firsts,
+                        near.subjects,
+                        jail,
+                        limit
+                    ],
+                    read,
+                )
+            }
+        }
+    }
+
+    /// The failures that made `ban`, oldest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn lines_of_ban(&self, ban: BanId) -> Result<Vec<FailureRow>, StoreError> {
+        let mut names = Names::default();
+        self.rows(
+            &format!("SELECT {FAILURE_COLUMNS} FROM failures WHERE ban = ?1 ORDER BY id"),
+            params![ban.0.cast_signed()],
+            |row| failure(row, &mut names),
+        )
+    }
+
+    /// The newest failures, at most `limit`, of whoever shares an address with `subject`; newest first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn failures_of(
+        &self,
+        subject: Prefix,
+        limit: usize,
+    ) -> Result<Vec<FailureRow>, StoreError> {
+        let near = Near::of(subject);
+        let mut names = Names::default();
+        self.rows(
+            &format!(
+                "SELECT {FAILURE_COLUMNS} FROM failures WHERE {OVERLAPS} ORDER BY id DESC LIMIT ?5"
+            ),
+            params![
+                near.first,
+                near.last,
+                near.firsts,
+                near.subjects,
+                self::limit(limit)
+            ],
+            |row| failure(row, &mut names),
+        )
+    }
+
+    /// How many failures and bans are kept of each jail.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn totals(&self) -> Result<Vec<(JailName, JailTotals)>, StoreError> {
+        self.rows(
+            "SELECT jail, sum(failures), sum(bans) FROM
+                (SELECT jail, count(*) AS failures, 0 AS bans FROM failures GROUP BY jail
+                 UNION ALL SELECT jail, 0, count(*) FROM bans GROUP BY jail)
+             GROUP BY jail ORDER BY jail",
+            [],
+            |row| {
+                let totals = JailTotals {
+                    failures: number(row, 1)?,
+                    bans: number(row, 2)?,
+                };
+                Ok((parsed(row, 0)?, totals))
+            },
+        )
+    }
+
+    /// The number after the last one that `table` has ever given; `None` if it has given none.
+    fn next(&self, table: &str) -> Result<Option<u64>, StoreError> {
+        let last = self.rows(
+            "SELECT seq FROM sqlite_sequence WHERE name = ?1",
+            params![table],
+            |row| number(row, 0),
+        )?;
+        Ok(last.first().map(|last| last + 1))
+    }
+
+    /// The answer to `sql`, without the rows that make no sense.
+    fn rows<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut found = Vec::new();
+        let mut strange = None;
+        let mut skipped = 0_usize;
+        while let Some(row) = rows.next()? {
+            match read(row) {
+                Ok(value) => found.push(value),
+                Err(error) if error.sqlite_error_code().is_none() => {
+                    skipped += 1;
+                    strange.get_or_insert(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(error) = strange {
+            log::warn!("{skipped} rows of the database make no sense and are left out: {error}");
+        }
+        Ok(found)
+    }
+}
+
+fn failure(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<FailureRow> {
+    Ok(FailureRow {
+        id: FailureId(number(row, 0)?),
+        time: time(row, 1)?,
+        jail: names.jail(row, 2)?,
+        address: parsed(row, 3)?,
+        user: row.get(4)?,
+        pattern: row.get(5)?,
+        line: row.get(6)?,
+        counted: row.get(7)?,
+        ban: row
+            .get::<_, Option<i64>>(8)?
+            .map(|ban| BanId(ban.cast_unsigned())),
+    })
+}
+
+/// The range of a subject, and the networks around it as JSON lists.
+struct Near {
+    first: Vec<u8>,
+    last: Vec<u8>,
+    firsts: String,
+    subjects: String,
+}
+
+impl Near {
+    fn of(subject: Prefix) -> Near {
+        let first = bytes(subject.address());
+        let width = usize::from(subject.width());
+        let last = first
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| {
+                byte | 0xff_u8
+                    .checked_shr(width.saturating_sub(8 * at) as u32)
+                    .unwrap_or(0)
+            })
+            .collect();
+        let around: Vec<Prefix> = (0..subject.width())
+            .map(|width| Prefix::network(subject.address(), width))
+            .collect();
+        let list = |texts: Vec<String>| format!("[\"{}\"]", texts.join("\",\""));
+        let hex = |network: &Prefix| {
+            bytes(network.address())
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect()
+        };
+        Near {
+            first,
+            last,
+            firsts: list(around.iter().map(hex).collect()),
+            subjects: list(around.iter().map(|network| network.plain()).collect()),
+        }
+    }
+}
+
+/// The few names of jails that many rows repeat.
+#[derive(Default)]
+struct Names(HashMap<Box<str>, JailName>);
+
+impl Names {
+    fn jail(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<JailName> {
+        if let Some(name) = self.0.get(row.get_ref(column)?.as_str()?) {
+            return Ok(name.clone());
+        }
+        let name: JailName = parsed(row, column)?;
+        self.0.insert(name.as_str().into(), name.clone());
+        Ok(name)
+    }
+}
+
+fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::cast_unsigned)
+}
+
+fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_micros)
+}
+
+fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    row.get_ref(column)?.as_str()?.parse().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+    })
+}
+
+fn origin(row: &Row<'_>, column: usize) -> rusqlite::Result<Origin> {
+    match row.get_ref(column)?.as_str()? {
+        "failures" => Ok(Origin::Failures),
+        "manual" => Ok(Origin::Manual),
+        other => Err(unknown(column, other)),
+    }
+}
+
+fn release(row: &Row<'_>, column: usize) -> rusqlite::Result<Release> {
+    match row.get_ref(column)?.as_str()? {
+        "expired" => Ok(Release::Expired),
+        "manual" => Ok(Release::Manual),
+        "ignored" => Ok(Release::Ignored),
+        "jail-gone" => Ok(Release::JailGone),
+        "replaced" => Ok(Release::Replaced),
+        other => Err(unknown(column, other)),
+    }
+}
+
+/// A word that this program never writes there.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no word for it")]
+struct UnknownWord(String);
+
+fn unknown(column: usize, word: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(
+        column,
+        Type::Text,
+        Box::new(UnknownWord(word.to_owned())),
+    )
+}

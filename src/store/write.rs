@@ -1,0 +1,236 @@
+//! How do decisions get into the database?
+//!
+//! In their order, all of a batch or nothing. Each statement changes nothing if it is carried out a second
+//! time, so that a batch whose fate is unclear can be written again.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::text::kept;
+use super::{Store, StoreError};
+use crate::engine::Decision;
+use crate::engine::decision::{Ban, Failure, Notice, Origin, Release, Unban};
+use crate::engine::name::SourceName;
+use crate::engine::time::{Span, Timestamp};
+use crate::source::Cursor;
+
+impl Store {
+    /// Remembers `decisions` and where their sources stand now, in one transaction.
+    ///
+    /// # Errors
+    /// Nothing of it is remembered; the same call may be repeated.
+    pub fn commit<'c>(
+        &mut self,
+        now: Timestamp,
+        decisions: &[Decision],
+        cursors: impl IntoIterator<Item = (&'c SourceName, &'c Cursor)>,
+    ) -> Result<(), StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for decision in decisions {
+            match decision {
+                Decision::Count(failure) => count(&transaction, failure)?,
+                Decision::Ban(banned) => ban(&transaction, banned)?,
+                Decision::Unban(freed) => unban(&transaction, freed)?,
+                Decision::Notice(told) => notice(&transaction, now, told)?,
+            }
+        }
+        for (source, cursor) in cursors {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO cursors (source, token, time) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (source) DO UPDATE SET token = excluded.token, time = excluded.time",
+                )?
+                .execute(params![source.as_str(), cursor.token, cursor.time.as_micros()])?;
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Makes the bans in force here equal to `bans`, for when decisions were lost on the way: missing ones are
+    /// written, others are ended as of `now`.
+    ///
+    /// # Errors
+    /// Nothing was changed; the same call may be repeated.
+    pub fn restate<'b>(
+        &mut self,
+        now: Timestamp,
+        bans: impl IntoIterator<Item = &'b Ban>,
+    ) -> Result<(), StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut open: BTreeSet<i64> = transaction
+            .prepare("SELECT id FROM bans WHERE ended IS NULL")?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        for banned in bans {
+            if !open.remove(&banned.id.0.cast_signed()) {
+                ban(&transaction, banned)?;
+            }
+        }
+        let mut end = transaction.prepare(
+            "UPDATE bans SET ended = min(coalesce(until, ?2), ?2),
+                             release = CASE WHEN until <= ?2 THEN 'expired' ELSE 'manual' END
+             WHERE id = ?1",
+        )?;
+        for id in open {
+            end.execute(params![id, now.as_micros()])?;
+        }
+        drop(end);
+        Ok(transaction.commit()?)
+    }
+}
+
+fn count(connection: &Connection, failure: &Failure) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO failures (id, time, jail, subject, first, address, user, pattern, session,
+                                   counted, pending, line)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(params![
+            failure.id.0.cast_signed(),
+            failure.time.as_micros(),
+            failure.jail.as_str(),
+            failure.subject.plain(),
+            bytes(failure.subject.address()),
+            failure.address.to_string(),
+            failure.user.as_deref().map(kept),
+            failure.pattern,
+            failure.session.as_deref().map(kept),
+            failure.counted,
+            kept(&failure.line),
+        ])?;
+    Ok(())
+}
+
+fn ban(connection: &Connection, ban: &Ban) -> rusqlite::Result<()> {
+    let id = ban.id.0.cast_signed();
+    let subject = ban.subject.plain();
+    let new = connection
+        .prepare_cached(
+            "INSERT INTO bans (id, jail, subject, first, start, until, offence, failures, origin)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(params![
+            id,
+            ban.jail.as_str(),
+            subject,
+            bytes(ban.subject.address()),
+            ban.start.as_micros(),
+            ban.until().map(Timestamp::as_micros),
+            ban.offence,
+            u32::try_from(ban.evidence.len()).unwrap_or(u32::MAX),
+            origin_text(ban.origin),
+        ])?;
+    if new == 0 {
+        return Ok(());
+    }
+    let mut link = connection.prepare_cached(
+        "UPDATE failures SET ban = ?1, pending = 0 WHERE id = ?2 AND ban IS NULL",
+    )?;
+    for failure in &ban.evidence {
+        link.execute(params![id, failure.0.cast_signed()])?;
+    }
+    // A ban empties the subject's window: what it did not use cannot help to make the next one.
+    connection
+        .prepare_cached(
+            "UPDATE failures SET pending = 0 WHERE pending AND jail = ?1 AND subject = ?2",
+        )?
+        .execute(params![ban.jail.as_str(), subject])?;
+    Ok(())
+}
+
+fn unban(connection: &Connection, unban: &Unban) -> rusqlite::Result<()> {
+    let new = connection
+        .prepare_cached("UPDATE bans SET ended = ?2, release = ?3 WHERE id = ?1 AND ended IS NULL")?
+        .execute(params![
+            unban.ban.0.cast_signed(),
+            unban.time.as_micros(),
+            release_text(unban.release),
+        ])?;
+    if new == 0 {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "UPDATE failures SET pending = 0
+             WHERE pending AND jail = ?1 AND subject = ?2 AND time <= ?3",
+        )?
+        .execute(params![
+            unban.jail.as_str(),
+            unban.subject.plain(),
+            unban.time.as_micros()
+        ])?;
+    Ok(())
+}
+
+fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite::Result<()> {
+    let (kind, jail, subject, detail) = match notice {
+        Notice::Evicted { jail, subjects } => (
+            "evicted",
+            jail,
+            String::new(),
+            format!("{subjects} subjects under watch were forgotten"),
+        ),
+        Notice::LedgerFull { jail, subject } => (
+            "ledger-full",
+            jail,
+            subject.plain(),
+            "a ban was refused: too many are in force".to_owned(),
+        ),
+        Notice::Future { jail, ahead_micros } => {
+            let ahead = Timestamp::from_micros(*ahead_micros).since(Timestamp::from_micros(0));
+            let detail = format!("records ran {} ahead of the clock", Span(ahead));
+            ("future", jail, String::new(), detail)
+        }
+        Notice::Spared {
+            jail,
+            subject,
+            because,
+        } => ("spared", jail, subject.plain(), kept(because).into_owned()),
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO notices (time, jail, kind, subject, detail) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (time, jail, kind, subject) DO NOTHING",
+        )?
+        .execute(params![
+            now.as_micros(),
+            jail.as_str(),
+            kind,
+            subject,
+            detail
+        ])?;
+    Ok(())
+}
+
+/// An address in network byte order, the form of the `first` columns.
+pub(super) fn bytes(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+fn origin_text(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Failures => "failures",
+        Origin::Manual => "manual",
+    }
+}
+
+fn release_text(release: Release) -> &'static str {
+    match release {
+        Release::Expired => "expired",
+        Release::Manual => "manual",
+        Release::Ignored => "ignored",
+        Release::JailGone => "jail-gone",
+        Release::Replaced => "replaced",
+    }
+}
