@@ -118,11 +118,6 @@ impl Journald {
         }
     }
 
-    /// The socket that takes entries in the journal's own protocol.
-    pub fn socket(&self) -> PathBuf {
-        self.home.path().join("sockets/socket")
-    }
-
     /// The socket that programs know as /dev/log.
     pub fn dev_log(&self) -> PathBuf {
         self.home.path().join("sockets/dev-log")
@@ -133,7 +128,9 @@ impl Journald {
         let entry = native(fields);
         match self.socket.send(&entry) {
             Ok(_) => {}
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error()) => {
+            Err(error)
+                if error.raw_os_error() == Some(rustix::io::Errno::MSGSIZE.raw_os_error()) =>
+            {
                 self.send_large(&entry);
             }
             Err(error) => panic!("journald took no entry: {error}"),
@@ -152,7 +149,9 @@ impl Journald {
     pub fn rotate(&self) {
         let before = self.archived();
         self.signal(Signal::USR2);
-        until("journald rotates", || (self.archived() > before).then_some(()));
+        until("journald rotates", || {
+            (self.archived() > before).then_some(())
+        });
     }
 
     /// Removes all files but the active ones.
@@ -207,8 +206,13 @@ impl Journald {
         let mut control = SendAncillaryBuffer::new(&mut space);
         let descriptors = [memory.as_fd()];
         assert!(control.push(SendAncillaryMessage::ScmRights(&descriptors)));
-        sendmsg(&self.socket, &[IoSlice::new(&[])], &mut control, SendFlags::empty())
-            .expect("journald takes a file");
+        sendmsg(
+            &self.socket,
+            &[IoSlice::new(&[])],
+            &mut control,
+            SendFlags::empty(),
+        )
+        .expect("journald takes a file");
     }
 
     fn signal(&self, signal: Signal) {
@@ -256,7 +260,8 @@ fn launch(home: &Path, namespace: Option<&str>) -> Child {
 fn connect(home: &Path) -> UnixDatagram {
     let path = home.join("sockets/socket");
     until("journald listens", || {
-        let there = fs::metadata(&path).is_ok_and(|is| is.file_type().is_socket() && is.size() == 0);
+        let there =
+            fs::metadata(&path).is_ok_and(|is| is.file_type().is_socket() && is.size() == 0);
         let socket = UnixDatagram::unbound().ok()?;
         (there && socket.connect(&path).is_ok()).then_some(socket)
     })

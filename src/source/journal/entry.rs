@@ -146,7 +146,8 @@ impl Part {
     fn keep(&mut self, value: &[u8], longest: usize) {
         if !self.present {
             self.present = true;
-            self.bytes.extend_from_slice(&value[..value.len().min(longest)]);
+            self.bytes
+                .extend_from_slice(&value[..value.len().min(longest)]);
         }
     }
 
