@@ -1,7 +1,8 @@
 //! Facts about `journal`, shown from outside, on a real journald.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -534,6 +535,38 @@ fn a_journal_that_is_missing_is_told_once_and_read_when_it_comes() {
     reading.end();
 }
 
+#[test]
+fn a_journal_that_goes_away_and_comes_back_is_read_on_where_it_was() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let spec = sshd(&journald);
+    journald.log("sshd", "1");
+    written(&spec, 1);
+    let home = tempfile::tempdir().unwrap();
+    let directory = home.path().join("journal");
+    let copy = || {
+        let mut copy = Command::new("cp");
+        copy.arg("--recursive")
+            .arg(journald.directory())
+            .arg(&directory);
+        assert!(copy.status().unwrap().success());
+    };
+    copy();
+    let mut elsewhere = spec.clone();
+    elsewhere.directory = Some(directory.clone());
+    let reading = Reading::start(elsewhere, EVER);
+    assert_eq!(reading.messages(1).0, ["1"]);
+    fs::remove_dir_all(&directory).unwrap();
+    assert!(matches!(reading.trouble(), Trouble::Unreadable { .. }));
+    journald.log("sshd", "2");
+    written(&spec, 2);
+    copy();
+    assert!(matches!(reading.trouble(), Trouble::Recovered { .. }));
+    assert_eq!(reading.messages(1).0, ["2"]);
+    reading.end();
+}
+
 fn group(name: &str) -> Gid {
     let groups = fs::read_to_string("/etc/group").unwrap();
     let line = groups
@@ -572,6 +605,17 @@ fn a_member_of_the_group_reads_and_nobody_else_is_told_what_is_missing() {
     };
     assert!(reason.contains("group systemd-journal"), "{reason}");
     stranger.silent_for(Duration::from_millis(600));
+    member.end();
+    // It is tried again without being asked.
+    let permit = |mode| fs::set_permissions(journald.directory(), Permissions::from_mode(mode));
+    permit(0o2700).unwrap();
+    let member = Reading::start_as(spec.clone(), EVER, || {
+        become_nobody(&[group("systemd-journal")]);
+    });
+    assert!(matches!(member.trouble(), Trouble::Unreadable { .. }));
+    permit(0o2750).unwrap();
+    assert!(matches!(member.trouble(), Trouble::Recovered { .. }));
+    assert_eq!(member.messages(1).0, ["1"]);
     member.end();
     stranger.end();
     let reading = std::thread::spawn(move || {

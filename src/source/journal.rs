@@ -137,9 +137,6 @@ pub fn read_all(
     mut each: impl FnMut(&Batch),
 ) -> Result<(), JournalError> {
     let mut reader = Reader::open(spec)?;
-    if reader.is_empty()? {
-        return Err(missing(spec));
-    }
     if wants_nothing(spec) {
         return Ok(());
     }
@@ -165,11 +162,6 @@ fn wants_nothing(spec: &JournalSpec) -> bool {
     spec.routes
         .iter()
         .all(|route| route.alternatives.is_empty())
-}
-
-fn missing(spec: &JournalSpec) -> JournalError {
-    let places = access::described(spec);
-    JournalError::Missing { places }
 }
 
 /// Why following came to a halt.
@@ -229,9 +221,6 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
     /// Opens the journal and follows it as long as it can be read.
     fn follow(&mut self) -> Result<(), Halt> {
         let reader = Reader::open(self.spec)?;
-        if reader.is_empty()? {
-            return Err(missing(self.spec).into());
-        }
         let mut reader = self.watched(reader)?;
         self.stand(reader.get_mut())?;
         let mut last_record: Option<Instant> = None;
@@ -254,9 +243,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             }
             let reader = reader.get_mut();
             if reader.refresh()? {
-                if reader.is_empty()? {
-                    return Err(missing(self.spec).into());
-                }
+                reader.check(self.spec)?;
                 // Whoever has read everything misses nothing when old files go. Otherwise the next
                 // entry may be gone, and the library would pass over that in silence.
                 if !at_end {

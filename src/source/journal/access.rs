@@ -12,14 +12,15 @@ use super::{JournalError, JournalSpec};
 /// Where this machine's journals are, each machine's and namespace's in a directory of its own.
 const ROOTS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
 
-/// The first thing of the journal that we are not allowed to read.
+/// What keeps us from reading what the system logs now. An old file that is not for us is no reason to be
+/// deaf to the present.
 pub fn denied(spec: &JournalSpec) -> Option<JournalError> {
-    places(spec).iter().find_map(|place| match look(place) {
-        Err((path, error)) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Some(JournalError::Denied { path })
-        }
-        _ => None,
-    })
+    let mut seen = Seen::default();
+    for place in places(spec) {
+        seen.look(&place);
+    }
+    let path = seen.denied.filter(|_| !seen.present)?;
+    Some(JournalError::Denied { path })
 }
 
 /// Where entries were looked for, in words.
@@ -45,22 +46,41 @@ fn places(spec: &JournalSpec) -> Vec<PathBuf> {
     ROOTS.map(|root| Path::new(root).join(&own)).to_vec()
 }
 
-/// Looks at `place`, the directories in it and the files of the system in those: the files of users are
-/// for themselves and need not be readable.
-fn look(place: &Path) -> Result<(), (PathBuf, io::Error)> {
-    let at = |path: &Path| {
-        let path = path.to_owned();
-        move |error| (path, error)
-    };
-    for item in fs::read_dir(place).map_err(at(place))?.flatten() {
-        let path = item.path();
-        let name = item.file_name();
-        let name = name.as_encoded_bytes();
-        if name.starts_with(b"system") && name.ends_with(b".journal") {
-            File::open(&path).map_err(at(&path))?;
-        } else if item.file_type().is_ok_and(|kind| kind.is_dir()) {
-            look(&path)?;
+/// What a look at directories and files has shown.
+#[derive(Default)]
+struct Seen {
+    /// The file into which the system logs now can be read.
+    present: bool,
+    /// The first thing that cannot be.
+    denied: Option<PathBuf>,
+}
+
+impl Seen {
+    /// Looks at `place`, the directories in it and the files of the system in those; the files of users are
+    /// for themselves.
+    fn look(&mut self, place: &Path) {
+        let items = match fs::read_dir(place) {
+            Ok(items) => items,
+            Err(error) => return self.failed(place, &error),
+        };
+        for item in items.flatten() {
+            let path = item.path();
+            let name = item.file_name();
+            let name = name.as_encoded_bytes();
+            if name.starts_with(b"system") && name.ends_with(b".journal") {
+                match File::open(&path) {
+                    Ok(_) => self.present |= name == b"system.journal",
+                    Err(error) => self.failed(&path, &error),
+                }
+            } else if item.file_type().is_ok_and(|kind| kind.is_dir()) {
+                self.look(&path);
+            }
         }
     }
-    Ok(())
+
+    fn failed(&mut self, path: &Path, error: &io::Error) {
+        if error.kind() == io::ErrorKind::PermissionDenied && self.denied.is_none() {
+            self.denied = Some(path.to_owned());
+        }
+    }
 }

@@ -245,7 +245,7 @@ mod tests {
                      prop::collection::vec(any::<u8>(), 0..9000))
                         .prop_map(|(name, value)| [name.as_bytes(), b"=", &value].concat()),
                 ],
-                0..20,
+                0..8,
             ),
         ) {
             let mut all: Vec<&[u8]> = fields.iter().map(Vec::as_slice).collect();

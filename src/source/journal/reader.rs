@@ -45,7 +45,7 @@ pub enum Standing {
 }
 
 impl Reader {
-    /// Opens the journal; it stands nowhere yet.
+    /// Opens the journal, which must have something to read; the reader stands nowhere yet.
     pub fn open(spec: &JournalSpec) -> Result<Self, JournalError> {
         let opened = match (&spec.directory, &spec.namespace) {
             (Some(directory), _) => CString::new(directory.as_os_str().as_encoded_bytes())
@@ -58,25 +58,31 @@ impl Reader {
             Ok(journal) => journal,
             Err(error) => return Err(access::denied(spec).unwrap_or(error.into())),
         };
-        if let Some(denied) = access::denied(spec) {
-            return Err(denied);
-        }
         journal.set_data_threshold(LONGEST_FIELD)?;
         // Asking for the descriptor sets up the watches, and the first look always reports that; from
         // here on only real changes are.
         let fd = journal.fd()?;
         journal.process()?;
-        Ok(Reader {
+        let reader = Reader {
             journal,
             fd,
             routes: spec.routes.clone(),
             entry: Entry::new(&spec.routes),
-        })
+        };
+        reader.check(spec)?;
+        Ok(reader)
     }
 
-    /// Whether the journal has no file at all.
-    pub fn is_empty(&self) -> Result<bool, JournalError> {
-        Ok(self.journal.usage()? == 0)
+    /// Refuses a journal of which nothing, or not the present, can be read.
+    pub fn check(&self, spec: &JournalSpec) -> Result<(), JournalError> {
+        if let Some(denied) = access::denied(spec) {
+            return Err(denied);
+        }
+        if self.journal.usage()? == 0 {
+            let places = access::described(spec);
+            return Err(JournalError::Missing { places });
+        }
+        Ok(())
     }
 
     /// Takes notice of files that came and went; says whether any did.
