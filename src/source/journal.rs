@@ -225,6 +225,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         self.stand(reader.get_mut())?;
         let mut last_record: Option<Instant> = None;
         let mut last_search = Instant::now();
+        let mut newest = None;
         loop {
             let mut batch = Batch::default();
             let (at_end, cursor) = reader.get_mut().fill(&mut batch)?;
@@ -232,7 +233,9 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             if !batch.is_empty() {
                 last_record = Some(Instant::now());
             }
-            if let Some(cursor) = cursor {
+            // What was the newest entry before this look is behind us now, even if nobody wanted it.
+            let moved = newest.take().filter(|_| at_end);
+            if let Some(cursor) = cursor.or(moved) {
                 self.records(batch, cursor)?;
             }
             let mut woken = false;
@@ -244,14 +247,17 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             let reader = reader.get_mut();
             if reader.refresh()? {
                 reader.check(self.spec)?;
-                // Whoever has read everything misses nothing when old files go. Otherwise the next
-                // entry may be gone, and the library would pass over that in silence.
-                if !at_end {
+                if at_end {
+                    // Whoever has read everything misses nothing when old files go, but the record at our
+                    // cursor may go with them. So the cursor moves on, lest the next start report a gap.
+                    newest = Reader::open(self.spec)?.newest()?;
+                } else {
+                    // The next entry may be gone, and the library would pass over that in silence.
                     self.stand(reader)?;
                 }
             }
             let flows = last_record.is_some_and(|last| last.elapsed() < BUSY);
-            if woken || flows && last_search.elapsed() >= BUSY_SEARCH {
+            if woken || newest.is_some() || flows && last_search.elapsed() >= BUSY_SEARCH {
                 reader.search_anew()?;
                 last_search = Instant::now();
             }

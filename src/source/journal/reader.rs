@@ -4,6 +4,7 @@
 //! batches and cursors. When to read, and what to tell whom, is decided one file up.
 
 use std::ffi::CString;
+use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
@@ -56,6 +57,7 @@ impl Reader {
         };
         let mut journal = match opened {
             Ok(journal) => journal,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(spec)),
             Err(error) => return Err(access::denied(spec).unwrap_or(error.into())),
         };
         journal.set_data_threshold(LONGEST_FIELD)?;
@@ -79,8 +81,7 @@ impl Reader {
             return Err(denied);
         }
         if self.journal.usage()? == 0 {
-            let places = access::described(spec);
-            return Err(JournalError::Missing { places });
+            return Err(missing(spec));
         }
         Ok(())
     }
@@ -121,6 +122,17 @@ impl Reader {
         self.journal.match_flush()?;
         self.journal.seek_head()?;
         self.ask()
+    }
+
+    /// The place behind the newest entry, whether anybody wants that or not.
+    pub fn newest(mut self) -> Result<Option<Cursor>, JournalError> {
+        self.journal.match_flush()?;
+        self.journal.seek_tail()?;
+        if self.journal.previous()? == 0 {
+            return Ok(None);
+        }
+        let (token, time) = (self.journal.cursor()?, self.time()?);
+        Ok(Some(Cursor { token, time }))
     }
 
     /// Stands behind the record of `cursor`, or where it would be.
@@ -212,6 +224,11 @@ impl AsRawFd for Reader {
     fn as_raw_fd(&self) -> RawFd {
         self.fd
     }
+}
+
+fn missing(spec: &JournalSpec) -> JournalError {
+    let places = access::described(spec);
+    JournalError::Missing { places }
 }
 
 fn micros(time: Timestamp) -> u64 {
