@@ -4,10 +4,10 @@
 //! starts another one behind the last record that was dealt with, so that nothing is lost or read twice.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::ops::ControlFlow;
 
 use tokio::sync::mpsc::Sender;
+use tokio::sync::watch;
 
 use super::letter::Letter;
 use crate::engine::name::SourceName;
@@ -26,7 +26,8 @@ pub struct Sources {
 struct Reader {
     spec: JournalSpec,
     generation: u64,
-    stop: Arc<AtomicBool>,
+    /// The reader ends when it hears `true`, and also when this is gone.
+    stop: watch::Sender<bool>,
     records: u64,
     last_record: Option<Timestamp>,
     trouble: Option<String>,
@@ -57,11 +58,7 @@ impl Sources {
     /// # Errors
     /// A thread could not be started.
     pub fn follow(&mut self, specs: &[JournalSpec], since: Timestamp) -> std::io::Result<()> {
-        self.readers.retain(|_, reader| {
-            let stays = specs.contains(&reader.spec);
-            reader.stop.store(!stays, Ordering::Relaxed);
-            stays
-        });
+        self.readers.retain(|_, reader| specs.contains(&reader.spec));
         for spec in specs {
             if self.readers.contains_key(&spec.name) || spec.routes.is_empty() {
                 continue;
@@ -71,8 +68,8 @@ impl Sources {
                 Some(cursor) => Start::Cursor(cursor.clone()),
                 None => Start::Since(since),
             };
-            let stop = Arc::new(AtomicBool::new(false));
-            spawn(spec.clone(), start, self.generation, self.inbox.clone(), Arc::clone(&stop))?;
+            let (stop, stopped) = watch::channel(false);
+            spawn(spec.clone(), start, self.generation, self.inbox.clone(), stopped)?;
             let reader = Reader {
                 spec: spec.clone(),
                 generation: self.generation,
@@ -137,7 +134,8 @@ impl Sources {
     /// Tells all readers to end; they do at their next look.
     pub fn stop(&mut self) {
         for (_, reader) in self.readers.drain() {
-            reader.stop.store(true, Ordering::Relaxed);
+            // A reader that has ended already needs no word.
+            let _ = reader.stop.send(true);
         }
     }
 }
@@ -147,12 +145,18 @@ fn spawn(
     start: Start,
     generation: u64,
     inbox: Sender<Letter>,
-    stop: Arc<AtomicBool>,
+    stopped: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let name = format!("source-{}", spec.name);
     std::thread::Builder::new().name(name).spawn(move || {
-        let deliver = |delivery| inbox.blocking_send(Letter::Delivery { generation, delivery }).is_ok();
-        journal::run(&spec, start, deliver, &stop);
+        let deliver = |delivery| match inbox.blocking_send(Letter::Delivery { generation, delivery }) {
+            Ok(()) => ControlFlow::Continue(()),
+            // The driver has ended.
+            Err(_) => ControlFlow::Break(()),
+        };
+        if let Err(error) = journal::run(&spec, start, deliver, stopped) {
+            log::error!("source {}: {error}", spec.name);
+        }
     })?;
     Ok(())
 }
