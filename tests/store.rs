@@ -984,6 +984,29 @@ fn damage_while_running_loses_no_ban_in_force() {
 }
 
 #[test]
+fn a_disk_that_spoils_every_database_is_not_filled_with_them() {
+    let (home, path) = home();
+    fs::write(&path, vec![0x5a; 9000]).unwrap();
+    let mut memory = opened(&path);
+    // The new one is spoilt as well, and its log with it.
+    let spoil = |memory: &mut Memory, seconds| {
+        let other = Connection::open(&path).unwrap();
+        let _ = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        fs::write(&path, vec![0x5a; 9000]).unwrap();
+        drop(other);
+        memory.remember(at(seconds), &attack(), None)
+    };
+    assert!(!spoil(&mut memory, 5));
+    assert!(!spoil(&mut memory, 7));
+    assert_eq!(damaged_files(home.path()), 1);
+    // In the end it is tried again.
+    memory.retry(at(4000));
+    memory.retry(at(4000));
+    assert!(!memory.wants_retry());
+    assert_eq!(rows(&path, "bans"), 1);
+}
+
+#[test]
 fn restating_makes_the_bans_in_force_equal() {
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();

@@ -31,6 +31,10 @@ const STEP: usize = 1000;
 /// How long to leave a database alone that has just failed; each try may cost the patience with a lock.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long after replacing a damaged database the next one may be replaced: a disk that spoils one after
+/// the other must not be filled with them.
+const REPLACE_PAUSE: Duration = Duration::from_secs(3600);
+
 /// The store, and what could not be stored yet.
 #[derive(Debug)]
 pub struct Memory {
@@ -41,6 +45,8 @@ pub struct Memory {
     cursors: BTreeMap<SourceName, Cursor>,
     /// When the last try failed; `None` while all is well.
     failed: Option<Timestamp>,
+    /// When a damaged database was last replaced.
+    replaced: Option<Timestamp>,
     /// Whether anything that was decided is missing in the database for good.
     restate: bool,
     read: Read,
@@ -72,6 +78,7 @@ impl Memory {
             backlog: Backlog::default(),
             cursors: BTreeMap::new(),
             failed: None,
+            replaced: None,
             restate: false,
             read: Read::NotYet,
         };
@@ -257,7 +264,10 @@ impl Memory {
                 self.path.display()
             );
         }
-        if matches!(error, StoreError::Damaged(_)) {
+        let just_replaced = self
+            .replaced
+            .is_some_and(|replaced| now >= replaced && now.since(replaced) < REPLACE_PAUSE);
+        if matches!(error, StoreError::Damaged(_)) && !just_replaced {
             self.replace(now, first);
         }
     }
@@ -265,24 +275,28 @@ impl Memory {
     fn replace(&mut self, now: Timestamp, first: bool) {
         // Closed first: the last connection writes into the file that it closes.
         self.store = None;
-        let fresh =
-            move_aside(&self.path, now).and_then(|aside| Ok((aside, Store::open(&self.path)?)));
-        match fresh {
-            Ok((aside, store)) => {
-                log::error!(
-                    "the damaged database is kept as {}; a new one was begun",
-                    aside.display()
-                );
-                self.store = Some(store);
-                self.restate = matches!(self.read, Read::Late(_) | Read::Done);
-                // Not in trouble any more, and what waits can be written at once.
-                self.failed = None;
-                if !self.cursors.is_empty() {
-                    self.backlog.push(now, &[], &self.cursors);
+        let aside = match move_aside(&self.path, now) {
+            Ok(aside) => aside,
+            Err(error) => {
+                if first {
+                    log::error!("it cannot be replaced: {error}");
                 }
+                return;
             }
-            Err(error) if first => log::error!("it cannot be replaced: {error}"),
-            Err(_) => {}
+        };
+        log::error!(
+            "the damaged database is kept as {}; a new one is begun",
+            aside.display()
+        );
+        self.replaced = Some(now);
+        self.restate |= matches!(self.read, Read::Late(_) | Read::Done);
+        if !self.cursors.is_empty() {
+            self.backlog.push(now, &[], &self.cursors);
+        }
+        if let Ok(store) = Store::open(&self.path) {
+            self.store = Some(store);
+            // Not in trouble any more: what waits can be written at once.
+            self.failed = None;
         }
     }
 }
@@ -296,19 +310,20 @@ fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
         PathBuf::from(name)
     };
     let aside = named(path, &ending);
-    std::fs::rename(path, &aside).map_err(|source| StoreError::Path {
+    let told = |source| StoreError::Path {
         path: aside.clone(),
         source,
-    })?;
+    };
+    // The file itself last: a new one must never meet the log of the old one.
     for companion in ["-wal", "-shm"] {
-        let from = named(path, companion);
-        match std::fs::rename(&from, named(&aside, companion)) {
+        match std::fs::rename(named(path, companion), named(&aside, companion)) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::Path { path: from, source });
+                return Err(told(source));
             }
             _ => {}
         }
     }
+    std::fs::rename(path, &aside).map_err(told)?;
     Ok(aside)
 }
 
