@@ -16,7 +16,7 @@ use crate::engine::name::SourceName;
 use crate::engine::time::Timestamp;
 use crate::source::Cursor;
 use crate::store::text::kept;
-use crate::store::{Retention, Store, StoreError};
+use crate::store::{Retention, Salvage, Store, StoreError};
 
 /// Failures that wait at most: with lines of full length some 12 MB. Attackers decide how many there are.
 const MOST_WAITING_FAILURES: usize = 10_000;
@@ -275,6 +275,13 @@ impl Memory {
     fn replace(&mut self, now: Timestamp, first: bool) {
         // Closed first: the last connection writes into the file that it closes.
         self.store = None;
+        // The engine knows better, once it has read it.
+        let unread = matches!(self.read, Read::NotYet | Read::Missed(_));
+        let salvage = if unread {
+            Salvage::from(&self.path, now)
+        } else {
+            Salvage::default()
+        };
         let aside = match move_aside(&self.path, now) {
             Ok(aside) => aside,
             Err(error) => {
@@ -284,19 +291,32 @@ impl Memory {
                 return;
             }
         };
+        let bans: Vec<_> = salvage.bans.into_iter().map(Decision::Ban).collect();
         log::error!(
-            "the damaged database is kept as {}; a new one is begun",
-            aside.display()
+            "the damaged database is kept as {}; a new one is begun, with {} bans saved from it",
+            aside.display(),
+            bans.len()
         );
         self.replaced = Some(now);
-        self.restate |= matches!(self.read, Read::Late(_) | Read::Done);
+        self.restate |= !unread;
         if !self.cursors.is_empty() {
             self.backlog.push(now, &[], &self.cursors);
         }
-        if let Ok(store) = Store::open(&self.path) {
-            self.store = Some(store);
-            // Not in trouble any more: what waits can be written at once.
-            self.failed = None;
+        let cursors = salvage
+            .cursors
+            .iter()
+            .map(|(source, cursor)| (source, cursor));
+        let begun = Store::open(&self.path).and_then(|mut store| {
+            store.commit(now, &bans, cursors)?;
+            Ok(store)
+        });
+        match begun {
+            Ok(store) => {
+                self.store = Some(store);
+                // Not in trouble any more: what waits can be written at once.
+                self.failed = None;
+            }
+            Err(_) => self.backlog.push(now, &bans, None),
         }
     }
 }

@@ -3,13 +3,14 @@
 //! For the engine: what outlived the last run. For people: history. A row that cannot be understood, since
 //! somebody else wrote it, is left out and told of, and spoils nothing else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use rusqlite::types::Type;
-use rusqlite::{Params, Row, params};
+use rusqlite::{Connection, OpenFlags, Params, Row, params};
 
 use super::write::bytes;
 use super::{Store, StoreError};
@@ -91,6 +92,10 @@ pub struct JailTotals {
 const OVERLAPS: &str = "((first BETWEEN ?1 AND ?2 AND length(first) = length(?1))
     OR (first IN (SELECT unhex(value) FROM json_each(?3)) AND subject IN (SELECT value FROM json_each(?4))))";
 
+const IN_FORCE: &str = "ended IS NULL AND (until IS NULL OR until > ?1)";
+
+const BAN_COLUMNS: &str = "id, jail, subject, start, until, offence, origin";
+
 const HISTORY_COLUMNS: &str =
     "id, jail, subject, start, until, ended, release, offence, failures, origin";
 
@@ -109,25 +114,9 @@ impl Store {
     ) -> Result<Remembered, StoreError> {
         let mut names = Names::default();
         let bans = self.rows(
-            "SELECT id, jail, subject, start, until, offence, origin FROM bans
-             WHERE ended IS NULL AND (until IS NULL OR until > ?1) ORDER BY id",
+            &format!("SELECT {BAN_COLUMNS} FROM bans WHERE {IN_FORCE} ORDER BY id"),
             params![now.as_micros()],
-            |row| {
-                let start = time(row, 3)?;
-                Ok(Ban {
-                    id: BanId(number(row, 0)?),
-                    jail: names.jail(row, 1)?,
-                    subject: parsed(row, 2)?,
-                    start,
-                    bantime: match row.get(4)? {
-                        Some(until) => BanTime::For(Timestamp::from_micros(until).since(start)),
-                        None => BanTime::Forever,
-                    },
-                    offence: row.get(5)?,
-                    origin: origin(row, 6)?,
-                    evidence: Vec::new(),
-                })
-            },
+            |row| ban(row, &mut names),
         )?;
         let failures = self.rows(
             "SELECT id, time, jail, subject, address, user, pattern, session, line FROM failures
@@ -309,16 +298,28 @@ impl Store {
         &self,
         sql: &str,
         params: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, StoreError> {
+        let mut found = Vec::new();
+        self.each(sql, params, read, |value| found.push(value))?;
+        Ok(found)
+    }
+
+    /// Hands on the answer to `sql` row by row, up to an error, without the rows that make no sense.
+    fn each<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut take: impl FnMut(T),
+    ) -> Result<(), StoreError> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params)?;
-        let mut found = Vec::new();
         let mut strange = None;
         let mut skipped = 0_usize;
         while let Some(row) = rows.next()? {
             match read(row) {
-                Ok(value) => found.push(value),
+                Ok(value) => take(value),
                 Err(error) if error.sqlite_error_code().is_none() => {
                     skipped += 1;
                     strange.get_or_insert(error);
@@ -329,8 +330,62 @@ impl Store {
         if let Some(error) = strange {
             log::warn!("{skipped} rows of the database make no sense and are left out: {error}");
         }
-        Ok(found)
+        Ok(())
     }
+}
+
+/// What could be saved from a damaged database.
+#[derive(Debug, Default)]
+pub struct Salvage {
+    /// Bans in force whose rows could still be read.
+    pub bans: Vec<Ban>,
+    /// Where the sources stood.
+    pub cursors: Vec<(SourceName, Cursor)>,
+}
+
+impl Salvage {
+    /// Reads whatever can still be read of the damaged database at `path`.
+    pub fn from(path: &Path, now: Timestamp) -> Salvage {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let Ok(connection) = Connection::open_with_flags(path, flags) else {
+            return Salvage::default();
+        };
+        let store = Store { connection };
+        let mut names = Names::default();
+        let mut bans = BTreeMap::new();
+        // Without indexes, which are the first to go wrong, and from both ends towards the damage.
+        for order in ["ASC", "DESC"] {
+            let _ = store.each(
+                &format!(
+                    "SELECT {BAN_COLUMNS} FROM bans NOT INDEXED WHERE {IN_FORCE} ORDER BY id {order}"
+                ),
+                params![now.as_micros()],
+                |row| ban(row, &mut names),
+                |ban| drop(bans.insert(ban.id, ban)),
+            );
+        }
+        Salvage {
+            bans: bans.into_values().collect(),
+            cursors: store.cursors().unwrap_or_default(),
+        }
+    }
+}
+
+fn ban(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Ban> {
+    let start = time(row, 3)?;
+    Ok(Ban {
+        id: BanId(number(row, 0)?),
+        jail: names.jail(row, 1)?,
+        subject: parsed(row, 2)?,
+        start,
+        bantime: match row.get(4)? {
+            Some(until) => BanTime::For(Timestamp::from_micros(until).since(start)),
+            None => BanTime::Forever,
+        },
+        offence: row.get(5)?,
+        origin: origin(row, 6)?,
+        evidence: Vec::new(),
+    })
 }
 
 fn failure(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<FailureRow> {
