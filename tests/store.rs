@@ -997,6 +997,33 @@ fn damage_while_running_loses_no_ban_in_force() {
 }
 
 #[test]
+fn a_removed_file_is_noticed_and_made_anew() {
+    let (home, path) = home();
+    let mut memory = opened(&path);
+    assert!(memory.remember(at(1), &attack(), Some((&source(), &cursor("s=1")))));
+    for name in ["f2bd.db", "f2bd.db-wal", "f2bd.db-shm"] {
+        fs::remove_file(home.path().join(name)).unwrap();
+    }
+    let keep = Retention {
+        history: DAY,
+        failures: DAY,
+        max_failures: 10,
+    };
+    assert!(!memory.sweep(at(2), keep));
+    assert!(memory.wants_retry());
+    memory.retry(at(4));
+    assert!(memory.wants_restate());
+    let first = ban(1, 1, "192.0.2.7", BanTime::Forever, &[1, 2]);
+    memory.restate(at(4), [&first]);
+    assert_eq!(rows(&path, "bans"), 1);
+    let cursors = memory.store().unwrap().cursors().unwrap();
+    assert_eq!(cursors, [(source(), cursor("s=1"))]);
+    assert!(!memory.sweep(at(5), keep));
+    let told = said();
+    assert_eq!(told.len(), 2, "told once, and that it is over: {told:?}");
+}
+
+#[test]
 fn a_disk_that_spoils_every_database_is_not_filled_with_them() {
     let (home, path) = home();
     fs::write(&path, vec![0x5a; 9000]).unwrap();

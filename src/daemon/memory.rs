@@ -233,7 +233,8 @@ impl Memory {
         }
     }
 
-    /// Forgets a piece of what need not be kept any longer; whether there may be more of it.
+    /// Forgets a piece of what need not be kept any longer; whether there may be more of it. To be called every
+    /// minute or so even if nothing was decided: it also notices that the file was removed.
     pub fn sweep(&mut self, now: Timestamp, retention: Retention) -> bool {
         if self.wants_retry() {
             return false;
@@ -241,6 +242,10 @@ impl Memory {
         let Some(store) = &mut self.store else {
             return false;
         };
+        if !store.is_at(&self.path) {
+            self.begin_anew(now);
+            return false;
+        }
         match store.sweep(now, retention) {
             Ok(rows) => rows > 0,
             Err(error) => {
@@ -270,6 +275,18 @@ impl Memory {
         if matches!(error, StoreError::Damaged(_)) && !just_replaced {
             self.replace(now, first);
         }
+    }
+
+    /// Leaves a file that was removed or replaced under us; the next retry opens what is there now.
+    fn begin_anew(&mut self, now: Timestamp) {
+        log::error!(
+            "{} was removed or replaced while in use; the bans in force are written into the new file",
+            self.path.display()
+        );
+        self.store = None;
+        self.failed = Some(now);
+        self.restate = true;
+        self.backlog.push(now, &[], &self.cursors);
     }
 
     fn replace(&mut self, now: Timestamp, first: bool) {

@@ -350,7 +350,10 @@ impl Salvage {
         let Ok(connection) = Connection::open_with_flags(path, flags) else {
             return Salvage::default();
         };
-        let store = Store { connection };
+        let store = Store {
+            connection,
+            file: (0, 0),
+        };
         let mut names = Names::default();
         let mut bans = BTreeMap::new();
         // Without indexes, which are the first to go wrong, and from both ends towards the damage.
