@@ -691,7 +691,7 @@ proptest! {
         let (_home, path) = home();
         fs::write(&path, &bytes).unwrap();
         prop_assert!(matches!(Store::open(&path), Err(StoreError::Damaged(_))));
-        prop_assert!(Salvage::from(&path, at(0)).bans.is_empty());
+        prop_assert!(Salvage::read(&path, at(0)).bans.is_empty());
     }
 }
 

@@ -295,7 +295,7 @@ impl Memory {
         // The engine knows better, once it has read it.
         let unread = matches!(self.read, Read::NotYet | Read::Missed(_));
         let salvage = if unread {
-            Salvage::from(&self.path, now)
+            Salvage::read(&self.path, now)
         } else {
             Salvage::default()
         };

@@ -113,12 +113,14 @@ impl Store {
         longest_findtime: Duration,
     ) -> Result<Remembered, StoreError> {
         let mut names = Names::default();
-        let bans = self.rows(
+        let bans = rows(
+            &self.connection,
             &format!("SELECT {BAN_COLUMNS} FROM bans WHERE {IN_FORCE} ORDER BY id"),
             params![now.as_micros()],
             |row| ban(row, &mut names),
         )?;
-        let failures = self.rows(
+        let failures = rows(
+            &self.connection,
             "SELECT id, time, jail, subject, address, user, pattern, session, line FROM failures
              WHERE pending AND time >= ?1 ORDER BY id",
             params![now.before(longest_findtime).as_micros()],
@@ -137,7 +139,8 @@ impl Store {
                 })
             },
         )?;
-        let offences = self.rows(
+        let offences = rows(
+            &self.connection,
             "SELECT jail, subject, count(*) FROM bans GROUP BY subject, jail",
             [],
             |row| Ok((names.jail(row, 0)?, parsed(row, 1)?, row.get(2)?)),
@@ -156,17 +159,7 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub fn cursors(&self) -> Result<Vec<(SourceName, Cursor)>, StoreError> {
-        self.rows(
-            "SELECT source, token, time FROM cursors ORDER BY source",
-            [],
-            |row| {
-                let cursor = Cursor {
-                    token: row.get(1)?,
-                    time: time(row, 2)?,
-                };
-                Ok((parsed(row, 0)?, cursor))
-            },
-        )
+        cursors(&self.connection)
     }
 
     /// The bans that `query` asks for, newest first.
@@ -194,7 +187,8 @@ impl Store {
             })
         };
         match query.subject {
-            None => self.rows(
+            None => rows(
+                &self.connection,
                 &format!(
                     "SELECT {HISTORY_COLUMNS} FROM bans WHERE ?1 IS NULL OR jail = ?1
                      ORDER BY id DESC LIMIT ?2"
@@ -204,7 +198,8 @@ impl Store {
             ),
             Some(subject) => {
                 let near = Near::of(subject);
-                self.rows(
+                rows(
+                    &self.connection,
                     &format!(
                         "SELECT {HISTORY_COLUMNS} FROM bans
                          WHERE {OVERLAPS} AND (?5 IS NULL OR jail = ?5) ORDER BY id DESC LIMIT ?6"
@@ -229,7 +224,8 @@ impl Store {
     /// The database cannot be read.
     pub fn lines_of_ban(&self, ban: BanId) -> Result<Vec<FailureRow>, StoreError> {
         let mut names = Names::default();
-        self.rows(
+        rows(
+            &self.connection,
             &format!("SELECT {FAILURE_COLUMNS} FROM failures WHERE ban = ?1 ORDER BY id"),
             params![ban.0.cast_signed()],
             |row| failure(row, &mut names),
@@ -247,7 +243,8 @@ impl Store {
     ) -> Result<Vec<FailureRow>, StoreError> {
         let near = Near::of(subject);
         let mut names = Names::default();
-        self.rows(
+        rows(
+            &self.connection,
             &format!(
                 "SELECT {FAILURE_COLUMNS} FROM failures WHERE {OVERLAPS} ORDER BY id DESC LIMIT ?5"
             ),
@@ -267,7 +264,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub fn totals(&self) -> Result<Vec<(JailName, JailTotals)>, StoreError> {
-        self.rows(
+        rows(
+            &self.connection,
             "SELECT jail, sum(failures), sum(bans) FROM
                 (SELECT jail, count(*) AS failures, 0 AS bans FROM failures GROUP BY jail
                  UNION ALL SELECT jail, 0, count(*) FROM bans GROUP BY jail)
@@ -285,52 +283,13 @@ impl Store {
 
     /// The number after the last one that `table` has ever given; `None` if it has given none.
     fn next(&self, table: &str) -> Result<Option<u64>, StoreError> {
-        let last = self.rows(
+        let last = rows(
+            &self.connection,
             "SELECT seq FROM sqlite_sequence WHERE name = ?1",
             params![table],
             |row| number(row, 0),
         )?;
-        Ok(last.first().map(|last| last + 1))
-    }
-
-    /// The answer to `sql`, without the rows that make no sense.
-    fn rows<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>, StoreError> {
-        let mut found = Vec::new();
-        self.each(sql, params, read, |value| found.push(value))?;
-        Ok(found)
-    }
-
-    /// Hands on the answer to `sql` row by row, up to an error, without the rows that make no sense.
-    fn each<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-        mut take: impl FnMut(T),
-    ) -> Result<(), StoreError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params)?;
-        let mut strange = None;
-        let mut skipped = 0_usize;
-        while let Some(row) = rows.next()? {
-            match read(row) {
-                Ok(value) => take(value),
-                Err(error) if error.sqlite_error_code().is_none() => {
-                    skipped += 1;
-                    strange.get_or_insert(error);
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if let Some(error) = strange {
-            log::warn!("{skipped} rows of the database make no sense and are left out: {error}");
-        }
-        Ok(())
+        Ok(last.first().map(|last| last.saturating_add(1)))
     }
 }
 
@@ -345,20 +304,17 @@ pub struct Salvage {
 
 impl Salvage {
     /// Reads whatever can still be read of the damaged database at `path`.
-    pub fn from(path: &Path, now: Timestamp) -> Salvage {
+    pub fn read(path: &Path, now: Timestamp) -> Salvage {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let Ok(connection) = Connection::open_with_flags(path, flags) else {
             return Salvage::default();
-        };
-        let store = Store {
-            connection,
-            file: (0, 0),
         };
         let mut names = Names::default();
         let mut bans = BTreeMap::new();
         // Without indexes, which are the first to go wrong, and from both ends towards the damage.
         for order in ["ASC", "DESC"] {
-            let _ = store.each(
+            let _ = each(
+                &connection,
                 &format!(
                     "SELECT {BAN_COLUMNS} FROM bans NOT INDEXED WHERE {IN_FORCE} ORDER BY id {order}"
                 ),
@@ -369,9 +325,64 @@ impl Salvage {
         }
         Salvage {
             bans: bans.into_values().collect(),
-            cursors: store.cursors().unwrap_or_default(),
+            cursors: cursors(&connection).unwrap_or_default(),
         }
     }
+}
+
+fn cursors(connection: &Connection) -> Result<Vec<(SourceName, Cursor)>, StoreError> {
+    rows(
+        connection,
+        "SELECT source, token, time FROM cursors ORDER BY source",
+        [],
+        |row| {
+            let cursor = Cursor {
+                token: row.get(1)?,
+                time: time(row, 2)?,
+            };
+            Ok((parsed(row, 0)?, cursor))
+        },
+    )
+}
+
+/// The answer to `sql`, without the rows that make no sense.
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::new();
+    each(connection, sql, params, read, |value| found.push(value))?;
+    Ok(found)
+}
+
+/// Hands on the answer to `sql` row by row, up to an error, without the rows that make no sense.
+fn each<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    mut take: impl FnMut(T),
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut answer = statement.query(params)?;
+    let mut strange = None;
+    let mut skipped = 0_usize;
+    while let Some(row) = answer.next()? {
+        match read(row) {
+            Ok(value) => take(value),
+            Err(error) if error.sqlite_error_code().is_none() => {
+                skipped += 1;
+                strange.get_or_insert(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if let Some(error) = strange {
+        log::warn!("{skipped} rows of the database make no sense and are left out: {error}");
+    }
+    Ok(())
 }
 
 fn ban(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Ban> {
