@@ -22,7 +22,7 @@ use f2bd::engine::prefix::Prefix;
 use f2bd::engine::time::{BanTime, Timestamp};
 use f2bd::source::Cursor;
 use f2bd::store::text::LONGEST_TEXT;
-use f2bd::store::{HistoryQuery, JailTotals, Retention, Store, StoreError};
+use f2bd::store::{HistoryQuery, JailTotals, Retention, Salvage, Store, StoreError};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -691,6 +691,7 @@ proptest! {
         let (_home, path) = home();
         fs::write(&path, &bytes).unwrap();
         prop_assert!(matches!(Store::open(&path), Err(StoreError::Damaged(_))));
+        prop_assert!(Salvage::read(&path, at(0)).bans.is_empty());
     }
 }
 
@@ -896,11 +897,8 @@ fn a_directory_that_comes_late_is_used_then() {
 fn damaged_files(home: &Path) -> usize {
     fs::read_dir(home)
         .unwrap()
-        .filter(|entry| {
-            let name = entry.as_ref().unwrap().file_name();
-            name.to_string_lossy()
-                .starts_with("f2bd.db.damaged-2026-02-12T14:1")
-        })
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("f2bd.db.damaged-2026-02-12T14:1") && name.ends_with('Z'))
         .count()
 }
 
@@ -946,11 +944,26 @@ fn spoil_the_middle(path: &Path) {
 fn damage_in_the_middle_is_found_when_reading() {
     let (home, path) = home();
     spoil_the_middle(&path);
-    let mut memory = opened(&path);
+    said();
+    let mut memory = Memory::open(path.clone(), at(0)).unwrap();
+    let (remembered, cursors) = memory.remembered(at(0), HOUR);
     assert_eq!(damaged_files(home.path()), 1);
-    assert!(memory.remember(at(1), &attack(), None));
+    // What lies before the damage is saved.
+    let saved = remembered.bans.len();
+    assert!((20..1999).contains(&saved), "{saved}");
+    assert_eq!(remembered.bans[0].subject, subject("10.0.0.1"));
+    assert_eq!(cursors, [(source(), cursor("s=0"))]);
+    let next = ban(
+        remembered.next_ban.unwrap().0,
+        1,
+        "192.0.2.7",
+        BanTime::Forever,
+        &[],
+    );
+    assert!(memory.remember(at(1), &[Decision::Ban(next)], None));
     assert!(!memory.wants_restate());
-    assert_eq!(rows(&path, "bans"), 1);
+    assert_eq!(rows(&path, "bans"), saved as i64 + 1);
+    assert_eq!(said().len(), 2);
 }
 
 #[test]
@@ -981,6 +994,56 @@ fn damage_while_running_loses_no_ban_in_force() {
     let bans = store.remembered(at(3), HOUR).unwrap().bans;
     assert_eq!(bans.iter().map(|ban| ban.id.0).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(store.cursors().unwrap(), [(source(), cursor("s=1"))]);
+}
+
+#[test]
+fn a_removed_file_is_noticed_and_made_anew() {
+    let (home, path) = home();
+    let mut memory = opened(&path);
+    assert!(memory.remember(at(1), &attack(), Some((&source(), &cursor("s=1")))));
+    for name in ["f2bd.db", "f2bd.db-wal", "f2bd.db-shm"] {
+        fs::remove_file(home.path().join(name)).unwrap();
+    }
+    let keep = Retention {
+        history: DAY,
+        failures: DAY,
+        max_failures: 10,
+    };
+    assert!(!memory.sweep(at(2), keep));
+    assert!(memory.wants_retry());
+    memory.retry(at(4));
+    assert!(memory.wants_restate());
+    let first = ban(1, 1, "192.0.2.7", BanTime::Forever, &[1, 2]);
+    memory.restate(at(4), [&first]);
+    assert_eq!(rows(&path, "bans"), 1);
+    let cursors = memory.store().unwrap().cursors().unwrap();
+    assert_eq!(cursors, [(source(), cursor("s=1"))]);
+    assert!(!memory.sweep(at(5), keep));
+    let told = said();
+    assert_eq!(told.len(), 2, "told once, and that it is over: {told:?}");
+}
+
+#[test]
+fn a_disk_that_spoils_every_database_is_not_filled_with_them() {
+    let (home, path) = home();
+    fs::write(&path, vec![0x5a; 9000]).unwrap();
+    let mut memory = opened(&path);
+    // The new one is spoilt as well, and its log with it.
+    let spoil = |memory: &mut Memory, seconds| {
+        let other = Connection::open(&path).unwrap();
+        let _ = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        fs::write(&path, vec![0x5a; 9000]).unwrap();
+        drop(other);
+        memory.remember(at(seconds), &attack(), None)
+    };
+    assert!(!spoil(&mut memory, 5));
+    assert!(!spoil(&mut memory, 7));
+    assert_eq!(damaged_files(home.path()), 1);
+    // In the end it is tried again.
+    memory.retry(at(4000));
+    memory.retry(at(4000));
+    assert!(!memory.wants_retry());
+    assert_eq!(rows(&path, "bans"), 1);
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::engine::name::SourceName;
 use crate::engine::time::Timestamp;
 use crate::source::Cursor;
 use crate::store::text::kept;
-use crate::store::{Retention, Store, StoreError};
+use crate::store::{Retention, Salvage, Store, StoreError};
 
 /// Failures that wait at most: with lines of full length some 12 MB. Attackers decide how many there are.
 const MOST_WAITING_FAILURES: usize = 10_000;
@@ -31,6 +31,10 @@ const STEP: usize = 1000;
 /// How long to leave a database alone that has just failed; each try may cost the patience with a lock.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How long after replacing a damaged database the next one may be replaced: a disk that spoils one after
+/// the other must not be filled with them.
+const REPLACE_PAUSE: Duration = Duration::from_secs(3600);
+
 /// The store, and what could not be stored yet.
 #[derive(Debug)]
 pub struct Memory {
@@ -41,6 +45,8 @@ pub struct Memory {
     cursors: BTreeMap<SourceName, Cursor>,
     /// When the last try failed; `None` while all is well.
     failed: Option<Timestamp>,
+    /// When a damaged database was last replaced.
+    replaced: Option<Timestamp>,
     /// Whether anything that was decided is missing in the database for good.
     restate: bool,
     read: Read,
@@ -72,6 +78,7 @@ impl Memory {
             backlog: Backlog::default(),
             cursors: BTreeMap::new(),
             failed: None,
+            replaced: None,
             restate: false,
             read: Read::NotYet,
         };
@@ -226,7 +233,8 @@ impl Memory {
         }
     }
 
-    /// Forgets a piece of what need not be kept any longer; whether there may be more of it.
+    /// Forgets a piece of what need not be kept any longer; whether there may be more of it. To be called every
+    /// minute or so even if nothing was decided: it also notices that the file was removed.
     pub fn sweep(&mut self, now: Timestamp, retention: Retention) -> bool {
         if self.wants_retry() {
             return false;
@@ -234,6 +242,10 @@ impl Memory {
         let Some(store) = &mut self.store else {
             return false;
         };
+        if !store.is_at(&self.path) {
+            self.begin_anew(now);
+            return false;
+        }
         match store.sweep(now, retention) {
             Ok(rows) => rows > 0,
             Err(error) => {
@@ -257,32 +269,71 @@ impl Memory {
                 self.path.display()
             );
         }
-        if matches!(error, StoreError::Damaged(_)) {
+        let just_replaced = self
+            .replaced
+            .is_some_and(|replaced| now >= replaced && now.since(replaced) < REPLACE_PAUSE);
+        if matches!(error, StoreError::Damaged(_)) && !just_replaced {
             self.replace(now, first);
         }
+    }
+
+    /// Leaves a file that was removed or replaced under us; the next retry opens what is there now.
+    fn begin_anew(&mut self, now: Timestamp) {
+        log::error!(
+            "{} was removed or replaced while in use; the bans in force are written into the new file",
+            self.path.display()
+        );
+        self.store = None;
+        self.failed = Some(now);
+        self.restate = true;
+        self.backlog.push(now, &[], &self.cursors);
     }
 
     fn replace(&mut self, now: Timestamp, first: bool) {
         // Closed first: the last connection writes into the file that it closes.
         self.store = None;
-        let fresh =
-            move_aside(&self.path, now).and_then(|aside| Ok((aside, Store::open(&self.path)?)));
-        match fresh {
-            Ok((aside, store)) => {
-                log::error!(
-                    "the damaged database is kept as {}; a new one was begun",
-                    aside.display()
-                );
-                self.store = Some(store);
-                self.restate = matches!(self.read, Read::Late(_) | Read::Done);
-                // Not in trouble any more, and what waits can be written at once.
-                self.failed = None;
-                if !self.cursors.is_empty() {
-                    self.backlog.push(now, &[], &self.cursors);
+        // The engine knows better, once it has read it.
+        let unread = matches!(self.read, Read::NotYet | Read::Missed(_));
+        let salvage = if unread {
+            Salvage::read(&self.path, now)
+        } else {
+            Salvage::default()
+        };
+        let aside = match move_aside(&self.path, now) {
+            Ok(aside) => aside,
+            Err(error) => {
+                if first {
+                    log::error!("it cannot be replaced: {error}");
                 }
+                return;
             }
-            Err(error) if first => log::error!("it cannot be replaced: {error}"),
-            Err(_) => {}
+        };
+        let bans: Vec<_> = salvage.bans.into_iter().map(Decision::Ban).collect();
+        log::error!(
+            "the damaged database is kept as {}; a new one is begun, with {} bans saved from it",
+            aside.display(),
+            bans.len()
+        );
+        self.replaced = Some(now);
+        self.restate |= !unread;
+        if !self.cursors.is_empty() {
+            self.backlog.push(now, &[], &self.cursors);
+        }
+        let cursors = salvage
+            .cursors
+            .iter()
+            .map(|(source, cursor)| (source, cursor));
+        let begun = Store::open(&self.path).and_then(|mut store| {
+            store.commit(now, &bans, cursors)?;
+            Ok(store)
+        });
+        match begun {
+            Ok(store) => {
+                self.store = Some(store);
+                // Not in trouble any more: what waits can be written at once.
+                self.failed = None;
+            }
+            Err(_) => self.backlog.push(now, &bans, None),
         }
     }
 }
@@ -296,19 +347,20 @@ fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
         PathBuf::from(name)
     };
     let aside = named(path, &ending);
-    std::fs::rename(path, &aside).map_err(|source| StoreError::Path {
+    let told = |source| StoreError::Path {
         path: aside.clone(),
         source,
-    })?;
+    };
+    // The file itself last: a new one must never meet the log of the old one.
     for companion in ["-wal", "-shm"] {
-        let from = named(path, companion);
-        match std::fs::rename(&from, named(&aside, companion)) {
+        match std::fs::rename(named(path, companion), named(&aside, companion)) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                return Err(StoreError::Path { path: from, source });
+                return Err(told(source));
             }
             _ => {}
         }
     }
+    std::fs::rename(path, &aside).map_err(told)?;
     Ok(aside)
 }
 

@@ -10,15 +10,16 @@ mod sweep;
 pub mod text;
 mod write;
 
-use std::fs::{DirBuilder, OpenOptions};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use error::StoreError;
-pub use read::{FailureRow, HistoryQuery, HistoryRow, JailTotals};
+pub use read::{FailureRow, HistoryQuery, HistoryRow, JailTotals, Salvage};
 pub use sweep::Retention;
 
 /// The schema, one file for each version; a database knows in `user_version` how many it has had.
@@ -38,6 +39,8 @@ const STATEMENTS: usize = 32;
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
+    /// Device and inode, to tell the file from another one of its name.
+    file: (u64, u64),
 }
 
 impl Store {
@@ -50,7 +53,7 @@ impl Store {
     /// # Errors
     /// Whatever keeps the database from being opened and written; one of a newer f2bd is left alone.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
-        make_file(path)?;
+        let file = make_file(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(PATIENCE)?;
@@ -69,12 +72,25 @@ impl Store {
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
         migrate(&mut connection)?;
-        Ok(Store { connection })
+        Ok(Store { connection, file })
+    }
+
+    /// Whether the file that is open is still the one at `path`. SQLite goes on writing into a file that was
+    /// removed, and all of it would be gone with the process.
+    pub fn is_at(&self, path: &Path) -> bool {
+        match fs::metadata(path) {
+            Ok(there) => identity(&there) == self.file,
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
     }
 }
 
+fn identity(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
+}
+
 /// Makes the file before SQLite does: history tells who logs in here, so it is not for everybody's eyes.
-fn make_file(path: &Path) -> Result<(), StoreError> {
+fn make_file(path: &Path) -> Result<(u64, u64), StoreError> {
     let told = |source| StoreError::path(path, source);
     if let Some(directory) = path.parent()
         && !directory.as_os_str().is_empty()
@@ -90,7 +106,8 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
         .create(true)
         .mode(0o640)
         .open(path)
-        .map(drop)
+        .and_then(|file| file.metadata())
+        .map(|file| identity(&file))
         .map_err(told)
 }
 

@@ -3,13 +3,14 @@
 //! For the engine: what outlived the last run. For people: history. A row that cannot be understood, since
 //! somebody else wrote it, is left out and told of, and spoils nothing else.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
 use rusqlite::types::Type;
-use rusqlite::{Params, Row, params};
+use rusqlite::{Connection, OpenFlags, Params, Row, params};
 
 use super::write::bytes;
 use super::{Store, StoreError};
@@ -91,6 +92,10 @@ pub struct JailTotals {
 const OVERLAPS: &str = "((first BETWEEN ?1 AND ?2 AND length(first) = length(?1))
     OR (first IN (SELECT unhex(value) FROM json_each(?3)) AND subject IN (SELECT value FROM json_each(?4))))";
 
+const IN_FORCE: &str = "ended IS NULL AND (until IS NULL OR until > ?1)";
+
+const BAN_COLUMNS: &str = "id, jail, subject, start, until, offence, origin";
+
 const HISTORY_COLUMNS: &str =
     "id, jail, subject, start, until, ended, release, offence, failures, origin";
 
@@ -108,28 +113,14 @@ impl Store {
         longest_findtime: Duration,
     ) -> Result<Remembered, StoreError> {
         let mut names = Names::default();
-        let bans = self.rows(
-            "SELECT id, jail, subject, start, until, offence, origin FROM bans
-             WHERE ended IS NULL AND (until IS NULL OR until > ?1) ORDER BY id",
+        let bans = rows(
+            &self.connection,
+            &format!("SELECT {BAN_COLUMNS} FROM bans WHERE {IN_FORCE} ORDER BY id"),
             params![now.as_micros()],
-            |row| {
-                let start = time(row, 3)?;
-                Ok(Ban {
-                    id: BanId(number(row, 0)?),
-                    jail: names.jail(row, 1)?,
-                    subject: parsed(row, 2)?,
-                    start,
-                    bantime: match row.get(4)? {
-                        Some(until) => BanTime::For(Timestamp::from_micros(until).since(start)),
-                        None => BanTime::Forever,
-                    },
-                    offence: row.get(5)?,
-                    origin: origin(row, 6)?,
-                    evidence: Vec::new(),
-                })
-            },
+            |row| ban(row, &mut names),
         )?;
-        let failures = self.rows(
+        let failures = rows(
+            &self.connection,
             "SELECT id, time, jail, subject, address, user, pattern, session, line FROM failures
              WHERE pending AND time >= ?1 ORDER BY id",
             params![now.before(longest_findtime).as_micros()],
@@ -148,7 +139,8 @@ impl Store {
                 })
             },
         )?;
-        let offences = self.rows(
+        let offences = rows(
+            &self.connection,
             "SELECT jail, subject, count(*) FROM bans GROUP BY subject, jail",
             [],
             |row| Ok((names.jail(row, 0)?, parsed(row, 1)?, row.get(2)?)),
@@ -167,17 +159,7 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub fn cursors(&self) -> Result<Vec<(SourceName, Cursor)>, StoreError> {
-        self.rows(
-            "SELECT source, token, time FROM cursors ORDER BY source",
-            [],
-            |row| {
-                let cursor = Cursor {
-                    token: row.get(1)?,
-                    time: time(row, 2)?,
-                };
-                Ok((parsed(row, 0)?, cursor))
-            },
-        )
+        cursors(&self.connection)
     }
 
     /// The bans that `query` asks for, newest first.
@@ -205,7 +187,8 @@ impl Store {
             })
         };
         match query.subject {
-            None => self.rows(
+            None => rows(
+                &self.connection,
                 &format!(
                     "SELECT {HISTORY_COLUMNS} FROM bans WHERE ?1 IS NULL OR jail = ?1
                      ORDER BY id DESC LIMIT ?2"
@@ -215,7 +198,8 @@ impl Store {
             ),
             Some(subject) => {
                 let near = Near::of(subject);
-                self.rows(
+                rows(
+                    &self.connection,
                     &format!(
                         "SELECT {HISTORY_COLUMNS} FROM bans
                          WHERE {OVERLAPS} AND (?5 IS NULL OR jail = ?5) ORDER BY id DESC LIMIT ?6"
@@ -240,7 +224,8 @@ impl Store {
     /// The database cannot be read.
     pub fn lines_of_ban(&self, ban: BanId) -> Result<Vec<FailureRow>, StoreError> {
         let mut names = Names::default();
-        self.rows(
+        rows(
+            &self.connection,
             &format!("SELECT {FAILURE_COLUMNS} FROM failures WHERE ban = ?1 ORDER BY id"),
             params![ban.0.cast_signed()],
             |row| failure(row, &mut names),
@@ -258,7 +243,8 @@ impl Store {
     ) -> Result<Vec<FailureRow>, StoreError> {
         let near = Near::of(subject);
         let mut names = Names::default();
-        self.rows(
+        rows(
+            &self.connection,
             &format!(
                 "SELECT {FAILURE_COLUMNS} FROM failures WHERE {OVERLAPS} ORDER BY id DESC LIMIT ?5"
             ),
@@ -278,7 +264,8 @@ impl Store {
     /// # Errors
     /// The database cannot be read.
     pub fn totals(&self) -> Result<Vec<(JailName, JailTotals)>, StoreError> {
-        self.rows(
+        rows(
+            &self.connection,
             "SELECT jail, sum(failures), sum(bans) FROM
                 (SELECT jail, count(*) AS failures, 0 AS bans FROM failures GROUP BY jail
                  UNION ALL SELECT jail, 0, count(*) FROM bans GROUP BY jail)
@@ -296,41 +283,123 @@ impl Store {
 
     /// The number after the last one that `table` has ever given; `None` if it has given none.
     fn next(&self, table: &str) -> Result<Option<u64>, StoreError> {
-        let last = self.rows(
+        let last = rows(
+            &self.connection,
             "SELECT seq FROM sqlite_sequence WHERE name = ?1",
             params![table],
             |row| number(row, 0),
         )?;
-        Ok(last.first().map(|last| last + 1))
+        Ok(last.first().map(|last| last.saturating_add(1)))
     }
+}
 
-    /// The answer to `sql`, without the rows that make no sense.
-    fn rows<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query(params)?;
-        let mut found = Vec::new();
-        let mut strange = None;
-        let mut skipped = 0_usize;
-        while let Some(row) = rows.next()? {
-            match read(row) {
-                Ok(value) => found.push(value),
-                Err(error) if error.sqlite_error_code().is_none() => {
-                    skipped += 1;
-                    strange.get_or_insert(error);
-                }
-                Err(error) => return Err(error.into()),
-            }
+/// What could be saved from a damaged database.
+#[derive(Debug, Default)]
+pub struct Salvage {
+    /// Bans in force whose rows could still be read.
+    pub bans: Vec<Ban>,
+    /// Where the sources stood.
+    pub cursors: Vec<(SourceName, Cursor)>,
+}
+
+impl Salvage {
+    /// Reads whatever can still be read of the damaged database at `path`.
+    pub fn read(path: &Path, now: Timestamp) -> Salvage {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let Ok(connection) = Connection::open_with_flags(path, flags) else {
+            return Salvage::default();
+        };
+        let mut names = Names::default();
+        let mut bans = BTreeMap::new();
+        // Without indexes, which are the first to go wrong, and from both ends towards the damage.
+        for order in ["ASC", "DESC"] {
+            let _ = each(
+                &connection,
+                &format!(
+                    "SELECT {BAN_COLUMNS} FROM bans NOT INDEXED WHERE {IN_FORCE} ORDER BY id {order}"
+                ),
+                params![now.as_micros()],
+                |row| ban(row, &mut names),
+                |ban| drop(bans.insert(ban.id, ban)),
+            );
         }
-        if let Some(error) = strange {
-            log::warn!("{skipped} rows of the database make no sense and are left out: {error}");
+        Salvage {
+            bans: bans.into_values().collect(),
+            cursors: cursors(&connection).unwrap_or_default(),
         }
-        Ok(found)
     }
+}
+
+fn cursors(connection: &Connection) -> Result<Vec<(SourceName, Cursor)>, StoreError> {
+    rows(
+        connection,
+        "SELECT source, token, time FROM cursors ORDER BY source",
+        [],
+        |row| {
+            let cursor = Cursor {
+                token: row.get(1)?,
+                time: time(row, 2)?,
+            };
+            Ok((parsed(row, 0)?, cursor))
+        },
+    )
+}
+
+/// The answer to `sql`, without the rows that make no sense.
+fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::new();
+    each(connection, sql, params, read, |value| found.push(value))?;
+    Ok(found)
+}
+
+/// Hands on the answer to `sql` row by row, up to an error, without the rows that make no sense.
+fn each<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    mut take: impl FnMut(T),
+) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut answer = statement.query(params)?;
+    let mut strange = None;
+    let mut skipped = 0_usize;
+    while let Some(row) = answer.next()? {
+        match read(row) {
+            Ok(value) => take(value),
+            Err(error) if error.sqlite_error_code().is_none() => {
+                skipped += 1;
+                strange.get_or_insert(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if let Some(error) = strange {
+        log::warn!("{skipped} rows of the database make no sense and are left out: {error}");
+    }
+    Ok(())
+}
+
+fn ban(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Ban> {
+    let start = time(row, 3)?;
+    Ok(Ban {
+        id: BanId(number(row, 0)?),
+        jail: names.jail(row, 1)?,
+        subject: parsed(row, 2)?,
+        start,
+        bantime: match row.get(4)? {
+            Some(until) => BanTime::For(Timestamp::from_micros(until).since(start)),
+            None => BanTime::Forever,
+        },
+        offence: row.get(5)?,
+        origin: origin(row, 6)?,
+        evidence: Vec::new(),
+    })
 }
 
 fn failure(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<FailureRow> {

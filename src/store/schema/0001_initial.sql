@@ -12,7 +12,7 @@ CREATE TABLE bans (
     first    BLOB    NOT NULL,
     start    INTEGER NOT NULL,
     until    INTEGER,                           -- NULL: forever
-    offence  INTEGER NOT NULL,                  -- the how manieth ban of the subject in this jail
+    offence  INTEGER NOT NULL,                  -- how often the jail has banned the subject, this time included
     failures INTEGER NOT NULL,                  -- how many failures made it
     origin   TEXT    NOT NULL,                  -- failures, manual
     ended    INTEGER,                           -- NULL: nobody has ended it; it is over after `until` anyhow
