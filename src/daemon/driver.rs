@@ -30,8 +30,8 @@ const CURSOR_EVERY: Duration = Duration::from_secs(5);
 /// How soon a worker whose queue was full is told again.
 const CATCH_UP_EVERY: Duration = Duration::from_millis(20);
 
-/// How often old history is looked for, and how soon the rest follows when there was much of it.
-const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// How often the database is looked after, and how soon the rest of its old history follows if there is more.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_MORE_AFTER: Duration = Duration::from_millis(50);
 
 /// What the driver is made of.
@@ -242,12 +242,11 @@ impl Driver {
         }
     }
 
-    /// Writes what could not be written before, reads what could not be read at the start, and states the bans
+    /// Writes what could not be written before, hears what could not be read at the start, and states the bans
     /// in force anew in a database that has lost some.
     fn mend_memory(&mut self, now: Timestamp) {
         self.memory.retry(now);
-        let findtime = super::longest_findtime(self.engine.policy());
-        if let Some(remembered) = self.memory.read_late(now, findtime) {
+        if let Some(remembered) = self.memory.take_late() {
             self.decide(now, Input::Restore(remembered), None);
             self.outbox.reconcile(None, self.engine.ledger());
         }

@@ -98,11 +98,179 @@ fn longest_findtime(policy: &Policy) -> Duration {
 
 fn load(path: Option<&Path>) -> Result<Settings, StartError> {
     let Loaded { settings, problems } = config::load(path);
-    for problem in &problems {
+    report_problems(&problems);
+    settings.ok_or(StartError::Configuration)
+}
+
+fn report_problems(problems: &[config::Problem]) {
+    for problem in problems {
         match problem.severity {
             Severity::Error => log::error!("{problem}"),
             Severity::Warning => log::warn!("{problem}"),
         }
     }
-    settings.ok_or(StartError::Configuration)
+}
+
+/// The main thread's part: everything that waits for the world outside.
+async fn serve(options: &RunOptions, mut settings: Settings) -> Result<(), StartError> {
+    let path = options.socket.clone().unwrap_or_else(|| settings.daemon.socket.clone());
+    settings.daemon.socket.clone_from(&path);
+    // Before the database: whoever is refused here must not have touched it.
+    let listener = server::bind(&path)?;
+    let now = clock::now();
+    let (inbox, letters) = mpsc::channel(MOST_LETTERS);
+    let (deadline, deadlines) = watch::channel(None);
+    let (followers, _) = broadcast::channel(FOLLOW_BACKLOG);
+    let (reports, told) = mpsc::unbounded_channel();
+    let driver = prepare(settings, options.dry_run, now, inbox.clone(), reports, followers.clone(), deadline)?;
+    let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || driver.run(letters))?;
+
+    let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
+    let config = options.config.clone();
+    let tasks = [
+        tokio::spawn(server::serve(listener, questions, followers)),
+        tokio::spawn(forward_questions(asked, inbox.clone(), config.clone())),
+        tokio::spawn(forward_reports(told, inbox.clone())),
+        tokio::spawn(tick(deadlines, inbox.clone())),
+        tokio::spawn(feed_watchdog(inbox.clone())),
+    ];
+    wait_for_the_end(&inbox, config).await?;
+    notify::stopping();
+    // The driver may be gone already; then there is nothing to tell it.
+    let _ = inbox.send(Letter::Shutdown).await;
+    let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+    for task in tasks {
+        task.abort();
+    }
+    if let Err(error) = std::fs::remove_file(&path) {
+        log::warn!("cannot remove {}: {error}", path.display());
+    }
+    match ended {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(StartError::System(std::io::Error::other("the driver has died"))),
+    }
+}
+
+/// Opens the database and puts the driver together.
+fn prepare(
+    settings: Settings,
+    dry_run: bool,
+    now: Timestamp,
+    inbox: mpsc::Sender<Letter>,
+    reports: outbox::Reports,
+    followers: broadcast::Sender<crate::control::protocol::FollowLine>,
+    deadline: watch::Sender<Option<Timestamp>>,
+) -> Result<Driver, StartError> {
+    let mut memory = Memory::open(settings.daemon.database.clone(), now)?;
+    let (circumstances, policy) = Circumstances::new(settings, dry_run, now);
+    let (remembered, cursors) = memory.remembered(now, longest_findtime(&policy));
+    let sources = Sources::new(inbox, cursors);
+    let outbox = Outbox::new(reports);
+    let engine = Engine::new(policy);
+    Ok(Driver::begin(circumstances, engine, memory, outbox, sources, followers, deadline, remembered))
+}
+
+/// Answers what concerns the configuration, and passes on every other question.
+async fn forward_questions(
+    mut asked: mpsc::Receiver<Question>,
+    inbox: mpsc::Sender<Letter>,
+    config: Option<PathBuf>,
+) {
+    while let Some(question) = asked.recv().await {
+        if matches!(question.request, Request::Reload) {
+            let reply = match reload(&inbox, config.clone()).await {
+                Ok(()) => Reply::Done { changed: 0 },
+                Err(problems) => answer::bad_configuration(problems),
+            };
+            // Whoever asked may have gone.
+            let _ = question.reply.send(reply);
+        } else if inbox.send(Letter::Question(question)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn forward_reports(
+    mut told: mpsc::UnboundedReceiver<(crate::engine::name::ActionName, action::Report)>,
+    inbox: mpsc::Sender<Letter>,
+) {
+    while let Some((action, report)) = told.recv().await {
+        if inbox.send(Letter::Report { action, report }).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Sends a tick whenever the driver's deadline comes.
+async fn tick(mut deadlines: watch::Receiver<Option<Timestamp>>, inbox: mpsc::Sender<Letter>) {
+    loop {
+        let due = *deadlines.borrow_and_update();
+        let wait = due.map_or(LONGEST_SLEEP, |due| due.since(clock::now()).min(LONGEST_SLEEP));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {
+                if due.is_some() && inbox.send(Letter::Tick).await.is_err() {
+                    return;
+                }
+                // The driver sets a new deadline when it has dealt with the tick.
+                if due.is_some_and(|due| due <= clock::now()) && deadlines.changed().await.is_err() {
+                    return;
+                }
+            }
+            changed = deadlines.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Tells the service manager that the driver lives, as often as it wants to hear it, and only if it does.
+async fn feed_watchdog(inbox: mpsc::Sender<Letter>) {
+    let Some(interval) = notify::watchdog() else { return };
+    loop {
+        let (answer, answered) = oneshot::channel();
+        if inbox.send(Letter::Heartbeat(answer)).await.is_err() || answered.await.is_err() {
+            return;
+        }
+        notify::alive();
+        tokio::time::sleep(interval / 2).await;
+    }
+}
+
+/// Waits for SIGTERM or SIGINT; SIGHUP reloads.
+async fn wait_for_the_end(inbox: &mpsc::Sender<Letter>, config: Option<PathBuf>) -> Result<(), StartError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            // The driver ends by itself only when it has died.
+            () = inbox.closed() => return Ok(()),
+            _ = hangup.recv() => {
+                if reload(inbox, config.clone()).await.is_err() {
+                    log::error!("the new configuration has mistakes; the old one stays in force");
+                }
+            }
+        }
+    }
+}
+
+/// Reads the configuration anew and puts it in force, or returns what is wrong with it.
+async fn reload(inbox: &mpsc::Sender<Letter>, config: Option<PathBuf>) -> Result<(), Vec<config::Problem>> {
+    // Reading may wait for files and for names to be resolved.
+    let read = tokio::task::spawn_blocking(move || config::load(config.as_deref())).await;
+    let Ok(Loaded { settings, problems }) = read else {
+        return Err(Vec::new());
+    };
+    report_problems(&problems);
+    let Some(settings) = settings else { return Err(problems) };
+    let (done, in_force) = oneshot::channel();
+    if inbox.send(Letter::Settings(Box::new(settings), done)).await.is_ok() {
+        // The driver answers unless the daemon is ending.
+        let _ = in_force.await;
+    }
+    Ok(())
 }

@@ -193,9 +193,6 @@ impl Engine {
             return;
         };
         let time = record.time.min(now);
-        if is_history(jail, time, now) {
-            return;
-        }
         let Some(address) = found.ip.map(|address| address.to_canonical()) else {
             return;
         };
@@ -523,14 +520,6 @@ fn wants(jail: &JailPolicy, source: Option<&SourceName>, record: &Record<'_>) ->
                 .is_some_and(|route| record.routes.contains(&route)))
 }
 
-/// Whether a record is so old that neither its window nor a ban that begins with it can reach the present.
-fn is_history(jail: &JailPolicy, time: Timestamp, now: Timestamp) -> bool {
-    match jail.bantime {
-        BanTime::Forever => false,
-        BanTime::For(span) => time.after(span.max(jail.findtime.0)) < now,
-    }
-}
-
 /// Processes of different machines may have the same number.
 fn session_key(host: &str, session: &str) -> Box<str> {
     if host.is_empty() {
@@ -739,14 +728,11 @@ mod tests {
     }
 
     #[test]
-    fn records_beyond_any_consequence_are_passed_over() {
+    fn a_ban_that_is_over_when_it_is_decided_is_history_only() {
         let mut engine = Engine::new(policy(1, 600, ten_minutes(), &[]));
-        assert_eq!(hear(&mut engine, 601, &[(0, A)]), []);
-        let mut engine = Engine::new(policy(1, 600, BanTime::Forever, &[]));
-        assert_eq!(
-            short(&hear(&mut engine, 1_000_000, &[(0, A)])),
-            ["+192.0.2.7 @0 #1"]
-        );
+        let out = hear(&mut engine, 601, &[(0, A)]);
+        assert_eq!(short(&out), ["+192.0.2.7 @0 #1", "-192.0.2.7 @600 Expired"]);
+        assert_eq!(engine.ledger().iter().count(), 0);
     }
 
     #[test]
