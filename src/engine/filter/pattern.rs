@@ -121,12 +121,11 @@ pub(super) fn ignore(text: &str) -> Result<String, String> {
     let source = expand(text)?;
     let hir = parse(&source)?;
     refuse_line_anchors(&hir)?;
-    if !hir
-        .properties()
-        .look_set_prefix()
-        .contains(Look::Start)
-    {
-        return Err("an ignore pattern must begin with `^`, or an attacker could write it into his text".to_owned());
+    if !hir.properties().look_set_prefix().contains(Look::Start) {
+        return Err(
+            "an ignore pattern must begin with `^`, or an attacker could write it into his text"
+                .to_owned(),
+        );
     }
     Ok(source)
 }
@@ -175,7 +174,9 @@ fn unknown(name: &str) -> String {
         .map(|(known, _)| *known)
         .max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)))
         .unwrap_or("ip");
-    format!("<{name}> is no placeholder: did you mean <{nearest}>? A literal `<` is written `\\x3C`")
+    format!(
+        "<{name}> is no placeholder: did you mean <{nearest}>? A literal `<` is written `\\x3C`"
+    )
 }
 
 fn parse(source: &str) -> Result<Hir, String> {
@@ -203,14 +204,24 @@ fn prove(hir: &Hir) -> Result<(), String> {
     match addresses(hir) {
         0 => return Err("a failure needs <ip> or <host>".to_owned()),
         1 => {}
-        _ => return Err("only one <ip> or <host> can say who failed: write two patterns".to_owned()),
+        _ => {
+            return Err(
+                "only one <ip> or <host> can say who failed: write two patterns".to_owned(),
+            );
+        }
     }
     let (mut left, mut right) = (Vec::new(), Vec::new());
     if !split(hir, &mut left, &mut right) {
         return Err("<ip> may not stand in an alternation, an optional group or a repetition: write one pattern for each case".to_owned());
     }
-    let from_start = matches!(left.first().map(|hir| hir.kind()), Some(HirKind::Look(Look::Start)));
-    let to_end = matches!(right.last().map(|hir| hir.kind()), Some(HirKind::Look(Look::End)));
+    let from_start = matches!(
+        left.first().map(|hir| hir.kind()),
+        Some(HirKind::Look(Look::Start))
+    );
+    let to_end = matches!(
+        right.last().map(|hir| hir.kind()),
+        Some(HirKind::Look(Look::End))
+    );
     let left_closed = closed(&left);
     let right_closed = closed(&right);
     if (from_start && left_closed) || (to_end && right_closed) {
@@ -254,7 +265,10 @@ fn split<'h>(hir: &'h Hir, left: &mut Vec<&'h Hir>, right: &mut Vec<&'h Hir>) ->
 
 /// The most dots and colons that a text can hold; `None` if it can hold an address.
 fn closed(parts: &[&Hir]) -> bool {
-    let Some((dots, colons)) = parts.iter().try_fold((0, 0), |sum, part| add(sum, marks(part)?)) else {
+    let Some((dots, colons)) = parts
+        .iter()
+        .try_fold((0, 0), |sum, part| add(sum, marks(part)?))
+    else {
         return false;
     };
     dots < 3 && colons < 7
@@ -282,17 +296,23 @@ fn marks(hir: &Hir) -> Option<(usize, usize)> {
             (once || (inner == (0, 0) && !takes_blank(&repeated.sub))).then_some(inner)
         }
         HirKind::Capture(group) => marks(&group.sub),
-        HirKind::Concat(parts) => parts.iter().try_fold((0, 0), |sum, part| add(sum, marks(part)?)),
-        HirKind::Alternation(parts) => parts.iter().try_fold((0, 0), |most: (usize, usize), part| {
-            let (dots, colons) = marks(part)?;
-            Some((most.0.max(dots), most.1.max(colons)))
-        }),
+        HirKind::Concat(parts) => parts
+            .iter()
+            .try_fold((0, 0), |sum, part| add(sum, marks(part)?)),
+        HirKind::Alternation(parts) => {
+            parts.iter().try_fold((0, 0), |most: (usize, usize), part| {
+                let (dots, colons) = marks(part)?;
+                Some((most.0.max(dots), most.1.max(colons)))
+            })
+        }
     }
 }
 
 fn takes(class: &Class, byte: u8) -> bool {
     match class {
-        Class::Bytes(class) => class.iter().any(|range| (range.start()..=range.end()).contains(&byte)),
+        Class::Bytes(class) => class
+            .iter()
+            .any(|range| (range.start()..=range.end()).contains(&byte)),
         Class::Unicode(class) => class
             .iter()
             .any(|range| (range.start()..=range.end()).contains(&char::from(byte))),
@@ -325,10 +345,14 @@ fn continues(message: &[u8], start: usize, end: usize, ip: Option<IpAddr>) -> bo
     let before = message[..start].last().copied().unwrap_or(b' ');
     let behind = message.get(end).copied().unwrap_or(b' ');
     let next = message.get(end + 1).copied().unwrap_or(b' ');
-    let joins = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'%');
+    let joins =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'%');
     let colon_joins = !ip.is_some_and(|ip| ip.is_ipv4());
     let colon_before = before == b':' && {
-        let earlier = message[..start.saturating_sub(1)].last().copied().unwrap_or(b' ');
+        let earlier = message[..start.saturating_sub(1)]
+            .last()
+            .copied()
+            .unwrap_or(b' ');
         earlier == b':' || earlier.is_ascii_hexdigit()
     };
     joins(before)
@@ -389,14 +413,20 @@ mod tests {
             ("from 1:2:3:4:5:6:7:8:9", None),
         ] {
             let found = pattern.find(message.as_bytes()).and_then(|found| found.ip);
-            assert_eq!(found, ip.map(|ip| ip.parse().expect("an address")), "{message}");
+            assert_eq!(
+                found,
+                ip.map(|ip| ip.parse().expect("an address")),
+                "{message}"
+            );
         }
     }
 
     #[test]
     fn the_end_is_the_end_of_the_message() {
         let pattern = compile("^for <user> from <ip>$").expect("sound");
-        let found = pattern.find(b"for x from 198.51.100.1\n from 192.0.2.7").expect("found");
+        let found = pattern
+            .find(b"for x from 198.51.100.1\n from 192.0.2.7")
+            .expect("found");
         assert_eq!(found.host, "192.0.2.7");
         assert!(pattern.find(b"for x from 192.0.2.7\n").is_none());
     }

@@ -30,7 +30,13 @@ pub struct Sessions {
 
 impl Sessions {
     /// Whether the failure counts; it is noted if it does.
-    pub fn counts(&mut self, filter: FilterId, host: &str, found: &Found<'_>, time: Timestamp) -> bool {
+    pub fn counts(
+        &mut self,
+        filter: FilterId,
+        host: &str,
+        found: &Found<'_>,
+        time: Timestamp,
+    ) -> bool {
         let Some(session) = found.session.as_deref() else {
             return true;
         };

@@ -72,7 +72,11 @@ impl Filter {
         };
         let mut problems = Vec::new();
         if spec.failures.is_empty() {
-            problems.push(error(0, false, "there is no [[failure]] pattern for this mode".to_owned()));
+            problems.push(error(
+                0,
+                false,
+                "there is no [[failure]] pattern for this mode".to_owned(),
+            ));
         }
         let (mut patterns, mut sources, mut ignores) = (Vec::new(), Vec::new(), Vec::new());
         for failure in &spec.failures {
