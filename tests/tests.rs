@@ -1,10 +1,6 @@
 //! The one integration binary; its modules mirror the house.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "a test may panic and tell why it was skipped"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "a test may panic and tell why it was skipped")]
 
 mod config;
 mod control;

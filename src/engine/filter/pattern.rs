@@ -243,7 +243,7 @@ fn addresses(hir: &Hir) -> usize {
     usize::from(is_address(hir)) + hir.kind().subs().iter().map(addresses).sum::<usize>()
 }
 
-/// Sorts what stands before and behind the address; false if it is not always there.
+/// Collects what stands before and behind the address; false if it is not always there.
 fn split<'h>(hir: &'h Hir, left: &mut Vec<&'h Hir>, right: &mut Vec<&'h Hir>) -> bool {
     match hir.kind() {
         _ if is_address(hir) => true,
@@ -263,7 +263,7 @@ fn split<'h>(hir: &'h Hir, left: &mut Vec<&'h Hir>, right: &mut Vec<&'h Hir>) ->
     }
 }
 
-/// The most dots and colons that a text can hold; `None` if it can hold an address.
+/// Whether no text that `parts` take can hold an address.
 fn closed(parts: &[&Hir]) -> bool {
     let Some((dots, colons)) = parts
         .iter()
@@ -278,6 +278,7 @@ fn add(a: (usize, usize), b: (usize, usize)) -> Option<(usize, usize)> {
     Some((a.0 + b.0, a.1 + b.1))
 }
 
+/// The most dots and colons that a text can hold; `None` if a repetition makes it free.
 fn marks(hir: &Hir) -> Option<(usize, usize)> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Some((0, 0)),
