@@ -1,4 +1,30 @@
-//! The pattern language.
+//! Is a pattern sound, and what does it take out of a message?
+//!
+//! In: the text of a pattern, Rust `regex` syntax with placeholders. Out: a compiled [`Pattern`], or the
+//! reason why it is refused. No record is routed and no failure counted here.
+//!
+//! # Why text of an attacker cannot move the address
+//!
+//! A message is `left address right`. Suppose a pattern is anchored at the start and two readings
+//! of one message put the address in different places. Then the longer `left` holds the whole address of
+//! the shorter one, or ends inside it. The second case is refused at run time: no byte next to an
+//! address may continue it. The first needs a `left` that can hold an address. So it suffices that the
+//! anchored side is *closed*: none of its repetitions takes a blank, a dot or a colon, and what is
+//! written out has fewer than three dots, fewer than seven colons and no `::`. The same holds, mirrored,
+//! for a pattern anchored at the end. One such side is enough; the other one may be anything.
+//!
+//! What else could move it: two addresses in one pattern, or one inside an alternation, an optional group
+//! or a repetition (refused, the address stands exactly once); `^` and `$` of lines instead of the message
+//! (`(?m)` is refused; otherwise Rust's `$` is the end of the text only, never before a final newline); a
+//! newline that ends `.` early (`.` takes newlines here).
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
+
+use super::{Found, PatternSpec};
 
 /// A pattern that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -12,4 +38,413 @@ pub struct PatternError {
     pub ignore: bool,
     /// What is wrong and how to mend it.
     pub reason: String,
+}
+
+/// The most memory that one compiled program may take: ten times what the largest shipped pattern needs.
+pub(super) const LARGEST_PROGRAM: usize = 4 << 20;
+
+/// The placeholders and what they stand for. An address is only roughly described; the capture is parsed.
+const PLACEHOLDERS: [(&str, &str); 7] = [
+    (
+        "ip",
+        r"(?P<ip>(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:.]*[0-9A-Fa-f:])(?:%[0-9A-Za-z_.-]+)?)",
+    ),
+    ("host", r"(?P<host>[0-9A-Za-z:._%-]+)"),
+    ("user", r"(?P<user>(?s:.*))"),
+    ("word", r"(?:[^\s]+)"),
+    ("port", r"(?:[0-9]{1,5})"),
+    ("text", r"(?s:.*)"),
+    ("session", r"(?P<session>[^\s]+)"),
+];
+
+/// A sound, compiled failure pattern.
+#[derive(Clone, Debug)]
+pub(super) struct Pattern {
+    regex: Regex,
+    number: u16,
+    unless_counted: bool,
+}
+
+impl Pattern {
+    /// Compiles a failure pattern.
+    pub(super) fn failure(spec: &PatternSpec) -> Result<Self, String> {
+        let source = expand(&spec.text)?;
+        prove(&parse(&source)?)?;
+        let regex = RegexBuilder::new(&source)
+            .unicode(false)
+            .dot_matches_new_line(true)
+            .size_limit(LARGEST_PROGRAM)
+            .build()
+            .map_err(|error| error.to_string())?;
+        Ok(Pattern {
+            regex,
+            number: spec.number,
+            unless_counted: spec.unless_counted,
+        })
+    }
+
+    /// The regular expression behind the placeholders.
+    pub(super) fn source(&self) -> &str {
+        self.regex.as_str()
+    }
+
+    /// What the pattern finds in `message`.
+    pub(super) fn find<'r>(&self, message: &'r [u8]) -> Option<Found<'r>> {
+        let captures = self.regex.captures(message)?;
+        let strict = captures.name("ip");
+        let host = strict.or_else(|| captures.name("host"))?;
+        let text = std::str::from_utf8(host.as_bytes()).ok()?;
+        let ip = address(text);
+        let is_name = strict.is_none() && looks_like_name(text);
+        if (ip.is_none() && !is_name) || continues(message, host.start(), host.end(), ip) {
+            return None;
+        }
+        let lossy = |name: &str| {
+            captures
+                .name(name)
+                .map(|part| String::from_utf8_lossy(part.as_bytes()))
+        };
+        Some(Found {
+            pattern: self.number,
+            host: Cow::Borrowed(text),
+            ip,
+            user: lossy("user"),
+            session: lossy("session"),
+            unless_counted: self.unless_counted,
+        })
+    }
+}
+
+/// The regular expression of an ignore pattern. It must begin with `^`: one that floats could be written
+/// into a user name by an attacker who wants to stay unseen.
+pub(super) fn ignore(text: &str) -> Result<String, String> {
+    let source = expand(text)?;
+    let hir = parse(&source)?;
+    refuse_line_anchors(&hir)?;
+    if !hir.properties().look_set_prefix().contains(Look::Start) {
+        return Err(
+            "an ignore pattern must begin with `^`, or an attacker could write it into his text"
+                .to_owned(),
+        );
+    }
+    Ok(source)
+}
+
+/// The regular expression that `text` stands for.
+pub(super) fn expand(text: &str) -> Result<String, String> {
+    let mut source = String::with_capacity(text.len() + 64);
+    let mut rest = text;
+    while let Some(at) = rest.find(['\\', '<']) {
+        source.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if rest.starts_with('\\') {
+            let length = rest.chars().take(2).map(char::len_utf8).sum();
+            source.push_str(&rest[..length]);
+            rest = &rest[length..];
+            continue;
+        }
+        if source.ends_with("(?") || source.ends_with("(?P") {
+            let wrong = !rest.starts_with("<=") && !rest.starts_with("<!");
+            if wrong {
+                return Err("named groups are not part of the language: use a placeholder such as <ip>, or `(?:…)`".to_owned());
+            }
+        }
+        let name = rest[1..]
+            .split_once('>')
+            .map(|(name, _)| name)
+            .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic()));
+        let Some(name) = name else {
+            source.push('<');
+            rest = &rest[1..];
+            continue;
+        };
+        match PLACEHOLDERS.iter().find(|(known, _)| *known == name) {
+            Some((_, regex)) => source.push_str(regex),
+            None => return Err(unknown(name)),
+        }
+        rest = &rest[name.len() + 2..];
+    }
+    source.push_str(rest);
+    Ok(source)
+}
+
+fn unknown(name: &str) -> String {
+    let nearest = PLACEHOLDERS
+        .iter()
+        .map(|(known, _)| *known)
+        .max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)))
+        .unwrap_or("ip");
+    format!(
+        "<{name}> is no placeholder: did you mean <{nearest}>? A literal `<` is written `\\x3C`"
+    )
+}
+
+fn parse(source: &str) -> Result<Hir, String> {
+    regex_syntax::ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .dot_matches_new_line(true)
+        .build()
+        .parse(source)
+        .map_err(|error| error.to_string())
+}
+
+fn refuse_line_anchors(hir: &Hir) -> Result<(), String> {
+    let looks = hir.properties().look_set();
+    let of_lines = [Look::StartLF, Look::EndLF, Look::StartCRLF, Look::EndCRLF];
+    if of_lines.into_iter().any(|look| looks.contains(look)) {
+        return Err("`(?m)` makes `^` and `$` match inside the message, where an attacker can put line ends: remove it".to_owned());
+    }
+    Ok(())
+}
+
+/// See the head of this file.
+fn prove(hir: &Hir) -> Result<(), String> {
+    refuse_line_anchors(hir)?;
+    match addresses(hir) {
+        0 => return Err("a failure needs <ip> or <host>".to_owned()),
+        1 => {}
+        _ => {
+            return Err(
+                "only one <ip> or <host> can say who failed: write two patterns".to_owned(),
+            );
+        }
+    }
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    if !split(hir, &mut left, &mut right) {
+        return Err("<ip> may not stand in an alternation, an optional group or a repetition: write one pattern for each case".to_owned());
+    }
+    let from_start = matches!(
+        left.first().map(|hir| hir.kind()),
+        Some(HirKind::Look(Look::Start))
+    );
+    let to_end = matches!(
+        right.last().map(|hir| hir.kind()),
+        Some(HirKind::Look(Look::End))
+    );
+    let left_closed = closed(&left);
+    let right_closed = closed(&right);
+    if (from_start && left_closed) || (to_end && right_closed) {
+        return Ok(());
+    }
+    Err(match (left_closed, right_closed) {
+        (false, false) => "free text stands on both sides of the address, so an attacker can write another address into it: replace `.*`, `<word>` and the like on one side by exact text and anchor that side",
+        (true, _) => "nothing ties the address to the start: begin the pattern with `^`",
+        (false, true) => "nothing ties the address to the end: finish the pattern with `$`",
+    }
+    .to_owned())
+}
+
+fn is_address(hir: &Hir) -> bool {
+    matches!(hir.kind(), HirKind::Capture(group) if matches!(group.name.as_deref(), Some("ip" | "host")))
+}
+
+fn addresses(hir: &Hir) -> usize {
+    usize::from(is_address(hir)) + hir.kind().subs().iter().map(addresses).sum::<usize>()
+}
+
+/// Collects what stands before and behind the address; false if it is not always there.
+fn split<'h>(hir: &'h Hir, left: &mut Vec<&'h Hir>, right: &mut Vec<&'h Hir>) -> bool {
+    match hir.kind() {
+        _ if is_address(hir) => true,
+        HirKind::Capture(group) => split(&group.sub, left, right),
+        HirKind::Concat(parts) => {
+            let Some(at) = parts.iter().position(|part| addresses(part) > 0) else {
+                return false;
+            };
+            left.extend(&parts[..at]);
+            let mut behind = Vec::new();
+            let found = split(&parts[at], left, &mut behind);
+            right.extend(behind);
+            right.extend(&parts[at + 1..]);
+            found
+        }
+        _ => false,
+    }
+}
+
+/// Whether no text that `parts` take can hold an address.
+fn closed(parts: &[&Hir]) -> bool {
+    let Some((dots, colons)) = parts
+        .iter()
+        .try_fold((0, 0), |sum, part| add(sum, marks(part)?))
+    else {
+        return false;
+    };
+    dots < 3 && colons < 7
+}
+
+fn add(a: (usize, usize), b: (usize, usize)) -> Option<(usize, usize)> {
+    Some((a.0 + b.0, a.1 + b.1))
+}
+
+/// The most dots and colons that a text can hold; `None` if a repetition makes it free.
+fn marks(hir: &Hir) -> Option<(usize, usize)> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some((0, 0)),
+        HirKind::Literal(text) => {
+            let count = |mark: u8| text.0.iter().filter(|byte| **byte == mark).count();
+            let pair = text.0.windows(2).any(|two| two == b"::");
+            (!pair).then(|| (count(b'.'), count(b':')))
+        }
+        HirKind::Class(class) => Some((
+            usize::from(takes(class, b'.')),
+            usize::from(takes(class, b':')),
+        )),
+        HirKind::Repetition(repeated) => {
+            let inner = marks(&repeated.sub)?;
+            let once = repeated.max.is_some_and(|max| max <= 1);
+            (once || (inner == (0, 0) && !takes_blank(&repeated.sub))).then_some(inner)
+        }
+        HirKind::Capture(group) => marks(&group.sub),
+        HirKind::Concat(parts) => parts
+            .iter()
+            .try_fold((0, 0), |sum, part| add(sum, marks(part)?)),
+        HirKind::Alternation(parts) => {
+            parts.iter().try_fold((0, 0), |most: (usize, usize), part| {
+                let (dots, colons) = marks(part)?;
+                Some((most.0.max(dots), most.1.max(colons)))
+            })
+        }
+    }
+}
+
+fn takes(class: &Class, byte: u8) -> bool {
+    match class {
+        Class::Bytes(class) => class
+            .iter()
+            .any(|range| (range.start()..=range.end()).contains(&byte)),
+        Class::Unicode(class) => class
+            .iter()
+            .any(|range| (range.start()..=range.end()).contains(&char::from(byte))),
+    }
+}
+
+fn takes_blank(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Literal(text) => text.0.contains(&b' '),
+        HirKind::Class(class) => takes(class, b' '),
+        kind => kind.subs().iter().any(takes_blank),
+    }
+}
+
+/// The address that the whole of `text` is, without its zone.
+fn address(text: &str) -> Option<IpAddr> {
+    let bare = text.split_once('%').map_or(text, |(bare, _)| bare);
+    bare.parse().map(|ip: IpAddr| ip.to_canonical()).ok()
+}
+
+/// `1.2.3.4.5` and `::g` are broken addresses, no names.
+fn looks_like_name(text: &str) -> bool {
+    !text.contains([':', '%'])
+        && text.bytes().any(|byte| byte.is_ascii_alphabetic())
+        && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+/// Whether a neighbouring byte makes the capture a part of something longer.
+fn continues(message: &[u8], start: usize, end: usize, ip: Option<IpAddr>) -> bool {
+    let before = message[..start].last().copied().unwrap_or(b' ');
+    let behind = message.get(end).copied().unwrap_or(b' ');
+    let next = message.get(end + 1).copied().unwrap_or(b' ');
+    let joins =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'%');
+    let colon_joins = !ip.is_some_and(|ip| ip.is_ipv4());
+    let colon_before = before == b':' && {
+        let earlier = message[..start.saturating_sub(1)]
+            .last()
+            .copied()
+            .unwrap_or(b' ');
+        earlier == b':' || earlier.is_ascii_hexdigit()
+    };
+    joins(before)
+        || colon_before
+        || behind.is_ascii_alphanumeric()
+        || (behind == b'.' && next.is_ascii_alphanumeric())
+        || (colon_joins && behind == b':' && (next == b':' || next.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn compile(text: &str) -> Result<Pattern, String> {
+        Pattern::failure(&PatternSpec {
+            number: 1,
+            text: text.to_owned(),
+            unless_counted: false,
+        })
+    }
+
+    #[test]
+    fn forgeable_patterns_are_refused() {
+        for (text, why) in [
+            ("from <ip>", "begin the pattern with `^`"),
+            ("^.* from <ip> .*$", "both sides"),
+            ("^<user> from <ip> port <word>$", "both sides"),
+            (r#"^"[^"]*" <ip> <text>$"#, "both sides"),
+            (r"^\S+-<ip>-\S+$", "both sides"),
+            ("^<user> <ip>", "finish the pattern with `$`"),
+            ("(?m)^from <ip>$", "(?m)"),
+            ("^(?:a <ip>|b <host>)$", "only one"),
+            ("^(?:a <ip>)?$", "alternation"),
+            ("^(?:a <ip>|b)$", "alternation"),
+            ("^(?:<ip> )+$", "alternation"),
+            ("^a$", "needs <ip>"),
+            ("^<usr> <ip>$", "<user>"),
+            ("^(?P<x>a) <ip>$", "named groups"),
+        ] {
+            let error = compile(text).map(|_| ()).expect_err(text);
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_whole_or_nothing() {
+        let pattern = compile("^from <ip><text>").expect("sound");
+        for (message, ip) in [
+            ("from 192.0.2.7", Some("192.0.2.7")),
+            ("from 192.0.2.7: x", Some("192.0.2.7")),
+            ("from 192.0.2.7:22", Some("192.0.2.7")),
+            ("from ::ffff:192.0.2.7 x", Some("192.0.2.7")),
+            ("from fe80::1%eth0 x", Some("fe80::1")),
+            ("from 192.0.2.7.5", None),
+            ("from 192.0.2.777", None),
+            ("from 192.0.2.7a", None),
+            ("from 1:2:3:4:5:6:7:8:9", None),
+        ] {
+            let found = pattern.find(message.as_bytes()).and_then(|found| found.ip);
+            assert_eq!(
+                found,
+                ip.map(|ip| ip.parse().expect("an address")),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_end_is_the_end_of_the_message() {
+        let pattern = compile("^for <user> from <ip>$").expect("sound");
+        let found = pattern
+            .find(b"for x from 198.51.100.1\n from 192.0.2.7")
+            .expect("found");
+        assert_eq!(found.host, "192.0.2.7");
+        assert!(pattern.find(b"for x from 192.0.2.7\n").is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_compiler(text in "[ -~<>()?*+^$\\\\|]{0,40}") {
+            let _ = compile(&text);
+            let _ = ignore(&text);
+        }
+
+        #[test]
+        fn a_user_cannot_move_the_address(user in "(?s)(.{0,8}( from 8\\.8\\.8\\.8| port 1|\n)){0,4}") {
+            let pattern = compile("^for <user> from <ip> port <port>$").expect("sound");
+            let message = format!("for {user} from 192.0.2.7 port 5");
+            let found = pattern.find(message.as_bytes()).expect("found");
+            prop_assert_eq!(found.host, "192.0.2.7");
+        }
+    }
 }

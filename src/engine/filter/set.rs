@@ -1,32 +1,136 @@
-//! All filters of a policy, compiled.
+//! Which filter takes which record?
+//!
+//! In: the specs of all filters, then records. Out: what was found. One pass of an automaton over all
+//! patterns of a filter rejects nearly everything; only a record that passes it costs memory.
 
+use std::borrow::Cow;
+
+use regex::bytes::{RegexSet, RegexSetBuilder};
+
+use super::pattern::{self, LARGEST_PROGRAM, Pattern};
 use super::{FilterSpec, Found, PatternError};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 
+/// The most memory that all patterns of one filter may take together.
+const LARGEST_SET: usize = 4 * LARGEST_PROGRAM;
+
 /// All filters of a policy, compiled.
 #[derive(Debug, Default)]
 pub struct FilterSet {
-    specs: Vec<FilterSpec>,
+    filters: Vec<Filter>,
+}
+
+#[derive(Debug)]
+struct Filter {
+    spec: FilterSpec,
+    any: RegexSet,
+    patterns: Vec<Pattern>,
+    ignores: RegexSet,
 }
 
 impl FilterSet {
     /// Compiles the filters; [`FilterId`] is the place in `specs`.
     ///
     /// # Errors
-    /// Every pattern that cannot be compiled or would let free text move an address.
+    /// Every pattern that cannot be compiled or would let free text move an address, and every filter
+    /// that has none.
     pub fn compile(specs: Vec<FilterSpec>) -> Result<Self, Vec<PatternError>> {
-        Ok(FilterSet { specs })
+        let mut problems = Vec::new();
+        let mut filters = Vec::new();
+        for spec in specs {
+            match Filter::compile(spec) {
+                Ok(filter) => filters.push(filter),
+                Err(errors) => problems.extend(errors),
+            }
+        }
+        if problems.is_empty() {
+            Ok(FilterSet { filters })
+        } else {
+            Err(problems)
+        }
     }
 
     /// The filter's own words.
     pub fn spec(&self, filter: FilterId) -> &FilterSpec {
-        &self.specs[usize::from(filter.0)]
+        &self.filters[usize::from(filter.0)].spec
     }
 
     /// The failure that `record` is to `filter`, if the filter asked for such records.
     pub fn find<'r>(&self, filter: FilterId, record: &Record<'r>) -> Option<Found<'r>> {
-        let _ = (filter, record);
-        None
+        self.filters.get(usize::from(filter.0))?.find(record)
     }
+}
+
+impl Filter {
+    fn compile(spec: FilterSpec) -> Result<Self, Vec<PatternError>> {
+        let error = |number, ignore, reason| PatternError {
+            filter: spec.name.to_string(),
+            number,
+            ignore,
+            reason,
+        };
+        let mut problems = Vec::new();
+        if spec.failures.is_empty() {
+            problems.push(error(
+                0,
+                false,
+                "there is no [[failure]] pattern for this mode".to_owned(),
+            ));
+        }
+        let (mut patterns, mut sources, mut ignores) = (Vec::new(), Vec::new(), Vec::new());
+        for failure in &spec.failures {
+            match Pattern::failure(failure) {
+                Ok(pattern) => {
+                    sources.push(pattern.source().to_owned());
+                    patterns.push(pattern);
+                }
+                Err(reason) => problems.push(error(failure.number, false, reason)),
+            }
+        }
+        for ignore in &spec.ignores {
+            match pattern::ignore(&ignore.text) {
+                Ok(source) => ignores.push(source),
+                Err(reason) => problems.push(error(ignore.number, true, reason)),
+            }
+        }
+        let any = set(&sources).map_err(|reason| problems.push(error(0, false, reason)));
+        let ignores = set(&ignores).map_err(|reason| problems.push(error(0, true, reason)));
+        match (any, ignores) {
+            (Ok(any), Ok(ignores)) if problems.is_empty() => Ok(Filter {
+                spec,
+                any,
+                patterns,
+                ignores,
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    fn find<'r>(&self, record: &Record<'r>) -> Option<Found<'r>> {
+        let programs = &self.spec.records.programs;
+        let asked = programs.is_empty() || programs.iter().any(|name| **name == *record.program);
+        // `is_match` keeps no list of what matched and so allocates nothing.
+        if !asked || !self.any.is_match(record.message) {
+            return None;
+        }
+        let first = self.any.matches(record.message).iter().next()?;
+        let mut found = self.patterns.get(first)?.find(record.message)?;
+        if !self.ignores.is_empty() && self.ignores.is_match(record.message) {
+            return None;
+        }
+        if self.spec.session_by_pid && found.session.is_none() {
+            found.session = record.pid.map(|pid| Cow::Owned(pid.to_string()));
+        }
+        Some(found)
+    }
+}
+
+fn set(sources: &[String]) -> Result<RegexSet, String> {
+    RegexSetBuilder::new(sources)
+        .unicode(false)
+        .dot_matches_new_line(true)
+        .size_limit(LARGEST_SET)
+        .build()
+        .map_err(|error| error.to_string())
 }

@@ -1,0 +1,16 @@
+//! No text breaks the pattern compiler.
+#![no_main]
+
+use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
+
+libfuzzer_sys::fuzz_target!(|text: String| {
+    let Ok(name) = "fuzz".parse() else { return };
+    let _ = FilterSet::compile(vec![FilterSpec {
+        name,
+        title: String::new(),
+        records: RecordsSpec::default(),
+        session_by_pid: false,
+        failures: vec![PatternSpec { number: 1, text, unless_counted: false }],
+        ignores: Vec::new(),
+    }]);
+});
