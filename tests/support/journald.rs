@@ -33,7 +33,8 @@ mount --bind "$1/logs" /run/log/journal
 cp "$1/journald.conf" "/run/systemd/$conf/zz-test.conf"
 if ! [ -s /etc/machine-id ]; then
     [ -d "$1/etc" ] || cp -a /etc "$1/etc"
-    [ -s "$1/etc/machine-id" ] || tr -d - < /proc/sys/kernel/random/uuid > "$1/etc/machine-id"
+    [ -s "$1/etc/machine-id" ] || rm -f "$1/etc/machine-id"
+    [ -e "$1/etc/machine-id" ] || tr -d - < /proc/sys/kernel/random/uuid > "$1/etc/machine-id"
     mount --bind "$1/etc" /etc
 fi
 exec /lib/systemd/systemd-journald $2
