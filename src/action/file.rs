@@ -372,8 +372,8 @@ mod tests {
             Ok(Verdict::Reject)
         );
         assert_eq!(
-            with("on_stop", "keep").map(|spec| spec.on_stop),
-            Ok(OnStop::Keep)
+            with("on_stop", "remove").map(|spec| spec.on_stop),
+            Ok(OnStop::Remove)
         );
         assert!(
             with("priority", "raw + 5")

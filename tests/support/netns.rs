@@ -11,9 +11,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::wait::until;
 
 /// How long a connection may take before the host counts as unreachable. The first packet is sent again
 /// after a second; one that is answered at all is answered in microseconds.
@@ -106,16 +109,29 @@ impl Netns {
         } else {
             AddressFamily::INET6
         };
-        let socket = self.inside(|| socket(family, SocketType::STREAM, None).unwrap());
-        set_socket_timeout(&socket, Timeout::Send, Some(SILENCE)).unwrap();
-        bind(&socket, &SocketAddr::new(from, 0)).unwrap();
-        connect(&socket, &to)?;
-        Ok(TcpStream::from(socket))
+        loop {
+            let socket = self.inside(|| socket(family, SocketType::STREAM, None).unwrap());
+            set_socket_timeout(&socket, Timeout::Send, Some(SILENCE)).unwrap();
+            bind(&socket, &SocketAddr::new(from, 0)).unwrap();
+            match connect(&socket, &to) {
+                Ok(()) => return Ok(TcpStream::from(socket)),
+                // The end of a child process can interrupt any thread that waits with a time limit.
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Whether a connection from an address inside comes about.
     pub fn reaches(&self, from: &str, to: SocketAddr) -> bool {
         self.connect(from, to).is_ok()
+    }
+
+    /// Waits until one does.
+    pub fn must_reach(&self, from: &str, to: SocketAddr) {
+        until(&format!("{from} reaches {to}"), || {
+            self.reaches(from, to).then_some(())
+        });
     }
 
     fn ip(&self, words: &str) {

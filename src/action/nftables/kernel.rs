@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::socket_with;
 use rustix::net::sockopt::{self, Timeout};
@@ -107,7 +107,7 @@ impl Kernel {
         let mut verdict = None;
         while verdict.is_none() {
             self.receive(|message| {
-                if (begins..=answers).contains(&message.sequence)
+                if message.sequence.wrapping_sub(begins) <= answers.wrapping_sub(begins)
                     && let Content::Answer { errno } = message.content
                     && verdict.is_none()
                 {
@@ -209,16 +209,20 @@ impl Kernel {
     }
 
     fn send(&self, bytes: &[u8]) -> Result<(), KernelError> {
-        Ok(send(&self.socket, bytes, SendFlags::empty()).map(|_| ())?)
+        retry_on_intr(|| send(&self.socket, bytes, SendFlags::empty()))?;
+        Ok(())
     }
 
     /// Looks at one datagram. Only the kernel is listened to.
     fn receive(&mut self, mut look: impl FnMut(Message<'_>)) -> Result<(), KernelError> {
-        let (length, _, sender) = recvfrom(
-            &self.socket,
-            self.received.as_mut_slice(),
-            RecvFlags::empty(),
-        )?;
+        // The end of a child process can interrupt any thread that waits with a time limit.
+        let (length, _, sender) = retry_on_intr(|| {
+            recvfrom(
+                &self.socket,
+                self.received.as_mut_slice(),
+                RecvFlags::empty(),
+            )
+        })?;
         let from_kernel = sender
             .and_then(|sender| SocketAddrNetlink::try_from(sender).ok())
             .is_some_and(|sender| sender.pid() == 0);

@@ -133,7 +133,7 @@ impl Batch {
     /// The bytes to be sent; none if nothing is to be changed.
     pub fn finish(mut self) -> Option<Transaction> {
         let last = self.last?;
-        let answers = self.sequence - 1;
+        let answers = self.sequence.wrapping_sub(1);
         if let Some(flags) = self.bytes.get_mut(last + 6..last + 8) {
             let asked = u16::from_ne_bytes([flags[0], flags[1]]) | ACK;
             flags.copy_from_slice(&asked.to_ne_bytes());
@@ -173,7 +173,7 @@ impl Batch {
             0,
             attributes,
         );
-        self.sequence += 1;
+        self.sequence = self.sequence.wrapping_add(1);
     }
 
     fn bracket(&mut self, kind: u16) {
@@ -186,7 +186,7 @@ impl Batch {
             SUBSYSTEM,
             |_| (),
         );
-        self.sequence += 1;
+        self.sequence = self.sequence.wrapping_add(1);
     }
 }
 

@@ -47,6 +47,15 @@ pub enum NftablesError {
 }
 
 impl NftablesError {
+    /// Whether it is our demand that failed, and not the means to make it.
+    fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            NftablesError::Kernel(KernelError::Refused(_))
+                | NftablesError::Program(ProgramError::Refused { .. })
+        )
+    }
+
     /// Whether somebody has removed what was there.
     pub fn is_missing(&self) -> bool {
         matches!(self, NftablesError::Kernel(error) if error.is_missing())
@@ -88,9 +97,12 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         projection: &Projection,
         now: impl Fn() -> Timestamp,
     ) -> Result<(), NftablesError> {
-        for _ in 0..ATTEMPTS {
-            if self.replace(projection, &now)? {
-                return Ok(());
+        for attempt in 1..=ATTEMPTS {
+            match self.replace(projection, &now) {
+                Ok(true) => return Ok(()),
+                // Somebody may have removed what had just been made.
+                Err(error) if attempt == ATTEMPTS || !error.is_refusal() => return Err(error),
+                Ok(false) | Err(_) => {}
             }
         }
         log::debug!(
