@@ -1,1 +1,142 @@
 //! How is the world made equal to the ledger?
+//!
+//! In: orders, each of them a whole state or a change of it, in the engine's own words. Out: reports of what
+//! came of them, which go back to the engine as inputs. Nothing here decides who is banned or for how long,
+//! and no text from a log comes this far: an order is made of names, networks and times.
+//!
+//! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
+//! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
+//! [`nftables`] is the one kind of action there is.
+
+pub mod file;
+pub mod nftables;
+pub mod ports;
+pub mod projection;
+pub mod worker;
+
+use rustix::thread::CapabilitySet;
+
+use crate::engine::decision::BanId;
+use crate::engine::input::Outcome;
+use crate::engine::name::{ActionName, JailName};
+use crate::engine::prefix::{Prefix, SubjectWidth};
+use crate::engine::time::Timestamp;
+
+use nftables::ruleset::NftablesSpec;
+use ports::{Ports, Protocol};
+
+/// An action, ready to run: its data file with the parameters of the configuration filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionSpec {
+    /// Its name.
+    pub name: ActionName,
+    /// What it does.
+    pub kind: ActionKind,
+}
+
+/// What an action does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActionKind {
+    /// Keeps a table of the kernel's packet filter equal to the ledger.
+    Nftables(NftablesSpec),
+}
+
+/// What an action needs to know of a jail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionJail {
+    /// Its name.
+    pub jail: JailName,
+    /// What a banned host can no longer reach.
+    pub ports: Ports,
+    /// The protocols that `ports` are ports of; nothing to a jail of all ports.
+    pub protocols: Vec<Protocol>,
+    /// What the jail takes for one subject.
+    pub width: SubjectWidth,
+}
+
+/// What an action is told.
+#[derive(Clone, Debug)]
+pub enum Order {
+    /// Make the world equal to this, without a moment in which somebody gets through who is banned before and
+    /// after.
+    Reconcile {
+        /// All jails of the action.
+        jails: Vec<ActionJail>,
+        /// All their bans.
+        bans: Vec<InForce>,
+    },
+    /// Put bans into effect and lift others, all of them at once.
+    Change {
+        /// New bans, or other ends for old ones.
+        bans: Vec<InForce>,
+        /// Who is free again.
+        unbans: Vec<(JailName, Prefix)>,
+    },
+    /// End; what is left behind is for the action's parameters to say.
+    Stop,
+}
+
+/// A ban as actions see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InForce {
+    /// Its number.
+    pub ban: BanId,
+    /// Its jail.
+    pub jail: JailName,
+    /// Who is banned.
+    pub subject: Prefix,
+    /// When it ends; `None` if it does not.
+    pub until: Option<Timestamp>,
+}
+
+/// What an action tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// What came of its orders.
+    Outcome(Outcome),
+    /// Somebody else has changed what is the action's own; it wants to be told everything anew.
+    ForeignChange,
+}
+
+/// Why an action cannot work on this machine as things are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ActionError {
+    /// The kernel would refuse every change.
+    #[error("the action `{action}` may not change the firewall: run as root or with CAP_NET_ADMIN")]
+    NotPermitted {
+        /// The action.
+        action: ActionName,
+    },
+    /// The program that loads rulesets is missing.
+    #[error(
+        "the action `{action}` needs the program `{program}`, which is not in PATH: install nftables"
+    )]
+    NoProgram {
+        /// The action.
+        action: ActionName,
+        /// What was looked for.
+        program: String,
+    },
+}
+
+/// Whether the action can work here: asked once at start, to say early and clearly what is missing.
+///
+/// # Errors
+/// A privilege or a program is missing.
+pub fn check(spec: &ActionSpec) -> Result<(), ActionError> {
+    let ActionKind::Nftables(nftables) = &spec.kind;
+    let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
+    if !effective.is_ok_and(|sets| sets.contains(CapabilitySet::NET_ADMIN)) {
+        return Err(ActionError::NotPermitted {
+            action: spec.name.clone(),
+        });
+    }
+    if !nftables::program::is_there(&nftables.nft) {
+        let program = nftables.nft.display().to_string();
+        return Err(ActionError::NoProgram {
+            action: spec.name.clone(),
+            program,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,434 @@
+//! What does a data file of actions say?
+//!
+//! In: the text of `actions/NAME.toml` and the parameters of `[action.NAME]`. Out: an [`ActionSpec`], or what
+//! is wrong. Where files are looked for is the configuration's business.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::nftables::ruleset::{
+    self, NftablesSpec, OnStop, Ruleset, TemplateError, Verdict, is_parameter_name,
+};
+use super::ports::{PortError, Ports, Protocol, Services};
+use super::{ActionJail, ActionKind, ActionSpec};
+use crate::engine::name::{ActionName, JailName};
+use crate::engine::prefix::SubjectWidth;
+
+/// The action that is shipped, compiled in so that the program works without its files.
+pub const NFTABLES: &str = include_str!("../../actions/nftables.toml");
+
+/// The longest name of a table; the kernel would take 255.
+const LONGEST_TABLE_NAME: usize = 64;
+
+/// A data file, complete and checked.
+#[derive(Clone, Debug)]
+pub struct ActionFile {
+    /// What the action is, in a line.
+    pub title: String,
+    /// What can be set, by name.
+    pub parameters: BTreeMap<String, Parameter>,
+    /// What the file expects of itself.
+    pub samples: Vec<Sample>,
+    ruleset: Ruleset,
+}
+
+/// Something that can be set in `[action.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parameter {
+    /// Its value if nothing is set.
+    pub default: String,
+    /// What it means, in a sentence.
+    pub about: String,
+}
+
+/// A jail, and the ruleset that it must get.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sample {
+    jail: String,
+    #[serde(default)]
+    port: Vec<String>,
+    #[serde(default)]
+    protocol: Vec<String>,
+    #[serde(default)]
+    prefix: SamplePrefix,
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
+    ruleset: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SamplePrefix {
+    ipv4: Option<u8>,
+    ipv6: Option<u8>,
+}
+
+/// A data file that cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum FileError {
+    /// It is not of the form that it should have; the error knows where.
+    #[error("{}", .0.message())]
+    Form(#[from] toml::de::Error),
+    /// A part of the ruleset.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// A name that cannot be written as a placeholder.
+    #[error("`{0}` cannot name a parameter: use lower-case letters, digits and `_`")]
+    Name(String),
+    /// A default that is not allowed.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+}
+
+/// A parameter that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParameterError {
+    /// The action has no such parameter.
+    #[error("the action has no parameter `{name}`; it has {}", known.join(", "))]
+    Unknown {
+        /// What was set.
+        name: String,
+        /// What can be set.
+        known: Vec<String>,
+    },
+    /// An action of this kind needs it.
+    #[error("an action of kind nftables needs the parameter `{0}`")]
+    Missing(&'static str),
+    /// The value is not allowed.
+    #[error("`{value}` cannot be the value of `{name}`: use {wanted}")]
+    Value {
+        /// The parameter.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What would be allowed.
+        wanted: &'static str,
+    },
+}
+
+/// A sample that does not come out as it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SampleError {
+    /// Its jail, width or protocol is none.
+    #[error("the sample's `{0}` is wrong")]
+    Jail(&'static str),
+    /// Its ports are none.
+    #[error("the sample's `port` is wrong: {0}")]
+    Ports(#[from] PortError),
+    /// Its parameters are none.
+    #[error("the sample's `parameters` are wrong: {0}")]
+    Parameter(#[from] ParameterError),
+    /// Another ruleset comes out.
+    #[error("the sample's jail gets another ruleset:\n{0}")]
+    Differs(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    /// There is one kind; a file says so to be understood by later versions, which know more.
+    #[serde(rename = "kind")]
+    _kind: Kind,
+    title: String,
+    parameters: BTreeMap<String, Parameter>,
+    ruleset: Ruleset,
+    #[serde(default)]
+    sample: Vec<Sample>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Nftables,
+}
+
+impl ActionFile {
+    /// Reads a data file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong in it.
+    pub fn parse(text: &str) -> Result<ActionFile, FileError> {
+        let form: Form = toml::from_str(text)?;
+        if let Some(name) = form.parameters.keys().find(|name| !is_parameter_name(name)) {
+            return Err(FileError::Name(name.clone()));
+        }
+        form.ruleset.check(
+            &form
+                .parameters
+                .keys()
+                .map(String::as_str)
+                .collect::<BTreeSet<_>>(),
+        )?;
+        let file = ActionFile {
+            title: form.title,
+            parameters: form.parameters,
+            samples: form.sample,
+            ruleset: form.ruleset,
+        };
+        file.nftables(&BTreeMap::new())?;
+        Ok(file)
+    }
+
+    /// The action, with these parameters set and the others at their defaults.
+    ///
+    /// # Errors
+    /// A parameter that there is not, or a value that is not allowed.
+    pub fn spec(
+        &self,
+        name: ActionName,
+        given: &BTreeMap<String, String>,
+    ) -> Result<ActionSpec, ParameterError> {
+        Ok(ActionSpec {
+            name,
+            kind: ActionKind::Nftables(self.nftables(given)?),
+        })
+    }
+
+    fn nftables(&self, given: &BTreeMap<String, String>) -> Result<NftablesSpec, ParameterError> {
+        if let Some(name) = given
+            .keys()
+            .find(|name| !self.parameters.contains_key(*name))
+        {
+            let known = self.parameters.keys().cloned().collect();
+            return Err(ParameterError::Unknown {
+                name: name.clone(),
+                known,
+            });
+        }
+        let values: BTreeMap<&str, &str> = self
+            .parameters
+            .iter()
+            .map(|(name, parameter)| {
+                (
+                    name.as_str(),
+                    given.get(name).unwrap_or(&parameter.default).as_str(),
+                )
+            })
+            .collect();
+        let value = |name: &'static str| {
+            values
+                .get(name)
+                .copied()
+                .ok_or(ParameterError::Missing(name))
+        };
+        let refuse = |name: &str, value: &str, wanted| {
+            Err(ParameterError::Value {
+                name: name.to_owned(),
+                value: value.to_owned(),
+                wanted,
+            })
+        };
+        let table = value("table")?;
+        if !is_table_name(table) {
+            return refuse(
+                "table",
+                table,
+                "a letter, then at most 63 letters, digits and `_`",
+            );
+        }
+        let verdict = match value("verdict")? {
+            "drop" => Verdict::Drop,
+            "reject" => Verdict::Reject,
+            other => return refuse("verdict", other, "\"drop\" or \"reject\""),
+        };
+        let on_stop = match value("on_stop")? {
+            "remove" => OnStop::Remove,
+            "keep" => OnStop::Keep,
+            other => return refuse("on_stop", other, "\"remove\" or \"keep\""),
+        };
+        let nft = value("nft")?;
+        if nft.is_empty() || nft.contains('\0') {
+            return refuse("nft", nft, "the name or the path of a program");
+        }
+        // All others are nothing but text of the ruleset.
+        let mut text = values.clone();
+        text.retain(|name, _| !matches!(*name, "verdict" | "on_stop" | "nft"));
+        if let Some((name, value)) = text.iter().find(|(_, value)| !is_plain_text(value)) {
+            return refuse(name, value, "letters, digits, blanks and `_.,:/+-`");
+        }
+        let ruleset = self.ruleset.with(&text);
+        Ok(NftablesSpec {
+            table: table.to_owned(),
+            verdict,
+            on_stop,
+            nft: PathBuf::from(nft),
+            ruleset,
+        })
+    }
+}
+
+impl Sample {
+    /// Whether the file gives the sample's jail the ruleset that it expects.
+    ///
+    /// # Errors
+    /// It does not, or the sample itself is wrong.
+    pub fn check(&self, file: &ActionFile) -> Result<(), SampleError> {
+        let spec = file.nftables(&self.parameters)?;
+        let jail = self.jail()?;
+        let ruleset =
+            ruleset::prepare(&spec, [&jail]) + &ruleset::install(&spec, [&jail], &[], &[]);
+        let expected = self
+            .ruleset
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty());
+        if expected.eq(ruleset.lines()) {
+            Ok(())
+        } else {
+            Err(SampleError::Differs(ruleset))
+        }
+    }
+
+    fn jail(&self) -> Result<ActionJail, SampleError> {
+        let default = SubjectWidth::DEFAULT;
+        let ipv4 = self.prefix.ipv4.unwrap_or(default.ipv4);
+        let ipv6 = self.prefix.ipv6.unwrap_or(default.ipv6);
+        if !(1..=32).contains(&ipv4) || !(1..=128).contains(&ipv6) {
+            return Err(SampleError::Jail("prefix"));
+        }
+        let protocol = |word: &String| {
+            word.parse::<Protocol>()
+                .map_err(|_| SampleError::Jail("protocol"))
+        };
+        Ok(ActionJail {
+            jail: self
+                .jail
+                .parse::<JailName>()
+                .map_err(|_| SampleError::Jail("jail"))?,
+            ports: Ports::parse(&self.port, &Services::well_known())?,
+            protocols: self
+                .protocol
+                .iter()
+                .map(protocol)
+                .collect::<Result<_, _>>()?,
+            width: SubjectWidth { ipv4, ipv6 },
+        })
+    }
+}
+
+fn is_table_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.len() <= LONGEST_TABLE_NAME
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Whether the text stays within a line and a statement of nft.
+fn is_plain_text(text: &str) -> bool {
+    text.chars().all(|c| {
+        c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '.' | ',' | ':' | '/' | '+' | '-')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> ActionFile {
+        ActionFile::parse(NFTABLES).expect("the shipped file is sound")
+    }
+
+    fn with(name: &str, value: &str) -> Result<NftablesSpec, ParameterError> {
+        shipped().nftables(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+    }
+
+    #[test]
+    fn the_shipped_file_does_what_it_says() {
+        let file = shipped();
+        assert!(file.samples.len() >= 3);
+        for sample in &file.samples {
+            sample
+                .check(&file)
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
+        for parameter in file.parameters.values() {
+            assert!(
+                parameter.about.ends_with('.'),
+                "a sentence: {}",
+                parameter.about
+            );
+        }
+    }
+
+    #[test]
+    fn a_sample_that_differs_is_told() {
+        let file = shipped();
+        let mut sample = file.samples[0].clone();
+        sample.ruleset = sample.ruleset.replace("drop", "accept");
+        assert!(matches!(sample.check(&file), Err(SampleError::Differs(_))));
+    }
+
+    #[test]
+    fn parameters_are_set_and_checked() {
+        assert_eq!(
+            with("table", "guard").map(|spec| spec.table),
+            Ok("guard".to_owned())
+        );
+        assert_eq!(
+            with("verdict", "reject").map(|spec| spec.verdict),
+            Ok(Verdict::Reject)
+        );
+        assert_eq!(
+            with("on_stop", "remove").map(|spec| spec.on_stop),
+            Ok(OnStop::Remove)
+        );
+        assert!(
+            with("priority", "raw + 5")
+                .is_ok_and(|spec| spec.ruleset.chain.contains("priority raw + 5;"))
+        );
+        for (name, value) in [
+            ("table", "4"),
+            ("table", "a b"),
+            ("table", "x; flush ruleset"),
+            ("verdict", "accept"),
+            ("on_stop", ""),
+            ("nft", ""),
+            ("priority", "0; }\nflush ruleset"),
+        ] {
+            assert!(
+                matches!(with(name, value), Err(ParameterError::Value { .. })),
+                "{name} = {value:?}"
+            );
+        }
+        assert!(matches!(
+            with("tabel", "x"),
+            Err(ParameterError::Unknown { .. })
+        ));
+    }
+
+    #[test]
+    fn faults_of_a_file_are_found_when_it_is_read() {
+        let broken = |from: &str, to: &str| {
+            assert!(NFTABLES.contains(from), "{from}");
+            ActionFile::parse(&NFTABLES.replacen(from, to, 1)).expect_err("it is broken")
+        };
+        assert!(matches!(
+            broken("kind = \"nftables\"", "kind = \"iptables\""),
+            FileError::Form(_)
+        ));
+        assert!(matches!(
+            broken("<from>", "<form>"),
+            FileError::Template(TemplateError::Unknown { .. })
+        ));
+        assert!(matches!(
+            broken("<from>", ""),
+            FileError::Template(TemplateError::Missing { .. })
+        ));
+        assert!(matches!(
+            broken("[parameters.table]", "[parameters.tables]"),
+            FileError::Template(TemplateError::Unknown { .. })
+                | FileError::Parameter(ParameterError::Missing(_))
+        ));
+        assert!(matches!(
+            broken("default = \"drop\"", "default = \"\""),
+            FileError::Parameter(_)
+        ));
+        assert!(matches!(
+            broken("[parameters.priority]", "[parameters.Priority]"),
+            FileError::Name(_)
+        ));
+    }
+}

@@ -1,0 +1,157 @@
+//! What should the world look like, as far as one action is concerned?
+//!
+//! The sum of all orders so far, kept so that nothing is lost while the action fails, and so that networks
+//! which overlap can be put together. It is bounded by the ledger, whose bans it mirrors.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{ActionJail, InForce};
+use crate::engine::name::JailName;
+use crate::engine::prefix::Prefix;
+use crate::engine::time::Timestamp;
+
+/// How many bans may be kept beyond twice those in force before the expired ones are cleared out. Nobody is
+/// told of bans that expire, so they stay until then.
+const SLACK: usize = 1_000;
+
+/// Who is banned and until when; without end if there is no time.
+pub type Bans = HashMap<Prefix, Option<Timestamp>>;
+
+/// The jails of an action and their bans.
+#[derive(Debug, Default)]
+pub struct Projection {
+    jails: BTreeMap<JailName, (ActionJail, Bans)>,
+    count: usize,
+    clear_at: usize,
+}
+
+impl Projection {
+    /// Forgets everything and takes these instead. Bans of other jails are none of ours.
+    pub fn replace(&mut self, jails: Vec<ActionJail>, bans: Vec<InForce>, now: Timestamp) {
+        self.jails = jails
+            .into_iter()
+            .map(|jail| (jail.jail.clone(), (jail, Bans::new())))
+            .collect();
+        self.count = 0;
+        self.clear_at = usize::MAX;
+        for ban in bans {
+            self.ban(&ban);
+        }
+        self.clear(now);
+    }
+
+    /// Takes in a change.
+    pub fn change(&mut self, bans: &[InForce], unbans: &[(JailName, Prefix)], now: Timestamp) {
+        for (jail, subject) in unbans {
+            if let Some((_, own)) = self.jails.get_mut(jail) {
+                self.count -= usize::from(own.remove(subject).is_some());
+            }
+        }
+        for ban in bans {
+            self.ban(ban);
+        }
+        if self.count > self.clear_at {
+            self.clear(now);
+        }
+    }
+
+    /// The jails, each with its bans, some of which may be over.
+    pub fn jails(&self) -> impl Iterator<Item = (&ActionJail, &Bans)> {
+        self.jails.values().map(|(jail, bans)| (jail, bans))
+    }
+
+    /// One jail with its bans.
+    pub fn jail(&self, name: &JailName) -> Option<(&ActionJail, &Bans)> {
+        self.jails.get(name).map(|(jail, bans)| (jail, bans))
+    }
+
+    fn ban(&mut self, ban: &InForce) {
+        if let Some((_, own)) = self.jails.get_mut(&ban.jail) {
+            self.count += usize::from(own.insert(ban.subject, ban.until).is_none());
+        }
+    }
+
+    fn clear(&mut self, now: Timestamp) {
+        for (_, bans) in self.jails.values_mut() {
+            bans.retain(|_, until| until.is_none_or(|until| until > now));
+            if bans.capacity() > 4 * bans.len() + SLACK {
+                bans.shrink_to_fit();
+            }
+        }
+        self.count = self.jails.values().map(|(_, bans)| bans.len()).sum();
+        self.clear_at = 2 * self.count + SLACK;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::ports::Ports;
+    use super::*;
+    use crate::engine::decision::BanId;
+    use crate::engine::prefix::SubjectWidth;
+
+    fn jail(name: &str) -> ActionJail {
+        ActionJail {
+            jail: name.parse().expect("a name"),
+            ports: Ports::All,
+            protocols: Vec::new(),
+            width: SubjectWidth::DEFAULT,
+        }
+    }
+
+    fn ban(jail: &str, number: u32, until: i64) -> InForce {
+        InForce {
+            ban: BanId(u64::from(number)),
+            jail: jail.parse().expect("a name"),
+            subject: Prefix::host(Ipv4Addr::from(number).into()),
+            until: Some(Timestamp::from_micros(until)),
+        }
+    }
+
+    fn size(projection: &Projection) -> usize {
+        projection.jails().map(|(_, bans)| bans.len()).sum()
+    }
+
+    #[test]
+    fn it_is_the_sum_of_its_orders() {
+        let mut projection = Projection::default();
+        let now = Timestamp::from_micros(10);
+        projection.replace(
+            vec![jail("a"), jail("b")],
+            vec![ban("a", 1, 20), ban("b", 1, 20), ban("a", 2, 5)],
+            now,
+        );
+        assert_eq!(size(&projection), 2, "what is over is not kept");
+        let gone = ban("b", 1, 0);
+        projection.change(
+            &[ban("a", 3, 30), ban("c", 4, 30)],
+            &[(gone.jail, gone.subject)],
+            now,
+        );
+        let (_, bans) = projection
+            .jail(&"a".parse().expect("a name"))
+            .expect("the jail");
+        let third = ban("a", 3, 30);
+        assert_eq!(bans.get(&third.subject), Some(&third.until));
+        assert_eq!(
+            size(&projection),
+            2,
+            "a jail of another action is none of ours"
+        );
+        projection.replace(vec![jail("b")], Vec::new(), now);
+        assert_eq!(size(&projection), 0);
+    }
+
+    #[test]
+    fn expired_bans_do_not_pile_up() {
+        let mut projection = Projection::default();
+        projection.replace(vec![jail("a")], Vec::new(), Timestamp::from_micros(0));
+        for number in 0..100_000_u32 {
+            let now = Timestamp::from_micros(i64::from(number));
+            projection.change(&[ban("a", number, i64::from(number) + 100)], &[], now);
+            assert!(size(&projection) <= 2 * 101 + SLACK + 1);
+        }
+    }
+}
