@@ -1,8 +1,10 @@
 //! Facts about `nftables`, shown from outside, with the real kernel, the real nft and real packets.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -554,6 +556,15 @@ fn a_ban_can_be_prolonged_and_shortened() {
     guard.stop();
 }
 
+/// Says no when it is dropped, also by a test that fails: whoever works until then must end.
+struct Until<'a>(&'a AtomicBool);
+
+impl Drop for Until<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn nothing_gets_through_while_everything_is_replaced() {
     let Some(Cable { server, attackers }) = Cable::new() else {
@@ -581,6 +592,7 @@ fn nothing_gets_through_while_everything_is_replaced() {
     guard.reconcile(std::slice::from_ref(&syslog), &crowd);
     while arrives(&inbox) {}
     thread::scope(|scope| {
+        let _watching = Until(&watching);
         scope.spawn(|| {
             while watching.load(Ordering::Relaxed) {
                 // The kernel may be out of buffers for a moment.
@@ -621,7 +633,6 @@ fn nothing_gets_through_while_everything_is_replaced() {
         until("who is free gets through", || {
             received.load(Ordering::Relaxed).then_some(())
         });
-        watching.store(false, Ordering::Relaxed);
         successor.stop();
     });
 }
@@ -922,6 +933,30 @@ fn a_flush_at_any_moment_is_repaired() {
                 .then_some(())
         });
     });
+    guard.stop();
+}
+
+/// The moment between the last of our changes and the beginning of the watch.
+#[test]
+fn a_flush_right_after_the_rules_is_repaired() {
+    let Some(server) = Netns::new() else { return };
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("nft");
+    std::fs::write(place.path().join("nft.once"), "").unwrap();
+    let script = "#!/bin/sh
+text=$(cat)
+printf '%s\\n' \"$text\" | nft -f - || exit
+case $text in *'add rule'*) [ ! -e \"$0.once\" ] || { rm \"$0.once\"; nft flush ruleset; } ;; esac
+";
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let guard = Guard::start(&server, spec(&[("nft", program.to_str().unwrap())]));
+    guard.reconcile(&[sshd()], &[ban("192.0.2.7", 600.0)]);
+    assert!(
+        !place.path().join("nft.once").exists(),
+        "it was flushed once"
+    );
+    assert_eq!(members(&server, "ipv4/sshd"), ["192.0.2.7"]);
     guard.stop();
 }
 
