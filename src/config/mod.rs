@@ -20,7 +20,7 @@ mod resolved;
 mod section;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use daemon::DaemonSettings;
 pub use jail::JailSettings;
@@ -33,7 +33,7 @@ use crate::engine::filter::{FilterSet, FilterSpec};
 use crate::engine::name::{FilterName, SourceName};
 use crate::engine::policy::{FilterId, JailPolicy, Policy};
 use crate::engine::record::journal::{JournalMatch, RouteId};
-use crate::source::journal::JournalSpec;
+pub use crate::source::journal::JournalSpec;
 use daemon::Journal;
 use document::{Kind, Table};
 use files::{Data, SearchPath};
@@ -144,6 +144,19 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
         jails,
         problems: problems.into_sorted(),
     }
+}
+
+/// The control socket, for commands that need nothing else of the configuration: what `path` says, or the usual
+/// one if it cannot be read, as most users cannot.
+pub fn socket(path: Option<&Path>) -> PathBuf {
+    let mut problems = Problems::default();
+    let read = files::read(&files::main_file(path), &mut problems);
+    let daemon = read.as_ref().and_then(|(_, table)| table.get("daemon"));
+    let table = daemon.and_then(|value| match &value.kind {
+        Kind::Table(table) => Some(table),
+        _ => None,
+    });
+    DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems).socket
 }
 
 /// Reads one filter for `f2bd match`: by name, or by the path of its file.

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::jail::JailSettings;
 use super::{Loaded, Problem};
+use crate::control::text::seconds;
 use crate::engine::time::BanTime;
 
 /// Jails with everything that holds for them, and all problems. Times are in seconds; -1 is for ever.
@@ -18,10 +19,6 @@ pub fn resolved(loaded: &Loaded) -> Value {
 }
 
 fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
-    let bantime = match jail.bantime {
-        BanTime::For(span) => json!(seconds(span)),
-        BanTime::Forever => json!(-1),
-    };
     let ignored = jail.ignore.rules().iter().map(|rule| rule.prefix.plain());
     let matches = jail.journalmatch.to_string();
     json!({
@@ -32,8 +29,8 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
         "logpath": [],
         "journalmatch": matches.split(" + ").collect::<Vec<_>>(),
         "maxretry": jail.maxretry.0.get(),
-        "findtime": seconds(jail.findtime.0),
-        "bantime": bantime,
+        "findtime": seconds::as_json(BanTime::For(jail.findtime.0)),
+        "bantime": seconds::as_json(jail.bantime),
         "ignoreip": ignored.collect::<Vec<_>>(),
         "failregex": patterns.failures,
         "ignoreregex": patterns.ignores,
@@ -48,15 +45,6 @@ pub struct Patterns {
     pub failures: Vec<String>,
     /// What does not, though a pattern takes it.
     pub ignores: Vec<String>,
-}
-
-/// A whole number where it is one.
-fn seconds(span: std::time::Duration) -> Value {
-    if span.subsec_nanos() == 0 {
-        json!(span.as_secs())
-    } else {
-        json!(span.as_secs_f64())
-    }
 }
 
 /// A problem as programs read it.

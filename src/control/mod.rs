@@ -7,7 +7,7 @@
 pub mod client;
 pub mod protocol;
 pub mod server;
-mod text;
+pub mod text;
 
 use tokio::sync::oneshot;
 

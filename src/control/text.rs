@@ -47,26 +47,23 @@ pub mod option {
 pub mod seconds {
     use std::time::Duration;
 
+    use serde::Serialize;
+
     use super::{Deserialize, Deserializer, Serializer};
     use crate::engine::time::BanTime;
 
-    /// The number of seconds.
-    pub fn of(bantime: BanTime) -> f64 {
+    /// A whole number where it is one.
+    pub fn as_json(bantime: BanTime) -> serde_json::Value {
         match bantime {
-            BanTime::For(span) => span.as_secs_f64(),
-            BanTime::Forever => -1.0,
+            BanTime::For(span) if span.subsec_nanos() == 0 => span.as_secs().into(),
+            BanTime::For(span) => span.as_secs_f64().into(),
+            BanTime::Forever => (-1).into(),
         }
     }
 
-    /// Writes a whole number where it is one.
+    /// Writes the number.
     pub fn serialize<S: Serializer>(bantime: &BanTime, serializer: S) -> Result<S::Ok, S::Error> {
-        match bantime {
-            BanTime::For(span) if span.subsec_nanos() == 0 => serializer.serialize_u64(span.as_secs()),
-            other => {
-                let seconds = of(*other);
-                if seconds < 0.0 { serializer.serialize_i64(-1) } else { serializer.serialize_f64(seconds) }
-            }
-        }
+        as_json(*bantime).serialize(serializer)
     }
 
     /// Reads seconds; a negative number is for ever.

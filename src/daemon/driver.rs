@@ -57,6 +57,8 @@ pub struct Driver {
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: usize,
     next_sweep: Timestamp,
+    /// What the service manager shows.
+    status: String,
 }
 
 impl Driver {
@@ -86,6 +88,7 @@ impl Driver {
             save_at: None,
             expected_reports: 0,
             next_sweep: now.after(SWEEP_MORE_AFTER),
+            status: String::new(),
         };
         driver.decide(now, Input::Restore(remembered), None);
         driver
@@ -124,6 +127,7 @@ impl Driver {
                 Letter::Shutdown => break,
             }
             self.announce_deadline();
+            self.announce_status();
         }
         inbox.close();
         self.end();
@@ -281,6 +285,19 @@ impl Driver {
         let all = [self.engine.next_deadline(), self.save_at, retry, stale, Some(self.next_sweep)];
         let next = all.into_iter().flatten().min();
         self.deadline.send_if_modified(|deadline| std::mem::replace(deadline, next) != next);
+    }
+
+    /// One line for `systemctl status`, whenever it is another one.
+    fn announce_status(&mut self) {
+        let (jails, bans) = (self.engine.policy().jails.len(), self.engine.ledger().len());
+        let broken = self.outbox.states().filter(|(_, works)| !works).count();
+        let trouble = if broken > 0 { ", an action does not work" } else { "" };
+        let behind = if self.memory.wants_retry() { ", the database is behind" } else { "" };
+        let status = format!("{jails} jails, {bans} bans in force{trouble}{behind}");
+        if status != self.status {
+            notify::status(&status);
+            self.status = status;
+        }
     }
 
     fn end(mut self) {
