@@ -265,7 +265,7 @@ fn prove(hir: &Hir) -> Result<Proof, String> {
     if !ends_before(&left) {
         return Err("what stands before the address can end with a piece of one: write a blank or another separator there".to_owned());
     }
-    if !starts_behind(&right) {
+    if !starts_behind(&right, is_named(hir)) {
         return Err("what follows the address can be read as a part of it: separate them by a blank or `: `; `:<port>` is sound only where it is never left out and no hex digit or colon follows".to_owned());
     }
     let left_closed = closed(&left);
@@ -286,6 +286,12 @@ fn prove(hir: &Hir) -> Result<Proof, String> {
 
 fn is_address(hir: &Hir) -> bool {
     matches!(hir.kind(), HirKind::Capture(group) if matches!(group.name.as_deref(), Some("ip" | "host")))
+}
+
+fn is_named(hir: &Hir) -> bool {
+    let here =
+        matches!(hir.kind(), HirKind::Capture(group) if group.name.as_deref() == Some("host"));
+    here || hir.kind().subs().iter().any(is_named)
 }
 
 fn addresses(hir: &Hir) -> usize {
@@ -344,6 +350,8 @@ fn pairs(parts: &[&Hir]) -> bool {
 enum Kind {
     /// A hex digit that is no part of a word.
     Hex,
+    /// What only names hold besides, and a hex digit in a word.
+    Name,
     Colon,
     Dot,
     Other,
@@ -359,28 +367,26 @@ enum Side {
 type Edges = BTreeSet<[Option<Kind>; 2]>;
 
 /// `<ip>:<text>`, `<ip>(?::<port>)?`, `<ip>[0-9]*` are unsound; `<ip> `, `<ip>: `, `<ip>.` are not.
-fn starts_behind(right: &[&Hir]) -> bool {
+fn starts_behind(right: &[&Hir], named: bool) -> bool {
     // Between digits and what cannot go on with an address, a colon that is always there is the last one.
     let right = match right {
         [colon, digits, rest @ ..] if is_colon(colon) && are_digits(digits) => rest,
         _ => right,
     };
-    edges(right, Side::Start).iter().all(|edge| {
-        !matches!(
-            edge,
-            [Some(Kind::Hex), _]
-                | [Some(Kind::Colon), Some(Kind::Hex | Kind::Colon)]
-                | [Some(Kind::Dot), Some(Kind::Hex | Kind::Colon | Kind::Dot)]
-        )
-    })
+    let part = |kind: Option<Kind>| kind == Some(Kind::Hex) || (named && kind == Some(Kind::Name));
+    let mark = |kind: Option<Kind>| matches!(kind, Some(Kind::Colon | Kind::Dot));
+    !edges(right, Side::Start)
+        .iter()
+        .any(|[first, next]| part(*first) || (mark(*first) && (part(*next) || mark(*next))))
 }
 
 /// `IPv6:<ip>` is sound, `(?:[0-9]+:)?<ip>` is not.
 fn ends_before(left: &[&Hir]) -> bool {
-    edges(left, Side::End).iter().all(|edge| {
-        !matches!(
+    !edges(left, Side::End).iter().any(|edge| {
+        matches!(
             edge,
-            [Some(Kind::Hex | Kind::Dot), _] | [Some(Kind::Colon), Some(Kind::Hex | Kind::Colon)]
+            [Some(Kind::Hex | Kind::Name | Kind::Dot), _]
+                | [Some(Kind::Colon), Some(Kind::Hex | Kind::Colon)]
         )
     })
 }
@@ -457,9 +463,9 @@ fn edges_of(hir: &Hir, side: Side) -> Edges {
 fn kinds(text: &[u8]) -> Vec<Kind> {
     text.chunk_by(|a, b| a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric())
         .flat_map(|run| {
-            let word = run.iter().any(|byte| kind(*byte) == Kind::Other);
+            let word = run.iter().any(|byte| kind(*byte) == Kind::Name);
             run.iter()
-                .map(move |byte| if word { Kind::Other } else { kind(*byte) })
+                .map(move |byte| if word { Kind::Name } else { kind(*byte) })
         })
         .collect()
 }
@@ -468,7 +474,9 @@ fn kind(byte: u8) -> Kind {
     match byte {
         b':' => Kind::Colon,
         b'.' => Kind::Dot,
+        b'_' | b'-' | b'%' => Kind::Name,
         _ if byte.is_ascii_hexdigit() => Kind::Hex,
+        _ if byte.is_ascii_alphanumeric() => Kind::Name,
         _ => Kind::Other,
     }
 }
@@ -590,7 +598,7 @@ mod tests {
             ("^.* from <ip> .*$", "both sides"),
             ("^<user> from <ip> port <word>$", "both sides"),
             (r#"^"[^"]*" <ip> <text>$"#, "both sides"),
-            (r"^\S+-<ip>-\S+$", "both sides"),
+            (r"^\S+=<ip>/\S+$", "both sides"),
             ("^<user> <ip>", "finish the pattern with `$`"),
             ("(?m)^from <ip>$", "(?m)"),
             ("^(?:a <ip>|b <host>)$", "only one"),
@@ -604,6 +612,9 @@ mod tests {
             ("^from <ip>(?:[0-9a-f]+)? x$", "read as a part"),
             ("^from <ip>(?: x)?(?:::1)?$", "read as a part"),
             (r"^from <ip>\.<text>$", "read as a part"),
+            ("^from <host>(?:-<text>)?$", "read as a part"),
+            ("^from <host>:<word>$", "read as a part"),
+            ("^from-<ip>$", "end with a piece"),
             ("^from (?:[0-9]+:)?<ip>$", "end with a piece"),
             ("^from (?:id[0-9]*)?<ip>$", "end with a piece"),
             ("^from :(?:x:)?:?<ip>$", "end with a piece"),
