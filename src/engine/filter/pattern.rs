@@ -113,7 +113,7 @@ impl Pattern {
     /// What the pattern finds in `message`.
     pub(super) fn find<'r>(&self, message: &'r [u8]) -> Reading<'r> {
         if self.needs_end && message.len() >= LONGEST_MESSAGE {
-            return Reading::Doubtful;
+            return Reading::Other;
         }
         let Some(captures) = self.regex.captures(message) else {
             return Reading::Other;
