@@ -83,7 +83,7 @@ fn compiled(name: &str, table: &Table, mode: &str) -> FilterSet {
             programs: programs.collect(),
             ..RecordsSpec::default()
         },
-        session_by_pid: records
+        session_by_pid: table
             .get("session")
             .is_some_and(|by| by.as_str() == Some("pid")),
         failures: patterns("failure"),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-use super::pattern::{self, LARGEST_PROGRAM, Pattern};
+use super::pattern::{self, LARGEST_PROGRAM, Pattern, Reading};
 use super::{FilterSpec, Found, PatternError};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
@@ -114,8 +114,16 @@ impl Filter {
         if !asked || !self.any.is_match(record.message) {
             return None;
         }
-        let first = self.any.matches(record.message).iter().next()?;
-        let mut found = self.patterns.get(first)?.find(record.message)?;
+        // A pattern that takes the message for what it is not leaves it to the next; a doubtful address
+        // ends the search, or a laxer pattern might read another one at the same place.
+        let mut readings = self.any.matches(record.message).into_iter();
+        let mut found = loop {
+            match self.patterns.get(readings.next()?)?.find(record.message) {
+                Reading::Failure(found) => break found,
+                Reading::Other => {}
+                Reading::Doubtful => return None,
+            }
+        };
         if !self.ignores.is_empty() && self.ignores.is_match(record.message) {
             return None;
         }
@@ -133,4 +141,43 @@ fn set(sources: &[String]) -> Result<RegexSet, String> {
         .size_limit(LARGEST_SET)
         .build()
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::filter::{PatternSpec, RecordsSpec};
+    use crate::engine::time::Timestamp;
+
+    fn filter(patterns: &[&str]) -> FilterSet {
+        let failures = patterns.iter().zip(1..).map(|(text, number)| PatternSpec {
+            number,
+            text: (*text).to_owned(),
+            unless_counted: false,
+        });
+        FilterSet::compile(vec![FilterSpec {
+            name: "test".parse().expect("a name"),
+            title: String::new(),
+            records: RecordsSpec::default(),
+            session_by_pid: false,
+            failures: failures.collect(),
+            ignores: Vec::new(),
+        }])
+        .expect("sound")
+    }
+
+    #[test]
+    fn a_broken_address_is_left_to_the_next_pattern() {
+        let filter = filter(&["^<ip> by <user>$", "^<user> by <ip>$", "^<host> by <text>$"]);
+        for (message, pattern) in [
+            ("192.0.2.7 by x", Some(1)),
+            ("999.0.2.7 by 192.0.2.7", Some(2)),
+            ("a.example by 999.0.2.7", Some(3)),
+            ("192.0.2.7.5 by x", None),
+        ] {
+            let record = Record::bare(Timestamp::default(), message.as_bytes());
+            let found = filter.find(FilterId(0), &record);
+            assert_eq!(found.map(|found| found.pattern), pattern, "{message}");
+        }
+    }
 }
