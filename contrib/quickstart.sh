@@ -56,22 +56,24 @@ clean_up() {
             "           ip netns del $SERVER; ip netns del $ATTACKER; rm -r $HOME_OF_DEMO"
         exit "$result"
     fi
-    if [ "$result" -ne 0 ] && [ -s "$HOME_OF_DEMO/f2bd.log" ]; then
-        heading "What f2bd said"
-        tail -n 20 "$HOME_OF_DEMO/f2bd.log"
+    if [ "$result" -ne 0 ]; then
+        heading "What the programs said"
+        tail -n 20 "$HOME_OF_DEMO"/*.log
     fi
+    # The shell would report each of its jobs that is killed now.
+    exec 2>/dev/null
     for name in "$ATTACKER" "$SERVER"; do
         # Nobody but this script's programs can be in namespaces that it made.
-        while pids=$(ip netns pids "$name" 2>/dev/null) && [ -n "$pids" ]; do
+        while pids=$(ip netns pids "$name" ) && [ -n "$pids" ]; do
             # shellcheck disable=SC2086 # one word for each process
-            kill -KILL $pids 2>/dev/null || true
+            kill -KILL $pids || true
             sleep 0.05
         done
-        ip netns del "$name" 2>/dev/null || true
+        ip netns del "$name" || true
     done
-    wait 2>/dev/null || true
+    wait || true
     rm -rf "$HOME_OF_DEMO"
-    if [ -n "$MADE_RUN_SSHD" ]; then rmdir /run/sshd 2>/dev/null || true; fi
+    if [ -n "$MADE_RUN_SSHD" ]; then rmdir /run/sshd || true; fi
     exit "$result"
 }
 
@@ -85,8 +87,12 @@ wait_for() {
     done
 }
 
-on_server() { ip netns exec "$SERVER" "$@"; }
-on_attacker() { ip netns exec "$ATTACKER" "$@"; }
+# Not `ip netns exec`: it hides the control groups, without which journald does not start.
+SERVER_NET=(nsenter --net="/run/netns/$SERVER")
+ATTACKER_NET=(nsenter --net="/run/netns/$ATTACKER")
+
+on_server() { "${SERVER_NET[@]}" "$@"; }
+on_attacker() { "${ATTACKER_NET[@]}" "$@"; }
 f2bd() { on_server "$F2BD" --socket "$HOME_OF_DEMO/control.sock" "$@"; }
 
 # show_f2bd WORD...: shows and runs one of f2bd's commands, without the paths of this demonstration.
@@ -170,6 +176,11 @@ make_accounts() {
     chmod 600 "$HOME_OF_DEMO/btmp"
 }
 
+journal_writes() {
+    logger --socket "$HOME_OF_DEMO/sockets/dev-log" "the first message makes the first file" &&
+        journalctl --quiet --directory "$HOME_OF_DEMO/journal" --merge --lines 1 | grep -q .
+}
+
 start_journal() {
     if machine_has_journal; then
         JOURNAL=machine
@@ -181,7 +192,7 @@ start_journal() {
     printf '[Journal]\nStorage=volatile\nRuntimeKeepFree=1M\nForwardToSyslog=no\nReadKMsg=no\nAudit=no\n' \
         >"$HOME_OF_DEMO/journald.conf"
     on_stage /lib/systemd/systemd-journald >"$HOME_OF_DEMO/journald.log" 2>&1 &
-    wait_for "systemd-journald" 10 test -S "$HOME_OF_DEMO/sockets/dev-log"
+    wait_for "systemd-journald to write" 10 journal_writes
     good "no journald runs on this machine, so a real one was started here by hand"
 }
 
@@ -216,7 +227,7 @@ configure_f2bd() {
 
 start_f2bd() {
     # Not through a function: $! shall be the daemon itself.
-    ip netns exec "$SERVER" "$F2BD" run --config "$HOME_OF_DEMO/f2bd.conf" >>"$HOME_OF_DEMO/f2bd.log" 2>&1 &
+    "${SERVER_NET[@]}" "$F2BD" run --config "$HOME_OF_DEMO/f2bd.conf" >>"$HOME_OF_DEMO/f2bd.log" 2>&1 &
     DAEMON=$!
     wait_for "f2bd" 10 f2bd status
     good "f2bd answers on its socket"
@@ -246,7 +257,7 @@ guess() {
 
 # logs_in FROM TO: whether a login with the right password succeeds.
 logs_in() {
-    [ "$(timeout "$SILENCE" ip netns exec "$ATTACKER" sshpass -p "$PASSWORD" \
+    [ "$(timeout "$SILENCE" "${ATTACKER_NET[@]}" sshpass -p "$PASSWORD" \
         ssh "${SSH_OPTIONS[@]}" -b "$1" "alice@$2" echo welcome 2>/dev/null)" = welcome ]
 }
 
@@ -254,7 +265,7 @@ logs_in() {
 must_time_out() {
     local result=0
     printf '%s   $ timeout %s ssh -b %s alice@%s%s\n' "$FAINT" "$SILENCE" "$1" "$2" "$PLAIN"
-    timeout "$SILENCE" ip netns exec "$ATTACKER" sshpass -p "$PASSWORD" \
+    timeout "$SILENCE" "${ATTACKER_NET[@]}" sshpass -p "$PASSWORD" \
         ssh "${SSH_OPTIONS[@]}" -b "$1" "alice@$2" echo welcome || result=$?
     [ "$result" -eq 124 ] || fail "the attacker was not cut off: ssh ended with $result"
     good "no answer within $SILENCE s (timeout ended it: 124), although the password is right"
