@@ -137,7 +137,7 @@ install_rust() {
         printf '   into %s and %s; your shell profiles are left alone.\n' \
             "${CARGO_HOME:-$HOME/.cargo}" "${RUSTUP_HOME:-$HOME/.rustup}"
         curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
-            sh -s -- -y --quiet --profile minimal --default-toolchain stable --no-modify-path
+            sh -s -- -y --profile minimal --default-toolchain stable --no-modify-path
     fi
     export RUSTUP_TOOLCHAIN=stable
     rust_is_new_enough || fail "there is still no cargo $(oldest_rust) or newer"
