@@ -96,7 +96,8 @@ quietly_install() (
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 755 "$policy"
     fi
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" ||
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "$@" |
+        sed -un 's/^Setting up \([^ ]*\).*/   \1/p' ||
         fail "apt-get could not install: $*"
     for package in "$@"; do
         if [ "$package" = openssh-server ]; then
