@@ -58,9 +58,9 @@ fn read(
         Some(_) => Section::new(table, keys::ACTION).text("use", problems)?,
         None => name.as_str(),
     };
-    let before = problems.len();
+    let before = problems.count();
     let Some(text) = search.find(Data::Action, file_name, problems) else {
-        if problems.len() == before {
+        if problems.count() == before {
             let known = search.names(Data::Action);
             unknown(
                 "action",

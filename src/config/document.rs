@@ -203,7 +203,7 @@ mod tests {
             content: content.to_owned(),
         });
         let table = parse(&text, &mut problems);
-        (table, problems.len())
+        (table, problems.count())
     }
 
     #[test]

@@ -46,7 +46,7 @@ struct Pattern {
 impl FilterFile {
     /// Reads a filter file; `None` if it has a mistake, which is reported.
     pub fn parse(name: FilterName, text: &Arc<Text>, problems: &mut Problems) -> Option<Self> {
-        let before = problems.len();
+        let before = problems.count();
         let table = document::parse(text, problems);
         let top = Section::new(Some(&table), keys::FILTER);
         top.check_keys("the filter", problems);
@@ -80,7 +80,7 @@ impl FilterFile {
                 file.check_mode(mode, place, problems);
             }
         }
-        (problems.len() == before).then_some(file)
+        (problems.count() == before).then_some(file)
     }
 
     /// Reports a mode that the filter does not have.

@@ -251,11 +251,11 @@ impl<'c> JailReader<'c> {
         place: &Place,
         problems: &mut Problems,
     ) -> Option<FilterFile> {
-        let before = problems.len();
+        let before = problems.count();
         match self.search.find(Data::Filter, name.as_str(), problems) {
             Some(text) => FilterFile::parse(name.clone(), &text, problems),
             None => {
-                if problems.len() == before {
+                if problems.count() == before {
                     let known = self.search.names(Data::Filter);
                     unknown(
                         "filter",

@@ -360,10 +360,9 @@ fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
     });
     let verdicts = view.engine.explain(view.now, subject);
     let verdicts = verdicts.into_iter().map(|verdict| {
-        verdict_row(view, verdict).unwrap_or_else(|(row, message)| {
-            trouble = Some(message);
-            row
-        })
+        let (row, missing) = verdict_row(view, verdict);
+        trouble = missing.or(trouble.take());
+        row
     });
     let verdicts = verdicts.collect();
     Explanation {
@@ -376,8 +375,8 @@ fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
     }
 }
 
-/// A verdict with the log lines behind it, or without them and why.
-fn verdict_row(view: &View<'_>, verdict: Verdict) -> Result<VerdictRow, (VerdictRow, String)> {
+/// A verdict with the log lines behind it, and why they are missing if they are.
+fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>) {
     let ledger = view.engine.ledger();
     let (place, lines) = match verdict.place {
         Place::Banned { subject, ban, .. } => {
@@ -445,10 +444,7 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> Result<VerdictRow, (Verdict
         patterns: patterns.collect(),
         failures: lines.into_iter().map(failure_row).collect(),
     };
-    match trouble {
-        None => Ok(row),
-        Some(message) => Err((row, message)),
-    }
+    (row, trouble)
 }
 
 /// A decision as those hear it who follow.

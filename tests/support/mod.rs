@@ -14,3 +14,8 @@ pub fn skipped<T>(why: &str) -> Option<T> {
     eprintln!("SKIPPED: {why}");
     None
 }
+
+/// The present moment, as the daemon would stamp it.
+pub fn now() -> f2bd::engine::time::Timestamp {
+    jiff::Timestamp::now().into()
+}
