@@ -17,6 +17,11 @@ use crate::store::Retention;
 /// The journal, which is read unless switched off.
 const JOURNAL: &str = "journal";
 
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// What `1y` means.
+const YEAR: Duration = Duration::from_secs(31_557_600);
+
 /// Settings of the daemon itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DaemonSettings {
@@ -34,13 +39,10 @@ impl DaemonSettings {
     /// Reads `[daemon]`.
     pub fn read(section: &Section<'_>, problems: &mut Problems) -> Self {
         section.check_keys("daemon", problems);
-        let mut span = |key: &str, days: u64| {
-            let usual = Duration::from_secs(days * 86_400);
-            section.span(key, problems).unwrap_or(usual)
-        };
+        let mut span = |key: &str, usual| section.span(key, problems).unwrap_or(usual);
         let retention = Retention {
-            history: span("keep_bans", 365),
-            failures: span("keep_failures", 30),
+            history: span("keep_bans", YEAR),
+            failures: span("keep_failures", 30 * DAY),
             max_failures: 1_000_000,
         };
         let most = section.number("max_failures", 1_000, 100_000_000, problems);
