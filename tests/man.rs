@@ -1,1 +1,720 @@
-//! Facts about `man`, shown from outside.
+//! Facts about `man`, shown from outside: the manuals say what the program has, all of it and nothing else.
+//!
+//! They keep to a form that this file can read. Commands are `.Cm`, options `.Fl`, keys of the configuration and
+//! of data files `.Ic`, columns of the database `.Cm`, fields of `--json` `.Va`. What a heading lists, it lists
+//! in `.It`; a default stands in the line after `Default:`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use clap::CommandFactory;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::support::skipped;
+use f2bd::action::file::{ActionFile, NFTABLES};
+use f2bd::cli::args::CommandLine;
+use f2bd::config::keys::{self, Key};
+use f2bd::config::{self, Loaded, Settings};
+use f2bd::control::protocol::{BanRow, Explanation, FollowLine, HistoryRow, Status};
+use f2bd::store::Store;
+
+const MANUALS: [&str; 5] = [
+    "f2bd.8",
+    "f2bd.conf.5",
+    "f2bd-filter.5",
+    "f2bd-action.5",
+    "f2bd-store.5",
+];
+
+fn manual(name: &str) -> String {
+    fs::read_to_string(root().join("man").join(name)).unwrap()
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn f2bd(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_f2bd"));
+    command.args(arguments).output().unwrap()
+}
+
+/// A line of mdoc that begins with a macro, as words.
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.strip_prefix('.')
+        .unwrap_or_default()
+        .split_whitespace()
+}
+
+fn is_macro(word: &str) -> bool {
+    matches!(word.as_bytes(), [b'A'..=b'Z', b'a'..=b'z'])
+}
+
+fn is_punctuation(word: &str) -> bool {
+    matches!(word, "," | "." | ":" | ";" | "(" | ")" | "|")
+}
+
+/// What stands behind a macro, anywhere in the text.
+fn marked<'t>(text: &'t str, mark: &str) -> Vec<&'t str> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let mut inside = false;
+        for word in words(line) {
+            if is_macro(word) {
+                inside = word == mark;
+            } else if inside && !is_punctuation(word) {
+                found.push(word);
+            }
+        }
+    }
+    found
+}
+
+fn set<'t>(words: impl IntoIterator<Item = &'t str>) -> BTreeSet<String> {
+    words.into_iter().map(str::to_owned).collect()
+}
+
+/// The texts below headings of a kind, `.Sh` or `.Ss`. A section ends one of its subsections, too.
+fn below<'t>(text: &'t str, kind: &str) -> Vec<(&'t str, String)> {
+    let mut parts: Vec<(&str, String)> = Vec::new();
+    let mut inside = false;
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix(kind) {
+            parts.push((heading.trim(), String::new()));
+            inside = true;
+        } else if line.starts_with(".Sh ") {
+            inside = false;
+        } else if let (true, Some((_, part))) = (inside, parts.last_mut()) {
+            part.push_str(line);
+            part.push('\n');
+        }
+    }
+    parts
+}
+
+fn section(text: &str, heading: &str) -> String {
+    let sections = below(text, ".Sh ");
+    let found = sections.into_iter().find(|(name, _)| *name == heading);
+    found.unwrap_or_else(|| panic!("no section {heading}")).1
+}
+
+/// The items of lists whose tag begins with a macro: the words of the tag's line, and what follows it.
+fn items(text: &str, mark: &str) -> Vec<(String, String)> {
+    let start = format!(".It {mark} ");
+    let mut items: Vec<(String, String)> = Vec::new();
+    for line in text.lines() {
+        if line.starts_with(&start) {
+            items.push((line.to_owned(), format!("{line}\n")));
+        } else if let Some((_, item)) = items.last_mut() {
+            item.push_str(line);
+            item.push('\n');
+        }
+    }
+    items
+}
+
+/// What the manual says of a command.
+fn item<'i>(items: &'i [(String, String)], command: &str) -> &'i str {
+    let is_it = |tag: &str| words(tag).nth(2) == Some(command);
+    let found = items.iter().find(|(tag, _)| is_it(tag));
+    &found.unwrap_or_else(|| panic!("no command {command}")).1
+}
+
+// Commands and options.
+
+type Options = BTreeMap<String, bool>;
+
+/// The options that a text writes, and whether an argument follows.
+fn written_options(text: &str) -> Options {
+    let mut options = Options::new();
+    for line in text.lines() {
+        let words: Vec<_> = words(line).collect();
+        for (at, word) in words.iter().enumerate() {
+            let Some(name) = word.strip_prefix('-') else {
+                continue;
+            };
+            if words[..at].iter().rev().find(|word| is_macro(word)) == Some(&"Fl") {
+                let takes_value = words.get(at + 1) == Some(&"Ar");
+                *options.entry(name.to_owned()).or_default() |= takes_value;
+            }
+        }
+    }
+    options
+}
+
+fn known_options<'c>(arguments: impl Iterator<Item = &'c clap::Arg>) -> Options {
+    let named = arguments.filter_map(|argument| {
+        let takes_value = argument.get_action().takes_values();
+        Some((argument.get_long()?.to_owned(), takes_value))
+    });
+    named.collect()
+}
+
+fn command_line() -> clap::Command {
+    let mut command = CommandLine::command();
+    command.build();
+    command
+}
+
+#[test]
+fn every_command_and_option_is_in_the_manual_and_no_other() {
+    let manual = manual("f2bd.8");
+    let program = command_line();
+    let common = known_options(program.get_arguments());
+    assert!(common.contains_key("config") && common.contains_key("version"));
+    let description = written_options(&section(&manual, "DESCRIPTION"));
+    let long = description.into_iter().filter(|(name, _)| name.len() > 1);
+    assert_eq!(long.collect::<Options>(), common, "options of all commands");
+
+    let told: BTreeMap<String, Options> = items(&section(&manual, "COMMANDS"), "Cm")
+        .into_iter()
+        .map(|(tag, item)| {
+            let name = words(&tag).nth(2).unwrap().to_owned();
+            let mut options = written_options(&item);
+            options.retain(|name, _| !common.contains_key(name));
+            (name, options)
+        })
+        .collect();
+    let there: BTreeMap<String, Options> = program
+        .get_subcommands()
+        .map(|command| {
+            let mut options = known_options(command.get_arguments());
+            options.retain(|name, _| !common.contains_key(name));
+            (command.get_name().to_owned(), options)
+        })
+        .collect();
+    assert!(there.len() > 10 && there["history"]["limit"]);
+    assert_eq!(told, there);
+
+    let commands = set(there.keys().map(String::as_str));
+    let mentioned = set(marked(&manual, "Cm"));
+    assert!(mentioned.is_subset(&commands), "{mentioned:?}");
+    let options: BTreeSet<_> = there
+        .values()
+        .chain([&common])
+        .flat_map(Options::keys)
+        .collect();
+    for name in written_options(&manual).keys() {
+        assert!(options.contains(name), "--{name}");
+    }
+}
+
+#[test]
+fn every_argument_of_a_command_is_in_the_manual() {
+    let manual = manual("f2bd.8");
+    let items = items(&section(&manual, "COMMANDS"), "Cm");
+    for command in command_line().get_subcommands() {
+        let tag = item(&items, command.get_name()).lines().next().unwrap();
+        for argument in command.get_positionals() {
+            let names: Vec<_> = argument.get_value_names().unwrap_or_default().to_vec();
+            for name in names.iter().flat_map(|name| name.split_whitespace()) {
+                let name = name.to_lowercase();
+                assert!(marked(tag, "Ar").contains(&&*name), "{name} in {tag}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_exit_code_is_in_the_manual_and_in_the_help() {
+    let source = include_str!("../src/cli/failure.rs");
+    let (_, codes) = source.split_once("pub enum Exit {").unwrap();
+    let (codes, _) = codes.split_once('}').unwrap();
+    let codes = codes.lines().filter_map(|line| line.split_once(" = "));
+    let mut there: BTreeSet<u8> = codes
+        .map(|(_, code)| code.trim_end_matches(',').parse().unwrap())
+        .collect();
+    assert!(there.len() > 5);
+    // Success needs no code of ours.
+    there.insert(0);
+
+    let status = section(&manual("f2bd.8"), "EXIT STATUS");
+    let told: BTreeSet<u8> = status
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It ")?.parse().ok())
+        .collect();
+    assert_eq!(told, there);
+
+    let help = command_line().get_after_help().unwrap().to_string();
+    let (codes, _) = help.split_once('\n').unwrap();
+    let codes = codes.strip_prefix("Exit codes: ").unwrap().split("; ");
+    let helped: BTreeSet<u8> = codes
+        .map(|code| code.split(' ').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(helped, there);
+}
+
+// Fields of `--json`.
+
+/// What f2bd(8) calls the fields of a failure.
+const FAILURE_FIELDS: [&str; 6] = ["time", "address", "user", "pattern", "line", "counted"];
+
+/// Every key of every object in a value, without the names of jails.
+fn fields(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| fields(item, found)),
+        Value::Object(object) => {
+            for (key, value) in object {
+                if key != "sshd" {
+                    found.insert(key.clone());
+                }
+                fields(value, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What a row of the protocol looks like after it was read as one: reading fails if a field is missing, and
+/// leaves out what is none.
+fn row<T: DeserializeOwned + Serialize>(value: Value) -> Value {
+    serde_json::to_value(serde_json::from_value::<T>(value).unwrap()).unwrap()
+}
+
+fn printed(arguments: &[&str]) -> Value {
+    let output = f2bd(arguments);
+    let lines = String::from_utf8(output.stdout).unwrap();
+    let rows: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(!rows.is_empty(), "{arguments:?}: {:?}", output.stderr);
+    Value::from(rows)
+}
+
+#[test]
+fn every_field_of_json_is_in_the_manual_and_no_other() {
+    let home = tempfile::tempdir().unwrap();
+    let log = home.path().join("auth.log");
+    let line =
+        "Feb 12 14:10:21 box sshd[42]: Failed password for root from 192.0.2.7 port 22 ssh2\n";
+    fs::write(
+        &log,
+        line.repeat(5) + "Feb 12 15:10:21 box cron[7]: nothing\n",
+    )
+    .unwrap();
+    let config = home.path().join("f2bd.conf");
+    fs::write(&config, "[jail.sshd]\nnonsense = 1\n").unwrap();
+    let (log, broken) = (log.to_str().unwrap(), config.to_str().unwrap());
+    let good = root().join("contrib/f2bd.conf");
+    let good = good.to_str().unwrap();
+
+    let ban = json!({
+        "ban": 1, "jail": "sshd", "subject": "192.0.2.7/32", "start": "2026-02-12T14:10:21Z",
+        "until": null, "bantime": -1, "offence": 1, "origin": "manual", "in_effect": true,
+    });
+    let history = json!({
+        "ban": 1, "jail": "sshd", "subject": "192.0.2.7/32", "start": "2026-02-12T14:10:21Z",
+        "until": null, "ended": null, "release": null, "offence": 1, "failures": 5, "origin": "failures",
+    });
+    let failure = json!({
+        "time": "2026-02-12T14:10:21Z", "address": "192.0.2.7", "user": null, "pattern": 1, "line": "x",
+        "counted": true,
+    });
+    let with = |value: &Value, more: Value| {
+        let mut value = value.clone();
+        let more = more.as_object().unwrap().clone();
+        value.as_object_mut().unwrap().extend(more);
+        value
+    };
+    let verdict = json!({
+        "jail": "sshd", "filter": "sshd", "maxretry": 5, "findtime": 600.0, "failures": [failure],
+        "patterns": [{ "number": 1, "text": "x" }],
+    });
+    let explanation = row::<Explanation>(json!({
+        "subject": "192.0.2.7/32", "now": "2026-02-12T14:10:21Z", "trouble": null,
+        "verdicts": [
+            with(&verdict, json!({ "place": "banned", "ban": ban })),
+            with(&verdict, json!({
+                "place": "watched", "subject": "192.0.2.7/32", "failing": 1,
+                "oldest_leaves": "2026-02-12T14:10:21Z",
+            })),
+            with(&verdict, json!({ "place": "ignored", "because": "x" })),
+            with(&verdict, json!({ "place": "clear" })),
+        ],
+        "history": [history], "failures": [failure],
+    }));
+    let status = row::<Status>(json!({
+        "version": "1", "since": "2026-02-12T14:10:21Z", "dry_run": false,
+        "jails": [{
+            "jail": "sshd", "filter": "sshd", "maxretry": 5, "findtime": 600.0, "bantime": 600, "actions": [],
+            "watched": 0, "most_watched": 1, "failing": 0, "banned": 0, "failures": 0, "bans": 0, "records": 0,
+        }],
+        "sources": [{ "source": "journal", "records": 0, "last_record": null, "trouble": null }],
+        "actions": [{ "action": "nftables", "works": true }],
+        "database": { "path": "x", "up_to_date": true },
+    }));
+    let at = json!({ "time": "2026-02-12T14:10:21Z", "jail": "sshd", "subject": "192.0.2.7/32" });
+    let follow = [
+        with(
+            &with(&at, failure.clone()),
+            json!({ "decision": "failure" }),
+        ),
+        with(
+            &at,
+            json!({ "decision": "ban", "failures": 5, "bantime": 600, "offence": 1, "until": null }),
+        ),
+        with(&at, json!({ "decision": "unban", "release": "expired" })),
+        json!({ "decision": "notice", "message": "x" }),
+        json!({ "decision": "missed", "lines": 1 }),
+    ];
+
+    let there = BTreeMap::from([
+        (
+            "check",
+            vec![
+                printed(&["check", "--json", "--config", good]),
+                printed(&["check", "--json", "--config", broken]),
+            ],
+        ),
+        (
+            "match",
+            vec![
+                printed(&[
+                    "match",
+                    "--json",
+                    "--explain",
+                    "--config",
+                    good,
+                    "sshd",
+                    log,
+                ]),
+                printed(&["match", "--json", "--missed", "--config", good, "sshd", log]),
+            ],
+        ),
+        (
+            "replay",
+            vec![printed(&["replay", "--json", "--config", good, log])],
+        ),
+        ("status", vec![status]),
+        ("bans", vec![row::<BanRow>(ban)]),
+        ("history", vec![row::<HistoryRow>(history)]),
+        ("explain", vec![explanation]),
+        ("follow", follow.map(row::<FollowLine>).to_vec()),
+    ]);
+    let manual = manual("f2bd.8");
+    let items = items(&section(&manual, "COMMANDS"), "Cm");
+    let told = |command: &str| set(marked(item(&items, command), "Va"));
+    for (command, rows) in there {
+        let mut there = BTreeSet::new();
+        rows.iter().for_each(|row| fields(row, &mut there));
+        let mut told_here = told(command);
+        // Said once: `explain` shows rows of the other two, `follow` failures as `explain` does.
+        match command {
+            "explain" => told_here.extend(["bans", "history"].into_iter().flat_map(&told)),
+            "follow" => told_here.extend(set(FAILURE_FIELDS)),
+            _ => {}
+        }
+        assert_eq!(told_here, there, "{command}");
+    }
+}
+
+// Keys of the configuration and of data files.
+
+/// The keys of a table, each with its default.
+type Keys = BTreeMap<String, Option<String>>;
+
+/// The keys that a manual lists, by heading.
+fn written_keys(manual: &str) -> BTreeMap<String, Keys> {
+    let mut tables = BTreeMap::new();
+    for (heading, text) in below(manual, ".Ss ")
+        .into_iter()
+        .chain(below(manual, ".Sh "))
+    {
+        // A subsection lists its keys itself.
+        let (text, _) = text.split_once(".Ss ").unwrap_or((&text, ""));
+        let keys: Keys = items(text, "Ic")
+            .iter()
+            .flat_map(|(tag, item)| {
+                let default = item.split_once("\nDefault:\n.Ql ").map(|(_, rest)| {
+                    let line = rest.lines().next().unwrap();
+                    let default = line.strip_suffix(" .").unwrap_or(line);
+                    default.replace("\\(dq", "\"")
+                });
+                let names = marked(tag, "Ic").into_iter().map(str::to_owned);
+                names
+                    .map(move |name| (name, default.clone()))
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        if !keys.is_empty() {
+            tables.insert(heading.to_owned(), keys);
+        }
+    }
+    tables
+}
+
+fn known_keys<'k>(tables: &[(&str, &'k [Key])]) -> BTreeMap<String, Keys> {
+    let default = |key: &'k Key| Some(key.default.to_owned()).filter(|text| !text.is_empty());
+    tables
+        .iter()
+        .map(|(heading, keys)| {
+            let keys = keys.iter().map(|key| (key.name.to_owned(), default(key)));
+            ((*heading).to_owned(), keys.collect())
+        })
+        .collect()
+}
+
+const CONFIGURATION: &[(&str, &[Key])] = &[
+    ("[daemon]", keys::DAEMON),
+    ("[source.NAME]", keys::SOURCE),
+    ("[defaults] and [jail.NAME]", keys::JAIL),
+    ("[jail.NAME] only", keys::JAIL_ONLY),
+    ("filter = { ... }", keys::FILTER_CHOICE),
+    ("prefix = { ... }", keys::PREFIX),
+    ("[action.NAME]", keys::ACTION),
+];
+
+const FILTER_FILE: &[(&str, &[Key])] = &[
+    ("Top of the file", keys::FILTER),
+    ("[records]", keys::RECORDS),
+    ("[[failure]]", keys::FAILURE),
+    ("[[ignore]]", keys::IGNORE),
+    ("[[sample]]", keys::SAMPLE),
+];
+
+#[test]
+fn every_key_and_default_of_the_configuration_is_in_the_manual_and_no_other() {
+    let manual = manual("f2bd.conf.5");
+    assert_eq!(written_keys(&manual), known_keys(CONFIGURATION));
+    for section in keys::SECTIONS {
+        let headings = below(&manual, ".Ss ");
+        let names = |heading: &str| heading.contains(&format!("[{section}"));
+        assert!(
+            headings.iter().any(|(heading, _)| names(heading)),
+            "{section}"
+        );
+    }
+    let refused = set(marked(&self::section(&manual, "NOT IN THIS VERSION"), "Em"));
+    assert_eq!(refused, set(keys::LATER.iter().copied()));
+}
+
+#[test]
+fn every_key_and_default_of_a_filter_is_in_the_manual_and_no_other() {
+    assert_eq!(
+        written_keys(&manual("f2bd-filter.5")),
+        known_keys(FILTER_FILE)
+    );
+}
+
+/// What the shipped action file has; it shows everything that an action file can have.
+fn action_file_keys() -> BTreeMap<String, Keys> {
+    let file = ActionFile::parse(NFTABLES).unwrap();
+    let parameters = file.parameters.into_iter().map(|(name, parameter)| {
+        let default = format!("\"{}\"", parameter.default);
+        (name, Some(default))
+    });
+    let mut tables = BTreeMap::from([("PARAMETERS OF NFTABLES".to_owned(), parameters.collect())]);
+    let text: toml::Table = toml::from_str(NFTABLES).unwrap();
+    let mut table = |heading: &str, all: Vec<&toml::Value>| {
+        let keys = all
+            .iter()
+            .flat_map(|table| table.as_table().unwrap().keys());
+        let keys = keys.map(|key| (key.clone(), None)).collect();
+        tables.insert(heading.to_owned(), keys);
+    };
+    let parameters = text["parameters"].as_table().unwrap();
+    table("[parameters.NAME]", parameters.values().collect());
+    table("[ruleset]", vec![&text["ruleset"]]);
+    table(
+        "[[sample]]",
+        text["sample"].as_array().unwrap().iter().collect(),
+    );
+    table("Top of the file", vec![&toml::Value::Table(text.clone())]);
+    tables
+}
+
+#[test]
+fn every_parameter_and_key_of_an_action_is_in_the_manual_and_no_other() {
+    assert_eq!(written_keys(&manual("f2bd-action.5")), action_file_keys());
+}
+
+// A key that is mentioned in passing exists somewhere.
+#[test]
+fn no_manual_speaks_of_a_key_that_is_not_there() {
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for tables in [
+        known_keys(CONFIGURATION),
+        known_keys(FILTER_FILE),
+        action_file_keys(),
+    ] {
+        known.extend(tables.into_values().flat_map(Keys::into_keys));
+    }
+    for name in MANUALS {
+        for key in marked(&manual(name), "Ic") {
+            assert!(key.starts_with('[') || known.contains(key), "{name}: {key}");
+        }
+    }
+}
+
+fn resolved(text: &str) -> (Value, Settings) {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("f2bd.conf");
+    fs::write(&path, text).unwrap();
+    let loaded: Loaded = config::load_and_prove(Some(&path));
+    assert_eq!(loaded.problems, [], "{text}");
+    (config::resolved(&loaded), loaded.settings.unwrap())
+}
+
+/// Two configurations come to the same.
+fn assert_same(one: &str, other: &str) {
+    let ((one_jails, one), (other_jails, other)) = (resolved(one), resolved(other));
+    assert_eq!(one_jails, other_jails);
+    assert_eq!(one.daemon, other.daemon);
+    assert_eq!(one.journals, other.journals);
+    assert_eq!(one.actions, other.actions);
+    // Not the whole policy: the compiled filters are long, and the same if all else is.
+    let jails = |settings: &Settings| format!("{:?}", settings.policy.jails);
+    assert_eq!(jails(&one), jails(&other));
+}
+
+#[test]
+fn the_defaults_are_what_holds_without_them() {
+    let mut text = String::new();
+    for (heading, keys) in [
+        ("[daemon]", [keys::DAEMON].as_slice()),
+        ("[source.journal]", &[keys::SOURCE]),
+        ("[defaults]", &[keys::JAIL]),
+        ("[jail.sshd]", &[keys::JAIL, keys::JAIL_ONLY]),
+    ] {
+        text.push_str(&format!("{heading}\n"));
+        for key in keys
+            .iter()
+            .copied()
+            .flatten()
+            .filter(|key| !key.default.is_empty())
+        {
+            text.push_str(&format!("{} = {}\n", key.name, key.default));
+        }
+    }
+    let file = ActionFile::parse(NFTABLES).unwrap();
+    text.push_str("[action.nftables]\n");
+    for (name, parameter) in &file.parameters {
+        text.push_str(&format!("{name} = \"{}\"\n", parameter.default));
+    }
+    assert_same(&text, "[jail.sshd]\n");
+}
+
+#[test]
+fn the_first_configuration_is_sound_and_shows_the_defaults() {
+    let path = root().join("contrib/f2bd.conf");
+    let output = f2bd(&["check", "--config", path.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(told, "The configuration is sound: 1 jail.\n");
+
+    let text = fs::read_to_string(path).unwrap();
+    let shown = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if setting.starts_with(|c: char| c.is_ascii_lowercase()) => {
+            setting.to_owned()
+        }
+        _ => line.to_owned(),
+    };
+    let with_all: Vec<_> = text.lines().map(shown).collect();
+    assert!(with_all.join("\n").contains("\nmaxretry = "));
+    assert_same(&text, &with_all.join("\n"));
+}
+
+// The database.
+
+#[test]
+fn every_table_and_column_is_in_the_manual_and_no_other() {
+    let manual = manual("f2bd-store.5");
+    let mut told: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for heading in ["VIEWS", "TABLES"] {
+        for (name, text) in below(&format!(".Sh x\n{}", section(&manual, heading)), ".Ss ") {
+            let mut columns = set(marked(&text, "Cm"));
+            if let Some((_, rest)) = text.split_once("the columns of\n.Sx ") {
+                let other = rest.split_whitespace().next().unwrap();
+                columns.extend(told[other].clone());
+            }
+            told.insert(name.to_owned(), columns);
+        }
+    }
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("f2bd.db");
+    drop(Store::open(&path).unwrap());
+    let database = rusqlite::Connection::open(&path).unwrap();
+    let mut statement = database
+        .prepare(
+            "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c
+             WHERE m.type IN ('table', 'view') AND m.name NOT LIKE 'sqlite_%'",
+        )
+        .unwrap();
+    let mut rows = statement.query([]).unwrap();
+    let mut there: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    while let Some(row) = rows.next().unwrap() {
+        let columns = there.entry(row.get(0).unwrap()).or_default();
+        columns.insert(row.get(1).unwrap());
+    }
+    assert!(there.len() >= 10);
+    assert_eq!(told, there);
+}
+
+// Form.
+
+/// Runs a program; nothing if it is not there, which has been told.
+fn outcome(program: &str, arguments: &[PathBuf], options: &[&str]) -> Option<Output> {
+    match Command::new(program).args(options).args(arguments).output() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            skipped(&format!("{program} is not installed"))
+        }
+        output => Some(output.unwrap()),
+    }
+}
+
+#[test]
+fn mandoc_has_nothing_against_the_manuals() {
+    let mut there = BTreeSet::new();
+    for entry in fs::read_dir(root().join("man")).unwrap() {
+        there.insert(entry.unwrap().file_name().into_string().unwrap());
+    }
+    assert_eq!(there, set(MANUALS));
+    let paths = MANUALS.map(|name| root().join("man").join(name));
+    let Some(output) = outcome("mandoc", &paths, &["-Tlint", "-W", "warning"]) else {
+        return;
+    };
+    let complaints = [output.stdout, output.stderr].concat();
+    assert_eq!(String::from_utf8_lossy(&complaints), "");
+    assert!(output.status.success());
+}
+
+#[test]
+fn every_manual_has_examples() {
+    for name in MANUALS {
+        assert!(
+            !section(&manual(name), "EXAMPLES").trim().is_empty(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_shell_accepts_its_completions() {
+    let home = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let output = f2bd(&["completions", shell]);
+        assert!(output.status.success(), "{output:?}");
+        let script = String::from_utf8(output.stdout).unwrap();
+        for command in command_line().get_subcommands() {
+            assert!(
+                script.contains(command.get_name()),
+                "{shell}: {}",
+                command.get_name()
+            );
+        }
+        let path = home.path().join(shell);
+        fs::write(&path, script).unwrap();
+        let Some(output) = outcome(shell, &[path], &["-n"]) else {
+            continue;
+        };
+        let complaints = [output.stdout, output.stderr].concat();
+        assert_eq!(String::from_utf8_lossy(&complaints), "", "{shell}");
+        assert!(output.status.success(), "{shell}");
+    }
+}
