@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use clap::CommandFactory;
+use clap::{CommandFactory, Parser};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -19,9 +19,13 @@ use crate::support::skipped;
 use f2bd::action::file::{ActionFile, NFTABLES};
 use f2bd::cli::args::CommandLine;
 use f2bd::config::keys::{self, Key};
-use f2bd::config::{self, Loaded, Settings};
+use f2bd::config::{self, Loaded, Problem, Settings, Severity};
 use f2bd::control::protocol::{BanRow, Explanation, FollowLine, HistoryRow, Status};
+use f2bd::engine::jail::MOST_SUBJECTS;
+use f2bd::engine::ledger::MOST_BANS;
+use f2bd::engine::record::LONGEST_MESSAGE;
 use f2bd::store::Store;
+use f2bd::store::text::LONGEST_TEXT;
 
 const MANUALS: [&str; 5] = [
     "f2bd.8",
@@ -216,6 +220,11 @@ fn every_argument_of_a_command_is_in_the_manual() {
                 let name = name.to_lowercase();
                 assert!(marked(tag, "Ar").contains(&&*name), "{name} in {tag}");
             }
+        }
+        for default in command.get_opts().flat_map(clap::Arg::get_default_values) {
+            let default = default.to_str().unwrap();
+            let mut words = item(&items, command.get_name()).split_whitespace();
+            assert!(words.any(|word| word == default), "{default} in {tag}");
         }
     }
 }
@@ -618,6 +627,89 @@ fn the_first_configuration_is_sound_and_shows_the_defaults() {
     let with_all: Vec<_> = text.lines().map(shown).collect();
     assert!(with_all.join("\n").contains("\nmaxretry = "));
     assert_same(&text, &with_all.join("\n"));
+}
+
+// Examples.
+
+/// The literal texts of a manual.
+fn literals(text: &str) -> Vec<String> {
+    let blocks = text.split(".Bd -literal").skip(1).map(|block| {
+        let (_, block) = block.split_once('\n').unwrap();
+        block.split_once(".Ed").unwrap().0.replace("\\&", "")
+    });
+    blocks.collect()
+}
+
+#[test]
+fn every_example_of_a_configuration_is_sound() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("f2bd.conf");
+    let is_sound = |text: &str| {
+        fs::write(&path, text).unwrap();
+        let problems = config::load_and_prove(Some(&path)).problems;
+        let is_mistake = |problem: &Problem| problem.severity == Severity::Error;
+        assert!(!problems.iter().any(is_mistake), "{text}: {problems:?}");
+    };
+    let configurations = literals(&manual("f2bd.conf.5"));
+    let actions = manual("f2bd-action.5");
+    let sections = literals(&section(&actions, "DESCRIPTION"));
+    assert!(configurations.len() >= 2 && sections.len() >= 2);
+    configurations
+        .iter()
+        .chain(&sections)
+        .for_each(|text| is_sound(text));
+
+    let filters = literals(&section(&manual("f2bd-filter.5"), "EXAMPLES"));
+    assert_eq!(filters.len(), 1);
+    fs::create_dir(home.path().join("filters")).unwrap();
+    fs::write(home.path().join("filters/mydoor.toml"), &filters[0]).unwrap();
+    is_sound("[jail.mydoor]\n");
+
+    let variants = literals(&section(&actions, "EXAMPLES"));
+    assert_eq!(variants.len(), 1);
+    let (head, rest) = NFTABLES.split_once("chain = ").unwrap();
+    let (shipped, _) = rest.split_once("[[sample]]").unwrap();
+    assert_eq!(
+        shipped.matches(" = ").count(),
+        1,
+        "only a rule behind the chain"
+    );
+    ActionFile::parse(&format!("{head}{}", variants[0])).unwrap();
+}
+
+#[test]
+fn every_example_of_a_command_can_be_written() {
+    let mut seen = 0;
+    for name in MANUALS {
+        let manual = manual(name);
+        let lines = manual.lines().filter_map(|line| line.strip_prefix(".Dl "));
+        for command in lines.flat_map(|line| line[2..].split(" && ")) {
+            let (command, _) = command.split_once(" | ").unwrap_or((command, ""));
+            if command.starts_with("f2bd ") {
+                let words = command.split_whitespace();
+                CommandLine::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 5);
+}
+
+#[test]
+fn the_bounds_are_those_of_the_program() {
+    for (name, bound) in [
+        ("f2bd.8", MOST_SUBJECTS),
+        ("f2bd.8", MOST_BANS),
+        ("f2bd.8", LONGEST_MESSAGE),
+        ("f2bd-filter.5", LONGEST_MESSAGE),
+        ("f2bd.conf.5", keys::MOST_RETRIES as usize),
+        ("f2bd-store.5", LONGEST_TEXT),
+    ] {
+        let manual = manual(name).replace(',', "");
+        let mut numbers = manual.split(|c: char| !c.is_ascii_digit());
+        let bound = bound.to_string();
+        assert!(numbers.any(|number| number == bound), "{bound} in {name}");
+    }
 }
 
 // The database.
