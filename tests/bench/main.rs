@@ -24,6 +24,8 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use f2bd::control::client::Client;
+use f2bd::control::protocol::{PlaceRow, Reply, Request, VerdictRow};
 use f2bd::engine::Decision;
 use f2bd::engine::decision::{Ban, BanId, Origin};
 use f2bd::engine::prefix::Prefix;
@@ -218,30 +220,39 @@ fn restore(world: &World) {
     world.attack("203.0.113.254", 2);
     let start = Instant::now();
     world.attack("203.0.113.254", 1);
-    let seen = element(world, "203.0.113.254");
+    let seen = confirmed(world, "203.0.113.254");
     print(
-        "    a new attacker then: entry to element",
+        "    a new attacker then: entry to confirmed element",
         milliseconds(seen - start),
     );
     daemon.kill();
     let start = Instant::now();
     let daemon = world.start_unready();
     world.attack("203.0.113.253", 3);
-    let seen = element(world, "203.0.113.253");
+    let seen = confirmed(world, "203.0.113.253");
     print(
-        "    a new attacker during a restart: start to element",
+        "    a new attacker during a restart: start to confirmed element",
         milliseconds(seen - start),
     );
     memory("    with 100,000 bans", &daemon);
     daemon.stop();
 }
 
-/// When a question for the element is answered with yes. A monitor would first list all elements, for seconds.
-fn element(world: &World, address: &str) -> Instant {
-    let wanted = format!("{{ {address} }}");
-    support::wait::until("the element", || {
-        let answer = world.nft(&["get", "element", "inet", "f2bd", "ipv4/sshd", &wanted]);
-        answer.status.success().then(Instant::now)
+/// When the daemon says that the kernel has confirmed the ban. Programs of nftables would first list all elements,
+/// which takes seconds.
+fn confirmed(world: &World, address: &str) -> Instant {
+    let subject: Prefix = address.parse().expect("an address");
+    support::wait::until("the ban is in effect", || {
+        let reply = Client::ask(&world.socket(), Request::Explain { subject }).ok()?;
+        let Reply::Explanation(explanation) = reply else {
+            return None;
+        };
+        let is_confirmed = |verdict: &VerdictRow| matches!(&verdict.place, PlaceRow::Banned { ban } if ban.in_effect);
+        explanation
+            .verdicts
+            .iter()
+            .any(is_confirmed)
+            .then(Instant::now)
     })
 }
 
