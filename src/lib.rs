@@ -23,6 +23,7 @@ pub mod action;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod daemon;
 pub mod engine;
 pub mod source;
 pub mod store;

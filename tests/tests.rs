@@ -1,2 +1,18 @@
-#![expect(clippy::unwrap_used, reason = "local")]
+//! The one integration binary; its modules mirror the house.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test may panic and tell why it was skipped"
+)]
+
+mod config;
+mod control;
+mod daemon;
 mod filters;
+mod journal;
+mod man;
+mod nftables;
+mod replay;
+mod store;
+mod support;

@@ -1,6 +1,149 @@
 //! What does the person at the terminal want?
+//!
+//! In: the command line. Out: text, an exit code. [`args`] is what can be written; each command has a file of its
+//! own beside it. Nothing is decided here: the engine decides, the daemon acts, and this room prints.
+
+pub mod args;
+mod check;
+mod explain;
+mod failure;
+mod logs;
+mod matching;
+mod output;
+mod query;
+mod replay;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use self::args::{Command, CommandLine, Common, Shell};
+use self::failure::{Exit, Failure};
+use self::output::{Clock, counted};
+use crate::config;
+use crate::control::protocol::{Reply, Request};
+use crate::control::server::BindError;
+use crate::daemon::{self, RunOptions, StartError};
+use crate::store::StoreError;
 
 /// Runs the command line.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // If even this cannot be printed, nobody reads it.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(line) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !failure.message.is_empty() {
+                // If even this cannot be printed, nobody reads it.
+                let _ = writeln!(std::io::stderr(), "f2bd: {}", failure.message);
+            }
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(line: CommandLine) -> Result<(), Failure> {
+    match perform(line) {
+        // `f2bd bans | head` has seen enough.
+        Err(failure) if failure.is_broken_pipe() => Ok(()),
+        result => result,
+    }
+}
+
+fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> {
+    let config = common.config.as_deref();
+    let clock = Clock::of(&common)?;
+    match command {
+        Command::Run { dry_run } => run_daemon(common, dry_run),
+        Command::Check { json } => check::run(config, json),
+        Command::Match(args) => matching::run(&args, &clock, config),
+        Command::Replay { jail, json, logs } => replay::run(config, jail.as_ref(), json, &logs, &clock),
+        Command::Status { jail, json } => query::status(&socket(&common), jail, json, &clock),
+        Command::Bans { jail, json } => query::bans(&socket(&common), jail, json, &clock),
+        Command::History { ip, jail, limit, json } => {
+            query::history(&socket(&common), ip, jail, usize::from(limit), json, &clock)
+        }
+        Command::Explain { ip, json } => explain::run(&socket(&common), ip, json, &clock),
+        Command::Follow { json } => query::follow(&socket(&common), json, &clock),
+        Command::Ban { jail, ip, bantime } => {
+            let request = Request::Ban { jail: jail.clone(), subject: ip, bantime };
+            act(&common, request, |_| format!("{} is banned by jail {jail}", ip.plain()))
+        }
+        Command::Unban { ip, jail, all: _ } => {
+            let request = Request::Unban { subject: ip, jail };
+            act(&common, request, |changed| format!("{} lifted", counted(changed, "ban")))
+        }
+        Command::Reload => act(&common, Request::Reload, |_| "the new configuration is in force".to_owned()),
+        Command::Flush => {
+            act(&common, Request::Flush, |_| "what waited is written, the firewall is being put in order".to_owned())
+        }
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+/// The socket that is named, or configured, or usual.
+fn socket(common: &Common) -> PathBuf {
+    let named = common.socket.clone();
+    named.unwrap_or_else(|| config::socket(common.config.as_deref()))
+}
+
+/// Has the daemon do something and says what came of it.
+fn act(common: &Common, request: Request, tell: impl FnOnce(usize) -> String) -> Result<(), Failure> {
+    let Reply::Done { changed } = query::ask(&socket(common), request)? else {
+        return Err(query::strange());
+    };
+    let mut out = output::stdout();
+    writeln!(out, "{}", tell(changed))?;
+    out.flush()?;
+    Ok(())
+}
+
+fn run_daemon(common: Common, dry_run: bool) -> Result<(), Failure> {
+    let options = RunOptions { config: common.config, socket: common.socket, dry_run };
+    daemon::run(&options).map_err(|error| {
+        let exit = match &error {
+            StartError::Configuration => Exit::BadConfiguration,
+            StartError::Privilege(_) => Exit::NotPermitted,
+            StartError::Socket(BindError::Served(_)) => Exit::NotSo,
+            StartError::Socket(BindError::System { error, .. })
+                if error.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                Exit::NotPermitted
+            }
+            StartError::Socket(BindError::System { .. }) => Exit::Io,
+            StartError::Database(StoreError::Newer { .. }) => Exit::BadConfiguration,
+            StartError::Database(_) => Exit::Io,
+            StartError::System(_) => Exit::Software,
+        };
+        // The daemon's log is the terminal, or the journal that reads it.
+        log::error!("{error}");
+        Failure::silent(exit)
+    })
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    use clap_complete::aot::{Bash, Fish, Generator, Zsh, generate};
+
+    fn print(shell: impl Generator) -> Vec<u8> {
+        let mut script = Vec::new();
+        generate(shell, &mut CommandLine::command(), "f2bd", &mut script);
+        script
+    }
+    let script = match shell {
+        Shell::Bash => print(Bash),
+        Shell::Zsh => print(Zsh),
+        Shell::Fish => print(Fish),
+    };
+    let mut out = output::stdout();
+    out.write_all(&script)?;
+    out.flush()?;
+    Ok(())
 }

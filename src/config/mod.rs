@@ -1,1 +1,309 @@
-//! What do the files say?
+//! What has the administrator written, and what does it come to?
+//!
+//! In: f2bd.conf, its drop-ins, filter and action files. Out: typed [`Settings`], or every mistake at once with
+//! file, line, column and remedy. Nothing is started here and nobody is banned; host names in `ignoreip`
+//! are the only thing that is asked of the network.
+//!
+//! [`files`] finds and reads, [`document`] keeps the places, [`keys`] lists what can be written,
+//! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean.
+
+mod action;
+mod daemon;
+mod document;
+pub mod files;
+pub mod filter;
+mod ignore;
+mod jail;
+pub mod keys;
+mod problem;
+mod resolved;
+mod section;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+pub use daemon::DaemonSettings;
+pub use jail::JailSettings;
+pub use problem::{Place, Problem, Problems, Severity, Text, nearest};
+pub use resolved::{Patterns, problem as problem_as_json, resolved};
+
+use crate::action::ports::Services;
+use crate::action::{ActionJail, ActionSpec};
+use crate::engine::filter::{FilterSet, FilterSpec};
+use crate::engine::name::{FilterName, SourceName};
+use crate::engine::policy::{FilterId, JailPolicy, Policy};
+use crate::engine::record::journal::{JournalMatch, RouteId};
+pub use crate::source::journal::JournalSpec;
+use daemon::Journal;
+use document::{Kind, Table};
+use files::{Data, SearchPath};
+use filter::FilterFile;
+use ignore::Resolver;
+use jail::JailReader;
+use section::{Section, unknown};
+
+/// A whole configuration, complete and checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// The daemon itself.
+    pub daemon: DaemonSettings,
+    /// The journals, each with what the enabled jails want of it.
+    pub journals: Vec<JournalSpec>,
+    /// What the engine obeys.
+    pub policy: Policy,
+    /// The actions of the enabled jails, each with the jails it serves.
+    pub actions: Vec<(ActionSpec, Vec<ActionJail>)>,
+}
+
+/// What came of reading a configuration.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings; `None` if there is a mistake.
+    pub settings: Option<Settings>,
+    /// All jails that could be read, enabled or not.
+    pub jails: Vec<(JailSettings, Patterns)>,
+    /// Everything that is wrong.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads the configuration that `path` names: a file, a directory with an f2bd.conf, or the usual one.
+pub fn load(path: Option<&Path>) -> Loaded {
+    load_and(path, |_, _| ())
+}
+
+/// As [`load`], and lets every filter that is used prove itself by its samples.
+pub fn load_and_prove(path: Option<&Path>) -> Loaded {
+    load_and(path, |file, problems| {
+        file.prove(problems);
+    })
+}
+
+fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -> Loaded {
+    let mut problems = Problems::default();
+    let main = files::main_file(path);
+    let Some((text, table)) = files::read(&main, &mut problems) else {
+        return Loaded {
+            settings: None,
+            jails: Vec::new(),
+            problems: problems.into_sorted(),
+        };
+    };
+    check_sections(&table, &mut problems);
+    let part = |name: &str| match table.get(name).map(|value| &value.kind) {
+        Some(Kind::Table(table)) => Some(table),
+        _ => None,
+    };
+    let daemon = DaemonSettings::read(&Section::new(part("daemon"), keys::DAEMON), &mut problems);
+    let journals = daemon::sources(part("source"), &mut problems);
+    let search = SearchPath::beside(&main);
+    let mut reader = JailReader {
+        search: &search,
+        sources: journals.iter().map(|journal| journal.spec.name.clone()).collect(),
+        defaults: part("defaults"),
+        filters: BTreeMap::new(),
+        resolver: Resolver::default(),
+        services: Services::of_this_system(),
+    };
+    let jails = reader.read_all(part("jail"), &mut problems);
+    let used: Vec<_> = jails
+        .iter()
+        .filter(|jail| jail.enabled)
+        .flat_map(|jail| {
+            let place = |own: &Option<Place>| own.clone().unwrap_or_else(|| jail.place.clone());
+            jail.actions.iter().map(move |(name, own)| (name.clone(), place(own)))
+        })
+        .collect();
+    let actions = action::read_all(part("action"), &used, &search, &mut problems);
+    if !jails.iter().any(|jail| jail.enabled) && !problems.is_fatal() {
+        problems.warning(
+            &Place::whole(&text),
+            "no jail is enabled: nothing is protected",
+            "write a section such as [jail.sshd]",
+        );
+    }
+    let filters = reader.filters;
+    for file in filters.values().flatten() {
+        look_at(file, &mut problems);
+    }
+    let policy = policy(&jails, &filters, &mut problems);
+    let jails: Vec<_> = jails
+        .into_iter()
+        .map(|jail| {
+            let patterns = patterns(&filters, &jail);
+            (jail, patterns)
+        })
+        .collect();
+    let settings = policy.filter(|_| !problems.is_fatal()).map(|policy| Settings {
+        daemon,
+        journals: journals.into_iter().map(|journal| with_routes(journal, &jails)).collect(),
+        policy,
+        actions: actions.into_iter().map(|action| with_jails(action, &jails)).collect(),
+    });
+    Loaded {
+        settings,
+        jails,
+        problems: problems.into_sorted(),
+    }
+}
+
+/// The control socket, for commands that need nothing else of the configuration: what `path` says, or the usual
+/// one if it cannot be read, as most users cannot.
+pub fn socket(path: Option<&Path>) -> PathBuf {
+    let mut problems = Problems::default();
+    let read = files::read(&files::main_file(path), &mut problems);
+    let daemon = read.as_ref().and_then(|(_, table)| table.get("daemon"));
+    let table = daemon.and_then(|value| match &value.kind {
+        Kind::Table(table) => Some(table),
+        _ => None,
+    });
+    DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems).socket
+}
+
+/// Reads one filter for `f2bd match`: by name, or by the path of its file.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn filter(name: &str, mode: Option<&str>, config: Option<&Path>) -> Result<FilterSpec, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let spec = read_filter(name, config, &mut problems).and_then(|file| {
+        let mode = mode.unwrap_or(filter::NORMAL);
+        let place = Place::whole(file.text());
+        file.check_mode(mode, &place, &mut problems).then(|| file.spec(mode))
+    });
+    spec.ok_or_else(|| problems.into_sorted())
+}
+
+/// Reads one filter file, by name or by path; `None` if it has a mistake, which is noted in `problems`.
+pub fn read_filter(name: &str, config: Option<&Path>, problems: &mut Problems) -> Option<FilterFile> {
+    let path = Path::new(name);
+    let (name, text) = if name.contains('/') || name.ends_with(".toml") {
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        (stem, document::read(path, problems))
+    } else {
+        let search = SearchPath::beside(&files::main_file(config));
+        let text = search.find(Data::Filter, name, problems);
+        if text.is_none() {
+            let known = search.names(Data::Filter);
+            let near = nearest(name, known.iter().map(String::as_str));
+            let remedy = near.map_or_else(
+                || format!("known are {}", known.iter().cloned().collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            problems.unreadable(path, "there is no filter of that name".to_owned(), &remedy);
+        }
+        (name, text)
+    };
+    let text = text?;
+    match name.parse::<FilterName>() {
+        Ok(name) => FilterFile::parse(name, &text, problems),
+        Err(error) => {
+            problems.error(&Place::whole(&text), error.to_string(), "rename the file");
+            None
+        }
+    }
+}
+
+/// The names of all filters that `f2bd match --all` tries.
+pub fn filter_names(config: Option<&Path>) -> Vec<String> {
+    let search = SearchPath::beside(&files::main_file(config));
+    search.names(Data::Filter).into_iter().collect()
+}
+
+fn check_sections(table: &Table, problems: &mut Problems) {
+    for entry in table.entries() {
+        if !keys::SECTIONS.contains(&entry.key.as_str()) {
+            let known = keys::SECTIONS.iter().copied();
+            unknown("section", &entry.key, "", known, &entry.place, problems);
+        } else if !matches!(entry.value.kind, Kind::Table(_)) {
+            let message = format!("`{}` cannot be {}", entry.key, entry.value.kind_name());
+            problems.error(&entry.place, message, format!("write a section [{}]", entry.key));
+        }
+    }
+}
+
+/// The policy of the enabled jails; `None` if a filter cannot be compiled, which is reported.
+fn policy(
+    jails: &[JailSettings],
+    filters: &BTreeMap<FilterName, Option<FilterFile>>,
+    problems: &mut Problems,
+) -> Option<Policy> {
+    let mut compiled: Vec<(&FilterName, &str)> = Vec::new();
+    let mut specs = Vec::new();
+    let mut policies = Vec::new();
+    for (route, jail) in jails.iter().filter(|jail| jail.enabled).enumerate() {
+        let wanted = (&jail.filter, jail.mode.as_str());
+        let known = compiled.iter().position(|known| *known == wanted);
+        let at = match known {
+            Some(at) => at,
+            None => {
+                specs.push(filters.get(&jail.filter)?.as_ref()?.spec(&jail.mode));
+                compiled.push(wanted);
+                compiled.len() - 1
+            }
+        };
+        policies.push(JailPolicy {
+            name: jail.name.clone(),
+            filter: FilterId(u16::try_from(at).ok()?),
+            sources: jail.sources.clone(),
+            route: Some(RouteId(u16::try_from(route).ok()?)),
+            maxretry: jail.maxretry,
+            findtime: jail.findtime,
+            bantime: jail.bantime,
+            ignore: jail.ignore.clone(),
+            width: jail.width,
+            actions: jail.actions.iter().map(|(action, _)| action.clone()).collect(),
+        });
+    }
+    match FilterSet::compile(specs) {
+        Ok(filters) => Some(Policy { filters, jails: policies }),
+        Err(errors) => {
+            for error in errors {
+                if let Some(Some(file)) = filters.get(error.filter.as_str()) {
+                    file.report(&error, problems);
+                }
+            }
+            None
+        }
+    }
+}
+
+fn patterns(filters: &BTreeMap<FilterName, Option<FilterFile>>, jail: &JailSettings) -> Patterns {
+    let Some(Some(file)) = filters.get(&jail.filter) else {
+        return Patterns::default();
+    };
+    let spec = file.spec(&jail.mode);
+    let texts = |patterns: Vec<crate::engine::filter::PatternSpec>| patterns.into_iter().map(|pattern| pattern.text);
+    Patterns {
+        failures: texts(spec.failures).collect(),
+        ignores: texts(spec.ignores).collect(),
+    }
+}
+
+/// What each enabled jail wants of a journal, by the number of its route; jails that do not listen to it want
+/// nothing.
+fn with_routes(journal: Journal, jails: &[(JailSettings, Patterns)]) -> JournalSpec {
+    let name: &SourceName = &journal.spec.name;
+    let enabled = jails.iter().map(|(jail, _)| jail).filter(|jail| jail.enabled);
+    let routes = enabled
+        .map(|jail| match &journal.only {
+            _ if !jail.sources.contains(name) => JournalMatch::default(),
+            Some(only) => jail.journalmatch.and(only),
+            None => jail.journalmatch.clone(),
+        })
+        .collect();
+    JournalSpec { routes, ..journal.spec }
+}
+
+fn with_jails(action: ActionSpec, jails: &[(JailSettings, Patterns)]) -> (ActionSpec, Vec<ActionJail>) {
+    let enabled = jails.iter().map(|(jail, _)| jail).filter(|jail| jail.enabled);
+    let served = enabled.filter(|jail| jail.actions.iter().any(|(name, _)| *name == action.name));
+    let jails = served
+        .map(|jail| ActionJail {
+            jail: jail.name.clone(),
+            ports: jail.ports.clone(),
+            protocols: jail.protocols.clone(),
+            width: jail.width,
+        })
+        .collect();
+    (action, jails)
+}

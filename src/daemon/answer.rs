@@ -1,0 +1,398 @@
+//! What is said to those who ask over the control socket?
+//!
+//! In: requests and the driver's parts, to look at. Out: what the engine should hear, or a reply. Nothing is
+//! decided and nothing is done here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::memory::Memory;
+use super::notice::notice_text;
+use super::outbox::Outbox;
+use super::sources::Sources;
+use crate::action::{ActionJail, ActionSpec};
+use crate::config::{Problem, Settings};
+use crate::control::protocol::{
+    ActionRow, BanRow, DatabaseRow, Explanation, FailureRow, FollowLine, HistoryRow, JailRow, PAGE, PatternRow,
+    PlaceRow, Refusal, Reply, Request, SourceRow, Status, VerdictRow, Why,
+};
+use crate::engine::decision::FailureId;
+use crate::engine::explain::{Place, Verdict};
+use crate::engine::ledger::{Ledger, Standing};
+use crate::engine::name::JailName;
+use crate::engine::policy::{JailPolicy, Policy};
+use crate::engine::prefix::Prefix;
+use crate::engine::time::Timestamp;
+use crate::engine::{Decision, Engine, Input, jail::MOST_SUBJECTS};
+use crate::source::journal::JournalSpec;
+use crate::store::text::kept;
+use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
+
+/// How many of a subject's latest bans and failures an explanation shows.
+const LATEST: usize = 10;
+
+/// Under what the daemon runs: the settings in force, but for the policy, which is the engine's.
+#[derive(Debug)]
+pub struct Circumstances {
+    /// What is to be read.
+    pub journals: Vec<JournalSpec>,
+    /// How long history is kept.
+    pub retention: Retention,
+    database: PathBuf,
+    actions: Vec<(ActionSpec, Vec<ActionJail>)>,
+    dry_run: bool,
+    since: Timestamp,
+}
+
+impl Circumstances {
+    /// Those of a daemon that starts now.
+    pub fn new(settings: Settings, dry_run: bool, now: Timestamp) -> (Self, Policy) {
+        let circumstances = Circumstances {
+            journals: settings.journals,
+            retention: settings.daemon.retention,
+            database: settings.daemon.database,
+            actions: settings.actions,
+            dry_run,
+            since: now,
+        };
+        (circumstances, settings.policy)
+    }
+
+    /// Those after a reload. The database and the socket stay what they were at the start.
+    pub fn of(settings: Settings, old: &Circumstances) -> (Self, Policy) {
+        let (mut new, policy) = Circumstances::new(settings, old.dry_run, old.since);
+        if new.database != old.database {
+            log::warn!(
+                "the database is still {}; restart f2bd to use {}",
+                old.database.display(),
+                new.database.display()
+            );
+            new.database.clone_from(&old.database);
+        }
+        (new, policy)
+    }
+
+    /// The actions to run, each for its jails: none in a dry run.
+    pub fn actions(&self) -> &[(ActionSpec, Vec<ActionJail>)] {
+        if self.dry_run { &[] } else { &self.actions }
+    }
+}
+
+/// What the driver lets an answer look at.
+pub struct View<'d> {
+    /// What time it is.
+    pub now: Timestamp,
+    /// Who decides.
+    pub engine: &'d Engine,
+    /// What remembers.
+    pub memory: &'d Memory,
+    /// What acts.
+    pub outbox: &'d Outbox,
+    /// What reads.
+    pub sources: &'d Sources,
+    /// The settings.
+    pub circumstances: &'d Circumstances,
+}
+
+/// What the engine should hear of a request; nothing if it only wants to know.
+///
+/// # Errors
+/// The reply, if it is not done.
+pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>>, Reply> {
+    match request {
+        Request::Ban { jail, subject, bantime } => {
+            let policy = known_jail(engine, jail)?;
+            if let Some(rule) = policy.ignore.protects(*subject) {
+                let message = format!("{} is never banned: {}", subject.plain(), rule.because);
+                return Err(refused(Why::NotSo, message));
+            }
+            if engine.ledger().is_full() {
+                return Err(refused(Why::Unable, "as many bans are in force as there can be".to_owned()));
+            }
+            Ok(Some(Input::Ban { jail: jail.clone(), subject: *subject, bantime: *bantime }))
+        }
+        Request::Unban { subject, jail } => {
+            if let Some(jail) = jail {
+                known_jail(engine, jail)?;
+            }
+            let jails = engine.policy().jails.iter().map(|policy| &policy.name);
+            let banned = |name: &JailName| match subject {
+                Some(subject) => !engine.ledger().overlapping(name, *subject).is_empty(),
+                None => engine.ledger().count_in(name) > 0,
+            };
+            let mut wanted = jails.filter(|name| jail.as_ref().is_none_or(|jail| jail == *name));
+            if let (Some(subject), false) = (subject, wanted.any(banned)) {
+                let place = jail.as_ref().map(|jail| format!(" in jail {jail}")).unwrap_or_default();
+                return Err(refused(Why::NotSo, format!("{} is not banned{place}", subject.plain())));
+            }
+            Ok(Some(Input::Unban { jail: jail.clone(), subject: *subject }))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The reply to an order that was carried out, with the number of bans that began or ended by it.
+pub fn done(changed: usize) -> Reply {
+    Reply::Done { changed }
+}
+
+/// The reply to a configuration that has mistakes.
+pub fn bad_configuration(problems: &[Problem]) -> Reply {
+    Reply::Refused(Refusal {
+        why: Why::BadConfiguration,
+        message: "the configuration has mistakes; the old one stays in force".to_owned(),
+        details: problems.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// The reply to a request that only wants to know.
+pub fn view(view: &View<'_>, request: &Request) -> Reply {
+    match request {
+        Request::Status { jail } => status(view, jail.as_ref()).unwrap_or_else(|refusal| refusal),
+        Request::Bans { jail, after } => bans(view, jail.as_ref(), *after).unwrap_or_else(|refusal| refusal),
+        Request::History { subject, jail, limit } => {
+            let query = HistoryQuery { subject: *subject, jail: jail.clone(), limit: (*limit).min(PAGE) };
+            match with_store(view, |store| store.history(&query)) {
+                Ok(rows) => Reply::History { rows: rows.into_iter().map(history_row).collect() },
+                Err(message) => refused(Why::Unable, message),
+            }
+        }
+        Request::Explain { subject } => Reply::Explanation(Box::new(explain(view, *subject))),
+        Request::Flush => done(0),
+        Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Follow => {
+            refused(Why::Malformed, "the request was not meant for the driver".to_owned())
+        }
+    }
+}
+
+fn refused(why: Why, message: String) -> Reply {
+    Reply::Refused(Refusal { why, message, details: Vec::new() })
+}
+
+fn known_jail<'e>(engine: &'e Engine, name: &JailName) -> Result<&'e JailPolicy, Reply> {
+    let jails = &engine.policy().jails;
+    jails.iter().find(|jail| jail.name == *name).ok_or_else(|| {
+        let known: Vec<_> = jails.iter().map(|jail| jail.name.as_str()).collect();
+        let known = if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
+        refused(Why::NotSo, format!("no jail {name} is enabled; {known}"))
+    })
+}
+
+fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
+    if let Some(jail) = only {
+        known_jail(view.engine, jail)?;
+    }
+    let policies = view.engine.policy().jails.iter();
+    let jails = policies.zip(view.engine.jails(view.now)).filter(|(policy, _)| only.is_none_or(|jail| *jail == policy.name));
+    let jails = jails.map(|(policy, state)| JailRow {
+        jail: policy.name.clone(),
+        filter: filter_name(view.engine, policy),
+        maxretry: policy.maxretry.0.get(),
+        findtime: policy.findtime.0.as_secs_f64(),
+        bantime: policy.bantime,
+        actions: policy.actions.iter().map(ToString::to_string).collect(),
+        watched: state.watched,
+        most_watched: MOST_SUBJECTS,
+        failing: state.failing,
+        banned: state.banned,
+        failures: state.failures,
+        bans: state.bans,
+        records: state.records,
+    });
+    let sources = view.sources.states().into_iter().map(|source| SourceRow {
+        source: source.name.to_string(),
+        records: source.records,
+        last_record: source.last_record,
+        trouble: source.trouble,
+    });
+    let actions = view.outbox.states().map(|(action, works)| ActionRow { action: action.to_string(), works });
+    Ok(Reply::Status(Box::new(Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        since: view.circumstances.since,
+        dry_run: view.circumstances.dry_run,
+        jails: jails.collect(),
+        sources: sources.collect(),
+        actions: actions.collect(),
+        database: DatabaseRow {
+            path: view.circumstances.database.display().to_string(),
+            up_to_date: !view.memory.wants_retry(),
+        },
+    })))
+}
+
+fn filter_name(engine: &Engine, policy: &JailPolicy) -> String {
+    engine.policy().filters.spec(policy.filter).name.to_string()
+}
+
+fn bans(view: &View<'_>, only: Option<&JailName>, after: u64) -> Result<Reply, Reply> {
+    if let Some(jail) = only {
+        known_jail(view.engine, jail)?;
+    }
+    let ledger = view.engine.ledger();
+    let mut bans: Vec<_> = ledger
+        .iter()
+        .filter(|(jail, _, ban)| ban.id.0 > after && only.is_none_or(|only| only == *jail))
+        .collect();
+    let more = bans.len() > PAGE;
+    if more {
+        bans.select_nth_unstable_by_key(PAGE, |(_, _, ban)| ban.id);
+        bans.truncate(PAGE);
+    }
+    bans.sort_unstable_by_key(|(_, _, ban)| ban.id);
+    let rows = bans.into_iter().map(|(jail, subject, ban)| ban_row(ledger, jail, subject, &ban)).collect();
+    Ok(Reply::Bans { rows, more })
+}
+
+fn ban_row(ledger: &Ledger, jail: &JailName, subject: Prefix, ban: &Standing) -> BanRow {
+    BanRow {
+        ban: ban.id.0,
+        jail: jail.clone(),
+        subject,
+        start: ban.start,
+        until: ban.until(),
+        bantime: ban.bantime,
+        offence: ban.offence,
+        origin: ban.origin,
+        in_effect: ledger.in_effect(ban.id),
+    }
+}
+
+fn history_row(row: store::HistoryRow) -> HistoryRow {
+    HistoryRow {
+        ban: row.ban.0,
+        jail: row.jail,
+        subject: row.subject,
+        start: row.start,
+        until: row.until,
+        ended: row.ended.map(|(time, _)| time),
+        release: row.ended.map(|(_, release)| release),
+        offence: row.offence,
+        failures: row.failures,
+        origin: row.origin,
+    }
+}
+
+fn failure_row(row: store::FailureRow) -> FailureRow {
+    FailureRow {
+        time: row.time,
+        address: row.address,
+        user: row.user,
+        pattern: row.pattern,
+        line: row.line,
+        counted: row.counted,
+    }
+}
+
+/// Asks the database; what is wrong with it, if it cannot answer.
+fn with_store<T>(view: &View<'_>, ask: impl FnOnce(&Store) -> Result<T, StoreError>) -> Result<T, String> {
+    let store = view.memory.store().ok_or("the database cannot be opened at the moment")?;
+    ask(store).map_err(|error| format!("the database cannot be read: {error}"))
+}
+
+fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
+    let query = HistoryQuery { subject: Some(subject), jail: None, limit: LATEST };
+    let known = with_store(view, |store| Ok((store.history(&query)?, store.failures_of(subject, LATEST)?)));
+    let mut trouble = None;
+    let (history, failures) = known.unwrap_or_else(|message| {
+        trouble = Some(message);
+        (Vec::new(), Vec::new())
+    });
+    let verdicts = view.engine.explain(view.now, subject);
+    let verdicts = verdicts.into_iter().map(|verdict| {
+        verdict_row(view, verdict).unwrap_or_else(|(row, message)| {
+            trouble = Some(message);
+            row
+        })
+    });
+    let verdicts = verdicts.collect();
+    Explanation {
+        subject,
+        now: view.now,
+        verdicts,
+        history: history.into_iter().map(history_row).collect(),
+        failures: failures.into_iter().map(failure_row).collect(),
+        trouble,
+    }
+}
+
+/// A verdict with the log lines behind it, or without them and why.
+fn verdict_row(view: &View<'_>, verdict: Verdict) -> Result<VerdictRow, (VerdictRow, String)> {
+    let ledger = view.engine.ledger();
+    let (place, lines) = match verdict.place {
+        Place::Banned { subject, ban, .. } => {
+            let row = ban_row(ledger, &verdict.jail, subject, &ban);
+            (PlaceRow::Banned { ban: row }, with_store(view, |store| store.lines_of_ban(ban.id)))
+        }
+        Place::Watched { subject, failures, oldest_leaves } => {
+            let failing = failures.len();
+            let ids: Vec<FailureId> = failures.into_iter().map(|(_, id)| id).collect();
+            let lines = with_store(view, |store| {
+                // Failures of other jails lie between those of this one.
+                let mut rows = store.failures_of(subject, failing + 10 * LATEST)?;
+                rows.retain(|row| ids.contains(&row.id));
+                rows.reverse();
+                Ok(rows)
+            });
+            (PlaceRow::Watched { subject, failing, oldest_leaves }, lines)
+        }
+        Place::Ignored { because } => (PlaceRow::Ignored { because: because.into() }, Ok(Vec::new())),
+        Place::Clear => (PlaceRow::Clear, Ok(Vec::new())),
+    };
+    let policy = view.engine.policy();
+    let jail = policy.jails.iter().find(|jail| jail.name == verdict.jail);
+    let spec = jail.map(|jail| policy.filters.spec(jail.filter));
+    let (lines, trouble) = match lines {
+        Ok(lines) => (lines, None),
+        Err(message) => (Vec::new(), Some(message)),
+    };
+    let used = |number: u16| lines.iter().any(|line| line.pattern == number);
+    let patterns = spec.into_iter().flat_map(|spec| &spec.failures).filter(|pattern| used(pattern.number));
+    let patterns = patterns.map(|pattern| PatternRow { number: pattern.number, text: pattern.text.clone() });
+    let row = VerdictRow {
+        filter: spec.map(|spec| spec.name.to_string()).unwrap_or_default(),
+        maxretry: jail.map_or(0, |jail| jail.maxretry.0.get()),
+        findtime: jail.map_or(Duration::ZERO, |jail| jail.findtime.0).as_secs_f64(),
+        jail: verdict.jail,
+        place,
+        patterns: patterns.collect(),
+        failures: lines.into_iter().map(failure_row).collect(),
+    };
+    match trouble {
+        None => Ok(row),
+        Some(message) => Err((row, message)),
+    }
+}
+
+/// A decision as those hear it who follow.
+pub fn follow_line(decision: &Decision) -> FollowLine {
+    match decision {
+        Decision::Count(failure) => FollowLine::Failure {
+            jail: failure.jail.clone(),
+            subject: failure.subject,
+            failure: FailureRow {
+                time: failure.time,
+                address: failure.address,
+                user: failure.user.as_deref().map(|user| kept(user).into_owned()),
+                pattern: failure.pattern,
+                line: kept(&failure.line).into_owned(),
+                counted: failure.counted,
+            },
+        },
+        Decision::Ban(ban) => FollowLine::Ban {
+            time: ban.start,
+            jail: ban.jail.clone(),
+            subject: ban.subject,
+            failures: ban.evidence.len(),
+            bantime: ban.bantime,
+            offence: ban.offence,
+            until: ban.until(),
+        },
+        Decision::Unban(unban) => FollowLine::Unban {
+            time: unban.time,
+            jail: unban.jail.clone(),
+            subject: unban.subject,
+            release: unban.release,
+        },
+        Decision::Notice(notice) => FollowLine::Notice { message: notice_text(notice) },
+    }
+}

@@ -7,22 +7,22 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::answer::{self, Circumstances};
+use super::answer::{self, Circumstances, View};
 use super::clock;
 use super::letter::Letter;
 use super::memory::Memory;
+use super::notice::{report_decision, report_trouble};
 use super::notify;
 use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::action::Report;
 use crate::config::Settings;
-use crate::control::protocol::FollowLine;
-use crate::engine::decision::{Notice, Origin};
+use crate::control::protocol::{FollowLine, Reply, Request};
 use crate::engine::input::{Outcome, Remembered};
 use crate::engine::name::{ActionName, SourceName};
-use crate::engine::time::{Span, Timestamp};
+use crate::engine::time::Timestamp;
 use crate::engine::{Decision, Engine, Input};
-use crate::source::{Cursor, Delivery, Trouble};
+use crate::source::{Cursor, Delivery};
 
 /// Records without consequence move a source's cursor only so often: reading them again costs nothing.
 const CURSOR_EVERY: Duration = Duration::from_secs(5);
@@ -57,6 +57,8 @@ pub struct Driver {
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: usize,
     next_sweep: Timestamp,
+    /// What the service manager shows.
+    status: String,
 }
 
 impl Driver {
@@ -86,6 +88,7 @@ impl Driver {
             save_at: None,
             expected_reports: 0,
             next_sweep: now.after(SWEEP_MORE_AFTER),
+            status: String::new(),
         };
         driver.decide(now, Input::Restore(remembered), None);
         driver
@@ -124,6 +127,7 @@ impl Driver {
                 Letter::Shutdown => break,
             }
             self.announce_deadline();
+            self.announce_status();
         }
         inbox.close();
         self.end();
@@ -190,20 +194,30 @@ impl Driver {
         self.decisions = decisions;
     }
 
-    fn answer(&mut self, now: Timestamp, request: crate::control::protocol::Request) -> crate::control::protocol::Reply {
+    fn answer(&mut self, now: Timestamp, request: Request) -> Reply {
         match answer::order(&self.engine, &request) {
             Ok(Some(input)) => {
-                let before = self.engine.ledger().iter().count();
+                let before = self.engine.ledger().len();
                 self.decide(now, input, None);
-                answer::done(&self.engine, &request, before)
+                let lifted = before.saturating_sub(self.engine.ledger().len());
+                let is_ban = matches!(request, Request::Ban { .. });
+                answer::done(if is_ban { 1 } else { lifted })
             }
             Ok(None) => {
-                if answer::is_flush(&request) {
+                if request == Request::Flush {
                     self.save_cursors(now);
                     self.mend_memory(now);
                     self.outbox.reconcile(None, self.engine.ledger());
                 }
-                answer::view(now, &self.engine, &self.memory, &self.outbox, &self.sources, &self.circumstances, &request)
+                let view = View {
+                    now,
+                    engine: &self.engine,
+                    memory: &self.memory,
+                    outbox: &self.outbox,
+                    sources: &self.sources,
+                    circumstances: &self.circumstances,
+                };
+                answer::view(&view, &request)
             }
             Err(refusal) => refusal,
         }
@@ -220,7 +234,7 @@ impl Driver {
 
     /// Starts the workers and readers that the settings ask for, and ends those they do not.
     fn start_work(&mut self, since: Timestamp) {
-        if let Err(error) = self.outbox.employ(&self.circumstances.actions(), self.engine.ledger()) {
+        if let Err(error) = self.outbox.employ(self.circumstances.actions(), self.engine.ledger()) {
             log::error!("cannot start an action's thread: {error}");
         }
         if let Err(error) = self.sources.follow(&self.circumstances.journals, since) {
@@ -273,6 +287,19 @@ impl Driver {
         self.deadline.send_if_modified(|deadline| std::mem::replace(deadline, next) != next);
     }
 
+    /// One line for `systemctl status`, whenever it is another one.
+    fn announce_status(&mut self) {
+        let (jails, bans) = (self.engine.policy().jails.len(), self.engine.ledger().len());
+        let broken = self.outbox.states().filter(|(_, works)| !works).count();
+        let trouble = if broken > 0 { ", an action does not work" } else { "" };
+        let behind = if self.memory.wants_retry() { ", the database is behind" } else { "" };
+        let status = format!("{jails} jails, {bans} bans in force{trouble}{behind}");
+        if status != self.status {
+            notify::status(&status);
+            self.status = status;
+        }
+    }
+
     fn end(mut self) {
         self.sources.stop();
         let now = clock::now();
@@ -280,59 +307,5 @@ impl Driver {
         self.memory.retry(now);
         self.outbox.end();
         log::info!("ended");
-    }
-}
-
-fn report_trouble(trouble: &Trouble) {
-    match trouble {
-        Trouble::Unreadable { source, reason } => log::error!("source {source} cannot be read: {reason}"),
-        Trouble::Recovered { source } => log::info!("source {source} can be read again"),
-        Trouble::Gap { source, from, to: Some(to) } => {
-            log::warn!("source {source}: records between {from} and {to} were gone before they could be read");
-        }
-        Trouble::Gap { source, from, to: None } => {
-            log::warn!("source {source}: records after {from} were gone before they could be read");
-        }
-    }
-}
-
-fn report_decision(decision: &Decision) {
-    match decision {
-        Decision::Count(failure) => {
-            log::debug!("[{}] failure of {} (pattern {})", failure.jail, failure.address, failure.pattern);
-        }
-        Decision::Ban(ban) => {
-            let why = match ban.origin {
-                Origin::Failures => format!("{} failures", ban.evidence.len()),
-                Origin::Manual => "by hand".to_owned(),
-            };
-            log::info!("[{}] ban {} for {} ({why}, offence {})", ban.jail, ban.subject.plain(), ban.bantime, ban.offence);
-        }
-        Decision::Unban(unban) => {
-            log::info!("[{}] unban {} ({})", unban.jail, unban.subject.plain(), answer::release_word(unban.release));
-        }
-        Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
-    }
-}
-
-/// A notice as a sentence.
-pub fn notice_text(notice: &Notice) -> String {
-    match notice {
-        Notice::Evicted { jail, subjects } => format!(
-            "[{jail}] more than {} addresses are under watch: forgot the {subjects} with the fewest and oldest failures",
-            crate::engine::jail::MOST_SUBJECTS
-        ),
-        Notice::LedgerFull { jail, subject } => format!(
-            "[{jail}] {} is not banned: {} bans are in force, which is the most there can be",
-            subject.plain(),
-            crate::engine::ledger::MOST_BANS
-        ),
-        Notice::Future { jail, ahead_micros } => format!(
-            "[{jail}] records come from the future ({} ahead) and count as of now; is a clock wrong?",
-            Span(Duration::from_micros(ahead_micros.unsigned_abs()))
-        ),
-        Notice::Spared { jail, subject, because } => {
-            format!("[{jail}] {} is never banned: {because}", subject.plain())
-        }
     }
 }

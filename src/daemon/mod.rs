@@ -10,6 +10,7 @@ mod driver;
 mod letter;
 mod logger;
 pub mod memory;
+mod notice;
 mod notify;
 mod outbox;
 mod sources;
@@ -32,7 +33,7 @@ use crate::control::protocol::{Reply, Request};
 use crate::control::{Question, server};
 use crate::engine::policy::Policy;
 use crate::engine::time::Timestamp;
-use crate::engine::{Engine, input::Remembered};
+use crate::engine::Engine;
 
 /// How many lines a follower may lag behind before it misses some.
 const FOLLOW_BACKLOG: usize = 1_024;
@@ -83,7 +84,7 @@ pub fn run(options: &RunOptions) -> Result<(), StartError> {
     let settings = load(options.config.as_deref())?;
     log::set_max_level(settings.daemon.log_level);
     if !options.dry_run {
-        for spec in &settings.actions {
+        for (spec, _) in &settings.actions {
             action::check(spec).map_err(|error| StartError::Privilege(error.to_string()))?;
         }
     }
@@ -97,7 +98,7 @@ fn longest_findtime(policy: &Policy) -> Duration {
 }
 
 fn load(path: Option<&Path>) -> Result<Settings, StartError> {
-    let Loaded { settings, problems } = config::load(path);
+    let Loaded { settings, problems, .. } = config::load(path);
     report_problems(&problems);
     settings.ok_or(StartError::Configuration)
 }
@@ -180,7 +181,7 @@ async fn forward_questions(
         if matches!(question.request, Request::Reload) {
             let reply = match reload(&inbox, config.clone()).await {
                 Ok(()) => Reply::Done { changed: 0 },
-                Err(problems) => answer::bad_configuration(problems),
+                Err(problems) => answer::bad_configuration(&problems),
             };
             // Whoever asked may have gone.
             let _ = question.reply.send(reply);
@@ -262,7 +263,7 @@ async fn wait_for_the_end(inbox: &mpsc::Sender<Letter>, config: Option<PathBuf>)
 async fn reload(inbox: &mpsc::Sender<Letter>, config: Option<PathBuf>) -> Result<(), Vec<config::Problem>> {
     // Reading may wait for files and for names to be resolved.
     let read = tokio::task::spawn_blocking(move || config::load(config.as_deref())).await;
-    let Ok(Loaded { settings, problems }) = read else {
+    let Ok(Loaded { settings, problems, .. }) = read else {
         return Err(Vec::new());
     };
     report_problems(&problems);

@@ -65,6 +65,48 @@ pub enum Origin {
     Manual,
 }
 
+/// The word is not one that the program writes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no word for it")]
+pub struct UnknownWord(String);
+
+/// The words by which an enum is known in the database, over the control socket and on the terminal.
+macro_rules! words {
+    ($name:ident: $($variant:ident = $word:literal,)*) => {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(match self {
+                    $($name::$variant => $word,)*
+                })
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                match word {
+                    $($word => Ok($name::$variant),)*
+                    _ => Err(UnknownWord(word.to_owned())),
+                }
+            }
+        }
+    };
+}
+
+words! { Origin:
+    Failures = "failures",
+    Manual = "manual",
+}
+
+words! { Release:
+    Expired = "expired",
+    Manual = "manual",
+    Ignored = "ignored",
+    JailGone = "jail-gone",
+    Replaced = "replaced",
+}
+
 /// A subject is banned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ban {

@@ -196,6 +196,16 @@ impl Ledger {
         self.jails.keys().cloned().collect()
     }
 
+    /// How many bans are in force.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether nobody is banned.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// How many bans of `jail` are in force.
     pub fn count_in(&self, jail: &JailName) -> usize {
         self.jails.get(jail).map_or(0, HashMap::len)

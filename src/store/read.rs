@@ -178,12 +178,12 @@ impl Store {
                 start: time(row, 3)?,
                 until: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_micros),
                 ended: match row.get(5)? {
-                    Some(ended) => Some((Timestamp::from_micros(ended), release(row, 6)?)),
+                    Some(ended) => Some((Timestamp::from_micros(ended), parsed(row, 6)?)),
                     None => None,
                 },
                 offence: row.get(7)?,
                 failures: row.get(8)?,
-                origin: origin(row, 9)?,
+                origin: parsed(row, 9)?,
             })
         };
         match query.subject {
@@ -397,7 +397,7 @@ fn ban(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Ban> {
             None => BanTime::Forever,
         },
         offence: row.get(5)?,
-        origin: origin(row, 6)?,
+        origin: parsed(row, 6)?,
         evidence: Vec::new(),
     })
 }
@@ -493,36 +493,4 @@ where
     row.get_ref(column)?.as_str()?.parse().map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
     })
-}
-
-fn origin(row: &Row<'_>, column: usize) -> rusqlite::Result<Origin> {
-    match row.get_ref(column)?.as_str()? {
-        "failures" => Ok(Origin::Failures),
-        "manual" => Ok(Origin::Manual),
-        other => Err(unknown(column, other)),
-    }
-}
-
-fn release(row: &Row<'_>, column: usize) -> rusqlite::Result<Release> {
-    match row.get_ref(column)?.as_str()? {
-        "expired" => Ok(Release::Expired),
-        "manual" => Ok(Release::Manual),
-        "ignored" => Ok(Release::Ignored),
-        "jail-gone" => Ok(Release::JailGone),
-        "replaced" => Ok(Release::Replaced),
-        other => Err(unknown(column, other)),
-    }
-}
-
-/// A word that this program never writes there.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no word for it")]
-struct UnknownWord(String);
-
-fn unknown(column: usize, word: &str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(
-        column,
-        Type::Text,
-        Box::new(UnknownWord(word.to_owned())),
-    )
 }

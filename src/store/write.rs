@@ -11,7 +11,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::text::kept;
 use super::{Store, StoreError};
 use crate::engine::Decision;
-use crate::engine::decision::{Ban, Failure, Notice, Origin, Release, Unban};
+use crate::engine::decision::{Ban, Failure, Notice, Unban};
 use crate::engine::name::SourceName;
 use crate::engine::time::{Span, Timestamp};
 use crate::source::Cursor;
@@ -126,7 +126,7 @@ fn ban(connection: &Connection, ban: &Ban) -> rusqlite::Result<()> {
             ban.until().map(Timestamp::as_micros),
             ban.offence,
             u32::try_from(ban.evidence.len()).unwrap_or(u32::MAX),
-            origin_text(ban.origin),
+            ban.origin.to_string(),
         ])?;
     if new == 0 {
         return Ok(());
@@ -152,7 +152,7 @@ fn unban(connection: &Connection, unban: &Unban) -> rusqlite::Result<()> {
         .execute(params![
             unban.ban.0.cast_signed(),
             unban.time.as_micros(),
-            release_text(unban.release),
+            unban.release.to_string(),
         ])?;
     if new == 0 {
         return Ok(());
@@ -215,22 +215,5 @@ pub(super) fn bytes(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
-    }
-}
-
-fn origin_text(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Failures => "failures",
-        Origin::Manual => "manual",
-    }
-}
-
-fn release_text(release: Release) -> &'static str {
-    match release {
-        Release::Expired => "expired",
-        Release::Manual => "manual",
-        Release::Ignored => "ignored",
-        Release::JailGone => "jail-gone",
-        Release::Replaced => "replaced",
     }
 }

@@ -48,6 +48,29 @@ impl JournalMatch {
         self
     }
 
+    /// Entries that satisfy `self` and `other`.
+    #[must_use]
+    pub fn and(&self, other: &JournalMatch) -> Self {
+        let mut alternatives: Vec<Vec<Term>> = Vec::new();
+        for own in self.alternatives.iter().flat_map(|terms| single_valued(terms)) {
+            for others in other.alternatives.iter().flat_map(|terms| single_valued(terms)) {
+                let contradicts = |term: &Term| {
+                    let same_field = own.iter().find(|own| own.field == term.field);
+                    same_field.is_some_and(|own| own.value != term.value)
+                };
+                if others.iter().any(contradicts) {
+                    continue;
+                }
+                let mut both = own.clone();
+                both.extend(others.into_iter().filter(|term| !own.contains(term)));
+                if !alternatives.contains(&both) {
+                    alternatives.push(both);
+                }
+            }
+        }
+        JournalMatch { alternatives }
+    }
+
     /// Entries of a program, by the name under which it logs.
     pub fn program(name: &str) -> Self {
         let term = Term {
@@ -63,6 +86,22 @@ impl JournalMatch {
     pub fn accepts(&self, has: impl Fn(&Term) -> bool) -> bool {
         self.alternatives.iter().any(|terms| terms.iter().all(&has))
     }
+}
+
+/// The same terms as alternatives in which each field stands once: several values of one field are alternatives.
+fn single_valued(terms: &[Term]) -> Vec<Vec<Term>> {
+    let mut alternatives: Vec<Vec<Term>> = vec![Vec::new()];
+    let mut done: Vec<&str> = Vec::new();
+    for term in terms {
+        if done.contains(&&*term.field) {
+            continue;
+        }
+        done.push(&term.field);
+        let values = || terms.iter().filter(|other| other.field == term.field);
+        let with = |before: &Vec<Term>| values().map(|value| [before.as_slice(), std::slice::from_ref(value)].concat()).collect::<Vec<_>>();
+        alternatives = alternatives.iter().flat_map(with).collect();
+    }
+    alternatives
 }
 
 impl FromStr for JournalMatch {
@@ -129,6 +168,13 @@ mod tests {
         };
         assert!(wanted.accepts(entry(&[("_COMM", "sshd")])));
         assert!(!wanted.accepts(entry(&[("_SYSTEMD_UNIT", "ssh.service")])));
+        let both = |a: &str, b: &str| {
+            let [a, b] = [a, b].map(|text| text.parse::<JournalMatch>().expect("a match"));
+            a.and(&b).to_string()
+        };
+        assert_eq!(both("A=1 + B=1", "C=1"), "A=1 C=1 + B=1 C=1");
+        assert_eq!(both("A=1 A=2", "A=2 B=1"), "A=2 B=1");
+        assert_eq!(both("A=1", "A=2"), "");
         for bad in ["", "+", "A=b +", "a=b", "novalue"] {
             assert!(bad.parse::<JournalMatch>().is_err(), "{bad}");
         }

@@ -1,0 +1,131 @@
+#!/bin/bash
+# Builds f2bd and installs it, or takes it away again. No make; nothing is started.
+set -euo pipefail
+# shellcheck source=contrib/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() {
+    cat <<END
+Usage: contrib/install.sh [--no-install] [--uninstall]
+
+Builds f2bd and installs it with its filters, actions, manuals, completions, service unit and account.
+An /etc/f2bd/f2bd.conf that is there is never touched.
+
+  --no-install  install no Debian packages and no Rust; say what is missing
+  --uninstall   remove it again; the configuration and the database stay
+  --help        this text
+
+Environment:
+  PREFIX        where it goes, /usr if not set
+  DESTDIR       a directory that stands for /, to make a package; no account is made, nothing reloaded
+END
+}
+
+UNINSTALL=
+for word in "$@"; do
+    case $word in
+        --no-install) INSTALL= ;;
+        --uninstall) UNINSTALL=yes ;;
+        --help | -h) usage && exit ;;
+        *) usage_error "unknown option $word" ;;
+    esac
+done
+
+PREFIX=${PREFIX:-/usr}
+DESTDIR=${DESTDIR:-}
+SHARE=$PREFIX/share
+UNIT=$PREFIX/lib/systemd/system/f2bd.service
+ACCOUNT=$PREFIX/lib/sysusers.d/f2bd.conf
+BASH_COMPLETION=$SHARE/bash-completion/completions/f2bd
+FISH_COMPLETION=$SHARE/fish/vendor_completions.d/f2bd.fish
+# Debian's zsh looks for what its packages bring in a directory of its own.
+if [ "$PREFIX" = /usr ] && [ -e /etc/debian_version ]; then
+    ZSH_COMPLETION=$SHARE/zsh/vendor-completions/_f2bd
+else
+    ZSH_COMPLETION=$SHARE/zsh/site-functions/_f2bd
+fi
+
+# The machine that runs this is the one that f2bd is for.
+installing_here() {
+    [ -z "$DESTDIR" ]
+}
+
+# Whether systemd runs this machine.
+systemd_runs() {
+    [ -d /run/systemd/system ]
+}
+
+# put MODE FILE DESTINATION
+put() {
+    install -D -m "$1" "$2" "$DESTDIR$3"
+    printf '   %s\n' "$DESTDIR$3"
+}
+
+# put_output DESTINATION COMMAND...: installs what a command prints.
+put_output() {
+    local destination=$1
+    shift
+    mkdir -p "$(dirname "$DESTDIR$destination")"
+    "$@" >"$DESTDIR$destination"
+    chmod 644 "$DESTDIR$destination"
+    printf '   %s\n' "$DESTDIR$destination"
+}
+
+uninstall() {
+    local page
+    if installing_here && systemd_runs; then
+        systemctl disable --quiet --now f2bd.service 2>/dev/null || true
+    fi
+    for page in man/*; do
+        rm -f "$DESTDIR$SHARE/man/man${page##*.}/${page#man/}"
+    done
+    rm -f "$DESTDIR$PREFIX/bin/f2bd" "$DESTDIR$UNIT" "$DESTDIR$ACCOUNT" \
+        "$DESTDIR$BASH_COMPLETION" "$DESTDIR$FISH_COMPLETION" "$DESTDIR$ZSH_COMPLETION"
+    rm -rf "$DESTDIR$SHARE/f2bd"
+    if installing_here && systemd_runs; then systemctl daemon-reload; fi
+    heading "f2bd is removed" \
+        "Kept: $DESTDIR/etc/f2bd, $DESTDIR/var/lib/f2bd and the account f2bd." \
+        "The firewall's table ends its bans by itself; at once: nft delete table inet f2bd"
+}
+
+install_all() {
+    local file
+    heading "Build" "The release build takes some minutes the first time."
+    install_packages "to build f2bd" "${BUILD_PACKAGES[@]}"
+    if installing_here; then install_packages "for f2bd to ban with" nftables; fi
+    install_rust
+    build_release
+
+    heading "Install"
+    put 755 "$F2BD" "$PREFIX/bin/f2bd"
+    for file in filters/*.toml actions/*.toml; do
+        put 644 "$file" "$SHARE/f2bd/$file"
+    done
+    for file in man/*; do
+        put 644 "$file" "$SHARE/man/man${file##*.}/${file#man/}"
+    done
+    put_output "$BASH_COMPLETION" "$F2BD" completions bash
+    put_output "$ZSH_COMPLETION" "$F2BD" completions zsh
+    put_output "$FISH_COMPLETION" "$F2BD" completions fish
+    put_output "$UNIT" sed "s|/usr/bin/f2bd|$PREFIX/bin/f2bd|" contrib/systemd/f2bd.service
+    put 644 contrib/systemd/f2bd.sysusers.conf "$ACCOUNT"
+    if [ -e "$DESTDIR/etc/f2bd/f2bd.conf" ]; then
+        printf '   %s is there and stays as it is\n' "$DESTDIR/etc/f2bd/f2bd.conf"
+    else
+        put 644 contrib/f2bd.conf /etc/f2bd/f2bd.conf
+    fi
+    installing_here || return 0
+
+    if command -v systemd-sysusers >/dev/null; then systemd-sysusers "$ACCOUNT"; fi
+    if systemd_runs; then systemctl daemon-reload; fi
+    heading "f2bd is installed" \
+        "Read /etc/f2bd/f2bd.conf, then:" \
+        "  f2bd check" \
+        "  systemctl enable --now f2bd      after an upgrade: systemctl restart f2bd" \
+        "  f2bd status"
+}
+
+cd "$SOURCES"
+if [ -z "$DESTDIR" ]; then require_root "it writes below $PREFIX and /etc"; fi
+umask 022
+if [ -n "$UNINSTALL" ]; then uninstall; else install_all; fi

@@ -1,0 +1,186 @@
+//! What can be written on the command line?
+//!
+//! The one definition from which parsing, help and completions are made, and against which f2bd(8) is held.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::engine::name::JailName;
+use crate::engine::prefix::Prefix;
+use crate::engine::time::{BanTime, Timestamp};
+
+/// Reads a machine's logs, recognises the hosts that attack it and bans them with the firewall for a while.
+#[derive(Debug, Parser)]
+#[command(name = "f2bd", version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 done; 1 not so (not banned, nothing matched); 64 usage; 66 no such input; \
+69 daemon not reachable; 70 our fault; 74 input or output; 77 not permitted; 78 bad configuration.\n\
+See f2bd(8), f2bd.conf(5), f2bd-filter(5), f2bd-action(5) and f2bd-store(5).")]
+pub struct CommandLine {
+    /// Options of all commands.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Common {
+    /// The f2bd.conf to read, or the directory it is in
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+    /// The control socket of the daemon
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// The moment from which logs without a year are dated, instead of the present
+    #[arg(long, global = true, value_name = "RFC3339")]
+    pub now: Option<Timestamp>,
+    /// The time zone of logs without one, and of times shown; for instance Europe/Berlin or UTC
+    #[arg(long, global = true, value_name = "TZ")]
+    pub timezone: Option<String>,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground
+    Run {
+        /// Decide and record, but leave the firewall alone
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Read the whole configuration and tell every problem in it
+    Check {
+        /// Print the resolved configuration as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show which lines of logs a filter counts
+    Match(MatchArgs),
+    /// Show what the jails would have done with old logs, in the logs' own time
+    Replay {
+        /// Only this jail
+        #[arg(long, value_name = "JAIL")]
+        jail: Option<JailName>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+        /// Log files; `-` is standard input, `journal` this machine's journal, `journal:DIR` that of a directory
+        #[arg(required = true, value_name = "LOG")]
+        logs: Vec<String>,
+    },
+    /// Show how the daemon and its jails are doing
+    Status {
+        /// Only this jail, with its bans
+        jail: Option<JailName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List who is banned
+    Bans {
+        /// Only bans of this jail
+        #[arg(long, value_name = "JAIL")]
+        jail: Option<JailName>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the bans of the past, the newest first
+    History {
+        /// Only bans that concern this address or network
+        ip: Option<Prefix>,
+        /// Only bans of this jail
+        #[arg(long, value_name = "JAIL")]
+        jail: Option<JailName>,
+        /// At most so many
+        #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=5000))]
+        limit: u16,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell why an address is banned, or why not
+    Explain {
+        /// An address or network
+        ip: Prefix,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ban an address or network
+    Ban {
+        /// The jail that bans
+        jail: JailName,
+        /// An address or network
+        ip: Prefix,
+        /// For how long, such as 1h or forever; as the jail does if not said
+        #[arg(long = "for", value_name = "TIME")]
+        bantime: Option<BanTime>,
+    },
+    /// Lift bans
+    Unban {
+        /// An address or network; bans that share an address with it are lifted
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        ip: Option<Prefix>,
+        /// Only bans of this jail
+        #[arg(long, value_name = "JAIL")]
+        jail: Option<JailName>,
+        /// Lift all bans
+        #[arg(long)]
+        all: bool,
+    },
+    /// Have the daemon read its configuration anew
+    Reload,
+    /// Have the daemon write what waits to be written, and put the firewall in order
+    Flush,
+    /// Show failures, bans and unbans as they happen
+    Follow {
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What to match.
+#[derive(Debug, Args)]
+#[command(override_usage = "f2bd match [OPTIONS] FILTER LOG...\n       f2bd match [OPTIONS] --all LOG...")]
+pub struct MatchArgs {
+    /// A filter's name or file (not with --all), then log files; `-` is standard input, `journal` this machine's
+    /// journal, `journal:DIR` that of a directory
+    #[arg(required = true, value_name = "FILTER LOG")]
+    pub operands: Vec<String>,
+    /// Try every filter there is
+    #[arg(long)]
+    pub all: bool,
+    /// The filter's mode
+    #[arg(long, value_name = "MODE", conflicts_with = "all")]
+    pub mode: Option<String>,
+    /// Print the lines that no pattern takes instead
+    #[arg(long)]
+    pub missed: bool,
+    /// Print the pattern and its captures below each line
+    #[arg(long)]
+    pub explain: bool,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A shell that has completions.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Shell {
+    /// Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// Fish
+    Fish,
+}

@@ -1,0 +1,116 @@
+//! `f2bd explain`: why is an address banned, or why not? Facts made into sentences.
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use super::failure::{Exit, Failure};
+use super::output::{self, BAD, Clock, GOOD, HEADING, Out, counted, harmless, whole};
+use super::query::{ask, history_table, strange};
+use crate::control::protocol::{BanRow, Explanation, FailureRow, PlaceRow, Reply, Request, VerdictRow};
+use crate::engine::decision::Origin;
+use crate::engine::prefix::Prefix;
+
+/// Prints what every jail has to say about a subject.
+///
+/// # Errors
+/// The daemon cannot be asked, or knows nothing of the subject.
+pub fn run(socket: &Path, subject: Prefix, json: bool, clock: &Clock) -> Result<(), Failure> {
+    let Reply::Explanation(explanation) = ask(socket, Request::Explain { subject })? else {
+        return Err(strange());
+    };
+    let mut out = output::stdout();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&explanation).map_err(std::io::Error::from)?)?;
+    } else {
+        print(&mut out, &explanation, clock)?;
+    }
+    out.flush()?;
+    let is_known = explanation.verdicts.iter().any(|verdict| verdict.place != PlaceRow::Clear)
+        || !explanation.history.is_empty()
+        || !explanation.failures.is_empty();
+    if is_known { Ok(()) } else { Err(Failure::silent(Exit::NotSo)) }
+}
+
+fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), Failure> {
+    let whom = explanation.subject.plain();
+    if explanation.verdicts.is_empty() {
+        writeln!(out, "No jail is enabled, so nobody is banned.")?;
+    }
+    for verdict in &explanation.verdicts {
+        print_verdict(out, &whom, verdict, clock)?;
+        for pattern in &verdict.patterns {
+            writeln!(out, "  Pattern {} of filter {}: {}", pattern.number, verdict.filter, pattern.text)?;
+        }
+        print_lines(out, &verdict.failures, clock)?;
+    }
+    if let Some(trouble) = &explanation.trouble {
+        writeln!(out, "{BAD}Some log lines or earlier bans are missing: {trouble}.{BAD:#}")?;
+    }
+    let shown = |row: &FailureRow| explanation.verdicts.iter().any(|verdict| verdict.failures.contains(row));
+    let others: Vec<_> = explanation.failures.iter().filter(|row| !shown(row)).cloned().collect();
+    if !others.is_empty() {
+        writeln!(out, "\n{HEADING}Other failures, the newest first{HEADING:#}")?;
+        print_lines(out, &others, clock)?;
+    }
+    if !explanation.history.is_empty() {
+        writeln!(out, "\n{HEADING}Bans so far, the newest first{HEADING:#}")?;
+        history_table(&explanation.history, clock).print(out)?;
+    }
+    Ok(())
+}
+
+fn print_verdict(out: &mut Out, whom: &str, verdict: &VerdictRow, clock: &Clock) -> Result<(), Failure> {
+    let jail = &verdict.jail;
+    let findtime = whole(Duration::try_from_secs_f64(verdict.findtime).unwrap_or_default());
+    let limit = counted(verdict.maxretry as usize, "failure");
+    let rule = format!("{limit} within {findtime} make a ban");
+    match &verdict.place {
+        PlaceRow::Banned { ban } => {
+            writeln!(out, "{BAD}{whom} is banned{BAD:#} by jail {jail}: {}", why(whom, ban, verdict, clock, &findtime))?;
+        }
+        PlaceRow::Watched { subject, failing, oldest_leaves } => {
+            let network = if subject.plain() == whom { String::new() } else { format!(" as part of {}", subject.plain()) };
+            let missing = counted((verdict.maxretry as usize).saturating_sub(*failing), "more failure");
+            let leaves = clock.show(*oldest_leaves);
+            writeln!(
+                out,
+                "{HEADING}{whom} is watched{HEADING:#} by jail {jail}{network}: {}, and {rule}; {missing} would. \
+                 The oldest is forgotten at {leaves}.",
+                counted(*failing, "failure"),
+            )?;
+        }
+        PlaceRow::Ignored { because } => {
+            writeln!(out, "{GOOD}{whom} is never banned{GOOD:#} by jail {jail}: {}.", harmless(because))?;
+        }
+        PlaceRow::Clear => {
+            writeln!(out, "{whom} is {GOOD}not banned{GOOD:#} by jail {jail}: no failure within {findtime}; {rule}.")?;
+        }
+    }
+    Ok(())
+}
+
+fn why(whom: &str, ban: &BanRow, verdict: &VerdictRow, clock: &Clock, findtime: &str) -> String {
+    let cause = match ban.origin {
+        Origin::Failures => format!("{} within {findtime}", counted(verdict.maxretry as usize, "failure")),
+        Origin::Manual => "by hand".to_owned(),
+    };
+    let end = match ban.until {
+        Some(until) => format!("until {} ({} left)", clock.show(until), clock.left(until)),
+        None => "forever".to_owned(),
+    };
+    let network = match ban.subject.plain() {
+        subject if subject == whom => String::new(),
+        subject => format!(" The ban is of {subject}."),
+    };
+    let effect = if ban.in_effect { "The firewall has confirmed it." } else { "No action has confirmed it yet." };
+    format!("{cause}, since {}, {end}, offence {}. {effect}{network}", clock.show(ban.start), ban.offence)
+}
+
+fn print_lines(out: &mut Out, rows: &[FailureRow], clock: &Clock) -> Result<(), Failure> {
+    for row in rows {
+        let free = if row.counted { "" } else { " (did not count: banned already)" };
+        writeln!(out, "  {}  {}{free}", clock.show(row.time), harmless(&row.line))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! Which records are in the logs that are named on the command line?
+//!
+//! In: `LOG` words. Out: records one by one, in order. Files are read line by line, with a bound on their length.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+
+use super::failure::{Exit, Failure};
+use super::output::Clock;
+use crate::engine::record::journal::JournalMatch;
+use crate::engine::record::syslog::LineReader;
+use crate::engine::record::{LONGEST_MESSAGE, Record};
+use crate::source::journal::{self, JournalError, JournalSpec};
+
+/// The longest line that is looked at, with room for what stands before the message; the rest is skipped.
+const LONGEST_LINE: usize = LONGEST_MESSAGE + 1024;
+
+/// A log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// `-`
+    StandardInput,
+    /// A text file.
+    File(PathBuf),
+    /// `journal`, or `journal:DIR`.
+    Journal(Option<PathBuf>),
+}
+
+impl Log {
+    /// What a word of the command line means.
+    pub fn of(word: &str) -> Self {
+        match word.split_once(':') {
+            _ if word == "-" => Log::StandardInput,
+            _ if word == "journal" => Log::Journal(None),
+            Some(("journal", directory)) => Log::Journal(Some(directory.into())),
+            _ => Log::File(word.into()),
+        }
+    }
+
+    /// Hands on its records with their number, from 1, until `each` fails. Of a journal, only those that one of
+    /// `routes` wants.
+    ///
+    /// # Errors
+    /// The log cannot be read, or `each` says so.
+    pub fn read(
+        &self,
+        clock: &Clock,
+        routes: &[JournalMatch],
+        mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match self {
+            Log::StandardInput => read_lines(io::stdin().lock(), clock, each),
+            Log::File(path) => {
+                let failed = |error: io::Error| {
+                    let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NoInput } else { Exit::Io };
+                    Failure::new(exit, format!("cannot read {}: {error}", path.display()))
+                };
+                let file = File::open(path).map_err(failed)?;
+                if file.metadata().map_err(failed)?.is_dir() {
+                    let message = format!("{0} is a directory; for a journal's write journal:{0}", path.display());
+                    return Err(Failure::new(Exit::NoInput, message));
+                }
+                read_lines(BufReader::new(file), clock, each)
+            }
+            Log::Journal(directory) => {
+                let mut number = 0;
+                let mut result = Ok(());
+                let spec = spec(directory.clone(), routes)?;
+                let read = journal::read_all(&spec, None, |batch| {
+                    for record in batch.iter() {
+                        if result.is_ok() {
+                            number += 1;
+                            result = each(number, record);
+                        }
+                    }
+                });
+                read.map_err(|error| Failure::new(exit_of(&error), error.to_string()))?;
+                result
+            }
+        }
+    }
+}
+
+fn exit_of(error: &JournalError) -> Exit {
+    match error {
+        JournalError::Denied { .. } => Exit::NotPermitted,
+        JournalError::Missing { .. } => Exit::NoInput,
+        JournalError::Library(_) | JournalError::Wait(_) => Exit::Io,
+    }
+}
+
+fn spec(directory: Option<PathBuf>, routes: &[JournalMatch]) -> Result<JournalSpec, Failure> {
+    let name = "journal".parse();
+    let name = name.map_err(|error| Failure::new(Exit::Software, format!("{error}")))?;
+    Ok(JournalSpec { name, directory, namespace: None, routes: routes.to_vec() })
+}
+
+fn read_lines(
+    mut lines: impl BufRead,
+    clock: &Clock,
+    mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut reader = LineReader::new(clock.zone.clone(), clock.now);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let read = io::Read::take(&mut lines, LONGEST_LINE as u64).read_until(b'\n', &mut line);
+        let failed = |error: io::Error| Failure::new(Exit::Io, format!("cannot read the log: {error}"));
+        if read.map_err(failed)? == 0 {
+            break;
+        }
+        if line.len() == LONGEST_LINE && !line.ends_with(b"\n") {
+            lines.skip_until(b'\n').map_err(failed)?;
+        }
+        each(number, reader.read(&line))?;
+    }
+    Ok(())
+}

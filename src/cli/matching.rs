@@ -1,0 +1,157 @@
+//! `f2bd match`: which lines of a log does a filter count?
+
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::args::MatchArgs;
+use super::failure::{Exit, Failure};
+use super::logs::Log;
+use super::output::{self, Clock, HEADING, Out, counted, harmless};
+use crate::config;
+use crate::engine::filter::session::Sessions;
+use crate::engine::filter::{FilterSet, FilterSpec, Found};
+use crate::engine::policy::FilterId;
+use crate::engine::record::Record;
+use crate::engine::record::journal::JournalMatch;
+
+/// What came of all lines.
+#[derive(Debug, Default)]
+struct Sums {
+    lines: u64,
+    counted: u64,
+    missed: u64,
+}
+
+/// Reads the logs and prints what the filter counts.
+///
+/// # Errors
+/// Nothing was counted, or a filter or log cannot be read.
+pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(), Failure> {
+    let (specs, logs) = operands(args, config)?;
+    let routes: Vec<_> = specs.iter().map(wanted).collect();
+    let count = u16::try_from(specs.len()).unwrap_or(u16::MAX);
+    let filters = FilterSet::compile(specs).map_err(|errors| {
+        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+        Failure::new(Exit::BadConfiguration, lines.join("\n"))
+    })?;
+    let mut sessions = Sessions::default();
+    let mut sums = Sums::default();
+    let mut out = output::stdout();
+    for log in logs {
+        Log::of(log).read(clock, &routes, |number, record| {
+            sums.lines += 1;
+            let mut is_taken = false;
+            for filter in (0..count).map(FilterId) {
+                let Some(found) = filters.find(filter, &record) else {
+                    continue;
+                };
+                is_taken = true;
+                if sessions.counts(filter, record.host, &found, record.time) {
+                    sums.counted += 1;
+                    if !args.missed {
+                        print(&mut out, args, clock, filters.spec(filter), number, &record, &found)?;
+                    }
+                }
+            }
+            if !is_taken {
+                sums.missed += 1;
+                if args.missed {
+                    print_missed(&mut out, args, number, &record)?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    if !args.json {
+        let lines = usize::try_from(sums.lines).unwrap_or(usize::MAX);
+        let lines = counted(lines, "line");
+        writeln!(out, "{HEADING}{lines}: {} counted, {} missed{HEADING:#}", sums.counted, sums.missed)?;
+    }
+    out.flush()?;
+    if sums.counted == 0 {
+        return Err(Failure::silent(Exit::NotSo));
+    }
+    Ok(())
+}
+
+/// The filters and logs that the words name.
+fn operands<'a>(args: &'a MatchArgs, config: Option<&Path>) -> Result<(Vec<FilterSpec>, &'a [String]), Failure> {
+    let failed = |problems: Vec<config::Problem>| Failure::of_problems(&problems);
+    if args.all {
+        let specs = config::filter_names(config).into_iter().map(|name| config::filter(&name, None, config));
+        return Ok((specs.collect::<Result<_, _>>().map_err(failed)?, &args.operands));
+    }
+    match args.operands.as_slice() {
+        [filter, logs @ ..] if !logs.is_empty() => {
+            let spec = config::filter(filter, args.mode.as_deref(), config).map_err(failed)?;
+            Ok((vec![spec], logs))
+        }
+        _ => {
+            let message = "name a filter and then a log, `-` for standard input; or --all and a log";
+            Err(Failure::new(Exit::Usage, message))
+        }
+    }
+}
+
+/// The entries of a journal that the filter looks at.
+fn wanted(spec: &FilterSpec) -> JournalMatch {
+    let programs = spec.records.programs.iter().map(|program| JournalMatch::program(program));
+    let journal = spec.records.journal.clone();
+    journal.or_else(|| programs.reduce(JournalMatch::or)).unwrap_or_default()
+}
+
+fn print(
+    out: &mut Out,
+    args: &MatchArgs,
+    clock: &Clock,
+    spec: &FilterSpec,
+    number: u64,
+    record: &Record<'_>,
+    found: &Found<'_>,
+) -> Result<(), Failure> {
+    let pattern = spec.failures.iter().find(|pattern| pattern.number == found.pattern);
+    if args.json {
+        let mut line = json!({
+            "line": number,
+            "filter": spec.name.as_str(),
+            "pattern": found.pattern,
+            "time": record.time.to_string(),
+            "ip": found.ip.map(|ip| ip.to_canonical().to_string()),
+            "host": &*found.host,
+            "user": found.user.as_deref(),
+        });
+        if args.explain {
+            line["text"] = json!(pattern.map(|pattern| &pattern.text));
+        }
+        writeln!(out, "{line}")?;
+        return Ok(());
+    }
+    let user = found.user.as_deref().map(|user| format!(" user `{}`", harmless(user)));
+    let filter = if args.all { format!("{} ", spec.name) } else { String::new() };
+    writeln!(
+        out,
+        "{number}: {filter}pattern {} {} {}{}",
+        found.pattern,
+        clock.show(record.time),
+        harmless(&found.host),
+        user.unwrap_or_default(),
+    )?;
+    if args.explain {
+        writeln!(out, "    {}", harmless(&String::from_utf8_lossy(record.message)))?;
+        writeln!(out, "    {}", pattern.map_or("", |pattern| &pattern.text))?;
+    }
+    Ok(())
+}
+
+fn print_missed(out: &mut Out, args: &MatchArgs, number: u64, record: &Record<'_>) -> Result<(), Failure> {
+    let message = String::from_utf8_lossy(record.message);
+    if args.json {
+        let line = json!({ "line": number, "program": record.program, "message": &*message });
+        writeln!(out, "{line}")?;
+    } else {
+        writeln!(out, "{number}: {} {}", harmless(record.program), harmless(&message))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! How is something shown to people?
+//!
+//! Tables, times and spans. Colours only on a terminal; text of attackers never raw.
+
+use std::io::{self, BufWriter, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use jiff::tz::TimeZone;
+
+use super::args::Common;
+use super::failure::{Exit, Failure};
+use crate::engine::time::{Span, Timestamp};
+
+/// Headings.
+pub const HEADING: Style = Style::new().bold();
+/// What is bad for the machine, or for whom it concerns.
+pub const BAD: Style = AnsiColor::Red.on_default();
+/// What is well.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+
+/// Standard output, without colours where nobody would see them.
+pub type Out = BufWriter<anstream::AutoStream<io::StdoutLock<'static>>>;
+
+/// Opens standard output.
+pub fn stdout() -> Out {
+    BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()))
+}
+
+/// Shows moments in the reader's time zone.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    /// The time zone, also of logs that name none.
+    pub zone: TimeZone,
+    /// The present.
+    pub now: Timestamp,
+}
+
+impl Clock {
+    /// The clock that the options ask for.
+    ///
+    /// # Errors
+    /// There is no such time zone.
+    pub fn of(common: &Common) -> Result<Self, Failure> {
+        let zone = match common.timezone.as_deref() {
+            None => TimeZone::system(),
+            Some("UTC") => TimeZone::UTC,
+            Some(name) => TimeZone::get(name).map_err(|_| {
+                let message = format!("there is no time zone `{name}`: write one such as Europe/Berlin or UTC");
+                Failure::new(Exit::Usage, message)
+            })?,
+        };
+        let now = common.now.unwrap_or_else(|| jiff::Timestamp::now().into());
+        Ok(Clock { zone, now })
+    }
+
+    /// `2026-02-12 14:10:21`, in the clock's time zone.
+    pub fn show(&self, moment: Timestamp) -> String {
+        match jiff::Timestamp::from_microsecond(moment.as_micros()) {
+            Ok(known) => known.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            Err(_) => moment.to_string(),
+        }
+    }
+
+    /// The same, or `forever`.
+    pub fn show_end(&self, moment: Option<Timestamp>) -> String {
+        moment.map_or_else(|| "forever".to_owned(), |moment| self.show(moment))
+    }
+
+    /// How long until `moment`: `8m 12s`.
+    pub fn left(&self, moment: Timestamp) -> String {
+        whole(moment.since(self.now))
+    }
+}
+
+/// A span of time in whole seconds.
+pub fn whole(span: Duration) -> String {
+    Span(Duration::from_secs(span.as_secs())).to_string()
+}
+
+/// `1 ban`, `2 bans`.
+pub fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// `text` with its control characters made visible.
+pub fn harmless(text: &str) -> String {
+    crate::store::text::kept(text).into_owned()
+}
+
+/// Rows below headings; numbers stand at the right of their column.
+#[derive(Debug)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these headings.
+    pub fn new(headings: &[&str]) -> Self {
+        Table { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Prints it; nothing without rows.
+    ///
+    /// # Errors
+    /// The output is gone.
+    pub fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        let [headings, rows @ ..] = self.rows.as_slice() else {
+            return Ok(());
+        };
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+        let is_number = |column: usize| {
+            let mut cells = rows.iter().filter_map(|row| row.get(column));
+            cells.all(|cell| !cell.is_empty() && cell.chars().all(|c| c.is_ascii_digit()))
+        };
+        let right: Vec<bool> = (0..headings.len()).map(is_number).collect();
+        for (at, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for ((cell, width), right) in row.iter().zip(&widths).zip(&right) {
+                let cell = if *right { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+                line.push_str(&cell);
+                line.push_str("  ");
+            }
+            let line = line.trim_end();
+            if at == 0 {
+                writeln!(out, "{HEADING}{line}{HEADING:#}")?;
+            } else {
+                writeln!(out, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+}

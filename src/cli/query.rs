@@ -1,0 +1,270 @@
+//! `f2bd status`, `bans`, `history`, `follow`: what is going on?
+
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use super::failure::{Exit, Failure};
+use super::output::{self, BAD, Clock, GOOD, HEADING, Out, Table, counted, harmless, whole};
+use crate::control::client::Client;
+use crate::control::protocol::{BanRow, FollowLine, HistoryRow, JailRow, Reply, Request, Status};
+use crate::engine::name::JailName;
+use crate::engine::prefix::Prefix;
+
+/// Asks the daemon; a refusal is a failure.
+///
+/// # Errors
+/// There is no answer, or it is a refusal.
+pub fn ask(socket: &Path, request: Request) -> Result<Reply, Failure> {
+    match Client::ask(socket, request)? {
+        Reply::Refused(refusal) => Err(refusal.into()),
+        reply => Ok(reply),
+    }
+}
+
+/// An answer to another question.
+pub fn strange() -> Failure {
+    Failure::new(Exit::Software, "the daemon answers another question than was asked; is it of another version?")
+}
+
+/// Prints how everything is.
+///
+/// # Errors
+/// The daemon cannot be asked, or knows no such jail.
+pub fn status(socket: &Path, jail: Option<JailName>, json: bool, clock: &Clock) -> Result<(), Failure> {
+    let Reply::Status(status) = ask(socket, Request::Status { jail: jail.clone() })? else {
+        return Err(strange());
+    };
+    let mut out = output::stdout();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&status).map_err(std::io::Error::from)?)?;
+    } else {
+        print_status(&mut out, &status, clock)?;
+        if let Some(jail) = jail {
+            let rows = all_bans(socket, Some(jail))?;
+            writeln!(out)?;
+            print_bans(&mut out, &rows, clock)?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Failure> {
+    let age = whole(clock.now.since(status.since));
+    writeln!(out, "{HEADING}f2bd {}{HEADING:#}, running for {age}", status.version)?;
+    if status.dry_run {
+        writeln!(out, "{BAD}Dry run: nobody is kept out.{BAD:#}")?;
+    }
+    for source in &status.sources {
+        let newest = source.last_record.map(|time| format!(", the newest of {}", clock.show(time)));
+        let records = counted(usize::try_from(source.records).unwrap_or(usize::MAX), "record");
+        match &source.trouble {
+            None => writeln!(out, "Source {}: {GOOD}read{GOOD:#}; {records}{}", source.source, newest.unwrap_or_default())?,
+            Some(trouble) => writeln!(out, "Source {}: {BAD}{trouble}{BAD:#}", source.source)?,
+        }
+    }
+    for action in &status.actions {
+        let (style, word) = if action.works { (GOOD, "works") } else { (BAD, "does not work; see the daemon's log") };
+        writeln!(out, "Action {}: {style}{word}{style:#}", action.action)?;
+    }
+    let (style, word) = match status.database.up_to_date {
+        true => (GOOD, "up to date"),
+        false => (BAD, "behind; see the daemon's log"),
+    };
+    writeln!(out, "Database {}: {style}{word}{style:#}", status.database.path)?;
+    writeln!(out)?;
+    let mut table = Table::new(&["JAIL", "FILTER", "BANNED", "WATCHED", "FAILING", "BANS", "FAILURES", "RULE"]);
+    for jail in &status.jails {
+        table.row([
+            jail.jail.to_string(),
+            jail.filter.clone(),
+            jail.banned.to_string(),
+            jail.watched.to_string(),
+            jail.failing.to_string(),
+            jail.bans.to_string(),
+            jail.failures.to_string(),
+            rule(jail),
+        ]);
+    }
+    table.print(out)?;
+    Ok(())
+}
+
+/// `5 failures in 10m: ban for 1h`.
+fn rule(jail: &JailRow) -> String {
+    let findtime = Duration::try_from_secs_f64(jail.findtime).unwrap_or_default();
+    let failures = counted(jail.maxretry as usize, "failure");
+    format!("{failures} in {}: ban for {}", output::whole(findtime), jail.bantime)
+}
+
+/// Lists who is banned.
+///
+/// # Errors
+/// The daemon cannot be asked, or knows no such jail.
+pub fn bans(socket: &Path, jail: Option<JailName>, json: bool, clock: &Clock) -> Result<(), Failure> {
+    let mut out = output::stdout();
+    if json {
+        each_page(socket, jail, |rows| print_json(&mut out, &rows))?;
+    } else {
+        print_bans(&mut out, &all_bans(socket, jail)?, clock)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn each_page(
+    socket: &Path,
+    jail: Option<JailName>,
+    mut each: impl FnMut(Vec<BanRow>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut after = 0;
+    loop {
+        let Reply::Bans { rows, more } = ask(socket, Request::Bans { jail: jail.clone(), after })? else {
+            return Err(strange());
+        };
+        after = rows.last().map_or(after, |row| row.ban);
+        each(rows)?;
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+fn all_bans(socket: &Path, jail: Option<JailName>) -> Result<Vec<BanRow>, Failure> {
+    let mut all = Vec::new();
+    each_page(socket, jail, |rows| {
+        all.extend(rows);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+fn print_bans(out: &mut Out, rows: &[BanRow], clock: &Clock) -> Result<(), Failure> {
+    if rows.is_empty() {
+        writeln!(out, "Nobody is banned.")?;
+        return Ok(());
+    }
+    let mut table = Table::new(&["IP", "JAIL", "SINCE", "UNTIL", "LEFT", "OFFENCE", "BY", "IN EFFECT"]);
+    for row in rows {
+        table.row([
+            row.subject.plain(),
+            row.jail.to_string(),
+            clock.show(row.start),
+            clock.show_end(row.until),
+            row.until.map_or_else(String::new, |until| clock.left(until)),
+            row.offence.to_string(),
+            row.origin.to_string(),
+            if row.in_effect { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    table.print(out)?;
+    Ok(())
+}
+
+/// Lists bans of the past.
+///
+/// # Errors
+/// The daemon cannot be asked, or there is none.
+pub fn history(
+    socket: &Path,
+    subject: Option<Prefix>,
+    jail: Option<JailName>,
+    limit: usize,
+    json: bool,
+    clock: &Clock,
+) -> Result<(), Failure> {
+    let Reply::History { rows } = ask(socket, Request::History { subject, jail, limit })? else {
+        return Err(strange());
+    };
+    let mut out = output::stdout();
+    if json {
+        print_json(&mut out, &rows)?;
+    } else {
+        history_table(&rows, clock).print(&mut out)?;
+    }
+    out.flush()?;
+    if rows.is_empty() {
+        let whom = subject.map(|subject| format!(" of {}", subject.plain())).unwrap_or_default();
+        return Err(Failure::new(Exit::NotSo, format!("no ban{whom} is known")));
+    }
+    Ok(())
+}
+
+/// Bans of the past as a table.
+pub fn history_table(rows: &[HistoryRow], clock: &Clock) -> Table {
+    let mut table = Table::new(&["IP", "JAIL", "SINCE", "UNTIL", "ENDED", "OFFENCE", "FAILURES", "BY"]);
+    for row in rows {
+        let ended = match (row.ended, row.release) {
+            (Some(time), Some(release)) => format!("{} ({release})", clock.show(time)),
+            _ => String::new(),
+        };
+        table.row([
+            row.subject.plain(),
+            row.jail.to_string(),
+            clock.show(row.start),
+            clock.show_end(row.until),
+            ended,
+            row.offence.to_string(),
+            row.failures.to_string(),
+            row.origin.to_string(),
+        ]);
+    }
+    table
+}
+
+/// Prints what happens until the daemon or the reader has enough.
+///
+/// # Errors
+/// The daemon cannot be asked.
+pub fn follow(socket: &Path, json: bool, clock: &Clock) -> Result<(), Failure> {
+    let mut out = output::stdout();
+    let mut written = Ok(());
+    let reply = Client::follow(socket, |line| {
+        written = print_line(&mut out, &line, json, clock);
+        written.is_ok()
+    })?;
+    written?;
+    match reply {
+        Reply::Following => Err(Failure::new(Exit::Unreachable, "the daemon has ended")),
+        Reply::Refused(refusal) => Err(refusal.into()),
+        _ => Err(strange()),
+    }
+}
+
+fn print_line(out: &mut Out, line: &FollowLine, json: bool, clock: &Clock) -> Result<(), Failure> {
+    if json {
+        print_json(out, std::slice::from_ref(line))?;
+    } else {
+        let now = clock.show(jiff::Timestamp::now().into());
+        match line {
+            FollowLine::Failure { jail, subject, failure } => {
+                let free = if failure.counted { "" } else { " (banned already)" };
+                let (time, subject) = (clock.show(failure.time), subject.plain());
+                writeln!(out, "{time}  failure  {jail}  {subject}{free}  {}", harmless(&failure.line))?;
+            }
+            FollowLine::Ban { time, jail, subject, bantime, offence, failures, .. } => {
+                let (time, subject, failures) = (clock.show(*time), subject.plain(), counted(*failures, "failure"));
+                writeln!(out, "{time}  {BAD}ban{BAD:#}      {jail}  {subject}  {failures}, for {bantime}, offence {offence}")?;
+            }
+            FollowLine::Unban { time, jail, subject, release } => {
+                let (time, subject) = (clock.show(*time), subject.plain());
+                writeln!(out, "{time}  {GOOD}unban{GOOD:#}    {jail}  {subject}  {release}")?;
+            }
+            FollowLine::Notice { message } => writeln!(out, "{now}  notice   {}", harmless(message))?,
+            FollowLine::Missed { lines } => writeln!(out, "{now}  missed   {lines} lines: too slow")?,
+        }
+    }
+    // A follower wants each line at once.
+    out.flush()?;
+    Ok(())
+}
+
+/// One JSON object a line.
+fn print_json<T: serde::Serialize>(out: &mut Out, rows: &[T]) -> Result<(), Failure> {
+    for row in rows {
+        serde_json::to_writer(&mut *out, row).map_err(std::io::Error::from)?;
+        writeln!(out)?;
+    }
+    Ok(())
+}

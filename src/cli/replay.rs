@@ -1,0 +1,127 @@
+//! `f2bd replay`: what would the jails have done with old logs?
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::failure::{Exit, Failure};
+use super::logs::Log;
+use super::output::{self, Clock, HEADING, Out, counted};
+use crate::config::{self, Settings};
+use crate::control::text::seconds;
+use crate::engine::Decision;
+use crate::engine::decision::{Ban, BanId};
+use crate::engine::name::JailName;
+use crate::engine::record::journal::JournalMatch;
+use crate::engine::replay::Replay;
+use crate::engine::time::Timestamp;
+
+/// Reads the logs and prints bans and unbans.
+///
+/// # Errors
+/// Nobody would have been banned, or the configuration or a log cannot be read.
+pub fn run(
+    config: Option<&Path>,
+    jail: Option<&JailName>,
+    json: bool,
+    logs: &[String],
+    clock: &Clock,
+) -> Result<(), Failure> {
+    let loaded = config::load(config);
+    let Some(Settings { mut policy, journals, .. }) = loaded.settings else {
+        return Err(Failure::of_problems(&loaded.problems));
+    };
+    if let Some(jail) = jail {
+        policy.jails.retain(|policy| policy.name == *jail);
+        if policy.jails.is_empty() {
+            return Err(Failure::new(Exit::NotSo, format!("no jail {jail} is enabled")));
+        }
+    }
+    let mut printer = Printer { out: output::stdout(), json, clock, bans: HashMap::new(), printed: 0 };
+    let mut replay = Replay::new(policy);
+    let routes = routes(&journals);
+    let mut decisions = Vec::new();
+    for log in logs {
+        Log::of(log).read(clock, &routes, |_, record| {
+            replay.hear(record, &mut decisions);
+            for decision in decisions.drain(..) {
+                printer.print(&decision)?;
+            }
+            Ok(())
+        })?;
+    }
+    if !json {
+        let banned = counted(replay.engine().ledger().len(), "ban");
+        writeln!(printer.out, "{HEADING}{banned} in force at the end{HEADING:#}")?;
+    }
+    printer.out.flush()?;
+    if printer.printed == 0 {
+        return Err(Failure::silent(Exit::NotSo));
+    }
+    Ok(())
+}
+
+/// What the jails want of a journal, by the number of the route, whatever source they take it from.
+fn routes(journals: &[config::JournalSpec]) -> Vec<JournalMatch> {
+    let count = journals.iter().map(|journal| journal.routes.len()).max().unwrap_or(0);
+    let of = |route: usize| {
+        let wanted = journals.iter().filter_map(|journal| journal.routes.get(route)).cloned();
+        wanted.reduce(JournalMatch::or).unwrap_or_default()
+    };
+    (0..count).map(of).collect()
+}
+
+struct Printer<'c> {
+    out: Out,
+    json: bool,
+    clock: &'c Clock,
+    /// Bans in force, to tell of them again when they end; the ledger bounds how many there are.
+    bans: HashMap<BanId, Ban>,
+    printed: u64,
+}
+
+impl Printer<'_> {
+    fn print(&mut self, decision: &Decision) -> Result<(), Failure> {
+        match decision {
+            Decision::Ban(ban) => {
+                self.line(ban.start, "ban", ban)?;
+                self.bans.insert(ban.id, ban.clone());
+            }
+            Decision::Unban(unban) => {
+                if let Some(ban) = self.bans.remove(&unban.ban) {
+                    self.line(unban.time, "unban", &ban)?;
+                }
+            }
+            Decision::Count(_) | Decision::Notice(_) => {}
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, time: Timestamp, word: &str, ban: &Ban) -> Result<(), Failure> {
+        self.printed += 1;
+        if self.json {
+            let line = json!({
+                "time": time.to_string(),
+                "jail": ban.jail.as_str(),
+                "decision": word,
+                "subject": ban.subject.to_string(),
+                "failures": ban.evidence.len(),
+                "bantime": seconds::as_json(ban.bantime),
+                "offence": ban.offence,
+                "until": ban.until().map(|until| until.to_string()),
+            });
+            writeln!(self.out, "{line}")?;
+            return Ok(());
+        }
+        let (time, subject) = (self.clock.show(time), ban.subject.plain());
+        let why = match word {
+            "ban" => format!("{} for {}, offence {}", counted(ban.evidence.len(), "failure"), ban.bantime, ban.offence),
+            _ => String::new(),
+        };
+        let line = format!("{time}  {word:<5}  {}  {subject}  {why}", ban.jail);
+        writeln!(self.out, "{}", line.trim_end())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! What does `[action.NAME]` say?
+//!
+//! In: the section, if there is one, and the data file it names. Out: an [`ActionSpec`].
+
+use std::collections::BTreeMap;
+
+use super::daemon::named;
+use super::document::{Kind, Table};
+use super::files::{Data, SearchPath};
+use super::keys;
+use super::problem::{Place, Problems, Text};
+use super::section::{Section, unknown};
+use crate::action::file::{ActionFile, FileError, ParameterError};
+use crate::action::{ActionKind, ActionSpec};
+use crate::engine::name::ActionName;
+
+/// Reads every action that is configured or used by a jail; `used` says where it is named, if it is. An action
+/// that cannot be used is reported and left out.
+pub fn read_all(
+    table: Option<&Table>,
+    used: &[(ActionName, Place)],
+    search: &SearchPath,
+    problems: &mut Problems,
+) -> Vec<ActionSpec> {
+    let mut specs: Vec<(ActionSpec, Place)> = Vec::new();
+    let mut known = Vec::new();
+    for entry in table.map(Table::entries).unwrap_or_default() {
+        let section = named::<ActionName>("action", &entry.key, &entry.place, &entry.value, problems);
+        if let Some((name, table)) = section {
+            known.push(name.clone());
+            if let Some(spec) = read(&name, Some(table), &entry.place, search, problems) {
+                specs.push((spec, entry.place.clone()));
+            }
+        }
+    }
+    for (name, place) in used {
+        if !known.contains(name) {
+            known.push(name.clone());
+            if let Some(spec) = read(name, None, place, search, problems) {
+                specs.push((spec, place.clone()));
+            }
+        }
+    }
+    specs.retain(|(spec, _)| used.iter().any(|(name, _)| *name == spec.name));
+    refuse_shared_tables(&specs, problems);
+    specs.into_iter().map(|(spec, _)| spec).collect()
+}
+
+fn read(
+    name: &ActionName,
+    table: Option<&Table>,
+    place: &Place,
+    search: &SearchPath,
+    problems: &mut Problems,
+) -> Option<ActionSpec> {
+    let file_name = match table.and_then(|table| table.get("use")) {
+        Some(_) => Section::new(table, keys::ACTION).text("use", problems)?,
+        None => name.as_str(),
+    };
+    let before = problems.len();
+    let Some(text) = search.find(Data::Action, file_name, problems) else {
+        if problems.len() == before {
+            let known = search.names(Data::Action);
+            unknown("action", file_name, "", known.iter().map(String::as_str), place, problems);
+        }
+        return None;
+    };
+    let file = match ActionFile::parse(&text.content) {
+        Ok(file) => file,
+        Err(error) => {
+            let place = place_in_file(&text, &error);
+            problems.error(&place, error.to_string().trim(), "see f2bd-action(5)");
+            return None;
+        }
+    };
+    let given = parameters(table, problems);
+    match file.spec(name.clone(), &given) {
+        Ok(spec) => Some(spec),
+        Err(error) => {
+            let at = |key: &str| {
+                let entries = table.map(Table::entries).unwrap_or_default();
+                let entry = entries.iter().find(|entry| entry.key == key);
+                entry.map_or_else(|| place.clone(), |entry| entry.place.clone())
+            };
+            match &error {
+                ParameterError::Unknown { name: key, known } => {
+                    let context = format!("in [action.{name}]");
+                    let known = known.iter().map(String::as_str).chain(["use"]);
+                    unknown("key", key, &context, known, &at(key), problems);
+                }
+                ParameterError::Value { name: key, wanted, .. } => {
+                    problems.error(&at(key), error.to_string(), format!("write {wanted}"));
+                }
+                ParameterError::Missing(key) => problems.error(&at(key), error.to_string(), "see f2bd-action(5)"),
+            }
+            None
+        }
+    }
+}
+
+fn place_in_file(text: &std::sync::Arc<Text>, error: &FileError) -> Place {
+    match error {
+        FileError::Form(error) => error.span().map_or_else(|| Place::whole(text), |span| Place::at(text, span.start)),
+        _ => Place::whole(text),
+    }
+}
+
+/// Everything that is set beside `use`. Parameters are texts; a number or a flag may stand without quotes.
+fn parameters(table: Option<&Table>, problems: &mut Problems) -> BTreeMap<String, String> {
+    let mut given = BTreeMap::new();
+    for entry in table.map(Table::entries).unwrap_or_default() {
+        if keys::ACTION.iter().any(|key| key.name == entry.key) {
+            continue;
+        }
+        let text = match &entry.value.kind {
+            Kind::Text(text) => text.clone(),
+            Kind::Integer(number) => number.to_string(),
+            Kind::Flag(flag) => flag.to_string(),
+            Kind::List(_) | Kind::Table(_) | Kind::Other(_) => {
+                let message = format!("`{}` cannot be {}", entry.key, entry.value.kind_name());
+                problems.error(&entry.value.place, message, "write a text");
+                continue;
+            }
+        };
+        given.insert(entry.key.clone(), text);
+    }
+    given
+}
+
+/// Two actions in one table would take away each other's rules.
+fn refuse_shared_tables(specs: &[(ActionSpec, Place)], problems: &mut Problems) {
+    for (at, (spec, place)) in specs.iter().enumerate() {
+        let ActionKind::Nftables(own) = &spec.kind;
+        for (other, _) in &specs[..at] {
+            let ActionKind::Nftables(others) = &other.kind;
+            if own.table == others.table {
+                let message = format!("the actions `{}` and `{}` use the same table `{}`", other.name, spec.name, own.table);
+                problems.error(place, message, format!("write another `table` in [action.{}]", spec.name));
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What does `[daemon]` say, and what do the sources?
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use super::document::{Kind, Table, Value};
+use super::keys;
+use super::problem::{Place, Problems};
+use super::section::{Section, unknown};
+use crate::engine::name::SourceName;
+use crate::engine::record::journal::JournalMatch;
+use crate::source::journal::JournalSpec;
+use crate::store::Retention;
+
+/// The journal, which is read unless switched off.
+const JOURNAL: &str = "journal";
+
+/// Settings of the daemon itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSettings {
+    /// The database.
+    pub database: PathBuf,
+    /// The control socket.
+    pub socket: PathBuf,
+    /// What the daemon tells of.
+    pub log_level: LevelFilter,
+    /// How long history is kept.
+    pub retention: Retention,
+}
+
+impl DaemonSettings {
+    /// Reads `[daemon]`.
+    pub fn read(section: &Section<'_>, problems: &mut Problems) -> Self {
+        section.check_keys("daemon", problems);
+        let mut span = |key: &str, days: u64| {
+            let usual = Duration::from_secs(days * 86_400);
+            section.span(key, problems).unwrap_or(usual)
+        };
+        let retention = Retention {
+            history: span("keep_bans", 365),
+            failures: span("keep_failures", 30),
+            max_failures: 1_000_000,
+        };
+        let most = section.number("max_failures", 1_000, 100_000_000, problems);
+        DaemonSettings {
+            database: path(section, "database", "/var/lib/f2bd/f2bd.db", problems),
+            socket: path(section, "socket", "/run/f2bd/control.sock", problems),
+            log_level: log_level(section, problems),
+            retention: Retention {
+                max_failures: most.map_or(retention.max_failures, i64::unsigned_abs),
+                ..retention
+            },
+        }
+    }
+}
+
+fn path(section: &Section<'_>, key: &str, usual: &str, problems: &mut Problems) -> PathBuf {
+    match (section.text(key, problems), section.value(key)) {
+        (Some(""), Some(value)) => {
+            problems.error(&value.place, format!("`{key}` is empty"), "write a path");
+            PathBuf::from(usual)
+        }
+        (text, _) => PathBuf::from(text.unwrap_or(usual)),
+    }
+}
+
+fn log_level(section: &Section<'_>, problems: &mut Problems) -> LevelFilter {
+    let Some(word) = section.text("log_level", problems) else {
+        return LevelFilter::Info;
+    };
+    match word {
+        "error" => LevelFilter::Error,
+        "warning" => LevelFilter::Warn,
+        "info" => LevelFilter::Info,
+        "debug" => LevelFilter::Debug,
+        _ => {
+            if let Some(value) = section.value("log_level") {
+                let known = ["error", "warning", "info", "debug"].into_iter();
+                unknown("log level", word, "", known, &value.place, problems);
+            }
+            LevelFilter::Info
+        }
+    }
+}
+
+/// A journal as it is configured; what is wanted of it is known when the jails are.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    /// What will be read.
+    pub spec: JournalSpec,
+    /// Nothing else of it is read, whatever the jails want.
+    pub only: Option<JournalMatch>,
+}
+
+/// Reads all sections `[source.NAME]`.
+pub fn sources(table: Option<&Table>, problems: &mut Problems) -> Vec<Journal> {
+    let mut journals = Vec::new();
+    let entries = table.map(Table::entries).unwrap_or_default();
+    for entry in entries {
+        let Some((name, table)) = named::<SourceName>("source", &entry.key, &entry.place, &entry.value, problems) else {
+            continue;
+        };
+        let section = Section::new(Some(table), keys::SOURCE);
+        let kind = section.text("type", problems);
+        if let Some(other) = kind.filter(|kind| *kind != JOURNAL) {
+            problems.error(
+                &entry.place,
+                format!("this version cannot read sources of type `{other}`"),
+                "write type = \"journal\" or remove the section",
+            );
+            continue;
+        }
+        section.check_keys(&format!("source.{name}"), problems);
+        if kind.is_none() && section.value("type").is_none() && name.as_str() != JOURNAL {
+            problems.error(&entry.place, format!("[source.{name}] has no `type`"), "write type = \"journal\"");
+        }
+        let namespace = section.text("namespace", problems);
+        let directory = section.text("directory", problems);
+        if let (Some(value), Some(_)) = (section.value("namespace"), directory) {
+            problems.error(&value.place, "a journal has either `directory` or `namespace`", "remove one of them");
+        }
+        let matches = section.parsed_list::<JournalMatch>("matches", problems).unwrap_or_default();
+        if !section.flag("enabled", problems).unwrap_or(true) {
+            continue;
+        }
+        journals.push(Journal {
+            spec: JournalSpec {
+                name,
+                directory: directory.map(PathBuf::from),
+                namespace: namespace.map(str::to_owned),
+                routes: Vec::new(),
+            },
+            only: matches.into_iter().map(|(wanted, _)| wanted).reduce(JournalMatch::or),
+        });
+    }
+    let mentioned = entries.iter().any(|entry| entry.key == JOURNAL);
+    if let (false, Ok(name)) = (mentioned, JOURNAL.parse()) {
+        let spec = JournalSpec { name, directory: None, namespace: None, routes: Vec::new() };
+        journals.insert(0, Journal { spec, only: None });
+    }
+    journals
+}
+
+/// A section with a name: `[source.NAME]`.
+pub fn named<'t, N>(
+    what: &str,
+    key: &str,
+    place: &Place,
+    value: &'t Value,
+    problems: &mut Problems,
+) -> Option<(N, &'t Table)>
+where
+    N: std::str::FromStr<Err: std::fmt::Display>,
+{
+    let Kind::Table(table) = &value.kind else {
+        let remedy = format!("write a section such as [{what}.{key}]");
+        problems.error(place, format!("`{key}` in [{what}] is no section"), remedy);
+        return None;
+    };
+    match key.parse() {
+        Ok(name) => Some((name, table)),
+        Err(error) => {
+            problems.error(place, format!("{error}"), format!("choose another name for the {what}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! What does a TOML text say, and where does it say it?
+//!
+//! In: a text. Out: tables whose keys and values know their place. Values have no meaning yet; drop-ins are laid
+//! over what came before, key by key.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Place, Problems, Text};
+
+/// A value and where it stands.
+#[derive(Clone, Debug)]
+pub struct Value {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a value is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// `"text"`
+    Text(String),
+    /// `5`
+    Integer(i64),
+    /// `true`
+    Flag(bool),
+    /// `[…]`
+    List(Vec<Value>),
+    /// `{…}` or a section
+    Table(Table),
+    /// A number with a fraction, a date or a number too large: nothing that a setting could be.
+    Other(&'static str),
+}
+
+/// Keys with their values, in the order of the text.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    entries: Vec<Entry>,
+}
+
+/// One key of a table.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub place: Place,
+    /// Its value.
+    pub value: Value,
+}
+
+impl Value {
+    /// What kind of value it is, for a message.
+    pub fn kind_name(&self) -> &'static str {
+        match &self.kind {
+            Kind::Text(_) => "a text",
+            Kind::Integer(_) => "a number",
+            Kind::Flag(_) => "true or false",
+            Kind::List(_) => "a list",
+            Kind::Table(_) => "a table",
+            Kind::Other(name) => name,
+        }
+    }
+}
+
+impl Table {
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        let entry = self.entries.iter().find(|entry| entry.key == key)?;
+        Some(&entry.value)
+    }
+
+    /// All keys, in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Lays `upper` over this table: tables are merged key by key down to `depth` levels, anything else is
+    /// replaced.
+    pub fn overlay(&mut self, upper: Table, depth: usize) {
+        for entry in upper.entries {
+            let Some(old) = self.entries.iter_mut().find(|old| old.key == entry.key) else {
+                self.entries.push(entry);
+                continue;
+            };
+            match (&mut old.value.kind, entry.value.kind) {
+                (Kind::Table(lower), Kind::Table(upper)) if depth > 0 => {
+                    lower.overlay(upper, depth - 1);
+                }
+                (_, kind) => {
+                    old.place = entry.place;
+                    old.value = Value {
+                        place: entry.value.place,
+                        kind,
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// Reads a text; what is no TOML is reported, and the rest is read all the same.
+pub fn parse(text: &Arc<Text>, problems: &mut Problems) -> Table {
+    let (table, errors) = DeTable::parse_recoverable(&text.content);
+    for error in errors {
+        let place = Place::at(text, error.span().map_or(0, |span| span.start));
+        let message = error.message().trim().replace('\n', ", ");
+        problems.error(
+            &place,
+            format!("this is not TOML: {message}"),
+            "texts stand in quotes, lists in [ ], sections begin with [NAME]",
+        );
+    }
+    owned_table(text, table.into_inner())
+}
+
+fn owned_table(text: &Arc<Text>, table: DeTable<'_>) -> Table {
+    let mut entries: Vec<Entry> = table
+        .into_iter()
+        .map(|(key, value)| Entry {
+            place: Place::at(text, key.span().start),
+            key: key.into_inner().into_owned(),
+            value: owned(text, value),
+        })
+        .collect();
+    // The parser sorts keys by name; people expect the order in which they wrote them.
+    entries.sort_by_key(|entry| entry.place.offset());
+    Table { entries }
+}
+
+fn owned(text: &Arc<Text>, value: Spanned<DeValue<'_>>) -> Value {
+    let place = Place::at(text, value.span().start);
+    let kind = match value.into_inner() {
+        DeValue::String(text) => Kind::Text(text.into_owned()),
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or(Kind::Other("a number too large"), Kind::Integer),
+        DeValue::Boolean(flag) => Kind::Flag(flag),
+        DeValue::Array(values) => {
+            Kind::List(values.into_iter().map(|value| owned(text, value)).collect())
+        }
+        DeValue::Table(table) => Kind::Table(owned_table(text, table)),
+        DeValue::Float(_) => Kind::Other("a number with a fraction"),
+        DeValue::Datetime(_) => Kind::Other("a date"),
+    };
+    Value { place, kind }
+}
+
+/// Reads a file; bytes that are no text are reported at their place.
+pub fn read(path: &Path, problems: &mut Problems) -> Option<Arc<Text>> {
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let remedy = match error.kind() {
+                std::io::ErrorKind::NotFound => "create it as f2bd.conf(5) says, or name another one with --config",
+                std::io::ErrorKind::PermissionDenied => "make it readable for the user that runs f2bd",
+                _ => "look at the file system",
+            };
+            problems.unreadable(path, format!("cannot be read: {error}"), remedy);
+            return None;
+        }
+    };
+    match String::from_utf8(bytes) {
+        Ok(content) => Some(Arc::new(Text {
+            path: path.to_owned(),
+            content,
+        })),
+        Err(error) => {
+            let offset = error.utf8_error().valid_up_to();
+            let content = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let text = Arc::new(Text {
+                path: path.to_owned(),
+                content,
+            });
+            problems.error(
+                &Place::at(&text, offset),
+                "this is not UTF-8",
+                "save the file in UTF-8",
+            );
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn table(content: &str) -> (Table, usize) {
+        let mut problems = Problems::default();
+        let text = Arc::new(Text {
+            path: "x".into(),
+            content: content.to_owned(),
+        });
+        let table = parse(&text, &mut problems);
+        (table, problems.len())
+    }
+
+    #[test]
+    fn drop_ins_are_laid_over_key_by_key() {
+        let (mut lower, _) = table("[jail.a]\nx = 1\nl = [1]\n[jail.b]\n");
+        let (upper, _) = table("[jail.c]\n[jail.a]\nl = [2, 3]\ny = 2\n");
+        lower.overlay(upper, 2);
+        let Some(Value { kind: Kind::Table(jails), .. }) = lower.get("jail") else {
+            panic!("no jails");
+        };
+        let names: Vec<_> = jails.entries().iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(names, ["a", "b", "c"]);
+        let Kind::Table(a) = &jails.entries()[0].value.kind else {
+            panic!("no table");
+        };
+        let keys: Vec<_> = a.entries().iter().map(|entry| entry.key.as_str()).collect();
+        assert_eq!(keys, ["x", "l", "y"]);
+        assert!(matches!(a.get("l"), Some(Value { kind: Kind::List(list), .. }) if list.len() == 2));
+    }
+
+    #[test]
+    fn mistakes_are_all_found_and_the_rest_is_read() {
+        let (table, problems) = table("a = \nb = 1\nc = = 2\nd = \"x\"\n");
+        assert!(problems >= 2, "{problems}");
+        assert!(table.get("b").is_some() && table.get("d").is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_is_too_odd(content in "(?s).{0,200}") {
+            table(&content);
+        }
+
+        #[test]
+        fn no_toml_is_too_odd(words in proptest::collection::vec("(\\[jail\\.[a-z\"]?\\]|\\n|=|[a-z]|\"|'''|[0-9]{1,25}|\\{|\\}|,|#|\\.)", 0..40)) {
+            table(&words.concat());
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Which files make up a configuration?
+//!
+//! f2bd.conf with its drop-ins; filter and action files beside it, then the shipped ones, then those that are part
+//! of the program, so that it works without any. What the files say is read elsewhere.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::document::{self, Table};
+use super::problem::{Problems, Text};
+use crate::action;
+
+/// The configuration if none is named.
+pub const USUAL: &str = "/etc/f2bd/f2bd.conf";
+
+/// Where packages put filter and action files.
+const SHIPPED: &str = "/usr/share/f2bd";
+
+/// The shipped data files, as part of the program.
+const BUILT_IN: &[(&str, &str)] = &[
+    ("actions/nftables.toml", action::file::NFTABLES),
+    ("filters/sshd.toml", include_str!("../../filters/sshd.toml")),
+];
+
+/// How deep drop-ins are laid over: section, name, key.
+const OVERLAY_DEPTH: usize = 2;
+
+/// What a data file describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Data {
+    /// A service: `filters/NAME.toml`.
+    Filter,
+    /// A firewall: `actions/NAME.toml`.
+    Action,
+}
+
+/// Where data files are looked for, the first one first.
+#[derive(Clone, Debug)]
+pub struct SearchPath {
+    folders: Vec<PathBuf>,
+}
+
+/// f2bd.conf itself, of the file or directory that `--config` names.
+pub fn main_file(path: Option<&Path>) -> PathBuf {
+    match path {
+        None => PathBuf::from(USUAL),
+        Some(path) if path.is_dir() => path.join("f2bd.conf"),
+        Some(path) => path.to_owned(),
+    }
+}
+
+/// Reads f2bd.conf and lays its drop-ins over it, in the order of their names.
+pub fn read(main: &Path, problems: &mut Problems) -> Option<(Arc<Text>, Table)> {
+    let text = document::read(main, problems)?;
+    let mut table = document::parse(&text, problems);
+    for path in drop_ins(main, problems) {
+        if let Some(text) = document::read(&path, problems) {
+            table.overlay(document::parse(&text, problems), OVERLAY_DEPTH);
+        }
+    }
+    Some((text, table))
+}
+
+/// `f2bd.conf.d/*.conf`.
+fn drop_ins(main: &Path, problems: &mut Problems) -> Vec<PathBuf> {
+    let mut folder = main.as_os_str().to_owned();
+    folder.push(".d");
+    let folder = PathBuf::from(folder);
+    let paths = match folder.read_dir() {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    };
+    let mut paths: Vec<PathBuf> = paths.unwrap_or_else(|error: std::io::Error| {
+        let remedy = "make it a directory that the user that runs f2bd can read";
+        problems.unreadable(&folder, format!("cannot be read: {error}"), remedy);
+        Vec::new()
+    });
+    paths.retain(|path| path.extension().is_some_and(|ending| ending == "conf"));
+    paths.sort();
+    paths
+}
+
+impl Data {
+    fn folder(self) -> &'static str {
+        match self {
+            Data::Filter => "filters",
+            Data::Action => "actions",
+        }
+    }
+}
+
+impl SearchPath {
+    /// The search path of a configuration.
+    pub fn beside(main: &Path) -> Self {
+        let own = main.parent().unwrap_or(Path::new(""));
+        SearchPath {
+            folders: vec![own.to_owned(), PathBuf::from(SHIPPED)],
+        }
+    }
+
+    /// Reads the data file of a name. `None` if there is none, or if it was reported to be unreadable.
+    pub fn find(&self, data: Data, name: &str, problems: &mut Problems) -> Option<Arc<Text>> {
+        let relative = format!("{}/{name}.toml", data.folder());
+        for folder in &self.folders {
+            let path = folder.join(&relative);
+            if path.exists() {
+                return document::read(&path, problems);
+            }
+        }
+        let (path, content) = BUILT_IN.iter().find(|(path, _)| *path == relative)?;
+        Some(Arc::new(Text {
+            path: PathBuf::from(format!("(built in) {path}")),
+            content: (*content).to_owned(),
+        }))
+    }
+
+    /// The names of all data files.
+    pub fn names(&self, data: Data) -> BTreeSet<String> {
+        let built_in = BUILT_IN.iter().filter_map(|(path, _)| {
+            let name = path.strip_prefix(data.folder())?.strip_prefix('/')?;
+            Some(name.strip_suffix(".toml")?.to_owned())
+        });
+        let folders = self.folders.iter().map(|folder| folder.join(data.folder()));
+        let in_folders = folders.filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+        let in_folders = in_folders.filter_map(|entry| toml_name(entry.file_name()));
+        built_in.chain(in_folders).collect()
+    }
+}
+
+fn toml_name(file: OsString) -> Option<String> {
+    Some(file.to_str()?.strip_suffix(".toml")?.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_file_is_part_of_the_program() {
+        let mut shipped = Vec::new();
+        for folder in ["actions", "filters"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            for entry in path.read_dir().expect("a folder") {
+                let name = entry.expect("an entry").file_name();
+                shipped.push(format!("{folder}/{}", name.to_string_lossy()));
+            }
+        }
+        shipped.sort();
+        let built_in: Vec<_> = BUILT_IN.iter().map(|(path, _)| *path).collect();
+        assert_eq!(shipped, built_in);
+    }
+}

@@ -1,0 +1,276 @@
+//! What does a filter file say?
+//!
+//! In: the text of `filters/NAME.toml`. Out: a [`FilterFile`], from which the spec of each mode is made. Patterns
+//! are compiled, and proven, by the engine.
+
+use std::sync::Arc;
+
+use super::document::{self, Kind, Table, Value};
+use super::keys;
+use super::problem::{Place, Problems, Text};
+use super::section::{Section, unknown};
+use crate::engine::filter::sample::{Expect, Sample};
+use crate::engine::filter::{FilterSet, FilterSpec, PatternError, PatternSpec, RecordsSpec};
+use crate::engine::name::FilterName;
+use crate::engine::policy::FilterId;
+use crate::engine::record::journal::JournalMatch;
+use crate::engine::time::Timestamp;
+
+/// The mode if none is chosen.
+pub const NORMAL: &str = "normal";
+
+/// When the samples of filters are read: the dates in them have no year.
+const SAMPLES_ARE_READ_AT: Timestamp = Timestamp::from_micros(1_798_761_600_000_000);
+
+/// A filter file, complete and checked but for its patterns.
+#[derive(Clone, Debug)]
+pub struct FilterFile {
+    name: FilterName,
+    text: Arc<Text>,
+    title: String,
+    records: RecordsSpec,
+    session_by_pid: bool,
+    failures: Vec<Pattern>,
+    ignores: Vec<Pattern>,
+    samples: Vec<(Sample, Place)>,
+}
+
+#[derive(Clone, Debug)]
+struct Pattern {
+    /// Empty: all of them.
+    modes: Vec<String>,
+    spec: PatternSpec,
+    place: Place,
+}
+
+impl FilterFile {
+    /// Reads a filter file; `None` if it has a mistake, which is reported.
+    pub fn parse(name: FilterName, text: &Arc<Text>, problems: &mut Problems) -> Option<Self> {
+        let before = problems.len();
+        let table = document::parse(text, problems);
+        let top = Section::new(Some(&table), keys::FILTER);
+        top.check_keys("the filter", problems);
+        let session_by_pid = match top.text("session", problems) {
+            Some("pid") => true,
+            Some(other) => {
+                let place = top.value("session").map_or_else(|| Place::whole(text), |value| value.place.clone());
+                problems.error(&place, format!("`session` cannot be `{other}`"), "write \"pid\"");
+                false
+            }
+            None => false,
+        };
+        let file = FilterFile {
+            name,
+            text: Arc::clone(text),
+            title: top.text("title", problems).unwrap_or_default().to_owned(),
+            records: records(&top, problems),
+            session_by_pid,
+            failures: patterns(&top, "failure", keys::FAILURE, problems),
+            ignores: patterns(&top, "ignore", keys::IGNORE, problems),
+            samples: samples(&top, problems),
+        };
+        for (sample, place) in &file.samples {
+            if let Some(mode) = &sample.mode {
+                file.check_mode(mode, place, problems);
+            }
+        }
+        (problems.len() == before).then_some(file)
+    }
+
+    /// Reports a mode that the filter does not have.
+    pub fn check_mode(&self, mode: &str, place: &Place, problems: &mut Problems) -> bool {
+        let known = self.modes();
+        let is_known = known.contains(&mode);
+        if !is_known {
+            let context = format!("of filter `{}`", self.name);
+            unknown("mode", mode, &context, known.iter().copied(), place, problems);
+        }
+        is_known
+    }
+
+    /// The text it was read from.
+    pub fn text(&self) -> &Arc<Text> {
+        &self.text
+    }
+
+    /// The modes that can be chosen.
+    pub fn modes(&self) -> Vec<&str> {
+        let mut modes = vec![NORMAL];
+        for pattern in self.failures.iter().chain(&self.ignores) {
+            for mode in &pattern.modes {
+                if !modes.contains(&mode.as_str()) {
+                    modes.push(mode);
+                }
+            }
+        }
+        modes
+    }
+
+    /// The filter in one of its modes.
+    pub fn spec(&self, mode: &str) -> FilterSpec {
+        let chosen = |patterns: &[Pattern]| {
+            let wanted = patterns
+                .iter()
+                .filter(|pattern| pattern.modes.is_empty() || pattern.modes.iter().any(|known| known == mode));
+            wanted.map(|pattern| pattern.spec.clone()).collect()
+        };
+        FilterSpec {
+            name: self.name.clone(),
+            title: self.title.clone(),
+            records: self.records.clone(),
+            session_by_pid: self.session_by_pid,
+            failures: chosen(&self.failures),
+            ignores: chosen(&self.ignores),
+        }
+    }
+
+    /// Reports what the engine has against a pattern, at the pattern's place.
+    pub fn report(&self, error: &PatternError, problems: &mut Problems) {
+        let patterns = if error.ignore { &self.ignores } else { &self.failures };
+        let pattern = patterns.iter().find(|pattern| pattern.spec.number == error.number);
+        let place = pattern.map_or_else(|| Place::whole(&self.text), |pattern| pattern.place.clone());
+        problems.error(&place, error.reason.clone(), "see f2bd-filter(5) about patterns");
+    }
+
+    /// Runs the samples, each in its mode, and reports those that do not come out as they say. Returns the
+    /// numbers of the patterns that a sample has proven.
+    pub fn prove(&self, problems: &mut Problems) -> Vec<u16> {
+        let mut proven = Vec::new();
+        for mode in self.modes() {
+            let filters = match FilterSet::compile(vec![self.spec(mode)]) {
+                Ok(filters) => filters,
+                Err(errors) => {
+                    for error in errors {
+                        self.report(&error, problems);
+                    }
+                    continue;
+                }
+            };
+            let own = |sample: &Sample| sample.mode.as_deref().unwrap_or(NORMAL) == mode;
+            for (sample, place) in self.samples.iter().filter(|(sample, _)| own(sample)) {
+                match sample.check(&filters, FilterId(0), SAMPLES_ARE_READ_AT) {
+                    Ok(patterns) => proven.extend(patterns),
+                    Err(difference) => problems.error(
+                        place,
+                        format!("the sample does not hold in mode `{mode}`: {difference}"),
+                        "correct the sample or the pattern it belongs to",
+                    ),
+                }
+            }
+        }
+        proven.sort_unstable();
+        proven.dedup();
+        proven
+    }
+
+    /// The samples.
+    pub fn samples(&self) -> impl Iterator<Item = &Sample> {
+        self.samples.iter().map(|(sample, _)| sample)
+    }
+
+    /// How many patterns of failures there are, over all modes.
+    pub fn patterns(&self) -> usize {
+        self.failures.len()
+    }
+}
+
+fn records(top: &Section<'_>, problems: &mut Problems) -> RecordsSpec {
+    let Some(value) = top.value("records") else {
+        return RecordsSpec::default();
+    };
+    let Kind::Table(table) = &value.kind else {
+        problems.error(&value.place, "`records` is no section", "write [records]");
+        return RecordsSpec::default();
+    };
+    let section = Section::new(Some(table), keys::RECORDS);
+    section.check_keys("records", problems);
+    let boxed = |texts: Option<Vec<(&str, &Place)>>| {
+        texts.into_iter().flatten().map(|(text, _)| Box::from(text)).collect()
+    };
+    let journal = section.parsed_list::<JournalMatch>("journal", problems);
+    RecordsSpec {
+        programs: boxed(section.texts("program", problems)),
+        journal: journal.and_then(|list| list.into_iter().map(|(wanted, _)| wanted).reduce(JournalMatch::or)),
+        files: boxed(section.texts("file", problems)),
+    }
+}
+
+/// The sections `[[name]]`.
+fn sections<'t>(top: &Section<'t>, name: &str, problems: &mut Problems) -> Vec<(&'t Table, &'t Value)> {
+    let Some(value) = top.value(name) else {
+        return Vec::new();
+    };
+    let items = match &value.kind {
+        Kind::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(value),
+    };
+    let mut tables = Vec::new();
+    for item in items {
+        match &item.kind {
+            // `[name]` with single brackets is one table and no list.
+            Kind::Table(table) if matches!(value.kind, Kind::List(_)) => tables.push((table, item)),
+            _ => problems.error(&item.place, format!("`{name}` is no list of sections"), format!("write [[{name}]]")),
+        }
+    }
+    tables
+}
+
+fn patterns(top: &Section<'_>, name: &str, known: &'static [keys::Key], problems: &mut Problems) -> Vec<Pattern> {
+    let mut patterns = Vec::new();
+    for ((table, item), number) in sections(top, name, problems).into_iter().zip(1..) {
+        let section = Section::new(Some(table), known);
+        section.check_keys(name, problems);
+        let modes = section.texts("mode", problems).unwrap_or_default();
+        let Some(text) = section.text("pattern", problems) else {
+            if section.value("pattern").is_none() {
+                problems.error(&item.place, format!("[[{name}]] has no `pattern`"), "write one or remove the section");
+            }
+            continue;
+        };
+        let counts = known.iter().any(|key| key.name == "unless_counted");
+        patterns.push(Pattern {
+            modes: modes.into_iter().map(|(mode, _)| mode.to_owned()).collect(),
+            spec: PatternSpec {
+                number,
+                text: text.to_owned(),
+                unless_counted: counts && section.flag("unless_counted", problems).unwrap_or(false),
+            },
+            place: section.value("pattern").map_or_else(|| item.place.clone(), |value| value.place.clone()),
+        });
+    }
+    patterns
+}
+
+fn samples(top: &Section<'_>, problems: &mut Problems) -> Vec<(Sample, Place)> {
+    let mut samples = Vec::new();
+    for (table, item) in sections(top, "sample", problems) {
+        let section = Section::new(Some(table), keys::SAMPLE);
+        section.check_keys("sample", problems);
+        let one = section.text("line", problems).map(|line| vec![line.to_owned()]);
+        let many = section.texts("lines", problems);
+        let many = many.map(|lines| lines.into_iter().map(|(line, _)| line.to_owned()).collect());
+        let lines: Vec<String> = match (one, many) {
+            (Some(lines), None) | (None, Some(lines)) => lines,
+            _ => {
+                problems.error(&item.place, "a sample has either `line` or `lines`", "write one of them");
+                continue;
+            }
+        };
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let silent = matches!(section.value("ip"), Some(Value { kind: Kind::Flag(false), .. }));
+        let expect = if silent {
+            Expect::Silent
+        } else {
+            let count = section.number("failures", 1, 1_000, problems).unwrap_or(1);
+            Expect::Failure {
+                ip: owned(section.text("ip", problems)),
+                host: owned(section.text("host", problems)),
+                user: owned(section.text("user", problems)),
+                count: u32::try_from(count).unwrap_or(1),
+            }
+        };
+        let mode = owned(section.text("mode", problems));
+        samples.push((Sample { lines, mode, expect }, item.place.clone()));
+    }
+    samples
+}

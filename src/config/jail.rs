@@ -1,0 +1,281 @@
+//! What does `[jail.NAME]` say?
+//!
+//! In: the section over `[defaults]`, and the files it names. Out: [`JailSettings`], complete and checked. How the
+//! jails of a configuration become one policy is put together in the room's door.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use super::daemon::named;
+use super::document::{Entry, Kind, Table, Value};
+use super::files::{Data, SearchPath};
+use super::filter::{FilterFile, NORMAL};
+use super::ignore::Resolver;
+use super::keys::{self, MOST_RETRIES};
+use super::problem::{Place, Problems};
+use super::section::{Section, unknown};
+use crate::action::ports::{Ports, Protocol, Services};
+use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
+use crate::engine::policy::{IgnoreList, MaxRetry};
+use crate::engine::prefix::SubjectWidth;
+use crate::engine::record::journal::JournalMatch;
+use crate::engine::time::{BanTime, FindTime};
+
+/// A jail, complete and checked.
+#[derive(Clone, Debug)]
+pub struct JailSettings {
+    /// Its name.
+    pub name: JailName,
+    /// Whether it is switched on.
+    pub enabled: bool,
+    /// The filter.
+    pub filter: FilterName,
+    /// The filter's mode.
+    pub mode: String,
+    /// What it listens to.
+    pub sources: Vec<SourceName>,
+    /// Which entries of journals it wants.
+    pub journalmatch: JournalMatch,
+    /// Failures that make a ban.
+    pub maxretry: MaxRetry,
+    /// The window they must lie in.
+    pub findtime: FindTime,
+    /// How long a ban lasts.
+    pub bantime: BanTime,
+    /// Who is never banned.
+    pub ignore: IgnoreList,
+    /// What counts as one subject.
+    pub width: SubjectWidth,
+    /// What a banned host cannot reach.
+    pub ports: Ports,
+    /// The protocols of these ports.
+    pub protocols: Vec<Protocol>,
+    /// What puts bans into effect, and where each is written.
+    pub actions: Vec<(ActionName, Option<Place>)>,
+    /// Where it is written.
+    pub place: Place,
+}
+
+/// What all jails are read with.
+#[derive(Debug)]
+pub struct JailReader<'c> {
+    /// Where filter files are.
+    pub search: &'c SearchPath,
+    /// The sources there are.
+    pub sources: Vec<SourceName>,
+    /// `[defaults]`
+    pub defaults: Option<&'c Table>,
+    /// The filter files that were read; `None` for one that cannot be used, which has been reported.
+    pub filters: BTreeMap<FilterName, Option<FilterFile>>,
+    /// Host names and own addresses.
+    pub resolver: Resolver,
+    /// The numbers of services.
+    pub services: Services,
+}
+
+impl<'c> JailReader<'c> {
+    /// Reads all sections `[jail.NAME]`.
+    pub fn read_all(&mut self, table: Option<&'c Table>, problems: &mut Problems) -> Vec<JailSettings> {
+        Section::new(self.defaults, keys::JAIL).check_keys("defaults", problems);
+        let entries = table.map(Table::entries).unwrap_or_default();
+        let mut jails = Vec::new();
+        for entry in entries {
+            if let Some((name, table)) = named::<JailName>("jail", &entry.key, &entry.place, &entry.value, problems) {
+                jails.push((name, table, entry));
+            }
+        }
+        // Asked for all at once: each could keep the start waiting.
+        let mut words = Vec::new();
+        for (_, table, _) in &jails {
+            words.extend(self.section(table).texts("ignoreip", problems).unwrap_or_default());
+        }
+        self.resolver.resolve(&words, problems);
+        jails
+            .into_iter()
+            .filter_map(|(name, table, entry)| self.read(name, table, entry, problems))
+            .collect()
+    }
+
+    fn section(&self, table: &'c Table) -> Section<'c> {
+        Section::new(Some(table), keys::JAIL_ONLY).over(self.defaults, keys::JAIL)
+    }
+
+    fn read(&mut self, name: JailName, table: &'c Table, entry: &Entry, problems: &mut Problems) -> Option<JailSettings> {
+        let section = self.section(table);
+        section.check_keys(&format!("jail.{name}"), problems);
+        let choice = self.filter(&name, &section, &entry.place, problems);
+        let enabled = section.flag("enabled", problems).unwrap_or(true);
+        let maxretry = section.number("maxretry", 1, i64::from(MOST_RETRIES), problems).unwrap_or(5);
+        let maxretry = u32::try_from(maxretry).ok().and_then(NonZeroU32::new)?;
+        let ten_minutes = std::time::Duration::from_secs(600);
+        let findtime = section.span("findtime", problems).unwrap_or(ten_minutes);
+        let bantime = bantime(&section, problems).unwrap_or(BanTime::For(ten_minutes));
+        let own = section.flag("ignoreself", problems).unwrap_or(true);
+        let words = section.texts("ignoreip", problems).unwrap_or_default();
+        let ignore = self.resolver.list(&words, own, problems);
+        let width = width(&section, problems);
+        let sources = self.choose_sources(&section, problems);
+        let protocols = section.parsed_list("protocol", problems);
+        let protocols = protocols.map(|list| list.into_iter().map(|(protocol, _)| protocol).collect());
+        let ports = self.ports(&section, problems);
+        let actions = match section.parsed_list::<ActionName>("actions", problems) {
+            Some(list) => list.into_iter().map(|(name, place)| (name, Some(place.clone()))).collect(),
+            None => vec![("nftables".parse().ok()?, None)],
+        };
+        let asked = section.parsed_list::<JournalMatch>("journalmatch", problems);
+        let asked = asked.and_then(|list| list.into_iter().map(|(wanted, _)| wanted).reduce(JournalMatch::or));
+        let (filter, mode) = choice?;
+        let file = self.filters.get(&filter)?.as_ref()?;
+        let records = file.spec(&mode).records;
+        let programs = records.programs.iter().map(|program| JournalMatch::program(program));
+        let Some(journalmatch) = asked.or(records.journal).or_else(|| programs.reduce(JournalMatch::or)) else {
+            let message = format!("filter `{filter}` does not say which entries of a journal it wants");
+            problems.error(&entry.place, message, format!("write `journalmatch` in [jail.{name}]"));
+            return None;
+        };
+        Some(JailSettings {
+            name,
+            enabled,
+            filter,
+            mode,
+            sources,
+            journalmatch,
+            maxretry: MaxRetry(maxretry),
+            findtime: FindTime(findtime),
+            bantime,
+            ignore,
+            width,
+            ports,
+            protocols: protocols.unwrap_or_else(|| vec![Protocol::Tcp]),
+            actions,
+            place: entry.place.clone(),
+        })
+    }
+
+    /// The filter's name and mode, if they are good.
+    fn filter(
+        &mut self,
+        jail: &JailName,
+        section: &Section<'_>,
+        place: &Place,
+        problems: &mut Problems,
+    ) -> Option<(FilterName, String)> {
+        let usual = (jail.as_str(), place, NORMAL, place);
+        let (name, name_place, mode, mode_place) = match section.value("filter") {
+            None => usual,
+            Some(Value { place, kind: Kind::Text(name) }) => (name.as_str(), place, NORMAL, place),
+            Some(Value { place, kind: Kind::Table(table) }) => {
+                let inner = Section::new(Some(table), keys::FILTER_CHOICE);
+                inner.check_keys(&format!("jail.{jail}.filter"), problems);
+                let name = inner.text("use", problems).unwrap_or(jail.as_str());
+                let mode = inner.text("mode", problems).unwrap_or(NORMAL);
+                let at = |key| inner.value(key).map_or(place, |value| &value.place);
+                (name, at("use"), mode, at("mode"))
+            }
+            Some(value) => {
+                let message = format!("`filter` cannot be {}", value.kind_name());
+                problems.error(&value.place, message, "write a name, or { use = \"sshd\", mode = \"aggressive\" }");
+                return None;
+            }
+        };
+        let name: FilterName = match name.parse() {
+            Ok(name) => name,
+            Err(error) => {
+                problems.error(name_place, format!("`filter`: {error}"), "write the name of a file in filters/, without its ending");
+                return None;
+            }
+        };
+        if !self.filters.contains_key(&name) {
+            let file = self.read_filter(&name, name_place, problems);
+            self.filters.insert(name.clone(), file);
+        }
+        let file = self.filters.get(&name)?.as_ref()?;
+        file.check_mode(mode, mode_place, problems).then(|| (name, mode.to_owned()))
+    }
+
+    fn read_filter(&self, name: &FilterName, place: &Place, problems: &mut Problems) -> Option<FilterFile> {
+        let before = problems.len();
+        match self.search.find(Data::Filter, name.as_str(), problems) {
+            Some(text) => FilterFile::parse(name.clone(), &text, problems),
+            None => {
+                if problems.len() == before {
+                    let known = self.search.names(Data::Filter);
+                    unknown("filter", name.as_str(), "", known.iter().map(String::as_str), place, problems);
+                }
+                None
+            }
+        }
+    }
+
+    fn choose_sources(&self, section: &Section<'_>, problems: &mut Problems) -> Vec<SourceName> {
+        let Some(list) = section.texts("sources", problems) else {
+            return self.sources.clone();
+        };
+        let mut chosen = Vec::new();
+        for (word, place) in list {
+            match self.sources.iter().find(|source| source.as_str() == word) {
+                Some(source) if !chosen.contains(source) => chosen.push(source.clone()),
+                Some(_) => {}
+                None => {
+                    let known = self.sources.iter().map(SourceName::as_str);
+                    unknown("source", word, "", known, place, problems);
+                }
+            }
+        }
+        chosen
+    }
+
+    fn ports(&self, section: &Section<'_>, problems: &mut Problems) -> Ports {
+        // A number without quotes is what people write first.
+        if let Some(Value { kind: Kind::Integer(port), place }) = section.value("port") {
+            return self.read_ports(&[(port.to_string().as_str(), place)], place, problems);
+        }
+        let Some(words) = section.texts("port", problems) else {
+            return Ports::All;
+        };
+        match section.value("port") {
+            Some(value) => self.read_ports(&words, &value.place, problems),
+            None => Ports::All,
+        }
+    }
+
+    fn read_ports(&self, words: &[(&str, &Place)], place: &Place, problems: &mut Problems) -> Ports {
+        let texts: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+        Ports::parse(&texts, &self.services).unwrap_or_else(|error| {
+            problems.error(place, format!("`port`: {error}"), "write such as [\"ssh\", \"8000:8100\"]");
+            Ports::All
+        })
+    }
+}
+
+fn bantime(section: &Section<'_>, problems: &mut Problems) -> Option<BanTime> {
+    let text = section.span_text("bantime", problems)?;
+    match text.parse() {
+        Ok(BanTime::Forever) => Some(BanTime::Forever),
+        Ok(BanTime::For(span)) if !span.is_zero() => Some(BanTime::For(span)),
+        // Reported as any other span that is none.
+        _ => section.span("bantime", problems).map(BanTime::For),
+    }
+}
+
+fn width(section: &Section<'_>, problems: &mut Problems) -> SubjectWidth {
+    let usual = SubjectWidth::DEFAULT;
+    let Some(value) = section.value("prefix") else {
+        return usual;
+    };
+    let Kind::Table(table) = &value.kind else {
+        let message = format!("`prefix` cannot be {}", value.kind_name());
+        problems.error(&value.place, message, "write { ipv4 = 32, ipv6 = 64 }");
+        return usual;
+    };
+    let inner = Section::new(Some(table), keys::PREFIX);
+    inner.check_keys("prefix", problems);
+    let mut bits = |key: &str, most: i64, usual: u8| {
+        let bits = inner.number(key, 1, most, problems);
+        bits.and_then(|bits| u8::try_from(bits).ok()).unwrap_or(usual)
+    };
+    SubjectWidth {
+        ipv4: bits("ipv4", 32, usual.ipv4),
+        ipv6: bits("ipv6", 128, usual.ipv6),
+    }
+}

@@ -1,0 +1,124 @@
+//! Which keys are there?
+//!
+//! The one list of what can be written into f2bd.conf, with what each key wants and what holds without it. The
+//! readers, the messages and the manual's test lean on it.
+
+/// A key of a section.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// What to write, for messages: `write {wants}`.
+    pub wants: &'static str,
+    /// What holds if it is not written, in TOML; empty if nothing does.
+    pub default: &'static str,
+}
+
+const fn key(name: &'static str, wants: &'static str, default: &'static str) -> Key {
+    Key { name, wants, default }
+}
+
+/// The sections of f2bd.conf.
+pub const SECTIONS: &[&str] = &["daemon", "source", "defaults", "jail", "action"];
+
+/// `[daemon]`
+pub const DAEMON: &[Key] = &[
+    key("database", "a path such as \"/var/lib/f2bd/f2bd.db\"", "\"/var/lib/f2bd/f2bd.db\""),
+    key("socket", "a path such as \"/run/f2bd/control.sock\"", "\"/run/f2bd/control.sock\""),
+    key("log_level", "\"error\", \"warning\", \"info\" or \"debug\"", "\"info\""),
+    key("keep_bans", "a time such as \"1y\"", "\"1y\""),
+    key("keep_failures", "a time such as \"30d\"", "\"30d\""),
+    key("max_failures", "a number from 1000 to 100000000", "1000000"),
+];
+
+/// `[source.NAME]`
+pub const SOURCE: &[Key] = &[
+    key("type", "\"journal\"", "\"journal\""),
+    key("enabled", "true or false", "true"),
+    key("directory", "a path such as \"/var/log/journal\"", ""),
+    key("namespace", "the name of a journal namespace", ""),
+    key("matches", "a list such as [\"_TRANSPORT=syslog\"]", "[]"),
+];
+
+/// `[defaults]`, and `[jail.NAME]` as well.
+pub const JAIL: &[Key] = &[
+    key("maxretry", "a number from 1 to 1000", "5"),
+    key("findtime", "a time such as \"10m\"", "\"10m\""),
+    key("bantime", "a time such as \"1h\", or \"forever\"", "\"10m\""),
+    key("ignoreip", "a list of addresses, networks and host names, such as [\"10.0.0.0/8\", \"home.example.org\"]", "[]"),
+    key("ignoreself", "true or false", "true"),
+    key("prefix", "{ ipv4 = 32, ipv6 = 64 }, with numbers from 1 to 32 and from 1 to 128", "{ ipv4 = 32, ipv6 = 64 }"),
+    key("sources", "a list of sources such as [\"journal\"]", ""),
+    key("protocol", "a list of \"tcp\", \"udp\" and \"sctp\"", "[\"tcp\"]"),
+    key("actions", "a list of actions such as [\"nftables\"]", "[\"nftables\"]"),
+];
+
+/// `[jail.NAME]` alone.
+pub const JAIL_ONLY: &[Key] = &[
+    key("enabled", "true or false", "true"),
+    key("filter", "a filter's name, or { use = \"sshd\", mode = \"aggressive\" }", ""),
+    key("port", "a list such as [\"ssh\", \"8000:8100\"], or [\"all\"]", "[\"all\"]"),
+    key("journalmatch", "a list such as [\"_SYSTEMD_UNIT=ssh.service\"]", ""),
+];
+
+/// `[action.NAME]`, beside the parameters of the action itself.
+pub const ACTION: &[Key] = &[key("use", "the name of an action file", "")];
+
+/// Keys of the design that this version refuses, rather than to protect less than was asked for.
+pub const LATER: &[&str] = &["escalation", "network", "distributed"];
+
+/// The most failures that [`JAIL`]'s `maxretry` may ask for: each watched subject remembers that many.
+pub const MOST_RETRIES: u32 = 1_000;
+
+/// A filter file.
+pub const FILTER: &[Key] = &[
+    key("title", "a line for people", "\"\""),
+    key("records", "a section [records]", ""),
+    key("session", "\"pid\"", ""),
+    key("failure", "sections [[failure]]", ""),
+    key("ignore", "sections [[ignore]]", ""),
+    key("sample", "sections [[sample]]", ""),
+];
+
+/// `[records]` of a filter file.
+pub const RECORDS: &[Key] = &[
+    key("program", "a list of programs such as [\"sshd\"]", "[]"),
+    key("journal", "a list such as [\"_SYSTEMD_UNIT=ssh.service\"]", ""),
+    key("file", "a list of paths", "[]"),
+];
+
+/// `[[failure]]` of a filter file.
+pub const FAILURE: &[Key] = &[
+    key("pattern", "a regular expression with <ip> or <host>", ""),
+    key("mode", "a list of modes such as [\"aggressive\"]", ""),
+    key("unless_counted", "true or false", "false"),
+];
+
+/// `[[ignore]]` of a filter file.
+pub const IGNORE: &[Key] = &[
+    key("pattern", "a regular expression", ""),
+    key("mode", "a list of modes such as [\"aggressive\"]", ""),
+];
+
+/// `[[sample]]` of a filter file.
+pub const SAMPLE: &[Key] = &[
+    key("line", "a line of a log", ""),
+    key("lines", "a list of lines of a log", ""),
+    key("mode", "the name of a mode", "\"normal\""),
+    key("ip", "an address, or false if the sample must stay silent", ""),
+    key("host", "the text that <host> must capture", ""),
+    key("user", "the text that <user> must capture", ""),
+    key("failures", "a number from 1 to 1000", "1"),
+];
+
+/// `filter = { … }`
+pub const FILTER_CHOICE: &[Key] = &[
+    key("use", "a filter's name", ""),
+    key("mode", "the name of a mode", "\"normal\""),
+];
+
+/// `prefix = { … }`
+pub const PREFIX: &[Key] = &[
+    key("ipv4", "a number from 1 to 32", "32"),
+    key("ipv6", "a number from 1 to 128", "64"),
+];

@@ -1,0 +1,60 @@
+//! What does the configuration come to? The answer of `f2bd check --json`.
+
+use serde_json::{Value, json};
+
+use super::jail::JailSettings;
+use super::{Loaded, Problem};
+use crate::control::text::seconds;
+use crate::engine::time::BanTime;
+
+/// Jails with everything that holds for them, and all problems. Times are in seconds; -1 is for ever.
+pub fn resolved(loaded: &Loaded) -> Value {
+    let jails: serde_json::Map<String, Value> = loaded
+        .jails
+        .iter()
+        .map(|(jail, patterns)| (jail.name.to_string(), describe(jail, patterns)))
+        .collect();
+    let problems: Vec<Value> = loaded.problems.iter().map(problem).collect();
+    json!({ "jails": jails, "problems": problems })
+}
+
+fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
+    let ignored = jail.ignore.rules().iter().map(|rule| rule.prefix.plain());
+    let matches = jail.journalmatch.to_string();
+    json!({
+        "enabled": jail.enabled,
+        "filter": jail.filter.as_str(),
+        "mode": jail.mode,
+        "sources": jail.sources.iter().map(|source| source.as_str()).collect::<Vec<_>>(),
+        "logpath": [],
+        "journalmatch": matches.split(" + ").collect::<Vec<_>>(),
+        "maxretry": jail.maxretry.0.get(),
+        "findtime": seconds::as_json(BanTime::For(jail.findtime.0)),
+        "bantime": seconds::as_json(jail.bantime),
+        "ignoreip": ignored.collect::<Vec<_>>(),
+        "failregex": patterns.failures,
+        "ignoreregex": patterns.ignores,
+        "actions": jail.actions.iter().map(|(action, _)| action.as_str()).collect::<Vec<_>>(),
+    })
+}
+
+/// The patterns of a jail's filter in its mode, as they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Patterns {
+    /// What counts.
+    pub failures: Vec<String>,
+    /// What does not, though a pattern takes it.
+    pub ignores: Vec<String>,
+}
+
+/// A problem as programs read it.
+pub fn problem(problem: &Problem) -> Value {
+    json!({
+        "file": problem.file.display().to_string(),
+        "line": problem.line,
+        "column": problem.column,
+        "message": problem.message,
+        "remedy": problem.remedy,
+        "severity": problem.severity.to_string(),
+    })
+}

@@ -1,0 +1,222 @@
+//! How are the keys of a section read?
+//!
+//! A [`Section`] is a table together with the one whose values hold where it says nothing. Each reading method
+//! reports a value that cannot be used and then answers as if nothing were written, so that one pass finds
+//! every mistake.
+
+use std::fmt::Display;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::document::{Kind, Table, Value};
+use super::keys::{Key, LATER};
+use super::problem::{Place, Problems, nearest};
+use crate::engine::time::parse_span;
+
+/// A section that is being read.
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'t> {
+    layers: [Option<&'t Table>; 2],
+    keys: [&'t [Key]; 2],
+}
+
+impl<'t> Section<'t> {
+    /// A section of its own.
+    pub fn new(table: Option<&'t Table>, keys: &'t [Key]) -> Self {
+        Section {
+            layers: [table, None],
+            keys: [keys, &[]],
+        }
+    }
+
+    /// The same section where it says nothing about one of `keys`, `lower` is asked.
+    #[must_use]
+    pub fn over(self, lower: Option<&'t Table>, keys: &'t [Key]) -> Self {
+        Section {
+            layers: [self.layers[0], lower],
+            keys: [self.keys[0], keys],
+        }
+    }
+
+    /// The value of a key.
+    pub fn value(&self, key: &str) -> Option<&'t Value> {
+        let known = |keys: &[Key]| keys.iter().any(|known| known.name == key);
+        debug_assert!(self.keys.iter().any(|keys| known(keys)), "{key} is not in the list");
+        let own = self.layers[0].and_then(|table| table.get(key));
+        let lower = self.layers[1].filter(|_| known(self.keys[1]));
+        own.or_else(|| lower.and_then(|table| table.get(key)))
+    }
+
+    /// Reports every key that is not in the list.
+    pub fn check_keys(&self, name: &str, problems: &mut Problems) {
+        let Some(table) = self.layers[0] else { return };
+        let known = || self.keys.iter().copied().flatten().map(|key| key.name);
+        for entry in table.entries() {
+            let key = entry.key.as_str();
+            if known().any(|known| known == key) {
+                continue;
+            }
+            if LATER.contains(&key) {
+                problems.error(
+                    &entry.place,
+                    format!("this version does not know `{key}` yet"),
+                    "remove it until a later version does",
+                );
+                continue;
+            }
+            unknown("key", key, &format!("in [{name}]"), known(), &entry.place, problems);
+        }
+    }
+
+    fn wants(&self, key: &str) -> &'static str {
+        let mut keys = self.keys.iter().copied().flatten();
+        keys.find(|known| known.name == key).map_or("", |key| key.wants)
+    }
+
+    fn refuse(&self, key: &str, value: &Value, problems: &mut Problems) {
+        let message = format!("`{key}` cannot be {}", value.kind_name());
+        problems.error(&value.place, message, format!("write {}", self.wants(key)));
+    }
+
+    fn complain(&self, key: &str, place: &Place, message: String, problems: &mut Problems) {
+        problems.error(place, message, format!("write {}", self.wants(key)));
+    }
+
+    /// A text.
+    pub fn text(&self, key: &str, problems: &mut Problems) -> Option<&'t str> {
+        let value = self.value(key)?;
+        if let Kind::Text(text) = &value.kind {
+            return Some(text);
+        }
+        self.refuse(key, value, problems);
+        None
+    }
+
+    /// A text that is something.
+    pub fn parsed<T>(&self, key: &str, problems: &mut Problems) -> Option<T>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let text = self.text(key, problems)?;
+        let place = &self.value(key)?.place;
+        match text.parse() {
+            Ok(parsed) => Some(parsed),
+            Err(error) => {
+                self.complain(key, place, format!("`{key}`: {error}"), problems);
+                None
+            }
+        }
+    }
+
+    /// A text, or a list of texts, with the place of each.
+    pub fn texts(&self, key: &str, problems: &mut Problems) -> Option<Vec<(&'t str, &'t Place)>> {
+        let value = self.value(key)?;
+        let list = match &value.kind {
+            Kind::Text(text) => return Some(vec![(text, &value.place)]),
+            Kind::List(list) => list,
+            _ => {
+                self.refuse(key, value, problems);
+                return None;
+            }
+        };
+        let mut texts = Vec::new();
+        for item in list {
+            match &item.kind {
+                Kind::Text(text) => texts.push((text.as_str(), &item.place)),
+                _ => self.refuse(key, item, problems),
+            }
+        }
+        Some(texts)
+    }
+
+    /// A list of texts that are something each.
+    pub fn parsed_list<T>(&self, key: &str, problems: &mut Problems) -> Option<Vec<(T, &'t Place)>>
+    where
+        T: FromStr<Err: Display>,
+    {
+        let mut list = Vec::new();
+        for (text, place) in self.texts(key, problems)? {
+            match text.parse() {
+                Ok(parsed) => list.push((parsed, place)),
+                Err(error) => self.complain(key, place, format!("`{key}`: {error}"), problems),
+            }
+        }
+        Some(list)
+    }
+
+    /// True or false.
+    pub fn flag(&self, key: &str, problems: &mut Problems) -> Option<bool> {
+        let value = self.value(key)?;
+        if let Kind::Flag(flag) = value.kind {
+            return Some(flag);
+        }
+        self.refuse(key, value, problems);
+        None
+    }
+
+    /// A whole number from `least` to `most`.
+    pub fn number(&self, key: &str, least: i64, most: i64, problems: &mut Problems) -> Option<i64> {
+        let value = self.value(key)?;
+        let Kind::Integer(number) = value.kind else {
+            self.refuse(key, value, problems);
+            return None;
+        };
+        if (least..=most).contains(&number) {
+            return Some(number);
+        }
+        self.complain(key, &value.place, format!("`{key}` cannot be {number}"), problems);
+        None
+    }
+
+    /// A span of time: a text with units, or a number of seconds.
+    pub fn span(&self, key: &str, problems: &mut Problems) -> Option<Duration> {
+        let text = self.span_text(key, problems)?;
+        let place = &self.value(key)?.place;
+        match parse_span(&text) {
+            Ok(span) if !span.is_zero() => Some(span),
+            Ok(_) => {
+                self.complain(key, place, format!("`{key}` cannot be nothing"), problems);
+                None
+            }
+            Err(error) => {
+                self.complain(key, place, format!("`{key}`: {error}"), problems);
+                None
+            }
+        }
+    }
+
+    /// The words of a span of time, not read yet.
+    pub fn span_text(&self, key: &str, problems: &mut Problems) -> Option<String> {
+        let value = self.value(key)?;
+        match &value.kind {
+            Kind::Text(text) => Some(text.clone()),
+            Kind::Integer(seconds) => Some(seconds.to_string()),
+            _ => {
+                self.refuse(key, value, problems);
+                None
+            }
+        }
+    }
+}
+
+/// Reports a word that is none of the known ones.
+pub fn unknown<'k>(
+    what: &str,
+    word: &str,
+    context: &str,
+    known: impl Iterator<Item = &'k str> + Clone,
+    place: &Place,
+    problems: &mut Problems,
+) {
+    let remedy = match nearest(word, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let known: Vec<_> = known.collect();
+            match known.is_empty() {
+                true => "there is none".to_owned(),
+                false => format!("known are {}", known.join(", ")),
+            }
+        }
+    };
+    problems.error(place, format!("unknown {what} `{word}` {context}").trim_end(), remedy);
+}

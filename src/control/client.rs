@@ -1,0 +1,94 @@
+//! How is a running daemon asked?
+//!
+//! Plain blocking calls for the command line. The daemon is trusted, the file system is not: whoever serves the
+//! socket is the daemon.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use super::protocol::{Envelope, FollowLine, Reply, Request, VERSION};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody serves the socket.
+    #[error("no daemon serves {path}: {error}")]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The socket is not for this user.
+    #[error("no permission to ask the daemon at {0}: become root or a member of its group")]
+    Denied(PathBuf),
+    /// The daemon went away in the middle.
+    #[error("the daemon has gone away: {0}")]
+    Lost(#[from] io::Error),
+    /// What it said makes no sense to us.
+    #[error("the daemon's answer cannot be understood; is it of another version? ({0})")]
+    Strange(#[from] serde_json::Error),
+}
+
+/// A connection to the daemon.
+#[derive(Debug)]
+pub struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+impl Client {
+    /// Asks one thing and waits for the answer.
+    ///
+    /// # Errors
+    /// There is no daemon, it may not be asked, or it went away.
+    pub fn ask(path: &Path, request: Request) -> Result<Reply, ClientError> {
+        let mut client = Client::connect(path)?;
+        client.send(request)?;
+        client.reply()
+    }
+
+    /// Follows what happens: `each` gets line after line and says whether it wants more.
+    ///
+    /// # Errors
+    /// There is no daemon, it refuses, or it went away; that it has ended in order is none.
+    pub fn follow(path: &Path, mut each: impl FnMut(FollowLine) -> bool) -> Result<Reply, ClientError> {
+        let mut client = Client::connect(path)?;
+        client.send(Request::Follow)?;
+        let reply = client.reply()?;
+        if reply != Reply::Following {
+            return Ok(reply);
+        }
+        let mut line = String::new();
+        while client.stream.read_line(&mut line)? > 0 {
+            if !each(serde_json::from_str(&line)?) {
+                break;
+            }
+            line.clear();
+        }
+        Ok(reply)
+    }
+
+    fn connect(path: &Path) -> Result<Self, ClientError> {
+        match UnixStream::connect(path) {
+            Ok(stream) => Ok(Client { stream: BufReader::new(stream) }),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(ClientError::Denied(path.to_owned())),
+            Err(error) => Err(ClientError::Unreachable { path: path.to_owned(), error }),
+        }
+    }
+
+    fn send(&mut self, request: Request) -> Result<(), ClientError> {
+        let mut line = serde_json::to_vec(&Envelope { version: VERSION, request })?;
+        line.push(b'\n');
+        self.stream.get_mut().write_all(&line)?;
+        Ok(())
+    }
+
+    fn reply(&mut self) -> Result<Reply, ClientError> {
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        Ok(serde_json::from_str(&line)?)
+    }
+}

@@ -1,0 +1,520 @@
+//! Which lines travel over the control socket?
+//!
+//! A request is one line of JSON, and so is its reply. The rows of lists are also what `--json` prints, so their
+//! fields are a contract: fields may be added, none changes its meaning. Text of attackers in them has lost
+//! its control characters before it comes here.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::text;
+use crate::engine::decision::{Origin, Release};
+use crate::engine::name::JailName;
+use crate::engine::prefix::Prefix;
+use crate::engine::time::{BanTime, Timestamp};
+
+/// The version of the protocol. It changes when an old client would misunderstand a new daemon.
+pub const VERSION: u32 = 1;
+
+/// The longest request; the longest real one has some 300 bytes.
+pub const LONGEST_REQUEST: usize = 4 * 1024;
+
+/// Rows of one reply. A list of 100,000 bans takes several requests, so that neither side keeps them all and the
+/// driver is never busy with one for more than some milliseconds.
+pub const PAGE: usize = 5_000;
+
+/// A request as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Envelope {
+    /// [`VERSION`] of the client.
+    pub version: u32,
+    /// What is asked.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+/// What can be asked or told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case")]
+pub enum Request {
+    /// How is everything, or one jail?
+    Status {
+        /// Only this jail.
+        #[serde(with = "text::option", default)]
+        jail: Option<JailName>,
+    },
+    /// Who is banned?
+    Bans {
+        /// Only by this jail.
+        #[serde(with = "text::option", default)]
+        jail: Option<JailName>,
+        /// Only bans with a higher number, for the next page.
+        #[serde(default)]
+        after: u64,
+    },
+    /// Which bans were there, the newest first?
+    History {
+        /// Only those that share an address with this subject.
+        #[serde(with = "text::option", default)]
+        subject: Option<Prefix>,
+        /// Only by this jail.
+        #[serde(with = "text::option", default)]
+        jail: Option<JailName>,
+        /// At most so many, and never more than [`PAGE`].
+        limit: usize,
+    },
+    /// Why is it banned, or why not?
+    Explain {
+        /// An address or network.
+        #[serde(with = "text")]
+        subject: Prefix,
+    },
+    /// Ban it.
+    Ban {
+        /// In this jail.
+        #[serde(with = "text")]
+        jail: JailName,
+        /// Whom.
+        #[serde(with = "text")]
+        subject: Prefix,
+        /// For how long, if not as the jail does.
+        #[serde(with = "text::option", default)]
+        bantime: Option<BanTime>,
+    },
+    /// Lift bans.
+    Unban {
+        /// Of this subject; all if it is null, which has to be said.
+        #[serde(with = "text::option")]
+        subject: Option<Prefix>,
+        /// In this jail only.
+        #[serde(with = "text::option", default)]
+        jail: Option<JailName>,
+    },
+    /// Read the configuration anew.
+    Reload,
+    /// Write what waits to be written, and make the firewall equal to the ledger.
+    Flush,
+    /// Tell everything that happens from now on.
+    Follow,
+}
+
+impl Request {
+    /// Whether it changes something. Such a request is for root and the daemon's own user only.
+    pub fn acts(&self) -> bool {
+        match self {
+            Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Flush => true,
+            Request::Status { .. }
+            | Request::Bans { .. }
+            | Request::History { .. }
+            | Request::Explain { .. }
+            | Request::Follow => false,
+        }
+    }
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// It is done.
+    Done {
+        /// How many bans began or ended by it.
+        changed: usize,
+    },
+    /// It is not done, and nothing has changed.
+    Refused(Refusal),
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::Bans`].
+    Bans {
+        /// In the order of their numbers.
+        rows: Vec<BanRow>,
+        /// Whether there are more.
+        more: bool,
+    },
+    /// To [`Request::History`].
+    History {
+        /// The newest first.
+        rows: Vec<HistoryRow>,
+    },
+    /// To [`Request::Explain`].
+    Explanation(Box<Explanation>),
+    /// To [`Request::Follow`]: [`FollowLine`]s come next, until one side has enough.
+    Following,
+}
+
+/// Why something is not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What kind of refusal it is.
+    pub why: Why,
+    /// A sentence for people.
+    pub message: String,
+    /// More lines for people, such as the mistakes of a configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub details: Vec<String>,
+}
+
+/// Kinds of refusals, each with its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The request cannot be understood.
+    Malformed,
+    /// The client is not allowed to.
+    NotPermitted,
+    /// There is no such jail, or nothing to lift.
+    NotSo,
+    /// The configuration has mistakes.
+    BadConfiguration,
+    /// The daemon is not able to.
+    Unable,
+}
+
+/// How the daemon is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// When it began.
+    #[serde(with = "text")]
+    pub since: Timestamp,
+    /// Whether it only decides and records.
+    pub dry_run: bool,
+    /// The enabled jails, in the order of the configuration.
+    pub jails: Vec<JailRow>,
+    /// What is read.
+    pub sources: Vec<SourceRow>,
+    /// What puts bans into effect.
+    pub actions: Vec<ActionRow>,
+    /// What remembers.
+    pub database: DatabaseRow,
+}
+
+/// How a jail is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JailRow {
+    /// Its name.
+    #[serde(with = "text")]
+    pub jail: JailName,
+    /// Its filter.
+    pub filter: String,
+    /// Failures that make a ban.
+    pub maxretry: u32,
+    /// The window they must lie in, in seconds.
+    pub findtime: f64,
+    /// How long a ban lasts, in seconds; -1 for ever.
+    #[serde(with = "text::seconds")]
+    pub bantime: BanTime,
+    /// Its actions.
+    pub actions: Vec<String>,
+    /// Subjects with failures in the window.
+    pub watched: usize,
+    /// How many subjects can be watched at most.
+    pub most_watched: usize,
+    /// Failures in the window.
+    pub failing: usize,
+    /// Bans in force.
+    pub banned: usize,
+    /// Failures since the daemon began.
+    pub failures: u64,
+    /// Bans since the daemon began.
+    pub bans: u64,
+    /// Records that its filter was asked about since the daemon began.
+    pub records: u64,
+}
+
+/// How a source is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRow {
+    /// Its name.
+    pub source: String,
+    /// Records read since the daemon began.
+    pub records: u64,
+    /// The time of the newest record.
+    #[serde(with = "text::option")]
+    pub last_record: Option<Timestamp>,
+    /// Why it cannot be read at the moment.
+    pub trouble: Option<String>,
+}
+
+/// How an action is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRow {
+    /// Its name.
+    pub action: String,
+    /// Whether bans are put into effect.
+    pub works: bool,
+}
+
+/// How the database is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseRow {
+    /// Its file.
+    pub path: String,
+    /// Whether everything decided so far is on disk.
+    pub up_to_date: bool,
+}
+
+/// A ban in force.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BanRow {
+    /// Its number in the database.
+    pub ban: u64,
+    /// The jail.
+    #[serde(with = "text")]
+    pub jail: JailName,
+    /// Who is banned.
+    #[serde(with = "text")]
+    pub subject: Prefix,
+    /// Since when.
+    #[serde(with = "text")]
+    pub start: Timestamp,
+    /// Until when; null for ever.
+    #[serde(with = "text::option")]
+    pub until: Option<Timestamp>,
+    /// How long it lasts from its start, in seconds; -1 for ever.
+    #[serde(with = "text::seconds")]
+    pub bantime: BanTime,
+    /// The how manieth ban of the subject it is.
+    pub offence: u32,
+    /// `failures` or `manual`.
+    #[serde(with = "text")]
+    pub origin: Origin,
+    /// Whether an action has confirmed it.
+    pub in_effect: bool,
+}
+
+/// A ban of the past or in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryRow {
+    /// Its number in the database.
+    pub ban: u64,
+    /// The jail.
+    #[serde(with = "text")]
+    pub jail: JailName,
+    /// Who was banned.
+    #[serde(with = "text")]
+    pub subject: Prefix,
+    /// Since when.
+    #[serde(with = "text")]
+    pub start: Timestamp,
+    /// Until when it was to last; null for ever.
+    #[serde(with = "text::option")]
+    pub until: Option<Timestamp>,
+    /// When it ended; null if it has not.
+    #[serde(with = "text::option")]
+    pub ended: Option<Timestamp>,
+    /// Why it ended: `expired`, `manual`, `ignored`, `jail-gone` or `replaced`.
+    #[serde(with = "text::option")]
+    pub release: Option<Release>,
+    /// The how manieth ban of the subject it was.
+    pub offence: u32,
+    /// How many failures made it.
+    pub failures: u32,
+    /// `failures` or `manual`.
+    #[serde(with = "text")]
+    pub origin: Origin,
+}
+
+/// A failure with its log line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureRow {
+    /// The record's time.
+    #[serde(with = "text")]
+    pub time: Timestamp,
+    /// The very address.
+    pub address: IpAddr,
+    /// The account that was tried.
+    pub user: Option<String>,
+    /// The number of the pattern in its filter file.
+    pub pattern: u16,
+    /// The record's message.
+    pub line: String,
+    /// Whether it counted towards a ban.
+    pub counted: bool,
+}
+
+/// What is known of an address or network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// What was asked about.
+    #[serde(with = "text")]
+    pub subject: Prefix,
+    /// When.
+    #[serde(with = "text")]
+    pub now: Timestamp,
+    /// What each jail has to say, at least one verdict a jail.
+    pub verdicts: Vec<VerdictRow>,
+    /// Its latest bans, the newest first.
+    pub history: Vec<HistoryRow>,
+    /// Its latest failures, the newest first.
+    pub failures: Vec<FailureRow>,
+    /// Why history and log lines are missing.
+    pub trouble: Option<String>,
+}
+
+/// What one jail has to say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VerdictRow {
+    /// The jail.
+    #[serde(with = "text")]
+    pub jail: JailName,
+    /// Its filter.
+    pub filter: String,
+    /// Failures that make a ban.
+    pub maxretry: u32,
+    /// The window they must lie in, in seconds.
+    pub findtime: f64,
+    /// Where the subject stands.
+    #[serde(flatten)]
+    pub place: PlaceRow,
+    /// The failures behind it, the oldest first.
+    pub failures: Vec<FailureRow>,
+    /// The patterns that took them, by number.
+    pub patterns: Vec<PatternRow>,
+}
+
+/// Where a subject stands in a jail.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "place", rename_all = "snake_case")]
+pub enum PlaceRow {
+    /// It is kept out.
+    Banned {
+        /// By this ban, of itself or of a network around it.
+        ban: BanRow,
+    },
+    /// It has failed, not often enough.
+    Watched {
+        /// Who exactly is watched.
+        #[serde(with = "text")]
+        subject: Prefix,
+        /// How many of its failures lie in the window.
+        failing: usize,
+        /// When the oldest of them leaves the window.
+        #[serde(with = "text")]
+        oldest_leaves: Timestamp,
+    },
+    /// It is never banned.
+    Ignored {
+        /// Because of this rule.
+        because: String,
+    },
+    /// Nothing is held against it.
+    Clear,
+}
+
+/// A pattern of a filter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PatternRow {
+    /// Its number in the filter file.
+    pub number: u16,
+    /// As it is written there.
+    pub text: String,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "decision", rename_all = "snake_case")]
+pub enum FollowLine {
+    /// A record was counted against somebody.
+    Failure {
+        /// The jail.
+        #[serde(with = "text")]
+        jail: JailName,
+        /// Whom it is counted against.
+        #[serde(with = "text")]
+        subject: Prefix,
+        /// What was counted.
+        #[serde(flatten)]
+        failure: FailureRow,
+    },
+    /// Somebody is banned.
+    Ban {
+        /// When.
+        #[serde(with = "text")]
+        time: Timestamp,
+        /// The jail.
+        #[serde(with = "text")]
+        jail: JailName,
+        /// Who.
+        #[serde(with = "text")]
+        subject: Prefix,
+        /// How many failures made the ban.
+        failures: usize,
+        /// How long it lasts, in seconds; -1 for ever.
+        #[serde(with = "text::seconds")]
+        bantime: BanTime,
+        /// The how manieth ban of the subject it is.
+        offence: u32,
+        /// Until when; null for ever.
+        #[serde(with = "text::option")]
+        until: Option<Timestamp>,
+    },
+    /// A ban is over.
+    Unban {
+        /// When.
+        #[serde(with = "text")]
+        time: Timestamp,
+        /// The jail.
+        #[serde(with = "text")]
+        jail: JailName,
+        /// Who.
+        #[serde(with = "text")]
+        subject: Prefix,
+        /// Why: `expired`, `manual`, `ignored`, `jail-gone` or `replaced`.
+        #[serde(with = "text")]
+        release: Release,
+    },
+    /// The administrator should know.
+    Notice {
+        /// What, in a sentence.
+        message: String,
+    },
+    /// The follower was too slow.
+    Missed {
+        /// How many lines it did not get.
+        lines: u64,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn requests_travel_as_readable_lines() {
+        let request = Request::Ban {
+            jail: "sshd".parse().expect("a name"),
+            subject: "192.0.2.0/24".parse().expect("a network"),
+            bantime: Some(BanTime::Forever),
+        };
+        let line = serde_json::to_string(&Envelope { version: VERSION, request }).expect("JSON");
+        assert_eq!(
+            line,
+            r#"{"version":1,"request":"ban","jail":"sshd","subject":"192.0.2.0/24","bantime":"forever"}"#
+        );
+        assert!(serde_json::from_str::<Envelope>(&line).is_ok());
+        let short = r#"{"version":1,"request":"bans"}"#;
+        let envelope: Envelope = serde_json::from_str(short).expect("a request");
+        assert_eq!(envelope.request, Request::Bans { jail: None, after: 0 });
+    }
+
+    #[test]
+    fn an_unban_without_subject_must_be_meant() {
+        let misspelt = r#"{"version":1,"request":"unban","subjekt":"192.0.2.1"}"#;
+        let envelope: Result<Envelope, _> = serde_json::from_str(misspelt);
+        // A client that misspells its subject must not lift everything; the command line says `--all`.
+        assert!(envelope.is_err(), "{envelope:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_request_is_too_odd(line in "(?s).{0,200}") {
+            let _ = serde_json::from_str::<Envelope>(&line);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Who may ask the daemon, and how is he answered?
+//!
+//! The socket's mode decides who can connect: root and the daemon's group. Whoever can may ask; only root
+//! and the daemon's own user may change something. A client can neither keep the daemon waiting nor fill its
+//! memory: requests are short, soon, and few at a time.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+
+use super::Question;
+use super::protocol::{Envelope, FollowLine, LONGEST_REQUEST, Refusal, Reply, Request, VERSION, Why};
+
+/// How many clients are served at the same time; others wait in the kernel's queue.
+const MOST_CLIENTS: usize = 32;
+
+/// How long a client may take to send its request, and to take a line of the answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The pause after the system refused a connection, for instance because no file descriptor is left.
+const AFTER_REFUSAL: Duration = Duration::from_millis(100);
+
+/// Root and the daemon's group.
+const SOCKET_MODE: u32 = 0o660;
+
+/// The directory of the socket, if it has to be made.
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// The socket, and the lock that keeps a second daemon away from it.
+#[derive(Debug)]
+pub struct Listener {
+    socket: UnixListener,
+    _lock: File,
+}
+
+/// Why the socket cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// A daemon serves it already.
+    #[error("another f2bd serves {0}")]
+    Served(PathBuf),
+    /// The system refuses.
+    #[error("cannot make the socket {path}: {error}")]
+    System {
+        /// The socket or its directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// Takes the socket: one daemon can, until its process ends in whatever way.
+///
+/// # Errors
+/// Another daemon has it, or the system refuses.
+pub fn bind(path: &Path) -> Result<Listener, BindError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| BindError::System { path, error }
+    };
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(DIRECTORY_MODE);
+        builder.create(directory).map_err(failed(directory))?;
+    }
+    let beside = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let lock_path = beside(".lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed(&lock_path))?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Err(BindError::Served(path.to_owned())),
+        Err(error) => return Err(failed(&lock_path)(error.into())),
+    }
+    // Made under another name first: nobody can connect before the mode is right, and a dead daemon's socket
+    // is replaced without a moment in which there is none.
+    let new = beside(".new");
+    if let Err(error) = std::fs::remove_file(&new)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(failed(&new)(error));
+    }
+    let socket = UnixListener::bind(&new).map_err(failed(&new))?;
+    std::fs::set_permissions(&new, PermissionsExt::from_mode(SOCKET_MODE)).map_err(failed(&new))?;
+    std::fs::rename(&new, path).map_err(failed(path))?;
+    Ok(Listener { socket, _lock: lock })
+}
+
+/// Serves the socket for ever.
+pub async fn serve(listener: Listener, questions: mpsc::Sender<Question>, followers: broadcast::Sender<FollowLine>) {
+    let free = Arc::new(Semaphore::new(MOST_CLIENTS));
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&free).acquire_owned().await else {
+            return;
+        };
+        match listener.socket.accept().await {
+            Ok((stream, _)) => {
+                let (questions, followers) = (questions.clone(), followers.clone());
+                tokio::spawn(async move {
+                    // A client that goes away in the middle is no trouble of ours.
+                    let _ = converse(stream, questions, followers).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                log::debug!("a client could not be accepted: {error}");
+                tokio::time::sleep(AFTER_REFUSAL).await;
+            }
+        }
+    }
+}
+
+async fn converse(
+    stream: UnixStream,
+    questions: mpsc::Sender<Question>,
+    followers: broadcast::Sender<FollowLine>,
+) -> io::Result<()> {
+    let may_act = stream.peer_cred().is_ok_and(|peer| {
+        let own = rustix::process::geteuid().as_raw();
+        peer.uid() == 0 || peer.uid() == own
+    });
+    let (reader, mut writer) = stream.into_split();
+    let mut line = Vec::new();
+    let mut reader = BufReader::new(reader.take(LONGEST_REQUEST as u64));
+    let read = tokio::time::timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await;
+    read.map_err(io::Error::from)??;
+    let request = match understand(&line, may_act) {
+        Ok(request) => request,
+        Err(refusal) => return say(&mut writer, &Reply::Refused(refusal)).await,
+    };
+    if request == Request::Follow {
+        let lines = followers.subscribe();
+        say(&mut writer, &Reply::Following).await?;
+        return follow(&mut writer, reader, lines).await;
+    }
+    let (reply, answer) = oneshot::channel();
+    let ending = || Refusal {
+        why: Why::Unable,
+        message: "the daemon is ending".to_owned(),
+        details: Vec::new(),
+    };
+    let reply = match questions.send(Question { request, reply }).await {
+        Ok(()) => answer.await.unwrap_or_else(|_| Reply::Refused(ending())),
+        Err(_) => Reply::Refused(ending()),
+    };
+    say(&mut writer, &reply).await
+}
+
+fn understand(line: &[u8], may_act: bool) -> Result<Request, Refusal> {
+    let refuse = |why, message: String| Err(Refusal { why, message, details: Vec::new() });
+    if !line.ends_with(b"\n") {
+        return refuse(Why::Malformed, format!("a request is one line of at most {LONGEST_REQUEST} bytes"));
+    }
+    let envelope: Envelope = match serde_json::from_slice(line) {
+        Ok(envelope) => envelope,
+        Err(error) => return refuse(Why::Malformed, format!("the request cannot be understood: {error}")),
+    };
+    if envelope.version != VERSION {
+        let message = format!("the daemon speaks version {VERSION} of the protocol, not {}", envelope.version);
+        return refuse(Why::Malformed, message);
+    }
+    if envelope.request.acts() && !may_act {
+        let message = "only root and the user that runs the daemon may do this".to_owned();
+        return refuse(Why::NotPermitted, message);
+    }
+    Ok(envelope.request)
+}
+
+/// Tells what happens until the client goes away.
+async fn follow(
+    writer: &mut (impl AsyncWriteExt + Unpin),
+    mut reader: impl AsyncReadExt + Unpin,
+    mut lines: broadcast::Receiver<FollowLine>,
+) -> io::Result<()> {
+    let mut nothing = [0; 1];
+    loop {
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            // A follower has nothing more to say; this is its end.
+            _ = reader.read(&mut nothing) => return Ok(()),
+        };
+        match line {
+            Ok(line) => say(writer, &line).await?,
+            Err(broadcast::error::RecvError::Lagged(lines)) => say(writer, &FollowLine::Missed { lines }).await?,
+            Err(broadcast::error::RecvError::Closed) => return Ok(()),
+        }
+    }
+}
+
+async fn say(writer: &mut (impl AsyncWriteExt + Unpin), what: &impl serde::Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(what)?;
+    line.push(b'\n');
+    let written = tokio::time::timeout(PATIENCE, writer.write_all(&line)).await;
+    written.map_err(io::Error::from)?
+}

@@ -1,0 +1,62 @@
+//! How are the engine's decisions told to the operator? Sentences for the log, nothing else.
+
+use std::time::Duration;
+
+use crate::engine::Decision;
+use crate::engine::decision::{Notice, Origin};
+use crate::engine::jail::MOST_SUBJECTS;
+use crate::engine::ledger::MOST_BANS;
+use crate::engine::time::Span;
+use crate::source::Trouble;
+
+/// Tells of trouble with a source.
+pub fn report_trouble(trouble: &Trouble) {
+    match trouble {
+        Trouble::Unreadable { source, reason } => log::error!("source {source} cannot be read: {reason}"),
+        Trouble::Recovered { source } => log::info!("source {source} can be read again"),
+        Trouble::Gap { source, from, to: Some(to) } => {
+            log::warn!("source {source}: records between {from} and {to} were gone before they could be read");
+        }
+        Trouble::Gap { source, from, to: None } => {
+            log::warn!("source {source}: records after {from} were gone before they could be read");
+        }
+    }
+}
+
+/// Tells of a decision.
+pub fn report_decision(decision: &Decision) {
+    match decision {
+        Decision::Count(failure) => {
+            log::debug!("[{}] failure of {} (pattern {})", failure.jail, failure.address, failure.pattern);
+        }
+        Decision::Ban(ban) => {
+            let why = match ban.origin {
+                Origin::Failures => format!("{} failures", ban.evidence.len()),
+                Origin::Manual => "by hand".to_owned(),
+            };
+            log::info!("[{}] ban {} for {} ({why}, offence {})", ban.jail, ban.subject.plain(), ban.bantime, ban.offence);
+        }
+        Decision::Unban(unban) => log::info!("[{}] unban {} ({})", unban.jail, unban.subject.plain(), unban.release),
+        Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
+    }
+}
+
+/// A notice as a sentence.
+pub fn notice_text(notice: &Notice) -> String {
+    match notice {
+        Notice::Evicted { jail, subjects } => format!(
+            "[{jail}] more than {MOST_SUBJECTS} addresses are under watch: forgot the {subjects} with the fewest and oldest failures"
+        ),
+        Notice::LedgerFull { jail, subject } => format!(
+            "[{jail}] {} is not banned: {MOST_BANS} bans are in force, which is the most there can be",
+            subject.plain()
+        ),
+        Notice::Future { jail, ahead_micros } => format!(
+            "[{jail}] records come from the future ({} ahead) and count as of now; is a clock wrong?",
+            Span(Duration::from_micros(ahead_micros.unsigned_abs()))
+        ),
+        Notice::Spared { jail, subject, because } => {
+            format!("[{jail}] {} is never banned: {because}", subject.plain())
+        }
+    }
+}
