@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use f2bd::config::{self, Problems};
 use f2bd::engine::filter::sample::{Expect, Sample};
-use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
+use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec};
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::syslog::LineReader;
 use f2bd::engine::record::{Batch, LONGEST_MESSAGE, Record};
@@ -16,7 +17,6 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use regex::bytes::{Regex, RegexBuilder};
-use toml::{Table, Value};
 
 const FILTER: FilterId = FilterId(0);
 
@@ -43,82 +43,12 @@ fn names() -> Vec<String> {
 /// What the file of a filter says in one mode.
 fn filter(name: &str, mode: &str) -> (FilterSpec, Vec<Sample>) {
     let path = format!("{}/filters/{name}.toml", env!("CARGO_MANIFEST_DIR"));
-    let table: Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
-    let records = table["records"].as_table().unwrap();
-    for wanted in texts(records, "journal") {
-        wanted
-            .parse::<f2bd::engine::record::journal::JournalMatch>()
-            .unwrap();
-    }
-    let programs = texts(records, "program").into_iter();
-    let spec = FilterSpec {
-        name: name.parse().unwrap(),
-        title: table["title"].as_str().unwrap().to_owned(),
-        records: RecordsSpec {
-            programs: programs.map(String::into_boxed_str).collect(),
-            ..RecordsSpec::default()
-        },
-        session_by_pid: text(&table, "session").as_deref() == Some("pid"),
-        failures: patterns(&table, "failure", mode),
-        ignores: patterns(&table, "ignore", mode),
-    };
-    let samples = tables(&table, "sample").into_iter().map(sample).collect();
-    (spec, samples)
-}
-
-fn tables<'t>(table: &'t Table, key: &str) -> Vec<&'t Table> {
-    let list = table.get(key).and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .map(|value| value.as_table().unwrap())
-        .collect()
-}
-
-fn text(table: &Table, key: &str) -> Option<String> {
-    table.get(key).and_then(Value::as_str).map(str::to_owned)
-}
-
-fn texts(table: &Table, key: &str) -> Vec<String> {
-    let list = table.get(key).and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .map(|value| value.as_str().unwrap().to_owned())
-        .collect()
-}
-
-fn patterns(table: &Table, key: &str, mode: &str) -> Vec<PatternSpec> {
-    let numbered = tables(table, key).into_iter().zip(1..);
-    numbered
-        .filter(|(entry, _)| {
-            let modes = texts(entry, "mode");
-            modes.is_empty() || modes.iter().any(|known| known == mode)
-        })
-        .map(|(entry, number)| PatternSpec {
-            number,
-            text: text(entry, "pattern").unwrap(),
-            unless_counted: entry
-                .get("unless_counted")
-                .is_some_and(|value| value.as_bool().unwrap()),
-        })
-        .collect()
-}
-
-fn sample(entry: &Table) -> Sample {
-    Sample {
-        lines: text(entry, "line").map_or_else(|| texts(entry, "lines"), |line| vec![line]),
-        mode: text(entry, "mode"),
-        expect: match entry.get("ip") {
-            Some(Value::Boolean(false)) => Expect::Silent,
-            _ => Expect::Failure {
-                ip: text(entry, "ip"),
-                host: text(entry, "host"),
-                user: text(entry, "user"),
-                count: entry
-                    .get("failures")
-                    .map_or(1, |count| count.as_integer().unwrap() as u32),
-            },
-        },
-    }
+    let mut problems = Problems::default();
+    let file = config::read_filter(&path, None, &mut problems);
+    let problems = problems.into_sorted();
+    assert!(problems.is_empty(), "{problems:?}");
+    let file = file.unwrap();
+    (file.spec(mode), file.samples().cloned().collect())
 }
 
 /// Who is found in a message that came the way of every record, the bound of its length included.
