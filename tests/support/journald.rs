@@ -105,8 +105,15 @@ impl Journald {
             socket,
         };
         journald.log("journald", "the first message makes the first file");
+        // Its file is there before anything can be read in it.
         until("journald writes", || {
-            (journald.files("system.journal") == 1).then_some(())
+            let mut last = Command::new("journalctl");
+            last.arg("--directory").arg(journald.directory());
+            let output = last
+                .args(["--quiet", "--lines=1", "--output=cat"])
+                .output()
+                .ok()?;
+            (output.status.success() && !output.stdout.is_empty()).then_some(())
         });
         Some(journald)
     }
