@@ -255,6 +255,45 @@ fn a_forged_name_does_not_make_a_trusted_route() {
 }
 
 #[test]
+fn routes_are_decided_as_the_journal_decides_them() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let route = "SYSLOG_IDENTIFIER=a PRIORITY=3 SYSLOG_IDENTIFIER=b";
+    let narrow = spec(&journald.directory(), &[route]);
+    let wide = spec(
+        &journald.directory(),
+        &["PRIORITY=3 + PRIORITY=4", route, "SYSLOG_IDENTIFIER=last"],
+    );
+    let reading = Reading::start(narrow.clone(), EVER);
+    for (program, priority) in [("a", "3"), ("b", "4"), ("c", "3"), ("a", "4"), ("b", "3")] {
+        journald.send(&[
+            ("SYSLOG_IDENTIFIER", program.as_bytes()),
+            ("PRIORITY", priority.as_bytes()),
+            ("MESSAGE", format!("{program}{priority}").as_bytes()),
+        ]);
+    }
+    journald.log("last", "last");
+    written(&spec(&journald.directory(), &["SYSLOG_IDENTIFIER=last"]), 1);
+    assert_eq!(reading.messages(2).0, ["a3", "b3"]);
+    reading.end();
+    // What the journal's own match delivers, what we ask for alone, and among other routes.
+    let mut shown = Command::new("journalctl");
+    shown.arg("--directory").arg(journald.directory());
+    shown.args(["--quiet", "--output=cat"]);
+    let shown = shown.args(route.split(' ')).output().unwrap();
+    assert_eq!(String::from_utf8(shown.stdout).unwrap(), "a3\nb3\n");
+    let mut routed = Vec::new();
+    read_all(&wide, None, |batch| {
+        let ours = |record: &Heard| record.routes.contains(&1);
+        let ours = heard(batch).into_iter().filter(ours);
+        routed.extend(ours.map(|record| record.message()));
+    })
+    .unwrap();
+    assert_eq!(routed, ["a3", "b3"]);
+}
+
+#[test]
 fn every_record_comes_once_however_often_the_reader_stops() {
     let Some(journald) = Journald::start() else {
         return;
