@@ -1,8 +1,10 @@
 //! Facts about `journal`, shown from outside, on a real journald.
 
 use std::fs::{self, Permissions};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -409,6 +411,119 @@ fn rotation_in_the_middle_of_a_burst_loses_nothing() {
 }
 
 #[test]
+fn records_of_many_programs_come_in_order_while_files_change_and_readers_stop() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let programs: Vec<String> = (0..16).map(|number| format!("program{number}")).collect();
+    let routes: Vec<String> = programs
+        .iter()
+        .map(|program| format!("SYSLOG_IDENTIFIER={program}"))
+        .collect();
+    let routes: Vec<&str> = routes.iter().map(String::as_str).collect();
+    let spec = spec(&journald.directory(), &routes);
+    let count = 10_000;
+    let (mut seen, mut start) = (Vec::new(), EVER);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for number in 0..count {
+                journald.log(&programs[number * 7 % 16], &number.to_string());
+                journald.log("other", "nobody asks for this");
+                if number % 2_000 == 500 {
+                    journald.rotate();
+                }
+            }
+        });
+        while seen.len() < count {
+            let reading = Reading::start(spec.clone(), start.clone());
+            for _ in 0..20 {
+                if seen.len() < count {
+                    start = reading.take(&mut seen);
+                }
+            }
+            reading.end();
+        }
+    });
+    assert_eq!(seen, numbers(0..count));
+}
+
+#[test]
+fn entries_of_the_same_moment_come_once() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    // What a program writes at once to its standard output becomes entries with one time.
+    let mut stream = UnixStream::connect(journald.stdout()).unwrap();
+    let header = "sshd\n\n6\n0\n0\n0\n0\n";
+    let lines = |from: usize| numbers(from..from + 100).join("\n") + "\n";
+    stream.write_all(header.as_bytes()).unwrap();
+    stream.write_all(lines(0).as_bytes()).unwrap();
+    let spec = sshd(&journald);
+    written(&spec, 100);
+    let mut all = Vec::new();
+    read_all(&spec, None, |batch| all.extend(heard(batch))).unwrap();
+    assert!(all.windows(2).any(|pair| pair[0].time == pair[1].time));
+    let reading = Reading::start(spec.clone(), EVER);
+    let (messages, cursor) = reading.messages(100);
+    assert_eq!(messages, numbers(0..100));
+    reading.end();
+    let reading = Reading::start(spec, Start::Cursor(cursor));
+    reading.silent_for(Duration::from_millis(100));
+    stream.write_all(lines(100).as_bytes()).unwrap();
+    assert_eq!(reading.messages(100).0, numbers(100..200));
+    reading.end();
+}
+
+#[test]
+fn what_vacuum_takes_while_it_is_read_is_never_half_a_record() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let count = 3_000;
+    let spec = sshd(&journald);
+    journald.log("sshd", "first");
+    let reading = Reading::start(spec.clone(), EVER);
+    let mut start = Start::Cursor(reading.messages(1).1);
+    reading.end();
+    for round in 0..6 {
+        for number in 0..count {
+            journald.log("sshd", &number.to_string());
+        }
+        journald.log("last", "last");
+        let last = JournalSpec {
+            routes: vec!["SYSLOG_IDENTIFIER=last".parse().unwrap()],
+            ..spec.clone()
+        };
+        written(&last, 1);
+        journald.rotate();
+        let reading = Reading::start(spec.clone(), start.clone());
+        let (mut seen, mut gaps) = (Vec::new(), 0);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(round));
+                journald.vacuum();
+                journald.log("sshd", "survivor");
+            });
+            while seen.last().is_none_or(|last| last != "survivor") {
+                match reading.next() {
+                    Delivery::Records { batch, cursor, .. } => {
+                        seen.extend(heard(&batch).iter().map(Heard::message));
+                        start = Start::Cursor(cursor);
+                    }
+                    Delivery::Trouble(Trouble::Gap { .. }) => gaps += 1,
+                    Delivery::Trouble(other) => panic!("expected a gap, not {other:?}"),
+                }
+            }
+        });
+        reading.end();
+        seen.pop();
+        assert_eq!(seen, numbers(0..seen.len()));
+        let read = seen.len();
+        assert!(gaps == 1 || gaps == 0 && read == count, "{gaps} {read}");
+    }
+}
+
+#[test]
 fn what_vacuum_takes_from_a_slow_reader_is_told_as_a_gap() {
     let Some(journald) = Journald::start() else {
         return;
@@ -445,7 +560,8 @@ fn what_vacuum_takes_from_a_slow_reader_is_told_as_a_gap() {
     };
     assert!(read < count);
     assert_eq!(from, cursor.time);
-    assert!(to.is_some_and(|to| to > from));
+    // `None` if the reader looked before journald had begun its new file.
+    assert!(to.is_none_or(|to| to > from));
     assert_eq!(reading.messages(1).0, ["survivor"]);
     reading.silent_for(Duration::from_millis(100));
     reading.end();
@@ -629,6 +745,33 @@ fn a_journal_that_is_missing_is_told_once_and_read_when_it_comes() {
     assert_eq!(reading.messages(1).0, ["1"]);
     journald.log("sshd", "2");
     assert_eq!(reading.messages(1).0, ["2"]);
+    reading.end();
+}
+
+#[test]
+fn a_directory_that_appears_later_is_told_once_and_read() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let late = home.path().join("late/deeper");
+    let reading = Reading::start(spec(&late, &["SYSLOG_IDENTIFIER=sshd"]), EVER);
+    let Trouble::Unreadable { reason, .. } = reading.trouble() else {
+        panic!("expected it to be unreadable");
+    };
+    assert!(reason.contains("late/deeper"), "{reason}");
+    journald.log("sshd", "1");
+    written(&sshd(&journald), 1);
+    fs::create_dir_all(&late).unwrap();
+    // An empty directory is no journal yet, and that is not told again.
+    reading.silent_for(Duration::from_millis(600));
+    let machine = fs::read_dir(journald.directory()).unwrap().next().unwrap();
+    let machine = machine.unwrap().path();
+    let mut copy = Command::new("cp");
+    copy.arg("--recursive").arg(&machine).arg(&late);
+    assert!(copy.status().unwrap().success());
+    assert!(matches!(reading.trouble(), Trouble::Recovered { .. }));
+    assert_eq!(reading.messages(1).0, ["1"]);
     reading.end();
 }
 

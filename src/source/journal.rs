@@ -236,8 +236,15 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         let mut tell = false;
         loop {
             let mut batch = Batch::default();
-            let filled = reader.get_mut().fill(&mut batch);
-            if reader.get_mut().refresh()? {
+            let mut filled = Ok(Filled::Nothing);
+            // First of all: on some file systems a file that is removed is cut to nothing, and who touches it
+            // then is killed.
+            let mut changed = reader.get_mut().refresh()?;
+            if !changed {
+                filled = reader.get_mut().fill(&mut batch);
+                changed = reader.get_mut().refresh()?;
+            }
+            if changed {
                 // Files came or went, and what was read just now may come from one that did.
                 reader.get_ref().check(self.spec)?;
                 match &self.place {

@@ -56,6 +56,10 @@ ReadKMsg=no
 Audit=no
 ";
 
+/// Where a journal file tells its state, and that of one which is full and closed.
+const STATE: usize = 16;
+const ARCHIVED: u8 = 2;
+
 /// A running journald; it and all it wrote are gone when this is dropped.
 pub struct Journald {
     home: tempfile::TempDir,
@@ -131,6 +135,11 @@ impl Journald {
         self.home.path().join("sockets/dev-log")
     }
 
+    /// The socket to which journald connects the standard output of services.
+    pub fn stdout(&self) -> PathBuf {
+        self.home.path().join("sockets/stdout")
+    }
+
     /// Sends one entry; returns when journald has it in its queue.
     pub fn send(&self, fields: &[(&str, &[u8])]) {
         let entry = native(fields);
@@ -164,6 +173,14 @@ impl Journald {
 
     /// Removes all files but the active ones.
     pub fn vacuum(&self) {
+        // journald 252 is not done with a file when it has a new one. If that is removed meanwhile, it is cut
+        // to nothing, and its readers die of that.
+        until("journald has closed its old files", || {
+            let open = |file: &PathBuf| {
+                fs::read(file).is_ok_and(|bytes| bytes.get(STATE) != Some(&ARCHIVED))
+            };
+            (!self.files("@").iter().any(open)).then_some(())
+        });
         // Both bounds are the smallest ones; what is active stays.
         run(Command::new("journalctl")
             .arg("--directory")
@@ -185,22 +202,22 @@ impl Journald {
 
     /// How many files are full and closed.
     fn archived(&self) -> usize {
-        self.files("@")
+        self.files("@").len()
     }
 
-    fn files(&self, with: &str) -> usize {
+    fn files(&self, with: &str) -> Vec<PathBuf> {
         let mut directories = vec![self.directory()];
-        let mut count = 0;
+        let mut files = Vec::new();
         while let Some(directory) = directories.pop() {
             for item in fs::read_dir(directory).into_iter().flatten().flatten() {
                 if item.path().is_dir() {
                     directories.push(item.path());
                 } else if item.file_name().to_string_lossy().contains(with) {
-                    count += 1;
+                    files.push(item.path());
                 }
             }
         }
-        count
+        files
     }
 
     /// What does not fit into a datagram goes into a sealed file of memory.
