@@ -681,6 +681,27 @@ fn an_unintelligible_cursor_resumes_by_its_time() {
 }
 
 #[test]
+fn a_cursor_of_another_name_is_behind_its_record_after_rotation_too() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let spec = sshd(&journald);
+    journald.log("sshd", "1");
+    let reading = Reading::start(spec.clone(), EVER);
+    let (_, mut cursor) = reading.messages(1);
+    reading.end();
+    cursor.token = cursor.token.replacen("s=", "s=0", 1);
+    cursor.token.remove(34);
+    let reading = Reading::start(spec, Start::Cursor(cursor));
+    reading.silent_for(Duration::from_millis(100));
+    journald.rotate();
+    reading.silent_for(Duration::from_millis(400));
+    journald.log("sshd", "2");
+    assert_eq!(reading.messages(1).0, ["2"]);
+    reading.end();
+}
+
+#[test]
 fn a_start_in_the_future_hears_what_comes_now() {
     let Some(journald) = Journald::start() else {
         return;

@@ -216,9 +216,9 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                     return;
                 }
             }
-            let doubled = 1 << (self.failures - 1).min(16);
-            let retry = (FIRST_RETRY * doubled).min(LONGEST_RETRY);
-            if self.pause(None, retry).is_err() {
+            let doubled = 2_u32.saturating_pow(self.failures - 1);
+            let retry = FIRST_RETRY.saturating_mul(doubled);
+            if self.pause(None, retry.min(LONGEST_RETRY)).is_err() {
                 return;
             }
         }
@@ -306,10 +306,15 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             Start::Cursor(cursor) => cursor,
         };
         let mut batch = Batch::default();
-        let Standing::Gone { next } = reader.stand_behind(cursor, &mut batch)? else {
-            return Ok(());
-        };
         let behind = cursor.time.after(Duration::from_micros(1));
+        let next = match reader.stand_behind(cursor, &mut batch)? {
+            Standing::Exact => return Ok(()),
+            Standing::Renamed => {
+                self.place = Start::Since(behind);
+                return Ok(());
+            }
+            Standing::Gone { next } => next,
+        };
         let gap = Trouble::Gap {
             source: self.spec.name.clone(),
             from: cursor.time,

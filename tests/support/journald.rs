@@ -21,7 +21,8 @@ use super::wait::until;
 
 const PROGRAM: &str = "/lib/systemd/systemd-journald";
 
-/// What the private mount namespace looks like. $1 is our directory, $2 the journal namespace or empty.
+/// What the private mount namespace looks like. $1 is our directory, $2 the journal namespace or empty. A
+/// container may have no machine id, without which no journald starts; then it sees an /etc of its own.
 const STAGE: &str = r#"
 set -e
 if [ -n "$2" ]; then mkdir -p /run/log/journal; mount --bind /run/log/journal "$1/logs"; fi
@@ -31,10 +32,14 @@ mkdir -p "/run/systemd/$name" /run/log/journal "/run/systemd/$conf"
 mount --bind "$1/sockets" "/run/systemd/$name"
 mount --bind "$1/logs" /run/log/journal
 cp "$1/journald.conf" "/run/systemd/$conf/zz-test.conf"
-if ! [ -s /etc/machine-id ]; then
-    [ -d "$1/etc" ] || cp -a /etc "$1/etc"
-    [ -s "$1/etc/machine-id" ] || rm -f "$1/etc/machine-id"
-    [ -e "$1/etc/machine-id" ] || tr -d - < /proc/sys/kernel/random/uuid > "$1/etc/machine-id"
+if ! grep -Eqsx '[0-9a-f]{32}' /etc/machine-id; then
+    if ! [ -d "$1/etc" ]; then
+        mkdir "$1/etc"
+        for file in passwd group nsswitch.conf ld.so.cache; do
+            if [ -e "/etc/$file" ]; then cp "/etc/$file" "$1/etc"; fi
+        done
+        tr -d - < /proc/sys/kernel/random/uuid > "$1/etc/machine-id"
+    fi
     mount --bind "$1/etc" /etc
 fi
 exec /lib/systemd/systemd-journald $2
@@ -265,8 +270,9 @@ fn skipped<T>(why: &str) -> Option<T> {
 fn namespace_files(namespace: &str) -> Option<PathBuf> {
     let machine = fs::read_to_string("/etc/machine-id").ok()?;
     let machine = machine.trim();
+    let known = machine.len() == 32 && machine.bytes().all(|byte| byte.is_ascii_hexdigit());
     let path = Path::new("/run/log/journal").join(format!("{machine}.{namespace}"));
-    (!machine.is_empty()).then_some(path)
+    known.then_some(path)
 }
 
 fn launch(home: &Path, namespace: Option<&str>) -> Child {

@@ -79,6 +79,8 @@ pub enum Filled {
 pub enum Standing {
     /// Right behind it.
     Exact,
+    /// Behind the record of its time, which goes by another name, as in a journal that was copied.
+    Renamed,
     /// The record is gone, and with it perhaps others.
     Gone {
         /// The first entry of a later time that is still there. The reader stands on it, and its record is in
@@ -187,9 +189,8 @@ impl Reader {
         }
         let next = self.here()?;
         if next.time == cursor.time {
-            // The record itself, under another name, as in a journal that was copied.
             self.stand_at(behind)?;
-            return Ok(Standing::Exact);
+            return Ok(Standing::Renamed);
         }
         self.read(next.time, batch);
         self.place = Place::Behind(next.token.clone());
