@@ -37,9 +37,12 @@ ATTACKER=f2bd-attacker-$$
 HOME_OF_DEMO=
 MADE_RUN_SSHD=
 
-# Addresses set aside for documentation. f2bd takes an IPv6 network of 64 bits for one host.
-SERVER4=192.0.2.1 ATTACKER4=192.0.2.7 FRIEND4=192.0.2.8
-SERVER6=2001:db8::1 ATTACKER6=2001:db8:0:7::7 SAME_NETWORK6=2001:db8:0:7::99
+# Addresses set aside for documentation. f2bd takes an IPv6 network of 64 bits for one host. The attacker's
+# differ each time: f2bd reads the journal of the last findtime, and would ban who attacked minutes ago at once.
+SERVER4=192.0.2.1 SERVER6=2001:db8::1 FRIEND4=192.0.2.8
+ATTACKER4=192.0.2.$((100 + RANDOM % 150))
+printf -v NETWORK6 '2001:db8:0:%x::' $((0x1000 + RANDOM))
+ATTACKER6=${NETWORK6}7 SAME_NETWORK6=${NETWORK6}99
 
 # What silence means: an answer across the cable takes milliseconds.
 SILENCE=3
@@ -362,7 +365,7 @@ heading "9. The same over IPv6" "Hosts change their address within a /64 at will
 for word in 123456 password qwerty letmein; do
     guess "$ATTACKER6" root "$word" "$SERVER6"
 done
-wait_for "the ban in the kernel" 5 in_the_kernel 2001:db8:0:7::
+wait_for "the ban in the kernel" 5 in_the_kernel "$NETWORK6"
 printf '   The attacker takes another address of the same /64:\n'
 must_time_out "$SAME_NETWORK6" "$SERVER6"
 
