@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
+use f2bd::engine::prefix::Prefix;
+use f2bd::engine::time::Timestamp;
 use rustix::process::Signal;
 
 use crate::support::wait::until;
@@ -114,11 +116,17 @@ fn a_hundred_kills_lose_and_double_nothing() {
     banned(&world, "203.0.113.1");
     let due = due(&world);
     assert!(due.len() > 200, "the attack was one: {}", due.len());
-    let made: Vec<_> = world
-        .sql("SELECT CASE WHEN instr(ip, '/') THEN ip ELSE ip || '/32' END, strftime('%Y', start) IS NOT NULL, start FROM ban_history")
+    let made: Vec<(String, String)> = world
+        .sql("SELECT subject, start FROM bans")
         .lines()
-        .map(|line| line.split('|').map(str::to_owned).collect::<Vec<_>>())
-        .map(|parts| (parts[0].clone(), parts[2].clone()))
+        .map(|line| {
+            let (subject, start) = line.split_once('|').unwrap();
+            let start = Timestamp::from_micros(start.parse().unwrap());
+            (
+                subject.parse::<Prefix>().unwrap().to_string(),
+                start.to_string(),
+            )
+        })
         .collect();
     let set: BTreeSet<_> = made.iter().cloned().collect();
     assert_eq!(made.len(), set.len(), "no ban is doubled");

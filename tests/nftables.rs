@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use f2bd::action::file::{ActionFile, NFTABLES};
 use f2bd::action::ports::{Ports, Protocol, Services};
@@ -27,6 +27,7 @@ use rustix::thread::{
 };
 
 use crate::support::netns::{Cable, Netns};
+use crate::support::now;
 use crate::support::wait::{DEADLINE, until};
 
 const SSH: &str = "192.0.2.1:22";
@@ -142,13 +143,6 @@ impl Guard {
         drop(self.orders);
         self.thread.join().unwrap();
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap())
 }
 
 fn spec(parameters: &[(&str, &str)]) -> ActionSpec {

@@ -8,16 +8,34 @@ use std::process::Command;
 use crate::support::world::F2BD;
 
 fn case(name: &str) {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay").join(name);
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/replay")
+        .join(name);
     let output = Command::new(F2BD)
-        .args(["replay", "--json", "--now", "2026-03-01T00:00:00Z", "--timezone", "UTC", "--config"])
+        .args([
+            "replay",
+            "--json",
+            "--now",
+            "2026-03-01T00:00:00Z",
+            "--timezone",
+            "UTC",
+            "--config",
+        ])
         .arg(directory.join("f2bd.conf"))
         .arg(directory.join("records.log"))
         .output()
         .unwrap();
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let decisions = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(i32::from(decisions.is_empty())), "1 means: no decision");
+    assert_eq!(
+        output.status.code(),
+        Some(i32::from(decisions.is_empty())),
+        "1 means: no decision"
+    );
     let expected = directory.join("decisions.json");
     if std::env::var_os("F2BD_BLESS").is_some() {
         fs::write(&expected, &decisions).unwrap();

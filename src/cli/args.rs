@@ -13,9 +13,11 @@ use crate::engine::time::{BanTime, Timestamp};
 /// Reads a machine's logs, recognises the hosts that attack it and bans them with the firewall for a while.
 #[derive(Debug, Parser)]
 #[command(name = "f2bd", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 done; 1 not so (not banned, nothing matched); 64 usage; 66 no such input; \
+#[command(
+    after_help = "Exit codes: 0 done; 1 not so (not banned, nothing matched); 64 usage; 66 no such input; \
 69 daemon not reachable; 70 our fault; 74 input or output; 77 not permitted; 78 bad configuration.\n\
-See f2bd(8), f2bd.conf(5), f2bd-filter(5), f2bd-action(5) and f2bd-store(5).")]
+See f2bd(8), f2bd.conf(5), f2bd-filter(5), f2bd-action(5) and f2bd-store(5)."
+)]
 pub struct CommandLine {
     /// Options of all commands.
     #[command(flatten)]
@@ -151,7 +153,9 @@ pub enum Command {
 
 /// What to match.
 #[derive(Debug, Args)]
-#[command(override_usage = "f2bd match [OPTIONS] FILTER LOG...\n       f2bd match [OPTIONS] --all LOG...")]
+#[command(
+    override_usage = "f2bd match [OPTIONS] FILTER LOG...\n       f2bd match [OPTIONS] --all LOG..."
+)]
 pub struct MatchArgs {
     /// A filter's name or file (not with --all), then log files; `-` is standard input, `journal` this machine's
     /// journal, `journal:DIR` that of a directory

@@ -26,7 +26,11 @@ pub fn run(config: Option<&Path>, json: bool) -> Result<(), Failure> {
         }
         if loaded.settings.is_some() {
             let enabled = loaded.jails.iter().filter(|(jail, _)| jail.enabled).count();
-            writeln!(out, "{GOOD}The configuration is sound{GOOD:#}: {}.", counted(enabled, "jail"))?;
+            writeln!(
+                out,
+                "{GOOD}The configuration is sound{GOOD:#}: {}.",
+                counted(enabled, "jail")
+            )?;
         }
     }
     out.flush()?;

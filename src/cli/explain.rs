@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::failure::{Exit, Failure};
 use super::output::{self, BAD, Clock, GOOD, HEADING, Out, counted, harmless, whole};
 use super::query::{ask, history_table, strange};
-use crate::control::protocol::{BanRow, Explanation, FailureRow, PlaceRow, Reply, Request, VerdictRow};
+use crate::control::protocol::{
+    BanRow, Explanation, FailureRow, PlaceRow, Reply, Request, VerdictRow,
+};
 use crate::engine::decision::Origin;
 use crate::engine::prefix::Prefix;
 
@@ -21,15 +23,26 @@ pub fn run(socket: &Path, subject: Prefix, json: bool, clock: &Clock) -> Result<
     };
     let mut out = output::stdout();
     if json {
-        writeln!(out, "{}", serde_json::to_string(&explanation).map_err(std::io::Error::from)?)?;
+        writeln!(
+            out,
+            "{}",
+            serde_json::to_string(&explanation).map_err(std::io::Error::from)?
+        )?;
     } else {
         print(&mut out, &explanation, clock)?;
     }
     out.flush()?;
-    let is_known = explanation.verdicts.iter().any(|verdict| verdict.place != PlaceRow::Clear)
+    let is_known = explanation
+        .verdicts
+        .iter()
+        .any(|verdict| verdict.place != PlaceRow::Clear)
         || !explanation.history.is_empty()
         || !explanation.failures.is_empty();
-    if is_known { Ok(()) } else { Err(Failure::silent(Exit::NotSo)) }
+    if is_known {
+        Ok(())
+    } else {
+        Err(Failure::silent(Exit::NotSo))
+    }
 }
 
 fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), Failure> {
@@ -40,17 +53,37 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
     for verdict in &explanation.verdicts {
         print_verdict(out, &whom, verdict, clock)?;
         for pattern in &verdict.patterns {
-            writeln!(out, "  Pattern {} of filter {}: {}", pattern.number, verdict.filter, pattern.text)?;
+            writeln!(
+                out,
+                "  Pattern {} of filter {}: {}",
+                pattern.number, verdict.filter, pattern.text
+            )?;
         }
         print_lines(out, &verdict.failures, clock)?;
     }
     if let Some(trouble) = &explanation.trouble {
-        writeln!(out, "{BAD}Some log lines or earlier bans are missing: {trouble}.{BAD:#}")?;
+        writeln!(
+            out,
+            "{BAD}Some log lines or earlier bans are missing: {trouble}.{BAD:#}"
+        )?;
     }
-    let shown = |row: &FailureRow| explanation.verdicts.iter().any(|verdict| verdict.failures.contains(row));
-    let others: Vec<_> = explanation.failures.iter().filter(|row| !shown(row)).cloned().collect();
+    let shown = |row: &FailureRow| {
+        explanation
+            .verdicts
+            .iter()
+            .any(|verdict| verdict.failures.contains(row))
+    };
+    let others: Vec<_> = explanation
+        .failures
+        .iter()
+        .filter(|row| !shown(row))
+        .cloned()
+        .collect();
     if !others.is_empty() {
-        writeln!(out, "\n{HEADING}Other failures, the newest first{HEADING:#}")?;
+        writeln!(
+            out,
+            "\n{HEADING}Other failures, the newest first{HEADING:#}"
+        )?;
         print_lines(out, &others, clock)?;
     }
     if !explanation.history.is_empty() {
@@ -60,18 +93,38 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
     Ok(())
 }
 
-fn print_verdict(out: &mut Out, whom: &str, verdict: &VerdictRow, clock: &Clock) -> Result<(), Failure> {
+fn print_verdict(
+    out: &mut Out,
+    whom: &str,
+    verdict: &VerdictRow,
+    clock: &Clock,
+) -> Result<(), Failure> {
     let jail = &verdict.jail;
     let findtime = whole(Duration::try_from_secs_f64(verdict.findtime).unwrap_or_default());
     let limit = counted(verdict.maxretry as usize, "failure");
     let rule = format!("{limit} within {findtime} make a ban");
     match &verdict.place {
         PlaceRow::Banned { ban } => {
-            writeln!(out, "{BAD}{whom} is banned{BAD:#} by jail {jail}: {}", why(whom, ban, verdict, clock, &findtime))?;
+            writeln!(
+                out,
+                "{BAD}{whom} is banned{BAD:#} by jail {jail}: {}",
+                why(whom, ban, verdict, clock, &findtime)
+            )?;
         }
-        PlaceRow::Watched { subject, failing, oldest_leaves } => {
-            let network = if subject.plain() == whom { String::new() } else { format!(" as part of {}", subject.plain()) };
-            let missing = counted((verdict.maxretry as usize).saturating_sub(*failing), "more failure");
+        PlaceRow::Watched {
+            subject,
+            failing,
+            oldest_leaves,
+        } => {
+            let network = if subject.plain() == whom {
+                String::new()
+            } else {
+                format!(" as part of {}", subject.plain())
+            };
+            let missing = counted(
+                (verdict.maxretry as usize).saturating_sub(*failing),
+                "more failure",
+            );
             let leaves = clock.show(*oldest_leaves);
             writeln!(
                 out,
@@ -81,10 +134,17 @@ fn print_verdict(out: &mut Out, whom: &str, verdict: &VerdictRow, clock: &Clock)
             )?;
         }
         PlaceRow::Ignored { because } => {
-            writeln!(out, "{GOOD}{whom} is never banned{GOOD:#} by jail {jail}: {}.", harmless(because))?;
+            writeln!(
+                out,
+                "{GOOD}{whom} is never banned{GOOD:#} by jail {jail}: {}.",
+                harmless(because)
+            )?;
         }
         PlaceRow::Clear => {
-            writeln!(out, "{whom} is {GOOD}not banned{GOOD:#} by jail {jail}: no failure within {findtime}; {rule}.")?;
+            writeln!(
+                out,
+                "{whom} is {GOOD}not banned{GOOD:#} by jail {jail}: no failure within {findtime}; {rule}."
+            )?;
         }
     }
     Ok(())
@@ -92,7 +152,10 @@ fn print_verdict(out: &mut Out, whom: &str, verdict: &VerdictRow, clock: &Clock)
 
 fn why(whom: &str, ban: &BanRow, verdict: &VerdictRow, clock: &Clock, findtime: &str) -> String {
     let cause = match ban.origin {
-        Origin::Failures => format!("{} within {findtime}", counted(verdict.maxretry as usize, "failure")),
+        Origin::Failures => format!(
+            "{} within {findtime}",
+            counted(verdict.maxretry as usize, "failure")
+        ),
         Origin::Manual => "by hand".to_owned(),
     };
     let end = match ban.until {
@@ -103,14 +166,31 @@ fn why(whom: &str, ban: &BanRow, verdict: &VerdictRow, clock: &Clock, findtime: 
         subject if subject == whom => String::new(),
         subject => format!(" The ban is of {subject}."),
     };
-    let effect = if ban.in_effect { "The firewall has confirmed it." } else { "No action has confirmed it yet." };
-    format!("{cause}, since {}, {end}, offence {}. {effect}{network}", clock.show(ban.start), ban.offence)
+    let effect = if ban.in_effect {
+        "The firewall has confirmed it."
+    } else {
+        "No action has confirmed it yet."
+    };
+    format!(
+        "{cause}, since {}, {end}, offence {}. {effect}{network}",
+        clock.show(ban.start),
+        ban.offence
+    )
 }
 
 fn print_lines(out: &mut Out, rows: &[FailureRow], clock: &Clock) -> Result<(), Failure> {
     for row in rows {
-        let free = if row.counted { "" } else { " (did not count: banned already)" };
-        writeln!(out, "  {}  {}{free}", clock.show(row.time), harmless(&row.line))?;
+        let free = if row.counted {
+            ""
+        } else {
+            " (did not count: banned already)"
+        };
+        writeln!(
+            out,
+            "  {}  {}{free}",
+            clock.show(row.time),
+            harmless(&row.line)
+        )?;
     }
     Ok(())
 }

@@ -90,7 +90,9 @@ impl From<ClientError> for Failure {
             ClientError::Strange(_) => Exit::Software,
         };
         let remedy = match error {
-            ClientError::Unreachable { .. } => "; start it with `systemctl start f2bd`, or name its socket with --socket",
+            ClientError::Unreachable { .. } => {
+                "; start it with `systemctl start f2bd`, or name its socket with --socket"
+            }
             _ => "",
         };
         Failure::new(exit, format!("{error}{remedy}"))
@@ -106,7 +108,9 @@ impl From<Refusal> for Failure {
             Why::BadConfiguration => Exit::BadConfiguration,
             Why::Unable => Exit::Io,
         };
-        let lines: Vec<_> = std::iter::once(refusal.message).chain(refusal.details).collect();
+        let lines: Vec<_> = std::iter::once(refusal.message)
+            .chain(refusal.details)
+            .collect();
         Failure::new(exit, lines.join("\n"))
     }
 }

@@ -53,12 +53,19 @@ impl Log {
             Log::StandardInput => read_lines(io::stdin().lock(), clock, each),
             Log::File(path) => {
                 let failed = |error: io::Error| {
-                    let exit = if error.kind() == io::ErrorKind::NotFound { Exit::NoInput } else { Exit::Io };
+                    let exit = if error.kind() == io::ErrorKind::NotFound {
+                        Exit::NoInput
+                    } else {
+                        Exit::Io
+                    };
                     Failure::new(exit, format!("cannot read {}: {error}", path.display()))
                 };
                 let file = File::open(path).map_err(failed)?;
                 if file.metadata().map_err(failed)?.is_dir() {
-                    let message = format!("{0} is a directory; for a journal's write journal:{0}", path.display());
+                    let message = format!(
+                        "{0} is a directory; for a journal's write journal:{0}",
+                        path.display()
+                    );
                     return Err(Failure::new(Exit::NoInput, message));
                 }
                 read_lines(BufReader::new(file), clock, each)
@@ -93,7 +100,12 @@ fn exit_of(error: &JournalError) -> Exit {
 fn spec(directory: Option<PathBuf>, routes: &[JournalMatch]) -> Result<JournalSpec, Failure> {
     let name = "journal".parse();
     let name = name.map_err(|error| Failure::new(Exit::Software, format!("{error}")))?;
-    Ok(JournalSpec { name, directory, namespace: None, routes: routes.to_vec() })
+    Ok(JournalSpec {
+        name,
+        directory,
+        namespace: None,
+        routes: routes.to_vec(),
+    })
 }
 
 fn read_lines(
@@ -106,7 +118,8 @@ fn read_lines(
     for number in 1.. {
         line.clear();
         let read = io::Read::take(&mut lines, LONGEST_LINE as u64).read_until(b'\n', &mut line);
-        let failed = |error: io::Error| Failure::new(Exit::Io, format!("cannot read the log: {error}"));
+        let failed =
+            |error: io::Error| Failure::new(Exit::Io, format!("cannot read the log: {error}"));
         if read.map_err(failed)? == 0 {
             break;
         }

@@ -1,8 +1,10 @@
 //! `f2bd match`: which lines of a log does a filter count?
 
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::args::MatchArgs;
@@ -10,11 +12,29 @@ use super::failure::{Exit, Failure};
 use super::logs::Log;
 use super::output::{self, Clock, HEADING, Out, counted, harmless};
 use crate::config;
+use crate::control::text;
 use crate::engine::filter::session::Sessions;
 use crate::engine::filter::{FilterSet, FilterSpec, Found};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
+use crate::engine::time::Timestamp;
+
+/// A line of `--json`, a contract.
+#[derive(Serialize)]
+struct Line<'a> {
+    line: u64,
+    filter: &'a str,
+    pattern: u16,
+    #[serde(with = "text")]
+    time: Timestamp,
+    ip: Option<IpAddr>,
+    host: &'a str,
+    user: Option<&'a str>,
+    /// The pattern itself, with `--explain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
 
 /// What came of all lines.
 #[derive(Debug, Default)]
@@ -51,7 +71,15 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
                 if sessions.counts(filter, record.host, &found, record.time) {
                     sums.counted += 1;
                     if !args.missed {
-                        print(&mut out, args, clock, filters.spec(filter), number, &record, &found)?;
+                        print(
+                            &mut out,
+                            args,
+                            clock,
+                            filters.spec(filter),
+                            number,
+                            &record,
+                            &found,
+                        )?;
                     }
                 }
             }
@@ -67,7 +95,11 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     if !args.json {
         let lines = usize::try_from(sums.lines).unwrap_or(usize::MAX);
         let lines = counted(lines, "line");
-        writeln!(out, "{HEADING}{lines}: {} counted, {} missed{HEADING:#}", sums.counted, sums.missed)?;
+        writeln!(
+            out,
+            "{HEADING}{lines}: {} counted, {} missed{HEADING:#}",
+            sums.counted, sums.missed
+        )?;
     }
     out.flush()?;
     if sums.counted == 0 {
@@ -77,11 +109,19 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
 }
 
 /// The filters and logs that the words name.
-fn operands<'a>(args: &'a MatchArgs, config: Option<&Path>) -> Result<(Vec<FilterSpec>, &'a [String]), Failure> {
+fn operands<'a>(
+    args: &'a MatchArgs,
+    config: Option<&Path>,
+) -> Result<(Vec<FilterSpec>, &'a [String]), Failure> {
     let failed = |problems: Vec<config::Problem>| Failure::of_problems(&problems);
     if args.all {
-        let specs = config::filter_names(config).into_iter().map(|name| config::filter(&name, None, config));
-        return Ok((specs.collect::<Result<_, _>>().map_err(failed)?, &args.operands));
+        let specs = config::filter_names(config)
+            .into_iter()
+            .map(|name| config::filter(&name, None, config));
+        return Ok((
+            specs.collect::<Result<_, _>>().map_err(failed)?,
+            &args.operands,
+        ));
     }
     match args.operands.as_slice() {
         [filter, logs @ ..] if !logs.is_empty() => {
@@ -89,7 +129,8 @@ fn operands<'a>(args: &'a MatchArgs, config: Option<&Path>) -> Result<(Vec<Filte
             Ok((vec![spec], logs))
         }
         _ => {
-            let message = "name a filter and then a log, `-` for standard input; or --all and a log";
+            let message =
+                "name a filter and then a log, `-` for standard input; or --all and a log";
             Err(Failure::new(Exit::Usage, message))
         }
     }
@@ -97,9 +138,15 @@ fn operands<'a>(args: &'a MatchArgs, config: Option<&Path>) -> Result<(Vec<Filte
 
 /// The entries of a journal that the filter looks at.
 fn wanted(spec: &FilterSpec) -> JournalMatch {
-    let programs = spec.records.programs.iter().map(|program| JournalMatch::program(program));
+    let programs = spec
+        .records
+        .programs
+        .iter()
+        .map(|program| JournalMatch::program(program));
     let journal = spec.records.journal.clone();
-    journal.or_else(|| programs.reduce(JournalMatch::or)).unwrap_or_default()
+    journal
+        .or_else(|| programs.reduce(JournalMatch::or))
+        .unwrap_or_default()
 }
 
 fn print(
@@ -111,25 +158,36 @@ fn print(
     record: &Record<'_>,
     found: &Found<'_>,
 ) -> Result<(), Failure> {
-    let pattern = spec.failures.iter().find(|pattern| pattern.number == found.pattern);
+    let pattern = spec
+        .failures
+        .iter()
+        .find(|pattern| pattern.number == found.pattern);
     if args.json {
-        let mut line = json!({
-            "line": number,
-            "filter": spec.name.as_str(),
-            "pattern": found.pattern,
-            "time": record.time.to_string(),
-            "ip": found.ip.map(|ip| ip.to_canonical().to_string()),
-            "host": &*found.host,
-            "user": found.user.as_deref(),
-        });
-        if args.explain {
-            line["text"] = json!(pattern.map(|pattern| &pattern.text));
-        }
-        writeln!(out, "{line}")?;
+        let line = Line {
+            line: number,
+            filter: spec.name.as_str(),
+            pattern: found.pattern,
+            time: record.time,
+            ip: found.ip.map(|ip| ip.to_canonical()),
+            host: &found.host,
+            user: found.user.as_deref(),
+            text: pattern
+                .filter(|_| args.explain)
+                .map(|pattern| pattern.text.as_str()),
+        };
+        serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
+        writeln!(out)?;
         return Ok(());
     }
-    let user = found.user.as_deref().map(|user| format!(" user `{}`", harmless(user)));
-    let filter = if args.all { format!("{} ", spec.name) } else { String::new() };
+    let user = found
+        .user
+        .as_deref()
+        .map(|user| format!(" user `{}`", harmless(user)));
+    let filter = if args.all {
+        format!("{} ", spec.name)
+    } else {
+        String::new()
+    };
     writeln!(
         out,
         "{number}: {filter}pattern {} {} {}{}",
@@ -139,19 +197,33 @@ fn print(
         user.unwrap_or_default(),
     )?;
     if args.explain {
-        writeln!(out, "    {}", harmless(&String::from_utf8_lossy(record.message)))?;
+        writeln!(
+            out,
+            "    {}",
+            harmless(&String::from_utf8_lossy(record.message))
+        )?;
         writeln!(out, "    {}", pattern.map_or("", |pattern| &pattern.text))?;
     }
     Ok(())
 }
 
-fn print_missed(out: &mut Out, args: &MatchArgs, number: u64, record: &Record<'_>) -> Result<(), Failure> {
+fn print_missed(
+    out: &mut Out,
+    args: &MatchArgs,
+    number: u64,
+    record: &Record<'_>,
+) -> Result<(), Failure> {
     let message = String::from_utf8_lossy(record.message);
     if args.json {
         let line = json!({ "line": number, "program": record.program, "message": &*message });
         writeln!(out, "{line}")?;
     } else {
-        writeln!(out, "{number}: {} {}", harmless(record.program), harmless(&message))?;
+        writeln!(
+            out,
+            "{number}: {} {}",
+            harmless(record.program),
+            harmless(&message)
+        )?;
     }
     Ok(())
 }

@@ -35,7 +35,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // If even this cannot be printed, nobody reads it.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.into() } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match run(line) {
@@ -65,26 +69,41 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Run { dry_run } => run_daemon(common, dry_run),
         Command::Check { json } => check::run(config, json),
         Command::Match(args) => matching::run(&args, &clock, config),
-        Command::Replay { jail, json, logs } => replay::run(config, jail.as_ref(), json, &logs, &clock),
+        Command::Replay { jail, json, logs } => {
+            replay::run(config, jail.as_ref(), json, &logs, &clock)
+        }
         Command::Status { jail, json } => query::status(&socket(&common), jail, json, &clock),
         Command::Bans { jail, json } => query::bans(&socket(&common), jail, json, &clock),
-        Command::History { ip, jail, limit, json } => {
-            query::history(&socket(&common), ip, jail, usize::from(limit), json, &clock)
-        }
+        Command::History {
+            ip,
+            jail,
+            limit,
+            json,
+        } => query::history(&socket(&common), ip, jail, usize::from(limit), json, &clock),
         Command::Explain { ip, json } => explain::run(&socket(&common), ip, json, &clock),
         Command::Follow { json } => query::follow(&socket(&common), json, &clock),
         Command::Ban { jail, ip, bantime } => {
-            let request = Request::Ban { jail: jail.clone(), subject: ip, bantime };
-            act(&common, request, |_| format!("{} is banned by jail {jail}", ip.plain()))
+            let request = Request::Ban {
+                jail: jail.clone(),
+                subject: ip,
+                bantime,
+            };
+            act(&common, request, |_| {
+                format!("{} is banned by jail {jail}", ip.plain())
+            })
         }
         Command::Unban { ip, jail, all: _ } => {
             let request = Request::Unban { subject: ip, jail };
-            act(&common, request, |changed| format!("{} lifted", counted(changed, "ban")))
+            act(&common, request, |changed| {
+                format!("{} lifted", counted(changed, "ban"))
+            })
         }
-        Command::Reload => act(&common, Request::Reload, |_| "the new configuration is in force".to_owned()),
-        Command::Flush => {
-            act(&common, Request::Flush, |_| "what waited is written, the firewall is being put in order".to_owned())
-        }
+        Command::Reload => act(&common, Request::Reload, |_| {
+            "the new configuration is in force".to_owned()
+        }),
+        Command::Flush => act(&common, Request::Flush, |_| {
+            "what waited is written, the firewall is being put in order".to_owned()
+        }),
         Command::Completions { shell } => completions(shell),
     }
 }
@@ -96,7 +115,11 @@ fn socket(common: &Common) -> PathBuf {
 }
 
 /// Has the daemon do something and says what came of it.
-fn act(common: &Common, request: Request, tell: impl FnOnce(usize) -> String) -> Result<(), Failure> {
+fn act(
+    common: &Common,
+    request: Request,
+    tell: impl FnOnce(usize) -> String,
+) -> Result<(), Failure> {
     let Reply::Done { changed } = query::ask(&socket(common), request)? else {
         return Err(query::strange());
     };
@@ -107,7 +130,11 @@ fn act(common: &Common, request: Request, tell: impl FnOnce(usize) -> String) ->
 }
 
 fn run_daemon(common: Common, dry_run: bool) -> Result<(), Failure> {
-    let options = RunOptions { config: common.config, socket: common.socket, dry_run };
+    let options = RunOptions {
+        config: common.config,
+        socket: common.socket,
+        dry_run,
+    };
     daemon::run(&options).map_err(|error| {
         let exit = match &error {
             StartError::Configuration => Exit::BadConfiguration,

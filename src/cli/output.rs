@@ -46,7 +46,9 @@ impl Clock {
             None => TimeZone::system(),
             Some("UTC") => TimeZone::UTC,
             Some(name) => TimeZone::get(name).map_err(|_| {
-                let message = format!("there is no time zone `{name}`: write one such as Europe/Berlin or UTC");
+                let message = format!(
+                    "there is no time zone `{name}`: write one such as Europe/Berlin or UTC"
+                );
                 Failure::new(Exit::Usage, message)
             })?,
         };
@@ -57,7 +59,10 @@ impl Clock {
     /// `2026-02-12 14:10:21`, in the clock's time zone.
     pub fn show(&self, moment: Timestamp) -> String {
         match jiff::Timestamp::from_microsecond(moment.as_micros()) {
-            Ok(known) => known.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
+            Ok(known) => known
+                .to_zoned(self.zone.clone())
+                .strftime("%Y-%m-%d %H:%M:%S")
+                .to_string(),
             Err(_) => moment.to_string(),
         }
     }
@@ -98,7 +103,9 @@ pub struct Table {
 impl Table {
     /// A table with these headings.
     pub fn new(headings: &[&str]) -> Self {
-        Table { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
+        Table {
+            rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()],
+        }
     }
 
     /// Adds a row.
@@ -130,7 +137,11 @@ impl Table {
         for (at, row) in self.rows.iter().enumerate() {
             let mut line = String::new();
             for ((cell, width), right) in row.iter().zip(&widths).zip(&right) {
-                let cell = if *right { format!("{cell:>width$}") } else { format!("{cell:<width$}") };
+                let cell = if *right {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                };
                 line.push_str(&cell);
                 line.push_str("  ");
             }

@@ -24,20 +24,32 @@ pub fn ask(socket: &Path, request: Request) -> Result<Reply, Failure> {
 
 /// An answer to another question.
 pub fn strange() -> Failure {
-    Failure::new(Exit::Software, "the daemon answers another question than was asked; is it of another version?")
+    Failure::new(
+        Exit::Software,
+        "the daemon answers another question than was asked; is it of another version?",
+    )
 }
 
 /// Prints how everything is.
 ///
 /// # Errors
 /// The daemon cannot be asked, or knows no such jail.
-pub fn status(socket: &Path, jail: Option<JailName>, json: bool, clock: &Clock) -> Result<(), Failure> {
+pub fn status(
+    socket: &Path,
+    jail: Option<JailName>,
+    json: bool,
+    clock: &Clock,
+) -> Result<(), Failure> {
     let Reply::Status(status) = ask(socket, Request::Status { jail: jail.clone() })? else {
         return Err(strange());
     };
     let mut out = output::stdout();
     if json {
-        writeln!(out, "{}", serde_json::to_string(&status).map_err(std::io::Error::from)?)?;
+        writeln!(
+            out,
+            "{}",
+            serde_json::to_string(&status).map_err(std::io::Error::from)?
+        )?;
     } else {
         print_status(&mut out, &status, clock)?;
         if let Some(jail) = jail {
@@ -52,29 +64,53 @@ pub fn status(socket: &Path, jail: Option<JailName>, json: bool, clock: &Clock) 
 
 fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Failure> {
     let age = whole(clock.now.since(status.since));
-    writeln!(out, "{HEADING}f2bd {}{HEADING:#}, running for {age}", status.version)?;
+    writeln!(
+        out,
+        "{HEADING}f2bd {}{HEADING:#}, running for {age}",
+        status.version
+    )?;
     if status.dry_run {
         writeln!(out, "{BAD}Dry run: nobody is kept out.{BAD:#}")?;
     }
     for source in &status.sources {
-        let newest = source.last_record.map(|time| format!(", the newest of {}", clock.show(time)));
-        let records = counted(usize::try_from(source.records).unwrap_or(usize::MAX), "record");
+        let newest = source
+            .last_record
+            .map(|time| format!(", the newest of {}", clock.show(time)));
+        let records = counted(
+            usize::try_from(source.records).unwrap_or(usize::MAX),
+            "record",
+        );
         match &source.trouble {
-            None => writeln!(out, "Source {}: {GOOD}read{GOOD:#}; {records}{}", source.source, newest.unwrap_or_default())?,
+            None => writeln!(
+                out,
+                "Source {}: {GOOD}read{GOOD:#}; {records}{}",
+                source.source,
+                newest.unwrap_or_default()
+            )?,
             Some(trouble) => writeln!(out, "Source {}: {BAD}{trouble}{BAD:#}", source.source)?,
         }
     }
     for action in &status.actions {
-        let (style, word) = if action.works { (GOOD, "works") } else { (BAD, "does not work; see the daemon's log") };
+        let (style, word) = if action.works {
+            (GOOD, "works")
+        } else {
+            (BAD, "does not work; see the daemon's log")
+        };
         writeln!(out, "Action {}: {style}{word}{style:#}", action.action)?;
     }
     let (style, word) = match status.database.up_to_date {
         true => (GOOD, "up to date"),
         false => (BAD, "behind; see the daemon's log"),
     };
-    writeln!(out, "Database {}: {style}{word}{style:#}", status.database.path)?;
+    writeln!(
+        out,
+        "Database {}: {style}{word}{style:#}",
+        status.database.path
+    )?;
     writeln!(out)?;
-    let mut table = Table::new(&["JAIL", "FILTER", "BANNED", "WATCHED", "FAILING", "BANS", "FAILURES", "RULE"]);
+    let mut table = Table::new(&[
+        "JAIL", "FILTER", "BANNED", "WATCHED", "FAILING", "BANS", "FAILURES", "RULE",
+    ]);
     for jail in &status.jails {
         table.row([
             jail.jail.to_string(),
@@ -95,14 +131,23 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
 fn rule(jail: &JailRow) -> String {
     let findtime = Duration::try_from_secs_f64(jail.findtime).unwrap_or_default();
     let failures = counted(jail.maxretry as usize, "failure");
-    format!("{failures} in {}: ban for {}", output::whole(findtime), jail.bantime)
+    format!(
+        "{failures} in {}: ban for {}",
+        output::whole(findtime),
+        jail.bantime
+    )
 }
 
 /// Lists who is banned.
 ///
 /// # Errors
 /// The daemon cannot be asked, or knows no such jail.
-pub fn bans(socket: &Path, jail: Option<JailName>, json: bool, clock: &Clock) -> Result<(), Failure> {
+pub fn bans(
+    socket: &Path,
+    jail: Option<JailName>,
+    json: bool,
+    clock: &Clock,
+) -> Result<(), Failure> {
     let mut out = output::stdout();
     if json {
         each_page(socket, jail, |rows| print_json(&mut out, &rows))?;
@@ -120,7 +165,14 @@ fn each_page(
 ) -> Result<(), Failure> {
     let mut after = 0;
     loop {
-        let Reply::Bans { rows, more } = ask(socket, Request::Bans { jail: jail.clone(), after })? else {
+        let Reply::Bans { rows, more } = ask(
+            socket,
+            Request::Bans {
+                jail: jail.clone(),
+                after,
+            },
+        )?
+        else {
             return Err(strange());
         };
         after = rows.last().map_or(after, |row| row.ban);
@@ -145,14 +197,24 @@ fn print_bans(out: &mut Out, rows: &[BanRow], clock: &Clock) -> Result<(), Failu
         writeln!(out, "Nobody is banned.")?;
         return Ok(());
     }
-    let mut table = Table::new(&["IP", "JAIL", "SINCE", "UNTIL", "LEFT", "OFFENCE", "BY", "IN EFFECT"]);
+    let mut table = Table::new(&[
+        "IP",
+        "JAIL",
+        "SINCE",
+        "UNTIL",
+        "LEFT",
+        "OFFENCE",
+        "BY",
+        "IN EFFECT",
+    ]);
     for row in rows {
         table.row([
             row.subject.plain(),
             row.jail.to_string(),
             clock.show(row.start),
             clock.show_end(row.until),
-            row.until.map_or_else(String::new, |until| clock.left(until)),
+            row.until
+                .map_or_else(String::new, |until| clock.left(until)),
             row.offence.to_string(),
             row.origin.to_string(),
             if row.in_effect { "yes" } else { "no" }.to_owned(),
@@ -174,7 +236,15 @@ pub fn history(
     json: bool,
     clock: &Clock,
 ) -> Result<(), Failure> {
-    let Reply::History { rows } = ask(socket, Request::History { subject, jail, limit })? else {
+    let Reply::History { rows } = ask(
+        socket,
+        Request::History {
+            subject,
+            jail,
+            limit,
+        },
+    )?
+    else {
         return Err(strange());
     };
     let mut out = output::stdout();
@@ -185,7 +255,9 @@ pub fn history(
     }
     out.flush()?;
     if rows.is_empty() {
-        let whom = subject.map(|subject| format!(" of {}", subject.plain())).unwrap_or_default();
+        let whom = subject
+            .map(|subject| format!(" of {}", subject.plain()))
+            .unwrap_or_default();
         return Err(Failure::new(Exit::NotSo, format!("no ban{whom} is known")));
     }
     Ok(())
@@ -193,7 +265,9 @@ pub fn history(
 
 /// Bans of the past as a table.
 pub fn history_table(rows: &[HistoryRow], clock: &Clock) -> Table {
-    let mut table = Table::new(&["IP", "JAIL", "SINCE", "UNTIL", "ENDED", "OFFENCE", "FAILURES", "BY"]);
+    let mut table = Table::new(&[
+        "IP", "JAIL", "SINCE", "UNTIL", "ENDED", "OFFENCE", "FAILURES", "BY",
+    ]);
     for row in rows {
         let ended = match (row.ended, row.release) {
             (Some(time), Some(release)) => format!("{} ({release})", clock.show(time)),
@@ -238,21 +312,60 @@ fn print_line(out: &mut Out, line: &FollowLine, json: bool, clock: &Clock) -> Re
     } else {
         let now = clock.show(jiff::Timestamp::now().into());
         match line {
-            FollowLine::Failure { jail, subject, failure } => {
-                let free = if failure.counted { "" } else { " (banned already)" };
+            FollowLine::Failure {
+                jail,
+                subject,
+                failure,
+            } => {
+                let free = if failure.counted {
+                    ""
+                } else {
+                    " (banned already)"
+                };
                 let (time, subject) = (clock.show(failure.time), subject.plain());
-                writeln!(out, "{time}  failure  {jail}  {subject}{free}  {}", harmless(&failure.line))?;
+                writeln!(
+                    out,
+                    "{time}  failure  {jail}  {subject}{free}  {}",
+                    harmless(&failure.line)
+                )?;
             }
-            FollowLine::Ban { time, jail, subject, bantime, offence, failures, .. } => {
-                let (time, subject, failures) = (clock.show(*time), subject.plain(), counted(*failures, "failure"));
-                writeln!(out, "{time}  {BAD}ban{BAD:#}      {jail}  {subject}  {failures}, for {bantime}, offence {offence}")?;
+            FollowLine::Ban {
+                time,
+                jail,
+                subject,
+                bantime,
+                offence,
+                failures,
+                ..
+            } => {
+                let (time, subject, failures) = (
+                    clock.show(*time),
+                    subject.plain(),
+                    counted(*failures, "failure"),
+                );
+                writeln!(
+                    out,
+                    "{time}  {BAD}ban{BAD:#}      {jail}  {subject}  {failures}, for {bantime}, offence {offence}"
+                )?;
             }
-            FollowLine::Unban { time, jail, subject, release } => {
+            FollowLine::Unban {
+                time,
+                jail,
+                subject,
+                release,
+            } => {
                 let (time, subject) = (clock.show(*time), subject.plain());
-                writeln!(out, "{time}  {GOOD}unban{GOOD:#}    {jail}  {subject}  {release}")?;
+                writeln!(
+                    out,
+                    "{time}  {GOOD}unban{GOOD:#}    {jail}  {subject}  {release}"
+                )?;
             }
-            FollowLine::Notice { message } => writeln!(out, "{now}  notice   {}", harmless(message))?,
-            FollowLine::Missed { lines } => writeln!(out, "{now}  missed   {lines} lines: too slow")?,
+            FollowLine::Notice { message } => {
+                writeln!(out, "{now}  notice   {}", harmless(message))?
+            }
+            FollowLine::Missed { lines } => {
+                writeln!(out, "{now}  missed   {lines} lines: too slow")?
+            }
         }
     }
     // A follower wants each line at once.

@@ -4,19 +4,20 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
-use serde_json::json;
+use serde::Serialize;
 
 use super::failure::{Exit, Failure};
 use super::logs::Log;
 use super::output::{self, Clock, HEADING, Out, counted};
 use crate::config::{self, Settings};
-use crate::control::text::seconds;
+use crate::control::text::{self, seconds};
 use crate::engine::Decision;
 use crate::engine::decision::{Ban, BanId};
 use crate::engine::name::JailName;
+use crate::engine::prefix::Prefix;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::replay::Replay;
-use crate::engine::time::Timestamp;
+use crate::engine::time::{BanTime, Timestamp};
 
 /// Reads the logs and prints bans and unbans.
 ///
@@ -30,16 +31,30 @@ pub fn run(
     clock: &Clock,
 ) -> Result<(), Failure> {
     let loaded = config::load(config);
-    let Some(Settings { mut policy, journals, .. }) = loaded.settings else {
+    let Some(Settings {
+        mut policy,
+        journals,
+        ..
+    }) = loaded.settings
+    else {
         return Err(Failure::of_problems(&loaded.problems));
     };
     if let Some(jail) = jail {
         policy.jails.retain(|policy| policy.name == *jail);
         if policy.jails.is_empty() {
-            return Err(Failure::new(Exit::NotSo, format!("no jail {jail} is enabled")));
+            return Err(Failure::new(
+                Exit::NotSo,
+                format!("no jail {jail} is enabled"),
+            ));
         }
     }
-    let mut printer = Printer { out: output::stdout(), json, clock, bans: HashMap::new(), printed: 0 };
+    let mut printer = Printer {
+        out: output::stdout(),
+        json,
+        clock,
+        bans: HashMap::new(),
+        printed: 0,
+    };
     let mut replay = Replay::new(policy);
     let routes = routes(&journals);
     let mut decisions = Vec::new();
@@ -54,7 +69,10 @@ pub fn run(
     }
     if !json {
         let banned = counted(replay.engine().ledger().len(), "ban");
-        writeln!(printer.out, "{HEADING}{banned} in force at the end{HEADING:#}")?;
+        writeln!(
+            printer.out,
+            "{HEADING}{banned} in force at the end{HEADING:#}"
+        )?;
     }
     printer.out.flush()?;
     if printer.printed == 0 {
@@ -65,12 +83,37 @@ pub fn run(
 
 /// What the jails want of a journal, by the number of the route, whatever source they take it from.
 fn routes(journals: &[config::JournalSpec]) -> Vec<JournalMatch> {
-    let count = journals.iter().map(|journal| journal.routes.len()).max().unwrap_or(0);
+    let count = journals
+        .iter()
+        .map(|journal| journal.routes.len())
+        .max()
+        .unwrap_or(0);
     let of = |route: usize| {
-        let wanted = journals.iter().filter_map(|journal| journal.routes.get(route)).cloned();
+        let wanted = journals
+            .iter()
+            .filter_map(|journal| journal.routes.get(route))
+            .cloned();
         wanted.reduce(JournalMatch::or).unwrap_or_default()
     };
     (0..count).map(of).collect()
+}
+
+/// A line of `--json`, a contract.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(with = "text")]
+    time: Timestamp,
+    #[serde(with = "text")]
+    jail: &'a JailName,
+    decision: &'static str,
+    #[serde(with = "text")]
+    subject: Prefix,
+    failures: usize,
+    #[serde(with = "seconds")]
+    bantime: BanTime,
+    offence: u32,
+    #[serde(with = "text::option")]
+    until: Option<Timestamp>,
 }
 
 struct Printer<'c> {
@@ -99,25 +142,31 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn line(&mut self, time: Timestamp, word: &str, ban: &Ban) -> Result<(), Failure> {
+    fn line(&mut self, time: Timestamp, word: &'static str, ban: &Ban) -> Result<(), Failure> {
         self.printed += 1;
         if self.json {
-            let line = json!({
-                "time": time.to_string(),
-                "jail": ban.jail.as_str(),
-                "decision": word,
-                "subject": ban.subject.to_string(),
-                "failures": ban.evidence.len(),
-                "bantime": seconds::as_json(ban.bantime),
-                "offence": ban.offence,
-                "until": ban.until().map(|until| until.to_string()),
-            });
-            writeln!(self.out, "{line}")?;
+            let line = Line {
+                time,
+                jail: &ban.jail,
+                decision: word,
+                subject: ban.subject,
+                failures: ban.evidence.len(),
+                bantime: ban.bantime,
+                offence: ban.offence,
+                until: ban.until(),
+            };
+            serde_json::to_writer(&mut self.out, &line).map_err(std::io::Error::from)?;
+            writeln!(self.out)?;
             return Ok(());
         }
         let (time, subject) = (self.clock.show(time), ban.subject.plain());
         let why = match word {
-            "ban" => format!("{} for {}, offence {}", counted(ban.evidence.len(), "failure"), ban.bantime, ban.offence),
+            "ban" => format!(
+                "{} for {}, offence {}",
+                counted(ban.evidence.len(), "failure"),
+                ban.bantime,
+                ban.offence
+            ),
             _ => String::new(),
         };
         let line = format!("{time}  {word:<5}  {}  {subject}  {why}", ban.jail);

@@ -25,7 +25,8 @@ pub fn read_all(
     let mut specs: Vec<(ActionSpec, Place)> = Vec::new();
     let mut known = Vec::new();
     for entry in table.map(Table::entries).unwrap_or_default() {
-        let section = named::<ActionName>("action", &entry.key, &entry.place, &entry.value, problems);
+        let section =
+            named::<ActionName>("action", &entry.key, &entry.place, &entry.value, problems);
         if let Some((name, table)) = section {
             known.push(name.clone());
             if let Some(spec) = read(&name, Some(table), &entry.place, search, problems) {
@@ -57,11 +58,18 @@ fn read(
         Some(_) => Section::new(table, keys::ACTION).text("use", problems)?,
         None => name.as_str(),
     };
-    let before = problems.len();
+    let before = problems.count();
     let Some(text) = search.find(Data::Action, file_name, problems) else {
-        if problems.len() == before {
+        if problems.count() == before {
             let known = search.names(Data::Action);
-            unknown("action", file_name, "", known.iter().map(String::as_str), place, problems);
+            unknown(
+                "action",
+                file_name,
+                "",
+                known.iter().map(String::as_str),
+                place,
+                problems,
+            );
         }
         return None;
     };
@@ -88,10 +96,14 @@ fn read(
                     let known = known.iter().map(String::as_str).chain(["use"]);
                     unknown("key", key, &context, known, &at(key), problems);
                 }
-                ParameterError::Value { name: key, wanted, .. } => {
+                ParameterError::Value {
+                    name: key, wanted, ..
+                } => {
                     problems.error(&at(key), error.to_string(), format!("write {wanted}"));
                 }
-                ParameterError::Missing(key) => problems.error(&at(key), error.to_string(), "see f2bd-action(5)"),
+                ParameterError::Missing(key) => {
+                    problems.error(&at(key), error.to_string(), "see f2bd-action(5)")
+                }
             }
             None
         }
@@ -100,7 +112,9 @@ fn read(
 
 fn place_in_file(text: &std::sync::Arc<Text>, error: &FileError) -> Place {
     match error {
-        FileError::Form(error) => error.span().map_or_else(|| Place::whole(text), |span| Place::at(text, span.start)),
+        FileError::Form(error) => error
+            .span()
+            .map_or_else(|| Place::whole(text), |span| Place::at(text, span.start)),
         _ => Place::whole(text),
     }
 }
@@ -134,8 +148,15 @@ fn refuse_shared_tables(specs: &[(ActionSpec, Place)], problems: &mut Problems) 
         for (other, _) in &specs[..at] {
             let ActionKind::Nftables(others) = &other.kind;
             if own.table == others.table {
-                let message = format!("the actions `{}` and `{}` use the same table `{}`", other.name, spec.name, own.table);
-                problems.error(place, message, format!("write another `table` in [action.{}]", spec.name));
+                let message = format!(
+                    "the actions `{}` and `{}` use the same table `{}`",
+                    other.name, spec.name, own.table
+                );
+                problems.error(
+                    place,
+                    message,
+                    format!("write another `table` in [action.{}]", spec.name),
+                );
             }
         }
     }

@@ -99,7 +99,9 @@ pub fn sources(table: Option<&Table>, problems: &mut Problems) -> Vec<Journal> {
     let mut journals = Vec::new();
     let entries = table.map(Table::entries).unwrap_or_default();
     for entry in entries {
-        let Some((name, table)) = named::<SourceName>("source", &entry.key, &entry.place, &entry.value, problems) else {
+        let Some((name, table)) =
+            named::<SourceName>("source", &entry.key, &entry.place, &entry.value, problems)
+        else {
             continue;
         };
         let section = Section::new(Some(table), keys::SOURCE);
@@ -114,14 +116,24 @@ pub fn sources(table: Option<&Table>, problems: &mut Problems) -> Vec<Journal> {
         }
         section.check_keys(&format!("source.{name}"), problems);
         if kind.is_none() && section.value("type").is_none() && name.as_str() != JOURNAL {
-            problems.error(&entry.place, format!("[source.{name}] has no `type`"), "write type = \"journal\"");
+            problems.error(
+                &entry.place,
+                format!("[source.{name}] has no `type`"),
+                "write type = \"journal\"",
+            );
         }
         let namespace = section.text("namespace", problems);
         let directory = section.text("directory", problems);
         if let (Some(value), Some(_)) = (section.value("namespace"), directory) {
-            problems.error(&value.place, "a journal has either `directory` or `namespace`", "remove one of them");
+            problems.error(
+                &value.place,
+                "a journal has either `directory` or `namespace`",
+                "remove one of them",
+            );
         }
-        let matches = section.parsed_list::<JournalMatch>("matches", problems).unwrap_or_default();
+        let matches = section
+            .parsed_list::<JournalMatch>("matches", problems)
+            .unwrap_or_default();
         if !section.flag("enabled", problems).unwrap_or(true) {
             continue;
         }
@@ -132,12 +144,20 @@ pub fn sources(table: Option<&Table>, problems: &mut Problems) -> Vec<Journal> {
                 namespace: namespace.map(str::to_owned),
                 routes: Vec::new(),
             },
-            only: matches.into_iter().map(|(wanted, _)| wanted).reduce(JournalMatch::or),
+            only: matches
+                .into_iter()
+                .map(|(wanted, _)| wanted)
+                .reduce(JournalMatch::or),
         });
     }
     let mentioned = entries.iter().any(|entry| entry.key == JOURNAL);
     if let (false, Ok(name)) = (mentioned, JOURNAL.parse()) {
-        let spec = JournalSpec { name, directory: None, namespace: None, routes: Vec::new() };
+        let spec = JournalSpec {
+            name,
+            directory: None,
+            namespace: None,
+            routes: Vec::new(),
+        };
         journals.insert(0, Journal { spec, only: None });
     }
     journals
@@ -162,7 +182,11 @@ where
     match key.parse() {
         Ok(name) => Some((name, table)),
         Err(error) => {
-            problems.error(place, format!("{error}"), format!("choose another name for the {what}"));
+            problems.error(
+                place,
+                format!("{error}"),
+                format!("choose another name for the {what}"),
+            );
             None
         }
     }

@@ -156,8 +156,12 @@ pub fn read(path: &Path, problems: &mut Problems) -> Option<Arc<Text>> {
         Ok(bytes) => bytes,
         Err(error) => {
             let remedy = match error.kind() {
-                std::io::ErrorKind::NotFound => "create it as f2bd.conf(5) says, or name another one with --config",
-                std::io::ErrorKind::PermissionDenied => "make it readable for the user that runs f2bd",
+                std::io::ErrorKind::NotFound => {
+                    "create it as f2bd.conf(5) says, or name another one with --config"
+                }
+                std::io::ErrorKind::PermissionDenied => {
+                    "make it readable for the user that runs f2bd"
+                }
                 _ => "look at the file system",
             };
             problems.unreadable(path, format!("cannot be read: {error}"), remedy);
@@ -199,7 +203,7 @@ mod tests {
             content: content.to_owned(),
         });
         let table = parse(&text, &mut problems);
-        (table, problems.len())
+        (table, problems.count())
     }
 
     #[test]
@@ -207,17 +211,27 @@ mod tests {
         let (mut lower, _) = table("[jail.a]\nx = 1\nl = [1]\n[jail.b]\n");
         let (upper, _) = table("[jail.c]\n[jail.a]\nl = [2, 3]\ny = 2\n");
         lower.overlay(upper, 2);
-        let Some(Value { kind: Kind::Table(jails), .. }) = lower.get("jail") else {
+        let Some(Value {
+            kind: Kind::Table(jails),
+            ..
+        }) = lower.get("jail")
+        else {
             panic!("no jails");
         };
-        let names: Vec<_> = jails.entries().iter().map(|entry| entry.key.as_str()).collect();
+        let names: Vec<_> = jails
+            .entries()
+            .iter()
+            .map(|entry| entry.key.as_str())
+            .collect();
         assert_eq!(names, ["a", "b", "c"]);
         let Kind::Table(a) = &jails.entries()[0].value.kind else {
             panic!("no table");
         };
         let keys: Vec<_> = a.entries().iter().map(|entry| entry.key.as_str()).collect();
         assert_eq!(keys, ["x", "l", "y"]);
-        assert!(matches!(a.get("l"), Some(Value { kind: Kind::List(list), .. }) if list.len() == 2));
+        assert!(
+            matches!(a.get("l"), Some(Value { kind: Kind::List(list), .. }) if list.len() == 2)
+        );
     }
 
     #[test]

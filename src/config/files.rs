@@ -69,7 +69,9 @@ fn drop_ins(main: &Path, problems: &mut Problems) -> Vec<PathBuf> {
     folder.push(".d");
     let folder = PathBuf::from(folder);
     let paths = match folder.read_dir() {
-        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.path())).collect(),
+        Ok(entries) => entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     };
@@ -124,7 +126,10 @@ impl SearchPath {
             Some(name.strip_suffix(".toml")?.to_owned())
         });
         let folders = self.folders.iter().map(|folder| folder.join(data.folder()));
-        let in_folders = folders.filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+        let in_folders = folders
+            .filter_map(|folder| folder.read_dir().ok())
+            .flatten()
+            .flatten();
         let in_folders = in_folders.filter_map(|entry| toml_name(entry.file_name()));
         built_in.chain(in_folders).collect()
     }

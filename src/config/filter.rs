@@ -46,15 +46,21 @@ struct Pattern {
 impl FilterFile {
     /// Reads a filter file; `None` if it has a mistake, which is reported.
     pub fn parse(name: FilterName, text: &Arc<Text>, problems: &mut Problems) -> Option<Self> {
-        let before = problems.len();
+        let before = problems.count();
         let table = document::parse(text, problems);
         let top = Section::new(Some(&table), keys::FILTER);
         top.check_keys("the filter", problems);
         let session_by_pid = match top.text("session", problems) {
             Some("pid") => true,
             Some(other) => {
-                let place = top.value("session").map_or_else(|| Place::whole(text), |value| value.place.clone());
-                problems.error(&place, format!("`session` cannot be `{other}`"), "write \"pid\"");
+                let place = top
+                    .value("session")
+                    .map_or_else(|| Place::whole(text), |value| value.place.clone());
+                problems.error(
+                    &place,
+                    format!("`session` cannot be `{other}`"),
+                    "write \"pid\"",
+                );
                 false
             }
             None => false,
@@ -74,7 +80,7 @@ impl FilterFile {
                 file.check_mode(mode, place, problems);
             }
         }
-        (problems.len() == before).then_some(file)
+        (problems.count() == before).then_some(file)
     }
 
     /// Reports a mode that the filter does not have.
@@ -83,7 +89,14 @@ impl FilterFile {
         let is_known = known.contains(&mode);
         if !is_known {
             let context = format!("of filter `{}`", self.name);
-            unknown("mode", mode, &context, known.iter().copied(), place, problems);
+            unknown(
+                "mode",
+                mode,
+                &context,
+                known.iter().copied(),
+                place,
+                problems,
+            );
         }
         is_known
     }
@@ -109,9 +122,9 @@ impl FilterFile {
     /// The filter in one of its modes.
     pub fn spec(&self, mode: &str) -> FilterSpec {
         let chosen = |patterns: &[Pattern]| {
-            let wanted = patterns
-                .iter()
-                .filter(|pattern| pattern.modes.is_empty() || pattern.modes.iter().any(|known| known == mode));
+            let wanted = patterns.iter().filter(|pattern| {
+                pattern.modes.is_empty() || pattern.modes.iter().any(|known| known == mode)
+            });
             wanted.map(|pattern| pattern.spec.clone()).collect()
         };
         FilterSpec {
@@ -126,10 +139,21 @@ impl FilterFile {
 
     /// Reports what the engine has against a pattern, at the pattern's place.
     pub fn report(&self, error: &PatternError, problems: &mut Problems) {
-        let patterns = if error.ignore { &self.ignores } else { &self.failures };
-        let pattern = patterns.iter().find(|pattern| pattern.spec.number == error.number);
-        let place = pattern.map_or_else(|| Place::whole(&self.text), |pattern| pattern.place.clone());
-        problems.error(&place, error.reason.clone(), "see f2bd-filter(5) about patterns");
+        let patterns = if error.ignore {
+            &self.ignores
+        } else {
+            &self.failures
+        };
+        let pattern = patterns
+            .iter()
+            .find(|pattern| pattern.spec.number == error.number);
+        let place =
+            pattern.map_or_else(|| Place::whole(&self.text), |pattern| pattern.place.clone());
+        problems.error(
+            &place,
+            error.reason.clone(),
+            "see f2bd-filter(5) about patterns",
+        );
     }
 
     /// Runs the samples, each in its mode, and reports those that do not come out as they say. Returns the
@@ -185,18 +209,30 @@ fn records(top: &Section<'_>, problems: &mut Problems) -> RecordsSpec {
     let section = Section::new(Some(table), keys::RECORDS);
     section.check_keys("records", problems);
     let boxed = |texts: Option<Vec<(&str, &Place)>>| {
-        texts.into_iter().flatten().map(|(text, _)| Box::from(text)).collect()
+        texts
+            .into_iter()
+            .flatten()
+            .map(|(text, _)| Box::from(text))
+            .collect()
     };
     let journal = section.parsed_list::<JournalMatch>("journal", problems);
     RecordsSpec {
         programs: boxed(section.texts("program", problems)),
-        journal: journal.and_then(|list| list.into_iter().map(|(wanted, _)| wanted).reduce(JournalMatch::or)),
+        journal: journal.and_then(|list| {
+            list.into_iter()
+                .map(|(wanted, _)| wanted)
+                .reduce(JournalMatch::or)
+        }),
         files: boxed(section.texts("file", problems)),
     }
 }
 
 /// The sections `[[name]]`.
-fn sections<'t>(top: &Section<'t>, name: &str, problems: &mut Problems) -> Vec<(&'t Table, &'t Value)> {
+fn sections<'t>(
+    top: &Section<'t>,
+    name: &str,
+    problems: &mut Problems,
+) -> Vec<(&'t Table, &'t Value)> {
     let Some(value) = top.value(name) else {
         return Vec::new();
     };
@@ -209,13 +245,22 @@ fn sections<'t>(top: &Section<'t>, name: &str, problems: &mut Problems) -> Vec<(
         match &item.kind {
             // `[name]` with single brackets is one table and no list.
             Kind::Table(table) if matches!(value.kind, Kind::List(_)) => tables.push((table, item)),
-            _ => problems.error(&item.place, format!("`{name}` is no list of sections"), format!("write [[{name}]]")),
+            _ => problems.error(
+                &item.place,
+                format!("`{name}` is no list of sections"),
+                format!("write [[{name}]]"),
+            ),
         }
     }
     tables
 }
 
-fn patterns(top: &Section<'_>, name: &str, known: &'static [keys::Key], problems: &mut Problems) -> Vec<Pattern> {
+fn patterns(
+    top: &Section<'_>,
+    name: &str,
+    known: &'static [keys::Key],
+    problems: &mut Problems,
+) -> Vec<Pattern> {
     let mut patterns = Vec::new();
     for ((table, item), number) in sections(top, name, problems).into_iter().zip(1..) {
         let section = Section::new(Some(table), known);
@@ -223,7 +268,11 @@ fn patterns(top: &Section<'_>, name: &str, known: &'static [keys::Key], problems
         let modes = section.texts("mode", problems).unwrap_or_default();
         let Some(text) = section.text("pattern", problems) else {
             if section.value("pattern").is_none() {
-                problems.error(&item.place, format!("[[{name}]] has no `pattern`"), "write one or remove the section");
+                problems.error(
+                    &item.place,
+                    format!("[[{name}]] has no `pattern`"),
+                    "write one or remove the section",
+                );
             }
             continue;
         };
@@ -235,7 +284,9 @@ fn patterns(top: &Section<'_>, name: &str, known: &'static [keys::Key], problems
                 text: text.to_owned(),
                 unless_counted: counts && section.flag("unless_counted", problems).unwrap_or(false),
             },
-            place: section.value("pattern").map_or_else(|| item.place.clone(), |value| value.place.clone()),
+            place: section
+                .value("pattern")
+                .map_or_else(|| item.place.clone(), |value| value.place.clone()),
         });
     }
     patterns
@@ -246,18 +297,30 @@ fn samples(top: &Section<'_>, problems: &mut Problems) -> Vec<(Sample, Place)> {
     for (table, item) in sections(top, "sample", problems) {
         let section = Section::new(Some(table), keys::SAMPLE);
         section.check_keys("sample", problems);
-        let one = section.text("line", problems).map(|line| vec![line.to_owned()]);
+        let one = section
+            .text("line", problems)
+            .map(|line| vec![line.to_owned()]);
         let many = section.texts("lines", problems);
         let many = many.map(|lines| lines.into_iter().map(|(line, _)| line.to_owned()).collect());
         let lines: Vec<String> = match (one, many) {
             (Some(lines), None) | (None, Some(lines)) => lines,
             _ => {
-                problems.error(&item.place, "a sample has either `line` or `lines`", "write one of them");
+                problems.error(
+                    &item.place,
+                    "a sample has either `line` or `lines`",
+                    "write one of them",
+                );
                 continue;
             }
         };
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        let silent = matches!(section.value("ip"), Some(Value { kind: Kind::Flag(false), .. }));
+        let silent = matches!(
+            section.value("ip"),
+            Some(Value {
+                kind: Kind::Flag(false),
+                ..
+            })
+        );
         let expect = if silent {
             Expect::Silent
         } else {
@@ -270,7 +333,14 @@ fn samples(top: &Section<'_>, problems: &mut Problems) -> Vec<(Sample, Place)> {
             }
         };
         let mode = owned(section.text("mode", problems));
-        samples.push((Sample { lines, mode, expect }, item.place.clone()));
+        samples.push((
+            Sample {
+                lines,
+                mode,
+                expect,
+            },
+            item.place.clone(),
+        ));
     }
     samples
 }

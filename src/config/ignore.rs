@@ -47,37 +47,55 @@ impl Resolver {
         let (answer, answers) = mpsc::channel();
         for (name, _) in &names {
             let (name, answer) = (String::from(*name), answer.clone());
-            let asked = std::thread::Builder::new().name("resolve".to_owned()).spawn(move || {
-                let addresses = (name.as_str(), 0_u16).to_socket_addrs();
-                let addresses = addresses.map(|list| list.map(|address| address.ip()).collect());
-                // Nobody waits any more for an answer that comes too late.
-                let _ = answer.send((name, addresses));
-            });
+            let asked = std::thread::Builder::new()
+                .name("resolve".to_owned())
+                .spawn(move || {
+                    let addresses = (name.as_str(), 0_u16).to_socket_addrs();
+                    let addresses =
+                        addresses.map(|list| list.map(|address| address.ip()).collect());
+                    // Nobody waits any more for an answer that comes too late.
+                    let _ = answer.send((name, addresses));
+                });
             if let Err(error) = asked {
                 log::debug!("cannot ask for a host name: {error}");
             }
         }
         drop(answer);
         let deadline = Instant::now() + RESOLVE_WITHIN;
-        while let Ok((name, addresses)) = answers.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        while let Ok((name, addresses)) =
+            answers.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
             if let Ok(addresses) = addresses {
                 self.hosts.insert(name, addresses);
             }
         }
         for (name, place) in names {
             if !self.hosts.contains_key(name) {
-                let message = format!("the host name `{name}` in `ignoreip` has no address at the moment");
-                problems.warning(place, message, "check the name, or write its address; `f2bd reload` asks anew");
+                let message =
+                    format!("the host name `{name}` in `ignoreip` has no address at the moment");
+                problems.warning(
+                    place,
+                    message,
+                    "check the name, or write its address; `f2bd reload` asks anew",
+                );
             }
         }
     }
 
     /// The list of a jail.
-    pub fn list(&mut self, words: &[(&str, &Place)], own: bool, problems: &mut Problems) -> IgnoreList {
+    pub fn list(
+        &mut self,
+        words: &[(&str, &Place)],
+        own: bool,
+        problems: &mut Problems,
+    ) -> IgnoreList {
         let mut rules: Vec<IgnoreRule> = Vec::new();
         let mut add = |prefix: Prefix, because: String| {
             if !rules.iter().any(|rule| rule.prefix == prefix) {
-                rules.push(IgnoreRule { prefix, because: because.into() });
+                rules.push(IgnoreRule {
+                    prefix,
+                    because: because.into(),
+                });
             }
         };
         for (word, place) in words {
@@ -97,7 +115,10 @@ impl Resolver {
         }
         if own {
             for prefix in self.own_addresses() {
-                add(*prefix, "an address of this machine (ignoreself)".to_owned());
+                add(
+                    *prefix,
+                    "an address of this machine (ignoreself)".to_owned(),
+                );
             }
         }
         IgnoreList::new(rules)
@@ -105,12 +126,19 @@ impl Resolver {
 
     fn own_addresses(&mut self) -> &[Prefix] {
         self.own.get_or_insert_with(|| {
-            let loopback = ["127.0.0.0/8", "::1"].into_iter().filter_map(|text| text.parse().ok());
+            let loopback = ["127.0.0.0/8", "::1"]
+                .into_iter()
+                .filter_map(|text| text.parse().ok());
             let own = if_addrs::get_if_addrs().unwrap_or_else(|error| {
                 log::warn!("this machine's own addresses are unknown: {error}");
                 Vec::new()
             });
-            loopback.chain(own.into_iter().map(|interface| Prefix::host(interface.ip()))).collect()
+            loopback
+                .chain(
+                    own.into_iter()
+                        .map(|interface| Prefix::host(interface.ip())),
+                )
+                .collect()
         })
     }
 }
@@ -118,7 +146,11 @@ impl Resolver {
 /// A name with a letter in it, so that a mistyped address is none.
 fn is_host_name(word: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
-    let last = word.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let last = word
+        .trim_end_matches('.')
+        .rsplit('.')
+        .next()
+        .unwrap_or_default();
     word.len() <= LONGEST_HOST_NAME
         && word.chars().all(plain)
         && last.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -131,7 +163,14 @@ mod tests {
     #[test]
     fn a_mistyped_address_is_no_host_name() {
         assert!(is_host_name("home.example.org") && is_host_name("localhost"));
-        for word in ["192.0.2.300", "10.0.0.0/33", "2001:db8::/129", "", "a b", "-"] {
+        for word in [
+            "192.0.2.300",
+            "10.0.0.0/33",
+            "2001:db8::/129",
+            "",
+            "a b",
+            "-",
+        ] {
             assert!(!is_host_name(word), "{word}");
         }
     }

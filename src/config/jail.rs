@@ -75,19 +75,29 @@ pub struct JailReader<'c> {
 
 impl<'c> JailReader<'c> {
     /// Reads all sections `[jail.NAME]`.
-    pub fn read_all(&mut self, table: Option<&'c Table>, problems: &mut Problems) -> Vec<JailSettings> {
+    pub fn read_all(
+        &mut self,
+        table: Option<&'c Table>,
+        problems: &mut Problems,
+    ) -> Vec<JailSettings> {
         Section::new(self.defaults, keys::JAIL).check_keys("defaults", problems);
         let entries = table.map(Table::entries).unwrap_or_default();
         let mut jails = Vec::new();
         for entry in entries {
-            if let Some((name, table)) = named::<JailName>("jail", &entry.key, &entry.place, &entry.value, problems) {
+            if let Some((name, table)) =
+                named::<JailName>("jail", &entry.key, &entry.place, &entry.value, problems)
+            {
                 jails.push((name, table, entry));
             }
         }
         // Asked for all at once: each could keep the start waiting.
         let mut words = Vec::new();
         for (_, table, _) in &jails {
-            words.extend(self.section(table).texts("ignoreip", problems).unwrap_or_default());
+            words.extend(
+                self.section(table)
+                    .texts("ignoreip", problems)
+                    .unwrap_or_default(),
+            );
         }
         self.resolver.resolve(&words, problems);
         jails
@@ -100,12 +110,20 @@ impl<'c> JailReader<'c> {
         Section::new(Some(table), keys::JAIL_ONLY).over(self.defaults, keys::JAIL)
     }
 
-    fn read(&mut self, name: JailName, table: &'c Table, entry: &Entry, problems: &mut Problems) -> Option<JailSettings> {
+    fn read(
+        &mut self,
+        name: JailName,
+        table: &'c Table,
+        entry: &Entry,
+        problems: &mut Problems,
+    ) -> Option<JailSettings> {
         let section = self.section(table);
         section.check_keys(&format!("jail.{name}"), problems);
         let choice = self.filter(&name, &section, &entry.place, problems);
         let enabled = section.flag("enabled", problems).unwrap_or(true);
-        let maxretry = section.number("maxretry", 1, i64::from(MOST_RETRIES), problems).unwrap_or(5);
+        let maxretry = section
+            .number("maxretry", 1, i64::from(MOST_RETRIES), problems)
+            .unwrap_or(5);
         let maxretry = u32::try_from(maxretry).ok().and_then(NonZeroU32::new)?;
         let ten_minutes = std::time::Duration::from_secs(600);
         let findtime = section.span("findtime", problems).unwrap_or(ten_minutes);
@@ -116,21 +134,40 @@ impl<'c> JailReader<'c> {
         let width = width(&section, problems);
         let sources = self.choose_sources(&section, problems);
         let protocols = section.parsed_list("protocol", problems);
-        let protocols = protocols.map(|list| list.into_iter().map(|(protocol, _)| protocol).collect());
+        let protocols =
+            protocols.map(|list| list.into_iter().map(|(protocol, _)| protocol).collect());
         let ports = self.ports(&section, problems);
         let actions = match section.parsed_list::<ActionName>("actions", problems) {
-            Some(list) => list.into_iter().map(|(name, place)| (name, Some(place.clone()))).collect(),
+            Some(list) => list
+                .into_iter()
+                .map(|(name, place)| (name, Some(place.clone())))
+                .collect(),
             None => vec![("nftables".parse().ok()?, None)],
         };
         let asked = section.parsed_list::<JournalMatch>("journalmatch", problems);
-        let asked = asked.and_then(|list| list.into_iter().map(|(wanted, _)| wanted).reduce(JournalMatch::or));
+        let asked = asked.and_then(|list| {
+            list.into_iter()
+                .map(|(wanted, _)| wanted)
+                .reduce(JournalMatch::or)
+        });
         let (filter, mode) = choice?;
         let file = self.filters.get(&filter)?.as_ref()?;
         let records = file.spec(&mode).records;
-        let programs = records.programs.iter().map(|program| JournalMatch::program(program));
-        let Some(journalmatch) = asked.or(records.journal).or_else(|| programs.reduce(JournalMatch::or)) else {
-            let message = format!("filter `{filter}` does not say which entries of a journal it wants");
-            problems.error(&entry.place, message, format!("write `journalmatch` in [jail.{name}]"));
+        let programs = records
+            .programs
+            .iter()
+            .map(|program| JournalMatch::program(program));
+        let Some(journalmatch) = asked
+            .or(records.journal)
+            .or_else(|| programs.reduce(JournalMatch::or))
+        else {
+            let message =
+                format!("filter `{filter}` does not say which entries of a journal it wants");
+            problems.error(
+                &entry.place,
+                message,
+                format!("write `journalmatch` in [jail.{name}]"),
+            );
             return None;
         };
         Some(JailSettings {
@@ -163,8 +200,14 @@ impl<'c> JailReader<'c> {
         let usual = (jail.as_str(), place, NORMAL, place);
         let (name, name_place, mode, mode_place) = match section.value("filter") {
             None => usual,
-            Some(Value { place, kind: Kind::Text(name) }) => (name.as_str(), place, NORMAL, place),
-            Some(Value { place, kind: Kind::Table(table) }) => {
+            Some(Value {
+                place,
+                kind: Kind::Text(name),
+            }) => (name.as_str(), place, NORMAL, place),
+            Some(Value {
+                place,
+                kind: Kind::Table(table),
+            }) => {
                 let inner = Section::new(Some(table), keys::FILTER_CHOICE);
                 inner.check_keys(&format!("jail.{jail}.filter"), problems);
                 let name = inner.text("use", problems).unwrap_or(jail.as_str());
@@ -174,14 +217,22 @@ impl<'c> JailReader<'c> {
             }
             Some(value) => {
                 let message = format!("`filter` cannot be {}", value.kind_name());
-                problems.error(&value.place, message, "write a name, or { use = \"sshd\", mode = \"aggressive\" }");
+                problems.error(
+                    &value.place,
+                    message,
+                    "write a name, or { use = \"sshd\", mode = \"aggressive\" }",
+                );
                 return None;
             }
         };
         let name: FilterName = match name.parse() {
             Ok(name) => name,
             Err(error) => {
-                problems.error(name_place, format!("`filter`: {error}"), "write the name of a file in filters/, without its ending");
+                problems.error(
+                    name_place,
+                    format!("`filter`: {error}"),
+                    "write the name of a file in filters/, without its ending",
+                );
                 return None;
             }
         };
@@ -190,17 +241,30 @@ impl<'c> JailReader<'c> {
             self.filters.insert(name.clone(), file);
         }
         let file = self.filters.get(&name)?.as_ref()?;
-        file.check_mode(mode, mode_place, problems).then(|| (name, mode.to_owned()))
+        file.check_mode(mode, mode_place, problems)
+            .then(|| (name, mode.to_owned()))
     }
 
-    fn read_filter(&self, name: &FilterName, place: &Place, problems: &mut Problems) -> Option<FilterFile> {
-        let before = problems.len();
+    fn read_filter(
+        &self,
+        name: &FilterName,
+        place: &Place,
+        problems: &mut Problems,
+    ) -> Option<FilterFile> {
+        let before = problems.count();
         match self.search.find(Data::Filter, name.as_str(), problems) {
             Some(text) => FilterFile::parse(name.clone(), &text, problems),
             None => {
-                if problems.len() == before {
+                if problems.count() == before {
                     let known = self.search.names(Data::Filter);
-                    unknown("filter", name.as_str(), "", known.iter().map(String::as_str), place, problems);
+                    unknown(
+                        "filter",
+                        name.as_str(),
+                        "",
+                        known.iter().map(String::as_str),
+                        place,
+                        problems,
+                    );
                 }
                 None
             }
@@ -227,7 +291,11 @@ impl<'c> JailReader<'c> {
 
     fn ports(&self, section: &Section<'_>, problems: &mut Problems) -> Ports {
         // A number without quotes is what people write first.
-        if let Some(Value { kind: Kind::Integer(port), place }) = section.value("port") {
+        if let Some(Value {
+            kind: Kind::Integer(port),
+            place,
+        }) = section.value("port")
+        {
             return self.read_ports(&[(port.to_string().as_str(), place)], place, problems);
         }
         let Some(words) = section.texts("port", problems) else {
@@ -239,10 +307,19 @@ impl<'c> JailReader<'c> {
         }
     }
 
-    fn read_ports(&self, words: &[(&str, &Place)], place: &Place, problems: &mut Problems) -> Ports {
+    fn read_ports(
+        &self,
+        words: &[(&str, &Place)],
+        place: &Place,
+        problems: &mut Problems,
+    ) -> Ports {
         let texts: Vec<_> = words.iter().map(|(word, _)| *word).collect();
         Ports::parse(&texts, &self.services).unwrap_or_else(|error| {
-            problems.error(place, format!("`port`: {error}"), "write such as [\"ssh\", \"8000:8100\"]");
+            problems.error(
+                place,
+                format!("`port`: {error}"),
+                "write such as [\"ssh\", \"8000:8100\"]",
+            );
             Ports::All
         })
     }
@@ -272,7 +349,8 @@ fn width(section: &Section<'_>, problems: &mut Problems) -> SubjectWidth {
     inner.check_keys("prefix", problems);
     let mut bits = |key: &str, most: i64, usual: u8| {
         let bits = inner.number(key, 1, most, problems);
-        bits.and_then(|bits| u8::try_from(bits).ok()).unwrap_or(usual)
+        bits.and_then(|bits| u8::try_from(bits).ok())
+            .unwrap_or(usual)
     };
     SubjectWidth {
         ipv4: bits("ipv4", 32, usual.ipv4),

@@ -15,7 +15,11 @@ pub struct Key {
 }
 
 const fn key(name: &'static str, wants: &'static str, default: &'static str) -> Key {
-    Key { name, wants, default }
+    Key {
+        name,
+        wants,
+        default,
+    }
 }
 
 /// The sections of f2bd.conf.
@@ -23,9 +27,21 @@ pub const SECTIONS: &[&str] = &["daemon", "source", "defaults", "jail", "action"
 
 /// `[daemon]`
 pub const DAEMON: &[Key] = &[
-    key("database", "a path such as \"/var/lib/f2bd/f2bd.db\"", "\"/var/lib/f2bd/f2bd.db\""),
-    key("socket", "a path such as \"/run/f2bd/control.sock\"", "\"/run/f2bd/control.sock\""),
-    key("log_level", "\"error\", \"warning\", \"info\" or \"debug\"", "\"info\""),
+    key(
+        "database",
+        "a path such as \"/var/lib/f2bd/f2bd.db\"",
+        "\"/var/lib/f2bd/f2bd.db\"",
+    ),
+    key(
+        "socket",
+        "a path such as \"/run/f2bd/control.sock\"",
+        "\"/run/f2bd/control.sock\"",
+    ),
+    key(
+        "log_level",
+        "\"error\", \"warning\", \"info\" or \"debug\"",
+        "\"info\"",
+    ),
     key("keep_bans", "a time such as \"1y\"", "\"1y\""),
     key("keep_failures", "a time such as \"30d\"", "\"30d\""),
     key("max_failures", "a number from 1000 to 100000000", "1000000"),
@@ -44,21 +60,53 @@ pub const SOURCE: &[Key] = &[
 pub const JAIL: &[Key] = &[
     key("maxretry", "a number from 1 to 1000", "5"),
     key("findtime", "a time such as \"10m\"", "\"10m\""),
-    key("bantime", "a time such as \"1h\", or \"forever\"", "\"10m\""),
-    key("ignoreip", "a list of addresses, networks and host names, such as [\"10.0.0.0/8\", \"home.example.org\"]", "[]"),
+    key(
+        "bantime",
+        "a time such as \"1h\", or \"forever\"",
+        "\"10m\"",
+    ),
+    key(
+        "ignoreip",
+        "a list of addresses, networks and host names, such as [\"10.0.0.0/8\", \"home.example.org\"]",
+        "[]",
+    ),
     key("ignoreself", "true or false", "true"),
-    key("prefix", "{ ipv4 = 32, ipv6 = 64 }, with numbers from 1 to 32 and from 1 to 128", "{ ipv4 = 32, ipv6 = 64 }"),
+    key(
+        "prefix",
+        "{ ipv4 = 32, ipv6 = 64 }, with numbers from 1 to 32 and from 1 to 128",
+        "{ ipv4 = 32, ipv6 = 64 }",
+    ),
     key("sources", "a list of sources such as [\"journal\"]", ""),
-    key("protocol", "a list of \"tcp\", \"udp\" and \"sctp\"", "[\"tcp\"]"),
-    key("actions", "a list of actions such as [\"nftables\"]", "[\"nftables\"]"),
+    key(
+        "protocol",
+        "a list of \"tcp\", \"udp\" and \"sctp\"",
+        "[\"tcp\"]",
+    ),
+    key(
+        "actions",
+        "a list of actions such as [\"nftables\"]",
+        "[\"nftables\"]",
+    ),
 ];
 
 /// `[jail.NAME]` alone.
 pub const JAIL_ONLY: &[Key] = &[
     key("enabled", "true or false", "true"),
-    key("filter", "a filter's name, or { use = \"sshd\", mode = \"aggressive\" }", ""),
-    key("port", "a list such as [\"ssh\", \"8000:8100\"], or [\"all\"]", "[\"all\"]"),
-    key("journalmatch", "a list such as [\"_SYSTEMD_UNIT=ssh.service\"]", ""),
+    key(
+        "filter",
+        "a filter's name, or { use = \"sshd\", mode = \"aggressive\" }",
+        "",
+    ),
+    key(
+        "port",
+        "a list such as [\"ssh\", \"8000:8100\"], or [\"all\"]",
+        "[\"all\"]",
+    ),
+    key(
+        "journalmatch",
+        "a list such as [\"_SYSTEMD_UNIT=ssh.service\"]",
+        "",
+    ),
 ];
 
 /// `[action.NAME]`, beside the parameters of the action itself.
@@ -83,7 +131,11 @@ pub const FILTER: &[Key] = &[
 /// `[records]` of a filter file.
 pub const RECORDS: &[Key] = &[
     key("program", "a list of programs such as [\"sshd\"]", "[]"),
-    key("journal", "a list such as [\"_SYSTEMD_UNIT=ssh.service\"]", ""),
+    key(
+        "journal",
+        "a list such as [\"_SYSTEMD_UNIT=ssh.service\"]",
+        "",
+    ),
     key("file", "a list of paths", "[]"),
 ];
 
@@ -105,7 +157,11 @@ pub const SAMPLE: &[Key] = &[
     key("line", "a line of a log", ""),
     key("lines", "a list of lines of a log", ""),
     key("mode", "the name of a mode", "\"normal\""),
-    key("ip", "an address, or false if the sample must stay silent", ""),
+    key(
+        "ip",
+        "an address, or false if the sample must stay silent",
+        "",
+    ),
     key("host", "the text that <host> must capture", ""),
     key("user", "the text that <user> must capture", ""),
     key("failures", "a number from 1 to 1000", "1"),

@@ -98,7 +98,10 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
     let search = SearchPath::beside(&main);
     let mut reader = JailReader {
         search: &search,
-        sources: journals.iter().map(|journal| journal.spec.name.clone()).collect(),
+        sources: journals
+            .iter()
+            .map(|journal| journal.spec.name.clone())
+            .collect(),
         defaults: part("defaults"),
         filters: BTreeMap::new(),
         resolver: Resolver::default(),
@@ -110,7 +113,9 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
         .filter(|jail| jail.enabled)
         .flat_map(|jail| {
             let place = |own: &Option<Place>| own.clone().unwrap_or_else(|| jail.place.clone());
-            jail.actions.iter().map(move |(name, own)| (name.clone(), place(own)))
+            jail.actions
+                .iter()
+                .map(move |(name, own)| (name.clone(), place(own)))
         })
         .collect();
     let actions = action::read_all(part("action"), &used, &search, &mut problems);
@@ -133,12 +138,20 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
             (jail, patterns)
         })
         .collect();
-    let settings = policy.filter(|_| !problems.is_fatal()).map(|policy| Settings {
-        daemon,
-        journals: journals.into_iter().map(|journal| with_routes(journal, &jails)).collect(),
-        policy,
-        actions: actions.into_iter().map(|action| with_jails(action, &jails)).collect(),
-    });
+    let settings = policy
+        .filter(|_| !problems.is_fatal())
+        .map(|policy| Settings {
+            daemon,
+            journals: journals
+                .into_iter()
+                .map(|journal| with_routes(journal, &jails))
+                .collect(),
+            policy,
+            actions: actions
+                .into_iter()
+                .map(|action| with_jails(action, &jails))
+                .collect(),
+        });
     Loaded {
         settings,
         jails,
@@ -163,21 +176,33 @@ pub fn socket(path: Option<&Path>) -> PathBuf {
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn filter(name: &str, mode: Option<&str>, config: Option<&Path>) -> Result<FilterSpec, Vec<Problem>> {
+pub fn filter(
+    name: &str,
+    mode: Option<&str>,
+    config: Option<&Path>,
+) -> Result<FilterSpec, Vec<Problem>> {
     let mut problems = Problems::default();
     let spec = read_filter(name, config, &mut problems).and_then(|file| {
         let mode = mode.unwrap_or(filter::NORMAL);
         let place = Place::whole(file.text());
-        file.check_mode(mode, &place, &mut problems).then(|| file.spec(mode))
+        file.check_mode(mode, &place, &mut problems)
+            .then(|| file.spec(mode))
     });
     spec.ok_or_else(|| problems.into_sorted())
 }
 
 /// Reads one filter file, by name or by path; `None` if it has a mistake, which is noted in `problems`.
-pub fn read_filter(name: &str, config: Option<&Path>, problems: &mut Problems) -> Option<FilterFile> {
+pub fn read_filter(
+    name: &str,
+    config: Option<&Path>,
+    problems: &mut Problems,
+) -> Option<FilterFile> {
     let path = Path::new(name);
     let (name, text) = if name.contains('/') || name.ends_with(".toml") {
-        let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+        let stem = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .unwrap_or_default();
         (stem, document::read(path, problems))
     } else {
         let search = SearchPath::beside(&files::main_file(config));
@@ -186,7 +211,12 @@ pub fn read_filter(name: &str, config: Option<&Path>, problems: &mut Problems) -
             let known = search.names(Data::Filter);
             let near = nearest(name, known.iter().map(String::as_str));
             let remedy = near.map_or_else(
-                || format!("known are {}", known.iter().cloned().collect::<Vec<_>>().join(", ")),
+                || {
+                    format!(
+                        "known are {}",
+                        known.iter().cloned().collect::<Vec<_>>().join(", ")
+                    )
+                },
                 |near| format!("did you mean `{near}`?"),
             );
             problems.unreadable(path, "there is no filter of that name".to_owned(), &remedy);
@@ -216,7 +246,11 @@ fn check_sections(table: &Table, problems: &mut Problems) {
             unknown("section", &entry.key, "", known, &entry.place, problems);
         } else if !matches!(entry.value.kind, Kind::Table(_)) {
             let message = format!("`{}` cannot be {}", entry.key, entry.value.kind_name());
-            problems.error(&entry.place, message, format!("write a section [{}]", entry.key));
+            problems.error(
+                &entry.place,
+                message,
+                format!("write a section [{}]", entry.key),
+            );
         }
     }
 }
@@ -251,11 +285,18 @@ fn policy(
             bantime: jail.bantime,
             ignore: jail.ignore.clone(),
             width: jail.width,
-            actions: jail.actions.iter().map(|(action, _)| action.clone()).collect(),
+            actions: jail
+                .actions
+                .iter()
+                .map(|(action, _)| action.clone())
+                .collect(),
         });
     }
     match FilterSet::compile(specs) {
-        Ok(filters) => Some(Policy { filters, jails: policies }),
+        Ok(filters) => Some(Policy {
+            filters,
+            jails: policies,
+        }),
         Err(errors) => {
             for error in errors {
                 if let Some(Some(file)) = filters.get(error.filter.as_str()) {
@@ -272,7 +313,9 @@ fn patterns(filters: &BTreeMap<FilterName, Option<FilterFile>>, jail: &JailSetti
         return Patterns::default();
     };
     let spec = file.spec(&jail.mode);
-    let texts = |patterns: Vec<crate::engine::filter::PatternSpec>| patterns.into_iter().map(|pattern| pattern.text);
+    let texts = |patterns: Vec<crate::engine::filter::PatternSpec>| {
+        patterns.into_iter().map(|pattern| pattern.text)
+    };
     Patterns {
         failures: texts(spec.failures).collect(),
         ignores: texts(spec.ignores).collect(),
@@ -283,7 +326,10 @@ fn patterns(filters: &BTreeMap<FilterName, Option<FilterFile>>, jail: &JailSetti
 /// nothing.
 fn with_routes(journal: Journal, jails: &[(JailSettings, Patterns)]) -> JournalSpec {
     let name: &SourceName = &journal.spec.name;
-    let enabled = jails.iter().map(|(jail, _)| jail).filter(|jail| jail.enabled);
+    let enabled = jails
+        .iter()
+        .map(|(jail, _)| jail)
+        .filter(|jail| jail.enabled);
     let routes = enabled
         .map(|jail| match &journal.only {
             _ if !jail.sources.contains(name) => JournalMatch::default(),
@@ -291,11 +337,20 @@ fn with_routes(journal: Journal, jails: &[(JailSettings, Patterns)]) -> JournalS
             None => jail.journalmatch.clone(),
         })
         .collect();
-    JournalSpec { routes, ..journal.spec }
+    JournalSpec {
+        routes,
+        ..journal.spec
+    }
 }
 
-fn with_jails(action: ActionSpec, jails: &[(JailSettings, Patterns)]) -> (ActionSpec, Vec<ActionJail>) {
-    let enabled = jails.iter().map(|(jail, _)| jail).filter(|jail| jail.enabled);
+fn with_jails(
+    action: ActionSpec,
+    jails: &[(JailSettings, Patterns)],
+) -> (ActionSpec, Vec<ActionJail>) {
+    let enabled = jails
+        .iter()
+        .map(|(jail, _)| jail)
+        .filter(|jail| jail.enabled);
     let served = enabled.filter(|jail| jail.actions.iter().any(|(name, _)| *name == action.name));
     let jails = served
         .map(|jail| ActionJail {

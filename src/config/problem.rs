@@ -93,12 +93,7 @@ impl Place {
 
 impl Problems {
     /// Notes something that makes the settings unusable.
-    pub fn error(
-        &mut self,
-        place: &Place,
-        message: impl Into<String>,
-        remedy: impl Into<String>,
-    ) {
+    pub fn error(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
         self.push(place, Severity::Error, message.into(), remedy.into());
     }
 
@@ -147,7 +142,7 @@ impl Problems {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.0.len()
     }
 
@@ -219,7 +214,10 @@ mod tests {
 
     #[test]
     fn the_nearest_word_is_near() {
-        assert_eq!(nearest("maxrety", ["maxretry", "findtime"]), Some("maxretry"));
+        assert_eq!(
+            nearest("maxrety", ["maxretry", "findtime"]),
+            Some("maxretry")
+        );
         assert_eq!(nearest("jails", ["jail", "daemon"]), Some("jail"));
         assert_eq!(nearest("zebra", ["maxretry", "findtime"]), None);
     }

@@ -41,7 +41,10 @@ impl<'t> Section<'t> {
     /// The value of a key.
     pub fn value(&self, key: &str) -> Option<&'t Value> {
         let known = |keys: &[Key]| keys.iter().any(|known| known.name == key);
-        debug_assert!(self.keys.iter().any(|keys| known(keys)), "{key} is not in the list");
+        debug_assert!(
+            self.keys.iter().any(|keys| known(keys)),
+            "{key} is not in the list"
+        );
         let own = self.layers[0].and_then(|table| table.get(key));
         let lower = self.layers[1].filter(|_| known(self.keys[1]));
         own.or_else(|| lower.and_then(|table| table.get(key)))
@@ -64,13 +67,21 @@ impl<'t> Section<'t> {
                 );
                 continue;
             }
-            unknown("key", key, &format!("in [{name}]"), known(), &entry.place, problems);
+            unknown(
+                "key",
+                key,
+                &format!("in [{name}]"),
+                known(),
+                &entry.place,
+                problems,
+            );
         }
     }
 
     fn wants(&self, key: &str) -> &'static str {
         let mut keys = self.keys.iter().copied().flatten();
-        keys.find(|known| known.name == key).map_or("", |key| key.wants)
+        keys.find(|known| known.name == key)
+            .map_or("", |key| key.wants)
     }
 
     fn refuse(&self, key: &str, value: &Value, problems: &mut Problems) {
@@ -164,7 +175,12 @@ impl<'t> Section<'t> {
         if (least..=most).contains(&number) {
             return Some(number);
         }
-        self.complain(key, &value.place, format!("`{key}` cannot be {number}"), problems);
+        self.complain(
+            key,
+            &value.place,
+            format!("`{key}` cannot be {number}"),
+            problems,
+        );
         None
     }
 
@@ -218,5 +234,9 @@ pub fn unknown<'k>(
             }
         }
     };
-    problems.error(place, format!("unknown {what} `{word}` {context}").trim_end(), remedy);
+    problems.error(
+        place,
+        format!("unknown {what} `{word}` {context}").trim_end(),
+        remedy,
+    );
 }

@@ -52,7 +52,10 @@ impl Client {
     ///
     /// # Errors
     /// There is no daemon, it refuses, or it went away; that it has ended in order is none.
-    pub fn follow(path: &Path, mut each: impl FnMut(FollowLine) -> bool) -> Result<Reply, ClientError> {
+    pub fn follow(
+        path: &Path,
+        mut each: impl FnMut(FollowLine) -> bool,
+    ) -> Result<Reply, ClientError> {
         let mut client = Client::connect(path)?;
         client.send(Request::Follow)?;
         let reply = client.reply()?;
@@ -71,14 +74,24 @@ impl Client {
 
     fn connect(path: &Path) -> Result<Self, ClientError> {
         match UnixStream::connect(path) {
-            Ok(stream) => Ok(Client { stream: BufReader::new(stream) }),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(ClientError::Denied(path.to_owned())),
-            Err(error) => Err(ClientError::Unreachable { path: path.to_owned(), error }),
+            Ok(stream) => Ok(Client {
+                stream: BufReader::new(stream),
+            }),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Err(ClientError::Denied(path.to_owned()))
+            }
+            Err(error) => Err(ClientError::Unreachable {
+                path: path.to_owned(),
+                error,
+            }),
         }
     }
 
     fn send(&mut self, request: Request) -> Result<(), ClientError> {
-        let mut line = serde_json::to_vec(&Envelope { version: VERSION, request })?;
+        let mut line = serde_json::to_vec(&Envelope {
+            version: VERSION,
+            request,
+        })?;
         line.push(b'\n');
         self.stream.get_mut().write_all(&line)?;
         Ok(())

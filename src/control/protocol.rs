@@ -492,7 +492,11 @@ mod tests {
             subject: "192.0.2.0/24".parse().expect("a network"),
             bantime: Some(BanTime::Forever),
         };
-        let line = serde_json::to_string(&Envelope { version: VERSION, request }).expect("JSON");
+        let line = serde_json::to_string(&Envelope {
+            version: VERSION,
+            request,
+        })
+        .expect("JSON");
         assert_eq!(
             line,
             r#"{"version":1,"request":"ban","jail":"sshd","subject":"192.0.2.0/24","bantime":"forever"}"#
@@ -500,7 +504,13 @@ mod tests {
         assert!(serde_json::from_str::<Envelope>(&line).is_ok());
         let short = r#"{"version":1,"request":"bans"}"#;
         let envelope: Envelope = serde_json::from_str(short).expect("a request");
-        assert_eq!(envelope.request, Request::Bans { jail: None, after: 0 });
+        assert_eq!(
+            envelope.request,
+            Request::Bans {
+                jail: None,
+                after: 0
+            }
+        );
     }
 
     #[test]

@@ -18,7 +18,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
 
 use super::Question;
-use super::protocol::{Envelope, FollowLine, LONGEST_REQUEST, Refusal, Reply, Request, VERSION, Why};
+use super::protocol::{
+    Envelope, FollowLine, LONGEST_REQUEST, Refusal, Reply, Request, VERSION, Why,
+};
 
 /// How many clients are served at the same time; others wait in the kernel's queue.
 const MOST_CLIENTS: usize = 32;
@@ -67,7 +69,10 @@ pub fn bind(path: &Path) -> Result<Listener, BindError> {
         let path = path.to_owned();
         move |error| BindError::System { path, error }
     };
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+    if let Some(directory) = path
+        .parent()
+        .filter(|directory| !directory.as_os_str().is_empty())
+    {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(DIRECTORY_MODE);
         builder.create(directory).map_err(failed(directory))?;
@@ -78,7 +83,12 @@ pub fn bind(path: &Path) -> Result<Listener, BindError> {
         PathBuf::from(name)
     };
     let lock_path = beside(".lock");
-    let lock = File::options().create(true).truncate(false).write(true).open(&lock_path).map_err(failed(&lock_path))?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&lock_path)
+        .map_err(failed(&lock_path))?;
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) => return Err(BindError::Served(path.to_owned())),
@@ -95,11 +105,18 @@ pub fn bind(path: &Path) -> Result<Listener, BindError> {
     let socket = UnixListener::bind(&new).map_err(failed(&new))?;
     std::fs::set_permissions(&new, PermissionsExt::from_mode(SOCKET_MODE)).map_err(failed(&new))?;
     std::fs::rename(&new, path).map_err(failed(path))?;
-    Ok(Listener { socket, _lock: lock })
+    Ok(Listener {
+        socket,
+        _lock: lock,
+    })
 }
 
 /// Serves the socket for ever.
-pub async fn serve(listener: Listener, questions: mpsc::Sender<Question>, followers: broadcast::Sender<FollowLine>) {
+pub async fn serve(
+    listener: Listener,
+    questions: mpsc::Sender<Question>,
+    followers: broadcast::Sender<FollowLine>,
+) {
     let free = Arc::new(Semaphore::new(MOST_CLIENTS));
     loop {
         // The semaphore is never closed.
@@ -160,16 +177,33 @@ async fn converse(
 }
 
 fn understand(line: &[u8], may_act: bool) -> Result<Request, Refusal> {
-    let refuse = |why, message: String| Err(Refusal { why, message, details: Vec::new() });
+    let refuse = |why, message: String| {
+        Err(Refusal {
+            why,
+            message,
+            details: Vec::new(),
+        })
+    };
     if !line.ends_with(b"\n") {
-        return refuse(Why::Malformed, format!("a request is one line of at most {LONGEST_REQUEST} bytes"));
+        return refuse(
+            Why::Malformed,
+            format!("a request is one line of at most {LONGEST_REQUEST} bytes"),
+        );
     }
     let envelope: Envelope = match serde_json::from_slice(line) {
         Ok(envelope) => envelope,
-        Err(error) => return refuse(Why::Malformed, format!("the request cannot be understood: {error}")),
+        Err(error) => {
+            return refuse(
+                Why::Malformed,
+                format!("the request cannot be understood: {error}"),
+            );
+        }
     };
     if envelope.version != VERSION {
-        let message = format!("the daemon speaks version {VERSION} of the protocol, not {}", envelope.version);
+        let message = format!(
+            "the daemon speaks version {VERSION} of the protocol, not {}",
+            envelope.version
+        );
         return refuse(Why::Malformed, message);
     }
     if envelope.request.acts() && !may_act {
@@ -194,13 +228,18 @@ async fn follow(
         };
         match line {
             Ok(line) => say(writer, &line).await?,
-            Err(broadcast::error::RecvError::Lagged(lines)) => say(writer, &FollowLine::Missed { lines }).await?,
+            Err(broadcast::error::RecvError::Lagged(lines)) => {
+                say(writer, &FollowLine::Missed { lines }).await?
+            }
             Err(broadcast::error::RecvError::Closed) => return Ok(()),
         }
     }
 }
 
-async fn say(writer: &mut (impl AsyncWriteExt + Unpin), what: &impl serde::Serialize) -> io::Result<()> {
+async fn say(
+    writer: &mut (impl AsyncWriteExt + Unpin),
+    what: &impl serde::Serialize,
+) -> io::Result<()> {
     let mut line = serde_json::to_vec(what)?;
     line.push(b'\n');
     let written = tokio::time::timeout(PATIENCE, writer.write_all(&line)).await;

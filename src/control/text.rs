@@ -17,7 +17,9 @@ where
     T: FromStr<Err: Display>,
     D: Deserializer<'d>,
 {
-    String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(D::Error::custom)
 }
 
 /// The same for a value that may be missing.
@@ -25,7 +27,10 @@ pub mod option {
     use super::{Deserialize, Deserializer, Display, Error, FromStr, Serializer};
 
     /// Writes a value as its text, or null.
-    pub fn serialize<T: Display, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => serializer.collect_str(value),
             None => serializer.serialize_none(),
@@ -39,7 +44,8 @@ pub mod option {
         D: Deserializer<'d>,
     {
         let text = Option::<String>::deserialize(deserializer)?;
-        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
+        text.map(|text| text.parse().map_err(D::Error::custom))
+            .transpose()
     }
 }
 

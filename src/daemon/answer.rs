@@ -13,8 +13,8 @@ use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
-    ActionRow, BanRow, DatabaseRow, Explanation, FailureRow, FollowLine, HistoryRow, JailRow, PAGE, PatternRow,
-    PlaceRow, Refusal, Reply, Request, SourceRow, Status, VerdictRow, Why,
+    ActionRow, BanRow, DatabaseRow, Explanation, FailureRow, FollowLine, HistoryRow, JailRow, PAGE,
+    PatternRow, PlaceRow, Refusal, Reply, Request, SourceRow, Status, VerdictRow, Why,
 };
 use crate::engine::decision::FailureId;
 use crate::engine::explain::{Place, Verdict};
@@ -100,16 +100,27 @@ pub struct View<'d> {
 /// The reply, if it is not done.
 pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>>, Reply> {
     match request {
-        Request::Ban { jail, subject, bantime } => {
+        Request::Ban {
+            jail,
+            subject,
+            bantime,
+        } => {
             let policy = known_jail(engine, jail)?;
             if let Some(rule) = policy.ignore.protects(*subject) {
                 let message = format!("{} is never banned: {}", subject.plain(), rule.because);
                 return Err(refused(Why::NotSo, message));
             }
             if engine.ledger().is_full() {
-                return Err(refused(Why::Unable, "as many bans are in force as there can be".to_owned()));
+                return Err(refused(
+                    Why::Unable,
+                    "as many bans are in force as there can be".to_owned(),
+                ));
             }
-            Ok(Some(Input::Ban { jail: jail.clone(), subject: *subject, bantime: *bantime }))
+            Ok(Some(Input::Ban {
+                jail: jail.clone(),
+                subject: *subject,
+                bantime: *bantime,
+            }))
         }
         Request::Unban { subject, jail } => {
             if let Some(jail) = jail {
@@ -122,10 +133,19 @@ pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>
             };
             let mut wanted = jails.filter(|name| jail.as_ref().is_none_or(|jail| jail == *name));
             if let (Some(subject), false) = (subject, wanted.any(banned)) {
-                let place = jail.as_ref().map(|jail| format!(" in jail {jail}")).unwrap_or_default();
-                return Err(refused(Why::NotSo, format!("{} is not banned{place}", subject.plain())));
+                let place = jail
+                    .as_ref()
+                    .map(|jail| format!(" in jail {jail}"))
+                    .unwrap_or_default();
+                return Err(refused(
+                    Why::NotSo,
+                    format!("{} is not banned{place}", subject.plain()),
+                ));
             }
-            Ok(Some(Input::Unban { jail: jail.clone(), subject: *subject }))
+            Ok(Some(Input::Unban {
+                jail: jail.clone(),
+                subject: *subject,
+            }))
         }
         _ => Ok(None),
     }
@@ -149,31 +169,52 @@ pub fn bad_configuration(problems: &[Problem]) -> Reply {
 pub fn view(view: &View<'_>, request: &Request) -> Reply {
     match request {
         Request::Status { jail } => status(view, jail.as_ref()).unwrap_or_else(|refusal| refusal),
-        Request::Bans { jail, after } => bans(view, jail.as_ref(), *after).unwrap_or_else(|refusal| refusal),
-        Request::History { subject, jail, limit } => {
-            let query = HistoryQuery { subject: *subject, jail: jail.clone(), limit: (*limit).min(PAGE) };
+        Request::Bans { jail, after } => {
+            bans(view, jail.as_ref(), *after).unwrap_or_else(|refusal| refusal)
+        }
+        Request::History {
+            subject,
+            jail,
+            limit,
+        } => {
+            let query = HistoryQuery {
+                subject: *subject,
+                jail: jail.clone(),
+                limit: (*limit).min(PAGE),
+            };
             match with_store(view, |store| store.history(&query)) {
-                Ok(rows) => Reply::History { rows: rows.into_iter().map(history_row).collect() },
+                Ok(rows) => Reply::History {
+                    rows: rows.into_iter().map(history_row).collect(),
+                },
                 Err(message) => refused(Why::Unable, message),
             }
         }
         Request::Explain { subject } => Reply::Explanation(Box::new(explain(view, *subject))),
         Request::Flush => done(0),
-        Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Follow => {
-            refused(Why::Malformed, "the request was not meant for the driver".to_owned())
-        }
+        Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Follow => refused(
+            Why::Malformed,
+            "the request was not meant for the driver".to_owned(),
+        ),
     }
 }
 
 fn refused(why: Why, message: String) -> Reply {
-    Reply::Refused(Refusal { why, message, details: Vec::new() })
+    Reply::Refused(Refusal {
+        why,
+        message,
+        details: Vec::new(),
+    })
 }
 
 fn known_jail<'e>(engine: &'e Engine, name: &JailName) -> Result<&'e JailPolicy, Reply> {
     let jails = &engine.policy().jails;
     jails.iter().find(|jail| jail.name == *name).ok_or_else(|| {
         let known: Vec<_> = jails.iter().map(|jail| jail.name.as_str()).collect();
-        let known = if known.is_empty() { "there is none".to_owned() } else { format!("there is {}", known.join(", ")) };
+        let known = if known.is_empty() {
+            "there is none".to_owned()
+        } else {
+            format!("there is {}", known.join(", "))
+        };
         refused(Why::NotSo, format!("no jail {name} is enabled; {known}"))
     })
 }
@@ -183,7 +224,9 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         known_jail(view.engine, jail)?;
     }
     let policies = view.engine.policy().jails.iter();
-    let jails = policies.zip(view.engine.jails(view.now)).filter(|(policy, _)| only.is_none_or(|jail| *jail == policy.name));
+    let jails = policies
+        .zip(view.engine.jails(view.now))
+        .filter(|(policy, _)| only.is_none_or(|jail| *jail == policy.name));
     let jails = jails.map(|(policy, state)| JailRow {
         jail: policy.name.clone(),
         filter: filter_name(view.engine, policy),
@@ -205,7 +248,10 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         last_record: source.last_record,
         trouble: source.trouble,
     });
-    let actions = view.outbox.states().map(|(action, works)| ActionRow { action: action.to_string(), works });
+    let actions = view.outbox.states().map(|(action, works)| ActionRow {
+        action: action.to_string(),
+        works,
+    });
     Ok(Reply::Status(Box::new(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: view.circumstances.since,
@@ -239,7 +285,10 @@ fn bans(view: &View<'_>, only: Option<&JailName>, after: u64) -> Result<Reply, R
         bans.truncate(PAGE);
     }
     bans.sort_unstable_by_key(|(_, _, ban)| ban.id);
-    let rows = bans.into_iter().map(|(jail, subject, ban)| ban_row(ledger, jail, subject, &ban)).collect();
+    let rows = bans
+        .into_iter()
+        .map(|(jail, subject, ban)| ban_row(ledger, jail, subject, &ban))
+        .collect();
     Ok(Reply::Bans { rows, more })
 }
 
@@ -284,14 +333,26 @@ fn failure_row(row: store::FailureRow) -> FailureRow {
 }
 
 /// Asks the database; what is wrong with it, if it cannot answer.
-fn with_store<T>(view: &View<'_>, ask: impl FnOnce(&Store) -> Result<T, StoreError>) -> Result<T, String> {
-    let store = view.memory.store().ok_or("the database cannot be opened at the moment")?;
+fn with_store<T>(
+    view: &View<'_>,
+    ask: impl FnOnce(&Store) -> Result<T, StoreError>,
+) -> Result<T, String> {
+    let store = view
+        .memory
+        .store()
+        .ok_or("the database cannot be opened at the moment")?;
     ask(store).map_err(|error| format!("the database cannot be read: {error}"))
 }
 
 fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
-    let query = HistoryQuery { subject: Some(subject), jail: None, limit: LATEST };
-    let known = with_store(view, |store| Ok((store.history(&query)?, store.failures_of(subject, LATEST)?)));
+    let query = HistoryQuery {
+        subject: Some(subject),
+        jail: None,
+        limit: LATEST,
+    };
+    let known = with_store(view, |store| {
+        Ok((store.history(&query)?, store.failures_of(subject, LATEST)?))
+    });
     let mut trouble = None;
     let (history, failures) = known.unwrap_or_else(|message| {
         trouble = Some(message);
@@ -299,10 +360,9 @@ fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
     });
     let verdicts = view.engine.explain(view.now, subject);
     let verdicts = verdicts.into_iter().map(|verdict| {
-        verdict_row(view, verdict).unwrap_or_else(|(row, message)| {
-            trouble = Some(message);
-            row
-        })
+        let (row, missing) = verdict_row(view, verdict);
+        trouble = missing.or(trouble.take());
+        row
     });
     let verdicts = verdicts.collect();
     Explanation {
@@ -315,15 +375,22 @@ fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
     }
 }
 
-/// A verdict with the log lines behind it, or without them and why.
-fn verdict_row(view: &View<'_>, verdict: Verdict) -> Result<VerdictRow, (VerdictRow, String)> {
+/// A verdict with the log lines behind it, and why they are missing if they are.
+fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>) {
     let ledger = view.engine.ledger();
     let (place, lines) = match verdict.place {
         Place::Banned { subject, ban, .. } => {
             let row = ban_row(ledger, &verdict.jail, subject, &ban);
-            (PlaceRow::Banned { ban: row }, with_store(view, |store| store.lines_of_ban(ban.id)))
+            (
+                PlaceRow::Banned { ban: row },
+                with_store(view, |store| store.lines_of_ban(ban.id)),
+            )
         }
-        Place::Watched { subject, failures, oldest_leaves } => {
+        Place::Watched {
+            subject,
+            failures,
+            oldest_leaves,
+        } => {
             let failing = failures.len();
             let ids: Vec<FailureId> = failures.into_iter().map(|(_, id)| id).collect();
             let lines = with_store(view, |store| {
@@ -333,9 +400,21 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> Result<VerdictRow, (Verdict
                 rows.reverse();
                 Ok(rows)
             });
-            (PlaceRow::Watched { subject, failing, oldest_leaves }, lines)
+            (
+                PlaceRow::Watched {
+                    subject,
+                    failing,
+                    oldest_leaves,
+                },
+                lines,
+            )
         }
-        Place::Ignored { because } => (PlaceRow::Ignored { because: because.into() }, Ok(Vec::new())),
+        Place::Ignored { because } => (
+            PlaceRow::Ignored {
+                because: because.into(),
+            },
+            Ok(Vec::new()),
+        ),
         Place::Clear => (PlaceRow::Clear, Ok(Vec::new())),
     };
     let policy = view.engine.policy();
@@ -346,21 +425,26 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> Result<VerdictRow, (Verdict
         Err(message) => (Vec::new(), Some(message)),
     };
     let used = |number: u16| lines.iter().any(|line| line.pattern == number);
-    let patterns = spec.into_iter().flat_map(|spec| &spec.failures).filter(|pattern| used(pattern.number));
-    let patterns = patterns.map(|pattern| PatternRow { number: pattern.number, text: pattern.text.clone() });
+    let patterns = spec
+        .into_iter()
+        .flat_map(|spec| &spec.failures)
+        .filter(|pattern| used(pattern.number));
+    let patterns = patterns.map(|pattern| PatternRow {
+        number: pattern.number,
+        text: pattern.text.clone(),
+    });
     let row = VerdictRow {
         filter: spec.map(|spec| spec.name.to_string()).unwrap_or_default(),
         maxretry: jail.map_or(0, |jail| jail.maxretry.0.get()),
-        findtime: jail.map_or(Duration::ZERO, |jail| jail.findtime.0).as_secs_f64(),
+        findtime: jail
+            .map_or(Duration::ZERO, |jail| jail.findtime.0)
+            .as_secs_f64(),
         jail: verdict.jail,
         place,
         patterns: patterns.collect(),
         failures: lines.into_iter().map(failure_row).collect(),
     };
-    match trouble {
-        None => Ok(row),
-        Some(message) => Err((row, message)),
-    }
+    (row, trouble)
 }
 
 /// A decision as those hear it who follow.
@@ -393,6 +477,8 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
             subject: unban.subject,
             release: unban.release,
         },
-        Decision::Notice(notice) => FollowLine::Notice { message: notice_text(notice) },
+        Decision::Notice(notice) => FollowLine::Notice {
+            message: notice_text(notice),
+        },
     }
 }

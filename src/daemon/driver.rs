@@ -63,7 +63,10 @@ pub struct Driver {
 
 impl Driver {
     /// Puts the parts together and lets the engine hear what the last run left behind.
-    #[expect(clippy::too_many_arguments, reason = "each part is made by the start-up, in its order")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each part is made by the start-up, in its order"
+    )]
     pub fn begin(
         circumstances: Circumstances,
         engine: Engine,
@@ -106,7 +109,10 @@ impl Driver {
         while let Some(letter) = inbox.blocking_recv() {
             let now = clock::now();
             match letter {
-                Letter::Delivery { generation, delivery } => self.take_delivery(now, generation, delivery),
+                Letter::Delivery {
+                    generation,
+                    delivery,
+                } => self.take_delivery(now, generation, delivery),
                 Letter::Report { action, report } => self.take_report(now, &action, report),
                 Letter::Question(question) => {
                     let reply = self.answer(now, question.request);
@@ -135,8 +141,15 @@ impl Driver {
 
     fn take_delivery(&mut self, now: Timestamp, generation: u64, delivery: Delivery) {
         match delivery {
-            Delivery::Records { source, batch, cursor } if self.sources.knows(&source, generation) => {
-                let input = Input::Records { source: Some(&source), batch: &batch };
+            Delivery::Records {
+                source,
+                batch,
+                cursor,
+            } if self.sources.knows(&source, generation) => {
+                let input = Input::Records {
+                    source: Some(&source),
+                    batch: &batch,
+                };
                 self.sources.advance(&source, cursor.clone(), batch.len());
                 self.decide(now, input, Some((&source, &cursor)));
             }
@@ -151,7 +164,8 @@ impl Driver {
     fn take_report(&mut self, now: Timestamp, action: &ActionName, report: Report) {
         match report {
             Report::Outcome(outcome) => {
-                self.outbox.note(action, matches!(outcome, Outcome::Broken { .. }));
+                self.outbox
+                    .note(action, matches!(outcome, Outcome::Broken { .. }));
                 self.decide(now, Input::Outcome(outcome), None);
             }
             Report::ForeignChange => {
@@ -234,7 +248,10 @@ impl Driver {
 
     /// Starts the workers and readers that the settings ask for, and ends those they do not.
     fn start_work(&mut self, since: Timestamp) {
-        if let Err(error) = self.outbox.employ(self.circumstances.actions(), self.engine.ledger()) {
+        if let Err(error) = self
+            .outbox
+            .employ(self.circumstances.actions(), self.engine.ledger())
+        {
             log::error!("cannot start an action's thread: {error}");
         }
         if let Err(error) = self.sources.follow(&self.circumstances.journals, since) {
@@ -280,19 +297,37 @@ impl Driver {
 
     fn announce_deadline(&self) {
         let now = clock::now();
-        let retry = self.memory.wants_retry().then(|| now.after(Duration::from_secs(1)));
+        let retry = self
+            .memory
+            .wants_retry()
+            .then(|| now.after(Duration::from_secs(1)));
         let stale = self.outbox.is_stale().then(|| now.after(CATCH_UP_EVERY));
-        let all = [self.engine.next_deadline(), self.save_at, retry, stale, Some(self.next_sweep)];
+        let all = [
+            self.engine.next_deadline(),
+            self.save_at,
+            retry,
+            stale,
+            Some(self.next_sweep),
+        ];
         let next = all.into_iter().flatten().min();
-        self.deadline.send_if_modified(|deadline| std::mem::replace(deadline, next) != next);
+        self.deadline
+            .send_if_modified(|deadline| std::mem::replace(deadline, next) != next);
     }
 
     /// One line for `systemctl status`, whenever it is another one.
     fn announce_status(&mut self) {
         let (jails, bans) = (self.engine.policy().jails.len(), self.engine.ledger().len());
         let broken = self.outbox.states().filter(|(_, works)| !works).count();
-        let trouble = if broken > 0 { ", an action does not work" } else { "" };
-        let behind = if self.memory.wants_retry() { ", the database is behind" } else { "" };
+        let trouble = if broken > 0 {
+            ", an action does not work"
+        } else {
+            ""
+        };
+        let behind = if self.memory.wants_retry() {
+            ", the database is behind"
+        } else {
+            ""
+        };
         let status = format!("{jails} jails, {bans} bans in force{trouble}{behind}");
         if status != self.status {
             notify::status(&status);

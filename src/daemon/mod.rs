@@ -28,12 +28,12 @@ use self::memory::Memory;
 use self::outbox::Outbox;
 use self::sources::Sources;
 use crate::action;
-use crate::config::{self, Loaded, Severity, Settings};
+use crate::config::{self, Loaded, Settings, Severity};
 use crate::control::protocol::{Reply, Request};
 use crate::control::{Question, server};
+use crate::engine::Engine;
 use crate::engine::policy::Policy;
 use crate::engine::time::Timestamp;
-use crate::engine::Engine;
 
 /// How many lines a follower may lag behind before it misses some.
 const FOLLOW_BACKLOG: usize = 1_024;
@@ -88,17 +88,26 @@ pub fn run(options: &RunOptions) -> Result<(), StartError> {
             action::check(spec).map_err(|error| StartError::Privilege(error.to_string()))?;
         }
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(options, settings))
 }
 
 /// The longest window of any jail: how far back the past matters.
 fn longest_findtime(policy: &Policy) -> Duration {
-    policy.jails.iter().map(|jail| jail.findtime.0).max().unwrap_or_default()
+    policy
+        .jails
+        .iter()
+        .map(|jail| jail.findtime.0)
+        .max()
+        .unwrap_or_default()
 }
 
 fn load(path: Option<&Path>) -> Result<Settings, StartError> {
-    let Loaded { settings, problems, .. } = config::load(path);
+    let Loaded {
+        settings, problems, ..
+    } = config::load(path);
     report_problems(&problems);
     settings.ok_or(StartError::Configuration)
 }
@@ -114,7 +123,10 @@ fn report_problems(problems: &[config::Problem]) {
 
 /// The main thread's part: everything that waits for the world outside.
 async fn serve(options: &RunOptions, mut settings: Settings) -> Result<(), StartError> {
-    let path = options.socket.clone().unwrap_or_else(|| settings.daemon.socket.clone());
+    let path = options
+        .socket
+        .clone()
+        .unwrap_or_else(|| settings.daemon.socket.clone());
     settings.daemon.socket.clone_from(&path);
     // Before the database: whoever is refused here must not have touched it.
     let listener = server::bind(&path)?;
@@ -123,8 +135,18 @@ async fn serve(options: &RunOptions, mut settings: Settings) -> Result<(), Start
     let (deadline, deadlines) = watch::channel(None);
     let (followers, _) = broadcast::channel(FOLLOW_BACKLOG);
     let (reports, told) = mpsc::unbounded_channel();
-    let driver = prepare(settings, options.dry_run, now, inbox.clone(), reports, followers.clone(), deadline)?;
-    let thread = std::thread::Builder::new().name("driver".to_owned()).spawn(move || driver.run(letters))?;
+    let driver = prepare(
+        settings,
+        options.dry_run,
+        now,
+        inbox.clone(),
+        reports,
+        followers.clone(),
+        deadline,
+    )?;
+    let thread = std::thread::Builder::new()
+        .name("driver".to_owned())
+        .spawn(move || driver.run(letters))?;
 
     let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
     let config = options.config.clone();
@@ -148,7 +170,9 @@ async fn serve(options: &RunOptions, mut settings: Settings) -> Result<(), Start
     }
     match ended {
         Ok(Ok(())) => Ok(()),
-        _ => Err(StartError::System(std::io::Error::other("the driver has died"))),
+        _ => Err(StartError::System(std::io::Error::other(
+            "the driver has died",
+        ))),
     }
 }
 
@@ -168,7 +192,16 @@ fn prepare(
     let sources = Sources::new(inbox, cursors);
     let outbox = Outbox::new(reports);
     let engine = Engine::new(policy);
-    Ok(Driver::begin(circumstances, engine, memory, outbox, sources, followers, deadline, remembered))
+    Ok(Driver::begin(
+        circumstances,
+        engine,
+        memory,
+        outbox,
+        sources,
+        followers,
+        deadline,
+        remembered,
+    ))
 }
 
 /// Answers what concerns the configuration, and passes on every other question.
@@ -206,7 +239,9 @@ async fn forward_reports(
 async fn tick(mut deadlines: watch::Receiver<Option<Timestamp>>, inbox: mpsc::Sender<Letter>) {
     loop {
         let due = *deadlines.borrow_and_update();
-        let wait = due.map_or(LONGEST_SLEEP, |due| due.since(clock::now()).min(LONGEST_SLEEP));
+        let wait = due.map_or(LONGEST_SLEEP, |due| {
+            due.since(clock::now()).min(LONGEST_SLEEP)
+        });
         tokio::select! {
             () = tokio::time::sleep(wait) => {
                 if due.is_some() && inbox.send(Letter::Tick).await.is_err() {
@@ -228,7 +263,9 @@ async fn tick(mut deadlines: watch::Receiver<Option<Timestamp>>, inbox: mpsc::Se
 
 /// Tells the service manager that the driver lives, as often as it wants to hear it, and only if it does.
 async fn feed_watchdog(inbox: mpsc::Sender<Letter>) {
-    let Some(interval) = notify::watchdog() else { return };
+    let Some(interval) = notify::watchdog() else {
+        return;
+    };
     loop {
         let (answer, answered) = oneshot::channel();
         if inbox.send(Letter::Heartbeat(answer)).await.is_err() || answered.await.is_err() {
@@ -240,7 +277,10 @@ async fn feed_watchdog(inbox: mpsc::Sender<Letter>) {
 }
 
 /// Waits for SIGTERM or SIGINT; SIGHUP reloads.
-async fn wait_for_the_end(inbox: &mpsc::Sender<Letter>, config: Option<PathBuf>) -> Result<(), StartError> {
+async fn wait_for_the_end(
+    inbox: &mpsc::Sender<Letter>,
+    config: Option<PathBuf>,
+) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -260,16 +300,28 @@ async fn wait_for_the_end(inbox: &mpsc::Sender<Letter>, config: Option<PathBuf>)
 }
 
 /// Reads the configuration anew and puts it in force, or returns what is wrong with it.
-async fn reload(inbox: &mpsc::Sender<Letter>, config: Option<PathBuf>) -> Result<(), Vec<config::Problem>> {
+async fn reload(
+    inbox: &mpsc::Sender<Letter>,
+    config: Option<PathBuf>,
+) -> Result<(), Vec<config::Problem>> {
     // Reading may wait for files and for names to be resolved.
     let read = tokio::task::spawn_blocking(move || config::load(config.as_deref())).await;
-    let Ok(Loaded { settings, problems, .. }) = read else {
+    let Ok(Loaded {
+        settings, problems, ..
+    }) = read
+    else {
         return Err(Vec::new());
     };
     report_problems(&problems);
-    let Some(settings) = settings else { return Err(problems) };
+    let Some(settings) = settings else {
+        return Err(problems);
+    };
     let (done, in_force) = oneshot::channel();
-    if inbox.send(Letter::Settings(Box::new(settings), done)).await.is_ok() {
+    if inbox
+        .send(Letter::Settings(Box::new(settings), done))
+        .await
+        .is_ok()
+    {
         // The driver answers unless the daemon is ending.
         let _ = in_force.await;
     }

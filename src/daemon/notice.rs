@@ -12,12 +12,24 @@ use crate::source::Trouble;
 /// Tells of trouble with a source.
 pub fn report_trouble(trouble: &Trouble) {
     match trouble {
-        Trouble::Unreadable { source, reason } => log::error!("source {source} cannot be read: {reason}"),
-        Trouble::Recovered { source } => log::info!("source {source} can be read again"),
-        Trouble::Gap { source, from, to: Some(to) } => {
-            log::warn!("source {source}: records between {from} and {to} were gone before they could be read");
+        Trouble::Unreadable { source, reason } => {
+            log::error!("source {source} cannot be read: {reason}")
         }
-        Trouble::Gap { source, from, to: None } => {
+        Trouble::Recovered { source } => log::info!("source {source} can be read again"),
+        Trouble::Gap {
+            source,
+            from,
+            to: Some(to),
+        } => {
+            log::warn!(
+                "source {source}: records between {from} and {to} were gone before they could be read"
+            );
+        }
+        Trouble::Gap {
+            source,
+            from,
+            to: None,
+        } => {
             log::warn!("source {source}: records after {from} were gone before they could be read");
         }
     }
@@ -27,16 +39,32 @@ pub fn report_trouble(trouble: &Trouble) {
 pub fn report_decision(decision: &Decision) {
     match decision {
         Decision::Count(failure) => {
-            log::debug!("[{}] failure of {} (pattern {})", failure.jail, failure.address, failure.pattern);
+            log::debug!(
+                "[{}] failure of {} (pattern {})",
+                failure.jail,
+                failure.address,
+                failure.pattern
+            );
         }
         Decision::Ban(ban) => {
             let why = match ban.origin {
                 Origin::Failures => format!("{} failures", ban.evidence.len()),
                 Origin::Manual => "by hand".to_owned(),
             };
-            log::info!("[{}] ban {} for {} ({why}, offence {})", ban.jail, ban.subject.plain(), ban.bantime, ban.offence);
+            log::info!(
+                "[{}] ban {} for {} ({why}, offence {})",
+                ban.jail,
+                ban.subject.plain(),
+                ban.bantime,
+                ban.offence
+            );
         }
-        Decision::Unban(unban) => log::info!("[{}] unban {} ({})", unban.jail, unban.subject.plain(), unban.release),
+        Decision::Unban(unban) => log::info!(
+            "[{}] unban {} ({})",
+            unban.jail,
+            unban.subject.plain(),
+            unban.release
+        ),
         Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
     }
 }
@@ -55,7 +83,11 @@ pub fn notice_text(notice: &Notice) -> String {
             "[{jail}] records come from the future ({} ahead) and count as of now; is a clock wrong?",
             Span(Duration::from_micros(ahead_micros.unsigned_abs()))
         ),
-        Notice::Spared { jail, subject, because } => {
+        Notice::Spared {
+            jail,
+            subject,
+            because,
+        } => {
             format!("[{jail}] {} is never banned: {because}", subject.plain())
         }
     }

@@ -42,7 +42,10 @@ struct Worker {
 impl Outbox {
     /// No worker yet.
     pub fn new(reports: Reports) -> Self {
-        Outbox { reports, workers: Vec::new() }
+        Outbox {
+            reports,
+            workers: Vec::new(),
+        }
     }
 
     /// Makes the running workers those of `actions`, each for its own jails, and has each of them make
@@ -50,7 +53,11 @@ impl Outbox {
     ///
     /// # Errors
     /// A thread could not be started.
-    pub fn employ(&mut self, actions: &[(ActionSpec, Vec<ActionJail>)], ledger: &Ledger) -> std::io::Result<()> {
+    pub fn employ(
+        &mut self,
+        actions: &[(ActionSpec, Vec<ActionJail>)],
+        ledger: &Ledger,
+    ) -> std::io::Result<()> {
         let (stay, leave) = std::mem::take(&mut self.workers)
             .into_iter()
             .partition(|worker| actions.iter().any(|(spec, _)| *spec == worker.spec));
@@ -64,7 +71,9 @@ impl Outbox {
                     worker.jails.clone_from(jails);
                     worker.stale = true;
                 }
-                None => self.workers.push(hire(spec.clone(), jails.clone(), self.reports.clone())?),
+                None => self
+                    .workers
+                    .push(hire(spec.clone(), jails.clone(), self.reports.clone())?),
             }
         }
         self.catch_up(ledger);
@@ -93,14 +102,20 @@ impl Outbox {
 
     /// Notes whether an action works.
     pub fn note(&mut self, action: &ActionName, trouble: bool) {
-        if let Some(worker) = self.workers.iter_mut().find(|worker| worker.spec.name == *action) {
+        if let Some(worker) = self
+            .workers
+            .iter_mut()
+            .find(|worker| worker.spec.name == *action)
+        {
             worker.trouble = trouble;
         }
     }
 
     /// The actions and whether they work.
     pub fn states(&self) -> impl Iterator<Item = (&ActionName, bool)> {
-        self.workers.iter().map(|worker| (&worker.spec.name, !worker.trouble))
+        self.workers
+            .iter()
+            .map(|worker| (&worker.spec.name, !worker.trouble))
     }
 
     /// Whether somebody could not be told everything; [`Outbox::catch_up`] tries again.
@@ -113,7 +128,10 @@ impl Outbox {
         for worker in self.workers.iter_mut().filter(|worker| worker.stale) {
             let bans = worker.in_force(ledger);
             worker.stale = false;
-            worker.send(Order::Reconcile { jails: worker.jails.clone(), bans });
+            worker.send(Order::Reconcile {
+                jails: worker.jails.clone(),
+                bans,
+            });
         }
     }
 
@@ -193,7 +211,14 @@ fn hire(spec: ActionSpec, jails: Vec<ActionJail>, reports: Reports) -> std::io::
     let thread = std::thread::Builder::new()
         .name(format!("action-{}", spec.name))
         .spawn(move || work(&own, receiver, &reports))?;
-    Ok(Worker { spec, jails, orders, thread, stale: true, trouble: false })
+    Ok(Worker {
+        spec,
+        jails,
+        orders,
+        thread,
+        stale: true,
+        trouble: false,
+    })
 }
 
 fn work(spec: &ActionSpec, orders: Receiver<Order>, reports: &Reports) {

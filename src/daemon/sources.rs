@@ -50,7 +50,12 @@ impl Sources {
     /// No reader yet; `cursors` is where the last run stood.
     pub fn new(inbox: Sender<Letter>, cursors: Vec<(SourceName, Cursor)>) -> Self {
         let cursors = cursors.into_iter().collect();
-        Sources { inbox, generation: 0, readers: HashMap::new(), cursors }
+        Sources {
+            inbox,
+            generation: 0,
+            readers: HashMap::new(),
+            cursors,
+        }
     }
 
     /// Makes the running readers those of `specs`. A source that was never read before begins at `since`.
@@ -58,7 +63,8 @@ impl Sources {
     /// # Errors
     /// A thread could not be started.
     pub fn follow(&mut self, specs: &[JournalSpec], since: Timestamp) -> std::io::Result<()> {
-        self.readers.retain(|_, reader| specs.contains(&reader.spec));
+        self.readers
+            .retain(|_, reader| specs.contains(&reader.spec));
         for spec in specs {
             if self.readers.contains_key(&spec.name) || spec.routes.is_empty() {
                 continue;
@@ -69,7 +75,13 @@ impl Sources {
                 None => Start::Since(since),
             };
             let (stop, stopped) = watch::channel(false);
-            spawn(spec.clone(), start, self.generation, self.inbox.clone(), stopped)?;
+            spawn(
+                spec.clone(),
+                start,
+                self.generation,
+                self.inbox.clone(),
+                stopped,
+            )?;
             let reader = Reader {
                 spec: spec.clone(),
                 generation: self.generation,
@@ -85,7 +97,9 @@ impl Sources {
 
     /// Whether a delivery comes from a reader that is still wanted.
     pub fn knows(&self, source: &SourceName, generation: u64) -> bool {
-        self.readers.get(source).is_some_and(|reader| reader.generation == generation)
+        self.readers
+            .get(source)
+            .is_some_and(|reader| reader.generation == generation)
     }
 
     /// Notes that a batch was dealt with; the reader would resume at `cursor`.
@@ -149,7 +163,10 @@ fn spawn(
 ) -> std::io::Result<()> {
     let name = format!("source-{}", spec.name);
     std::thread::Builder::new().name(name).spawn(move || {
-        let deliver = |delivery| match inbox.blocking_send(Letter::Delivery { generation, delivery }) {
+        let deliver = |delivery| match inbox.blocking_send(Letter::Delivery {
+            generation,
+            delivery,
+        }) {
             Ok(()) => ControlFlow::Continue(()),
             // The driver has ended.
             Err(_) => ControlFlow::Break(()),

@@ -6,7 +6,8 @@
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a benchmark prints its table"
+    clippy::unwrap_used,
+    reason = "a benchmark prints its table and may panic"
 )]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 #![allow(

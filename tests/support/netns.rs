@@ -78,7 +78,10 @@ impl Netns {
 
     /// A program that will run inside.
     pub fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("ip");
+        // By its path, since a test may give the program another PATH.
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let mut places = std::env::split_paths(&paths).map(|folder| folder.join("ip"));
+        let mut command = Command::new(places.find(|path| path.exists()).unwrap());
         command.args(["netns", "exec", &self.name, program]);
         command
     }

@@ -31,6 +31,7 @@ pub struct World {
 pub struct Daemon {
     child: Child,
     log: PathBuf,
+    started: Instant,
     /// From the start of the process to its word that it is ready.
     pub ready_after: Duration,
 }
@@ -127,11 +128,13 @@ impl World {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(output);
+        let started = Instant::now();
         let child = command.spawn().expect("the daemon");
         (
             Daemon {
                 child,
                 log,
+                started,
                 ready_after: Duration::ZERO,
             },
             notify,
@@ -207,7 +210,6 @@ impl World {
 
 impl Daemon {
     fn wait_ready(mut self, notify: &UnixDatagram) -> Self {
-        let start = Instant::now();
         let mut buffer = [0; 4096];
         loop {
             let Ok(length) = notify.recv(&mut buffer) else {
@@ -217,7 +219,7 @@ impl Daemon {
                 .lines()
                 .any(|line| line == "READY=1")
             {
-                self.ready_after = start.elapsed();
+                self.ready_after = self.started.elapsed();
                 return self;
             }
         }

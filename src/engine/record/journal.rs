@@ -52,8 +52,16 @@ impl JournalMatch {
     #[must_use]
     pub fn and(&self, other: &JournalMatch) -> Self {
         let mut alternatives: Vec<Vec<Term>> = Vec::new();
-        for own in self.alternatives.iter().flat_map(|terms| single_valued(terms)) {
-            for others in other.alternatives.iter().flat_map(|terms| single_valued(terms)) {
+        for own in self
+            .alternatives
+            .iter()
+            .flat_map(|terms| single_valued(terms))
+        {
+            for others in other
+                .alternatives
+                .iter()
+                .flat_map(|terms| single_valued(terms))
+            {
                 let contradicts = |term: &Term| {
                     let same_field = own.iter().find(|own| own.field == term.field);
                     same_field.is_some_and(|own| own.value != term.value)
@@ -98,7 +106,11 @@ fn single_valued(terms: &[Term]) -> Vec<Vec<Term>> {
         }
         done.push(&term.field);
         let values = || terms.iter().filter(|other| other.field == term.field);
-        let with = |before: &Vec<Term>| values().map(|value| [before.as_slice(), std::slice::from_ref(value)].concat()).collect::<Vec<_>>();
+        let with = |before: &Vec<Term>| {
+            values()
+                .map(|value| [before.as_slice(), std::slice::from_ref(value)].concat())
+                .collect::<Vec<_>>()
+        };
         alternatives = alternatives.iter().flat_map(with).collect();
     }
     alternatives
