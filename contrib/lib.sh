@@ -74,8 +74,12 @@ missing_packages() {
 install_packages() {
     local why=$1 missing
     shift
-    command -v dpkg-query >/dev/null ||
-        fail "this is not a Debian or Ubuntu; install the counterparts of these and use --no-install: $*"
+    if ! command -v dpkg-query >/dev/null; then
+        [ -z "$INSTALL" ] ||
+            fail "neither Debian nor Ubuntu; install the counterparts of these and use --no-install: $*"
+        printf '   Not looked for, since this is neither Debian nor Ubuntu, %s: %s\n' "$why" "$*"
+        return
+    fi
     mapfile -t missing < <(missing_packages "$@")
     if [ ${#missing[@]} -eq 0 ]; then
         good "installed already, $why: $*"
