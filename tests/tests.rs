@@ -16,3 +16,4 @@ mod nftables;
 mod replay;
 mod store;
 mod support;
+mod trouble;
