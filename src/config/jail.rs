@@ -50,10 +50,8 @@ pub struct JailSettings {
     pub ports: Ports,
     /// The protocols of these ports.
     pub protocols: Vec<Protocol>,
-    /// What puts bans into effect, and where each is written.
-    pub actions: Vec<(ActionName, Option<Place>)>,
-    /// Where it is written.
-    pub place: Place,
+    /// What puts bans into effect.
+    pub actions: Vec<ActionName>,
 }
 
 /// What all jails are read with.
@@ -71,6 +69,8 @@ pub struct JailReader<'c> {
     pub resolver: Resolver,
     /// The numbers of services.
     pub services: Services,
+    /// The actions that enabled jails name, also those jails that cannot be used, and where they do.
+    pub actions: Vec<(ActionName, Place)>,
 }
 
 impl<'c> JailReader<'c> {
@@ -80,7 +80,7 @@ impl<'c> JailReader<'c> {
         table: Option<&'c Table>,
         problems: &mut Problems,
     ) -> Vec<JailSettings> {
-        Section::new(self.defaults, keys::JAIL).check_keys("defaults", problems);
+        Section::new(self.defaults, keys::JAIL).check_keys("[defaults]", problems);
         let entries = table.map(Table::entries).unwrap_or_default();
         let mut jails = Vec::new();
         for entry in entries {
@@ -118,7 +118,7 @@ impl<'c> JailReader<'c> {
         problems: &mut Problems,
     ) -> Option<JailSettings> {
         let section = self.section(table);
-        section.check_keys(&format!("jail.{name}"), problems);
+        section.check_keys(&format!("[jail.{name}]"), problems);
         let choice = self.filter(&name, &section, &entry.place, problems);
         let enabled = section.flag("enabled", problems).unwrap_or(true);
         let maxretry = section
@@ -132,18 +132,30 @@ impl<'c> JailReader<'c> {
         let words = section.texts("ignoreip", problems).unwrap_or_default();
         let ignore = self.resolver.list(&words, own, problems);
         let width = width(&section, problems);
+        let before = problems.count();
         let sources = self.choose_sources(&section, problems);
-        let protocols = section.parsed_list("protocol", problems);
-        let protocols =
-            protocols.map(|list| list.into_iter().map(|(protocol, _)| protocol).collect());
+        if enabled && sources.is_empty() && problems.count() == before {
+            problems.warning(
+                section
+                    .value("sources")
+                    .map_or(&entry.place, |value| &value.place),
+                format!("jail `{name}` listens to nothing: it protects nothing"),
+                "enable a source, name one in `sources`, or write enabled = false",
+            );
+        }
+        let protocols = protocols(&section, problems);
         let ports = self.ports(&section, problems);
-        let actions = match section.parsed_list::<ActionName>("actions", problems) {
+        let actions: Vec<_> = match section.parsed_list::<ActionName>("actions", problems) {
             Some(list) => list
                 .into_iter()
-                .map(|(name, place)| (name, Some(place.clone())))
+                .map(|(name, place)| (name, place.clone()))
                 .collect(),
-            None => vec![("nftables".parse().ok()?, None)],
+            None => vec![("nftables".parse().ok()?, entry.place.clone())],
         };
+        if enabled {
+            self.actions.extend_from_slice(&actions);
+        }
+        let actions: Vec<_> = actions.into_iter().map(|(action, _)| action).collect();
         let asked = section.parsed_list::<JournalMatch>("journalmatch", problems);
         let asked = asked.and_then(|list| {
             list.into_iter()
@@ -183,9 +195,8 @@ impl<'c> JailReader<'c> {
             ignore,
             width,
             ports,
-            protocols: protocols.unwrap_or_else(|| vec![Protocol::Tcp]),
+            protocols,
             actions,
-            place: entry.place.clone(),
         })
     }
 
@@ -209,9 +220,12 @@ impl<'c> JailReader<'c> {
                 kind: Kind::Table(table),
             }) => {
                 let inner = Section::new(Some(table), keys::FILTER_CHOICE);
-                inner.check_keys(&format!("jail.{jail}.filter"), problems);
-                let name = inner.text("use", problems).unwrap_or(jail.as_str());
+                inner.check_keys(&format!("`filter` of [jail.{jail}]"), problems);
                 let mode = inner.text("mode", problems).unwrap_or(NORMAL);
+                let name = match (inner.text("use", problems), inner.value("use")) {
+                    (None, Some(_)) => return None,
+                    (name, _) => name.unwrap_or(jail.as_str()),
+                };
                 let at = |key| inner.value(key).map_or(place, |value| &value.place);
                 (name, at("use"), mode, at("mode"))
             }
@@ -290,38 +304,42 @@ impl<'c> JailReader<'c> {
     }
 
     fn ports(&self, section: &Section<'_>, problems: &mut Problems) -> Ports {
-        // A number without quotes is what people write first.
-        if let Some(Value {
-            kind: Kind::Integer(port),
-            place,
-        }) = section.value("port")
-        {
-            return self.read_ports(&[(port.to_string().as_str(), place)], place, problems);
-        }
-        let Some(words) = section.texts("port", problems) else {
+        let Some(value) = section.value("port") else {
             return Ports::All;
         };
-        match section.value("port") {
-            Some(value) => self.read_ports(&words, &value.place, problems),
-            None => Ports::All,
+        let items = match &value.kind {
+            Kind::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        let mut words = Vec::new();
+        let mut is_good = true;
+        for item in items {
+            let word = match &item.kind {
+                Kind::Text(word) => word.clone(),
+                // A number without quotes is what people write first.
+                Kind::Integer(port) => port.to_string(),
+                _ => {
+                    section.refuse("port", item, problems);
+                    is_good = false;
+                    continue;
+                }
+            };
+            // Each by itself, so that every wrong one is told at its place.
+            if let Err(error) = Ports::parse(&[&word], &self.services) {
+                section.complain("port", &item.place, format!("`port`: {error}"), problems);
+                is_good = false;
+            }
+            words.push(word);
         }
-    }
-
-    fn read_ports(
-        &self,
-        words: &[(&str, &Place)],
-        place: &Place,
-        problems: &mut Problems,
-    ) -> Ports {
-        let texts: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        Ports::parse(&texts, &self.services).unwrap_or_else(|error| {
-            problems.error(
-                place,
-                format!("`port`: {error}"),
-                "write such as [\"ssh\", \"8000:8100\"]",
-            );
-            Ports::All
-        })
+        match Ports::parse(&words, &self.services) {
+            Ok(ports) => ports,
+            Err(error) => {
+                if is_good {
+                    section.complain("port", &value.place, format!("`port`: {error}"), problems);
+                }
+                Ports::All
+            }
+        }
     }
 }
 
@@ -335,6 +353,20 @@ fn bantime(section: &Section<'_>, problems: &mut Problems) -> Option<BanTime> {
     }
 }
 
+fn protocols(section: &Section<'_>, problems: &mut Problems) -> Vec<Protocol> {
+    let Some(list) = section.parsed_list::<Protocol>("protocol", problems) else {
+        return vec![Protocol::Tcp];
+    };
+    if let (Some(value), true) = (section.value("protocol"), list.is_empty()) {
+        let message = "`protocol`: none is named".to_owned();
+        // What could not be read has been reported already.
+        if matches!(&value.kind, Kind::List(items) if items.is_empty()) {
+            section.complain("protocol", &value.place, message, problems);
+        }
+    }
+    list.into_iter().map(|(protocol, _)| protocol).collect()
+}
+
 fn width(section: &Section<'_>, problems: &mut Problems) -> SubjectWidth {
     let usual = SubjectWidth::DEFAULT;
     let Some(value) = section.value("prefix") else {
@@ -346,7 +378,7 @@ fn width(section: &Section<'_>, problems: &mut Problems) -> SubjectWidth {
         return usual;
     };
     let inner = Section::new(Some(table), keys::PREFIX);
-    inner.check_keys("prefix", problems);
+    inner.check_keys("`prefix`", problems);
     let mut bits = |key: &str, most: i64, usual: u8| {
         let bits = inner.number(key, 1, most, problems);
         bits.and_then(|bits| u8::try_from(bits).ok())

@@ -50,8 +50,8 @@ impl<'t> Section<'t> {
         own.or_else(|| lower.and_then(|table| table.get(key)))
     }
 
-    /// Reports every key that is not in the list.
-    pub fn check_keys(&self, name: &str, problems: &mut Problems) {
+    /// Reports every key that is not in the list; `place` is the section as it is written, such as `[daemon]`.
+    pub fn check_keys(&self, place: &str, problems: &mut Problems) {
         let Some(table) = self.layers[0] else { return };
         let known = || self.keys.iter().copied().flatten().map(|key| key.name);
         for entry in table.entries() {
@@ -70,7 +70,7 @@ impl<'t> Section<'t> {
             unknown(
                 "key",
                 key,
-                &format!("in [{name}]"),
+                &format!("in {place}"),
                 known(),
                 &entry.place,
                 problems,
@@ -84,12 +84,14 @@ impl<'t> Section<'t> {
             .map_or("", |key| key.wants)
     }
 
-    fn refuse(&self, key: &str, value: &Value, problems: &mut Problems) {
+    /// Reports a value of the wrong kind.
+    pub fn refuse(&self, key: &str, value: &Value, problems: &mut Problems) {
         let message = format!("`{key}` cannot be {}", value.kind_name());
         problems.error(&value.place, message, format!("write {}", self.wants(key)));
     }
 
-    fn complain(&self, key: &str, place: &Place, message: String, problems: &mut Problems) {
+    /// Reports a value that cannot be used, with what to write instead.
+    pub fn complain(&self, key: &str, place: &Place, message: String, problems: &mut Problems) {
         problems.error(place, message, format!("write {}", self.wants(key)));
     }
 
