@@ -176,8 +176,20 @@ pub fn filter(
     let spec = read_filter(name, config, &mut problems).and_then(|file| {
         let mode = mode.unwrap_or(filter::NORMAL);
         let place = Place::whole(file.text());
-        file.check_mode(mode, &place, &mut problems)
-            .then(|| file.spec(mode))
+        if !file.check_mode(mode, &place, &mut problems) {
+            return None;
+        }
+        let spec = file.spec(mode);
+        // Compiled here for the sake of its mistakes, which only the file can place.
+        match FilterSet::compile(vec![spec.clone()]) {
+            Ok(_) => Some(spec),
+            Err(errors) => {
+                for error in &errors {
+                    file.report(error, &mut problems);
+                }
+                None
+            }
+        }
     });
     spec.ok_or_else(|| problems.into_sorted())
 }
