@@ -37,9 +37,12 @@ ATTACKER=f2bd-attacker-$$
 HOME_OF_DEMO=
 MADE_RUN_SSHD=
 
-# Addresses set aside for documentation. f2bd takes an IPv6 network of 64 bits for one host.
-SERVER4=192.0.2.1 ATTACKER4=192.0.2.7 FRIEND4=192.0.2.8
-SERVER6=2001:db8::1 ATTACKER6=2001:db8:0:7::7 SAME_NETWORK6=2001:db8:0:7::99
+# Addresses set aside for documentation. f2bd takes an IPv6 network of 64 bits for one host. The attacker's
+# differ each time: f2bd reads the journal of the last findtime, and would ban who attacked minutes ago at once.
+SERVER4=192.0.2.1 SERVER6=2001:db8::1 FRIEND4=192.0.2.8
+ATTACKER4=192.0.2.$((100 + RANDOM % 150))
+printf -v NETWORK6 '2001:db8:0:%x::' $((0x1000 + RANDOM))
+ATTACKER6=${NETWORK6}7 SAME_NETWORK6=${NETWORK6}99
 
 # What silence means: an answer across the cable takes milliseconds.
 SILENCE=3
@@ -309,7 +312,7 @@ build_release
 good "$("$F2BD" --version)"
 
 heading "3. Make two networks with a cable between them" \
-    "A server and an attacker in network namespaces: real kernels' networking and firewall, but not this machine's."
+    "A server and an attacker in network namespaces: the kernel's real firewall, but not this machine's rules."
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
@@ -362,33 +365,34 @@ heading "9. The same over IPv6" "Hosts change their address within a /64 at will
 for word in 123456 password qwerty letmein; do
     guess "$ATTACKER6" root "$word" "$SERVER6"
 done
-wait_for "the ban in the kernel" 5 in_the_kernel 2001:db8:0:7::
+wait_for "the ban in the kernel" 5 in_the_kernel "$NETWORK6"
 printf '   The attacker takes another address of the same /64:\n'
 must_time_out "$SAME_NETWORK6" "$SERVER6"
 
-heading "10. Kill f2bd with kill -9" "The kernel keeps the bans; f2bd finds them and itself in its database again."
+heading "10. What is going on?" "f2bd status: the jails and what they have done."
+show_f2bd status
+
+heading "11. Why is this address banned?" "f2bd explain: the rule, and the very log lines."
+show_f2bd explain "$ATTACKER4"
+
+heading "12. What does the kernel hold?" \
+    "A table of its own; other tables are left alone. The kernel ends each ban by itself (expires)."
+printf '%s   $ nft list table inet f2bd%s\n' "$FAINT" "$PLAIN"
+on_server nft list table inet f2bd
+
+heading "13. What does the database know?" "It is an ordinary SQLite file, and its views are documented in f2bd-store(5)."
+show sqlite3 -header -column "$HOME_OF_DEMO/f2bd.db" \
+    'SELECT jail, ip, start, until, failures, offence FROM ban_history'
+show sqlite3 -header -column "$HOME_OF_DEMO/f2bd.db" "SELECT time, user, line FROM ban_lines WHERE ip = '$ATTACKER4'"
+
+heading "14. Kill f2bd with kill -9" "The kernel keeps the bans meanwhile; f2bd finds them in its database when it starts again."
 kill -KILL "$DAEMON"
 wait "$DAEMON" 2>/dev/null || true
 must_time_out "$ATTACKER4" "$SERVER4"
 start_f2bd
 in_the_kernel "$ATTACKER4" >/dev/null || fail "the ban is gone after the restart"
 must_time_out "$ATTACKER4" "$SERVER4"
-
-heading "11. What is going on?" "f2bd status: the jails and what they have done."
-show_f2bd status
-
-heading "12. Why is this address banned?" "f2bd explain: the rule, and the very log lines."
-show_f2bd explain "$ATTACKER4"
-
-heading "13. What does the kernel hold?" \
-    "A table of its own; other tables are left alone. The kernel ends each ban by itself (expires)."
-printf '%s   $ nft list table inet f2bd%s\n' "$FAINT" "$PLAIN"
-on_server nft list table inet f2bd
-
-heading "14. What does the database know?" "It is an ordinary SQLite file, and its views are documented in f2bd-store(5)."
-show sqlite3 -header -column "$HOME_OF_DEMO/f2bd.db" \
-    'SELECT jail, ip, start, until, failures, offence FROM ban_history'
-show sqlite3 -header -column "$HOME_OF_DEMO/f2bd.db" "SELECT time, user, line FROM ban_lines WHERE ip = '$ATTACKER4'"
+show_f2bd bans
 
 heading "Done: the attacker was cut off" \
     "What next?" \

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use f2bd::engine::prefix::Prefix;
 use f2bd::engine::time::Timestamp;
 use rustix::process::Signal;
 
+use crate::support::netns::Cable;
 use crate::support::wait::until;
 use crate::support::world::World;
 
@@ -205,14 +207,10 @@ fn a_second_daemon_is_refused() {
 
 #[test]
 fn without_privileges_it_says_so_and_ends() {
-    if !rustix::process::geteuid().is_root() {
-        crate::support::skipped::<()>("only root can give up privileges");
+    let Some(world) = World::new(SLOW) else {
         return;
-    }
-    let home = tempfile::tempdir().unwrap();
-    fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    let config = home.path().join("f2bd.conf");
-    fs::write(&config, "[jail.sshd]\n").unwrap();
+    };
+    world.open_to_everybody();
     let output = std::process::Command::new("setpriv")
         .args([
             "--reuid=65534",
@@ -221,17 +219,121 @@ fn without_privileges_it_says_so_and_ends() {
             "--bounding-set=-all",
             "--",
         ])
-        .args([crate::support::world::F2BD, "run", "--config"])
-        .arg(&config)
+        .arg(world.public_binary())
+        .args(["run", "--config"])
+        .arg(world.config())
         .output()
         .expect("setpriv");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(77), "{said}");
+    assert!(said.contains("CAP_NET_ADMIN"), "{said}");
+}
+
+#[test]
+fn one_capability_and_the_journals_group_are_enough() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    world.open_to_everybody();
+    let binary = world.public_binary().display().to_string();
+    let daemon = world.start_through(&[
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--groups=systemd-journal",
+        "--inh-caps=-all,+net_admin",
+        "--ambient-caps=-all,+net_admin",
+        "--bounding-set=-all,+net_admin",
+        "--no-new-privs",
+        "--",
+        &binary,
+    ]);
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let field = |name: &str| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap()
+            .trim()
+            .to_owned()
+    };
     assert_eq!(
-        output.status.code(),
-        Some(77),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
+        field("CapEff:"),
+        "0000000000001000",
+        "CAP_NET_ADMIN and no other"
     );
-    assert!(String::from_utf8_lossy(&output.stderr).contains("CAP_NET_ADMIN"));
+    assert!(field("Uid:").starts_with("65534\t65534"));
+    world.attack("198.51.100.7", 3);
+    banned(&world, "198.51.100.7");
+    world.nft(&["flush", "ruleset"]);
+    until("the rules are back", || {
+        world.kernel_bans("198.51.100.7").then_some(())
+    });
+    daemon.stop();
+}
+
+#[test]
+fn the_service_manager_hears_how_it_is() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let daemon = world.start_with(&[], &[("WATCHDOG_USEC", "100000")]);
+    daemon.tells("WATCHDOG=1");
+    world.attack("198.51.100.7", 3);
+    daemon.tells("STATUS=jails: 1, bans: 1");
+    daemon.tells("WATCHDOG=1");
+    daemon.signal(Signal::TERM);
+    daemon.tells("STOPPING=1");
+}
+
+#[test]
+fn nobody_slips_through_while_it_is_killed_and_restarted() {
+    let Some(Cable { server, attackers }) = Cable::new() else {
+        return;
+    };
+    let inbox = server.datagrams("192.0.2.1:514".parse().unwrap());
+    inbox
+        .set_read_timeout(Some(Duration::from_millis(200)))
+        .unwrap();
+    let banned_host = attackers.datagrams("192.0.2.7:0".parse().unwrap());
+    let free_host = attackers.datagrams("192.0.2.8:0".parse().unwrap());
+    for socket in [&banned_host, &free_host] {
+        socket.connect("192.0.2.1:514").unwrap();
+    }
+    let Some(world) = World::on(server, SLOW, "") else {
+        return;
+    };
+    let mut daemon = world.start();
+    world.attack("192.0.2.7", 3);
+    banned(&world, "192.0.2.7");
+    // What was on its way before the ban.
+    while inbox.recv(&mut [0]).is_ok() {}
+    let over = Arc::new(AtomicBool::new(false));
+    let prober = std::thread::spawn({
+        let over = Arc::clone(&over);
+        move || {
+            while !over.load(Ordering::Relaxed) {
+                // The kernel may be out of buffers for a moment.
+                let _ = banned_host.send(b"x");
+                std::thread::yield_now();
+            }
+        }
+    });
+    for round in 0..10 {
+        if round % 2 == 0 {
+            daemon.kill();
+        } else {
+            daemon.stop();
+        }
+        daemon = world.start();
+    }
+    over.store(true, Ordering::Relaxed);
+    prober.join().unwrap();
+    free_host.send(b"y").unwrap();
+    let mut first = [0];
+    inbox.recv(&mut first).unwrap();
+    assert_eq!(&first, b"y", "nothing of the banned host came before");
+    daemon.stop();
 }
 
 #[test]
@@ -274,29 +376,4 @@ fn bans_by_hand_from_the_command_line() {
     assert_eq!(world.sql("SELECT count(*) FROM active_bans"), "0");
     daemon.stop();
     assert_eq!(world.f2bd(&["status"]).status.code(), Some(69));
-}
-
-#[test]
-fn a_missing_nft_is_reported_once_and_recovered_from() {
-    let Some(world) = World::new(SLOW) else {
-        return;
-    };
-    let bin = world.path().join("bin");
-    fs::create_dir(&bin).unwrap();
-    let path = bin.display().to_string();
-    let refused = world.start_with(&["--dry-run"], &[("PATH", &path)]);
-    refused.stop();
-    std::os::unix::fs::symlink("/usr/sbin/nft", bin.join("nft")).unwrap();
-    let daemon = world.start_with(&[], &[("PATH", &path)]);
-    fs::remove_file(bin.join("nft")).unwrap();
-    std::os::unix::fs::symlink("/bin/false", bin.join("nft")).unwrap();
-    world.nft(&["flush", "ruleset"]);
-    world.attack("198.51.100.7", 3);
-    until("the ban is recorded", || {
-        (!world.json(&["bans"]).is_empty()).then_some(())
-    });
-    fs::remove_file(bin.join("nft")).unwrap();
-    std::os::unix::fs::symlink("/usr/sbin/nft", bin.join("nft")).unwrap();
-    banned(&world, "198.51.100.7");
-    daemon.stop();
 }

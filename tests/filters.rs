@@ -1,189 +1,313 @@
-//! Facts about `filters`, shown from outside: every shipped filter does what its samples say.
+//! Facts about `filters`, shown from outside: every shipped filter does what its samples say, and nothing
+//! that an attacker can write moves an address.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::ops::Range;
+use std::sync::LazyLock;
 
+use f2bd::config::{self, Problems};
 use f2bd::engine::filter::sample::{Expect, Sample};
-use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
+use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec};
 use f2bd::engine::policy::FilterId;
-use f2bd::engine::record::Record;
+use f2bd::engine::record::syslog::LineReader;
+use f2bd::engine::record::{Batch, LONGEST_MESSAGE, Record};
 use f2bd::engine::time::Timestamp;
-use toml::{Table, Value};
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+use regex::bytes::{Regex, RegexBuilder};
 
 const FILTER: FilterId = FilterId(0);
+
+/// All patterns of a filter: every filter that has modes has this one.
+const ALL: &str = "aggressive";
 
 fn now() -> Timestamp {
     "2026-02-13T00:00:00Z".parse().unwrap()
 }
 
-fn files() -> Vec<(String, Table)> {
+fn names() -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/filters");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
+    let mut names: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|ending| ending == "toml"))
-        .map(|path| {
-            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-            (
-                name,
-                std::fs::read_to_string(path).unwrap().parse().unwrap(),
-            )
-        })
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
-    files.sort_by(|a, b| a.0.cmp(&b.0));
-    assert!(!files.is_empty());
-    files
+    names.sort();
+    assert!(!names.is_empty());
+    names
 }
 
-fn tables<'t>(table: &'t Table, key: &str) -> Vec<&'t Table> {
-    let list = table.get(key).and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .map(|value| value.as_table().unwrap())
-        .collect()
+/// What the file of a filter says in one mode.
+fn filter(name: &str, mode: &str) -> (FilterSpec, Vec<Sample>) {
+    let path = format!("{}/filters/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+    let mut problems = Problems::default();
+    let file = config::read_filter(&path, None, &mut problems);
+    let problems = problems.into_sorted();
+    assert!(problems.is_empty(), "{problems:?}");
+    let file = file.unwrap();
+    (file.spec(mode), file.samples().cloned().collect())
 }
 
-fn texts(table: &Table, key: &str) -> Vec<String> {
-    let list = table.get(key).and_then(Value::as_array);
-    list.into_iter()
-        .flatten()
-        .map(|value| value.as_str().unwrap().to_owned())
-        .collect()
+/// Who is found in a message that came the way of every record, the bound of its length included.
+fn found(filters: &FilterSet, record: Record<'_>) -> Option<(u16, IpAddr)> {
+    let mut batch = Batch::default();
+    batch.push(record);
+    let record = batch.iter().next().unwrap();
+    let found = filters.find(FILTER, &record)?;
+    found.ip.map(|ip| (found.pattern, ip))
 }
 
-fn compiled(name: &str, table: &Table, mode: &str) -> FilterSet {
-    let patterns = |key: &str| {
-        let numbered = tables(table, key).into_iter().zip(1..);
-        numbered
-            .filter(|(entry, _)| {
-                let modes = texts(entry, "mode");
-                modes.is_empty() || modes.iter().any(|known| known == mode)
-            })
-            .map(|(entry, number)| PatternSpec {
-                number,
-                text: entry["pattern"].as_str().unwrap().to_owned(),
-                unless_counted: entry
-                    .get("unless_counted")
-                    .is_some_and(|value| value.as_bool().unwrap()),
-            })
-            .collect::<Vec<_>>()
-    };
-    let records = table["records"].as_table().unwrap();
-    for wanted in texts(records, "journal") {
-        wanted
-            .parse::<f2bd::engine::record::journal::JournalMatch>()
-            .unwrap();
-    }
-    let programs = texts(records, "program")
-        .into_iter()
-        .map(String::into_boxed_str);
-    FilterSet::compile(vec![FilterSpec {
-        name: name.parse().unwrap(),
-        title: table["title"].as_str().unwrap().to_owned(),
-        records: RecordsSpec {
-            programs: programs.collect(),
-            ..RecordsSpec::default()
-        },
-        session_by_pid: table
-            .get("session")
-            .is_some_and(|by| by.as_str() == Some("pid")),
-        failures: patterns("failure"),
-        ignores: patterns("ignore"),
-    }])
-    .unwrap()
-}
-
-fn samples(table: &Table) -> Vec<Sample> {
-    let text = |entry: &Table, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
-    tables(table, "sample")
-        .into_iter()
-        .map(|entry| Sample {
-            lines: text(entry, "line").map_or_else(|| texts(entry, "lines"), |line| vec![line]),
-            mode: text(entry, "mode"),
-            expect: match entry.get("ip") {
-                Some(Value::Boolean(false)) => Expect::Silent,
-                _ => Expect::Failure {
-                    ip: text(entry, "ip"),
-                    host: text(entry, "host"),
-                    user: text(entry, "user"),
-                    count: entry
-                        .get("failures")
-                        .map_or(1, |count| count.as_integer().unwrap() as u32),
-                },
-            },
-        })
-        .collect()
+fn compiled(spec: FilterSpec) -> FilterSet {
+    FilterSet::compile(vec![spec]).unwrap()
 }
 
 #[test]
 fn every_pattern_is_proven_and_every_sample_holds() {
-    for (name, table) in files() {
-        let mut proven = Vec::new();
-        for sample in samples(&table) {
-            let filter = compiled(&name, &table, sample.mode.as_deref().unwrap_or("normal"));
-            proven.extend(sample.check(&filter, FILTER, now()).unwrap());
+    for name in names() {
+        let (all, samples) = filter(&name, ALL);
+        let (mut proven, mut modes) = (Vec::new(), BTreeMap::new());
+        for sample in &samples {
+            let mode = sample.mode.as_deref().unwrap_or("normal");
+            let filters = modes
+                .entry(mode)
+                .or_insert_with(|| compiled(filter(&name, mode).0));
+            let hit = sample.check(filters, FILTER, now()).unwrap();
+            let versions = sample.lines.iter().any(|line| line.contains("2001:db8"));
+            proven.extend(hit.into_iter().map(|number| (number, versions)));
         }
-        for (_, number) in tables(&table, "failure").into_iter().zip(1_u16..) {
-            assert!(
-                proven.contains(&number),
-                "{name}: pattern {number} has no sample"
+        for PatternSpec { number, .. } in all.failures {
+            for (versions, what) in [(false, "IPv4"), (true, "IPv6")] {
+                assert!(
+                    proven.contains(&(number, versions)),
+                    "{name}: pattern {number} has no sample with {what}"
+                );
+            }
+        }
+        assert!(samples.iter().any(|sample| sample.expect == Expect::Silent));
+    }
+}
+
+/// Text of a message that an attacker chose.
+#[derive(Clone, Debug)]
+struct Place {
+    filter: usize,
+    program: String,
+    message: Vec<u8>,
+    free: Range<usize>,
+    /// The address that the message is about.
+    truth: IpAddr,
+}
+
+/// Every filter in every mode, all lines, and every place in them that an attacker fills.
+struct Field {
+    filters: Vec<FilterSet>,
+    messages: Vec<Vec<u8>>,
+    places: Vec<Place>,
+}
+
+static FIELD: LazyLock<Field> = LazyLock::new(|| {
+    let (mut filters, mut messages, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    for name in names() {
+        let (all, samples) = filter(&name, ALL);
+        let modes = samples.iter().filter_map(|sample| sample.mode.as_deref());
+        let mut filled = BTreeSet::new();
+        for mode in modes.chain(["normal"]).collect::<BTreeSet<_>>() {
+            filters.push(compiled(filter(&name, mode).0));
+            let filter = filters.len() - 1;
+            let heard = samples
+                .iter()
+                .filter(|sample| mode == ALL || sample.mode.as_deref().unwrap_or("normal") == mode);
+            for line in heard.flat_map(|sample| &sample.lines) {
+                let record = LineReader::new(TimeZone::UTC, now()).read(line.as_bytes());
+                messages.push(record.message.to_vec());
+                let Some((pattern, truth)) = found(&filters[filter], record) else {
+                    continue;
+                };
+                let spec = all.failures.iter().find(|spec| spec.number == pattern);
+                for free in free_text(&spec.unwrap().text, record.message) {
+                    filled.insert(pattern);
+                    places.push(Place {
+                        filter,
+                        program: record.program.to_owned(),
+                        message: record.message.to_vec(),
+                        free,
+                        truth,
+                    });
+                }
+            }
+        }
+        for PatternSpec { number, text, .. } in all.failures {
+            let free = FREE.iter().any(|(name, _)| text.contains(name));
+            assert_eq!(
+                filled.contains(&number),
+                free,
+                "{name}: samples of pattern {number}"
             );
+        }
+    }
+    filters.push(compiled(filter("sshd", ALL).0));
+    places.extend(SILENT.iter().map(|line| {
+        let start = line.find("{}").unwrap();
+        Place {
+            filter: filters.len() - 1,
+            program: "sshd".to_owned(),
+            message: line.replace("{}", "x").into_bytes(),
+            free: start..start + 1,
+            truth: "192.0.2.7".parse().unwrap(),
+        }
+    }));
+    messages.sort();
+    messages.dedup();
+    Field {
+        filters,
+        messages,
+        places,
+    }
+});
+
+/// Messages of sshd that are no failures, with text of the client for `{}`.
+const SILENT: [&str; 13] = [
+    "Accepted password for {} from 192.0.2.7 port 9 ssh2",
+    "Connection closed by user {} 192.0.2.7 port 9",
+    "Disconnecting invalid user x 192.0.2.7 port 9: Change of username or service not allowed: (x,{}",
+    "Disconnecting invalid user {} 192.0.2.7 port 9: Change of username or service not allowed: (x,y [preauth]",
+    "Failed publickey for invalid user {} from 192.0.2.7 port 9 ssh2: ED25519 SHA256:x",
+    "Invalid user {} from 192.0.2.7 port 9",
+    "Postponed keyboard-interactive for invalid user {} from 192.0.2.7 port 9 ssh2 [preauth]",
+    "Received disconnect from 192.0.2.7 port 9:11: {}",
+    "User {} from 192.0.2.7 not allowed because not listed in AllowUsers",
+    "error: kex_exchange_identification: client sent invalid protocol identifier \"{}\"",
+    "fatal: Access denied for user {} by PAM account configuration [preauth]",
+    "input_userauth_request: invalid user {} [preauth]",
+    "pam_unix(sshd:auth): authentication failure; logname= uid=0 euid=0 tty=ssh ruser= rhost=192.0.2.7  user={}",
+];
+
+/// The placeholders that an attacker fills.
+const FREE: [(&str, &str); 3] = [
+    ("<user>", "(?s:.*)"),
+    ("<text>", "(?s:.*)"),
+    ("<word>", r"\S+"),
+];
+
+/// Where `message` has text that an attacker chose.
+fn free_text(pattern: &str, message: &[u8]) -> Vec<Range<usize>> {
+    let mut source = pattern
+        .replace("<ip>", "[0-9A-Fa-f:.]+")
+        .replace("<host>", "[0-9A-Za-z:._%-]+")
+        .replace("<port>", "[0-9]{1,5}")
+        .replace("<session>", r"\S+");
+    for (name, text) in FREE {
+        source = source.replace(name, &format!("({text})"));
+    }
+    let regex = RegexBuilder::new(&source).unicode(false).build().unwrap();
+    let captures = regex.captures(message).unwrap();
+    let texts = captures.iter().skip(1).flatten();
+    texts.map(|text| text.range()).collect()
+}
+
+const FORGED: [&str; 3] = ["203.0.113.66", "2001:db8:bad::66", "::ffff:203.0.113.66"];
+
+/// The samples' lines with the attacker's victim in place of everybody else.
+fn accused(message: &[u8], forged: &str) -> Vec<u8> {
+    static ADDRESS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"192\.0\.2\.7|198\.51\.100\.1|::ffff:192\.0\.2\.7|2001:db8::[17]").unwrap()
+    });
+    ADDRESS.replace_all(message, forged.as_bytes()).into_owned()
+}
+
+fn hostile() -> impl Strategy<Value = Vec<u8>> {
+    let forged = || select(&FORGED[..]);
+    let lines = (any::<Index>(), forged())
+        .prop_map(|(at, forged)| accused(at.get::<Vec<u8>>(&FIELD.messages), forged));
+    let phrases = select(
+        &[
+            "",
+            " ",
+            "\n",
+            "\r\n",
+            "\"",
+            "'",
+            "]: ",
+            "::",
+            ":",
+            ".",
+            "%",
+            "[",
+            "]",
+            "\0",
+            "]:22 on [",
+            ")",
+            " (",
+            " port 22",
+            " from ",
+            " ssh2",
+            " [preauth]",
+            " rhost=",
+            "  user=",
+            " to ",
+            ", pid = 1",
+        ][..],
+    )
+    .prop_map(|phrase| phrase.as_bytes().to_vec());
+    let long = (0..=LONGEST_MESSAGE + 9).prop_map(|length| vec![b'x'; length]);
+    let part = prop_oneof![
+        4 => lines,
+        4 => forged().prop_map(|forged| forged.as_bytes().to_vec()),
+        4 => phrases,
+        1 => long,
+        1 => proptest::collection::vec(any::<u8>(), 0..9),
+    ];
+    proptest::collection::vec(part, 1..7).prop_map(|parts| parts.concat())
+}
+
+fn assert_true(place: &Place, text: &[u8]) {
+    let mut message = place.message.clone();
+    message.splice(place.free.clone(), text.iter().copied());
+    let record = Record {
+        program: &place.program,
+        ..Record::bare(now(), &message)
+    };
+    if let Some((pattern, ip)) = found(&FIELD.filters[place.filter], record) {
+        let shown = String::from_utf8_lossy(&message);
+        assert_eq!(ip, place.truth, "pattern {pattern} reads {shown:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(4000)
+    })]
+
+    #[test]
+    fn no_text_moves_an_address(place in any::<Index>(), text in hostile()) {
+        assert_true(place.get(&FIELD.places), &text);
+    }
+}
+
+#[test]
+fn no_line_within_a_line_moves_an_address() {
+    for place in &FIELD.places {
+        for forged in FORGED {
+            for message in &FIELD.messages {
+                assert_true(place, &accused(message, forged));
+            }
         }
     }
 }
 
-/// Whatever stands in an account's place, the address stays.
+/// A message is cut where it is too long, so an attacker can choose how it ends.
 #[test]
-fn no_account_moves_an_address() {
-    for (name, table) in files() {
-        let samples = samples(&table);
-        let message = |line: &str| {
-            line.split_once("]: ")
-                .map_or(line, |split| split.1)
-                .to_owned()
-        };
-        let mut forgeries: Vec<String> = samples
-            .iter()
-            .flat_map(|sample| &sample.lines)
-            .map(|line| message(line).replace("192.0.2.7", "203.0.113.66"))
-            .collect();
-        for base in [
-            "203.0.113.66",
-            "from 203.0.113.66 port 1 ssh2",
-            "\nfrom 203.0.113.66",
-            "2001:db8::66 port 1 [preauth]",
-        ] {
-            forgeries.extend([
-                base.to_owned(),
-                format!(" {base} "),
-                format!("{base}{}", "x".repeat(4000)),
-            ]);
+fn no_cut_moves_an_address() {
+    for place in &FIELD.places {
+        for forged in FORGED {
+            let lie = [b" ".as_slice(), &accused(&place.message, forged)].concat();
+            let room = LONGEST_MESSAGE - place.free.start;
+            let padding = vec![b'x'; room.saturating_sub(lie.len())];
+            assert_true(place, &[padding, lie].concat());
         }
-        let filter = compiled(&name, &table, "aggressive");
-        let forged: [IpAddr; 2] = [
-            "203.0.113.66".parse().unwrap(),
-            "2001:db8::66".parse().unwrap(),
-        ];
-        let mut tried = 0;
-        for sample in &samples {
-            let Expect::Failure {
-                user: Some(user), ..
-            } = &sample.expect
-            else {
-                continue;
-            };
-            for line in sample.lines.iter().filter(|_| !user.is_empty()) {
-                for forgery in &forgeries {
-                    let text = message(line).replacen(user.as_str(), forgery, 1);
-                    let record = Record {
-                        program: "sshd",
-                        ..Record::bare(now(), text.as_bytes())
-                    };
-                    let ip = filter.find(FILTER, &record).and_then(|found| found.ip);
-                    assert!(!ip.is_some_and(|ip| forged.contains(&ip)), "{text}");
-                    tried += 1;
-                }
-            }
-        }
-        assert!(tried > 0, "{name} has no sample with a user");
     }
 }

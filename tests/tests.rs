@@ -17,3 +17,4 @@ mod nftables;
 mod replay;
 mod store;
 mod support;
+mod trouble;

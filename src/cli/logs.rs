@@ -93,7 +93,7 @@ fn exit_of(error: &JournalError) -> Exit {
     match error {
         JournalError::Denied { .. } => Exit::NotPermitted,
         JournalError::Missing { .. } => Exit::NoInput,
-        JournalError::Library(_) | JournalError::Wait(_) => Exit::Io,
+        JournalError::Library(_) | JournalError::Wait(_) | JournalError::Lost => Exit::Io,
     }
 }
 

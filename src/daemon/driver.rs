@@ -328,7 +328,7 @@ impl Driver {
         } else {
             ""
         };
-        let status = format!("{jails} jails, {bans} bans in force{trouble}{behind}");
+        let status = format!("jails: {jails}, bans: {bans}{trouble}{behind}");
         if status != self.status {
             notify::status(&status);
             self.status = status;

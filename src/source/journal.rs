@@ -24,7 +24,7 @@ use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::time::Timestamp;
-use reader::{Reader, Standing};
+use reader::{Filled, Reader, Standing};
 
 /// Which journal to read, and what of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +65,9 @@ pub enum JournalError {
         /// Where they were looked for.
         places: String,
     },
+    /// Where it is being read, an entry is gone.
+    #[error("entries of the journal vanished while they were read")]
+    Lost,
     /// The journal's library says so.
     #[error("reading the journal failed: {0}")]
     Library(#[from] systemd::Error),
@@ -80,10 +83,6 @@ const BUSY_LOOK: Duration = Duration::from_millis(4);
 
 /// How long after a record they are held to flow.
 const BUSY: Duration = Duration::from_secs(2);
-
-/// How often to search anew while records flow, for an entry that a look missed because it was just being
-/// written (see [`Reader::search_anew`]; measured: one of 200). Later journald's wake-up does that.
-const BUSY_SEARCH: Duration = Duration::from_millis(32);
 
 /// How often to look when the flow has just ended: a slow attacker tries every few seconds.
 const CALM_LOOK: Duration = Duration::from_millis(20);
@@ -118,9 +117,11 @@ pub fn run(
     let follower = Follower {
         spec,
         place: start,
+        moved: false,
         deliver,
         stop,
         runtime,
+        failures: 0,
         unreadable: false,
     };
     follower.run();
@@ -147,11 +148,11 @@ pub fn read_all(
     let mut batch = Batch::default();
     loop {
         batch.clear();
-        let (at_end, _) = reader.fill(&mut batch)?;
+        let filled = reader.fill(&mut batch)?;
         if !batch.is_empty() {
             each(&batch);
         }
-        if at_end {
+        if !matches!(filled, Filled::Some(_)) {
             return Ok(());
         }
     }
@@ -180,11 +181,15 @@ impl<E: Into<JournalError>> From<E> for Halt {
 
 struct Follower<'a, D> {
     spec: &'a JournalSpec,
-    /// Where to begin if the journal has to be opened again: behind what was delivered.
+    /// Where to begin if the journal has to be opened again: behind what was read.
     place: Start,
+    /// Whether the place has moved since it was delivered, over entries that nobody wanted.
+    moved: bool,
     deliver: D,
     stop: watch::Receiver<bool>,
     runtime: Runtime,
+    /// How often in a row it could not be read.
+    failures: u32,
     /// Whether that has been told, and not yet that it is over.
     unreadable: bool,
 }
@@ -195,14 +200,14 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             while self.pause(None, IDLE_LOOK).is_ok() {}
             return;
         }
-        let mut retry = FIRST_RETRY;
         loop {
             let Err(Halt::Failed(error)) = self.follow() else {
                 return;
             };
-            if !self.unreadable {
+            self.failures += 1;
+            // One failure is no trouble yet: a file that journald is just making or removing looks broken.
+            if self.failures > 1 && !self.unreadable {
                 self.unreadable = true;
-                retry = FIRST_RETRY;
                 let trouble = Trouble::Unreadable {
                     source: self.spec.name.clone(),
                     reason: error.to_string(),
@@ -211,10 +216,11 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                     return;
                 }
             }
-            if self.pause(None, retry).is_err() {
+            let doubled = 2_u32.saturating_pow(self.failures - 1);
+            let retry = FIRST_RETRY.saturating_mul(doubled);
+            if self.pause(None, retry.min(LONGEST_RETRY)).is_err() {
                 return;
             }
-            retry = (retry * 2).min(LONGEST_RETRY);
         }
     }
 
@@ -224,42 +230,60 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         let mut reader = self.watched(reader)?;
         self.stand(reader.get_mut())?;
         let mut last_record: Option<Instant> = None;
-        let mut last_search = Instant::now();
-        let mut newest = None;
+        // Whether the reader has come to the end of what was there.
+        let mut at_end = false;
+        // Whether the next cursor is delivered even if nobody wanted what is before it.
+        let mut tell = false;
         loop {
             let mut batch = Batch::default();
-            let (at_end, cursor) = reader.get_mut().fill(&mut batch)?;
+            let mut filled = Ok(Filled::Nothing);
+            // First of all: on some file systems a file that is removed is cut to nothing, and who touches it
+            // then is killed.
+            let mut changed = reader.get_mut().refresh()?;
+            if !changed {
+                filled = reader.get_mut().fill(&mut batch);
+                changed = reader.get_mut().refresh()?;
+            }
+            if changed {
+                // Files came or went, and what was read just now may come from one that did.
+                reader.get_ref().check(self.spec)?;
+                match &self.place {
+                    // Whoever has read everything misses nothing when old files go, but the record at our
+                    // cursor may go with them. So the cursor moves on, lest the next start report a gap.
+                    Start::Cursor(cursor) if at_end => {
+                        reader.get_mut().stand_again(cursor)?;
+                        self.tell()?;
+                        tell = true;
+                        at_end = matches!(filled, Ok(Filled::Nothing));
+                    }
+                    // The next entry may be gone, and the library would pass over that in silence.
+                    _ => self.stand(reader.get_mut())?,
+                }
+                if self.stopped() {
+                    return Err(Halt::Stopped);
+                }
+                continue;
+            }
+            let filled = filled?;
             self.recovered()?;
             if !batch.is_empty() {
                 last_record = Some(Instant::now());
             }
-            // What was the newest entry before this look is behind us now, even if nobody wanted it.
-            let moved = newest.take().filter(|_| at_end);
-            if let Some(cursor) = cursor.or(moved) {
-                self.records(batch, cursor)?;
-            }
-            let mut woken = false;
-            if at_end {
-                woken = self.pause(Some(&reader), look(last_record))?;
-            } else if self.stopped() {
-                return Err(Halt::Stopped);
-            }
-            let reader = reader.get_mut();
-            if reader.refresh()? {
-                reader.check(self.spec)?;
-                if at_end {
-                    // Whoever has read everything misses nothing when old files go, but the record at our
-                    // cursor may go with them. So the cursor moves on, lest the next start report a gap.
-                    newest = Reader::open(self.spec)?.newest()?;
-                } else {
-                    // The next entry may be gone, and the library would pass over that in silence.
-                    self.stand(reader)?;
+            at_end = !matches!(filled, Filled::Some(_));
+            match filled {
+                Filled::Nothing => self.pause(Some(&reader), look(last_record))?,
+                Filled::Some(cursor) | Filled::All(cursor) => {
+                    if tell || !batch.is_empty() {
+                        self.records(batch, cursor)?;
+                        tell = false;
+                    } else {
+                        self.place = Start::Cursor(cursor);
+                        self.moved = true;
+                    }
+                    if self.stopped() {
+                        return Err(Halt::Stopped);
+                    }
                 }
-            }
-            let flows = last_record.is_some_and(|last| last.elapsed() < BUSY);
-            if woken || newest.is_some() || flows && last_search.elapsed() >= BUSY_SEARCH {
-                reader.search_anew()?;
-                last_search = Instant::now();
             }
         }
     }
@@ -282,8 +306,14 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             Start::Cursor(cursor) => cursor,
         };
         let mut batch = Batch::default();
-        let Standing::Gone { next } = reader.stand_behind(cursor, &mut batch)? else {
-            return Ok(());
+        let behind = cursor.time.after(Duration::from_micros(1));
+        let next = match reader.stand_behind(cursor, &mut batch)? {
+            Standing::Exact => return Ok(()),
+            Standing::Renamed => {
+                self.place = Start::Since(behind);
+                return Ok(());
+            }
+            Standing::Gone { next } => next,
         };
         let gap = Trouble::Gap {
             source: self.spec.name.clone(),
@@ -292,15 +322,18 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         };
         self.recovered()?;
         self.hand_on(Delivery::Trouble(gap))?;
-        match next {
-            Some(next) => self.records(batch, next),
-            None => Ok(()),
+        if let Some(next) = next {
+            return self.records(batch, next);
         }
+        // Told once: the record will not come back.
+        self.place = Start::Since(behind);
+        Ok(())
     }
 
     /// Hands on records; from then on they are behind us.
     fn records(&mut self, batch: Batch, cursor: Cursor) -> Result<(), Halt> {
         self.place = Start::Cursor(cursor.clone());
+        self.moved = false;
         self.hand_on(Delivery::Records {
             source: self.spec.name.clone(),
             batch,
@@ -308,7 +341,16 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         })
     }
 
+    /// Delivers the place if it has moved.
+    fn tell(&mut self) -> Result<(), Halt> {
+        match self.place.clone() {
+            Start::Cursor(cursor) if self.moved => self.records(Batch::default(), cursor),
+            _ => Ok(()),
+        }
+    }
+
     fn recovered(&mut self) -> Result<(), Halt> {
+        self.failures = 0;
         if !std::mem::take(&mut self.unreadable) {
             return Ok(());
         }
@@ -327,8 +369,8 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         *self.stop.borrow() || self.stop.has_changed().is_err()
     }
 
-    /// Waits for `span`, at most until journald says that the journal has changed: then `true`.
-    fn pause(&mut self, reader: Option<&AsyncFd<Reader>>, span: Duration) -> Result<bool, Halt> {
+    /// Waits for `span`, at most until journald says that the journal has changed.
+    fn pause(&mut self, reader: Option<&AsyncFd<Reader>>, span: Duration) -> Result<(), Halt> {
         let stop = &mut self.stop;
         self.runtime.block_on(async {
             let changed = async {
@@ -339,8 +381,8 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             };
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => Err(Halt::Stopped),
-                changed = changed => Ok(changed.map(|()| true)?),
-                () = tokio::time::sleep(span) => Ok(false),
+                changed = changed => Ok(changed?),
+                () = tokio::time::sleep(span) => Ok(()),
             }
         })
     }

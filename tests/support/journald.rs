@@ -21,7 +21,8 @@ use super::wait::until;
 
 const PROGRAM: &str = "/lib/systemd/systemd-journald";
 
-/// What the private mount namespace looks like. $1 is our directory, $2 the journal namespace or empty.
+/// What the private mount namespace looks like. $1 is our directory, $2 the journal namespace or empty. A
+/// container may have no machine id, without which no journald starts; then it sees an /etc of its own.
 const STAGE: &str = r#"
 set -e
 if [ -n "$2" ]; then mkdir -p /run/log/journal; mount --bind /run/log/journal "$1/logs"; fi
@@ -31,10 +32,14 @@ mkdir -p "/run/systemd/$name" /run/log/journal "/run/systemd/$conf"
 mount --bind "$1/sockets" "/run/systemd/$name"
 mount --bind "$1/logs" /run/log/journal
 cp "$1/journald.conf" "/run/systemd/$conf/zz-test.conf"
-if ! [ -s /etc/machine-id ]; then
-    [ -d "$1/etc" ] || cp -a /etc "$1/etc"
-    [ -s "$1/etc/machine-id" ] || rm -f "$1/etc/machine-id"
-    [ -e "$1/etc/machine-id" ] || tr -d - < /proc/sys/kernel/random/uuid > "$1/etc/machine-id"
+if ! grep -Eqsx '[0-9a-f]{32}' /etc/machine-id; then
+    if ! [ -d "$1/etc" ]; then
+        mkdir "$1/etc"
+        for file in passwd group nsswitch.conf ld.so.cache; do
+            if [ -e "/etc/$file" ]; then cp "/etc/$file" "$1/etc"; fi
+        done
+        tr -d - < /proc/sys/kernel/random/uuid > "$1/etc/machine-id"
+    fi
     mount --bind "$1/etc" /etc
 fi
 exec /lib/systemd/systemd-journald $2
@@ -55,6 +60,10 @@ ForwardToWall=no
 ReadKMsg=no
 Audit=no
 ";
+
+/// Where a journal file tells its state, and that of one which is full and closed.
+const STATE: usize = 16;
+const ARCHIVED: u8 = 2;
 
 /// A running journald; it and all it wrote are gone when this is dropped.
 pub struct Journald {
@@ -105,8 +114,15 @@ impl Journald {
             socket,
         };
         journald.log("journald", "the first message makes the first file");
+        // Its file is there before anything can be read in it.
         until("journald writes", || {
-            (journald.files("system.journal") == 1).then_some(())
+            let mut last = Command::new("journalctl");
+            last.arg("--directory").arg(journald.directory());
+            let output = last
+                .args(["--quiet", "--lines=1", "--output=cat"])
+                .output()
+                .ok()?;
+            (output.status.success() && !output.stdout.is_empty()).then_some(())
         });
         Some(journald)
     }
@@ -122,6 +138,11 @@ impl Journald {
     /// The socket that programs know as /dev/log.
     pub fn dev_log(&self) -> PathBuf {
         self.home.path().join("sockets/dev-log")
+    }
+
+    /// The socket to which journald connects the standard output of services.
+    pub fn stdout(&self) -> PathBuf {
+        self.home.path().join("sockets/stdout")
     }
 
     /// Sends one entry; returns when journald has it in its queue.
@@ -157,6 +178,14 @@ impl Journald {
 
     /// Removes all files but the active ones.
     pub fn vacuum(&self) {
+        // journald 252 is not done with a file when it has a new one. If that is removed meanwhile, it is cut
+        // to nothing, and its readers die of that.
+        until("journald has closed its old files", || {
+            let open = |file: &PathBuf| {
+                fs::read(file).is_ok_and(|bytes| bytes.get(STATE) != Some(&ARCHIVED))
+            };
+            (!self.files("@").iter().any(open)).then_some(())
+        });
         // Both bounds are the smallest ones; what is active stays.
         run(Command::new("journalctl")
             .arg("--directory")
@@ -178,22 +207,22 @@ impl Journald {
 
     /// How many files are full and closed.
     fn archived(&self) -> usize {
-        self.files("@")
+        self.files("@").len()
     }
 
-    fn files(&self, with: &str) -> usize {
+    fn files(&self, with: &str) -> Vec<PathBuf> {
         let mut directories = vec![self.directory()];
-        let mut count = 0;
+        let mut files = Vec::new();
         while let Some(directory) = directories.pop() {
             for item in fs::read_dir(directory).into_iter().flatten().flatten() {
                 if item.path().is_dir() {
                     directories.push(item.path());
                 } else if item.file_name().to_string_lossy().contains(with) {
-                    count += 1;
+                    files.push(item.path());
                 }
             }
         }
-        count
+        files
     }
 
     /// What does not fit into a datagram goes into a sealed file of memory.
@@ -241,8 +270,9 @@ fn skipped<T>(why: &str) -> Option<T> {
 fn namespace_files(namespace: &str) -> Option<PathBuf> {
     let machine = fs::read_to_string("/etc/machine-id").ok()?;
     let machine = machine.trim();
+    let known = machine.len() == 32 && machine.bytes().all(|byte| byte.is_ascii_hexdigit());
     let path = Path::new("/run/log/journal").join(format!("{machine}.{namespace}"));
-    (!machine.is_empty()).then_some(path)
+    known.then_some(path)
 }
 
 fn launch(home: &Path, namespace: Option<&str>) -> Child {

@@ -1,6 +1,7 @@
 //! A private world for a whole f2bd: a network namespace, a journald of its own, a configuration, a database.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -31,6 +32,7 @@ pub struct World {
 pub struct Daemon {
     child: Child,
     log: PathBuf,
+    notify: UnixDatagram,
     started: Instant,
     /// From the start of the process to its word that it is ready.
     pub ready_after: Duration,
@@ -44,8 +46,12 @@ impl World {
 
     /// A world with further lines at the end of the configuration.
     pub fn with(jail: &str, rest: &str) -> Option<World> {
+        Self::on(Netns::new()?, jail, rest)
+    }
+
+    /// A world on a network that is there already.
+    pub fn on(netns: Netns, jail: &str, rest: &str) -> Option<World> {
         let journald = Journald::start()?;
-        let netns = Netns::new()?;
         let home = tempfile::tempdir().expect("a directory");
         let world = World {
             home,
@@ -58,11 +64,16 @@ impl World {
 
     /// Writes the configuration anew.
     pub fn configure(&self, jail: &str, rest: &str) {
+        self.configure_journal(&self.journald.directory(), jail, rest);
+    }
+
+    /// The same with another directory for the journal.
+    pub fn configure_journal(&self, directory: &Path, jail: &str, rest: &str) {
         let text = format!(
             "[daemon]\ndatabase = {:?}\nsocket = {:?}\n\n[source.journal]\ntype = \"journal\"\ndirectory = {:?}\n\n{JAIL}{jail}\n{rest}\n",
             self.database(),
             self.socket(),
-            self.journald.directory(),
+            directory,
         );
         fs::write(self.config(), text).expect("a configuration");
     }
@@ -89,25 +100,50 @@ impl World {
 
     /// The daemon, in this world's network, when it says that it is ready.
     pub fn start(&self) -> Daemon {
-        let (daemon, notify) = self.launch(&[], &[]);
-        daemon.wait_ready(&notify)
+        self.launch(&[], &[], &[]).wait_ready()
     }
 
     /// The daemon with further arguments and environment, when it is ready.
     pub fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Daemon {
-        let (daemon, notify) = self.launch(arguments, environment);
-        daemon.wait_ready(&notify)
+        self.launch(&[], arguments, environment).wait_ready()
     }
 
     /// The daemon as soon as its process exists.
     pub fn start_unready(&self) -> Daemon {
-        self.launch(&[], &[]).0
+        self.launch(&[], &[], &[])
     }
 
-    fn launch(&self, arguments: &[&str], environment: &[(&str, &str)]) -> (Daemon, UnixDatagram) {
+    /// The same with further environment.
+    pub fn start_unready_with(&self, environment: &[(&str, &str)]) -> Daemon {
+        self.launch(&[], &[], environment)
+    }
+
+    /// The daemon as another program makes it run, such as setpriv, when it is ready.
+    pub fn start_through(&self, program: &[&str]) -> Daemon {
+        self.launch(program, &[], &[]).wait_ready()
+    }
+
+    /// Lets the user nobody own and everybody enter this world's directory.
+    pub fn open_to_everybody(&self) {
+        let nobody = Some(65_534);
+        std::os::unix::fs::chown(self.path(), nobody, nobody).expect("root can");
+        fs::set_permissions(self.path(), PermissionsExt::from_mode(0o755)).expect("root can");
+    }
+
+    /// A copy of the binary that everybody can reach and run.
+    pub fn public_binary(&self) -> PathBuf {
+        let path = self.path().join("f2bd");
+        fs::copy(F2BD, &path).expect("a copy");
+        path
+    }
+
+    fn launch(&self, through: &[&str], arguments: &[&str], environment: &[(&str, &str)]) -> Daemon {
         let path = self.home.path().join("notify");
+        // The socket of the daemon before.
         let _ = fs::remove_file(&path);
         let notify = UnixDatagram::bind(&path).expect("a socket");
+        // The daemon may run as somebody else.
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).expect("a mode");
         notify.set_read_timeout(Some(DEADLINE)).expect("a timeout");
         let log = self.home.path().join("daemon.log");
         let output = fs::File::options()
@@ -115,8 +151,14 @@ impl World {
             .append(true)
             .open(&log)
             .expect("a log file");
-        let mut command = self.netns.command(F2BD);
+        let words: Vec<&str> = if through.is_empty() {
+            vec![F2BD]
+        } else {
+            through.to_vec()
+        };
+        let mut command = self.netns.command(words[0]);
         command
+            .args(&words[1..])
             .arg("run")
             .arg("--config")
             .arg(self.config())
@@ -130,15 +172,13 @@ impl World {
             .stderr(output);
         let started = Instant::now();
         let child = command.spawn().expect("the daemon");
-        (
-            Daemon {
-                child,
-                log,
-                started,
-                ready_after: Duration::ZERO,
-            },
+        Daemon {
+            child,
+            log,
             notify,
-        )
+            started,
+            ready_after: Duration::ZERO,
+        }
     }
 
     /// Runs f2bd's command line against this world's daemon.
@@ -209,18 +249,22 @@ impl World {
 }
 
 impl Daemon {
-    fn wait_ready(mut self, notify: &UnixDatagram) -> Self {
+    fn wait_ready(mut self) -> Self {
+        self.tells("READY=1");
+        self.ready_after = self.started.elapsed();
+        self
+    }
+
+    /// Waits until it tells the service manager something.
+    pub fn tells(&self, words: &str) {
         let mut buffer = [0; 4096];
         loop {
-            let Ok(length) = notify.recv(&mut buffer) else {
-                panic!("the daemon did not become ready:\n{}", self.log());
+            let Ok(length) = self.notify.recv(&mut buffer) else {
+                panic!("the daemon does not tell `{words}`:\n{}", self.log());
             };
-            if String::from_utf8_lossy(&buffer[..length])
-                .lines()
-                .any(|line| line == "READY=1")
-            {
-                self.ready_after = self.started.elapsed();
-                return self;
+            let told = String::from_utf8_lossy(&buffer[..length]);
+            if told.lines().any(|line| line == words) {
+                return;
             }
         }
     }
@@ -246,6 +290,11 @@ impl Daemon {
     /// Sends a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the daemon runs");
+    }
+
+    /// How often it has said something.
+    pub fn said(&self, words: &str) -> usize {
+        self.log().matches(words).count()
     }
 
     /// Ends it as a power cut would.

@@ -6,6 +6,14 @@ use jiff::tz::TimeZone;
 
 libfuzzer_sys::fuzz_target!(|line: &[u8]| {
     let zone = TimeZone::UTC;
-    let read = [date::bsd(line, Timestamp::default(), &zone), date::iso(line, &zone), date::short_full(line, &zone)];
-    assert!(read.into_iter().flatten().all(|(_, used)| used <= line.len()));
+    let read = [
+        date::bsd(line, Timestamp::default(), &zone),
+        date::iso(line, &zone),
+        date::short_full(line, &zone),
+    ];
+    assert!(
+        read.into_iter()
+            .flatten()
+            .all(|(_, used)| used <= line.len())
+    );
 });

@@ -10,7 +10,11 @@ libfuzzer_sys::fuzz_target!(|text: String| {
         title: String::new(),
         records: RecordsSpec::default(),
         session_by_pid: false,
-        failures: vec![PatternSpec { number: 1, text, unless_counted: false }],
+        failures: vec![PatternSpec {
+            number: 1,
+            text,
+            unless_counted: false,
+        }],
         ignores: Vec::new(),
     }]);
 });

@@ -584,7 +584,9 @@ fn continues(message: &[u8], start: usize, end: usize, ip: Option<IpAddr>) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
     use proptest::prelude::*;
+    use proptest::sample::{Index, select};
 
     fn compile(text: &str) -> Result<Pattern, String> {
         Pattern::failure(&PatternSpec {
@@ -717,11 +719,52 @@ mod tests {
         assert_eq!(ip_of(&pattern, "for x from 192.0.2.7\n"), None);
     }
 
+    /// What may follow an address, and texts that it takes.
+    const BEHIND: [(&str, &[&str]); 13] = [
+        (" ", &[" "]),
+        (":", &[":"]),
+        (":?", &["", ":"]),
+        ("(?::<port>)?", &["", ":22"]),
+        ("<port>", &["22"]),
+        ("[0-9a-f]*", &["", "dead", "7"]),
+        (r"\.", &["."]),
+        (r"\.?", &["", "."]),
+        ("(?: |:)", &[" ", ":"]),
+        ("(?:::)?", &["", "::"]),
+        ("x", &["x"]),
+        ("<word>", &["9", ":beef:1", "::9", ".9.9.9", "x", "-"]),
+        (
+            "<text>",
+            &[
+                "",
+                ":beef: x",
+                ": beef",
+                ".9.9.9 x",
+                " from 203.0.113.9",
+                "%9",
+            ],
+        ),
+    ];
+
     proptest! {
         #[test]
         fn no_text_breaks_the_compiler(text in "[ -~<>()?*+^$\\\\|]{0,40}") {
             let _ = compile(&text);
             let _ = ignore(&text);
+        }
+
+        /// Whatever may follow an address in a sound pattern, no text there makes it another one.
+        #[test]
+        fn a_sound_pattern_reads_the_whole_address_and_no_more(
+            address in select(&["192.0.2.7", "2001:db8::7", "fe80::", "::", "1:2:3:4:5:6:7:8"][..]),
+            parts in vec((select(&BEHIND[..]), any::<Index>()), 0..4),
+        ) {
+            let pattern: String = parts.iter().map(|((part, _), _)| *part).collect();
+            let text: String = parts.iter().map(|((_, texts), at)| *at.get::<&str>(texts)).collect();
+            if let Ok(pattern) = compile(&format!("^from <ip>{pattern}$")) {
+                let found = ip_of(&pattern, &format!("from {address}{text}"));
+                prop_assert!(found.is_none() || found == address.parse().ok(), "{:?}", found);
+            }
         }
 
         #[test]

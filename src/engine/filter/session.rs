@@ -18,7 +18,7 @@ const MOST_SESSIONS: usize = 16_384;
 /// gives a client two minutes to log in.
 const IDLE: Duration = Duration::from_secs(600);
 
-type Key = (FilterId, Box<str>, Box<str>);
+type Key = (FilterId, Box<str>);
 
 /// The sessions that counted something, the least recently used first to be forgotten.
 #[derive(Debug, Default)]
@@ -40,13 +40,13 @@ impl Sessions {
         let Some(session) = found.session.as_deref() else {
             return true;
         };
-        let counted = self.note((filter, host.into(), session.into()), time);
+        let counted = self.note((filter, key(host, session)), time);
         !(found.unless_counted && counted)
     }
 
-    /// Notes a session that counted before a restart.
+    /// Notes a session that counted before a restart; it may be stored as `session@host` with no `host`.
     pub fn restore(&mut self, filter: FilterId, host: &str, session: &str, time: Timestamp) {
-        self.note((filter, host.into(), session.into()), time);
+        self.note((filter, key(host, session)), time);
     }
 
     /// Marks the session as used and counted; tells whether it was so before.
@@ -63,6 +63,15 @@ impl Sessions {
             self.known.remove(&oldest);
         }
         before.is_some_and(|(last, _)| time.since(last) <= IDLE)
+    }
+}
+
+/// Processes of different machines may have the same number.
+fn key(host: &str, session: &str) -> Box<str> {
+    if host.is_empty() {
+        session.into()
+    } else {
+        format!("{session}@{host}").into()
     }
 }
 
@@ -93,6 +102,9 @@ mod tests {
         assert!(sessions.counts(filter, "a", &found("1", true), at(2 + 601)));
         sessions.restore(filter, "a", "9", at(700));
         assert!(!sessions.counts(filter, "a", &found("9", true), at(701)));
+        sessions.restore(filter, "", "8@a", at(700));
+        assert!(!sessions.counts(filter, "a", &found("8", true), at(701)));
+        assert!(sessions.counts(filter, "b", &found("8", true), at(701)));
     }
 
     #[test]

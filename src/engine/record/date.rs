@@ -150,6 +150,59 @@ fn narrow(number: u32) -> Option<i8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    /// Half an hour off, days of 23 and 25 hours, and ahead of everybody.
+    fn zones() -> impl Strategy<Value = TimeZone> {
+        const ZONES: [&str; 4] = [
+            "UTC0",
+            "IST-5:30",
+            "EST5EDT,M3.2.0,M11.1.0",
+            "NZST-12NZDT,M9.5.0,M4.1.0/3",
+        ];
+        proptest::sample::select(&ZONES[..]).prop_map(|zone| TimeZone::posix(zone).expect("a zone"))
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_break_the_parsers(
+            head in "(Mon |Feb  ?[0-9]{1,2} |[0-9]{4}-[0-9]{2}-[0-9]{2}[T ])?([0-9:]{8})?([.,][0-9]{0,12})?([+-][0-9:]{0,6})?",
+            tail in proptest::collection::vec(any::<u8>(), 0..30),
+            now in any::<i64>(),
+            zone in zones(),
+        ) {
+            let line = [head.as_bytes(), &tail].concat();
+            let now = Timestamp::from_micros(now);
+            for (_, used) in [bsd(&line, now, &zone), iso(&line, &zone), short_full(&line, &zone)]
+                .into_iter()
+                .flatten()
+            {
+                prop_assert!(used <= line.len());
+            }
+        }
+
+        /// From 2000 on, to the microsecond.
+        #[test]
+        fn what_is_written_is_read(micros in 946_684_800_000_000..4_102_444_800_000_000_i64, zone in zones()) {
+            let time = Timestamp::from_micros(micros);
+            let whole = Timestamp::from_micros(micros - micros.rem_euclid(1_000_000));
+            let written = jiff::Timestamp::from_microsecond(micros).expect("a moment");
+            let there = written.to_zoned(zone.clone());
+            let show = |format: &str| there.strftime(format).to_string();
+            let offset = show("%FT%H:%M:%S.%6f%:z");
+            prop_assert_eq!(iso(offset.as_bytes(), &TimeZone::UTC), Some((time, 32)));
+            let utc = written.strftime("%a %F %H:%M:%S UTC ").to_string();
+            prop_assert_eq!(short_full(utc.as_bytes(), &zone), Some((whole, 27)));
+            let utc = written.strftime("%b %e %H:%M:%S").to_string();
+            prop_assert_eq!(bsd(utc.as_bytes(), time, &TimeZone::UTC), Some((whole, 15)));
+            // An hour that the zone has twice is read as the first one.
+            let local = show("%F %H:%M:%S");
+            let (read, used) = iso(local.as_bytes(), &zone).expect("a stamp");
+            let late = whole.as_micros() - read.as_micros();
+            prop_assert_eq!(used, 19);
+            prop_assert!(late == 0 || late == 3_600_000_000, "{} is read as {}", local, read);
+        }
+    }
 
     #[test]
     fn the_year_is_the_newest_that_fits() {

@@ -1,6 +1,7 @@
 //! Which entries of a journal does a filter want?
 //!
-//! A [`JournalMatch`] is a list of alternatives, each a list of `FIELD=value` terms that must all hold.
+//! A [`JournalMatch`] is a list of alternatives, each a list of `FIELD=value` terms: every field named must
+//! hold, with any of the values given for it, as `journalctl` reads the same words.
 //! The journal source gives each distinct match a [`RouteId`], asks the journal for the union, and notes on
 //! every record which of them it satisfies; the engine hands a record only to the filters of its
 //! routes. The values are the journal's own fields, which a logging program cannot forge where
@@ -22,7 +23,7 @@ pub struct Term {
     pub value: Box<str>,
 }
 
-/// Alternatives, each a list of terms that must all hold.
+/// Alternatives, each a list of terms; those of one field are alternatives too, as to `journalctl`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct JournalMatch {
     /// Never empty, and no alternative is empty, unless the match is [`JournalMatch::default`], which wants nothing.
@@ -92,7 +93,13 @@ impl JournalMatch {
 
     /// Whether an entry satisfies the match; `has` tells whether the entry holds a field with that value.
     pub fn accepts(&self, has: impl Fn(&Term) -> bool) -> bool {
-        self.alternatives.iter().any(|terms| terms.iter().all(&has))
+        let holds = |terms: &Vec<Term>, field: &str| {
+            let mut values = terms.iter().filter(|term| &*term.field == field);
+            values.any(&has)
+        };
+        self.alternatives
+            .iter()
+            .any(|terms| terms.iter().all(|term| holds(terms, &term.field)))
     }
 }
 
@@ -187,8 +194,23 @@ mod tests {
         assert_eq!(both("A=1 + B=1", "C=1"), "A=1 C=1 + B=1 C=1");
         assert_eq!(both("A=1 A=2", "A=2 B=1"), "A=2 B=1");
         assert_eq!(both("A=1", "A=2"), "");
+        assert!(!wanted.accepts(entry(&[])));
+        assert!(!JournalMatch::default().accepts(entry(&[("_COMM", "sshd")])));
         for bad in ["", "+", "A=b +", "a=b", "novalue"] {
             assert!(bad.parse::<JournalMatch>().is_err(), "{bad}");
         }
+    }
+    #[test]
+    fn values_of_one_field_are_alternatives() {
+        let wanted: JournalMatch = "A=1 B=3 A=2".parse().expect("a match");
+        let accepted = |held: &[(&str, &str)]| {
+            wanted.accepts(|term| held.contains(&(&*term.field, &*term.value)))
+        };
+        assert!(accepted(&[("A", "1"), ("B", "3")]));
+        assert!(accepted(&[("A", "2"), ("B", "3")]));
+        assert!(accepted(&[("A", "1"), ("A", "2"), ("B", "3")]));
+        assert!(!accepted(&[("A", "1"), ("A", "2")]));
+        assert!(!accepted(&[("A", "3"), ("B", "3")]));
+        assert!(!accepted(&[("B", "3")]));
     }
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
+use systemd::id128::Id128;
 use systemd::journal::{Journal, JournalWaitResult, OpenDirectoryOptions, OpenOptions};
 
 use super::entry::{Entry, LONGEST_FIELD};
@@ -25,11 +26,52 @@ const BATCH_RECORDS: usize = 512;
 const BATCH_BYTES: usize = 256 * 1024;
 
 /// An open journal and the place in it.
+///
+/// It is read in stretches, each up to the entry that was the newest when the stretch began. journald raises
+/// the number of a file's entries before it enters the new one among those that a match finds, and
+/// it may write to a file that was just searched while the next one is; who reads to where it happens to
+/// end can pass over an entry for good. Everything before an entry that we have seen was
+/// entirely written before, so a search that begins afterwards and stops there misses nothing.
 pub struct Reader {
     journal: Journal,
     fd: RawFd,
     routes: Vec<JournalMatch>,
     entry: Entry,
+    /// What has been read.
+    place: Place,
+    /// The newest entry when the stretch began; `None` if all that was there is read.
+    end: Option<End>,
+    /// Whether the journal shows only what the routes ask for. So it is in the first stretch, which may be
+    /// weeks long. Later ones are short, and as every entry is looked at, none is searched for.
+    asked: bool,
+}
+
+/// Up to where the journal has been read.
+enum Place {
+    /// To this record.
+    Behind(String),
+    /// Everything older does not matter.
+    Since(Timestamp),
+    /// Nothing yet.
+    Head,
+}
+
+/// The last entry of a stretch.
+struct End {
+    token: String,
+    /// The time since which boot it was written. Unlike the time of day it never goes back.
+    since_boot: (u64, Id128),
+}
+
+/// What a look has brought.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// Perhaps there is more.
+    Some(Cursor),
+    /// That was the newest entry a moment ago.
+    All(Cursor),
+    /// There was nothing new.
+    Nothing,
 }
 
 /// What became of an attempt to stand behind a record that was read before.
@@ -37,6 +79,8 @@ pub struct Reader {
 pub enum Standing {
     /// Right behind it.
     Exact,
+    /// Behind the record of its time, which goes by another name, as in a journal that was copied.
+    Renamed,
     /// The record is gone, and with it perhaps others.
     Gone {
         /// The first entry of a later time that is still there. The reader stands on it, and its record is in
@@ -70,6 +114,9 @@ impl Reader {
             fd,
             routes: spec.routes.clone(),
             entry: Entry::new(&spec.routes),
+            place: Place::Head,
+            end: None,
+            asked: false,
         };
         reader.check(spec)?;
         Ok(reader)
@@ -92,47 +139,30 @@ impl Reader {
         Ok(matches!(seen, JournalWaitResult::Invalidate))
     }
 
-    /// Searches anew from the place where it stands.
-    ///
-    /// The library does not search a file again in which it found nothing until the number of its entries
-    /// changes. journald raises that number first and then enters the entry among those that a match
-    /// finds. Who looks in between would not see that entry before the next one is written.
-    pub fn search_anew(&mut self) -> Result<(), JournalError> {
-        self.journal.match_flush()?;
-        self.ask()
-    }
-
     /// Stands before the first entry that is not older than `time`.
     pub fn stand_at(&mut self, time: Timestamp) -> Result<(), JournalError> {
-        self.journal.match_flush()?;
-        self.journal.seek_tail()?;
-        if self.journal.previous()? == 0 {
+        self.place = match self.newest()? {
             // Nothing there: everything that comes will be new.
-            self.journal.seek_head()?;
-        } else if self.time()? >= time {
-            self.journal.seek_realtime_usec(micros(time))?;
-        }
-        // Otherwise it stands on the newest entry. Seeking a time that has not come yet would hide
-        // what is logged until then, which is long if the clock was set back.
-        self.ask()
+            None => Place::Head,
+            Some((_, newest)) if newest.time >= time => Place::Since(time),
+            // Seeking a time that has not come yet would hide what is logged until then, which is long if
+            // the clock was set back.
+            Some((_, newest)) => Place::Behind(newest.token),
+        };
+        self.begin()
     }
 
     /// Stands before the oldest entry.
     pub fn stand_at_head(&mut self) -> Result<(), JournalError> {
-        self.journal.match_flush()?;
-        self.journal.seek_head()?;
-        self.ask()
+        self.place = Place::Head;
+        self.begin()
     }
 
-    /// The place behind the newest entry, whether anybody wants that or not.
-    pub fn newest(mut self) -> Result<Option<Cursor>, JournalError> {
-        self.journal.match_flush()?;
-        self.journal.seek_tail()?;
-        if self.journal.previous()? == 0 {
-            return Ok(None);
-        }
-        let (token, time) = (self.journal.cursor()?, self.time()?);
-        Ok(Some(Cursor { token, time }))
+    /// Stands behind the record of `cursor`, or where it would be, without asking whether something is missing.
+    pub fn stand_again(&mut self, cursor: &Cursor) -> Result<(), JournalError> {
+        self.end = None;
+        self.place = Place::Behind(cursor.token.clone());
+        self.resume()
     }
 
     /// Stands behind the record of `cursor`, or where it would be.
@@ -142,12 +172,13 @@ impl Reader {
         batch: &mut Batch,
     ) -> Result<Standing, JournalError> {
         let token = cursor.token.as_str();
-        // Without matches: after a reload the record itself may be one that nobody wants any more.
-        self.journal.match_flush()?;
+        // All entries: after a reload the record itself may be one that nobody wants any more.
+        self.show_all()?;
         // An unintelligible token is no error: it is a cursor whose record is not there.
         let sought = self.journal.seek_cursor(token).is_ok();
         if sought && self.journal.next()? > 0 && self.journal.test_cursor(token)? {
-            self.ask()?;
+            self.place = Place::Behind(token.to_owned());
+            self.begin()?;
             return Ok(Standing::Exact);
         }
         self.journal.seek_realtime_usec(micros(cursor.time))?;
@@ -156,40 +187,169 @@ impl Reader {
             self.stand_at(behind)?;
             return Ok(Standing::Gone { next: None });
         }
-        let time = self.time()?;
-        if time == cursor.time {
-            // The record itself, under another name, as in a journal that was copied.
+        let next = self.here()?;
+        if next.time == cursor.time {
             self.stand_at(behind)?;
-            return Ok(Standing::Exact);
+            return Ok(Standing::Renamed);
         }
-        self.read(time, batch);
-        let token = self.journal.cursor()?;
-        self.ask()?;
-        let next = Some(Cursor { token, time });
-        Ok(Standing::Gone { next })
+        self.read(next.time, batch);
+        self.place = Place::Behind(next.token.clone());
+        self.begin()?;
+        Ok(Standing::Gone { next: Some(next) })
     }
 
-    /// Appends entries to `batch` until it is full or, then `true`, there are no more. The cursor is the one
-    /// behind the last entry, `None` if there was none.
-    pub fn fill(&mut self, batch: &mut Batch) -> Result<(bool, Option<Cursor>), JournalError> {
+    /// Appends entries to `batch` until it is full or the stretch ends. The cursor is the one behind the last
+    /// entry, whether anybody wanted that or not.
+    ///
+    /// What was read counts only if [`Reader::refresh`] says afterwards that no file went: one that is
+    /// removed loses its content under our eyes.
+    pub fn fill(&mut self, batch: &mut Batch) -> Result<Filled, JournalError> {
+        if self.end.is_none() {
+            if self.journal.next()? == 0 {
+                return Ok(Filled::Nothing);
+            }
+            // There is news. How much is asked before it is read.
+            self.end = self.newest()?.map(|(end, _)| end);
+            self.resume()?;
+        }
+        let end = self.end.take().ok_or(JournalError::Lost)?;
         let mut last = None;
         let at_end = loop {
             if batch.len() >= BATCH_RECORDS || batch.bytes() >= BATCH_BYTES {
                 break false;
             }
-            if self.journal.next()? == 0 {
+            let more = self.journal.next()? > 0;
+            if self.asked && (!more || self.is_near(&end)?) {
+                self.stand_near(&end)?;
+                continue;
+            }
+            if !more {
                 break true;
             }
             let time = self.time()?;
             self.read(time, batch);
             last = Some(time);
+            if !self.asked && self.journal.test_cursor(end.token.as_str())? {
+                break true;
+            }
         };
+        if !at_end {
+            self.end = Some(end);
+        }
         let Some(time) = last else {
-            return Ok((at_end, None));
+            return Ok(Filled::Nothing);
         };
-        // At the end the journal still stands on the last entry.
         let token = self.journal.cursor()?;
-        Ok((at_end, Some(Cursor { token, time })))
+        self.place = Place::Behind(token.clone());
+        let cursor = Cursor { token, time };
+        Ok(if at_end {
+            Filled::All(cursor)
+        } else {
+            Filled::Some(cursor)
+        })
+    }
+
+    /// Begins the first stretch at the place: what the routes ask for, up to what is the newest now.
+    fn begin(&mut self) -> Result<(), JournalError> {
+        self.end = self.newest()?.map(|(end, _)| end);
+        self.resume()?;
+        let Some(end) = &self.end else {
+            return Ok(());
+        };
+        if let Place::Behind(token) = &self.place
+            && *token == end.token
+        {
+            self.end = None;
+            return Ok(());
+        }
+        for alternative in self.routes.iter().flat_map(|route| &route.alternatives) {
+            for term in alternative {
+                self.journal.match_add(&term.field, term.value.as_bytes())?;
+            }
+            self.journal.match_or()?;
+        }
+        self.asked = true;
+        Ok(())
+    }
+
+    /// Lets the journal show all entries from here on; the place stays.
+    fn show_all(&mut self) -> Result<(), JournalError> {
+        self.journal.match_flush()?;
+        self.asked = false;
+        Ok(())
+    }
+
+    /// Goes to the place, so that the next entry is the first that has not been read.
+    fn resume(&mut self) -> Result<(), JournalError> {
+        self.show_all()?;
+        match &self.place {
+            Place::Head => self.journal.seek_head()?,
+            Place::Since(time) => self.journal.seek_realtime_usec(micros(*time))?,
+            Place::Behind(token) => {
+                self.journal.seek_cursor(token.as_str())?;
+                let there = self.journal.next()? > 0;
+                // If the record is gone, this is one behind it.
+                if there
+                    && !self.journal.test_cursor(token.as_str())?
+                    && self.journal.previous()? == 0
+                {
+                    self.journal.seek_head()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest entry, whether anybody wants that or not.
+    fn newest(&mut self) -> Result<Option<(End, Cursor)>, JournalError> {
+        self.show_all()?;
+        self.journal.seek_tail()?;
+        if self.journal.previous()? == 0 {
+            return Ok(None);
+        }
+        let cursor = self.here()?;
+        let end = End {
+            token: cursor.token.clone(),
+            since_boot: self.journal.monotonic_timestamp()?,
+        };
+        Ok(Some((end, cursor)))
+    }
+
+    /// Whether the entry here is the end, behind it, or of the same moment: of one read from a program
+    /// journald makes several entries with the same time.
+    fn is_near(&self, end: &End) -> Result<bool, JournalError> {
+        let (micros, boot) = self.journal.monotonic_timestamp()?;
+        Ok(boot == end.since_boot.1 && micros >= end.since_boot.0)
+    }
+
+    /// Goes on with all entries, from the first unread one that [`Reader::is_near`] the end.
+    fn stand_near(&mut self, end: &End) -> Result<(), JournalError> {
+        self.show_all()?;
+        self.journal.seek_cursor(end.token.as_str())?;
+        if self.journal.next()? == 0 || !self.journal.test_cursor(end.token.as_str())? {
+            return Err(JournalError::Lost);
+        }
+        while self.is_near(end)? && !self.is_read()? {
+            if self.journal.previous()? == 0 {
+                self.journal.seek_head()?;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the entry here is known to be behind us.
+    fn is_read(&self) -> Result<bool, JournalError> {
+        Ok(match &self.place {
+            Place::Behind(token) => self.journal.test_cursor(token.as_str())?,
+            Place::Since(time) => self.time()? < *time,
+            Place::Head => false,
+        })
+    }
+
+    fn here(&self) -> Result<Cursor, JournalError> {
+        let (token, time) = (self.journal.cursor()?, self.time()?);
+        Ok(Cursor { token, time })
     }
 
     /// Appends the entry on which the journal stands, if anybody wants it.
@@ -206,17 +366,6 @@ impl Reader {
     fn time(&self) -> Result<Timestamp, JournalError> {
         let micros = i64::try_from(self.journal.timestamp_usec()?).unwrap_or(i64::MAX);
         Ok(Timestamp::from_micros(micros))
-    }
-
-    /// Asks the journal for the union of all routes from here on; the place stays.
-    fn ask(&mut self) -> Result<(), JournalError> {
-        for alternative in self.routes.iter().flat_map(|route| &route.alternatives) {
-            for term in alternative {
-                self.journal.match_add(&term.field, term.value.as_bytes())?;
-            }
-            self.journal.match_or()?;
-        }
-        Ok(())
     }
 }
 

@@ -1,0 +1,238 @@
+//! What goes wrong around a running daemon: it keeps protecting, says so once, and recovers by itself.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rusqlite::Connection;
+
+use crate::support::skipped;
+use crate::support::wait::until;
+use crate::support::world::{Daemon, World};
+
+const JAIL: &str = "maxretry = 3\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false";
+
+fn banned(world: &World, address: &str) {
+    until(&format!("{address} is in the kernel's set"), || {
+        world.kernel_bans(address).then_some(())
+    });
+}
+
+fn bans_in_database(world: &World) -> i64 {
+    let connection = Connection::open(world.database()).unwrap();
+    let count = connection.query_row("SELECT count(*) FROM active_bans", (), |row| row.get(0));
+    // A database that is being replaced has no views yet.
+    count.unwrap_or(0)
+}
+
+/// Bans while there is trouble with the database, and finds them in it when the trouble is over.
+fn bans_all_the_while(
+    world: &World,
+    daemon: &Daemon,
+    complaint: &str,
+    end_of_trouble: impl FnOnce(),
+) {
+    for host in 7..12 {
+        let address = format!("198.51.100.{host}");
+        world.attack(&address, 3);
+        banned(world, &address);
+    }
+    daemon.says(complaint);
+    assert_eq!(
+        daemon.said("error:"),
+        1,
+        "it is said once:\n{}",
+        daemon.log()
+    );
+    end_of_trouble();
+    until("the database knows all bans", || {
+        (bans_in_database(world) == 5).then_some(())
+    });
+    assert_eq!(
+        daemon.said("error:"),
+        1,
+        "it is said once:\n{}",
+        daemon.log()
+    );
+}
+
+#[test]
+fn a_database_locked_by_somebody_else() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let daemon = world.start();
+    let reader = Connection::open(world.database()).unwrap();
+    reader.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    bans_all_the_while(&world, &daemon, "locked", || {
+        reader.execute_batch("ROLLBACK").unwrap()
+    });
+    daemon.says("is written again");
+    daemon.stop();
+}
+
+/// A disk of its own size, gone with the test.
+struct TinyDisk(PathBuf);
+
+impl TinyDisk {
+    fn mount(at: &Path) -> Option<TinyDisk> {
+        fs::create_dir_all(at).unwrap();
+        let mut mount = Command::new("mount");
+        let output = mount
+            .args(["-t", "tmpfs", "-o", "size=1m", "f2bd-test"])
+            .arg(at)
+            .output()
+            .unwrap();
+        if output.status.success() {
+            Some(TinyDisk(at.to_owned()))
+        } else {
+            skipped(&format!(
+                "cannot mount a small disk: {}",
+                String::from_utf8_lossy(&output.stderr)
+            ))
+        }
+    }
+}
+
+impl Drop for TinyDisk {
+    fn drop(&mut self) {
+        let mut umount = Command::new("umount");
+        umount.arg("--lazy").arg(&self.0).status().unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let state = world.database().parent().unwrap().to_owned();
+    let Some(_disk) = TinyDisk::mount(&state) else {
+        return;
+    };
+    let daemon = world.start();
+    let ballast = state.join("ballast");
+    fs::write(&ballast, vec![1; 2 << 20]).unwrap_err();
+    bans_all_the_while(&world, &daemon, "full", || {
+        fs::remove_file(&ballast).unwrap()
+    });
+    daemon.stop();
+}
+
+#[test]
+fn a_database_damaged_under_way() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.6", 3);
+    banned(&world, "198.51.100.6");
+    daemon.stop();
+    fs::write(world.database(), vec![7; 100_000]).unwrap();
+    let daemon = world.start();
+    world.attack("198.51.100.7", 3);
+    banned(&world, "198.51.100.7");
+    until("a new database knows the ban", || {
+        (bans_in_database(&world) > 0).then_some(())
+    });
+    assert_eq!(world.sql("PRAGMA integrity_check"), "ok");
+    assert_eq!(
+        daemon.said("error:"),
+        1,
+        "it is said once:\n{}",
+        daemon.log()
+    );
+    let state = world.database().parent().unwrap().to_owned();
+    let names = fs::read_dir(state)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(
+        names.filter(|name| name.contains("damaged")).count(),
+        1,
+        "the old one is kept aside"
+    );
+    daemon.stop();
+}
+
+#[test]
+fn a_journal_that_cannot_be_read() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let directory = world.path().join("journal");
+    world.configure_journal(&directory, JAIL, "");
+    let daemon = world.start();
+    daemon.says("source journal cannot be read");
+    assert!(
+        world
+            .f2bd(&["ban", "sshd", "198.51.100.6"])
+            .status
+            .success()
+    );
+    banned(&world, "198.51.100.6");
+    let shown = String::from_utf8(world.f2bd(&["status"]).stdout).unwrap();
+    assert!(shown.contains("no journal files"), "{shown}");
+    world.attack("198.51.100.7", 3);
+    symlink(world.journald.directory(), &directory).unwrap();
+    banned(&world, "198.51.100.7");
+    daemon.says("source journal can be read again");
+    assert_eq!(
+        daemon.said("error:"),
+        1,
+        "it is said once:\n{}",
+        daemon.log()
+    );
+    daemon.stop();
+}
+
+/// A directory for PATH in which nft is what `place` made it.
+fn path_with_nft(world: &World) -> (PathBuf, String) {
+    let bin = world.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    (bin.join("nft"), bin.display().to_string())
+}
+
+#[test]
+fn an_nft_that_is_missing_from_the_start() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let (_, path) = path_with_nft(&world);
+    let daemon = world.start_with(&["--dry-run"], &[("PATH", &path)]);
+    daemon.stop();
+    let mut daemon = world.start_unready_with(&[("PATH", &path)]);
+    assert_eq!(daemon.exit_code(), Some(77));
+    daemon.says("install nftables");
+}
+
+#[test]
+fn an_nft_that_fails() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let (nft, path) = path_with_nft(&world);
+    symlink("/usr/sbin/nft", &nft).unwrap();
+    let daemon = world.start_with(&[], &[("PATH", &path)]);
+    fs::remove_file(&nft).unwrap();
+    symlink("/bin/false", &nft).unwrap();
+    world.nft(&["flush", "ruleset"]);
+    daemon.says("error:");
+    world.attack("198.51.100.7", 3);
+    until("the ban is known, and known not to be in effect", || {
+        let bans = world.json(&["bans"]);
+        (bans.len() == 1 && bans[0]["in_effect"] == false).then_some(())
+    });
+    daemon.tells("STATUS=jails: 1, bans: 1, an action does not work");
+    fs::remove_file(&nft).unwrap();
+    symlink("/usr/sbin/nft", &nft).unwrap();
+    banned(&world, "198.51.100.7");
+    daemon.says("works again");
+    assert_eq!(
+        daemon.said("error:"),
+        1,
+        "it is said once:\n{}",
+        daemon.log()
+    );
+    daemon.stop();
+}
