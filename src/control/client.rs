@@ -43,9 +43,7 @@ impl Client {
     /// # Errors
     /// There is no daemon, it may not be asked, or it went away.
     pub fn ask(path: &Path, request: Request) -> Result<Reply, ClientError> {
-        let mut client = Client::connect(path)?;
-        client.send(request)?;
-        client.reply()
+        Client::connect(path)?.exchange(request)
     }
 
     /// Follows what happens: `each` gets line after line and says whether it wants more.
@@ -57,8 +55,7 @@ impl Client {
         mut each: impl FnMut(FollowLine) -> bool,
     ) -> Result<Reply, ClientError> {
         let mut client = Client::connect(path)?;
-        client.send(Request::Follow)?;
-        let reply = client.reply()?;
+        let reply = client.exchange(Request::Follow)?;
         if reply != Reply::Following {
             return Ok(reply);
         }
@@ -85,6 +82,16 @@ impl Client {
                 error,
             }),
         }
+    }
+
+    fn exchange(&mut self, request: Request) -> Result<Reply, ClientError> {
+        let sent = self.send(request);
+        let reply = self.reply();
+        // A daemon that has no place for us answers without having listened.
+        if reply.is_err() {
+            sent?;
+        }
+        reply
     }
 
     fn send(&mut self, request: Request) -> Result<(), ClientError> {
