@@ -213,7 +213,7 @@ fn known_jail<'e>(engine: &'e Engine, name: &JailName) -> Result<&'e JailPolicy,
         let known = if known.is_empty() {
             "there is none".to_owned()
         } else {
-            format!("there is {}", known.join(", "))
+            format!("known are {}", known.join(", "))
         };
         refused(Why::NotSo, format!("no jail {name} is enabled; {known}"))
     })
@@ -323,6 +323,7 @@ fn history_row(row: store::HistoryRow) -> HistoryRow {
 
 fn failure_row(row: store::FailureRow) -> FailureRow {
     FailureRow {
+        jail: row.jail,
         time: row.time,
         address: row.address,
         user: row.user,
@@ -451,9 +452,9 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>
 pub fn follow_line(decision: &Decision) -> FollowLine {
     match decision {
         Decision::Count(failure) => FollowLine::Failure {
-            jail: failure.jail.clone(),
             subject: failure.subject,
             failure: FailureRow {
+                jail: failure.jail.clone(),
                 time: failure.time,
                 address: failure.address,
                 user: failure.user.as_deref().map(|user| kept(user).into_owned()),
