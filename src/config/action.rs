@@ -116,9 +116,8 @@ fn read(
                 return None;
             }
         };
-        if given.remove(key).is_none() {
-            return None;
-        }
+        // If the section does not say it, the file does, and there is no more to find.
+        given.remove(key)?;
     }
 }
 

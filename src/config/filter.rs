@@ -80,7 +80,18 @@ impl FilterFile {
                 file.check_mode(mode, place, problems);
             }
         }
-        (problems.count() == before).then_some(file)
+        if problems.count() == before {
+            return Some(file);
+        }
+        // Its patterns may have mistakes of their own; what belongs to no pattern may come of those found above.
+        for mode in file.modes() {
+            let errors = FilterSet::compile(vec![file.spec(mode)]).err();
+            let errors = errors.unwrap_or_default().into_iter();
+            for error in errors.filter(|error| error.number > 0) {
+                file.report(&error, problems);
+            }
+        }
+        None
     }
 
     /// Reports a mode that the filter does not have.

@@ -14,7 +14,7 @@ use super::ignore::Resolver;
 use super::keys::{self, MOST_RETRIES};
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
-use crate::action::ports::{Ports, Protocol, Services};
+use crate::action::ports::{PortError, Ports, Protocol, Services};
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
 use crate::engine::policy::{IgnoreList, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
@@ -326,16 +326,20 @@ impl<'c> JailReader<'c> {
             };
             // Each by itself, so that every wrong one is told at its place.
             if let Err(error) = Ports::parse(&[&word], &self.services) {
-                section.complain("port", &item.place, format!("`port`: {error}"), problems);
+                let message = match error {
+                    PortError::Unknown(word) => format!("`port`: there is no port `{word}`"),
+                    error => format!("`port`: {error}"),
+                };
+                section.complain("port", &item.place, message, problems);
                 is_good = false;
             }
             words.push(word);
         }
         match Ports::parse(&words, &self.services) {
             Ok(ports) => ports,
-            Err(error) => {
+            Err(_) => {
                 if is_good {
-                    section.complain("port", &value.place, format!("`port`: {error}"), problems);
+                    section.complain("port", &value.place, "`port` is empty".to_owned(), problems);
                 }
                 Ports::All
             }
@@ -358,7 +362,7 @@ fn protocols(section: &Section<'_>, problems: &mut Problems) -> Vec<Protocol> {
         return vec![Protocol::Tcp];
     };
     if let (Some(value), true) = (section.value("protocol"), list.is_empty()) {
-        let message = "`protocol`: none is named".to_owned();
+        let message = "`protocol` is empty".to_owned();
         // What could not be read has been reported already.
         if matches!(&value.kind, Kind::List(items) if items.is_empty()) {
             section.complain("protocol", &value.place, message, problems);

@@ -196,8 +196,10 @@ impl<'t> Section<'t> {
                 self.complain(key, place, format!("`{key}` cannot be nothing"), problems);
                 None
             }
-            Err(error) => {
-                self.complain(key, place, format!("`{key}`: {error}"), problems);
+            Err(_) => {
+                let message = format!("`{key}` cannot be `{text}`");
+                let wants = self.wants(key);
+                problems.error(place, message, format!("write {wants}, in s, m, h, d or w"));
                 None
             }
         }
