@@ -54,6 +54,18 @@ pub struct JailSettings {
     pub actions: Vec<ActionName>,
 }
 
+/// What `[defaults]` can say as well as a jail.
+struct Common {
+    maxretry: MaxRetry,
+    findtime: FindTime,
+    bantime: BanTime,
+    ignore: IgnoreList,
+    width: SubjectWidth,
+    protocols: Vec<Protocol>,
+    /// With the place where each is written, if it is.
+    actions: Vec<(ActionName, Option<Place>)>,
+}
+
 /// What all jails are read with.
 #[derive(Debug)]
 pub struct JailReader<'c> {
@@ -80,7 +92,11 @@ impl<'c> JailReader<'c> {
         table: Option<&'c Table>,
         problems: &mut Problems,
     ) -> Vec<JailSettings> {
-        Section::new(self.defaults, keys::JAIL).check_keys("[defaults]", problems);
+        let defaults = Section::new(self.defaults, keys::JAIL);
+        defaults.check_keys("[defaults]", problems);
+        // Also what every jail says otherwise: the next one may not.
+        self.common(&defaults, problems);
+        self.choose_sources(&defaults, problems);
         let entries = table.map(Table::entries).unwrap_or_default();
         let mut jails = Vec::new();
         for entry in entries {
@@ -121,17 +137,7 @@ impl<'c> JailReader<'c> {
         section.check_keys(&format!("[jail.{name}]"), problems);
         let choice = self.filter(&name, &section, &entry.place, problems);
         let enabled = section.flag("enabled", problems).unwrap_or(true);
-        let maxretry = section
-            .number("maxretry", 1, i64::from(MOST_RETRIES), problems)
-            .unwrap_or(5);
-        let maxretry = u32::try_from(maxretry).ok().and_then(NonZeroU32::new)?;
-        let ten_minutes = std::time::Duration::from_secs(600);
-        let findtime = section.span("findtime", problems).unwrap_or(ten_minutes);
-        let bantime = bantime(&section, problems).unwrap_or(BanTime::For(ten_minutes));
-        let own = section.flag("ignoreself", problems).unwrap_or(true);
-        let words = section.texts("ignoreip", problems).unwrap_or_default();
-        let ignore = self.resolver.list(&words, own, problems);
-        let width = width(&section, problems);
+        let common = self.common(&section, problems);
         let before = problems.count();
         let sources = self.choose_sources(&section, problems);
         if enabled && sources.is_empty() && problems.count() == before {
@@ -143,25 +149,28 @@ impl<'c> JailReader<'c> {
                 "enable a source, name one in `sources`, or write enabled = false",
             );
         }
-        let protocols = protocols(&section, problems);
         let ports = self.ports(&section, problems);
-        let actions: Vec<_> = match section.parsed_list::<ActionName>("actions", problems) {
-            Some(list) => list
-                .into_iter()
-                .map(|(name, place)| (name, place.clone()))
-                .collect(),
-            None => vec![("nftables".parse().ok()?, entry.place.clone())],
-        };
-        if enabled {
-            self.actions.extend_from_slice(&actions);
-        }
-        let actions: Vec<_> = actions.into_iter().map(|(action, _)| action).collect();
         let asked = section.parsed_list::<JournalMatch>("journalmatch", problems);
         let asked = asked.and_then(|list| {
             list.into_iter()
                 .map(|(wanted, _)| wanted)
                 .reduce(JournalMatch::or)
         });
+        let Common {
+            maxretry,
+            findtime,
+            bantime,
+            ignore,
+            width,
+            protocols,
+            actions,
+        } = common?;
+        if enabled {
+            let named = actions.iter().cloned();
+            let place = |own: Option<Place>| own.unwrap_or_else(|| entry.place.clone());
+            self.actions
+                .extend(named.map(|(action, own)| (action, place(own))));
+        }
         let (filter, mode) = choice?;
         let file = self.filters.get(&filter)?.as_ref()?;
         let records = file.spec(&mode).records;
@@ -189,13 +198,42 @@ impl<'c> JailReader<'c> {
             mode,
             sources,
             journalmatch,
-            maxretry: MaxRetry(maxretry),
-            findtime: FindTime(findtime),
+            maxretry,
+            findtime,
             bantime,
             ignore,
             width,
             ports,
             protocols,
+            actions: actions.into_iter().map(|(action, _)| action).collect(),
+        })
+    }
+
+    /// What can also be said for all jails; `None` is never the administrator's fault.
+    fn common(&mut self, section: &Section<'_>, problems: &mut Problems) -> Option<Common> {
+        let maxretry = section
+            .number("maxretry", 1, i64::from(MOST_RETRIES), problems)
+            .unwrap_or(5);
+        let maxretry = u32::try_from(maxretry).ok().and_then(NonZeroU32::new)?;
+        let ten_minutes = std::time::Duration::from_secs(600);
+        let findtime = section.span("findtime", problems).unwrap_or(ten_minutes);
+        let bantime = bantime(section, problems).unwrap_or(BanTime::For(ten_minutes));
+        let own = section.flag("ignoreself", problems).unwrap_or(true);
+        let words = section.texts("ignoreip", problems).unwrap_or_default();
+        let actions = match section.parsed_list("actions", problems) {
+            Some(list) => list
+                .into_iter()
+                .map(|(name, place)| (name, Some(place.clone())))
+                .collect(),
+            None => vec![("nftables".parse().ok()?, None)],
+        };
+        Some(Common {
+            maxretry: MaxRetry(maxretry),
+            findtime: FindTime(findtime),
+            bantime,
+            ignore: self.resolver.list(&words, own, problems),
+            width: width(section, problems),
+            protocols: protocols(section, problems),
             actions,
         })
     }
