@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -465,6 +465,17 @@ fn a_reload_takes_all_or_nothing() {
     );
     assert_eq!(rows::<Status>(&world, &["status"])[0].jails.len(), 2);
     banned(&world, 1);
+
+    // What was decided by an old rule is not said to follow from the new one.
+    world.configure(&JAIL.replace("maxretry = 3", "maxretry = 5"), "");
+    text(&world, &["reload"]);
+    let explanation = text(&world, &["explain", "198.51.100.7"]);
+    assert!(
+        explanation.contains(
+            ": 5 failures within 1h make a ban today, and these were enough when it began. "
+        ),
+        "{explanation}"
+    );
     daemon.stop();
 }
 
@@ -888,4 +899,51 @@ fn the_socket_of_a_dead_daemon_is_replaced() {
     daemon.stop();
     let (code, said) = refused(&world, &["status"]);
     assert_eq!(code, 69, "{said}");
+}
+
+#[test]
+fn a_strange_daemon_is_told() {
+    for (answer, code, said) in [
+        ("", 69, "the daemon has gone away: "),
+        (
+            "{\"reply\":",
+            70,
+            "the daemon's answer cannot be understood",
+        ),
+        ("hello\n", 70, "the daemon's answer cannot be understood"),
+        (
+            "{\"reply\":\"done\",\"changed\":1}\n",
+            70,
+            "the daemon answers another question than was asked",
+        ),
+        (
+            "{\"reply\":\"refused\",\"why\":\"malformed\",\"message\":\"the daemon speaks version 2 of the protocol, not 1\"}\n",
+            70,
+            "the daemon speaks version 2 of the protocol, not 1",
+        ),
+        (
+            "{\"reply\":\"refused\",\"why\":\"unable\",\"message\":\"the database cannot be read\"}\n",
+            74,
+            "the database cannot be read",
+        ),
+    ] {
+        let home = tempfile::tempdir().unwrap();
+        let socket = home.path().join("control.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let daemon = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            read_line(&stream);
+            stream.write_all(answer.as_bytes()).unwrap();
+        });
+        let output = Command::new(F2BD)
+            .arg("--socket")
+            .arg(&socket)
+            .arg("bans")
+            .output()
+            .unwrap();
+        daemon.join().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{answer}");
+        assert_eq!(out(&output), "");
+        assert!(err(&output).contains(said), "{answer}: {}", err(&output));
+    }
 }

@@ -152,7 +152,7 @@ fn print_verdict(
     Ok(())
 }
 
-/// `since … until …: 3 failures within 10m make a ban, and there were 3. …`
+/// `since … until …: 3 failures within 10m make a ban, and there were these 3. …`
 fn since_and_why(ban: &BanRow, verdict: &VerdictRow, clock: &Clock, rule: &str) -> String {
     let start = clock.show(ban.start);
     let end = match ban.until {
@@ -162,6 +162,15 @@ fn since_and_why(ban: &BanRow, verdict: &VerdictRow, clock: &Clock, rule: &str) 
     let cause = match (ban.origin, verdict.failures.len()) {
         (Origin::Manual, _) => "somebody asked for it".to_owned(),
         (Origin::Failures, 0) => format!("{rule}, and its log lines are no longer kept"),
+        // The rule may have been another one then.
+        (Origin::Failures, count) if count < verdict.maxretry as usize => {
+            let were = if count == 1 {
+                "this one was"
+            } else {
+                "these were"
+            };
+            format!("{rule} today, and {were} enough when it began")
+        }
         (Origin::Failures, 1) => format!("{rule}, and there was this one"),
         (Origin::Failures, count) => format!("{rule}, and there were these {count}"),
     };
