@@ -13,7 +13,7 @@ use super::logs::Log;
 use super::output::{self, Clock, HEADING, Out, counted, harmless};
 use crate::config;
 use crate::control::text;
-use crate::engine::filter::session::Sessions;
+use crate::engine::filter::session::{self, Sessions};
 use crate::engine::filter::{FilterSet, FilterSpec, Found};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
@@ -68,7 +68,9 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
                     continue;
                 };
                 is_taken = true;
-                if sessions.counts(filter, record.host, &found, record.time) {
+                let session = session::key(record.host, &found);
+                let name = &filters.spec(filter).name;
+                if sessions.counts(name, session.as_deref(), &found, record.time) {
                     sums.counted += 1;
                     if !args.missed {
                         print(

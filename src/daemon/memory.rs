@@ -309,7 +309,7 @@ impl Memory {
             }
         };
         let bans: Vec<_> = salvage.bans.into_iter().map(Decision::Ban).collect();
-        log::error!(
+        log::warn!(
             "the damaged database is kept as {}; a new one is begun, with {} bans saved from it",
             aside.display(),
             bans.len()

@@ -10,12 +10,12 @@ use std::time::Duration;
 use super::decision::{Ban, BanId, Decision, Failure, FailureId, Notice, Origin, Release, Unban};
 use super::explain::{JailStatus, Place, Verdict};
 use super::filter::Found;
-use super::filter::session::Sessions;
+use super::filter::session::{self, Sessions};
 use super::input::{Input, Remembered};
 use super::jail::Windows;
 use super::ledger::{Ledger, Standing};
 use super::name::{JailName, SourceName};
-use super::policy::{JailPolicy, Policy};
+use super::policy::{FilterId, JailPolicy, Policy};
 use super::prefix::Prefix;
 use super::record::{Batch, Record};
 use super::time::{BanTime, Timestamp};
@@ -33,6 +33,8 @@ const MOST_OFFENDERS: usize = 131_072;
 #[derive(Debug)]
 pub struct Engine {
     policy: Policy,
+    /// Each filter with the jails that use it, by their place.
+    listeners: Vec<(FilterId, Vec<usize>)>,
     jails: Vec<JailState>,
     ledger: Ledger,
     sessions: Sessions,
@@ -57,6 +59,7 @@ impl Engine {
     pub fn new(policy: Policy) -> Self {
         let jails = policy.jails.iter().map(|_| JailState::default()).collect();
         Engine {
+            listeners: listeners(&policy),
             policy,
             jails,
             ledger: Ledger::default(),
@@ -177,29 +180,60 @@ impl Engine {
         out: &mut Vec<Decision>,
     ) {
         for record in batch.iter() {
-            for at in 0..self.policy.jails.len() {
-                if wants(&self.policy.jails[at], source, &record) {
-                    self.jails[at].records += 1;
-                    self.judge(now, at, &record, out);
-                }
+            for filter in 0..self.listeners.len() {
+                self.match_once(now, filter, source, &record, out);
             }
         }
     }
 
-    /// One record before one jail.
-    fn judge(&mut self, now: Timestamp, at: usize, record: &Record<'_>, out: &mut Vec<Decision>) {
+    /// One record before one filter, and what it finds before each jail that listens.
+    fn match_once(
+        &mut self,
+        now: Timestamp,
+        filter: usize,
+        source: Option<&SourceName>,
+        record: &Record<'_>,
+        out: &mut Vec<Decision>,
+    ) {
+        let mut heard = None;
+        for turn in 0..self.listeners[filter].1.len() {
+            let (filter, ref jails) = self.listeners[filter];
+            let at = jails[turn];
+            if !wants(&self.policy.jails[at], source, record) {
+                continue;
+            }
+            self.jails[at].records += 1;
+            let (policy, sessions) = (&self.policy, &mut self.sessions);
+            let found = heard.get_or_insert_with(|| {
+                let found = policy.filters.find(filter, record)?;
+                let session = session::key(record.host, &found);
+                let name = &policy.filters.spec(filter).name;
+                let time = record.time.min(now);
+                let counts = sessions.counts(name, session.as_deref(), &found, time);
+                counts.then_some((found, session))
+            });
+            if let Some((found, session)) = found {
+                self.judge(now, at, record, found, session.as_deref(), out);
+            }
+        }
+    }
+
+    /// One failure before one jail.
+    fn judge(
+        &mut self,
+        now: Timestamp,
+        at: usize,
+        record: &Record<'_>,
+        found: &Found<'_>,
+        session: Option<&str>,
+        out: &mut Vec<Decision>,
+    ) {
         let jail = &self.policy.jails[at];
-        let Some(found) = self.policy.filters.find(jail.filter, record) else {
-            return;
-        };
         let time = record.time.min(now);
         let Some(address) = found.ip.map(|address| address.to_canonical()) else {
             return;
         };
         if jail.ignore.covers(address).is_some() {
-            return;
-        }
-        if !self.sessions.counts(jail.filter, record.host, &found, time) {
             return;
         }
         // A network that holds an ignored address is never banned; the single host still is.
@@ -220,7 +254,7 @@ impl Engine {
         }
         // What ended before this record was logged must not stand in its way.
         self.expire(time, out);
-        self.count(at, time, subject, address, &found, record, out);
+        self.count(at, time, subject, address, found, session, record, out);
     }
 
     #[expect(
@@ -234,6 +268,7 @@ impl Engine {
         subject: Prefix,
         address: std::net::IpAddr,
         found: &Found<'_>,
+        session: Option<&str>,
         record: &Record<'_>,
         out: &mut Vec<Decision>,
     ) {
@@ -251,10 +286,7 @@ impl Engine {
             address,
             user: found.user.as_deref().map(Box::from),
             pattern: found.pattern,
-            session: found
-                .session
-                .as_deref()
-                .map(|session| session_key(record.host, session)),
+            session: session.map(Box::from),
             counted,
             line: String::from_utf8_lossy(record.message).into(),
         }));
@@ -433,8 +465,8 @@ impl Engine {
             }
             windows.restore(failure.subject, failure.time, failure.id, jail.maxretry);
             if let Some(session) = &failure.session {
-                self.sessions
-                    .restore(jail.filter, "", session, failure.time);
+                let filter = &self.policy.filters.spec(jail.filter).name;
+                self.sessions.restore(filter, session, failure.time);
             }
         }
         for (jail, subject, count) in remembered.offences {
@@ -461,9 +493,8 @@ impl Engine {
             .iter()
             .map(|jail| old.remove(&jail.name).unwrap_or_default())
             .collect();
+        self.listeners = listeners(&policy);
         self.policy = policy;
-        // Sessions are known by the numbers of the old filters.
-        self.sessions = Sessions::default();
         for jail in &self.policy.jails {
             self.ledger.rewiden(&jail.name, jail.width);
         }
@@ -520,13 +551,19 @@ fn wants(jail: &JailPolicy, source: Option<&SourceName>, record: &Record<'_>) ->
                 .is_some_and(|route| record.routes.contains(&route)))
 }
 
-/// Processes of different machines may have the same number.
-fn session_key(host: &str, session: &str) -> Box<str> {
-    if host.is_empty() {
-        session.into()
-    } else {
-        format!("{session}@{host}").into()
+/// Which jails listen to which filter.
+fn listeners(policy: &Policy) -> Vec<(FilterId, Vec<usize>)> {
+    let mut listeners: Vec<(FilterId, Vec<usize>)> = Vec::new();
+    for (at, jail) in policy.jails.iter().enumerate() {
+        match listeners
+            .iter_mut()
+            .find(|(filter, _)| *filter == jail.filter)
+        {
+            Some((_, jails)) => jails.push(at),
+            None => listeners.push((jail.filter, vec![at])),
+        }
     }
+    listeners
 }
 
 fn next_offence(offences: &mut HashMap<Prefix, u32>, subject: Prefix) -> u32 {
@@ -571,379 +608,4 @@ fn unban(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::num::NonZeroU32;
-
-    use proptest::prelude::*;
-
-    use super::super::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
-    use super::super::policy::{FilterId, IgnoreList, IgnoreRule, MaxRetry};
-    use super::super::prefix::SubjectWidth;
-    use super::super::time::FindTime;
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_micros(seconds * 1_000_000)
-    }
-
-    fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Policy {
-        let pattern = PatternSpec {
-            number: 1,
-            text: "^no <user> from <ip>$".to_owned(),
-            unless_counted: false,
-        };
-        let spec = FilterSpec {
-            name: "test".parse().expect("a name"),
-            title: "Test".to_owned(),
-            records: RecordsSpec::default(),
-            session_by_pid: false,
-            failures: vec![pattern],
-            ignores: Vec::new(),
-        };
-        let rule = |text: &&str| IgnoreRule {
-            prefix: text.parse().expect("a prefix"),
-            because: "a rule".into(),
-        };
-        let jail = JailPolicy {
-            name: "test".parse().expect("a name"),
-            filter: FilterId(0),
-            sources: vec!["journal".parse().expect("a name")],
-            route: None,
-            maxretry: MaxRetry(NonZeroU32::new(maxretry).expect("not zero")),
-            findtime: FindTime(findtime as u32 * SECOND),
-            bantime,
-            ignore: IgnoreList::new(ignore.iter().map(rule).collect()),
-            width: SubjectWidth::DEFAULT,
-            actions: Vec::new(),
-        };
-        Policy {
-            filters: FilterSet::compile(vec![spec]).expect("a filter set"),
-            jails: vec![jail],
-        }
-    }
-
-    fn ten_minutes() -> BanTime {
-        BanTime::For(600 * SECOND)
-    }
-
-    fn batch(lines: &[(i64, &str)]) -> Batch {
-        let mut batch = Batch::default();
-        for (time, ip) in lines {
-            batch.push(Record::bare(
-                at(*time),
-                format!("no root from {ip}").as_bytes(),
-            ));
-        }
-        batch
-    }
-
-    fn hear(engine: &mut Engine, now: i64, lines: &[(i64, &str)]) -> Vec<Decision> {
-        let mut out = Vec::new();
-        engine.handle(
-            at(now),
-            Input::Records {
-                source: None,
-                batch: &batch(lines),
-            },
-            &mut out,
-        );
-        out
-    }
-
-    /// Bans and unbans, shortly: `+192.0.2.7 @4 #1` and `-192.0.2.7 @604 Expired`.
-    fn short(decisions: &[Decision]) -> Vec<String> {
-        let seconds = |time: Timestamp| time.as_micros() / 1_000_000;
-        let one = |decision: &Decision| match decision {
-            Decision::Ban(ban) => Some(format!(
-                "+{} @{} #{}",
-                ban.subject.plain(),
-                seconds(ban.start),
-                ban.offence
-            )),
-            Decision::Unban(unban) => Some(format!(
-                "-{} @{} {:?}",
-                unban.subject.plain(),
-                seconds(unban.time),
-                unban.release
-            )),
-            Decision::Notice(notice) => Some(format!("{notice:?}")),
-            Decision::Count(_) => None,
-        };
-        decisions.iter().filter_map(one).collect()
-    }
-
-    const A: &str = "192.0.2.7";
-
-    #[test]
-    fn a_ban_begins_with_the_deciding_record_and_ends_by_time() {
-        let mut engine = Engine::new(policy(3, 600, ten_minutes(), &[]));
-        let out = hear(&mut engine, 5, &[(1, A), (2, A), (3, A), (4, A)]);
-        assert_eq!(short(&out), ["+192.0.2.7 @3 #1"]);
-        let counted: Vec<bool> = out
-            .iter()
-            .filter_map(|d| {
-                if let Decision::Count(f) = d {
-                    Some(f.counted)
-                } else {
-                    None
-                }
-            })
-            .collect();
-        assert_eq!(
-            counted,
-            [true, true, true, false],
-            "a failure of a banned subject does not count"
-        );
-        assert_eq!(engine.next_deadline(), Some(at(603)));
-        let mut out = Vec::new();
-        engine.handle(at(603), Input::Tick, &mut out);
-        assert_eq!(short(&out), ["-192.0.2.7 @603 Expired"]);
-        assert_eq!(
-            engine.next_deadline(),
-            None,
-            "nothing is left that time alone would change"
-        );
-        assert_eq!(
-            short(&hear(&mut engine, 700, &[(700, A), (701, A), (702, A)])),
-            ["+192.0.2.7 @700 #2"]
-        );
-    }
-
-    #[test]
-    fn catching_up_comes_to_the_same_bans_as_being_there() {
-        let lines = [(0, A), (1, A), (2, A), (700, A), (701, A), (702, A)];
-        let mut late = Engine::new(policy(3, 600, ten_minutes(), &[]));
-        let out = hear(&mut late, 800, &lines);
-        assert_eq!(
-            short(&out),
-            [
-                "+192.0.2.7 @2 #1",
-                "-192.0.2.7 @602 Expired",
-                "+192.0.2.7 @702 #2"
-            ]
-        );
-        assert_eq!(late.ledger().iter().count(), 1);
-    }
-
-    #[test]
-    fn a_ban_that_is_over_when_it_is_decided_is_history_only() {
-        let mut engine = Engine::new(policy(1, 600, ten_minutes(), &[]));
-        let out = hear(&mut engine, 601, &[(0, A)]);
-        assert_eq!(short(&out), ["+192.0.2.7 @0 #1", "-192.0.2.7 @600 Expired"]);
-        assert_eq!(engine.ledger().iter().count(), 0);
-    }
-
-    #[test]
-    fn the_future_counts_as_now_and_is_told_once() {
-        let mut engine = Engine::new(policy(2, 600, ten_minutes(), &[]));
-        let out = hear(&mut engine, 100, &[(5_000, A), (6_000, A)]);
-        assert_eq!(
-            out.iter()
-                .filter(|d| matches!(d, Decision::Notice(_)))
-                .count(),
-            1
-        );
-        assert!(short(&out).contains(&"+192.0.2.7 @100 #1".to_owned()));
-    }
-
-    #[test]
-    fn ignored_addresses_and_networks_around_them_are_spared() {
-        let mut engine = Engine::new(policy(
-            1,
-            600,
-            ten_minutes(),
-            &["192.0.2.0/24", "2001:db8::1"],
-        ));
-        assert_eq!(hear(&mut engine, 1, &[(1, A), (1, "2001:db8::1")]), []);
-        let out = hear(
-            &mut engine,
-            2,
-            &[(2, "2001:db8::2"), (2, "2001:db8:0:1::2")],
-        );
-        assert_eq!(
-            short(&out),
-            ["+2001:db8::2 @2 #1", "+2001:db8:0:1::/64 @2 #1"]
-        );
-    }
-
-    #[test]
-    fn bans_by_hand_replace_and_are_lifted() {
-        let mut engine = Engine::new(policy(3, 600, ten_minutes(), &["198.51.100.0/24"]));
-        let jail: JailName = "test".parse().expect("a name");
-        let mut act = |now, input| {
-            let mut out = Vec::new();
-            engine.handle(at(now), input, &mut out);
-            short(&out)
-        };
-        let ban = |subject: &str, bantime| Input::Ban {
-            jail: jail.clone(),
-            subject: subject.parse().expect("a prefix"),
-            bantime,
-        };
-        assert_eq!(act(1, ban("192.0.2.0/24", None)), ["+192.0.2.0/24 @1 #1"]);
-        assert_eq!(
-            act(2, ban("192.0.2.0/24", Some(BanTime::Forever))),
-            ["-192.0.2.0/24 @2 Replaced", "+192.0.2.0/24 @2 #2"]
-        );
-        assert!(act(3, ban("198.51.0.0/16", None))[0].contains("Spared"));
-        let unban = Input::Unban {
-            jail: None,
-            subject: Some(A.parse().expect("a prefix")),
-        };
-        assert_eq!(
-            act(4, unban),
-            ["-192.0.2.0/24 @4 Manual"],
-            "who lies in a banned network is freed with it"
-        );
-    }
-
-    #[test]
-    fn a_banned_network_covers_its_hosts() {
-        let mut engine = Engine::new(policy(1, 600, ten_minutes(), &[]));
-        let jail: JailName = "test".parse().expect("a name");
-        let mut out = Vec::new();
-        let subject = "192.0.2.0/24".parse().expect("a prefix");
-        engine.handle(
-            at(1),
-            Input::Ban {
-                jail,
-                subject,
-                bantime: None,
-            },
-            &mut out,
-        );
-        assert_eq!(short(&hear(&mut engine, 2, &[(2, A)])), [""; 0]);
-    }
-
-    #[test]
-    fn a_reload_keeps_windows_and_bans_and_respects_the_new_settings() {
-        let mut engine = Engine::new(policy(3, 600, ten_minutes(), &[]));
-        hear(
-            &mut engine,
-            1,
-            &[
-                (1, A),
-                (1, A),
-                (1, "192.0.2.8"),
-                (1, "192.0.2.8"),
-                (1, "192.0.2.8"),
-            ],
-        );
-        let mut out = Vec::new();
-        engine.handle(
-            at(2),
-            Input::Policy(Box::new(policy(3, 600, ten_minutes(), &[]))),
-            &mut out,
-        );
-        assert_eq!(out, []);
-        assert_eq!(
-            short(&hear(&mut engine, 3, &[(3, A)])),
-            ["+192.0.2.7 @3 #1"]
-        );
-        engine.handle(
-            at(4),
-            Input::Policy(Box::new(policy(3, 600, ten_minutes(), &[A]))),
-            &mut out,
-        );
-        assert_eq!(short(&out), ["-192.0.2.7 @4 Ignored"]);
-        out.clear();
-        let mut nobody = policy(3, 600, ten_minutes(), &[]);
-        nobody.jails.clear();
-        engine.handle(at(5), Input::Policy(Box::new(nobody)), &mut out);
-        assert_eq!(short(&out), ["-192.0.2.8 @5 JailGone"]);
-    }
-
-    #[test]
-    fn what_was_remembered_goes_on() {
-        let mut before = Engine::new(policy(3, 600, ten_minutes(), &[]));
-        let out = hear(
-            &mut before,
-            3,
-            &[
-                (1, A),
-                (1, A),
-                (2, "192.0.2.8"),
-                (2, "192.0.2.8"),
-                (2, "192.0.2.8"),
-            ],
-        );
-        let mut remembered = Remembered {
-            next_failure: Some(FailureId(6)),
-            next_ban: Some(BanId(2)),
-            offences: vec![(
-                "test".parse().expect("a name"),
-                "192.0.2.8".parse().expect("a prefix"),
-                1,
-            )],
-            ..Remembered::default()
-        };
-        for decision in out {
-            match decision {
-                Decision::Ban(ban) => remembered.bans.push(ban),
-                Decision::Count(failure) if failure.address.to_string() == A => {
-                    remembered.failures.push(failure)
-                }
-                _ => {}
-            }
-        }
-        let mut after = Engine::new(policy(3, 600, ten_minutes(), &[]));
-        let mut out = Vec::new();
-        after.handle(at(4), Input::Restore(remembered), &mut out);
-        assert_eq!(out, []);
-        assert_eq!(
-            short(&hear(&mut after, 5, &[(5, A), (5, "192.0.2.8")])),
-            ["+192.0.2.7 @5 #1"]
-        );
-        let out = hear(
-            &mut after,
-            700,
-            &[(700, "192.0.2.8"), (700, "192.0.2.8"), (700, "192.0.2.8")],
-        );
-        assert!(
-            short(&out).contains(&"+192.0.2.8 @700 #2".to_owned()),
-            "{out:?}"
-        );
-    }
-
-    proptest! {
-        /// However records are cut into batches and however late those are heard: the same bans and unbans.
-        #[test]
-        fn batches_and_delay_do_not_matter(
-            steps in prop::collection::vec((0_i64..120, 0_u8..4, any::<bool>()), 1..150),
-            maxretry in 1_u32..5,
-        ) {
-            let mut time = 0;
-            let mut lines = Vec::new();
-            for (step, host, cut) in steps {
-                time += step;
-                lines.push((time, format!("192.0.2.{host}"), cut));
-            }
-            let mut whole = Engine::new(policy(maxretry, 300, ten_minutes(), &[]));
-            let mut live = Vec::new();
-            for (time, ip, _) in &lines {
-                live.extend(hear(&mut whole, *time, &[(*time, ip)]));
-            }
-            // Heard late, but within the span in which records still have consequences.
-            let mut batched = Engine::new(policy(maxretry, 300, ten_minutes(), &[]));
-            let mut late = Vec::new();
-            let mut waiting: Vec<(i64, &str)> = Vec::new();
-            for (time, ip, cut) in &lines {
-                if waiting.first().is_some_and(|(first, _)| time - first > 500) {
-                    let now = waiting.last().expect("not empty").0;
-                    late.extend(hear(&mut batched, now, &std::mem::take(&mut waiting)));
-                }
-                waiting.push((*time, ip));
-                if *cut {
-                    late.extend(hear(&mut batched, *time, &std::mem::take(&mut waiting)));
-                }
-            }
-            late.extend(hear(&mut batched, time, &waiting));
-            whole.handle(at(time + 10_000), Input::Tick, &mut live);
-            batched.handle(at(time + 10_000), Input::Tick, &mut late);
-            let sorted = |decisions: &[Decision]| { let mut s = short(decisions); s.sort(); s };
-            prop_assert_eq!(sorted(&live), sorted(&late));
-        }
-    }
-}
+mod tests;

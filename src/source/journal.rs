@@ -24,7 +24,7 @@ use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::time::Timestamp;
-use reader::{Filled, Reader, Standing};
+use reader::{Filled, Reader, Seen, Standing};
 
 /// Which journal to read, and what of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -239,12 +239,21 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             let mut filled = Ok(Filled::Nothing);
             // First of all: on some file systems a file that is removed is cut to nothing, and who touches it
             // then is killed.
-            let mut changed = reader.get_mut().refresh()?;
-            if !changed {
+            let mut seen = reader.get_mut().refresh()?;
+            if seen != Seen::Files {
                 filled = reader.get_mut().fill(&mut batch);
-                changed = reader.get_mut().refresh()?;
+                seen = reader.get_mut().refresh()?;
             }
-            if changed {
+            if seen == Seen::Something && !matches!(filled, Ok(Filled::Nothing)) {
+                // Perhaps a file went that was being read. That is rare, but reading again costs little.
+                self.stand(reader.get_mut())?;
+                at_end = false;
+                if self.stopped() {
+                    return Err(Halt::Stopped);
+                }
+                continue;
+            }
+            if seen == Seen::Files {
                 // Files came or went, and what was read just now may come from one that did.
                 reader.get_ref().check(self.spec)?;
                 match &self.place {

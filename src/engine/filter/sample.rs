@@ -4,7 +4,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::session::Sessions;
+use super::session::{self, Sessions};
 use super::{FilterSet, Found};
 use crate::engine::policy::FilterId;
 use crate::engine::record::syslog::LineReader;
@@ -60,7 +60,13 @@ impl Sample {
                 continue;
             };
             hit.push(found.pattern);
-            if sessions.counts(filter, record.host, &found, record.time) {
+            let session = session::key(record.host, &found);
+            if sessions.counts(
+                &filters.spec(filter).name,
+                session.as_deref(),
+                &found,
+                record.time,
+            ) {
                 counted += 1;
                 last = Some(found);
             }

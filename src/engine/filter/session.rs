@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::Found;
-use crate::engine::policy::FilterId;
+use crate::engine::name::FilterName;
 use crate::engine::time::Timestamp;
 
 /// The most sessions that are remembered, some megabytes at worst. An attacker who opens more at once
@@ -18,7 +18,8 @@ const MOST_SESSIONS: usize = 16_384;
 /// gives a client two minutes to log in.
 const IDLE: Duration = Duration::from_secs(600);
 
-type Key = (FilterId, Box<str>);
+/// Filters are known by name here, since their numbers are others after a reload.
+type Key = (FilterName, Box<str>);
 
 /// The sessions that counted something, the least recently used first to be forgotten.
 #[derive(Debug, Default)]
@@ -29,27 +30,27 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Whether the failure counts; it is noted if it does.
+    /// Whether the failure counts; it is noted if it does. `session` is what [`key`] made of it.
     pub fn counts(
         &mut self,
-        filter: FilterId,
-        host: &str,
+        filter: &FilterName,
+        session: Option<&str>,
         found: &Found<'_>,
         time: Timestamp,
     ) -> bool {
-        let Some(session) = found.session.as_deref() else {
+        let Some(session) = session else {
             return true;
         };
-        let counted = self.note((filter, key(host, session)), time);
+        let counted = self.restore(filter, session, time);
         !(found.unless_counted && counted)
     }
 
-    /// Notes a session that counted before a restart; it may be stored as `session@host` with no `host`.
-    pub fn restore(&mut self, filter: FilterId, host: &str, session: &str, time: Timestamp) {
-        self.note((filter, key(host, session)), time);
+    /// Marks the session as used and counted, for instance one that counted before a restart; tells whether it
+    /// was so before.
+    pub fn restore(&mut self, filter: &FilterName, session: &str, time: Timestamp) -> bool {
+        self.note((filter.clone(), session.into()), time)
     }
 
-    /// Marks the session as used and counted; tells whether it was so before.
     fn note(&mut self, key: Key, time: Timestamp) -> bool {
         self.uses += 1;
         let before = self.known.insert(key.clone(), (time, self.uses));
@@ -66,13 +67,14 @@ impl Sessions {
     }
 }
 
-/// Processes of different machines may have the same number.
-fn key(host: &str, session: &str) -> Box<str> {
-    if host.is_empty() {
+/// What a session is known by: processes of different machines may have the same number.
+pub fn key(host: &str, found: &Found<'_>) -> Option<Box<str>> {
+    let session = found.session.as_deref()?;
+    Some(if host.is_empty() {
         session.into()
     } else {
         format!("{session}@{host}").into()
-    }
+    })
 }
 
 #[cfg(test)]
@@ -90,31 +92,47 @@ mod tests {
         }
     }
 
+    fn filter() -> FilterName {
+        "sshd".parse().expect("a name")
+    }
+
     #[test]
     fn a_closing_line_counts_only_alone() {
         let mut sessions = Sessions::default();
-        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
-        let filter = FilterId(0);
-        assert!(sessions.counts(filter, "a", &found("1", false), at(0)));
-        assert!(sessions.counts(filter, "a", &found("1", false), at(1)));
-        assert!(!sessions.counts(filter, "a", &found("1", true), at(2)));
-        assert!(sessions.counts(filter, "b", &found("1", true), at(2)));
-        assert!(sessions.counts(filter, "a", &found("1", true), at(2 + 601)));
-        sessions.restore(filter, "a", "9", at(700));
-        assert!(!sessions.counts(filter, "a", &found("9", true), at(701)));
-        sessions.restore(filter, "", "8@a", at(700));
-        assert!(!sessions.counts(filter, "a", &found("8", true), at(701)));
-        assert!(sessions.counts(filter, "b", &found("8", true), at(701)));
+        let mut counts = |host: &str, session: &str, unless_counted, seconds: i64| {
+            let found = found(session, unless_counted);
+            let time = Timestamp::from_micros(seconds * 1_000_000);
+            sessions.counts(&filter(), key(host, &found).as_deref(), &found, time)
+        };
+        assert!(counts("a", "1", false, 0));
+        assert!(counts("a", "1", false, 1));
+        assert!(!counts("a", "1", true, 2));
+        assert!(counts("b", "1", true, 2), "another machine's process");
+        assert!(
+            counts("a", "1", true, 2 + 601),
+            "a new process of that number"
+        );
+        sessions.restore(&filter(), "8@a", Timestamp::default());
+        let late = found("8", true);
+        assert!(!sessions.counts(
+            &filter(),
+            key("a", &late).as_deref(),
+            &late,
+            Timestamp::default()
+        ));
     }
 
     #[test]
     fn sessions_are_bounded() {
         let mut sessions = Sessions::default();
         for number in 0..=MOST_SESSIONS {
-            sessions.restore(FilterId(0), "a", &number.to_string(), Timestamp::default());
+            sessions.restore(&filter(), &number.to_string(), Timestamp::default());
         }
         assert_eq!(sessions.known.len(), MOST_SESSIONS);
         assert_eq!(sessions.order.len(), MOST_SESSIONS);
-        assert!(sessions.counts(FilterId(0), "a", &found("0", true), Timestamp::default()));
+        assert!(
+            !sessions.restore(&filter(), "0", Timestamp::default()),
+            "the oldest is forgotten"
+        );
     }
 }

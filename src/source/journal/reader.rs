@@ -63,6 +63,18 @@ struct End {
     since_boot: (u64, Id128),
 }
 
+/// What happened in the journal's directories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Nothing.
+    Nothing,
+    /// A file was written, or one went that the library had already dropped as unreadable; it does not tell
+    /// which.
+    Something,
+    /// Files came or went.
+    Files,
+}
+
 /// What a look has brought.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Filled {
@@ -133,10 +145,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes notice of files that came and went; says whether any did.
-    pub fn refresh(&mut self) -> Result<bool, JournalError> {
-        let seen = self.journal.process()?;
-        Ok(matches!(seen, JournalWaitResult::Invalidate))
+    /// Takes notice of files that came and went.
+    pub fn refresh(&mut self) -> Result<Seen, JournalError> {
+        Ok(match self.journal.process()? {
+            JournalWaitResult::Nop => Seen::Nothing,
+            JournalWaitResult::Append => Seen::Something,
+            JournalWaitResult::Invalidate => Seen::Files,
+        })
     }
 
     /// Stands before the first entry that is not older than `time`.
@@ -201,8 +216,8 @@ impl Reader {
     /// Appends entries to `batch` until it is full or the stretch ends. The cursor is the one behind the last
     /// entry, whether anybody wanted that or not.
     ///
-    /// What was read counts only if [`Reader::refresh`] says afterwards that no file went: one that is
-    /// removed loses its content under our eyes.
+    /// What was read counts only if [`Reader::refresh`] has seen nothing afterwards: a file that is removed
+    /// loses its content under our eyes.
     pub fn fill(&mut self, batch: &mut Batch) -> Result<Filled, JournalError> {
         if self.end.is_none() {
             if self.journal.next()? == 0 {
