@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use f2bd::engine::filter::FilterSet;
-use f2bd::engine::filter::session::Sessions;
+use f2bd::engine::filter::session::{self, Sessions};
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::syslog::LineReader;
 use f2bd::engine::time::Timestamp;
@@ -548,7 +548,9 @@ fn read(filters: &FilterSet, log: &[u8]) {
         for filter in [FilterId(0), FilterId(1)] {
             if let Some(found) = filters.find(filter, &record) {
                 assert!(!found.host.is_empty());
-                sessions.counts(filter, record.host, &found, record.time);
+                let session = session::key(record.host, &found);
+                let name = &filters.spec(filter).name;
+                sessions.counts(name, session.as_deref(), &found, record.time);
             }
         }
     }
