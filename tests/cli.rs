@@ -15,7 +15,9 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use serde_json::Value;
 
+use crate::support::journald::Journald;
 use crate::support::skipped;
+use crate::support::wait::until;
 use crate::support::world::F2BD;
 
 /// Three failures, one of them forged, between lines that are none.
@@ -404,6 +406,40 @@ fn a_name_that_is_no_address_has_no_ip() {
         out(&output),
         "{\"line\":1,\"filter\":\"own\",\"pattern\":1,\"time\":\"2026-02-12T14:10:20Z\",\"ip\":null,\
          \"host\":\"evil.example.org\",\"user\":null}\n"
+    );
+}
+
+#[test]
+fn a_journal_is_a_log_too() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let home = home("");
+    let filter = home.path().join("own.toml");
+    fs::write(
+        &filter,
+        "[records]\nprogram = [\"app\"]\n[[failure]]\npattern = '^denied <ip>$'\n",
+    )
+    .unwrap();
+    for message in ["denied 192.0.2.7", "granted 192.0.2.8", "denied 192.0.2.9"] {
+        journald.log("app", message);
+    }
+    journald.log("other", "denied 192.0.2.10");
+    let journal = format!("journal:{}", journald.directory().display());
+    let found = until("all entries are there", || {
+        let output = f2bd(&["match", path(&filter), "--json", &journal], b"");
+        assert_eq!(err(&output), "");
+        let found = rows(&output);
+        (found.len() == 2).then_some(found)
+    });
+    let found: Vec<_> = found
+        .iter()
+        .map(|row| (row["line"].as_u64().unwrap(), row["ip"].clone()))
+        .collect();
+    // Entries that the filter does not ask for are not even read.
+    assert_eq!(
+        found,
+        [(1, Value::from("192.0.2.7")), (3, Value::from("192.0.2.9"))]
     );
 }
 
