@@ -292,9 +292,19 @@ IP            JAIL  SINCE                UNTIL                ENDED  OFFENCE  FA
     );
     banned(&world, 2);
     assert!(text(&world, &["explain", "192.0.2.1"]).contains(
-        "192.0.2.1 is banned by jail patient since TIME forever: somebody asked for it. \
+        "192.0.2.1 as part of 192.0.2.0/24 is banned by jail patient since TIME forever: somebody asked for it. \
          It is the first ban of 192.0.2.0/24. The firewall has confirmed it.\n"
     ));
+    // What is true of a part is not said of the whole.
+    let explanation = text(&world, &["explain", "198.51.100.0/24"]);
+    assert!(
+        explanation.starts_with("198.51.100.7 in 198.51.100.0/24 is banned by jail sshd since "),
+        "{explanation}"
+    );
+    assert!(
+        explanation.contains("\n198.51.100.7 in 198.51.100.0/24 is watched by jail patient: "),
+        "{explanation}"
+    );
     daemon.stop();
 }
 

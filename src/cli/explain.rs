@@ -46,7 +46,6 @@ pub fn run(socket: &Path, subject: Prefix, json: bool, clock: &Clock) -> Result<
 }
 
 fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), Failure> {
-    let whom = explanation.subject.plain();
     if explanation.verdicts.is_empty() {
         writeln!(out, "No jail is enabled, so nobody is banned.")?;
     }
@@ -54,7 +53,7 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
         if at > 0 {
             writeln!(out)?;
         }
-        print_verdict(out, &whom, verdict, clock)?;
+        print_verdict(out, explanation.subject, verdict, clock)?;
         for pattern in &verdict.patterns {
             writeln!(
                 out,
@@ -98,11 +97,12 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
 
 fn print_verdict(
     out: &mut Out,
-    whom: &str,
+    asked: Prefix,
     verdict: &VerdictRow,
     clock: &Clock,
 ) -> Result<(), Failure> {
     let jail = &verdict.jail;
+    let whom = asked.plain();
     let findtime = whole(Duration::try_from_secs_f64(verdict.findtime).unwrap_or_default());
     let rule = match verdict.maxretry {
         1 => "one failure makes a ban".to_owned(),
@@ -110,6 +110,7 @@ fn print_verdict(
     };
     match &verdict.place {
         PlaceRow::Banned { ban } => {
+            let whom = who_of(asked, ban.subject);
             writeln!(
                 out,
                 "{BAD}{whom} is banned{BAD:#} by jail {jail} {}",
@@ -121,16 +122,12 @@ fn print_verdict(
             failing,
             oldest_leaves,
         } => {
-            let network = if subject.plain() == whom {
-                String::new()
-            } else {
-                format!(" as part of {}", subject.plain())
-            };
+            let whom = who_of(asked, *subject);
             let missing = (verdict.maxretry as usize).saturating_sub(*failing);
             let leaves = clock.show(*oldest_leaves);
             writeln!(
                 out,
-                "{HEADING}{whom} is watched{HEADING:#} by jail {jail}{network}: {} so far; {rule}, \
+                "{HEADING}{whom} is watched{HEADING:#} by jail {jail}: {} so far; {rule}, \
                  so {missing} more would. The oldest is forgotten at {leaves}.",
                 counted(*failing, "failure"),
             )?;
@@ -150,6 +147,17 @@ fn print_verdict(
         }
     }
     Ok(())
+}
+
+/// Whom a verdict is about: what was asked for, as part of what contains it, or a part of it.
+fn who_of(asked: Prefix, subject: Prefix) -> String {
+    if subject == asked {
+        asked.plain()
+    } else if subject.overlaps(asked) && subject.width() < asked.width() {
+        format!("{} as part of {}", asked.plain(), subject.plain())
+    } else {
+        format!("{} in {}", subject.plain(), asked.plain())
+    }
 }
 
 /// `since … until …: 3 failures within 10m make a ban, and there were these 3. …`
