@@ -1,1 +1,189 @@
-//! Facts about `config`, shown from outside.
+//! Whole configurations through the real `f2bd check`.
+//!
+//! `tests/config/bad/CASE/` holds a configuration and `expected.txt`, what must be said about it; `good/CASE/`
+//! holds one with `expected.json`, what it must come to. `F2BD_BLESS=1` writes both anew.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::skipped;
+use crate::support::world::F2BD;
+
+/// All cases of a kind, by name.
+fn cases(kind: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/config")
+        .join(kind);
+    let entries = folder.read_dir().unwrap();
+    let mut cases: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(!cases.is_empty(), "no cases in {}", folder.display());
+    cases
+}
+
+fn check(config: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(F2BD);
+    command
+        .arg("check")
+        .args(arguments)
+        .arg("--config")
+        .arg(config);
+    command.output().unwrap()
+}
+
+/// What was printed, with paths as seen from the case.
+fn said(output: &Output, case: &Path) -> String {
+    assert!(
+        output.stderr.is_empty(),
+        "{}: {}",
+        case.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    text.replace(&format!("{}/", case.display()), "")
+}
+
+/// Compares with what is expected, or writes it anew; tells whether it is the same.
+fn as_expected(file: &Path, text: &str) -> bool {
+    if std::env::var_os("F2BD_BLESS").is_some() {
+        fs::write(file, text).unwrap();
+    }
+    let expected = fs::read_to_string(file).unwrap_or_default();
+    if expected != text {
+        eprintln!(
+            "{} expects:\n{expected}\nbut there is:\n{text}",
+            file.display()
+        );
+    }
+    expected == text
+}
+
+// f2bd.conf(5): "All mistakes are reported at once, each with file, line, column and remedy."
+#[test]
+fn every_mistake_is_told_with_its_place_and_remedy() {
+    let mut is_good = true;
+    for case in cases("bad") {
+        let output = check(&case, &[]);
+        is_good &= as_expected(&case.join("expected.txt"), &said(&output, &case));
+        assert_eq!(output.status.code(), Some(78), "{}", case.display());
+    }
+    assert!(is_good, "see above");
+}
+
+#[test]
+fn mistakes_are_told_to_programs_too() {
+    for case in cases("bad") {
+        let output = check(&case, &["--json"]);
+        assert_eq!(output.status.code(), Some(78), "{}", case.display());
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let problems = answer["problems"].as_array().unwrap();
+        let lines = fs::read_to_string(case.join("expected.txt")).unwrap();
+        for problem in problems {
+            let text = |key: &str| problem[key].as_str().unwrap_or_default();
+            let file = text("file").replace(&format!("{}/", case.display()), "");
+            let place = match (problem["line"].as_u64(), problem["column"].as_u64()) {
+                (Some(line), Some(column)) => format!("{file}:{line}:{column}:"),
+                _ => format!("{file}:"),
+            };
+            let line = format!(
+                "{place} {}: {}; {}",
+                text("severity"),
+                text("message"),
+                text("remedy")
+            );
+            assert!(lines.contains(&line), "{}: {line}", case.display());
+        }
+        assert_eq!(problems.len(), lines.lines().count(), "{}", case.display());
+    }
+}
+
+#[test]
+fn good_configurations_come_to_what_they_say() {
+    let mut is_good = true;
+    for case in cases("good") {
+        let output = check(&case, &["--json"]);
+        let answer: Value = serde_json::from_str(&said(&output, &case)).unwrap();
+        let text = serde_json::to_string_pretty(&answer).unwrap() + "\n";
+        is_good &= as_expected(&case.join("expected.json"), &text);
+        assert_eq!(output.status.code(), Some(0), "{}", case.display());
+        let output = check(&case, &[]);
+        assert_eq!(output.status.code(), Some(0), "{}", case.display());
+        assert!(
+            said(&output, &case).contains("The configuration is sound: "),
+            "{}",
+            case.display()
+        );
+    }
+    assert!(is_good, "see above");
+}
+
+#[test]
+fn the_shipped_filter_is_found_in_all_its_modes() {
+    let home = tempfile::tempdir().unwrap();
+    let mut patterns = Vec::new();
+    for mode in ["normal", "ddos", "extra", "aggressive"] {
+        let text = format!("[jail.sshd]\nfilter = {{ mode = \"{mode}\" }}\n");
+        fs::write(home.path().join("f2bd.conf"), text).unwrap();
+        let output = check(home.path(), &["--json"]);
+        assert_eq!(output.status.code(), Some(0), "{mode}");
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let jail = &answer["jails"]["sshd"];
+        assert_eq!(jail["mode"], mode);
+        patterns.push(jail["failregex"].as_array().unwrap().len());
+    }
+    let [normal, ddos, extra, aggressive] = patterns.as_slice() else {
+        panic!("{patterns:?}");
+    };
+    assert!(normal < ddos && normal < extra && ddos.max(extra) < aggressive);
+}
+
+#[test]
+fn own_addresses_are_spared_unless_switched_off() {
+    let home = tempfile::tempdir().unwrap();
+    for (line, spared) in [("", true), ("ignoreself = false", false)] {
+        let text =
+            format!("[jail.sshd]\n{line}\nignoreip = [\"192.0.2.1\", \"::ffff:10.1.2.3/104\"]\n");
+        fs::write(home.path().join("f2bd.conf"), text).unwrap();
+        let output = check(home.path(), &["--json"]);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let ignored = answer["jails"]["sshd"]["ignoreip"].as_array().unwrap();
+        let has = |text: &str| ignored.iter().any(|known| known == text);
+        assert!(has("192.0.2.1") && has("10.0.0.0/8"), "{ignored:?}");
+        assert_eq!(has("127.0.0.0/8"), spared, "{ignored:?}");
+        assert_eq!(has("::1"), spared, "{ignored:?}");
+    }
+}
+
+/// A directory that only its owner can enter is a mistake with a remedy, for whoever is not its owner.
+#[test]
+fn a_file_without_permission_is_told() {
+    if !rustix::process::geteuid().is_root() {
+        skipped::<()>("becoming somebody else needs root");
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("f2bd.conf");
+    fs::write(&config, "[jail.sshd]\n").unwrap();
+    fs::set_permissions(&config, PermissionsExt::from_mode(0o600)).unwrap();
+    fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    let program = home.path().join("f2bd");
+    // The build directory may be closed to others.
+    fs::copy(F2BD, &program).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(&program)
+        .args(["check", "--config"])
+        .arg(home.path())
+        .output()
+        .unwrap();
+    assert_eq!(
+        said(&output, home.path()),
+        "f2bd.conf: error: cannot be read: Permission denied (os error 13); \
+         make it readable for the user that runs f2bd\n"
+    );
+    assert_eq!(output.status.code(), Some(78));
+}

@@ -236,3 +236,18 @@ fn an_nft_that_fails() {
     );
     daemon.stop();
 }
+
+#[test]
+fn a_service_manager_that_does_not_listen() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let daemon = world.start();
+    // Nobody reads the socket now, and each ban is another status; the kernel keeps ten datagrams.
+    for host in 1..=40 {
+        let address = format!("198.51.100.{host}");
+        world.attack(&address, 3);
+        banned(&world, &address);
+    }
+    daemon.stop();
+}

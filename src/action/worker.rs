@@ -84,9 +84,6 @@ impl<C: Fn() -> Timestamp, R: Fn(Report)> Worker<'_, '_, C, R> {
 
     fn change(&mut self, bans: &[InForce], unbans: &[(JailName, Prefix)]) {
         self.projection.change(bans, unbans, (self.clock)());
-        if self.trouble.is_some() {
-            return;
-        }
         match self
             .firewall
             .change(&self.projection, &touched(bans, unbans), self.clock)
@@ -95,6 +92,8 @@ impl<C: Fn() -> Timestamp, R: Fn(Report)> Worker<'_, '_, C, R> {
                 let applied = bans.iter().map(|ban| ban.ban).collect();
                 (self.report)(Report::Outcome(Outcome::Applied(applied)));
             }
+            // It has been told, and all is tried again soon. What is left of the sets has taken what it could.
+            Err(_) if self.trouble.is_some() => {}
             Err(error) => {
                 if error.is_missing() {
                     log::warn!(

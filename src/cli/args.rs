@@ -119,7 +119,7 @@ pub enum Command {
         /// An address or network
         ip: Prefix,
         /// For how long, such as 1h or forever; as the jail does if not said
-        #[arg(long = "for", value_name = "TIME")]
+        #[arg(long = "for", value_name = "TIME", value_parser = lasting)]
         bantime: Option<BanTime>,
     },
     /// Lift bans
@@ -149,6 +149,15 @@ pub enum Command {
         /// The shell
         shell: Shell,
     },
+}
+
+/// A time that a ban can last.
+fn lasting(text: &str) -> Result<BanTime, String> {
+    match text.parse() {
+        Ok(BanTime::For(span)) if span.is_zero() => Err("a ban lasts some time".to_owned()),
+        Ok(bantime) => Ok(bantime),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// What to match.

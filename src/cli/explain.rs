@@ -46,12 +46,14 @@ pub fn run(socket: &Path, subject: Prefix, json: bool, clock: &Clock) -> Result<
 }
 
 fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), Failure> {
-    let whom = explanation.subject.plain();
     if explanation.verdicts.is_empty() {
         writeln!(out, "No jail is enabled, so nobody is banned.")?;
     }
-    for verdict in &explanation.verdicts {
-        print_verdict(out, &whom, verdict, clock)?;
+    for (at, verdict) in explanation.verdicts.iter().enumerate() {
+        if at > 0 {
+            writeln!(out)?;
+        }
+        print_verdict(out, explanation.subject, verdict, clock)?;
         for pattern in &verdict.patterns {
             writeln!(
                 out,
@@ -59,7 +61,7 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
                 pattern.number, verdict.filter, pattern.text
             )?;
         }
-        print_lines(out, &verdict.failures, clock)?;
+        print_lines(out, &verdict.failures, false, clock)?;
     }
     if let Some(trouble) = &explanation.trouble {
         writeln!(
@@ -84,7 +86,7 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
             out,
             "\n{HEADING}Other failures, the newest first{HEADING:#}"
         )?;
-        print_lines(out, &others, clock)?;
+        print_lines(out, &others, true, clock)?;
     }
     if !explanation.history.is_empty() {
         writeln!(out, "\n{HEADING}Bans so far, the newest first{HEADING:#}")?;
@@ -95,20 +97,24 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
 
 fn print_verdict(
     out: &mut Out,
-    whom: &str,
+    asked: Prefix,
     verdict: &VerdictRow,
     clock: &Clock,
 ) -> Result<(), Failure> {
     let jail = &verdict.jail;
+    let whom = asked.plain();
     let findtime = whole(Duration::try_from_secs_f64(verdict.findtime).unwrap_or_default());
-    let limit = counted(verdict.maxretry as usize, "failure");
-    let rule = format!("{limit} within {findtime} make a ban");
+    let rule = match verdict.maxretry {
+        1 => "one failure makes a ban".to_owned(),
+        most => format!("{most} failures within {findtime} make a ban"),
+    };
     match &verdict.place {
         PlaceRow::Banned { ban } => {
+            let whom = who_of(asked, ban.subject);
             writeln!(
                 out,
-                "{BAD}{whom} is banned{BAD:#} by jail {jail}: {}",
-                why(whom, ban, verdict, clock, &findtime)
+                "{BAD}{whom} is banned{BAD:#} by jail {jail} {}",
+                since_and_why(ban, verdict, clock, &rule)
             )?;
         }
         PlaceRow::Watched {
@@ -116,20 +122,13 @@ fn print_verdict(
             failing,
             oldest_leaves,
         } => {
-            let network = if subject.plain() == whom {
-                String::new()
-            } else {
-                format!(" as part of {}", subject.plain())
-            };
-            let missing = counted(
-                (verdict.maxretry as usize).saturating_sub(*failing),
-                "more failure",
-            );
+            let whom = who_of(asked, *subject);
+            let missing = (verdict.maxretry as usize).saturating_sub(*failing);
             let leaves = clock.show(*oldest_leaves);
             writeln!(
                 out,
-                "{HEADING}{whom} is watched{HEADING:#} by jail {jail}{network}: {}, and {rule}; {missing} would. \
-                 The oldest is forgotten at {leaves}.",
+                "{HEADING}{whom} is watched{HEADING:#} by jail {jail}: {} so far; {rule}, \
+                 so {missing} more would. The oldest is forgotten at {leaves}.",
                 counted(*failing, "failure"),
             )?;
         }
@@ -143,43 +142,71 @@ fn print_verdict(
         PlaceRow::Clear => {
             writeln!(
                 out,
-                "{whom} is {GOOD}not banned{GOOD:#} by jail {jail}: no failure within {findtime}; {rule}."
+                "{whom} is {GOOD}not banned{GOOD:#} by jail {jail}: nothing counts against it; {rule}."
             )?;
         }
     }
     Ok(())
 }
 
-fn why(whom: &str, ban: &BanRow, verdict: &VerdictRow, clock: &Clock, findtime: &str) -> String {
-    let cause = match ban.origin {
-        Origin::Failures => format!(
-            "{} within {findtime}",
-            counted(verdict.maxretry as usize, "failure")
-        ),
-        Origin::Manual => "by hand".to_owned(),
-    };
+/// Whom a verdict is about: what was asked for, as part of what contains it, or a part of it.
+fn who_of(asked: Prefix, subject: Prefix) -> String {
+    if subject == asked {
+        asked.plain()
+    } else if subject.overlaps(asked) && subject.width() < asked.width() {
+        format!("{} as part of {}", asked.plain(), subject.plain())
+    } else {
+        format!("{} in {}", subject.plain(), asked.plain())
+    }
+}
+
+/// `since … until …: 3 failures within 10m make a ban, and there were these 3. …`
+fn since_and_why(ban: &BanRow, verdict: &VerdictRow, clock: &Clock, rule: &str) -> String {
+    let start = clock.show(ban.start);
     let end = match ban.until {
         Some(until) => format!("until {} ({} left)", clock.show(until), clock.left(until)),
         None => "forever".to_owned(),
     };
-    let network = match ban.subject.plain() {
-        subject if subject == whom => String::new(),
-        subject => format!(" The ban is of {subject}."),
+    let cause = match (ban.origin, verdict.failures.len()) {
+        (Origin::Manual, _) => "somebody asked for it".to_owned(),
+        (Origin::Failures, 0) => format!("{rule}, and its log lines are no longer kept"),
+        // The rule may have been another one then.
+        (Origin::Failures, count) if count < verdict.maxretry as usize => {
+            let were = if count == 1 {
+                "this one was"
+            } else {
+                "these were"
+            };
+            format!("{rule} today, and {were} enough when it began")
+        }
+        (Origin::Failures, 1) => format!("{rule}, and there was this one"),
+        (Origin::Failures, count) => format!("{rule}, and there were these {count}"),
+    };
+    let offence = match ban.offence {
+        1 => "It is the first ban".to_owned(),
+        number => format!("It is ban number {number}"),
     };
     let effect = if ban.in_effect {
         "The firewall has confirmed it."
     } else {
         "No action has confirmed it yet."
     };
-    format!(
-        "{cause}, since {}, {end}, offence {}. {effect}{network}",
-        clock.show(ban.start),
-        ban.offence
-    )
+    let subject = ban.subject.plain();
+    format!("since {start} {end}: {cause}. {offence} of {subject}. {effect}")
 }
 
-fn print_lines(out: &mut Out, rows: &[FailureRow], clock: &Clock) -> Result<(), Failure> {
+fn print_lines(
+    out: &mut Out,
+    rows: &[FailureRow],
+    with_jail: bool,
+    clock: &Clock,
+) -> Result<(), Failure> {
     for row in rows {
+        let jail = if with_jail {
+            format!("{}  ", row.jail)
+        } else {
+            String::new()
+        };
         let free = if row.counted {
             ""
         } else {
@@ -187,7 +214,7 @@ fn print_lines(out: &mut Out, rows: &[FailureRow], clock: &Clock) -> Result<(), 
         };
         writeln!(
             out,
-            "  {}  {}{free}",
+            "  {}  {jail}{}{free}",
             clock.show(row.time),
             harmless(&row.line)
         )?;

@@ -85,7 +85,9 @@ impl From<io::Error> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match error {
-            ClientError::Unreachable { .. } | ClientError::Lost(_) => Exit::Unreachable,
+            ClientError::Unreachable { .. } | ClientError::Lost(_) | ClientError::Silent(_) => {
+                Exit::Unreachable
+            }
             ClientError::Denied(_) => Exit::NotPermitted,
             ClientError::Strange(_) => Exit::Software,
         };

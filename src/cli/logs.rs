@@ -53,10 +53,10 @@ impl Log {
             Log::StandardInput => read_lines(io::stdin().lock(), clock, each),
             Log::File(path) => {
                 let failed = |error: io::Error| {
-                    let exit = if error.kind() == io::ErrorKind::NotFound {
-                        Exit::NoInput
-                    } else {
-                        Exit::Io
+                    let exit = match error.kind() {
+                        io::ErrorKind::NotFound => Exit::NoInput,
+                        io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+                        _ => Exit::Io,
                     };
                     Failure::new(exit, format!("cannot read {}: {error}", path.display()))
                 };

@@ -220,12 +220,11 @@ fn print_missed(
         let line = json!({ "line": number, "program": record.program, "message": &*message });
         writeln!(out, "{line}")?;
     } else {
-        writeln!(
-            out,
-            "{number}: {} {}",
-            harmless(record.program),
-            harmless(&message)
-        )?;
+        let program = match record.program {
+            "" => String::new(),
+            program => format!("{} ", harmless(program)),
+        };
+        writeln!(out, "{number}: {program}{}", harmless(&message))?;
     }
     Ok(())
 }

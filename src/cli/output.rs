@@ -89,9 +89,23 @@ pub fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{plural}")
 }
 
-/// `text` with its control characters made visible.
+/// `text` with its control characters made visible, also those that only turn the direction of writing: they would
+/// put the attacker's letters among ours.
 pub fn harmless(text: &str) -> String {
-    crate::store::text::kept(text).into_owned()
+    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let text = crate::store::text::kept(text);
+    if !text.contains(turns) {
+        return text.into_owned();
+    }
+    let mut plain = String::with_capacity(text.len());
+    for character in text.chars() {
+        if turns(character) {
+            plain.extend(character.escape_unicode());
+        } else {
+            plain.push(character);
+        }
+    }
+    plain
 }
 
 /// Rows below headings; numbers stand at the right of their column.

@@ -127,14 +127,14 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
     Ok(())
 }
 
-/// `5 failures in 10m: ban for 1h`.
+/// `5 failures within 10m: ban for 1h`.
 fn rule(jail: &JailRow) -> String {
     let findtime = Duration::try_from_secs_f64(jail.findtime).unwrap_or_default();
     let failures = counted(jail.maxretry as usize, "failure");
     format!(
-        "{failures} in {}: ban for {}",
-        output::whole(findtime),
-        jail.bantime
+        "{failures} within {}: ban {}",
+        whole(findtime),
+        jail.bantime.lasting()
     )
 }
 
@@ -312,11 +312,7 @@ fn print_line(out: &mut Out, line: &FollowLine, json: bool, clock: &Clock) -> Re
     } else {
         let now = clock.show(jiff::Timestamp::now().into());
         match line {
-            FollowLine::Failure {
-                jail,
-                subject,
-                failure,
-            } => {
+            FollowLine::Failure { subject, failure } => {
                 let free = if failure.counted {
                     ""
                 } else {
@@ -325,7 +321,8 @@ fn print_line(out: &mut Out, line: &FollowLine, json: bool, clock: &Clock) -> Re
                 let (time, subject) = (clock.show(failure.time), subject.plain());
                 writeln!(
                     out,
-                    "{time}  failure  {jail}  {subject}{free}  {}",
+                    "{time}  failure  {}  {subject}{free}  {}",
+                    failure.jail,
                     harmless(&failure.line)
                 )?;
             }
@@ -345,7 +342,8 @@ fn print_line(out: &mut Out, line: &FollowLine, json: bool, clock: &Clock) -> Re
                 );
                 writeln!(
                     out,
-                    "{time}  {BAD}ban{BAD:#}      {jail}  {subject}  {failures}, for {bantime}, offence {offence}"
+                    "{time}  {BAD}ban{BAD:#}      {jail}  {subject}  {failures}, {}, offence {offence}",
+                    bantime.lasting()
                 )?;
             }
             FollowLine::Unban {

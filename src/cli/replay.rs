@@ -162,9 +162,9 @@ impl Printer<'_> {
         let (time, subject) = (self.clock.show(time), ban.subject.plain());
         let why = match word {
             "ban" => format!(
-                "{} for {}, offence {}",
+                "{} {}, offence {}",
                 counted(ban.evidence.len(), "failure"),
-                ban.bantime,
+                ban.bantime.lasting(),
                 ban.offence
             ),
             _ => String::new(),

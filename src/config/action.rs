@@ -24,22 +24,24 @@ pub fn read_all(
 ) -> Vec<ActionSpec> {
     let mut specs: Vec<(ActionSpec, Place)> = Vec::new();
     let mut known = Vec::new();
-    for entry in table.map(Table::entries).unwrap_or_default() {
-        let section =
-            named::<ActionName>("action", &entry.key, &entry.place, &entry.value, problems);
-        if let Some((name, table)) = section {
-            known.push(name.clone());
-            if let Some(spec) = read(&name, Some(table), &entry.place, search, problems) {
-                specs.push((spec, entry.place.clone()));
-            }
-        }
-    }
+    let entries = table.map(Table::entries).unwrap_or_default();
+    // Those without a section first: of two that are in each other's way, the one with a section is to be changed.
     for (name, place) in used {
-        if !known.contains(name) {
+        let has_section = entries.iter().any(|entry| entry.key == name.as_str());
+        if !has_section && !known.contains(name) {
             known.push(name.clone());
             if let Some(spec) = read(name, None, place, search, problems) {
                 specs.push((spec, place.clone()));
             }
+        }
+    }
+    for entry in entries {
+        let section =
+            named::<ActionName>("action", &entry.key, &entry.place, &entry.value, problems);
+        if let Some((name, table)) = section
+            && let Some(spec) = read(&name, Some(table), &entry.place, search, problems)
+        {
+            specs.push((spec, entry.place.clone()));
         }
     }
     specs.retain(|(spec, _)| used.iter().any(|(name, _)| *name == spec.name));
@@ -81,32 +83,51 @@ fn read(
             return None;
         }
     };
-    let given = parameters(table, problems);
-    match file.spec(name.clone(), &given) {
-        Ok(spec) => Some(spec),
-        Err(error) => {
-            let at = |key: &str| {
-                let entries = table.map(Table::entries).unwrap_or_default();
-                let entry = entries.iter().find(|entry| entry.key == key);
-                entry.map_or_else(|| place.clone(), |entry| entry.place.clone())
-            };
-            match &error {
-                ParameterError::Unknown { name: key, known } => {
-                    let context = format!("in [action.{name}]");
-                    let known = known.iter().map(String::as_str).chain(["use"]);
-                    unknown("key", key, &context, known, &at(key), problems);
-                }
-                ParameterError::Value {
-                    name: key, wanted, ..
-                } => {
-                    problems.error(&at(key), error.to_string(), format!("write {wanted}"));
-                }
-                ParameterError::Missing(key) => {
-                    problems.error(&at(key), error.to_string(), "see f2bd-action(5)")
-                }
-            }
-            None
+    for sample in &file.samples {
+        if let Err(error) = sample.check(&file) {
+            let message = error.to_string();
+            problems.error(
+                &Place::whole(&text),
+                message.trim(),
+                "correct the sample or the ruleset",
+            );
         }
+    }
+    let before = problems.count();
+    let mut given = parameters(table, problems);
+    let entries = table.map(Table::entries).unwrap_or_default();
+    // One mistake after the other is taken out, so that all are told.
+    loop {
+        let error = match file.spec(name.clone(), &given) {
+            Ok(spec) => return (problems.count() == before).then_some(spec),
+            Err(error) => error,
+        };
+        let own = |key: &str| entries.iter().find(|entry| entry.key == key);
+        let key = match &error {
+            ParameterError::Unknown { name: key, known } => {
+                let context = format!("in [action.{name}]");
+                let known = known.iter().map(String::as_str).chain(["use"]);
+                let place = own(key).map_or(place, |entry| &entry.place);
+                unknown("key", key, &context, known, place, problems);
+                key
+            }
+            ParameterError::Value {
+                name: key,
+                value,
+                wanted,
+            } => {
+                let place = own(key).map_or(place, |entry| &entry.value.place);
+                let message = format!("`{key}` cannot be `{value}`");
+                problems.error(place, message, format!("write {wanted}"));
+                key
+            }
+            ParameterError::Missing(_) => {
+                problems.error(place, error.to_string(), "see f2bd-action(5)");
+                return None;
+            }
+        };
+        // If the section does not say it, the file does, and there is no more to find.
+        given.remove(key)?;
     }
 }
 

@@ -38,7 +38,7 @@ pub struct DaemonSettings {
 impl DaemonSettings {
     /// Reads `[daemon]`.
     pub fn read(section: &Section<'_>, problems: &mut Problems) -> Self {
-        section.check_keys("daemon", problems);
+        section.check_keys("[daemon]", problems);
         let mut span = |key: &str, usual| section.span(key, problems).unwrap_or(usual);
         let retention = Retention {
             history: span("keep_bans", YEAR),
@@ -108,15 +108,17 @@ pub fn sources(table: Option<&Table>, problems: &mut Problems) -> Vec<Journal> {
         };
         let section = Section::new(Some(table), keys::SOURCE);
         let kind = section.text("type", problems);
-        if let Some(other) = kind.filter(|kind| *kind != JOURNAL) {
+        if let (Some(other), Some(value)) =
+            (kind.filter(|kind| *kind != JOURNAL), section.value("type"))
+        {
             problems.error(
-                &entry.place,
+                &value.place,
                 format!("this version cannot read sources of type `{other}`"),
                 "write type = \"journal\" or remove the section",
             );
             continue;
         }
-        section.check_keys(&format!("source.{name}"), problems);
+        section.check_keys(&format!("[source.{name}]"), problems);
         if kind.is_none() && section.value("type").is_none() && name.as_str() != JOURNAL {
             problems.error(
                 &entry.place,

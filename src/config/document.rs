@@ -107,8 +107,11 @@ impl Table {
 /// Reads a text; what is no TOML is reported, and the rest is read all the same.
 pub fn parse(text: &Arc<Text>, problems: &mut Problems) -> Table {
     let (table, errors) = DeTable::parse_recoverable(&text.content);
+    let mut broken = Vec::new();
     for error in errors {
-        let place = Place::at(text, error.span().map_or(0, |span| span.start));
+        let offset = error.span().map_or(0, |span| span.start);
+        broken.push(offset);
+        let place = Place::at(text, offset);
         let message = error.message().trim().replace('\n', ", ");
         problems.error(
             &place,
@@ -116,16 +119,19 @@ pub fn parse(text: &Arc<Text>, problems: &mut Problems) -> Table {
             "texts stand in quotes, lists in [ ], sections begin with [NAME]",
         );
     }
-    owned_table(text, table.into_inner())
+    owned_table(text, table.into_inner(), &broken)
 }
 
-fn owned_table(text: &Arc<Text>, table: DeTable<'_>) -> Table {
+/// The table without the values that begin with a mistake: the parser fills in texts for them, and complaints
+/// about these would only confuse.
+fn owned_table(text: &Arc<Text>, table: DeTable<'_>, broken: &[usize]) -> Table {
     let mut entries: Vec<Entry> = table
         .into_iter()
+        .filter(|(_, value)| !broken.contains(&value.span().start))
         .map(|(key, value)| Entry {
             place: Place::at(text, key.span().start),
             key: key.into_inner().into_owned(),
-            value: owned(text, value),
+            value: owned(text, value, broken),
         })
         .collect();
     // The parser sorts keys by name; people expect the order in which they wrote them.
@@ -133,17 +139,18 @@ fn owned_table(text: &Arc<Text>, table: DeTable<'_>) -> Table {
     Table { entries }
 }
 
-fn owned(text: &Arc<Text>, value: Spanned<DeValue<'_>>) -> Value {
+fn owned(text: &Arc<Text>, value: Spanned<DeValue<'_>>, broken: &[usize]) -> Value {
     let place = Place::at(text, value.span().start);
     let kind = match value.into_inner() {
         DeValue::String(text) => Kind::Text(text.into_owned()),
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
-            .map_or(Kind::Other("a number too large"), Kind::Integer),
+            .map_or(Kind::Other("so large a number"), Kind::Integer),
         DeValue::Boolean(flag) => Kind::Flag(flag),
         DeValue::Array(values) => {
-            Kind::List(values.into_iter().map(|value| owned(text, value)).collect())
+            let values = values.into_iter();
+            Kind::List(values.map(|value| owned(text, value, broken)).collect())
         }
-        DeValue::Table(table) => Kind::Table(owned_table(text, table)),
+        DeValue::Table(table) => Kind::Table(owned_table(text, table, broken)),
         DeValue::Float(_) => Kind::Other("a number with a fraction"),
         DeValue::Datetime(_) => Kind::Other("a date"),
     };
@@ -152,6 +159,7 @@ fn owned(text: &Arc<Text>, value: Spanned<DeValue<'_>>) -> Value {
 
 /// Reads a file; bytes that are no text are reported at their place.
 pub fn read(path: &Path, problems: &mut Problems) -> Option<Arc<Text>> {
+    problems.reading(path);
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) => {

@@ -49,7 +49,7 @@ impl FilterFile {
         let before = problems.count();
         let table = document::parse(text, problems);
         let top = Section::new(Some(&table), keys::FILTER);
-        top.check_keys("the filter", problems);
+        top.check_keys("a filter file", problems);
         let session_by_pid = match top.text("session", problems) {
             Some("pid") => true,
             Some(other) => {
@@ -80,7 +80,18 @@ impl FilterFile {
                 file.check_mode(mode, place, problems);
             }
         }
-        (problems.count() == before).then_some(file)
+        if problems.count() == before {
+            return Some(file);
+        }
+        // Its patterns may have mistakes of their own; what belongs to no pattern may come of those found above.
+        for mode in file.modes() {
+            let errors = FilterSet::compile(vec![file.spec(mode)]).err();
+            let errors = errors.unwrap_or_default().into_iter();
+            for error in errors.filter(|error| error.number > 0) {
+                file.report(&error, problems);
+            }
+        }
+        None
     }
 
     /// Reports a mode that the filter does not have.
@@ -207,7 +218,7 @@ fn records(top: &Section<'_>, problems: &mut Problems) -> RecordsSpec {
         return RecordsSpec::default();
     };
     let section = Section::new(Some(table), keys::RECORDS);
-    section.check_keys("records", problems);
+    section.check_keys("[records]", problems);
     let boxed = |texts: Option<Vec<(&str, &Place)>>| {
         texts
             .into_iter()
@@ -264,7 +275,7 @@ fn patterns(
     let mut patterns = Vec::new();
     for ((table, item), number) in sections(top, name, problems).into_iter().zip(1..) {
         let section = Section::new(Some(table), known);
-        section.check_keys(name, problems);
+        section.check_keys(&format!("[[{name}]]"), problems);
         let modes = section.texts("mode", problems).unwrap_or_default();
         let Some(text) = section.text("pattern", problems) else {
             if section.value("pattern").is_none() {
@@ -296,7 +307,7 @@ fn samples(top: &Section<'_>, problems: &mut Problems) -> Vec<(Sample, Place)> {
     let mut samples = Vec::new();
     for (table, item) in sections(top, "sample", problems) {
         let section = Section::new(Some(table), keys::SAMPLE);
-        section.check_keys("sample", problems);
+        section.check_keys("[[sample]]", problems);
         let one = section
             .text("line", problems)
             .map(|line| vec![line.to_owned()]);

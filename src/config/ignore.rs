@@ -109,7 +109,7 @@ impl Resolver {
                 Err(error) => problems.error(
                     place,
                     format!("`ignoreip`: {error}, nor a host name"),
-                    "write such as \"192.0.2.7\", \"10.0.0.0/8\" or \"home.example.org\"",
+                    "write a list such as [\"192.0.2.7\", \"10.0.0.0/8\", \"home.example.org\"]",
                 ),
             }
         }

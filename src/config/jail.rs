@@ -14,7 +14,7 @@ use super::ignore::Resolver;
 use super::keys::{self, MOST_RETRIES};
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
-use crate::action::ports::{Ports, Protocol, Services};
+use crate::action::ports::{PortError, Ports, Protocol, Services};
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
 use crate::engine::policy::{IgnoreList, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
@@ -50,10 +50,20 @@ pub struct JailSettings {
     pub ports: Ports,
     /// The protocols of these ports.
     pub protocols: Vec<Protocol>,
-    /// What puts bans into effect, and where each is written.
-    pub actions: Vec<(ActionName, Option<Place>)>,
-    /// Where it is written.
-    pub place: Place,
+    /// What puts bans into effect.
+    pub actions: Vec<ActionName>,
+}
+
+/// What `[defaults]` can say as well as a jail.
+struct Common {
+    maxretry: MaxRetry,
+    findtime: FindTime,
+    bantime: BanTime,
+    ignore: IgnoreList,
+    width: SubjectWidth,
+    protocols: Vec<Protocol>,
+    /// With the place where each is written, if it is.
+    actions: Vec<(ActionName, Option<Place>)>,
 }
 
 /// What all jails are read with.
@@ -71,6 +81,8 @@ pub struct JailReader<'c> {
     pub resolver: Resolver,
     /// The numbers of services.
     pub services: Services,
+    /// The actions that enabled jails name, also those jails that cannot be used, and where they do.
+    pub actions: Vec<(ActionName, Place)>,
 }
 
 impl<'c> JailReader<'c> {
@@ -80,7 +92,11 @@ impl<'c> JailReader<'c> {
         table: Option<&'c Table>,
         problems: &mut Problems,
     ) -> Vec<JailSettings> {
-        Section::new(self.defaults, keys::JAIL).check_keys("defaults", problems);
+        let defaults = Section::new(self.defaults, keys::JAIL);
+        defaults.check_keys("[defaults]", problems);
+        // Also what every jail says otherwise: the next one may not.
+        self.common(&defaults, problems);
+        self.choose_sources(&defaults, problems);
         let entries = table.map(Table::entries).unwrap_or_default();
         let mut jails = Vec::new();
         for entry in entries {
@@ -118,38 +134,43 @@ impl<'c> JailReader<'c> {
         problems: &mut Problems,
     ) -> Option<JailSettings> {
         let section = self.section(table);
-        section.check_keys(&format!("jail.{name}"), problems);
+        section.check_keys(&format!("[jail.{name}]"), problems);
         let choice = self.filter(&name, &section, &entry.place, problems);
         let enabled = section.flag("enabled", problems).unwrap_or(true);
-        let maxretry = section
-            .number("maxretry", 1, i64::from(MOST_RETRIES), problems)
-            .unwrap_or(5);
-        let maxretry = u32::try_from(maxretry).ok().and_then(NonZeroU32::new)?;
-        let ten_minutes = std::time::Duration::from_secs(600);
-        let findtime = section.span("findtime", problems).unwrap_or(ten_minutes);
-        let bantime = bantime(&section, problems).unwrap_or(BanTime::For(ten_minutes));
-        let own = section.flag("ignoreself", problems).unwrap_or(true);
-        let words = section.texts("ignoreip", problems).unwrap_or_default();
-        let ignore = self.resolver.list(&words, own, problems);
-        let width = width(&section, problems);
+        let common = self.common(&section, problems);
+        let before = problems.count();
         let sources = self.choose_sources(&section, problems);
-        let protocols = section.parsed_list("protocol", problems);
-        let protocols =
-            protocols.map(|list| list.into_iter().map(|(protocol, _)| protocol).collect());
+        if enabled && sources.is_empty() && problems.count() == before {
+            problems.warning(
+                section
+                    .value("sources")
+                    .map_or(&entry.place, |value| &value.place),
+                format!("jail `{name}` listens to nothing: it protects nothing"),
+                "enable a source, name one in `sources`, or write enabled = false",
+            );
+        }
         let ports = self.ports(&section, problems);
-        let actions = match section.parsed_list::<ActionName>("actions", problems) {
-            Some(list) => list
-                .into_iter()
-                .map(|(name, place)| (name, Some(place.clone())))
-                .collect(),
-            None => vec![("nftables".parse().ok()?, None)],
-        };
         let asked = section.parsed_list::<JournalMatch>("journalmatch", problems);
         let asked = asked.and_then(|list| {
             list.into_iter()
                 .map(|(wanted, _)| wanted)
                 .reduce(JournalMatch::or)
         });
+        let Common {
+            maxretry,
+            findtime,
+            bantime,
+            ignore,
+            width,
+            protocols,
+            actions,
+        } = common?;
+        if enabled {
+            let named = actions.iter().cloned();
+            let place = |own: Option<Place>| own.unwrap_or_else(|| entry.place.clone());
+            self.actions
+                .extend(named.map(|(action, own)| (action, place(own))));
+        }
         let (filter, mode) = choice?;
         let file = self.filters.get(&filter)?.as_ref()?;
         let records = file.spec(&mode).records;
@@ -177,15 +198,43 @@ impl<'c> JailReader<'c> {
             mode,
             sources,
             journalmatch,
-            maxretry: MaxRetry(maxretry),
-            findtime: FindTime(findtime),
+            maxretry,
+            findtime,
             bantime,
             ignore,
             width,
             ports,
-            protocols: protocols.unwrap_or_else(|| vec![Protocol::Tcp]),
+            protocols,
+            actions: actions.into_iter().map(|(action, _)| action).collect(),
+        })
+    }
+
+    /// What can also be said for all jails; `None` is never the administrator's fault.
+    fn common(&mut self, section: &Section<'_>, problems: &mut Problems) -> Option<Common> {
+        let maxretry = section
+            .number("maxretry", 1, i64::from(MOST_RETRIES), problems)
+            .unwrap_or(5);
+        let maxretry = u32::try_from(maxretry).ok().and_then(NonZeroU32::new)?;
+        let ten_minutes = std::time::Duration::from_secs(600);
+        let findtime = section.span("findtime", problems).unwrap_or(ten_minutes);
+        let bantime = bantime(section, problems).unwrap_or(BanTime::For(ten_minutes));
+        let own = section.flag("ignoreself", problems).unwrap_or(true);
+        let words = section.texts("ignoreip", problems).unwrap_or_default();
+        let actions = match section.parsed_list("actions", problems) {
+            Some(list) => list
+                .into_iter()
+                .map(|(name, place)| (name, Some(place.clone())))
+                .collect(),
+            None => vec![("nftables".parse().ok()?, None)],
+        };
+        Some(Common {
+            maxretry: MaxRetry(maxretry),
+            findtime: FindTime(findtime),
+            bantime,
+            ignore: self.resolver.list(&words, own, problems),
+            width: width(section, problems),
+            protocols: protocols(section, problems),
             actions,
-            place: entry.place.clone(),
         })
     }
 
@@ -209,9 +258,12 @@ impl<'c> JailReader<'c> {
                 kind: Kind::Table(table),
             }) => {
                 let inner = Section::new(Some(table), keys::FILTER_CHOICE);
-                inner.check_keys(&format!("jail.{jail}.filter"), problems);
-                let name = inner.text("use", problems).unwrap_or(jail.as_str());
+                inner.check_keys(&format!("`filter` of [jail.{jail}]"), problems);
                 let mode = inner.text("mode", problems).unwrap_or(NORMAL);
+                let name = match (inner.text("use", problems), inner.value("use")) {
+                    (None, Some(_)) => return None,
+                    (name, _) => name.unwrap_or(jail.as_str()),
+                };
                 let at = |key| inner.value(key).map_or(place, |value| &value.place);
                 (name, at("use"), mode, at("mode"))
             }
@@ -290,38 +342,46 @@ impl<'c> JailReader<'c> {
     }
 
     fn ports(&self, section: &Section<'_>, problems: &mut Problems) -> Ports {
-        // A number without quotes is what people write first.
-        if let Some(Value {
-            kind: Kind::Integer(port),
-            place,
-        }) = section.value("port")
-        {
-            return self.read_ports(&[(port.to_string().as_str(), place)], place, problems);
-        }
-        let Some(words) = section.texts("port", problems) else {
+        let Some(value) = section.value("port") else {
             return Ports::All;
         };
-        match section.value("port") {
-            Some(value) => self.read_ports(&words, &value.place, problems),
-            None => Ports::All,
+        let items = match &value.kind {
+            Kind::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        let mut words = Vec::new();
+        let mut is_good = true;
+        for item in items {
+            let word = match &item.kind {
+                Kind::Text(word) => word.clone(),
+                // A number without quotes is what people write first.
+                Kind::Integer(port) => port.to_string(),
+                _ => {
+                    section.refuse("port", item, problems);
+                    is_good = false;
+                    continue;
+                }
+            };
+            // Each by itself, so that every wrong one is told at its place.
+            if let Err(error) = Ports::parse(&[&word], &self.services) {
+                let message = match error {
+                    PortError::Unknown(word) => format!("`port`: there is no port `{word}`"),
+                    error => format!("`port`: {error}"),
+                };
+                section.complain("port", &item.place, message, problems);
+                is_good = false;
+            }
+            words.push(word);
         }
-    }
-
-    fn read_ports(
-        &self,
-        words: &[(&str, &Place)],
-        place: &Place,
-        problems: &mut Problems,
-    ) -> Ports {
-        let texts: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-        Ports::parse(&texts, &self.services).unwrap_or_else(|error| {
-            problems.error(
-                place,
-                format!("`port`: {error}"),
-                "write such as [\"ssh\", \"8000:8100\"]",
-            );
-            Ports::All
-        })
+        match Ports::parse(&words, &self.services) {
+            Ok(ports) => ports,
+            Err(_) => {
+                if is_good {
+                    section.complain("port", &value.place, "`port` is empty".to_owned(), problems);
+                }
+                Ports::All
+            }
+        }
     }
 }
 
@@ -335,18 +395,23 @@ fn bantime(section: &Section<'_>, problems: &mut Problems) -> Option<BanTime> {
     }
 }
 
+fn protocols(section: &Section<'_>, problems: &mut Problems) -> Vec<Protocol> {
+    let Some(list) = section.parsed_list::<Protocol>("protocol", problems) else {
+        return vec![Protocol::Tcp];
+    };
+    if let (Some(value), true) = (section.value("protocol"), list.is_empty()) {
+        let message = "`protocol` is empty".to_owned();
+        // What could not be read has been reported already.
+        if matches!(&value.kind, Kind::List(items) if items.is_empty()) {
+            section.complain("protocol", &value.place, message, problems);
+        }
+    }
+    list.into_iter().map(|(protocol, _)| protocol).collect()
+}
+
 fn width(section: &Section<'_>, problems: &mut Problems) -> SubjectWidth {
     let usual = SubjectWidth::DEFAULT;
-    let Some(value) = section.value("prefix") else {
-        return usual;
-    };
-    let Kind::Table(table) = &value.kind else {
-        let message = format!("`prefix` cannot be {}", value.kind_name());
-        problems.error(&value.place, message, "write { ipv4 = 32, ipv6 = 64 }");
-        return usual;
-    };
-    let inner = Section::new(Some(table), keys::PREFIX);
-    inner.check_keys("prefix", problems);
+    let inner = section.inner("prefix", keys::PREFIX, problems);
     let mut bits = |key: &str, most: i64, usual: u8| {
         let bits = inner.number(key, 1, most, problems);
         bits.and_then(|bits| u8::try_from(bits).ok())

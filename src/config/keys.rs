@@ -62,7 +62,7 @@ pub const JAIL: &[Key] = &[
     key("findtime", "a time such as \"10m\"", "\"10m\""),
     key(
         "bantime",
-        "a time such as \"1h\", or \"forever\"",
+        "\"forever\", or a time such as \"1h\"",
         "\"10m\"",
     ),
     key(
@@ -99,7 +99,7 @@ pub const JAIL_ONLY: &[Key] = &[
     ),
     key(
         "port",
-        "a list such as [\"ssh\", \"8000:8100\"], or [\"all\"]",
+        "numbers, ranges and services such as [\"ssh\", 8080, \"9000:9100\"], or [\"all\"]",
         "[\"all\"]",
     ),
     key(

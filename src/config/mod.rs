@@ -106,19 +106,10 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
         filters: BTreeMap::new(),
         resolver: Resolver::default(),
         services: Services::of_this_system(),
+        actions: Vec::new(),
     };
     let jails = reader.read_all(part("jail"), &mut problems);
-    let used: Vec<_> = jails
-        .iter()
-        .filter(|jail| jail.enabled)
-        .flat_map(|jail| {
-            let place = |own: &Option<Place>| own.clone().unwrap_or_else(|| jail.place.clone());
-            jail.actions
-                .iter()
-                .map(move |(name, own)| (name.clone(), place(own)))
-        })
-        .collect();
-    let actions = action::read_all(part("action"), &used, &search, &mut problems);
+    let actions = action::read_all(part("action"), &reader.actions, &search, &mut problems);
     if !jails.iter().any(|jail| jail.enabled) && !problems.is_fatal() {
         problems.warning(
             &Place::whole(&text),
@@ -185,8 +176,20 @@ pub fn filter(
     let spec = read_filter(name, config, &mut problems).and_then(|file| {
         let mode = mode.unwrap_or(filter::NORMAL);
         let place = Place::whole(file.text());
-        file.check_mode(mode, &place, &mut problems)
-            .then(|| file.spec(mode))
+        if !file.check_mode(mode, &place, &mut problems) {
+            return None;
+        }
+        let spec = file.spec(mode);
+        // Compiled here for the sake of its mistakes, which only the file can place.
+        match FilterSet::compile(vec![spec.clone()]) {
+            Ok(_) => Some(spec),
+            Err(errors) => {
+                for error in &errors {
+                    file.report(error, &mut problems);
+                }
+                None
+            }
+        }
     });
     spec.ok_or_else(|| problems.into_sorted())
 }
@@ -285,11 +288,7 @@ fn policy(
             bantime: jail.bantime,
             ignore: jail.ignore.clone(),
             width: jail.width,
-            actions: jail
-                .actions
-                .iter()
-                .map(|(action, _)| action.clone())
-                .collect(),
+            actions: jail.actions.clone(),
         });
     }
     match FilterSet::compile(specs) {
@@ -351,7 +350,7 @@ fn with_jails(
         .iter()
         .map(|(jail, _)| jail)
         .filter(|jail| jail.enabled);
-    let served = enabled.filter(|jail| jail.actions.iter().any(|(name, _)| *name == action.name));
+    let served = enabled.filter(|jail| jail.actions.contains(&action.name));
     let jails = served
         .map(|jail| ActionJail {
             jail: jail.name.clone(),

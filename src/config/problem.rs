@@ -52,7 +52,11 @@ pub struct Problem {
 
 /// All mistakes found so far.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    found: Vec<Problem>,
+    /// The files in the order of reading.
+    read: Vec<PathBuf>,
+}
 
 impl Place {
     /// The text as a whole.
@@ -92,6 +96,13 @@ impl Place {
 }
 
 impl Problems {
+    /// Notes that a file is being read, for the order of the problems.
+    pub fn reading(&mut self, path: &Path) {
+        if !self.read.iter().any(|read| read == path) {
+            self.read.push(path.to_owned());
+        }
+    }
+
     /// Notes something that makes the settings unusable.
     pub fn error(&mut self, place: &Place, message: impl Into<String>, remedy: impl Into<String>) {
         self.push(place, Severity::Error, message.into(), remedy.into());
@@ -109,7 +120,7 @@ impl Problems {
 
     /// Notes that a file cannot be read.
     pub fn unreadable(&mut self, path: &Path, message: String, remedy: &str) {
-        self.0.push(Problem {
+        self.found.push(Problem {
             file: path.to_owned(),
             line: None,
             column: None,
@@ -130,35 +141,31 @@ impl Problems {
             remedy,
         };
         // Several jails may use the same broken file.
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
+        if !self.found.contains(&problem) {
+            self.found.push(problem);
         }
     }
 
     /// Whether a mistake makes the settings unusable.
     pub fn is_fatal(&self) -> bool {
-        let mut severities = self.0.iter().map(|problem| problem.severity);
+        let mut severities = self.found.iter().map(|problem| problem.severity);
         severities.any(|severity| severity == Severity::Error)
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.found.len()
     }
 
     /// All of them: file by file in the order of reading, line by line.
     pub fn into_sorted(mut self) -> Vec<Problem> {
-        let mut files: Vec<PathBuf> = Vec::new();
-        for problem in &self.0 {
-            if !files.contains(&problem.file) {
-                files.push(problem.file.clone());
-            }
-        }
-        self.0.sort_by_key(|problem| {
-            let file = files.iter().position(|file| *file == problem.file);
-            (file, problem.line, problem.column)
+        // Parts of the program are read from no file; they come last.
+        let read = |file: &Path| self.read.iter().position(|read| read == file);
+        self.found.sort_by_cached_key(|problem| {
+            let at = read(&problem.file).unwrap_or(self.read.len());
+            (at, problem.file.clone(), problem.line, problem.column)
         });
-        self.0
+        self.found
     }
 }
 

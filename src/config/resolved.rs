@@ -34,7 +34,7 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
         "ignoreip": ignored.collect::<Vec<_>>(),
         "failregex": patterns.failures,
         "ignoreregex": patterns.ignores,
-        "actions": jail.actions.iter().map(|(action, _)| action.as_str()).collect::<Vec<_>>(),
+        "actions": jail.actions.iter().map(|action| action.as_str()).collect::<Vec<_>>(),
     })
 }
 

@@ -50,8 +50,26 @@ impl<'t> Section<'t> {
         own.or_else(|| lower.and_then(|table| table.get(key)))
     }
 
-    /// Reports every key that is not in the list.
-    pub fn check_keys(&self, name: &str, problems: &mut Problems) {
+    /// A table under a key, over the one under the same key of the lower section.
+    pub fn inner(&self, key: &str, keys: &'t [Key], problems: &mut Problems) -> Section<'t> {
+        let [own, lower] = self.layers.map(|layer| {
+            let value = layer.and_then(|table| table.get(key))?;
+            match &value.kind {
+                Kind::Table(table) => Some(table),
+                _ => {
+                    self.refuse(key, value, problems);
+                    None
+                }
+            }
+        });
+        for table in [own, lower] {
+            Section::new(table, keys).check_keys(&format!("`{key}`"), problems);
+        }
+        Section::new(own, keys).over(lower, keys)
+    }
+
+    /// Reports every key that is not in the list; `place` is the section as it is written, such as `[daemon]`.
+    pub fn check_keys(&self, place: &str, problems: &mut Problems) {
         let Some(table) = self.layers[0] else { return };
         let known = || self.keys.iter().copied().flatten().map(|key| key.name);
         for entry in table.entries() {
@@ -70,7 +88,7 @@ impl<'t> Section<'t> {
             unknown(
                 "key",
                 key,
-                &format!("in [{name}]"),
+                &format!("in {place}"),
                 known(),
                 &entry.place,
                 problems,
@@ -84,12 +102,14 @@ impl<'t> Section<'t> {
             .map_or("", |key| key.wants)
     }
 
-    fn refuse(&self, key: &str, value: &Value, problems: &mut Problems) {
+    /// Reports a value of the wrong kind.
+    pub fn refuse(&self, key: &str, value: &Value, problems: &mut Problems) {
         let message = format!("`{key}` cannot be {}", value.kind_name());
         problems.error(&value.place, message, format!("write {}", self.wants(key)));
     }
 
-    fn complain(&self, key: &str, place: &Place, message: String, problems: &mut Problems) {
+    /// Reports a value that cannot be used, with what to write instead.
+    pub fn complain(&self, key: &str, place: &Place, message: String, problems: &mut Problems) {
         problems.error(place, message, format!("write {}", self.wants(key)));
     }
 
@@ -194,8 +214,10 @@ impl<'t> Section<'t> {
                 self.complain(key, place, format!("`{key}` cannot be nothing"), problems);
                 None
             }
-            Err(error) => {
-                self.complain(key, place, format!("`{key}`: {error}"), problems);
+            Err(_) => {
+                let message = format!("`{key}` cannot be `{text}`");
+                let wants = self.wants(key);
+                problems.error(place, message, format!("write {wants}, in s, m, h, d or w"));
                 None
             }
         }

@@ -6,8 +6,13 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::protocol::{Envelope, FollowLine, Reply, Request, VERSION};
+
+/// How long an answer may take: longer than a reload that waits for host names, and than a database that is put in
+/// order; whoever asks should hear of a daemon that hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +31,9 @@ pub enum ClientError {
     /// The daemon went away in the middle.
     #[error("the daemon has gone away: {0}")]
     Lost(#[from] io::Error),
+    /// It says nothing.
+    #[error("the daemon has not answered within {} seconds; its log may tell why", .0.as_secs())]
+    Silent(Duration),
     /// What it said makes no sense to us.
     #[error("the daemon's answer cannot be understood; is it of another version? ({0})")]
     Strange(#[from] serde_json::Error),
@@ -43,9 +51,7 @@ impl Client {
     /// # Errors
     /// There is no daemon, it may not be asked, or it went away.
     pub fn ask(path: &Path, request: Request) -> Result<Reply, ClientError> {
-        let mut client = Client::connect(path)?;
-        client.send(request)?;
-        client.reply()
+        Client::connect(path)?.exchange(request, PATIENCE)
     }
 
     /// Follows what happens: `each` gets line after line and says whether it wants more.
@@ -57,11 +63,11 @@ impl Client {
         mut each: impl FnMut(FollowLine) -> bool,
     ) -> Result<Reply, ClientError> {
         let mut client = Client::connect(path)?;
-        client.send(Request::Follow)?;
-        let reply = client.reply()?;
+        let reply = client.exchange(Request::Follow, PATIENCE)?;
         if reply != Reply::Following {
             return Ok(reply);
         }
+        client.stream.get_ref().set_read_timeout(None)?;
         let mut line = String::new();
         while client.stream.read_line(&mut line)? > 0 {
             if !each(serde_json::from_str(&line)?) {
@@ -87,6 +93,22 @@ impl Client {
         }
     }
 
+    fn exchange(&mut self, request: Request, patience: Duration) -> Result<Reply, ClientError> {
+        self.stream.get_ref().set_read_timeout(Some(patience))?;
+        let sent = self.send(request);
+        let reply = self.reply().map_err(|error| match error {
+            ClientError::Lost(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                ClientError::Silent(patience)
+            }
+            error => error,
+        });
+        // A daemon that has no place for us answers without having listened.
+        if reply.is_err() {
+            sent?;
+        }
+        reply
+    }
+
     fn send(&mut self, request: Request) -> Result<(), ClientError> {
         let mut line = serde_json::to_vec(&Envelope {
             version: VERSION,
@@ -103,5 +125,20 @@ impl Client {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
         Ok(serde_json::from_str(&line)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_hangs_is_not_waited_for() {
+        let (ours, _theirs) = UnixStream::pair().expect("a socket");
+        let mut client = Client {
+            stream: BufReader::new(ours),
+        };
+        let answer = client.exchange(Request::Flush, Duration::from_millis(1));
+        assert!(matches!(answer, Err(ClientError::Silent(_))), "{answer:?}");
     }
 }

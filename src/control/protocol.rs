@@ -203,6 +203,7 @@ pub struct JailRow {
     /// Failures that make a ban.
     pub maxretry: u32,
     /// The window they must lie in, in seconds.
+    #[serde(serialize_with = "text::seconds::whole")]
     pub findtime: f64,
     /// How long a ban lasts, in seconds; -1 for ever.
     #[serde(with = "text::seconds")]
@@ -321,6 +322,9 @@ pub struct HistoryRow {
 /// A failure with its log line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureRow {
+    /// The jail that counted it.
+    #[serde(with = "text")]
+    pub jail: JailName,
     /// The record's time.
     #[serde(with = "text")]
     pub time: Timestamp,
@@ -366,6 +370,7 @@ pub struct VerdictRow {
     /// Failures that make a ban.
     pub maxretry: u32,
     /// The window they must lie in, in seconds.
+    #[serde(serialize_with = "text::seconds::whole")]
     pub findtime: f64,
     /// Where the subject stands.
     #[serde(flatten)]
@@ -420,9 +425,6 @@ pub struct PatternRow {
 pub enum FollowLine {
     /// A record was counted against somebody.
     Failure {
-        /// The jail.
-        #[serde(with = "text")]
-        jail: JailName,
         /// Whom it is counted against.
         #[serde(with = "text")]
         subject: Prefix,

@@ -2,7 +2,7 @@
 //!
 //! The socket's mode decides who can connect: root and the daemon's group. Whoever can may ask; only root
 //! and the daemon's own user may change something. A client can neither keep the daemon waiting nor fill its
-//! memory: requests are short, soon, and few at a time.
+//! memory: requests are short, soon, and few at a time; and those who may act need not wait for others.
 
 use std::fs::File;
 use std::io;
@@ -15,14 +15,15 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 
 use super::Question;
 use super::protocol::{
     Envelope, FollowLine, LONGEST_REQUEST, Refusal, Reply, Request, VERSION, Why,
 };
 
-/// How many clients are served at the same time; others wait in the kernel's queue.
+/// How many clients that may only ask are served at the same time, and how many of them can follow for as long as
+/// they like; one more is refused. Those who may act are not counted: nobody can keep them out.
 const MOST_CLIENTS: usize = 32;
 
 /// How long a client may take to send its request, and to take a line of the answer.
@@ -111,25 +112,34 @@ pub fn bind(path: &Path) -> Result<Listener, BindError> {
     })
 }
 
+/// Where requests go, and who may still come.
+#[derive(Clone)]
+struct Desks {
+    questions: mpsc::Sender<Question>,
+    followers: broadcast::Sender<FollowLine>,
+    free_to_ask: Arc<Semaphore>,
+    free_to_follow: Arc<Semaphore>,
+}
+
 /// Serves the socket for ever.
 pub async fn serve(
     listener: Listener,
     questions: mpsc::Sender<Question>,
     followers: broadcast::Sender<FollowLine>,
 ) {
-    let free = Arc::new(Semaphore::new(MOST_CLIENTS));
+    let desks = Desks {
+        questions,
+        followers,
+        free_to_ask: Arc::new(Semaphore::new(MOST_CLIENTS)),
+        free_to_follow: Arc::new(Semaphore::new(MOST_CLIENTS)),
+    };
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&free).acquire_owned().await else {
-            return;
-        };
         match listener.socket.accept().await {
             Ok((stream, _)) => {
-                let (questions, followers) = (questions.clone(), followers.clone());
+                let desks = desks.clone();
                 tokio::spawn(async move {
                     // A client that goes away in the middle is no trouble of ours.
-                    let _ = converse(stream, questions, followers).await;
-                    drop(place);
+                    let _ = converse(stream, desks).await;
                 });
             }
             Err(error) => {
@@ -140,16 +150,39 @@ pub async fn serve(
     }
 }
 
-async fn converse(
-    stream: UnixStream,
-    questions: mpsc::Sender<Question>,
-    followers: broadcast::Sender<FollowLine>,
-) -> io::Result<()> {
+/// A place for a client who needs one.
+///
+/// # Errors
+/// All places are taken.
+fn place(free: &Arc<Semaphore>, may_act: bool) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+    if may_act {
+        return Ok(None);
+    }
+    let place = Arc::clone(free).try_acquire_owned();
+    place.map(Some).map_err(|_| {
+        let message = format!("{MOST_CLIENTS} clients are being served; try again later");
+        refusal(Why::Unable, message)
+    })
+}
+
+fn refusal(why: Why, message: String) -> Refusal {
+    Refusal {
+        why,
+        message,
+        details: Vec::new(),
+    }
+}
+
+async fn converse(stream: UnixStream, desks: Desks) -> io::Result<()> {
     let may_act = stream.peer_cred().is_ok_and(|peer| {
         let own = rustix::process::geteuid().as_raw();
         peer.uid() == 0 || peer.uid() == own
     });
     let (reader, mut writer) = stream.into_split();
+    let asking = match place(&desks.free_to_ask, may_act) {
+        Ok(place) => place,
+        Err(refusal) => return say(&mut writer, &Reply::Refused(refusal)).await,
+    };
     let mut line = Vec::new();
     let mut reader = BufReader::new(reader.take(LONGEST_REQUEST as u64));
     let read = tokio::time::timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await;
@@ -159,17 +192,18 @@ async fn converse(
         Err(refusal) => return say(&mut writer, &Reply::Refused(refusal)).await,
     };
     if request == Request::Follow {
-        let lines = followers.subscribe();
+        let _following = match place(&desks.free_to_follow, may_act) {
+            Ok(place) => place,
+            Err(refusal) => return say(&mut writer, &Reply::Refused(refusal)).await,
+        };
+        drop(asking);
+        let lines = desks.followers.subscribe();
         say(&mut writer, &Reply::Following).await?;
         return follow(&mut writer, reader, lines).await;
     }
     let (reply, answer) = oneshot::channel();
-    let ending = || Refusal {
-        why: Why::Unable,
-        message: "the daemon is ending".to_owned(),
-        details: Vec::new(),
-    };
-    let reply = match questions.send(Question { request, reply }).await {
+    let ending = || refusal(Why::Unable, "the daemon is ending".to_owned());
+    let reply = match desks.questions.send(Question { request, reply }).await {
         Ok(()) => answer.await.unwrap_or_else(|_| Reply::Refused(ending())),
         Err(_) => Reply::Refused(ending()),
     };
@@ -177,13 +211,7 @@ async fn converse(
 }
 
 fn understand(line: &[u8], may_act: bool) -> Result<Request, Refusal> {
-    let refuse = |why, message: String| {
-        Err(Refusal {
-            why,
-            message,
-            details: Vec::new(),
-        })
-    };
+    let refuse = |why, message: String| Err(refusal(why, message));
     if !line.ends_with(b"\n") {
         return refuse(
             Why::Malformed,

@@ -67,6 +67,12 @@ pub mod seconds {
         }
     }
 
+    /// Writes a number of seconds, whole where it is.
+    pub fn whole<S: Serializer>(seconds: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        let bantime = Duration::try_from_secs_f64(*seconds).map_or(BanTime::Forever, BanTime::For);
+        as_json(bantime).serialize(serializer)
+    }
+
     /// Writes the number.
     pub fn serialize<S: Serializer>(bantime: &BanTime, serializer: S) -> Result<S::Ok, S::Error> {
         as_json(*bantime).serialize(serializer)

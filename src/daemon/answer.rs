@@ -39,6 +39,7 @@ pub struct Circumstances {
     /// How long history is kept.
     pub retention: Retention,
     database: PathBuf,
+    socket: PathBuf,
     actions: Vec<(ActionSpec, Vec<ActionJail>)>,
     dry_run: bool,
     since: Timestamp,
@@ -51,6 +52,7 @@ impl Circumstances {
             journals: settings.journals,
             retention: settings.daemon.retention,
             database: settings.daemon.database,
+            socket: settings.daemon.socket,
             actions: settings.actions,
             dry_run,
             since: now,
@@ -61,20 +63,26 @@ impl Circumstances {
     /// Those after a reload. The database and the socket stay what they were at the start.
     pub fn of(settings: Settings, old: &Circumstances) -> (Self, Policy) {
         let (mut new, policy) = Circumstances::new(settings, old.dry_run, old.since);
-        if new.database != old.database {
-            log::warn!(
-                "the database is still {}; restart f2bd to use {}",
-                old.database.display(),
-                new.database.display()
-            );
-            new.database.clone_from(&old.database);
-        }
+        keep("database", &mut new.database, &old.database);
+        keep("socket", &mut new.socket, &old.socket);
         (new, policy)
     }
 
     /// The actions to run, each for its jails: none in a dry run.
     pub fn actions(&self) -> &[(ActionSpec, Vec<ActionJail>)] {
         if self.dry_run { &[] } else { &self.actions }
+    }
+}
+
+/// Keeps a path that a running daemon cannot change, and says so.
+fn keep(what: &str, new: &mut PathBuf, old: &PathBuf) {
+    if new != old {
+        log::warn!(
+            "the {what} is still {}; restart f2bd to use {}",
+            old.display(),
+            new.display()
+        );
+        new.clone_from(old);
     }
 }
 
@@ -213,7 +221,7 @@ fn known_jail<'e>(engine: &'e Engine, name: &JailName) -> Result<&'e JailPolicy,
         let known = if known.is_empty() {
             "there is none".to_owned()
         } else {
-            format!("there is {}", known.join(", "))
+            format!("known are {}", known.join(", "))
         };
         refused(Why::NotSo, format!("no jail {name} is enabled; {known}"))
     })
@@ -323,6 +331,7 @@ fn history_row(row: store::HistoryRow) -> HistoryRow {
 
 fn failure_row(row: store::FailureRow) -> FailureRow {
     FailureRow {
+        jail: row.jail,
         time: row.time,
         address: row.address,
         user: row.user,
@@ -451,9 +460,9 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>
 pub fn follow_line(decision: &Decision) -> FollowLine {
     match decision {
         Decision::Count(failure) => FollowLine::Failure {
-            jail: failure.jail.clone(),
             subject: failure.subject,
             failure: FailureRow {
+                jail: failure.jail.clone(),
                 time: failure.time,
                 address: failure.address,
                 user: failure.user.as_deref().map(|user| kept(user).into_owned()),

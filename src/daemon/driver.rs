@@ -12,7 +12,7 @@ use super::clock;
 use super::letter::Letter;
 use super::memory::Memory;
 use super::notice::{report_decision, report_trouble};
-use super::notify;
+use super::notify::Announcement;
 use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::action::Report;
@@ -34,6 +34,16 @@ const CATCH_UP_EVERY: Duration = Duration::from_millis(20);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_MORE_AFTER: Duration = Duration::from_millis(50);
 
+/// Who hears what the driver has done; it waits for nobody of them.
+pub struct Audience {
+    /// Those who follow.
+    pub followers: broadcast::Sender<FollowLine>,
+    /// The main thread: when a tick is due.
+    pub deadline: watch::Sender<Option<Timestamp>>,
+    /// The service manager.
+    pub announcements: watch::Sender<Announcement>,
+}
+
 /// What the driver is made of.
 pub struct Driver {
     /// Settings in force, the policy moved into the engine.
@@ -46,10 +56,8 @@ pub struct Driver {
     pub outbox: Outbox,
     /// Reads.
     pub sources: Sources,
-    /// Tells those who follow.
-    pub followers: broadcast::Sender<FollowLine>,
-    /// Tells the main thread when a tick is due.
-    pub deadline: watch::Sender<Option<Timestamp>>,
+    /// Hears of it.
+    pub audience: Audience,
     decisions: Vec<Decision>,
     /// Sources whose cursor has moved without consequence, and when that is to be saved.
     unsaved: Vec<SourceName>,
@@ -57,24 +65,18 @@ pub struct Driver {
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: usize,
     next_sweep: Timestamp,
-    /// What the service manager shows.
-    status: String,
+    announcement: Announcement,
 }
 
 impl Driver {
     /// Puts the parts together and lets the engine hear what the last run left behind.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each part is made by the start-up, in its order"
-    )]
     pub fn begin(
         circumstances: Circumstances,
         engine: Engine,
         memory: Memory,
         outbox: Outbox,
         sources: Sources,
-        followers: broadcast::Sender<FollowLine>,
-        deadline: watch::Sender<Option<Timestamp>>,
+        audience: Audience,
         remembered: Remembered,
     ) -> Self {
         let now = clock::now();
@@ -84,14 +86,13 @@ impl Driver {
             memory,
             outbox,
             sources,
-            followers,
-            deadline,
+            audience,
             decisions: Vec::new(),
             unsaved: Vec::new(),
             save_at: None,
             expected_reports: 0,
             next_sweep: now.after(SWEEP_MORE_AFTER),
-            status: String::new(),
+            announcement: Announcement::default(),
         };
         driver.decide(now, Input::Restore(remembered), None);
         driver
@@ -103,9 +104,10 @@ impl Driver {
         self.start_work(since);
         self.expected_reports = self.outbox.states().count();
         if self.expected_reports == 0 {
-            notify::ready();
+            self.announcement.ready = true;
         }
         self.announce_deadline();
+        self.announce_status();
         while let Some(letter) = inbox.blocking_recv() {
             let now = clock::now();
             match letter {
@@ -176,7 +178,8 @@ impl Driver {
         if self.expected_reports > 0 {
             self.expected_reports -= 1;
             if self.expected_reports == 0 {
-                notify::ready();
+                self.announcement.ready = true;
+                log::info!("ready");
             }
         }
     }
@@ -198,9 +201,9 @@ impl Driver {
             self.outbox.carry_out(&decisions, self.engine.ledger());
             for decision in &decisions {
                 report_decision(decision);
-                if self.followers.receiver_count() > 0 {
+                if self.audience.followers.receiver_count() > 0 {
                     // Nobody listening any more is no failure.
-                    let _ = self.followers.send(answer::follow_line(decision));
+                    let _ = self.audience.followers.send(answer::follow_line(decision));
                 }
             }
         }
@@ -310,7 +313,8 @@ impl Driver {
             Some(self.next_sweep),
         ];
         let next = all.into_iter().flatten().min();
-        self.deadline
+        self.audience
+            .deadline
             .send_if_modified(|deadline| std::mem::replace(deadline, next) != next);
     }
 
@@ -329,10 +333,15 @@ impl Driver {
             ""
         };
         let status = format!("jails: {jails}, bans: {bans}{trouble}{behind}");
-        if status != self.status {
-            notify::status(&status);
-            self.status = status;
-        }
+        self.announcement.status = status;
+        let announcement = &self.announcement;
+        self.audience.announcements.send_if_modified(|told| {
+            let is_new = told != announcement;
+            if is_new {
+                told.clone_from(announcement);
+            }
+            is_new
+        });
     }
 
     fn end(mut self) {

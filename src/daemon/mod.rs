@@ -15,16 +15,18 @@ mod notify;
 mod outbox;
 mod sources;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use self::answer::Circumstances;
-use self::driver::Driver;
+use self::driver::{Audience, Driver};
 use self::letter::{Letter, MOST_LETTERS};
 use self::memory::Memory;
+use self::notify::{Announcement, Notifier};
 use self::outbox::Outbox;
 use self::sources::Sources;
 use crate::action;
@@ -81,8 +83,7 @@ pub enum StartError {
 /// The daemon could not start; everything has been reported but the error itself.
 pub fn run(options: &RunOptions) -> Result<(), StartError> {
     logger::start(log::LevelFilter::Info);
-    let settings = load(options.config.as_deref())?;
-    log::set_max_level(settings.daemon.log_level);
+    let settings = load(options).settings.ok_or(StartError::Configuration)?;
     if !options.dry_run {
         for (spec, _) in &settings.actions {
             action::check(spec).map_err(|error| StartError::Privilege(error.to_string()))?;
@@ -104,12 +105,17 @@ fn longest_findtime(policy: &Policy) -> Duration {
         .unwrap_or_default()
 }
 
-fn load(path: Option<&Path>) -> Result<Settings, StartError> {
-    let Loaded {
-        settings, problems, ..
-    } = config::load(path);
-    report_problems(&problems);
-    settings.ok_or(StartError::Configuration)
+/// Reads the configuration; what the command line says goes before it.
+fn load(options: &RunOptions) -> Loaded {
+    let mut loaded = config::load(options.config.as_deref());
+    if let (Some(settings), Some(socket)) = (&mut loaded.settings, &options.socket) {
+        settings.daemon.socket.clone_from(socket);
+    }
+    report_problems(&loaded.problems);
+    if let Some(settings) = &loaded.settings {
+        log::set_max_level(settings.daemon.log_level);
+    }
+    loaded
 }
 
 fn report_problems(problems: &[config::Problem]) {
@@ -122,12 +128,8 @@ fn report_problems(problems: &[config::Problem]) {
 }
 
 /// The main thread's part: everything that waits for the world outside.
-async fn serve(options: &RunOptions, mut settings: Settings) -> Result<(), StartError> {
-    let path = options
-        .socket
-        .clone()
-        .unwrap_or_else(|| settings.daemon.socket.clone());
-    settings.daemon.socket.clone_from(&path);
+async fn serve(options: &RunOptions, settings: Settings) -> Result<(), StartError> {
+    let path = settings.daemon.socket.clone();
     // Before the database: whoever is refused here must not have touched it.
     let listener = server::bind(&path)?;
     let now = clock::now();
@@ -135,30 +137,43 @@ async fn serve(options: &RunOptions, mut settings: Settings) -> Result<(), Start
     let (deadline, deadlines) = watch::channel(None);
     let (followers, _) = broadcast::channel(FOLLOW_BACKLOG);
     let (reports, told) = mpsc::unbounded_channel();
+    let (announcements, announced) = watch::channel(Announcement::default());
     let driver = prepare(
         settings,
         options.dry_run,
         now,
         inbox.clone(),
         reports,
-        followers.clone(),
-        deadline,
+        Audience {
+            followers: followers.clone(),
+            deadline,
+            announcements,
+        },
     )?;
     let thread = std::thread::Builder::new()
         .name("driver".to_owned())
         .spawn(move || driver.run(letters))?;
 
     let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
-    let config = options.config.clone();
+    let options = Arc::new(options.clone());
+    let notifier = Arc::new(Notifier::find());
     let tasks = [
         tokio::spawn(server::serve(listener, questions, followers)),
-        tokio::spawn(forward_questions(asked, inbox.clone(), config.clone())),
+        tokio::spawn(forward_questions(
+            asked,
+            inbox.clone(),
+            Arc::clone(&options),
+        )),
         tokio::spawn(forward_reports(told, inbox.clone())),
         tokio::spawn(tick(deadlines, inbox.clone())),
-        tokio::spawn(feed_watchdog(inbox.clone())),
+        tokio::spawn({
+            let notifier = Arc::clone(&notifier);
+            async move { notifier.announce(announced).await }
+        }),
+        tokio::spawn(feed_watchdog(inbox.clone(), Arc::clone(&notifier))),
     ];
-    wait_for_the_end(&inbox, config).await?;
-    notify::stopping();
+    wait_for_the_end(&inbox, &options).await?;
+    notifier.stopping().await;
     // The driver may be gone already; then there is nothing to tell it.
     let _ = inbox.send(Letter::Shutdown).await;
     let ended = tokio::task::spawn_blocking(move || thread.join()).await;
@@ -183,8 +198,7 @@ fn prepare(
     now: Timestamp,
     inbox: mpsc::Sender<Letter>,
     reports: outbox::Reports,
-    followers: broadcast::Sender<crate::control::protocol::FollowLine>,
-    deadline: watch::Sender<Option<Timestamp>>,
+    audience: Audience,
 ) -> Result<Driver, StartError> {
     let mut memory = Memory::open(settings.daemon.database.clone(), now)?;
     let (circumstances, policy) = Circumstances::new(settings, dry_run, now);
@@ -198,8 +212,7 @@ fn prepare(
         memory,
         outbox,
         sources,
-        followers,
-        deadline,
+        audience,
         remembered,
     ))
 }
@@ -208,16 +221,20 @@ fn prepare(
 async fn forward_questions(
     mut asked: mpsc::Receiver<Question>,
     inbox: mpsc::Sender<Letter>,
-    config: Option<PathBuf>,
+    options: Arc<RunOptions>,
 ) {
     while let Some(question) = asked.recv().await {
         if matches!(question.request, Request::Reload) {
-            let reply = match reload(&inbox, config.clone()).await {
-                Ok(()) => Reply::Done { changed: 0 },
-                Err(problems) => answer::bad_configuration(&problems),
-            };
-            // Whoever asked may have gone.
-            let _ = question.reply.send(reply);
+            let (inbox, options) = (inbox.clone(), Arc::clone(&options));
+            // Names may take seconds to be resolved; other questions need not wait for them.
+            tokio::spawn(async move {
+                let reply = match reload(&inbox, &options).await {
+                    Ok(()) => Reply::Done { changed: 0 },
+                    Err(problems) => answer::bad_configuration(&problems),
+                };
+                // Whoever asked may have gone.
+                let _ = question.reply.send(reply);
+            });
         } else if inbox.send(Letter::Question(question)).await.is_err() {
             return;
         }
@@ -262,7 +279,7 @@ async fn tick(mut deadlines: watch::Receiver<Option<Timestamp>>, inbox: mpsc::Se
 }
 
 /// Tells the service manager that the driver lives, as often as it wants to hear it, and only if it does.
-async fn feed_watchdog(inbox: mpsc::Sender<Letter>) {
+async fn feed_watchdog(inbox: mpsc::Sender<Letter>, notifier: Arc<Notifier>) {
     let Some(interval) = notify::watchdog() else {
         return;
     };
@@ -271,7 +288,7 @@ async fn feed_watchdog(inbox: mpsc::Sender<Letter>) {
         if inbox.send(Letter::Heartbeat(answer)).await.is_err() || answered.await.is_err() {
             return;
         }
-        notify::alive();
+        notifier.alive().await;
         tokio::time::sleep(interval / 2).await;
     }
 }
@@ -279,7 +296,7 @@ async fn feed_watchdog(inbox: mpsc::Sender<Letter>) {
 /// Waits for SIGTERM or SIGINT; SIGHUP reloads.
 async fn wait_for_the_end(
     inbox: &mpsc::Sender<Letter>,
-    config: Option<PathBuf>,
+    options: &Arc<RunOptions>,
 ) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
@@ -291,7 +308,7 @@ async fn wait_for_the_end(
             // The driver ends by itself only when it has died.
             () = inbox.closed() => return Ok(()),
             _ = hangup.recv() => {
-                if reload(inbox, config.clone()).await.is_err() {
+                if reload(inbox, options).await.is_err() {
                     log::error!("the new configuration has mistakes; the old one stays in force");
                 }
             }
@@ -302,17 +319,17 @@ async fn wait_for_the_end(
 /// Reads the configuration anew and puts it in force, or returns what is wrong with it.
 async fn reload(
     inbox: &mpsc::Sender<Letter>,
-    config: Option<PathBuf>,
+    options: &Arc<RunOptions>,
 ) -> Result<(), Vec<config::Problem>> {
     // Reading may wait for files and for names to be resolved.
-    let read = tokio::task::spawn_blocking(move || config::load(config.as_deref())).await;
+    let options = Arc::clone(options);
+    let read = tokio::task::spawn_blocking(move || load(&options)).await;
     let Ok(Loaded {
         settings, problems, ..
     }) = read
     else {
         return Err(Vec::new());
     };
-    report_problems(&problems);
     let Some(settings) = settings else {
         return Err(problems);
     };

@@ -52,10 +52,10 @@ pub fn report_decision(decision: &Decision) {
                 Origin::Manual => "by hand".to_owned(),
             };
             log::info!(
-                "[{}] ban {} for {} ({why}, offence {})",
+                "[{}] ban {} {} ({why}, offence {})",
                 ban.jail,
                 ban.subject.plain(),
-                ban.bantime,
+                ban.bantime.lasting(),
                 ban.offence
             );
         }

@@ -1,39 +1,98 @@
 //! What does the service manager hear?
 //!
-//! Nothing where there is none: all of this is silent without `NOTIFY_SOCKET`.
+//! Nothing where there is none: all of this is silent without `NOTIFY_SOCKET`. Nobody waits for the service
+//! manager either: it may be busy for seconds, and a datagram to it blocks once ten of them are unread.
 
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
+use tokio::net::UnixDatagram;
+use tokio::sync::watch;
 
-/// The daemon protects from now on.
-pub fn ready() {
-    tell(&[NotifyState::Ready]);
-    log::info!("ready");
+/// How long the end may be held up by a service manager that does not listen.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// What the driver has to tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Announcement {
+    /// Whether the daemon protects.
+    pub ready: bool,
+    /// One line for `systemctl status`.
+    pub status: String,
 }
 
-/// The daemon is about to end.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping]);
+/// The way to the service manager, if there is one.
+#[derive(Debug)]
+pub struct Notifier {
+    socket: Option<UnixDatagram>,
 }
 
-/// One line for `systemctl status`.
-pub fn status(text: &str) {
-    tell(&[NotifyState::Status(text)]);
+impl Notifier {
+    /// Finds the service manager. Call it inside the runtime.
+    pub fn find() -> Self {
+        let socket = std::env::var_os("NOTIFY_SOCKET").and_then(|address| {
+            let connected = connect(address.as_bytes());
+            connected
+                .map_err(|error| log::warn!("the service manager cannot be told anything: {error}"))
+                .ok()
+        });
+        Notifier { socket }
+    }
+
+    /// Tells what the driver announces, the newest only.
+    pub async fn announce(&self, mut announcements: watch::Receiver<Announcement>) {
+        let mut told = Announcement::default();
+        loop {
+            let news = announcements.borrow_and_update().clone();
+            if news.ready && !told.ready {
+                self.tell(NotifyState::Ready).await;
+            }
+            if news.status != told.status {
+                self.tell(NotifyState::Status(&news.status)).await;
+            }
+            told = news;
+            if announcements.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The driver answers.
+    pub async fn alive(&self) {
+        self.tell(NotifyState::Watchdog).await;
+    }
+
+    /// The daemon is about to end.
+    pub async fn stopping(&self) {
+        // It ends all the same.
+        let _ = tokio::time::timeout(LAST_WORD, self.tell(NotifyState::Stopping)).await;
+    }
+
+    async fn tell(&self, state: NotifyState<'_>) {
+        if let Some(socket) = &self.socket
+            && let Err(error) = socket.send(state.to_string().as_bytes()).await
+        {
+            log::debug!("the service manager cannot be told: {error}");
+        }
+    }
 }
 
-/// The driver answers.
-pub fn alive() {
-    tell(&[NotifyState::Watchdog]);
-}
-
-/// How often the service manager wants to hear [`alive`] at least; `None` if it does not ask.
+/// How often the service manager wants to hear [`Notifier::alive`] at least; `None` if it does not ask.
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }
 
-fn tell(state: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        log::debug!("the service manager cannot be told: {error}");
-    }
+/// `@` begins a name that is in no directory.
+fn connect(address: &[u8]) -> std::io::Result<UnixDatagram> {
+    let address = match address.strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(address))?,
+    };
+    let socket = StdDatagram::unbound()?;
+    socket.connect_addr(&address)?;
+    socket.set_nonblocking(true)?;
+    UnixDatagram::from_std(socket)
 }

@@ -199,6 +199,16 @@ impl fmt::Display for Span {
     }
 }
 
+impl BanTime {
+    /// How long a ban lasts, in words that follow `ban`: `for 1h`, `forever`.
+    pub fn lasting(self) -> String {
+        match self {
+            BanTime::For(span) => format!("for {}", Span(span)),
+            BanTime::Forever => "forever".to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for BanTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -91,7 +91,17 @@ impl Monitor {
                 }
             }
         });
-        Monitor { child, lines }
+        let monitor = Monitor { child, lines };
+        // It shows nothing before it listens: bans come until one of them is seen.
+        let heard = (1..200).any(|host| {
+            world.attack(&format!("203.0.113.{host}"), 3);
+            monitor
+                .lines
+                .recv_timeout(Duration::from_millis(300))
+                .is_ok()
+        });
+        assert!(heard, "the monitor listens");
+        monitor
     }
 
     fn sees(&self, address: &str) -> Instant {
@@ -121,9 +131,6 @@ impl Drop for Monitor {
 fn latency(world: &World) {
     let daemon = world.start();
     let monitor = Monitor::start(world);
-    // The monitor shows nothing before it listens; an element of its own tells when it does.
-    world.attack("203.0.113.254", 3);
-    monitor.sees("203.0.113.254");
     let mut spans = Vec::new();
     for attempt in 0..200_u32 {
         let address = format!("198.51.{}.{}", 100 + attempt / 250, attempt % 250 + 1);
@@ -154,8 +161,6 @@ fn latency(world: &World) {
 fn burst(world: &World) {
     let daemon = world.start();
     let monitor = Monitor::start(world);
-    world.attack("203.0.113.254", 3);
-    monitor.sees("203.0.113.254");
     let address = |host: u32| Ipv4Addr::from(0xC612_0000 + host).to_string();
     for _ in 0..2 {
         for host in 0..2_000 {

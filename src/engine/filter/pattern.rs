@@ -219,7 +219,17 @@ fn parse(source: &str) -> Result<Hir, String> {
         .dot_matches_new_line(true)
         .build()
         .parse(source)
-        .map_err(|error| error.to_string())
+        .map_err(|error| format!("this is no regular expression: {}", what(&error)))
+}
+
+/// What is wrong, in one line: the error itself would show the pattern with its placeholders expanded, which is
+/// not what was written.
+fn what(error: &regex_syntax::Error) -> String {
+    match error {
+        regex_syntax::Error::Parse(error) => error.kind().to_string(),
+        regex_syntax::Error::Translate(error) => error.kind().to_string(),
+        other => other.to_string(),
+    }
 }
 
 fn refuse_line_anchors(hir: &Hir) -> Result<(), String> {

@@ -1,0 +1,630 @@
+//! What the commands say and how they end where no daemon runs.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use f2bd::engine::filter::FilterSet;
+use f2bd::engine::filter::session::{self, Sessions};
+use f2bd::engine::policy::FilterId;
+use f2bd::engine::record::syslog::LineReader;
+use f2bd::engine::time::Timestamp;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use crate::support::journald::Journald;
+use crate::support::skipped;
+use crate::support::wait::until;
+use crate::support::world::F2BD;
+
+/// Three failures, one of them forged, between lines that are none.
+const LOG: &[u8] = b"Feb 12 14:10:20 www sshd[101]: Server listening on 0.0.0.0 port 22.
+Feb 12 14:10:21 www sshd[102]: Failed password for root from 192.0.2.7 port 4001 ssh2
+Feb 12 14:10:22 www sshd[103]: Failed password for invalid user x from 198.51.100.1 from 2001:db8::7 port 4001 ssh2
+no date, no program
+Feb 12 14:10:23 www sshd[104]: Failed password for ann from 192.0.2.7 port 4002 ssh2
+";
+
+/// Runs f2bd as if it were the first of March 2026, with this on its standard input.
+fn f2bd(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(F2BD)
+        .args(["--now", "2026-03-01T00:00:00Z", "--timezone", "UTC"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    let feed = std::thread::spawn(move || {
+        // A command that does not read its input is free to.
+        let _ = stdin.write_all(&input);
+    });
+    let output = child.wait_with_output().unwrap();
+    feed.join().unwrap();
+    output
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn out(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn err(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// A directory with a configuration of one jail.
+fn home(jail: &str) -> tempfile::TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let text = format!("[jail.sshd]\nignoreself = false\n{jail}\n");
+    fs::write(home.path().join("f2bd.conf"), text).unwrap();
+    home
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+// f2bd(8): "64 usage".
+#[test]
+fn a_command_line_that_makes_no_sense_is_64() {
+    for (arguments, reason) in [
+        (&[][..], "Usage: f2bd"),
+        (&["bogus"], "unrecognized subcommand 'bogus'"),
+        (&["match", "sshd"], "name a filter and then a log"),
+        (&["match", "--all"], "required arguments"),
+        (
+            &["match", "--all", "--mode", "ddos", "-"],
+            "cannot be used with",
+        ),
+        (&["replay"], "required arguments"),
+        (&["explain", "192.0.2.300"], "neither an address nor"),
+        (&["explain"], "<IP>"),
+        (&["ban", "sshd"], "<IP>"),
+        (&["ban", "s s", "192.0.2.1"], "cannot be a name"),
+        (
+            &["ban", "sshd", "192.0.2.1", "--for", "soon"],
+            "is not a time span",
+        ),
+        (&["unban"], "<IP>"),
+        (&["unban", "192.0.2.1", "--all"], "cannot be used with"),
+        (&["history", "--limit", "0"], "1..=5000"),
+        (&["status", "--now", "noon"], "is not a moment"),
+        (
+            &["status", "--timezone", "Mars/Olympus"],
+            "there is no time zone `Mars/Olympus`",
+        ),
+        (&["completions", "tcsh"], "possible values"),
+    ] {
+        let output = Command::new(F2BD).args(arguments).output().unwrap();
+        assert_eq!(code(&output), 64, "{arguments:?}");
+        assert_eq!(out(&output), "", "{arguments:?}");
+        assert!(
+            err(&output).contains(reason),
+            "{arguments:?}: {}",
+            err(&output)
+        );
+    }
+}
+
+// f2bd(8): "69 daemon not reachable".
+#[test]
+fn without_a_daemon_it_is_69() {
+    let home = home("");
+    let socket = home.path().join("control.sock");
+    for arguments in [
+        &["status"][..],
+        &["status", "sshd", "--json"],
+        &["bans"],
+        &["history"],
+        &["explain", "192.0.2.1"],
+        &["ban", "sshd", "192.0.2.1"],
+        &["unban", "--all"],
+        &["reload"],
+        &["flush"],
+        &["follow"],
+    ] {
+        let output = f2bd(&[&["--socket", path(&socket)], arguments].concat(), b"");
+        assert_eq!(code(&output), 69, "{arguments:?}");
+        assert_eq!(out(&output), "");
+        assert_eq!(
+            err(&output),
+            format!(
+                "f2bd: no daemon serves {}: No such file or directory (os error 2); start it with \
+                 `systemctl start f2bd`, or name its socket with --socket\n",
+                socket.display()
+            )
+        );
+    }
+}
+
+#[test]
+fn the_socket_is_the_configured_one() {
+    let home = home("[daemon]\nsocket = \"/nowhere/at/all.sock\"");
+    let output = f2bd(&["--config", path(home.path()), "bans"], b"");
+    assert_eq!(code(&output), 69);
+    assert!(
+        err(&output).contains("no daemon serves /nowhere/at/all.sock: "),
+        "{}",
+        err(&output)
+    );
+}
+
+// f2bd(8): "66 no such input".
+#[test]
+fn a_log_that_is_not_there_is_66() {
+    let home = home("");
+    let directory = path(home.path());
+    let missing = home.path().join("missing.log");
+    let missing = path(&missing);
+    for (log, reason) in [
+        (missing, format!("cannot read {missing}: No such file")),
+        (
+            directory,
+            format!("{directory} is a directory; for a journal's write journal:{directory}"),
+        ),
+        (
+            &format!("journal:{directory}"),
+            format!("no journal files in {directory}"),
+        ),
+    ] {
+        for command in [
+            &["match", "sshd", log][..],
+            &["match", "--all", log],
+            &["replay", "--config", directory, log],
+        ] {
+            let output = f2bd(command, b"");
+            assert_eq!(code(&output), 66, "{command:?}");
+            assert!(
+                err(&output).starts_with(&format!("f2bd: {reason}")),
+                "{}",
+                err(&output)
+            );
+        }
+    }
+}
+
+#[test]
+fn what_was_found_before_a_missing_log_is_printed() {
+    let home = home("");
+    let log = home.path().join("first.log");
+    fs::write(&log, LOG).unwrap();
+    let output = f2bd(&["match", "sshd", path(&log), "/missing.log"], b"");
+    assert_eq!(code(&output), 66);
+    assert_eq!(out(&output).lines().count(), 3, "{}", out(&output));
+}
+
+// f2bd(8): "77 not permitted".
+#[test]
+fn a_log_that_may_not_be_read_is_77() {
+    if !rustix::process::geteuid().is_root() {
+        skipped::<()>("becoming somebody else needs root");
+        return;
+    }
+    let home = home("");
+    fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    // The build directory may be closed to others.
+    let program = home.path().join("f2bd");
+    fs::copy(F2BD, &program).unwrap();
+    let log = home.path().join("secret.log");
+    fs::write(&log, LOG).unwrap();
+    fs::set_permissions(&log, PermissionsExt::from_mode(0o600)).unwrap();
+    let output = Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(&program)
+        .args(["match", "sshd", path(&log)])
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 77, "{}", err(&output));
+    assert!(
+        err(&output).contains("Permission denied"),
+        "{}",
+        err(&output)
+    );
+}
+
+// f2bd(8): "1 not so (not banned, nothing matched)".
+#[test]
+fn where_nothing_matches_it_is_1() {
+    let home = home("");
+    let config = path(home.path());
+    for (arguments, input, said) in [
+        (
+            &["match", "sshd", "-"][..],
+            &b""[..],
+            "0 lines: 0 counted, 0 missed\n",
+        ),
+        (
+            &["match", "sshd", "-"],
+            b"nothing\n",
+            "1 line: 0 counted, 1 missed\n",
+        ),
+        (&["match", "sshd", "-", "--json"], b"nothing\n", ""),
+        (
+            &["replay", "--config", config, "-"],
+            LOG,
+            "0 bans in force at the end\n",
+        ),
+        (&["replay", "--config", config, "-", "--json"], LOG, ""),
+    ] {
+        let output = f2bd(arguments, input);
+        assert_eq!(code(&output), 1, "{arguments:?}");
+        assert_eq!(out(&output), said, "{arguments:?}");
+        assert_eq!(err(&output), "", "{arguments:?}");
+    }
+    let output = f2bd(&["replay", "--config", config, "--jail", "no", "-"], LOG);
+    assert_eq!(
+        (code(&output), err(&output)),
+        (1, "f2bd: no jail no is enabled\n")
+    );
+}
+
+// f2bd(8): "78 bad configuration".
+#[test]
+fn a_filter_that_is_wrong_is_78() {
+    let home = home("");
+    let filter = home.path().join("own.toml");
+    fs::write(&filter, "[[failure]]\npattern = '^<user> <ip> (.*$'\n").unwrap();
+    for (arguments, reason) in [
+        (
+            &["match", "shd", "-"][..],
+            "there is no filter of that name; did you mean `sshd`?",
+        ),
+        (
+            &["match", "sshd", "--mode", "normale", "-"],
+            "unknown mode `normale` of filter `sshd`; did you mean `normal`?",
+        ),
+        (
+            &["match", path(&filter), "-"],
+            "own.toml:2:11: error: this is no regular expression: unclosed group",
+        ),
+        (
+            &["match", "./missing.toml", "-"],
+            "./missing.toml: error: cannot be read: No such file",
+        ),
+        (
+            &["replay", "--config", "/missing", "-"],
+            "/missing: error: cannot be read: No such file",
+        ),
+        (
+            &["run", "--config", "/missing"],
+            "/missing: error: cannot be read: No such file",
+        ),
+    ] {
+        let output = f2bd(arguments, LOG);
+        assert_eq!(code(&output), 78, "{arguments:?}");
+        assert_eq!(out(&output), "", "{arguments:?}");
+        assert!(
+            err(&output).contains(reason),
+            "{arguments:?}: {}",
+            err(&output)
+        );
+    }
+}
+
+#[test]
+fn match_prints_what_counts() {
+    let output = f2bd(&["match", "sshd", "-"], LOG);
+    assert_eq!(code(&output), 0);
+    assert_eq!(
+        out(&output),
+        "2: pattern 1 2026-02-12 14:10:21 192.0.2.7 user `root`
+3: pattern 1 2026-02-12 14:10:22 2001:db8::7 user `x from 198.51.100.1`
+5: pattern 1 2026-02-12 14:10:23 192.0.2.7 user `ann`
+5 lines: 3 counted, 2 missed
+"
+    );
+    let output = f2bd(&["match", "--all", "-"], LOG);
+    assert_eq!(code(&output), 0);
+    assert!(
+        out(&output).contains("2: sshd pattern 1 2026-02-12 14:10:21 192.0.2.7 user `root`\n"),
+        "{}",
+        out(&output)
+    );
+}
+
+#[test]
+fn match_prints_what_is_missed() {
+    let output = f2bd(&["match", "sshd", "--missed", "-"], LOG);
+    assert_eq!(code(&output), 0);
+    assert_eq!(
+        out(&output),
+        "1: sshd Server listening on 0.0.0.0 port 22.
+4: no date, no program
+5 lines: 3 counted, 2 missed
+"
+    );
+    let output = f2bd(&["match", "sshd", "--missed", "--json", "-"], LOG);
+    let lines: Vec<Value> = rows(&output);
+    assert_eq!(
+        lines,
+        [
+            serde_json::json!({"line": 1, "program": "sshd", "message": "Server listening on 0.0.0.0 port 22."}),
+            serde_json::json!({"line": 4, "program": "", "message": "no date, no program"}),
+        ]
+    );
+}
+
+#[test]
+fn match_explains_with_line_and_pattern() {
+    let output = f2bd(&["match", "sshd", "--explain", "-"], LOG);
+    let lines: Vec<_> = out(&output).lines().collect();
+    assert_eq!(lines.len(), 10, "{lines:?}");
+    assert_eq!(
+        lines[1],
+        "    Failed password for root from 192.0.2.7 port 4001 ssh2"
+    );
+    assert!(
+        lines[2].starts_with("    ^") && lines[2].contains("Failed password for "),
+        "{lines:?}"
+    );
+}
+
+fn rows(output: &Output) -> Vec<Value> {
+    let lines = out(output).lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+// design: `match --json` prints one object a line for each line that completes a failure.
+#[test]
+fn match_speaks_json() {
+    let output = f2bd(&["match", "sshd", "--json", "-"], LOG);
+    assert_eq!(code(&output), 0);
+    assert_eq!(
+        out(&output).lines().next(),
+        Some(
+            r#"{"line":2,"filter":"sshd","pattern":1,"time":"2026-02-12T14:10:21Z","ip":"192.0.2.7","host":"192.0.2.7","user":"root"}"#
+        )
+    );
+    assert_eq!(rows(&output).len(), 3);
+}
+
+#[test]
+fn a_name_that_is_no_address_has_no_ip() {
+    let home = home("");
+    let filter = home.path().join("own.toml");
+    fs::write(
+        &filter,
+        "[records]\nprogram = [\"app\"]\n[[failure]]\npattern = '^denied <host>$'\n",
+    )
+    .unwrap();
+    let output = f2bd(
+        &["match", path(&filter), "--json", "-"],
+        b"Feb 12 14:10:20 www app: denied evil.example.org\n",
+    );
+    assert_eq!(
+        out(&output),
+        "{\"line\":1,\"filter\":\"own\",\"pattern\":1,\"time\":\"2026-02-12T14:10:20Z\",\"ip\":null,\
+         \"host\":\"evil.example.org\",\"user\":null}\n"
+    );
+}
+
+#[test]
+fn a_journal_is_a_log_too() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    let home = home("");
+    let filter = home.path().join("own.toml");
+    fs::write(
+        &filter,
+        "[records]\nprogram = [\"app\"]\n[[failure]]\npattern = '^denied <ip>$'\n",
+    )
+    .unwrap();
+    for message in ["denied 192.0.2.7", "granted 192.0.2.8", "denied 192.0.2.9"] {
+        journald.log("app", message);
+    }
+    journald.log("other", "denied 192.0.2.10");
+    let journal = format!("journal:{}", journald.directory().display());
+    let found = until("all entries are there", || {
+        let output = f2bd(&["match", path(&filter), "--json", &journal], b"");
+        assert_eq!(err(&output), "");
+        let found = rows(&output);
+        (found.len() == 2).then_some(found)
+    });
+    let found: Vec<_> = found
+        .iter()
+        .map(|row| (row["line"].as_u64().unwrap(), row["ip"].clone()))
+        .collect();
+    // Entries that the filter does not ask for are not even read.
+    assert_eq!(
+        found,
+        [(1, Value::from("192.0.2.7")), (3, Value::from("192.0.2.9"))]
+    );
+}
+
+#[test]
+fn replay_prints_bans_and_unbans() {
+    let home = home("maxretry = 2\nbantime = \"10m\"");
+    let config = path(home.path());
+    let output = f2bd(&["replay", "--config", config, "-"], LOG);
+    assert_eq!(code(&output), 0);
+    assert_eq!(
+        out(&output),
+        "2026-02-12 14:10:23  ban    sshd  192.0.2.7  2 failures for 10m, offence 1\n\
+         1 ban in force at the end\n"
+    );
+    let output = f2bd(&["replay", "--config", config, "--json", "-"], LOG);
+    assert_eq!(
+        out(&output),
+        "{\"time\":\"2026-02-12T14:10:23Z\",\"jail\":\"sshd\",\"decision\":\"ban\",\"subject\":\"192.0.2.7/32\",\
+         \"failures\":2,\"bantime\":600,\"offence\":1,\"until\":\"2026-02-12T14:20:23Z\"}\n"
+    );
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let home = home("");
+    let log = home.path().join("long.log");
+    // Far more than a pipe holds.
+    fs::write(&log, LOG.repeat(20_000)).unwrap();
+    for arguments in [&["match", "sshd"][..], &["match", "sshd", "--json"]] {
+        let mut child = Command::new(F2BD)
+            .args(arguments)
+            .arg(&log)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut line).unwrap();
+        assert!(line.contains("192.0.2.7"), "{line}");
+        drop(stdout);
+        let mut stderr = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut stderr)
+            .unwrap();
+        assert_eq!(
+            (child.wait().unwrap().code(), stderr.as_str()),
+            (Some(0), "")
+        );
+    }
+}
+
+/// What a terminal gets to see of a command.
+fn on_a_terminal(command: &str) -> Option<Vec<u8>> {
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", command, "/dev/null"])
+        .stdin(Stdio::null())
+        .output();
+    match output {
+        Ok(output) => Some(output.stdout),
+        Err(error) => skipped(&format!("script(1) makes terminals: {error}")),
+    }
+}
+
+#[test]
+fn a_hostile_line_does_nothing_to_the_terminal() {
+    let home = home("");
+    let log = home.path().join("hostile.log");
+    let mut text =
+        b"Feb 12 14:10:21 www sshd[1]: Failed password for invalid user \x1b]0;owned\x07\x1b[2J\xc2\x9b31m\x08\0\xe2\x80\xae from 192.0.2.7 port 1 ssh2\n"
+            .to_vec();
+    text.extend(
+        b"Feb 12 14:10:22 \x1b[5mwww \x1b[31msshd\x07[1]: \x1b[31mred\x1b]52;c;eA==\x07\r\n",
+    );
+    fs::write(&log, text).unwrap();
+    for options in ["", "--explain", "--missed"] {
+        let command = format!("{F2BD} match sshd {options} {}", log.display());
+        let Some(shown) = on_a_terminal(&command) else {
+            return;
+        };
+        let shown = String::from_utf8(shown).unwrap();
+        // Our own colours are attributes and their end.
+        let rest = shown
+            .replace("\x1b[1m", "")
+            .replace("\x1b[0m", "")
+            .replace("\r\n", "\n");
+        let hostile: Vec<_> = rest
+            .chars()
+            .filter(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}')
+            .collect();
+        assert!(hostile.is_empty(), "{options}: {rest:?}");
+        assert!(rest.contains("\\x1b"), "{options}: {rest:?}");
+    }
+}
+
+#[test]
+fn long_lines_and_nul_bytes_hide_nothing() {
+    let mut log = b"Feb 12 14:10:20 www sshd[1]: ".to_vec();
+    log.extend(vec![b'x'; 5_000_000]);
+    log.extend(b" Failed password for root from 192.0.2.1 port 1 ssh2\n");
+    log.extend(b"Feb 12 14:10:21 www sshd[1]: Failed password for \0 from 192.0.2.2 port 1 ssh2\n");
+    log.extend(b"\0\0\0\n\n\r\n");
+    log.extend(b"Feb 12 14:10:22 www sshd[1]: Failed password for root from 192.0.2.3 port 1 ssh2");
+    let output = f2bd(&["match", "sshd", "--json", "-"], &log);
+    let found: Vec<_> = rows(&output)
+        .iter()
+        .map(|row| (row["line"].as_u64().unwrap(), row["ip"].clone()))
+        .collect();
+    assert_eq!(
+        found,
+        [(2, Value::from("192.0.2.2")), (6, Value::from("192.0.2.3"))]
+    );
+}
+
+#[test]
+fn completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = f2bd(&["completions", shell], b"");
+        assert_eq!(code(&output), 0);
+        for command in ["match", "replay", "explain", "unban", "follow"] {
+            assert!(out(&output).contains(command), "{shell}: {command}");
+        }
+    }
+}
+
+/// Every mode of the shipped filter, compiled as `f2bd match` does.
+fn shipped() -> FilterSet {
+    let specs = ["normal", "aggressive"]
+        .map(|mode| f2bd::config::filter("sshd", Some(mode), Some(Path::new("/missing"))).unwrap());
+    FilterSet::compile(specs.to_vec()).unwrap()
+}
+
+/// What `f2bd match` does with a log.
+fn read(filters: &FilterSet, log: &[u8]) {
+    let mut reader = LineReader::new(TimeZone::UTC, Timestamp::from_micros(1_772_323_200_000_000));
+    let mut sessions = Sessions::default();
+    for line in log.split_inclusive(|byte| *byte == b'\n') {
+        let record = reader.read(line);
+        for filter in [FilterId(0), FilterId(1)] {
+            if let Some(found) = filters.find(filter, &record) {
+                assert!(!found.host.is_empty());
+                let session = session::key(record.host, &found);
+                let name = &filters.spec(filter).name;
+                sessions.counts(name, session.as_deref(), &found, record.time);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_log_is_too_odd() {
+    let filters = shipped();
+    let words = prop::sample::select(vec![
+        &b"Feb 12 14:10:20 www sshd[1]: "[..],
+        b"2026-02-12T14:10:20.123456+01:00 www sshd[1]: ",
+        b"<38>1 2026-02-12T14:10:20Z www sshd 1 - - ",
+        b"Feb 30 25:61:61 ",
+        b"sshd[99999999999999999999]: ",
+        b"Failed password for ",
+        b"invalid user ",
+        b" from 192.0.2.7 port 1 ssh2",
+        b" from ",
+        b"192.0.2.7",
+        b"2001:db8::7%eth0",
+        b" port 99999 ssh2",
+        b" [preauth]",
+        b"message repeated 3 times: [ ",
+        b"\n",
+        b"\r",
+        b"\0",
+        b"\xff\xfe",
+        b"\xe2\x80\xae",
+        b" ",
+    ]);
+    let piece = prop_oneof![
+        4 => words.prop_map(<[u8]>::to_vec),
+        1 => prop::collection::vec(any::<u8>(), 0..20),
+    ];
+    proptest!(|(pieces in prop::collection::vec(piece, 0..40))| {
+        read(&filters, &pieces.concat());
+    });
+    proptest!(|(log in prop::collection::vec(any::<u8>(), 0..2000))| {
+        read(&filters, &log);
+    });
+}
