@@ -322,8 +322,8 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         "until": null, "ended": null, "release": null, "offence": 1, "failures": 5, "origin": "failures",
     });
     let failure = json!({
-        "time": "2026-02-12T14:10:21Z", "address": "192.0.2.7", "user": null, "pattern": 1, "line": "x",
-        "counted": true,
+        "jail": "sshd", "time": "2026-02-12T14:10:21Z", "address": "192.0.2.7", "user": null, "pattern": 1,
+        "line": "x", "counted": true,
     });
     let with = |value: &Value, more: Value| {
         let mut value = value.clone();

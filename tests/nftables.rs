@@ -794,11 +794,15 @@ fn without_nft_the_old_table_protects_until_it_is_back() {
         ["192.0.2.7"],
         "the old table stays"
     );
-    // What is decided meanwhile is not lost.
+    // What is decided meanwhile goes into the sets that are there, and is not lost.
+    let late = ban("192.0.2.9", 600.0);
+    let id = late.ban;
     guard.order_change(
-        &[ban("192.0.2.9", 600.0)],
+        &[late],
         &[("sshd".parse().unwrap(), "192.0.2.8".parse().unwrap())],
     );
+    assert_eq!(guard.outcome(), Outcome::Applied(vec![id]));
+    assert_eq!(members(&server, "ipv4/sshd"), ["192.0.2.7", "192.0.2.9"]);
     std::os::unix::fs::symlink(installed_nft(), &program).unwrap();
     assert_eq!(
         guard.outcome(),
