@@ -222,7 +222,11 @@ fn restore(world: &World) {
         .matches("expires")
         .count();
     print("    elements in the kernel then", elements);
+    // The reader looks often while records flow, as in any attack; a first record wakes it.
     world.attack("203.0.113.254", 2);
+    support::wait::until("two failures are known", || {
+        (world.json(&["status"])[0]["jails"][0]["failing"] == 2).then_some(())
+    });
     let start = Instant::now();
     world.attack("203.0.113.254", 1);
     let seen = confirmed(world, "203.0.113.254");
