@@ -12,11 +12,12 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use f2bd::engine::cursor::Cursor;
 use f2bd::engine::record::journal::RouteId;
 use f2bd::engine::record::{Batch, LONGEST_MESSAGE};
 use f2bd::engine::time::Timestamp;
 use f2bd::source::journal::{JournalError, JournalSpec, Start, read_all, run};
-use f2bd::source::{Cursor, Delivery, Trouble};
+use f2bd::source::{Delivery, Trouble};
 use rustix::process::{Gid, Uid};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;

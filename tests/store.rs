@@ -15,12 +15,12 @@ use tempfile::TempDir;
 
 use f2bd::daemon::memory::Memory;
 use f2bd::engine::Decision;
+use f2bd::engine::cursor::Cursor;
 use f2bd::engine::decision::{Ban, BanId, Failure, FailureId, Notice, Origin, Release, Unban};
 use f2bd::engine::input::Remembered;
 use f2bd::engine::name::SourceName;
 use f2bd::engine::prefix::Prefix;
 use f2bd::engine::time::{BanTime, Timestamp};
-use f2bd::source::Cursor;
 use f2bd::store::text::LONGEST_TEXT;
 use f2bd::store::{HistoryQuery, JailTotals, Retention, Salvage, Store, StoreError};
 

@@ -18,11 +18,12 @@ use super::sources::Sources;
 use crate::action::Report;
 use crate::config::Settings;
 use crate::control::protocol::{FollowLine, Reply, Request};
+use crate::engine::cursor::Cursor;
 use crate::engine::input::{Outcome, Remembered};
 use crate::engine::name::{ActionName, SourceName};
 use crate::engine::time::Timestamp;
 use crate::engine::{Decision, Engine, Input};
-use crate::source::{Cursor, Delivery};
+use crate::source::Delivery;
 
 /// Records without consequence move a source's cursor only so often: reading them again costs nothing.
 const CURSOR_EVERY: Duration = Duration::from_secs(5);

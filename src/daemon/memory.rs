@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::engine::Decision;
+use crate::engine::cursor::Cursor;
 use crate::engine::decision::{Ban, BanId, FailureId};
 use crate::engine::input::Remembered;
 use crate::engine::name::SourceName;
 use crate::engine::time::Timestamp;
-use crate::source::Cursor;
 use crate::store::text::kept;
 use crate::store::{Retention, Salvage, Store, StoreError};
 

@@ -10,10 +10,11 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
 use super::letter::Letter;
+use crate::engine::cursor::Cursor;
 use crate::engine::name::SourceName;
 use crate::engine::time::Timestamp;
+use crate::source::Trouble;
 use crate::source::journal::{self, JournalSpec, Start};
-use crate::source::{Cursor, Trouble};
 
 /// All readers.
 pub struct Sources {

@@ -3,13 +3,12 @@
 //! A source fills batches and hands each of them on together with the cursor behind its last record. It
 //! decides nothing and parses nothing by itself: fields and text are read in `engine::record`.
 
-pub mod cursor;
 pub mod journal;
 
+use crate::engine::cursor::Cursor;
 use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
 use crate::engine::time::Timestamp;
-pub use cursor::Cursor;
 
 /// What a source hands on.
 #[derive(Debug)]

@@ -14,12 +14,12 @@ use rusqlite::{Connection, OpenFlags, Params, Row, params};
 
 use super::write::bytes;
 use super::{Store, StoreError};
+use crate::engine::cursor::Cursor;
 use crate::engine::decision::{Ban, BanId, Failure, FailureId, Origin, Release};
 use crate::engine::input::Remembered;
 use crate::engine::name::{JailName, SourceName};
 use crate::engine::prefix::Prefix;
 use crate::engine::time::{BanTime, Timestamp};
-use crate::source::Cursor;
 
 /// Which bans are asked for.
 #[derive(Clone, Debug)]

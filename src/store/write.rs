@@ -11,10 +11,10 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::text::kept;
 use super::{Store, StoreError};
 use crate::engine::Decision;
+use crate::engine::cursor::Cursor;
 use crate::engine::decision::{Ban, Failure, Notice, Unban};
 use crate::engine::name::SourceName;
 use crate::engine::time::{Span, Timestamp};
-use crate::source::Cursor;
 
 impl Store {
     /// Remembers `decisions` and where their sources stand now, in one transaction.

@@ -4,6 +4,7 @@
 //! [`Found`]. What becomes of a failure is decided in `jail`, not here.
 
 pub mod pattern;
+mod proof;
 pub mod sample;
 pub mod session;
 pub mod set;

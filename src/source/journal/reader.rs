@@ -13,10 +13,10 @@ use systemd::journal::{Journal, JournalWaitResult, OpenDirectoryOptions, OpenOpt
 
 use super::entry::{Entry, LONGEST_FIELD};
 use super::{JournalError, JournalSpec, access};
+use crate::engine::cursor::Cursor;
 use crate::engine::record::Batch;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::time::Timestamp;
-use crate::source::Cursor;
 
 /// Records of one batch. Each batch costs one transaction: large enough to make that cheap, small enough
 /// that catching up shows its first bans at once.

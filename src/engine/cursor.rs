@@ -1,6 +1,6 @@
 //! Where does a source resume?
 
-use crate::engine::time::Timestamp;
+use super::time::Timestamp;
 
 /// A place in a source: a token that the source understands and the time of the last record before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
