@@ -21,15 +21,21 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::time::{Duration, Instant};
 
+use f2bd::action::{InForce, Order, worker};
+use f2bd::config;
 use f2bd::control::client::Client;
 use f2bd::control::protocol::{PlaceRow, Reply, Request, VerdictRow};
-use f2bd::engine::Decision;
+use f2bd::daemon::memory::Memory;
+use f2bd::engine::cursor::Cursor;
 use f2bd::engine::decision::{Ban, BanId, Origin};
+use f2bd::engine::name::SourceName;
 use f2bd::engine::prefix::Prefix;
+use f2bd::engine::record::{Batch, Record};
 use f2bd::engine::time::{BanTime, Timestamp};
+use f2bd::engine::{Decision, Engine, Input};
 use f2bd::store::Store;
 use support::world::World;
 
@@ -43,7 +49,8 @@ fn main() {
         .skip(1)
         .filter(|word| !word.starts_with('-'))
         .collect();
-    let sections: [Section; 4] = [
+    let sections: [Section; 5] = [
+        ("in_hand", in_hand),
         ("latency", latency),
         ("burst", burst),
         ("restore", restore),
@@ -60,12 +67,105 @@ fn main() {
     }
 }
 
+/// From the deciding record in the reader's hands to the kernel's answer: the engine, a transaction on disk, the
+/// worker's queue and one on netlink. The same rooms as in the daemon, without its inbox.
+fn in_hand(world: &World) {
+    let settings = config::load(Some(&world.config()))
+        .settings
+        .expect("settings");
+    let mut engine = Engine::new(settings.policy);
+    let mut memory = Memory::open(world.database(), support::now()).expect("a database");
+    memory.remembered(support::now(), Duration::ZERO);
+    let (spec, jails) = settings.actions.into_iter().next().expect("an action");
+    let (orders, received) = sync_channel(64);
+    let (report, reports) = channel();
+    let enter = world.netns.entrance();
+    let worker = std::thread::spawn(move || {
+        enter();
+        worker::run(&spec, received, support::now, |told| {
+            report.send(told).unwrap()
+        });
+    });
+    orders
+        .send(Order::Reconcile {
+            jails,
+            bans: Vec::new(),
+        })
+        .unwrap();
+    reports.recv().unwrap();
+    let source: SourceName = "journal".parse().unwrap();
+    let mut spans = Vec::new();
+    let mut batch = Batch::default();
+    for attempt in 0..3 * 200_u32 {
+        let message = format!(
+            "Failed password for root from 198.51.{}.1 port 22 ssh2",
+            attempt / 3
+        );
+        let cursor = Cursor {
+            token: format!("s={attempt}"),
+            time: support::now(),
+        };
+        batch.clear();
+        batch.push(Record {
+            program: "sshd",
+            ..Record::bare(support::now(), message.as_bytes())
+        });
+        let start = Instant::now();
+        let mut decisions = Vec::new();
+        let now = support::now();
+        engine.handle(
+            now,
+            Input::Records {
+                source: Some(&source),
+                batch: &batch,
+            },
+            &mut decisions,
+        );
+        memory.remember(now, &decisions, Some((&source, &cursor)));
+        let bans: Vec<InForce> = decisions.iter().filter_map(in_force).collect();
+        if !bans.is_empty() {
+            orders
+                .send(Order::Change {
+                    bans,
+                    unbans: Vec::new(),
+                })
+                .unwrap();
+            reports.recv().unwrap();
+            spans.push(start.elapsed());
+        }
+    }
+    orders.send(Order::Stop).unwrap();
+    worker.join().unwrap();
+    spans.sort();
+    assert_eq!(spans.len(), 200);
+    print(
+        "record in hand to element, 200 bans: median",
+        milliseconds(spans[100]),
+    );
+    print(
+        "record in hand to element, 200 bans: 99th percentile",
+        milliseconds(spans[198]),
+    );
+}
+
+fn in_force(decision: &Decision) -> Option<InForce> {
+    let Decision::Ban(ban) = decision else {
+        return None;
+    };
+    Some(InForce {
+        ban: ban.id,
+        jail: ban.jail.clone(),
+        subject: ban.subject,
+        until: ban.until(),
+    })
+}
+
 fn print(figure: &str, value: impl std::fmt::Display) {
     println!("{figure:<64} {value:>12}");
 }
 
 fn milliseconds(span: Duration) -> String {
-    format!("{:.1} ms", span.as_secs_f64() * 1e3)
+    format!("{:.2} ms", span.as_secs_f64() * 1e3)
 }
 
 /// The kernel's own word on every new element, with the moment at which it came.
