@@ -19,7 +19,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use error::StoreError;
-pub use read::{FailureRow, HistoryQuery, HistoryRow, JailTotals, Salvage};
+pub use read::{FailureRow, HistoryQuery, HistoryRow, Salvage};
 pub use sweep::Retention;
 
 /// The schema, one file for each version; a database knows in `user_version` how many it has had.

@@ -78,15 +78,6 @@ pub struct FailureRow {
     pub ban: Option<BanId>,
 }
 
-/// What a jail has done, as far back as history goes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JailTotals {
-    /// Failures that are kept.
-    pub failures: u64,
-    /// Bans that are kept.
-    pub bans: u64,
-}
-
 /// What makes a row of `bans` or `failures` overlap a subject: it lies inside (a range of the index on
 /// `first`), or it is one of the few networks around it.
 const OVERLAPS: &str = "((first BETWEEN ?1 AND ?2 AND length(first) = length(?1))
@@ -256,28 +247,6 @@ impl Store {
                 self::limit(limit)
             ],
             |row| failure(row, &mut names),
-        )
-    }
-
-    /// How many failures and bans are kept of each jail.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn totals(&self) -> Result<Vec<(JailName, JailTotals)>, StoreError> {
-        rows(
-            &self.connection,
-            "SELECT jail, sum(failures), sum(bans) FROM
-                (SELECT jail, count(*) AS failures, 0 AS bans FROM failures GROUP BY jail
-                 UNION ALL SELECT jail, 0, count(*) FROM bans GROUP BY jail)
-             GROUP BY jail ORDER BY jail",
-            [],
-            |row| {
-                let totals = JailTotals {
-                    failures: number(row, 1)?,
-                    bans: number(row, 2)?,
-                };
-                Ok((parsed(row, 0)?, totals))
-            },
         )
     }
 
