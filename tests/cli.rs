@@ -585,8 +585,8 @@ fn read(filters: &FilterSet, log: &[u8]) {
             if let Some(found) = filters.find(filter, &record) {
                 assert!(!found.host.is_empty());
                 let session = session::key(record.host, &found);
-                let name = &filters.spec(filter).name;
-                sessions.counts(name, session.as_deref(), &found, record.time);
+                let spec = filters.spec(filter);
+                sessions.counts(spec, session.as_deref(), &found, record.time);
             }
         }
     }

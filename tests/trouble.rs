@@ -198,12 +198,24 @@ fn an_nft_that_is_missing_from_the_start() {
     let Some(world) = World::new(JAIL) else {
         return;
     };
-    let (_, path) = path_with_nft(&world);
-    let daemon = world.start_with(&["--dry-run"], &[("PATH", &path)]);
-    daemon.stop();
-    let mut daemon = world.start_unready_with(&[("PATH", &path)]);
-    assert_eq!(daemon.exit_code(), Some(77));
+    let (nft, path) = path_with_nft(&world);
+    let daemon = world.start_with(&[], &[("PATH", &path)]);
     daemon.says("install nftables");
+    world.attack("198.51.100.7", 3);
+    until("the ban is known, and known not to be in effect", || {
+        let bans = world.json(&["bans"]);
+        (bans.len() == 1 && bans[0]["in_effect"] == false).then_some(())
+    });
+    symlink("/usr/sbin/nft", &nft).unwrap();
+    banned(&world, "198.51.100.7");
+    daemon.says("works again");
+    assert_eq!(
+        daemon.said("error:"),
+        1,
+        "it is said once:\n{}",
+        daemon.log()
+    );
+    daemon.stop();
 }
 
 #[test]

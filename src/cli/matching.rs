@@ -69,8 +69,8 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
                 };
                 is_taken = true;
                 let session = session::key(record.host, &found);
-                let name = &filters.spec(filter).name;
-                if sessions.counts(name, session.as_deref(), &found, record.time) {
+                let spec = filters.spec(filter);
+                if sessions.counts(spec, session.as_deref(), &found, record.time) {
                     sums.counted += 1;
                     if !args.missed {
                         print(

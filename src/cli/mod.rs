@@ -138,7 +138,7 @@ fn run_daemon(common: Common, dry_run: bool) -> Result<(), Failure> {
     daemon::run(&options).map_err(|error| {
         let exit = match &error {
             StartError::Configuration => Exit::BadConfiguration,
-            StartError::Privilege(_) => Exit::NotPermitted,
+            StartError::Action(_) => Exit::NotPermitted,
             StartError::Socket(BindError::Served(_)) => Exit::NotSo,
             StartError::Socket(BindError::System { error, .. })
                 if error.kind() == std::io::ErrorKind::PermissionDenied =>

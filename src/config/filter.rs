@@ -140,6 +140,7 @@ impl FilterFile {
         };
         FilterSpec {
             name: self.name.clone(),
+            mode: mode.into(),
             title: self.title.clone(),
             records: self.records.clone(),
             session_by_pid: self.session_by_pid,

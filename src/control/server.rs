@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,6 +87,8 @@ pub fn bind(path: &Path) -> Result<Listener, BindError> {
     let lock = File::options()
         .create(true)
         .truncate(false)
+        // Whoever can open it can lock it, and would keep the daemon from starting.
+        .mode(0o600)
         .write(true)
         .open(&lock_path)
         .map_err(failed(&lock_path))?;

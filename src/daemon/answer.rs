@@ -28,6 +28,10 @@ use crate::source::journal::JournalSpec;
 use crate::store::text::kept;
 use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
 
+/// How many verdicts an explanation has at most. A wide network may hold every ban, and each verdict is looked up
+/// in the database while nobody is banned.
+const MOST_VERDICTS: usize = 100;
+
 /// How many of a subject's latest bans and failures an explanation shows.
 const LATEST: usize = 10;
 
@@ -367,7 +371,14 @@ fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
         trouble = Some(message);
         (Vec::new(), Vec::new())
     });
-    let verdicts = view.engine.explain(view.now, subject);
+    let mut verdicts = view.engine.explain(view.now, subject);
+    if verdicts.len() > MOST_VERDICTS {
+        trouble = Some(format!(
+            "{subject} concerns {} of bans and watches; these are the first",
+            verdicts.len()
+        ));
+        verdicts.truncate(MOST_VERDICTS);
+    }
     let verdicts = verdicts.into_iter().map(|verdict| {
         let (row, missing) = verdict_row(view, verdict);
         trouble = missing.or(trouble.take());

@@ -29,7 +29,7 @@ use self::memory::Memory;
 use self::notify::{Announcement, Notifier};
 use self::outbox::Outbox;
 use self::sources::Sources;
-use crate::action;
+use crate::action::{self, ActionError};
 use crate::config::{self, Loaded, Settings, Severity};
 use crate::control::protocol::{Reply, Request};
 use crate::control::{Question, server};
@@ -63,9 +63,9 @@ pub enum StartError {
     /// The configuration has mistakes, which have been reported.
     #[error("the configuration has mistakes")]
     Configuration,
-    /// Something that only a privileged process may do.
-    #[error("{0}")]
-    Privilege(String),
+    /// An action may not do what it is for.
+    #[error(transparent)]
+    Action(#[from] ActionError),
     /// Another daemon serves the socket, or the socket cannot be made.
     #[error(transparent)]
     Socket(#[from] server::BindError),
@@ -86,7 +86,12 @@ pub fn run(options: &RunOptions) -> Result<(), StartError> {
     let settings = load(options).settings.ok_or(StartError::Configuration)?;
     if !options.dry_run {
         for (spec, _) in &settings.actions {
-            action::check(spec).map_err(|error| StartError::Privilege(error.to_string()))?;
+            match action::check(spec) {
+                Ok(()) => {}
+                Err(error @ ActionError::NotPermitted { .. }) => return Err(error.into()),
+                // It can come while the daemon runs, for instance when a package is being replaced.
+                Err(error @ ActionError::NoProgram { .. }) => log::warn!("{error}"),
+            }
         }
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -308,19 +313,26 @@ async fn wait_for_the_end(
             // The driver ends by itself only when it has died.
             () = inbox.closed() => return Ok(()),
             _ = hangup.recv() => {
-                if reload(inbox, options).await.is_err() {
-                    log::error!("the new configuration has mistakes; the old one stays in force");
-                }
+                let (inbox, options) = (inbox.clone(), Arc::clone(options));
+                tokio::spawn(async move {
+                    if reload(&inbox, &options).await.is_err() {
+                        log::error!("the new configuration has mistakes; the old one stays in force");
+                    }
+                });
             }
         }
     }
 }
+
+/// Only one reload at a time: the one that began first must not end last, with what was written before.
+static RELOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Reads the configuration anew and puts it in force, or returns what is wrong with it.
 async fn reload(
     inbox: &mpsc::Sender<Letter>,
     options: &Arc<RunOptions>,
 ) -> Result<(), Vec<config::Problem>> {
+    let _alone = RELOADING.lock().await;
     // Reading may wait for files and for names to be resolved.
     let options = Arc::clone(options);
     let read = tokio::task::spawn_blocking(move || load(&options)).await;

@@ -40,6 +40,8 @@ pub struct Engine {
     sessions: Sessions,
     next_failure: FailureId,
     next_ban: BanId,
+    /// Whether it has been told that no further ban has room; until one has.
+    full_told: bool,
     swept: Timestamp,
 }
 
@@ -66,6 +68,7 @@ impl Engine {
             sessions: Sessions::default(),
             next_failure: FailureId(1),
             next_ban: BanId(1),
+            full_told: false,
             swept: Timestamp::default(),
         }
     }
@@ -207,9 +210,9 @@ impl Engine {
             let found = heard.get_or_insert_with(|| {
                 let found = policy.filters.find(filter, record)?;
                 let session = session::key(record.host, &found);
-                let name = &policy.filters.spec(filter).name;
+                let spec = policy.filters.spec(filter);
                 let time = record.time.min(now);
-                let counts = sessions.counts(name, session.as_deref(), &found, time);
+                let counts = sessions.counts(spec, session.as_deref(), &found, time);
                 counts.then_some((found, session))
             });
             if let Some((found, session)) = found {
@@ -337,9 +340,12 @@ impl Engine {
         out: &mut Vec<Decision>,
     ) {
         if self.ledger.is_full() {
-            out.push(Decision::Notice(Notice::LedgerFull { jail, subject }));
+            if !std::mem::replace(&mut self.full_told, true) {
+                out.push(Decision::Notice(Notice::LedgerFull { jail, subject }));
+            }
             return;
         }
+        self.full_told = false;
         let id = self.next_ban;
         self.next_ban = BanId(id.0 + 1);
         let state = &mut self.jails[at];
@@ -465,7 +471,7 @@ impl Engine {
             }
             windows.restore(failure.subject, failure.time, failure.id, jail.maxretry);
             if let Some(session) = &failure.session {
-                let filter = &self.policy.filters.spec(jail.filter).name;
+                let filter = self.policy.filters.spec(jail.filter);
                 self.sessions.restore(filter, session, failure.time);
             }
         }

@@ -113,11 +113,6 @@ impl World {
         self.launch(&[], &[], &[])
     }
 
-    /// The same with further environment.
-    pub fn start_unready_with(&self, environment: &[(&str, &str)]) -> Daemon {
-        self.launch(&[], &[], environment)
-    }
-
     /// The daemon as another program makes it run, such as setpriv, when it is ready.
     pub fn start_through(&self, program: &[&str]) -> Daemon {
         self.launch(program, &[], &[]).wait_ready()

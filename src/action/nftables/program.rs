@@ -14,8 +14,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// How long nft may take. It needs milliseconds; on a machine that is out of breath some seconds.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long nft may take. It needs milliseconds; on a machine that is out of breath some seconds. Much less than
+/// the service manager's patience, since an action that ends is waited for.
+const DEADLINE: Duration = Duration::from_secs(10);
 
 /// How much of its complaint is told: the first lines name the cause, and it may repeat it for every rule.
 const LONGEST_COMPLAINT: u64 = 600;

@@ -24,6 +24,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
     };
     let spec = FilterSpec {
         name: "test".parse().expect("a name"),
+        mode: "normal".into(),
         title: "Test".to_owned(),
         records: RecordsSpec::default(),
         session_by_pid: false,

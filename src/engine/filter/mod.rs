@@ -22,6 +22,8 @@ pub use set::FilterSet;
 pub struct FilterSpec {
     /// The file's name without its ending.
     pub name: FilterName,
+    /// The mode it was reduced to; what counts in one mode may not in another.
+    pub mode: Box<str>,
     /// One line for people: `OpenSSH server`.
     pub title: String,
     /// What the filter looks at.

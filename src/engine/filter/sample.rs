@@ -62,7 +62,7 @@ impl Sample {
             hit.push(found.pattern);
             let session = session::key(record.host, &found);
             if sessions.counts(
-                &filters.spec(filter).name,
+                filters.spec(filter),
                 session.as_deref(),
                 &found,
                 record.time,

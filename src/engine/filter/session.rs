@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::Found;
+use super::{FilterSpec, Found};
 use crate::engine::name::FilterName;
 use crate::engine::time::Timestamp;
 
@@ -18,8 +18,8 @@ const MOST_SESSIONS: usize = 16_384;
 /// gives a client two minutes to log in.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// Filters are known by name here, since their numbers are others after a reload.
-type Key = (FilterName, Box<str>);
+/// Filters are known by name and mode here, since their numbers are others after a reload.
+type Key = (FilterName, Box<str>, Box<str>);
 
 /// The sessions that counted something, the least recently used first to be forgotten.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Sessions {
     /// Whether the failure counts; it is noted if it does. `session` is what [`key`] made of it.
     pub fn counts(
         &mut self,
-        filter: &FilterName,
+        filter: &FilterSpec,
         session: Option<&str>,
         found: &Found<'_>,
         time: Timestamp,
@@ -47,8 +47,11 @@ impl Sessions {
 
     /// Marks the session as used and counted, for instance one that counted before a restart; tells whether it
     /// was so before.
-    pub fn restore(&mut self, filter: &FilterName, session: &str, time: Timestamp) -> bool {
-        self.note((filter.clone(), session.into()), time)
+    pub fn restore(&mut self, filter: &FilterSpec, session: &str, time: Timestamp) -> bool {
+        self.note(
+            (filter.name.clone(), filter.mode.clone(), session.into()),
+            time,
+        )
     }
 
     fn note(&mut self, key: Key, time: Timestamp) -> bool {
@@ -79,6 +82,7 @@ pub fn key(host: &str, found: &Found<'_>) -> Option<Box<str>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::RecordsSpec;
     use super::*;
 
     fn found(session: &str, unless_counted: bool) -> Found<'_> {
@@ -92,8 +96,16 @@ mod tests {
         }
     }
 
-    fn filter() -> FilterName {
-        "sshd".parse().expect("a name")
+    fn filter() -> FilterSpec {
+        FilterSpec {
+            name: "sshd".parse().expect("a name"),
+            mode: "normal".into(),
+            title: String::new(),
+            records: RecordsSpec::default(),
+            session_by_pid: true,
+            failures: Vec::new(),
+            ignores: Vec::new(),
+        }
     }
 
     #[test]

@@ -157,6 +157,7 @@ mod tests {
         });
         FilterSet::compile(vec![FilterSpec {
             name: "test".parse().expect("a name"),
+            mode: "normal".into(),
             title: String::new(),
             records: RecordsSpec::default(),
             session_by_pid: false,

@@ -11,10 +11,11 @@ pub struct Window {
 }
 
 impl Window {
-    /// Counts a failure; answers with the evidence if maxretry failures now lie within findtime.
+    /// Counts a failure; answers with the evidence if it makes maxretry failures within findtime.
     ///
-    /// A late record takes its place in time. When the window holds maxretry failures that are further apart,
-    /// the oldest is forgotten: in a stream in order no later failure can need it.
+    /// A late record takes its place in time. When the window holds maxretry failures that are further apart, the
+    /// end that is farther from the new one is forgotten: in a stream in order that is the oldest, which no
+    /// later failure can need, and a record from a clock that was wrong cannot hide what comes after it.
     pub fn count(
         &mut self,
         time: Timestamp,
@@ -22,19 +23,24 @@ impl Window {
         maxretry: MaxRetry,
         findtime: FindTime,
     ) -> Option<Vec<FailureId>> {
-        self.insert(time, id);
+        let place = self.insert(time, id);
         let full = maxretry.0.get() as usize;
+        let first = place.saturating_sub(full - 1);
+        for around in self.failures[first..].windows(full).take(place - first + 1) {
+            if around[full - 1].0.since(around[0].0) <= findtime.0 {
+                return Some(around.iter().map(|(_, id)| *id).collect());
+            }
+        }
         // More than one too many only after maxretry was lowered by a reload.
-        while self.failures.len() > full {
-            self.failures.remove(0);
+        while self.failures.len() >= full {
+            let before = time.since(self.failures[0].0);
+            let farther_end = if self.newest().since(time) > before {
+                self.failures.len() - 1
+            } else {
+                0
+            };
+            self.failures.remove(farther_end);
         }
-        if self.failures.len() < full {
-            return None;
-        }
-        if self.newest().since(self.failures[0].0) <= findtime.0 {
-            return Some(self.failures.iter().map(|(_, id)| *id).collect());
-        }
-        self.failures.remove(0);
         None
     }
 
@@ -46,11 +52,13 @@ impl Window {
         }
     }
 
-    fn insert(&mut self, time: Timestamp, id: FailureId) {
+    /// Puts a failure where its time belongs, and tells where that is.
+    fn insert(&mut self, time: Timestamp, id: FailureId) -> usize {
         let place = self
             .failures
             .partition_point(|failure| *failure <= (time, id));
         self.failures.insert(place, (time, id));
+        place
     }
 
     /// The time of the newest failure.
@@ -125,6 +133,12 @@ mod tests {
             feed(&mut Window::default(), &[200, 300, 50], 3, 100),
             [0; 0]
         );
+    }
+
+    #[test]
+    fn a_record_from_a_clock_that_was_wrong_hides_nothing() {
+        let times = [9_000, 1, 2, 3];
+        assert_eq!(feed(&mut Window::default(), &times, 3, 100), [3]);
     }
 
     #[test]

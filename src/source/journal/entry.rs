@@ -128,7 +128,12 @@ impl Entry {
             program: &program,
             pid: self.pid.or(self.said_pid),
             unit: &self.unit.text(),
-            message: self.message.bytes.trim_ascii_end(),
+            message: if self.message.bytes.len() < LONGEST_MESSAGE {
+                self.message.bytes.trim_ascii_end()
+            } else {
+                // What is this long may have been cut, and has to be known by its length: its end proves nothing.
+                &self.message.bytes
+            },
             routes: &self.satisfied,
         });
         true
@@ -188,6 +193,17 @@ mod tests {
             entry.wanted(Timestamp::from_micros(7), |record| batch.push(record));
         }
         batch
+    }
+
+    #[test]
+    fn a_cut_message_stays_known_by_its_length() {
+        let mut field = b"MESSAGE=".to_vec();
+        field.resize(LONGEST_FIELD - 1, b'x');
+        field.extend_from_slice(b" and what was cut");
+        let batch = read(&["_COMM=nginx"], &[b"_COMM=nginx", &field]);
+        let record = batch.iter().next().expect("a record");
+        assert_eq!(record.message.len(), LONGEST_MESSAGE);
+        assert!(record.message.ends_with(b"x "), "the blank where it was cut is kept");
     }
 
     #[test]
