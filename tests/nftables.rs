@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use f2bd::action::file::{ActionFile, NFTABLES};
 use f2bd::action::ports::{Ports, Protocol, Services};
-use f2bd::action::{ActionError, ActionJail, ActionSpec, InForce, Order, Report, check, worker};
+use f2bd::action::{
+    ActionError, ActionJail, ActionSpec, Ending, InForce, Order, Report, check, worker,
+};
 use f2bd::engine::decision::BanId;
 use f2bd::engine::input::Outcome;
 use f2bd::engine::name::JailName;
@@ -99,6 +101,7 @@ impl Guard {
             .send(Order::Reconcile {
                 jails: jails.to_vec(),
                 bans: bans.to_vec(),
+                complete: true,
             })
             .unwrap();
     }
@@ -134,7 +137,7 @@ impl Guard {
     }
 
     fn stop(self) {
-        self.orders.send(Order::Stop).unwrap();
+        self.orders.send(Order::Stop(Ending::AsConfigured)).unwrap();
         self.thread.join().unwrap();
     }
 
@@ -712,7 +715,7 @@ fn changes_that_are_not_foreign_or_not_ours_are_not_told() {
         reports,
         thread,
     } = guard;
-    orders.send(Order::Stop).unwrap();
+    orders.send(Order::Stop(Ending::AsConfigured)).unwrap();
     thread.join().unwrap();
     assert_eq!(reports.try_iter().collect::<Vec<_>>(), []);
 }

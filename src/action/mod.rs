@@ -34,6 +34,15 @@ pub struct ActionSpec {
     pub kind: ActionKind,
 }
 
+impl ActionSpec {
+    /// Whether both would write to the same place, so that only one of them can run at a time.
+    pub fn shares_place_with(&self, other: &ActionSpec) -> bool {
+        let ActionKind::Nftables(own) = &self.kind;
+        let ActionKind::Nftables(others) = &other.kind;
+        own.table == others.table
+    }
+}
+
 /// What an action does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionKind {
@@ -62,8 +71,11 @@ pub enum Order {
     Reconcile {
         /// All jails of the action.
         jails: Vec<ActionJail>,
-        /// All their bans.
+        /// Their bans.
         bans: Vec<InForce>,
+        /// Whether these are all bans there are. If nobody knows, others that are in effect stay so until they
+        /// end by themselves.
+        complete: bool,
     },
     /// Put bans into effect and lift others, all of them at once.
     Change {
@@ -72,8 +84,19 @@ pub enum Order {
         /// Who is free again.
         unbans: Vec<(JailName, Prefix)>,
     },
-    /// End; what is left behind is for the action's parameters to say.
-    Stop,
+    /// End.
+    Stop(Ending),
+}
+
+/// What an action leaves behind when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// What its parameters say: the daemon ends.
+    AsConfigured,
+    /// Everything: another action goes on in the same place.
+    Leave,
+    /// Nothing: nobody wants it any more.
+    Remove,
 }
 
 /// A ban as actions see it.

@@ -21,13 +21,21 @@ pub type Bans = HashMap<Prefix, Option<Timestamp>>;
 #[derive(Debug, Default)]
 pub struct Projection {
     jails: BTreeMap<JailName, (ActionJail, Bans)>,
+    complete: bool,
     count: usize,
     clear_at: usize,
 }
 
 impl Projection {
     /// Forgets everything and takes these instead. Bans of other jails are none of ours.
-    pub fn replace(&mut self, jails: Vec<ActionJail>, bans: Vec<InForce>, now: Timestamp) {
+    pub fn replace(
+        &mut self,
+        jails: Vec<ActionJail>,
+        bans: Vec<InForce>,
+        complete: bool,
+        now: Timestamp,
+    ) {
+        self.complete = complete;
         self.jails = jails
             .into_iter()
             .map(|jail| (jail.jail.clone(), (jail, Bans::new())))
@@ -53,6 +61,11 @@ impl Projection {
         if self.count > self.clear_at {
             self.clear(now);
         }
+    }
+
+    /// Whether nobody is banned but these.
+    pub fn is_complete(&self) -> bool {
+        self.complete
     }
 
     /// The jails, each with its bans, some of which may be over.
@@ -121,6 +134,7 @@ mod tests {
         projection.replace(
             vec![jail("a"), jail("b")],
             vec![ban("a", 1, 20), ban("b", 1, 20), ban("a", 2, 5)],
+            true,
             now,
         );
         assert_eq!(size(&projection), 2, "what is over is not kept");
@@ -140,14 +154,14 @@ mod tests {
             2,
             "a jail of another action is none of ours"
         );
-        projection.replace(vec![jail("b")], Vec::new(), now);
+        projection.replace(vec![jail("b")], Vec::new(), true, now);
         assert_eq!(size(&projection), 0);
     }
 
     #[test]
     fn expired_bans_do_not_pile_up() {
         let mut projection = Projection::default();
-        projection.replace(vec![jail("a")], Vec::new(), Timestamp::from_micros(0));
+        projection.replace(vec![jail("a")], Vec::new(), true, Timestamp::from_micros(0));
         for number in 0..100_000_u32 {
             let now = Timestamp::from_micros(i64::from(number));
             projection.change(&[ban("a", number, i64::from(number) + 100)], &[], now);

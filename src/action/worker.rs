@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::nftables::{Firewall, touched};
 use super::projection::Projection;
-use super::{ActionKind, ActionSpec, InForce, Order, Report};
+use super::{ActionKind, ActionSpec, Ending, InForce, Order, Report};
 use crate::engine::input::Outcome;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
@@ -70,12 +70,17 @@ impl<C: Fn() -> Timestamp, R: Fn(Report)> Worker<'_, '_, C, R> {
                 }
             };
             match order {
-                Ok(Order::Reconcile { jails, bans }) => {
-                    self.projection.replace(jails, bans, (self.clock)());
+                Ok(Order::Reconcile {
+                    jails,
+                    bans,
+                    complete,
+                }) => {
+                    self.projection
+                        .replace(jails, bans, complete, (self.clock)());
                     self.reconcile();
                 }
                 Ok(Order::Change { bans, unbans }) => self.change(&bans, &unbans),
-                Ok(Order::Stop) => return self.stop(),
+                Ok(Order::Stop(ending)) => return self.stop(ending),
                 Err(RecvTimeoutError::Timeout) => self.reconcile(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -141,8 +146,8 @@ impl<C: Fn() -> Timestamp, R: Fn(Report)> Worker<'_, '_, C, R> {
         }
     }
 
-    fn stop(&mut self) {
-        if let Err(error) = self.firewall.stop() {
+    fn stop(&mut self, ending: Ending) {
+        if let Err(error) = self.firewall.stop(ending) {
             log::error!("{}: cannot remove the table: {error}", self.spec.name);
         }
     }

@@ -72,16 +72,23 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Replay { jail, json, logs } => {
             replay::run(config, jail.as_ref(), json, &logs, &clock)
         }
-        Command::Status { jail, json } => query::status(&socket(&common), jail, json, &clock),
-        Command::Bans { jail, json } => query::bans(&socket(&common), jail, json, &clock),
+        Command::Status { jail, json } => query::status(&socket(&common)?, jail, json, &clock),
+        Command::Bans { jail, json } => query::bans(&socket(&common)?, jail, json, &clock),
         Command::History {
             ip,
             jail,
             limit,
             json,
-        } => query::history(&socket(&common), ip, jail, usize::from(limit), json, &clock),
-        Command::Explain { ip, json } => explain::run(&socket(&common), ip, json, &clock),
-        Command::Follow { json } => query::follow(&socket(&common), json, &clock),
+        } => query::history(
+            &socket(&common)?,
+            ip,
+            jail,
+            usize::from(limit),
+            json,
+            &clock,
+        ),
+        Command::Explain { ip, json } => explain::run(&socket(&common)?, ip, json, &clock),
+        Command::Follow { json } => query::follow(&socket(&common)?, json, &clock),
         Command::Ban { jail, ip, bantime } => {
             let request = Request::Ban {
                 jail: jail.clone(),
@@ -109,9 +116,12 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
 }
 
 /// The socket that is named, or configured, or usual.
-fn socket(common: &Common) -> PathBuf {
-    let named = common.socket.clone();
-    named.unwrap_or_else(|| config::socket(common.config.as_deref()))
+fn socket(common: &Common) -> Result<PathBuf, Failure> {
+    match &common.socket {
+        Some(named) => Ok(named.clone()),
+        None => config::socket(common.config.as_deref())
+            .map_err(|problems| Failure::of_problems(&problems)),
+    }
 }
 
 /// Has the daemon do something and says what came of it.
@@ -120,7 +130,7 @@ fn act(
     request: Request,
     tell: impl FnOnce(usize) -> String,
 ) -> Result<(), Failure> {
-    let Reply::Done { changed } = query::ask(&socket(common), request)? else {
+    let Reply::Done { changed } = query::ask(&socket(common)?, request)? else {
         return Err(query::strange());
     };
     let mut out = output::stdout();

@@ -150,17 +150,23 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
     }
 }
 
-/// The control socket, for commands that need nothing else of the configuration: what `path` says, or the usual
-/// one if it cannot be read, as most users cannot.
-pub fn socket(path: Option<&Path>) -> PathBuf {
+/// The control socket, for commands that need nothing else of the configuration. Most users cannot read the usual
+/// one, and then the usual socket is meant.
+///
+/// # Errors
+/// A configuration that was named cannot be read.
+pub fn socket(path: Option<&Path>) -> Result<PathBuf, Vec<Problem>> {
     let mut problems = Problems::default();
     let read = files::read(&files::main_file(path), &mut problems);
+    if path.is_some() && problems.is_fatal() {
+        return Err(problems.into_sorted());
+    }
     let daemon = read.as_ref().and_then(|(_, table)| table.get("daemon"));
     let table = daemon.and_then(|value| match &value.kind {
         Kind::Table(table) => Some(table),
         _ => None,
     });
-    DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems).socket
+    Ok(DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems).socket)
 }
 
 /// Reads one filter for `f2bd match`: by name, or by the path of its file.

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,16 +49,45 @@ pub struct Listener {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// A daemon serves it already.
-    #[error("another f2bd serves {0}")]
+    #[error(
+        "another f2bd serves {0}; end it first, or give this one a socket and a database of its own"
+    )]
     Served(PathBuf),
     /// The system refuses.
-    #[error("cannot make the socket {path}: {error}")]
+    #[error("cannot make {path}: {error}")]
     System {
         /// The socket or its directory.
         path: PathBuf,
         /// What the system says.
         error: io::Error,
     },
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// Takes the lock beside a path: one daemon can, until its process ends in whatever way.
+///
+/// # Errors
+/// Another daemon has it, or the system refuses.
+pub fn lock(path: &Path) -> Result<File, BindError> {
+    let lock_path = beside(path, ".lock");
+    let failed = |error| BindError::System {
+        path: lock_path.clone(),
+        error,
+    };
+    let mut options = File::options();
+    // Whoever can open it can lock it, and would keep the daemon from starting.
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let lock = options.open(&lock_path).map_err(failed)?;
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(lock),
+        Err(Errno::WOULDBLOCK) => Err(BindError::Served(path.to_owned())),
+        Err(error) => Err(failed(error.into())),
+    }
 }
 
 /// Takes the socket: one daemon can, until its process ends in whatever way.
@@ -78,28 +107,14 @@ pub fn bind(path: &Path) -> Result<Listener, BindError> {
         builder.recursive(true).mode(DIRECTORY_MODE);
         builder.create(directory).map_err(failed(directory))?;
     }
-    let beside = |ending: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        PathBuf::from(name)
-    };
-    let lock_path = beside(".lock");
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        // Whoever can open it can lock it, and would keep the daemon from starting.
-        .mode(0o600)
-        .write(true)
-        .open(&lock_path)
-        .map_err(failed(&lock_path))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Err(BindError::Served(path.to_owned())),
-        Err(error) => return Err(failed(&lock_path)(error.into())),
+    let lock = lock(path)?;
+    // A wrong path in the configuration must not cost anybody his file.
+    if std::fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
+        return Err(failed(path)(io::Error::from(io::ErrorKind::AlreadyExists)));
     }
     // Made under another name first: nobody can connect before the mode is right, and a dead daemon's socket
     // is replaced without a moment in which there is none.
-    let new = beside(".new");
+    let new = beside(path, ".new");
     if let Err(error) = std::fs::remove_file(&new)
         && error.kind() != io::ErrorKind::NotFound
     {

@@ -3,7 +3,8 @@
 //! The driver owns the engine, the store, the list of readers and the queues of the actions. It is a plain
 //! thread; nothing here is async, and nobody else decides anything.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -21,7 +22,7 @@ use crate::control::protocol::{FollowLine, Reply, Request};
 use crate::engine::cursor::Cursor;
 use crate::engine::input::{Outcome, Remembered};
 use crate::engine::name::{ActionName, SourceName};
-use crate::engine::time::Timestamp;
+use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Decision, Engine, Input};
 use crate::source::Delivery;
 
@@ -45,6 +46,10 @@ pub struct Audience {
     pub announcements: watch::Sender<Announcement>,
 }
 
+/// By how much the clock may run away from the time that passes before it counts as set. Corrections of a
+/// synchronised clock are far smaller.
+const CLOCK_STEP: Duration = Duration::from_secs(2);
+
 /// What the driver is made of.
 pub struct Driver {
     /// Settings in force, the policy moved into the engine.
@@ -64,9 +69,11 @@ pub struct Driver {
     unsaved: Vec<SourceName>,
     save_at: Option<Timestamp>,
     /// Actions that have not reported since the start; the daemon is ready when all have.
-    expected_reports: usize,
+    expected_reports: BTreeSet<ActionName>,
     next_sweep: Timestamp,
     announcement: Announcement,
+    /// When the last letter came, by the clock and by the time that passes.
+    last_letter: (Timestamp, Instant),
 }
 
 impl Driver {
@@ -91,9 +98,10 @@ impl Driver {
             decisions: Vec::new(),
             unsaved: Vec::new(),
             save_at: None,
-            expected_reports: 0,
+            expected_reports: BTreeSet::new(),
             next_sweep: now.after(SWEEP_MORE_AFTER),
             announcement: Announcement::default(),
+            last_letter: (now, Instant::now()),
         };
         driver.decide(now, Input::Restore(remembered), None);
         driver
@@ -103,14 +111,19 @@ impl Driver {
     pub fn run(mut self, mut inbox: mpsc::Receiver<Letter>) {
         let since = clock::now().before(super::longest_findtime(self.engine.policy()));
         self.start_work(since);
-        self.expected_reports = self.outbox.states().count();
-        if self.expected_reports == 0 {
-            self.announcement.ready = true;
+        self.expected_reports = self
+            .outbox
+            .states()
+            .map(|(action, _)| action.clone())
+            .collect();
+        if self.expected_reports.is_empty() {
+            self.become_ready();
         }
         self.announce_deadline();
         self.announce_status();
         while let Some(letter) = inbox.blocking_recv() {
             let now = clock::now();
+            self.mind_the_clock(now);
             match letter {
                 Letter::Delivery {
                     generation,
@@ -176,12 +189,30 @@ impl Driver {
                 self.outbox.reconcile(Some(action), self.engine.ledger());
             }
         }
-        if self.expected_reports > 0 {
-            self.expected_reports -= 1;
-            if self.expected_reports == 0 {
-                self.announcement.ready = true;
-                log::info!("ready");
-            }
+        if self.expected_reports.remove(action) && self.expected_reports.is_empty() {
+            self.become_ready();
+        }
+    }
+
+    fn become_ready(&mut self) {
+        self.announcement.ready = true;
+        log::info!("ready");
+    }
+
+    /// The kernel ends bans by a clock of its own, which knows nothing of a clock that was set or a machine that
+    /// slept. Then everything is put into effect anew, with the time that is left by ours.
+    fn mind_the_clock(&mut self, now: Timestamp) {
+        let (then, at) = std::mem::replace(&mut self.last_letter, (now, Instant::now()));
+        let due = then.after(self.last_letter.1.duration_since(at));
+        let step = now.since(due).max(due.since(now));
+        if step > CLOCK_STEP {
+            log::info!(
+                "the clock was set, or the machine slept ({}); putting all bans into effect anew",
+                Span(step)
+            );
+            self.next_sweep = now;
+            self.save_at = self.save_at.map(|_| now);
+            self.outbox.reconcile(None, self.engine.ledger());
         }
     }
 
@@ -283,6 +314,7 @@ impl Driver {
         self.memory.retry(now);
         if let Some(remembered) = self.memory.take_late() {
             self.decide(now, Input::Restore(remembered), None);
+            self.outbox.complete();
             self.outbox.reconcile(None, self.engine.ledger());
         }
         if self.memory.wants_restate() {
@@ -301,6 +333,7 @@ impl Driver {
 
     fn announce_deadline(&self) {
         let now = clock::now();
+        let late = self.memory.has_late().then_some(now);
         let retry = self
             .memory
             .wants_retry()
@@ -309,6 +342,7 @@ impl Driver {
         let all = [
             self.engine.next_deadline(),
             self.save_at,
+            late,
             retry,
             stale,
             Some(self.next_sweep),
@@ -349,7 +383,7 @@ impl Driver {
         self.sources.stop();
         let now = clock::now();
         self.save_cursors(now);
-        self.memory.retry(now);
+        self.memory.finish(now);
         self.outbox.end();
         log::info!("ended");
     }

@@ -57,12 +57,23 @@ pub struct Memory {
 enum Read {
     /// It has not been asked for.
     NotYet,
-    /// It was asked for, as far back as this, but the database could not be opened.
-    Missed(Duration),
+    /// It was asked for, but the database could not be read.
+    Missed {
+        /// As far back as this.
+        longest_findtime: Duration,
+        /// When.
+        at: Timestamp,
+    },
     /// It was read too late for the start and waits to be taken.
     Late(Remembered),
     /// The engine has it.
     Done,
+}
+
+/// The first number for a run that does not know what numbers were given: those in the database count up from 1,
+/// and microseconds since 1970 are far beyond them.
+fn beyond(now: Timestamp) -> u64 {
+    now.as_micros().max(0).cast_unsigned()
 }
 
 impl Memory {
@@ -114,15 +125,27 @@ impl Memory {
                 break;
             }
         }
-        self.read = Read::Missed(longest_findtime);
-        // Numbers in the database count up from 1; microseconds since 1970 are far beyond them.
-        let beyond = now.as_micros().max(0).cast_unsigned();
+        self.read = Read::Missed {
+            longest_findtime,
+            at: now,
+        };
+        let beyond = beyond(now);
         let nothing = Remembered {
             next_failure: Some(FailureId(beyond)),
             next_ban: Some(BanId(beyond)),
             ..Remembered::default()
         };
         (nothing, Vec::new())
+    }
+
+    /// Whether something outlived the last run that nobody knows yet.
+    pub fn has_secrets(&self) -> bool {
+        matches!(self.read, Read::Missed { .. } | Read::Late(_))
+    }
+
+    /// Whether [`Memory::take_late`] has an answer.
+    pub fn has_late(&self) -> bool {
+        matches!(self.read, Read::Late(_))
     }
 
     /// Once, when the database could be read only after the start: what it remembers of earlier runs.
@@ -197,14 +220,37 @@ impl Memory {
         }
     }
 
+    /// The last chance: writes what waits, all of it unless that fails.
+    pub fn finish(&mut self, now: Timestamp) {
+        while self.wants_retry() {
+            if let Err(error) = self.write_step(now) {
+                log::error!(
+                    "{}: {error}; not all could be written before the end",
+                    self.path.display()
+                );
+                return;
+            }
+            self.failed = None;
+        }
+    }
+
     fn write_step(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let store = match &mut self.store {
             Some(store) => store,
             closed => closed.insert(Store::open(&self.path)?),
         };
         // Before anything new is written, so that the engine is not told what it has decided itself.
-        if let Read::Missed(longest_findtime) = self.read {
-            self.read = Read::Late(store.remembered(now, longest_findtime)?);
+        if let Read::Missed {
+            longest_findtime,
+            at,
+        } = self.read
+        {
+            let mut remembered = store.remembered(now, longest_findtime)?;
+            // What was logged from here on has been read again meanwhile, under other numbers.
+            let again = at.before(longest_findtime);
+            store.settle(again, FailureId(beyond(at)))?;
+            remembered.failures.retain(|failure| failure.time < again);
+            self.read = Read::Late(remembered);
         }
         match self.backlog.steps.front() {
             Some(step) => {
@@ -293,7 +339,7 @@ impl Memory {
         // Closed first: the last connection writes into the file that it closes.
         self.store = None;
         // The engine knows better, once it has read it.
-        let unread = matches!(self.read, Read::NotYet | Read::Missed(_));
+        let unread = matches!(self.read, Read::NotYet | Read::Missed { .. });
         let salvage = if unread {
             Salvage::read(&self.path, now)
         } else {

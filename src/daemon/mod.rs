@@ -15,7 +15,8 @@ mod notify;
 mod outbox;
 mod sources;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use self::sources::Sources;
 use crate::action::{self, ActionError};
 use crate::config::{self, Loaded, Settings, Severity};
 use crate::control::protocol::{Reply, Request};
+use crate::control::server::BindError;
 use crate::control::{Question, server};
 use crate::engine::Engine;
 use crate::engine::policy::Policy;
@@ -137,6 +139,10 @@ async fn serve(options: &RunOptions, settings: Settings) -> Result<(), StartErro
     let path = settings.daemon.socket.clone();
     // Before the database: whoever is refused here must not have touched it.
     let listener = server::bind(&path)?;
+    let _alone = alone_with(&settings.daemon.database)?;
+    if options.dry_run {
+        log::warn!("this is a dry run: everything is decided and recorded, and nobody is kept out");
+    }
     let now = clock::now();
     let (inbox, letters) = mpsc::channel(MOST_LETTERS);
     let (deadline, deadlines) = watch::channel(None);
@@ -196,6 +202,19 @@ async fn serve(options: &RunOptions, settings: Settings) -> Result<(), StartErro
     }
 }
 
+/// Keeps a second daemon away from the database, whatever socket it has. What the disk refuses must not keep the
+/// first one from protecting.
+fn alone_with(database: &Path) -> Result<Option<File>, StartError> {
+    match server::lock(database) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(error @ BindError::Served(_)) => Err(error.into()),
+        Err(error @ BindError::System { .. }) => {
+            log::debug!("{error}");
+            Ok(None)
+        }
+    }
+}
+
 /// Opens the database and puts the driver together.
 fn prepare(
     settings: Settings,
@@ -209,7 +228,7 @@ fn prepare(
     let (circumstances, policy) = Circumstances::new(settings, dry_run, now);
     let (remembered, cursors) = memory.remembered(now, longest_findtime(&policy));
     let sources = Sources::new(inbox, cursors);
-    let outbox = Outbox::new(reports);
+    let outbox = Outbox::new(reports, !memory.has_secrets());
     let engine = Engine::new(policy);
     Ok(Driver::begin(
         circumstances,

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::clock;
-use crate::action::{self, ActionJail, ActionSpec, InForce, Order, Report};
+use crate::action::{self, ActionJail, ActionSpec, Ending, InForce, Order, Report};
 use crate::engine::Decision;
 use crate::engine::decision::Release;
 use crate::engine::ledger::Ledger;
@@ -27,6 +27,10 @@ pub type Reports = UnboundedSender<(ActionName, Report)>;
 pub struct Outbox {
     reports: Reports,
     workers: Vec<Worker>,
+    /// Workers of places that nobody wants any more. They protect until all others do.
+    retired: Vec<Worker>,
+    /// Whether the ledger knows all bans there are.
+    complete: bool,
 }
 
 struct Worker {
@@ -37,15 +41,24 @@ struct Worker {
     /// The worker has to be told everything anew.
     stale: bool,
     trouble: bool,
+    /// It has put its rules and bans into effect.
+    settled: bool,
 }
 
 impl Outbox {
     /// No worker yet.
-    pub fn new(reports: Reports) -> Self {
+    pub fn new(reports: Reports, complete: bool) -> Self {
         Outbox {
             reports,
             workers: Vec::new(),
+            retired: Vec::new(),
+            complete,
         }
+    }
+
+    /// From now on the ledger knows all bans there are.
+    pub fn complete(&mut self) {
+        self.complete = true;
     }
 
     /// Makes the running workers those of `actions`, each for its own jails, and has each of them make
@@ -58,12 +71,21 @@ impl Outbox {
         actions: &[(ActionSpec, Vec<ActionJail>)],
         ledger: &Ledger,
     ) -> std::io::Result<()> {
-        let (stay, leave) = std::mem::take(&mut self.workers)
+        let all = std::mem::take(&mut self.workers)
             .into_iter()
-            .partition(|worker| actions.iter().any(|(spec, _)| *spec == worker.spec));
+            .chain(self.retired.drain(..));
+        let (stay, leave): (Vec<_>, Vec<_>) =
+            all.partition(|worker| actions.iter().any(|(spec, _)| *spec == worker.spec));
         self.workers = stay;
-        for worker in Vec::<Worker>::into_iter(leave) {
-            worker.end();
+        for worker in leave {
+            let goes_on = actions
+                .iter()
+                .any(|(spec, _)| spec.shares_place_with(&worker.spec));
+            if goes_on {
+                worker.end(Ending::Leave);
+            } else {
+                self.retired.push(worker);
+            }
         }
         for (spec, jails) in actions {
             match self.workers.iter_mut().find(|worker| worker.spec == *spec) {
@@ -76,8 +98,18 @@ impl Outbox {
                     .push(hire(spec.clone(), jails.clone(), self.reports.clone())?),
             }
         }
+        self.dismiss();
         self.catch_up(ledger);
         Ok(())
+    }
+
+    /// Ends the retired once all others protect.
+    fn dismiss(&mut self) {
+        if self.workers.iter().all(|worker| worker.settled) {
+            for worker in self.retired.drain(..) {
+                worker.end(Ending::Remove);
+            }
+        }
     }
 
     /// Passes on what was decided.
@@ -108,7 +140,9 @@ impl Outbox {
             .find(|worker| worker.spec.name == *action)
         {
             worker.trouble = trouble;
+            worker.settled = !trouble;
         }
+        self.dismiss();
     }
 
     /// The actions and whether they work.
@@ -131,14 +165,15 @@ impl Outbox {
             worker.send(Order::Reconcile {
                 jails: worker.jails.clone(),
                 bans,
+                complete: self.complete,
             });
         }
     }
 
     /// Ends all workers and waits for them.
     pub fn end(self) {
-        for worker in self.workers {
-            worker.end();
+        for worker in self.workers.into_iter().chain(self.retired) {
+            worker.end(Ending::AsConfigured);
         }
     }
 }
@@ -198,9 +233,9 @@ impl Worker {
         (!bans.is_empty() || !unbans.is_empty()).then_some(Order::Change { bans, unbans })
     }
 
-    fn end(self) {
+    fn end(self, ending: Ending) {
         // The order has to arrive even if the queue is full, and the worker may be gone already.
-        let _ = self.orders.send(Order::Stop);
+        let _ = self.orders.send(Order::Stop(ending));
         let _ = self.thread.join();
     }
 }
@@ -218,6 +253,7 @@ fn hire(spec: ActionSpec, jails: Vec<ActionJail>, reports: Reports) -> std::io::
         thread,
         stale: true,
         trouble: false,
+        settled: false,
     })
 }
 

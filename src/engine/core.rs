@@ -42,6 +42,8 @@ pub struct Engine {
     next_ban: BanId,
     /// Whether it has been told that no further ban has room; until one has.
     full_told: bool,
+    /// The time of the newest record of each source.
+    heard: HashMap<Option<SourceName>, Timestamp>,
     swept: Timestamp,
 }
 
@@ -69,6 +71,7 @@ impl Engine {
             next_failure: FailureId(1),
             next_ban: BanId(1),
             full_told: false,
+            heard: HashMap::new(),
             swept: Timestamp::default(),
         }
     }
@@ -182,6 +185,9 @@ impl Engine {
         batch: &Batch,
         out: &mut Vec<Decision>,
     ) {
+        if let Some(newest) = batch.iter().map(|record| record.time.min(now)).max() {
+            self.heard.insert(source.cloned(), newest);
+        }
         for record in batch.iter() {
             for filter in 0..self.listeners.len() {
                 self.match_once(now, filter, source, &record, out);
@@ -456,6 +462,16 @@ impl Engine {
             .next_ban
             .max(remembered.next_ban.unwrap_or(self.next_ban));
         for ban in &remembered.bans {
+            // Banned anew before the database could be read: one of them stays, the longer one.
+            if let Some(newer) = self.ledger.find(&ban.jail, ban.subject) {
+                let end = |until: Option<Timestamp>| until.map_or(i64::MAX, Timestamp::as_micros);
+                if end(ban.until()) <= end(newer.until()) {
+                    out.push(replaced(ban, now));
+                    continue;
+                }
+                self.ledger.strike(&ban.jail, ban.subject);
+                out.push(unban(&ban.jail, ban.subject, newer, now, Release::Replaced));
+            }
             let width = self.place(&ban.jail).map(|at| self.policy.jails[at].width);
             self.ledger
                 .enter(ban, width.unwrap_or(super::prefix::SubjectWidth::DEFAULT));
@@ -501,6 +517,11 @@ impl Engine {
             .collect();
         self.listeners = listeners(&policy);
         self.policy = policy;
+        let jails = &self.policy.jails;
+        self.heard.retain(|source, _| {
+            let listens = |source| jails.iter().any(|jail| jail.sources.contains(source));
+            source.as_ref().is_none_or(listens)
+        });
         for jail in &self.policy.jails {
             self.ledger.rewiden(&jail.name, jail.width);
         }
@@ -536,13 +557,19 @@ impl Engine {
         }
     }
 
+    /// Forgets windows that no record to come can fill. Sources may lag behind, so what counts is not the
+    /// present but how far each of them has been read.
     fn sweep(&mut self, now: Timestamp) {
-        if now < self.swept.after(SWEEP_EVERY) {
+        // A clock that was set back must not put it off.
+        if now >= self.swept && now < self.swept.after(SWEEP_EVERY) {
             return;
         }
         self.swept = now;
+        let Some(heard) = self.heard.values().copied().min() else {
+            return;
+        };
         for (policy, state) in self.policy.jails.iter().zip(&mut self.jails) {
-            state.windows.forget_stale(now, policy.findtime);
+            state.windows.forget_stale(heard, policy.findtime);
         }
     }
 }
@@ -595,6 +622,17 @@ fn make_room(offences: &mut HashMap<Prefix, u32>) {
     for (_, subject) in &ranks[..part] {
         offences.remove(subject);
     }
+}
+
+/// The end of a ban that was never entered.
+fn replaced(ban: &Ban, time: Timestamp) -> Decision {
+    Decision::Unban(Unban {
+        ban: ban.id,
+        jail: ban.jail.clone(),
+        subject: ban.subject,
+        time,
+        release: Release::Replaced,
+    })
 }
 
 fn unban(

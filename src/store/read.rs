@@ -93,8 +93,9 @@ const HISTORY_COLUMNS: &str =
 const FAILURE_COLUMNS: &str = "id, time, jail, address, user, pattern, line, counted, ban";
 
 impl Store {
-    /// What outlived the last run: bans that are in force at `now`, failures of the last `longest_findtime`
-    /// that may still help to make a ban, and how often each subject was banned.
+    /// What outlived the last run: bans that are in force at `now`, failures of the last `longest_findtime` before
+    /// the place where the sources stand, which may still help to make a ban when what they logged meanwhile is
+    /// read, and how often each subject was banned.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -114,7 +115,7 @@ impl Store {
             &self.connection,
             "SELECT id, time, jail, subject, address, user, pattern, session, line FROM failures
              WHERE pending AND time >= ?1 ORDER BY id",
-            params![now.before(longest_findtime).as_micros()],
+            params![self.resume_time(now)?.before(longest_findtime).as_micros()],
             |row| {
                 Ok(Failure {
                     id: FailureId(number(row, 0)?),
@@ -143,6 +144,13 @@ impl Store {
             next_failure: self.next("failures")?.map(FailureId),
             next_ban: self.next("bans")?.map(BanId),
         })
+    }
+
+    /// When the next record will have been logged at the earliest.
+    fn resume_time(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let cursors = self.cursors()?;
+        let times = cursors.into_iter().map(|(_, cursor)| cursor.time);
+        Ok(times.fold(now, Timestamp::min))
     }
 
     /// Where the sources stood.

@@ -12,11 +12,24 @@ use super::text::kept;
 use super::{Store, StoreError};
 use crate::engine::Decision;
 use crate::engine::cursor::Cursor;
-use crate::engine::decision::{Ban, Failure, Notice, Unban};
+use crate::engine::decision::{Ban, Failure, FailureId, Notice, Unban};
 use crate::engine::name::SourceName;
 use crate::engine::time::{Span, Timestamp};
 
 impl Store {
+    /// Lets no failure since `time` with a number below `before` help to make a ban any more: it has been counted
+    /// again under another number.
+    ///
+    /// # Errors
+    /// Nothing was changed; the same call may be repeated.
+    pub fn settle(&self, time: Timestamp, before: FailureId) -> Result<(), StoreError> {
+        self.connection.execute(
+            "UPDATE failures SET pending = 0 WHERE pending AND time >= ?1 AND id < ?2",
+            params![time.as_micros(), before.0.cast_signed()],
+        )?;
+        Ok(())
+    }
+
     /// Remembers `decisions` and where their sources stand now, in one transaction.
     ///
     /// # Errors

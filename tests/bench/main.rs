@@ -24,7 +24,7 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, channel, sync_channel};
 use std::time::{Duration, Instant};
 
-use f2bd::action::{InForce, Order, worker};
+use f2bd::action::{Ending, InForce, Order, worker};
 use f2bd::config;
 use f2bd::control::client::Client;
 use f2bd::control::protocol::{PlaceRow, Reply, Request, VerdictRow};
@@ -90,6 +90,7 @@ fn in_hand(world: &World) {
         .send(Order::Reconcile {
             jails,
             bans: Vec::new(),
+            complete: true,
         })
         .unwrap();
     reports.recv().unwrap();
@@ -134,7 +135,7 @@ fn in_hand(world: &World) {
             spans.push(start.elapsed());
         }
     }
-    orders.send(Order::Stop).unwrap();
+    orders.send(Order::Stop(Ending::AsConfigured)).unwrap();
     worker.join().unwrap();
     spans.sort();
     assert_eq!(spans.len(), 200);

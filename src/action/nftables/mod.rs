@@ -19,7 +19,7 @@ use crate::engine::prefix::Prefix;
 use crate::engine::time::Timestamp;
 
 use super::projection::{Bans, Projection};
-use super::{ActionJail, InForce};
+use super::{ActionJail, Ending, InForce};
 use elements::{Element, of_networks, of_subject};
 use kernel::{Kernel, KernelError};
 use message::Batch;
@@ -105,10 +105,8 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
                 Ok(false) | Err(_) => {}
             }
         }
-        log::debug!(
-            "the packet filter is being changed by others while the bans are put into effect"
-        );
-        Ok(())
+        // What others did last may have been to our table: it is tried again, and nothing is promised meanwhile.
+        Err(KernelError::Restless.into())
     }
 
     /// Makes what has been touched as the projection says, in one transaction.
@@ -153,9 +151,14 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
     ///
     /// # Errors
     /// It could not be taken away.
-    pub fn stop(&mut self) -> Result<(), NftablesError> {
+    pub fn stop(&mut self, ending: Ending) -> Result<(), NftablesError> {
         self.watch = None;
-        if self.spec.on_stop == OnStop::Keep {
+        let removes = match ending {
+            Ending::AsConfigured => self.spec.on_stop == OnStop::Remove,
+            Ending::Leave => false,
+            Ending::Remove => true,
+        };
+        if !removes {
             return Ok(());
         }
         let kernel = open(&mut self.kernel)?;
@@ -203,7 +206,13 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
     fn prepare(&self, projection: &Projection) -> Result<(), NftablesError> {
         let jails = projection.jails().map(|(jail, _)| jail);
         let text = ruleset::prepare(self.spec, jails);
-        match program::load(&self.spec.nft, &text) {
+        let load = || program::load(&self.spec.nft, &text);
+        // A refusal may be the moment's; a table is taken away only for one that lasts.
+        let loaded = match load() {
+            Err(ProgramError::Refused { .. }) => load(),
+            other => other,
+        };
+        match loaded {
             Err(ProgramError::Refused { complaint, .. }) => {
                 // Somebody may have made a set of one of our names that is different. If it is not that, the
                 // kernel refuses the new table too, and the old one stays.
@@ -249,11 +258,13 @@ fn open(kernel: &mut Option<Kernel>) -> Result<&mut Kernel, KernelError> {
     }
 }
 
-/// All elements of all sets, in place of those that are there.
+/// All elements of all sets, in place of those that are there, unless more may be wanted than is known.
 fn fill(mut batch: Batch, projection: &Projection, now: Timestamp) -> Batch {
     for (jail, bans) in projection.jails() {
         for set in sets(jail) {
-            batch.flush(&set.name);
+            if projection.is_complete() {
+                batch.flush(&set.name);
+            }
             batch.add(&set.name, &elements_of(&set, jail, bans, now));
         }
     }

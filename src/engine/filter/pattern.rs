@@ -186,7 +186,10 @@ fn unknown(name: &str) -> String {
     let nearest = PLACEHOLDERS
         .iter()
         .map(|(known, _)| *known)
-        .max_by(|a, b| strsim::jaro(a, name).total_cmp(&strsim::jaro(b, name)))
+        .max_by(|a, b| {
+            strsim::jaro(a, &name.to_ascii_lowercase())
+                .total_cmp(&strsim::jaro(b, &name.to_ascii_lowercase()))
+        })
         .unwrap_or("ip");
     format!(
         "<{name}> is no placeholder: did you mean <{nearest}>? A literal `<` is written `\\x3C`"

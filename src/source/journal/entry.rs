@@ -203,7 +203,10 @@ mod tests {
         let batch = read(&["_COMM=nginx"], &[b"_COMM=nginx", &field]);
         let record = batch.iter().next().expect("a record");
         assert_eq!(record.message.len(), LONGEST_MESSAGE);
-        assert!(record.message.ends_with(b"x "), "the blank where it was cut is kept");
+        assert!(
+            record.message.ends_with(b"x "),
+            "the blank where it was cut is kept"
+        );
     }
 
     #[test]
