@@ -190,6 +190,58 @@ fn a_reload_takes_good_settings_and_keeps_the_old_ones_for_bad() {
 }
 
 #[test]
+fn a_reload_that_moves_the_action_leaves_nothing_behind() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 3);
+    banned(&world, "198.51.100.7");
+    let rules = || String::from_utf8(world.nft(&["list", "ruleset"]).stdout).unwrap();
+    world.configure(SLOW, "[action.nftables]\ntable = \"other\"");
+    assert!(world.f2bd(&["reload"]).status.success());
+    until("the old table is gone and the new one bans", || {
+        let rules = rules();
+        let moved = rules.contains("table inet other") && !rules.contains("table inet f2bd");
+        (moved && rules.contains("198.51.100.7")).then_some(())
+    });
+    world.configure(
+        SLOW,
+        "[action.nftables]\ntable = \"other\"\nverdict = \"reject\"\non_stop = \"remove\"",
+    );
+    assert!(world.f2bd(&["reload"]).status.success());
+    until("the rules of the same table are others", || {
+        let rules = rules();
+        (rules.contains("reject") && rules.contains("198.51.100.7")).then_some(())
+    });
+    world.configure(&format!("{SLOW}\nactions = []"), "");
+    assert!(world.f2bd(&["reload"]).status.success());
+    until("nothing is left", || rules().is_empty().then_some(()));
+    daemon.stop();
+}
+
+#[test]
+fn a_downtime_longer_than_findtime_loses_no_failure() {
+    let short = SLOW.replace("findtime = \"1h\"", "findtime = \"2s\"");
+    let Some(world) = World::new(&short) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 2);
+    until("two failures are stored", || {
+        (world.database().exists() && world.sql("SELECT count(*) FROM failures") == "2")
+            .then_some(())
+    });
+    daemon.kill();
+    world.attack("198.51.100.7", 1);
+    let over = Instant::now() + Duration::from_secs(3);
+    until("findtime is over", || (Instant::now() > over).then_some(()));
+    let daemon = world.start();
+    banned(&world, "198.51.100.7");
+    daemon.stop();
+}
+
+#[test]
 fn a_second_daemon_is_refused() {
     let Some(world) = World::new(SLOW) else {
         return;
@@ -198,6 +250,9 @@ fn a_second_daemon_is_refused() {
     let mut second = world.start_unready();
     assert_eq!(second.exit_code(), Some(1));
     second.says("another f2bd");
+    let other = world.path().join("other.sock").display().to_string();
+    let mut third = world.start_unready_with(&["--socket", &other]);
+    assert_eq!(third.exit_code(), Some(1), "nor beside the same database");
     assert!(
         world.f2bd(&["status"]).status.success(),
         "the first one still answers"

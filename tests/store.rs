@@ -177,7 +177,7 @@ fn what_was_committed_is_remembered() {
         .unwrap();
     drop(store);
 
-    let store = Store::open(&path).unwrap();
+    let mut store = Store::open(&path).unwrap();
     assert_eq!(store.cursors().unwrap(), [(source(), cursor("s=2"))]);
     let remembered = store.remembered(at(100), 10 * MINUTE).unwrap();
     // Evidence is not needed any more.
@@ -199,9 +199,18 @@ fn what_was_committed_is_remembered() {
             "sshd 2001:db8::/64 1"
         ]
     );
-    // Too old to help to make a ban.
+    // What matters is where the source stands, however long nobody was there to read it.
     let later = store.remembered(at(603), 10 * MINUTE).unwrap();
-    assert_eq!(later.failures, []);
+    assert_eq!(later.failures.len(), 1);
+    let ahead = Cursor {
+        time: at(603),
+        ..cursor("s=3")
+    };
+    store
+        .commit(at(603), &[], Some((&source(), &ahead)))
+        .unwrap();
+    let later = store.remembered(at(603), 10 * MINUTE).unwrap();
+    assert_eq!(later.failures, [], "too old to help to make a ban");
 }
 
 #[test]

@@ -263,3 +263,82 @@ fn a_service_manager_that_does_not_listen() {
     }
     daemon.stop();
 }
+
+/// A start with a database that cannot be read: what was there before must hold, and be there once afterwards.
+#[test]
+fn a_database_that_cannot_be_read_at_the_start() {
+    let Some(world) = World::new(&JAIL.replace("maxretry = 3", "maxretry = 5")) else {
+        return;
+    };
+    let daemon = world.start();
+    assert!(world.f2bd(&["ban", "sshd", "203.0.113.9"]).status.success());
+    banned(&world, "203.0.113.9");
+    world.attack("198.51.100.8", 5);
+    banned(&world, "198.51.100.8");
+    world.attack("198.51.100.7", 2);
+    let failing = || world.json(&["status"])[0]["jails"][0]["failing"].clone();
+    until("two failures are known", || (failing() == 2).then_some(()));
+    daemon.stop();
+    // A file where the directory should be stops root, too.
+    let state = world.database().parent().unwrap().to_owned();
+    let away = world.path().join("away");
+    fs::rename(&state, &away).unwrap();
+    fs::write(&state, "").unwrap();
+    let daemon = world.start();
+    assert!(
+        world.kernel_bans("203.0.113.9"),
+        "the kernel still has the ban"
+    );
+    until("the records are read again", || {
+        (failing() == 2).then_some(())
+    });
+    world.attack("198.51.100.6", 5);
+    banned(&world, "198.51.100.6");
+    assert!(
+        world.kernel_bans("203.0.113.9"),
+        "and a new ban takes nothing away"
+    );
+    fs::remove_file(&state).unwrap();
+    fs::rename(&away, &state).unwrap();
+    until("the old ban is known again", || {
+        let bans = world.json(&["bans"]);
+        bans.iter()
+            .any(|ban| ban["subject"] == "203.0.113.9/32")
+            .then_some(())
+    });
+    assert_eq!(failing(), 2, "no failure counts twice");
+    until("the database has each ban once", || {
+        let ips =
+            world.sql("SELECT group_concat(ip, ' ') FROM (SELECT ip FROM active_bans ORDER BY ip)");
+        (ips == "198.51.100.6 198.51.100.8 203.0.113.9").then_some(())
+    });
+    daemon.stop();
+    let daemon = world.start();
+    assert_eq!(failing(), 2, "nor after one more start");
+    assert!(world.kernel_bans("203.0.113.9"));
+    daemon.stop();
+}
+
+#[test]
+fn changes_by_others_while_everything_is_put_back() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 3);
+    banned(&world, "198.51.100.7");
+    for _ in 0..10 {
+        world.nft(&["flush", "chain", "inet", "f2bd", "input"]);
+        world.nft(&["flush", "set", "inet", "f2bd", "ipv4/sshd"]);
+    }
+    until("the rules are back", || {
+        let rules = world
+            .nft(&["list", "chain", "inet", "f2bd", "input"])
+            .stdout;
+        String::from_utf8_lossy(&rules)
+            .contains("drop")
+            .then_some(())
+    });
+    banned(&world, "198.51.100.7");
+    daemon.stop();
+}

@@ -29,6 +29,9 @@ use crate::source::Delivery;
 /// Records without consequence move a source's cursor only so often: reading them again costs nothing.
 const CURSOR_EVERY: Duration = Duration::from_secs(5);
 
+/// How soon what could not be written is tried again.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
+
 /// How soon a worker whose queue was full is told again.
 const CATCH_UP_EVERY: Duration = Duration::from_millis(20);
 
@@ -70,6 +73,8 @@ pub struct Driver {
     save_at: Option<Timestamp>,
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: BTreeSet<ActionName>,
+    /// When something that could not be done is tried again.
+    again_at: Option<Timestamp>,
     next_sweep: Timestamp,
     announcement: Announcement,
     /// When the last letter came, by the clock and by the time that passes.
@@ -99,6 +104,7 @@ impl Driver {
             unsaved: Vec::new(),
             save_at: None,
             expected_reports: BTreeSet::new(),
+            again_at: None,
             next_sweep: now.after(SWEEP_MORE_AFTER),
             announcement: Announcement::default(),
             last_letter: (now, Instant::now()),
@@ -211,6 +217,7 @@ impl Driver {
                 Span(step)
             );
             self.next_sweep = now;
+            self.again_at = None;
             self.save_at = self.save_at.map(|_| now);
             self.outbox.reconcile(None, self.engine.ledger());
         }
@@ -295,6 +302,7 @@ impl Driver {
     }
 
     fn housekeeping(&mut self, now: Timestamp) {
+        self.again_at = None;
         if self.save_at.is_some_and(|due| due <= now) {
             self.save_cursors(now);
         }
@@ -331,20 +339,23 @@ impl Driver {
         }
     }
 
-    fn announce_deadline(&self) {
+    fn announce_deadline(&mut self) {
         let now = clock::now();
-        let late = self.memory.has_late().then_some(now);
-        let retry = self
-            .memory
-            .wants_retry()
-            .then(|| now.after(Duration::from_secs(1)));
-        let stale = self.outbox.is_stale().then(|| now.after(CATCH_UP_EVERY));
+        let again = if self.outbox.is_stale() {
+            Some(CATCH_UP_EVERY)
+        } else {
+            self.memory.wants_retry().then_some(RETRY_EVERY)
+        };
+        // Set once until it comes: letters that follow each other closely must not put it off for ever.
+        self.again_at = again.map(|pause| {
+            let due = now.after(pause);
+            self.again_at.map_or(due, |earlier| earlier.min(due))
+        });
         let all = [
             self.engine.next_deadline(),
             self.save_at,
-            late,
-            retry,
-            stale,
+            self.again_at,
+            self.memory.has_late().then_some(now),
             Some(self.next_sweep),
         ];
         let next = all.into_iter().flatten().min();

@@ -15,7 +15,8 @@ mod notify;
 mod outbox;
 mod sources;
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -205,6 +206,15 @@ async fn serve(options: &RunOptions, settings: Settings) -> Result<(), StartErro
 /// Keeps a second daemon away from the database, whatever socket it has. What the disk refuses must not keep the
 /// first one from protecting.
 fn alone_with(database: &Path) -> Result<Option<File>, StartError> {
+    if let Some(directory) = database.parent() {
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(directory);
+        if let Err(error) = made {
+            log::debug!("cannot make {}: {error}", directory.display());
+        }
+    }
     match server::lock(database) {
         Ok(lock) => Ok(Some(lock)),
         Err(error @ BindError::Served(_)) => Err(error.into()),

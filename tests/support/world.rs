@@ -113,6 +113,11 @@ impl World {
         self.launch(&[], &[], &[])
     }
 
+    /// The same with further arguments.
+    pub fn start_unready_with(&self, arguments: &[&str]) -> Daemon {
+        self.launch(&[], arguments, &[])
+    }
+
     /// The daemon as another program makes it run, such as setpriv, when it is ready.
     pub fn start_through(&self, program: &[&str]) -> Daemon {
         self.launch(program, &[], &[]).wait_ready()
