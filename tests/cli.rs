@@ -296,7 +296,7 @@ fn a_filter_that_is_wrong_is_78() {
         ),
         (
             &["run", "--config", "/missing"],
-            "/missing: error: cannot be read: No such file",
+            "error: /missing: cannot be read: No such file",
         ),
     ] {
         let output = f2bd(arguments, LOG);

@@ -240,6 +240,14 @@ impl ActionFile {
             "keep" => OnStop::Keep,
             other => return refuse("on_stop", other, "\"remove\" or \"keep\""),
         };
+        let priority = values.get("priority").copied();
+        if let Some(priority) = priority.filter(|priority| !is_priority(priority)) {
+            return refuse(
+                "priority",
+                priority,
+                "a number, or raw, mangle, dstnat, filter, security or srcnat, then perhaps + or - and a number",
+            );
+        }
         let nft = value("nft")?;
         if nft.is_empty() || nft.contains('\0') {
             return refuse("nft", nft, "the name or the path of a program");
@@ -316,6 +324,25 @@ fn is_table_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// `filter - 10`, `raw`, `-5`: what nft takes in a chain of the family inet.
+fn is_priority(text: &str) -> bool {
+    let is_number = |text: &str| {
+        let digits = text.trim_start_matches('-');
+        text.parse::<i32>().is_ok() && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let named = |word: &str| {
+        matches!(
+            word,
+            "raw" | "mangle" | "dstnat" | "filter" | "security" | "srcnat"
+        )
+    };
+    match *text.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
+        [word] => named(word) || is_number(word),
+        [word, "+" | "-", number] => named(word) && !number.starts_with('-') && is_number(number),
+        _ => false,
+    }
+}
+
 /// Whether the text stays within a line and a statement of nft.
 fn is_plain_text(text: &str) -> bool {
     text.chars().all(|c| {
@@ -387,6 +414,9 @@ mod tests {
             ("on_stop", ""),
             ("nft", ""),
             ("priority", "0; }\nflush ruleset"),
+            ("priority", "foo"),
+            ("priority", "filter -"),
+            ("priority", "filter - -5"),
         ] {
             assert!(
                 matches!(with(name, value), Err(ParameterError::Value { .. })),

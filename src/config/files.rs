@@ -15,8 +15,8 @@ use crate::action;
 /// The configuration if none is named.
 pub const USUAL: &str = "/etc/f2bd/f2bd.conf";
 
-/// Where packages put filter and action files.
-const SHIPPED: &str = "/usr/share/f2bd";
+/// Where `install.sh` with a prefix and packages put filter and action files.
+const SHIPPED: [&str; 2] = ["/usr/local/share/f2bd", "/usr/share/f2bd"];
 
 /// The shipped data files, as part of the program.
 const BUILT_IN: &[(&str, &str)] = &[
@@ -99,7 +99,11 @@ impl SearchPath {
     pub fn beside(main: &Path) -> Self {
         let own = main.parent().unwrap_or(Path::new(""));
         SearchPath {
-            folders: vec![own.to_owned(), PathBuf::from(SHIPPED)],
+            folders: [own]
+                .into_iter()
+                .chain(SHIPPED.map(Path::new))
+                .map(Path::to_owned)
+                .collect(),
         }
     }
 

@@ -178,14 +178,30 @@ impl fmt::Display for Severity {
     }
 }
 
+impl Problem {
+    /// The problem for those who say themselves how bad it is: `/etc/f2bd/f2bd.conf:3:1: what is wrong; what to do`.
+    pub fn told(&self) -> String {
+        format!("{}: {}; {}", self.place(), self.message, self.remedy)
+    }
+
+    fn place(&self) -> String {
+        let file = self.file.display();
+        match (self.line, self.column) {
+            (Some(line), Some(column)) => format!("{file}:{line}:{column}"),
+            _ => file.to_string(),
+        }
+    }
+}
+
 /// `/etc/f2bd/f2bd.conf:3:1: error: what is wrong; what to do`.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:", self.file.display())?;
-        if let (Some(line), Some(column)) = (self.line, self.column) {
-            write!(f, "{line}:{column}:")?;
-        }
-        write!(f, " {}: {}; {}", self.severity, self.message, self.remedy)
+        let place = self.place();
+        write!(
+            f,
+            "{place}: {}: {}; {}",
+            self.severity, self.message, self.remedy
+        )
     }
 }
 

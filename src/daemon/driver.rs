@@ -33,7 +33,7 @@ const CURSOR_EVERY: Duration = Duration::from_secs(5);
 const RETRY_EVERY: Duration = Duration::from_secs(1);
 
 /// How soon a worker whose queue was full is told again.
-const CATCH_UP_EVERY: Duration = Duration::from_millis(20);
+const CATCH_UP_EVERY: Duration = Duration::from_millis(100);
 
 /// How often the database is looked after, and how soon the rest of its old history follows if there is more.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -237,7 +237,7 @@ impl Driver {
             if let Some((source, _)) = cursor {
                 self.unsaved.retain(|unsaved| unsaved != source);
             }
-            self.outbox.carry_out(&decisions, self.engine.ledger());
+            self.outbox.carry_out(&decisions);
             for decision in &decisions {
                 report_decision(decision);
                 if self.audience.followers.receiver_count() > 0 {

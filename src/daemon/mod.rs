@@ -129,8 +129,8 @@ fn load(options: &RunOptions) -> Loaded {
 fn report_problems(problems: &[config::Problem]) {
     for problem in problems {
         match problem.severity {
-            Severity::Error => log::error!("{problem}"),
-            Severity::Warning => log::warn!("{problem}"),
+            Severity::Error => log::error!("{}", problem.told()),
+            Severity::Warning => log::warn!("{}", problem.told()),
         }
     }
 }

@@ -113,13 +113,12 @@ impl Outbox {
     }
 
     /// Passes on what was decided.
-    pub fn carry_out(&mut self, decisions: &[Decision], ledger: &Ledger) {
+    pub fn carry_out(&mut self, decisions: &[Decision]) {
         for worker in &mut self.workers {
             if let Some(order) = worker.order(decisions) {
                 worker.send(order);
             }
         }
-        self.catch_up(ledger);
     }
 
     /// Has one action, or all, make the world equal to the ledger.

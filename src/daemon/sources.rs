@@ -64,8 +64,10 @@ impl Sources {
     /// # Errors
     /// A thread could not be started.
     pub fn follow(&mut self, specs: &[JournalSpec], since: Timestamp) -> std::io::Result<()> {
-        self.readers
-            .retain(|_, reader| specs.contains(&reader.spec));
+        let (stay, leave): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(&mut self.readers)
+            .into_iter()
+            .partition(|(_, reader)| specs.contains(&reader.spec));
+        self.readers = stay;
         for spec in specs {
             if self.readers.contains_key(&spec.name) || spec.routes.is_empty() {
                 continue;
@@ -87,8 +89,9 @@ impl Sources {
                 spec: spec.clone(),
                 generation: self.generation,
                 stop,
-                records: 0,
-                last_record: None,
+                // The same source, though it is asked for something else.
+                records: leave.get(&spec.name).map_or(0, |old| old.records),
+                last_record: self.cursors.get(&spec.name).map(|cursor| cursor.time),
                 trouble: None,
             };
             self.readers.insert(spec.name.clone(), reader);
