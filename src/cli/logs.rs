@@ -27,6 +27,30 @@ pub enum Log {
     Journal(Option<PathBuf>),
 }
 
+/// Whether logs were of a form that is known: without a program on any line, nothing can be found in them.
+#[derive(Debug, Default)]
+pub struct Understood {
+    records: u64,
+    with_program: u64,
+}
+
+impl Understood {
+    /// Takes a record into account.
+    pub fn look_at(&mut self, record: &Record<'_>) {
+        self.records += 1;
+        self.with_program += u64::from(!record.program.is_empty());
+    }
+
+    /// The end of a command that has found nothing, and why if that is known.
+    pub fn failure(&self) -> Failure {
+        if self.records > 0 && self.with_program == 0 {
+            let message = "no line begins with a date and a program as in a system log; of a journal, take `journal` or the output of journalctl -o short-iso";
+            return Failure::new(Exit::NotSo, message);
+        }
+        Failure::silent(Exit::NotSo)
+    }
+}
+
 impl Log {
     /// What a word of the command line means.
     pub fn of(word: &str) -> Self {

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::args::MatchArgs;
 use super::failure::{Exit, Failure};
-use super::logs::Log;
+use super::logs::{Log, Understood};
 use super::output::{self, Clock, HEADING, Out, counted, harmless};
 use crate::config;
 use crate::control::text;
@@ -42,6 +42,7 @@ struct Sums {
     lines: u64,
     counted: u64,
     missed: u64,
+    understood: Understood,
 }
 
 /// Reads the logs and prints what the filter counts.
@@ -62,6 +63,7 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     for log in logs {
         Log::of(log).read(clock, &routes, |number, record| {
             sums.lines += 1;
+            sums.understood.look_at(&record);
             let mut is_taken = false;
             for filter in (0..count).map(FilterId) {
                 let Some(found) = filters.find(filter, &record) else {
@@ -105,7 +107,7 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     }
     out.flush()?;
     if sums.counted == 0 {
-        return Err(Failure::silent(Exit::NotSo));
+        return Err(sums.understood.failure());
     }
     Ok(())
 }

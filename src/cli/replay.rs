@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::failure::{Exit, Failure};
-use super::logs::Log;
+use super::logs::{Log, Understood};
 use super::output::{self, Clock, HEADING, Out, counted};
 use crate::config::{self, Settings};
 use crate::control::text::{self, seconds};
@@ -58,8 +58,10 @@ pub fn run(
     let mut replay = Replay::new(policy);
     let routes = routes(&journals);
     let mut decisions = Vec::new();
+    let mut understood = Understood::default();
     for log in logs {
         Log::of(log).read(clock, &routes, |_, record| {
+            understood.look_at(&record);
             replay.hear(record, &mut decisions);
             for decision in decisions.drain(..) {
                 printer.print(&decision)?;
@@ -76,7 +78,7 @@ pub fn run(
     }
     printer.out.flush()?;
     if printer.printed == 0 {
-        return Err(Failure::silent(Exit::NotSo));
+        return Err(understood.failure());
     }
     Ok(())
 }

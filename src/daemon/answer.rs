@@ -366,7 +366,8 @@ fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
     let known = with_store(view, |store| {
         Ok((store.history(&query)?, store.failures_of(subject, LATEST)?))
     });
-    let mut trouble = None;
+    let behind = "the newest are not in the database yet, which cannot be written at the moment";
+    let mut trouble = view.memory.wants_retry().then(|| behind.to_owned());
     let (history, failures) = known.unwrap_or_else(|message| {
         trouble = Some(message);
         (Vec::new(), Vec::new())
