@@ -231,6 +231,9 @@ fn a_log_that_may_not_be_read_is_77() {
     );
 }
 
+/// A line in which there is nothing to find.
+const NOTHING: &[u8] = b"Feb 12 14:10:21 box cron[7]: nothing\n";
+
 // f2bd(8): "1 not so (not banned, nothing matched)".
 #[test]
 fn where_nothing_matches_it_is_1() {
@@ -244,10 +247,10 @@ fn where_nothing_matches_it_is_1() {
         ),
         (
             &["match", "sshd", "-"],
-            b"nothing\n",
+            NOTHING,
             "1 line: 0 counted, 1 missed\n",
         ),
-        (&["match", "sshd", "-", "--json"], b"nothing\n", ""),
+        (&["match", "sshd", "-", "--json"], NOTHING, ""),
         (
             &["replay", "--config", config, "-"],
             LOG,
@@ -259,6 +262,17 @@ fn where_nothing_matches_it_is_1() {
         assert_eq!(code(&output), 1, "{arguments:?}");
         assert_eq!(out(&output), said, "{arguments:?}");
         assert_eq!(err(&output), "", "{arguments:?}");
+    }
+    for arguments in [
+        &["match", "sshd", "-"][..],
+        &["replay", "--config", config, "-"],
+    ] {
+        let output = f2bd(arguments, b"__REALTIME_TIMESTAMP=1\n");
+        assert_eq!(code(&output), 1, "{arguments:?}");
+        assert!(
+            err(&output).contains("journalctl -o short-iso"),
+            "{arguments:?}"
+        );
     }
     let output = f2bd(&["replay", "--config", config, "--jail", "no", "-"], LOG);
     assert_eq!(
