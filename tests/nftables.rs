@@ -30,7 +30,7 @@ use rustix::thread::{
 
 use crate::support::netns::{Cable, Netns};
 use crate::support::now;
-use crate::support::wait::{DEADLINE, until};
+use crate::support::wait::{DEADLINE, uninterrupted, until};
 
 const SSH: &str = "192.0.2.1:22";
 const SSH6: &str = "[2001:db8::1]:22";
@@ -429,16 +429,9 @@ fn passes(client: &mut TcpStream, server: &mut TcpStream) -> bool {
     }
 }
 
-/// How reading failed, if it did. The end of a child process can interrupt any thread that waits with a time
-/// limit; that is none.
-fn failure(mut read: impl FnMut() -> std::io::Result<usize>) -> Option<ErrorKind> {
-    loop {
-        match read() {
-            Ok(_) => return None,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Some(error.kind()),
-        }
-    }
+/// How reading failed, if it did.
+fn failure(read: impl FnMut() -> std::io::Result<usize>) -> Option<ErrorKind> {
+    uninterrupted(read).err().map(|error| error.kind())
 }
 
 #[test]

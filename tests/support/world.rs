@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::journald::Journald;
 use super::netns::Netns;
-use super::wait::{DEADLINE, until};
+use super::wait::{DEADLINE, uninterrupted, until};
 
 /// The binary under test.
 pub const F2BD: &str = env!("CARGO_BIN_EXE_f2bd");
@@ -259,8 +259,12 @@ impl Daemon {
     pub fn tells(&self, words: &str) {
         let mut buffer = [0; 4096];
         loop {
-            let Ok(length) = self.notify.recv(&mut buffer) else {
-                panic!("the daemon does not tell `{words}`:\n{}", self.log());
+            let length = match uninterrupted(|| self.notify.recv(&mut buffer)) {
+                Ok(length) => length,
+                Err(error) => panic!(
+                    "the daemon does not tell `{words}`: {error}; it said:\n{}",
+                    self.log()
+                ),
             };
             let told = String::from_utf8_lossy(&buffer[..length]);
             if told.lines().any(|line| line == words) {
