@@ -10,7 +10,7 @@ use f2bd::config::{self, Problems};
 use f2bd::engine::filter::sample::{Expect, Sample};
 use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec};
 use f2bd::engine::policy::FilterId;
-use f2bd::engine::record::syslog::LineReader;
+use f2bd::engine::record::syslog::{LineForm, LineReader};
 use f2bd::engine::record::{Batch, LONGEST_MESSAGE, Record};
 use f2bd::engine::time::Timestamp;
 use jiff::tz::TimeZone;
@@ -121,7 +121,8 @@ static FIELD: LazyLock<Field> = LazyLock::new(|| {
                 .iter()
                 .filter(|sample| mode == ALL || sample.mode.as_deref().unwrap_or("normal") == mode);
             for line in heard.flat_map(|sample| &sample.lines) {
-                let record = LineReader::new(TimeZone::UTC, now()).read(line.as_bytes());
+                let record =
+                    LineReader::new(&LineForm::in_zone(TimeZone::UTC), now()).read(line.as_bytes());
                 messages.push(record.message.to_vec());
                 let Some((pattern, truth)) = found(&filters[filter], record) else {
                     continue;

@@ -74,7 +74,9 @@ impl Reading {
 
     fn records(&self) -> (Vec<Heard>, Cursor) {
         match self.next() {
-            Delivery::Records { batch, cursor, .. } => (heard(&batch), cursor),
+            Delivery::Records { batch, cursor, .. } => {
+                (heard(&batch), cursor.expect("a journal has one"))
+            }
             Delivery::Trouble(trouble) => panic!("expected records, not {trouble:?}"),
         }
     }
@@ -509,7 +511,7 @@ fn what_vacuum_takes_while_it_is_read_is_never_half_a_record() {
                 match reading.next() {
                     Delivery::Records { batch, cursor, .. } => {
                         seen.extend(heard(&batch).iter().map(Heard::message));
-                        start = Start::Cursor(cursor);
+                        start = Start::Cursor(cursor.expect("a journal has one"));
                     }
                     Delivery::Trouble(Trouble::Gap { .. }) => gaps += 1,
                     Delivery::Trouble(other) => panic!("expected a gap, not {other:?}"),
@@ -551,7 +553,7 @@ fn what_vacuum_takes_from_a_slow_reader_is_told_as_a_gap() {
                 ..
             } => {
                 read += batch.len();
-                cursor = behind;
+                cursor = behind.expect("a journal has one");
             }
             Delivery::Trouble(trouble) => break trouble,
         }

@@ -354,7 +354,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
             "jail": "sshd", "filter": "sshd", "maxretry": 5, "findtime": 600.0, "bantime": 600, "actions": [],
             "watched": 0, "most_watched": 1, "failing": 0, "banned": 0, "failures": 0, "bans": 0, "records": 0,
         }],
-        "sources": [{ "source": "journal", "records": 0, "last_record": null, "trouble": null }],
+        "sources": [{ "source": "journal", "records": 0, "bytes": 0, "last_record": null, "lag": 0.0, "cut": 0, "dropped": 0, "refused": 0, "malformed": 0, "trouble": null }],
         "actions": [{ "action": "nftables", "works": true }],
         "database": { "path": "x", "up_to_date": true },
     }));
@@ -575,7 +575,7 @@ fn assert_same(one: &str, other: &str) {
     let ((one_jails, one), (other_jails, other)) = (resolved(one), resolved(other));
     assert_eq!(one_jails, other_jails);
     assert_eq!(one.daemon, other.daemon);
-    assert_eq!(one.journals, other.journals);
+    assert_eq!(one.sources, other.sources);
     assert_eq!(one.actions, other.actions);
     // Not the whole policy: the compiled filters are long, and the same if all else is.
     let jails = |settings: &Settings| format!("{:?}", settings.policy.jails);

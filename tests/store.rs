@@ -15,10 +15,9 @@ use tempfile::TempDir;
 
 use f2bd::daemon::memory::Memory;
 use f2bd::engine::Decision;
-use f2bd::engine::cursor::Cursor;
+use f2bd::engine::cursor::{Cursor, Stream};
 use f2bd::engine::decision::{Ban, BanId, Failure, FailureId, Notice, Origin, Release, Unban};
 use f2bd::engine::input::Remembered;
-use f2bd::engine::name::SourceName;
 use f2bd::engine::prefix::Prefix;
 use f2bd::engine::time::{BanTime, Timestamp};
 use f2bd::store::text::LONGEST_TEXT;
@@ -80,8 +79,8 @@ fn unban(ban: &Ban, seconds: u64, release: Release) -> Unban {
     }
 }
 
-fn source() -> SourceName {
-    "journal".parse().unwrap()
+fn stream() -> Stream {
+    Stream::whole("journal".parse().unwrap())
 }
 
 fn cursor(token: &str) -> Cursor {
@@ -170,15 +169,15 @@ fn what_was_committed_is_remembered() {
     ]);
     let mut store = Store::open(&path).unwrap();
     store
-        .commit(at(3), &decisions, Some((&source(), &cursor("s=1"))))
+        .commit(at(3), &decisions, Some((&stream(), &cursor("s=1"))))
         .unwrap();
     store
-        .commit(at(3), &[], Some((&source(), &cursor("s=2"))))
+        .commit(at(3), &[], Some((&stream(), &cursor("s=2"))))
         .unwrap();
     drop(store);
 
     let mut store = Store::open(&path).unwrap();
-    assert_eq!(store.cursors().unwrap(), [(source(), cursor("s=2"))]);
+    assert_eq!(store.cursors().unwrap(), [(stream(), cursor("s=2"))]);
     let remembered = store.remembered(at(100), 10 * MINUTE).unwrap();
     // Evidence is not needed any more.
     forever.evidence.clear();
@@ -207,7 +206,7 @@ fn what_was_committed_is_remembered() {
         ..cursor("s=3")
     };
     store
-        .commit(at(603), &[], Some((&source(), &ahead)))
+        .commit(at(603), &[], Some((&stream(), &ahead)))
         .unwrap();
     let later = store.remembered(at(603), 10 * MINUTE).unwrap();
     assert_eq!(later.failures, [], "too old to help to make a ban");
@@ -564,7 +563,7 @@ fn the_first_schema_still_opens() {
     assert_eq!(remembered.bans[0].subject, subject("192.0.2.7"));
     assert_eq!(remembered.bans[0].offence, 2);
     assert_eq!(remembered.next_ban, Some(BanId(5)));
-    assert_eq!(store.cursors().unwrap(), [(source(), cursor("s=1"))]);
+    assert_eq!(store.cursors().unwrap(), [(stream(), cursor("s=1"))]);
 }
 
 #[test]
@@ -704,7 +703,7 @@ fn opened(path: &Path) -> Memory {
 
 /// Trouble comes, decisions go on, trouble ends; the outcome is as if there had been none.
 fn trouble_passes(memory: &mut Memory, path: &Path, cause: impl FnOnce(), cure: impl FnOnce()) {
-    assert!(memory.remember(at(1), &attack(), Some((&source(), &cursor("s=1")))));
+    assert!(memory.remember(at(1), &attack(), Some((&stream(), &cursor("s=1")))));
     assert_eq!(said(), [""; 0]);
     cause();
     let second = ban(2, 2, "192.0.2.20", BanTime::Forever, &[]);
@@ -716,7 +715,7 @@ fn trouble_passes(memory: &mut Memory, path: &Path, cause: impl FnOnce(), cure: 
         if second_of_trouble == 0 {
             batch.push(Decision::Ban(second.clone()));
         }
-        assert!(!memory.remember(now, &batch, Some((&source(), &cursor("s=2")))));
+        assert!(!memory.remember(now, &batch, Some((&stream(), &cursor("s=2")))));
         assert!(
             start.elapsed() < Duration::from_secs(5),
             "held up for {:?}",
@@ -738,12 +737,12 @@ fn trouble_passes(memory: &mut Memory, path: &Path, cause: impl FnOnce(), cure: 
     assert!(memory.remember(
         at(23),
         &[Decision::Ban(second)],
-        Some((&source(), &cursor("s=3")))
+        Some((&stream(), &cursor("s=3")))
     ));
 
     assert_eq!((rows(path, "bans"), rows(path, "failures")), (2, 8));
     let store = memory.store().unwrap();
-    assert_eq!(store.cursors().unwrap(), [(source(), cursor("s=3"))]);
+    assert_eq!(store.cursors().unwrap(), [(stream(), cursor("s=3"))]);
     assert_eq!(store.remembered(at(30), HOUR).unwrap().bans.len(), 2);
     assert!(!memory.wants_restate());
 }
@@ -830,7 +829,7 @@ fn a_directory_that_comes_late_is_used_then() {
     let directory = home.path().join("state");
     let path = directory.join("f2bd.db");
     let mut earlier = opened(&path);
-    assert!(earlier.remember(at(1), &attack(), Some((&source(), &cursor("s=1")))));
+    assert!(earlier.remember(at(1), &attack(), Some((&stream(), &cursor("s=1")))));
     drop(earlier);
     // A file where the directory should be stops root, too.
     let away = home.path().join("away");
@@ -897,7 +896,7 @@ fn spoil_the_middle(path: &Path) {
         })
         .collect();
     store
-        .commit(at(0), &bans, Some((&source(), &cursor("s=0"))))
+        .commit(at(0), &bans, Some((&stream(), &cursor("s=0"))))
         .unwrap();
     drop(store);
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
@@ -919,7 +918,7 @@ fn damage_in_the_middle_is_found_when_reading() {
     let saved = remembered.bans.len();
     assert!((20..1999).contains(&saved), "{saved}");
     assert_eq!(remembered.bans[0].subject, subject("10.0.0.1"));
-    assert_eq!(cursors, [(source(), cursor("s=0"))]);
+    assert_eq!(cursors, [(stream(), cursor("s=0"))]);
     let next = ban(
         remembered.next_ban.unwrap().0,
         1,
@@ -938,7 +937,7 @@ fn damage_while_running_loses_no_ban_in_force() {
     let (home, path) = home();
     let mut memory = opened(&path);
     let first = ban(1, 1, "192.0.2.7", BanTime::Forever, &[1, 2]);
-    assert!(memory.remember(at(1), &attack(), Some((&source(), &cursor("s=1")))));
+    assert!(memory.remember(at(1), &attack(), Some((&stream(), &cursor("s=1")))));
     // Out of the log and into the file, which is then spoilt behind SQLite's back.
     let other = Connection::open(&path).unwrap();
     other
@@ -960,14 +959,14 @@ fn damage_while_running_loses_no_ban_in_force() {
     let store = memory.store().unwrap();
     let bans = store.remembered(at(3), HOUR).unwrap().bans;
     assert_eq!(bans.iter().map(|ban| ban.id.0).collect::<Vec<_>>(), [1, 2]);
-    assert_eq!(store.cursors().unwrap(), [(source(), cursor("s=1"))]);
+    assert_eq!(store.cursors().unwrap(), [(stream(), cursor("s=1"))]);
 }
 
 #[test]
 fn a_removed_file_is_noticed_and_made_anew() {
     let (home, path) = home();
     let mut memory = opened(&path);
-    assert!(memory.remember(at(1), &attack(), Some((&source(), &cursor("s=1")))));
+    assert!(memory.remember(at(1), &attack(), Some((&stream(), &cursor("s=1")))));
     for name in ["f2bd.db", "f2bd.db-wal", "f2bd.db-shm"] {
         fs::remove_file(home.path().join(name)).unwrap();
     }
@@ -984,7 +983,7 @@ fn a_removed_file_is_noticed_and_made_anew() {
     memory.restate(at(4), [&first]);
     assert_eq!(rows(&path, "bans"), 1);
     let cursors = memory.store().unwrap().cursors().unwrap();
-    assert_eq!(cursors, [(source(), cursor("s=1"))]);
+    assert_eq!(cursors, [(stream(), cursor("s=1"))]);
     assert!(!memory.sweep(at(5), keep));
     let told = said();
     assert_eq!(told.len(), 2, "told once, and that it is over: {told:?}");

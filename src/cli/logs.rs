@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::failure::{Exit, Failure};
 use super::output::Clock;
 use crate::engine::record::journal::JournalMatch;
-use crate::engine::record::syslog::LineReader;
+use crate::engine::record::syslog::{LineForm, LineReader};
 use crate::engine::record::{LONGEST_MESSAGE, Record};
 use crate::source::journal::{self, JournalError, JournalSpec};
 
@@ -137,7 +137,7 @@ fn read_lines(
     clock: &Clock,
     mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut reader = LineReader::new(clock.zone.clone(), clock.now);
+    let mut reader = LineReader::new(&LineForm::in_zone(clock.zone.clone()), clock.now);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();

@@ -18,6 +18,7 @@ use crate::engine::prefix::Prefix;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::replay::Replay;
 use crate::engine::time::{BanTime, Timestamp};
+use crate::source::SourceSpec;
 
 /// Reads the logs and prints bans and unbans.
 ///
@@ -33,7 +34,7 @@ pub fn run(
     let loaded = config::load(config);
     let Some(Settings {
         mut policy,
-        journals,
+        sources,
         ..
     }) = loaded.settings
     else {
@@ -56,7 +57,7 @@ pub fn run(
         printed: 0,
     };
     let mut replay = Replay::new(policy);
-    let routes = routes(&journals);
+    let routes = routes(&sources);
     let mut decisions = Vec::new();
     let mut understood = Understood::default();
     for log in logs {
@@ -84,7 +85,13 @@ pub fn run(
 }
 
 /// What the jails want of a journal, by the number of the route, whatever source they take it from.
-fn routes(journals: &[config::JournalSpec]) -> Vec<JournalMatch> {
+fn routes(sources: &[SourceSpec]) -> Vec<JournalMatch> {
+    let journals: Vec<_> = sources
+        .iter()
+        .map(|source| match source {
+            SourceSpec::Journal(spec) => spec,
+        })
+        .collect();
     let count = journals
         .iter()
         .map(|journal| journal.routes.len())

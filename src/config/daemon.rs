@@ -1,4 +1,4 @@
-//! What does `[daemon]` say, and what do the sources?
+//! What does `[daemon]` say?
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,16 +6,9 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::document::{Kind, Table, Value};
-use super::keys;
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
-use crate::engine::name::SourceName;
-use crate::engine::record::journal::JournalMatch;
-use crate::source::journal::JournalSpec;
 use crate::store::Retention;
-
-/// The journal, which is read unless switched off.
-const JOURNAL: &str = "journal";
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -85,86 +78,6 @@ fn log_level(section: &Section<'_>, problems: &mut Problems) -> LevelFilter {
             LevelFilter::Info
         }
     }
-}
-
-/// A journal as it is configured; what is wanted of it is known when the jails are.
-#[derive(Clone, Debug)]
-pub struct Journal {
-    /// What will be read.
-    pub spec: JournalSpec,
-    /// Nothing else of it is read, whatever the jails want.
-    pub only: Option<JournalMatch>,
-}
-
-/// Reads all sections `[source.NAME]`.
-pub fn sources(table: Option<&Table>, problems: &mut Problems) -> Vec<Journal> {
-    let mut journals = Vec::new();
-    let entries = table.map(Table::entries).unwrap_or_default();
-    for entry in entries {
-        let Some((name, table)) =
-            named::<SourceName>("source", &entry.key, &entry.place, &entry.value, problems)
-        else {
-            continue;
-        };
-        let section = Section::new(Some(table), keys::SOURCE);
-        let kind = section.text("type", problems);
-        if let (Some(other), Some(value)) =
-            (kind.filter(|kind| *kind != JOURNAL), section.value("type"))
-        {
-            problems.error(
-                &value.place,
-                format!("this version cannot read sources of type `{other}`"),
-                "write type = \"journal\" or remove the section",
-            );
-            continue;
-        }
-        section.check_keys(&format!("[source.{name}]"), problems);
-        if kind.is_none() && section.value("type").is_none() && name.as_str() != JOURNAL {
-            problems.error(
-                &entry.place,
-                format!("[source.{name}] has no `type`"),
-                "write type = \"journal\"",
-            );
-        }
-        let namespace = section.text("namespace", problems);
-        let directory = section.text("directory", problems);
-        if let (Some(value), Some(_)) = (section.value("namespace"), directory) {
-            problems.error(
-                &value.place,
-                "a journal has either `directory` or `namespace`",
-                "remove one of them",
-            );
-        }
-        let matches = section
-            .parsed_list::<JournalMatch>("matches", problems)
-            .unwrap_or_default();
-        if !section.flag("enabled", problems).unwrap_or(true) {
-            continue;
-        }
-        journals.push(Journal {
-            spec: JournalSpec {
-                name,
-                directory: directory.map(PathBuf::from),
-                namespace: namespace.map(str::to_owned),
-                routes: Vec::new(),
-            },
-            only: matches
-                .into_iter()
-                .map(|(wanted, _)| wanted)
-                .reduce(JournalMatch::or),
-        });
-    }
-    let mentioned = entries.iter().any(|entry| entry.key == JOURNAL);
-    if let (false, Ok(name)) = (mentioned, JOURNAL.parse()) {
-        let spec = JournalSpec {
-            name,
-            directory: None,
-            namespace: None,
-            routes: Vec::new(),
-        };
-        journals.insert(0, Journal { spec, only: None });
-    }
-    journals
 }
 
 /// A section with a name: `[source.NAME]`.

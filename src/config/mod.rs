@@ -18,6 +18,7 @@ pub mod keys;
 mod problem;
 mod resolved;
 mod section;
+mod source;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -30,11 +31,10 @@ pub use resolved::{Patterns, problem as problem_as_json, resolved};
 use crate::action::ports::Services;
 use crate::action::{ActionJail, ActionSpec};
 use crate::engine::filter::{FilterSet, FilterSpec};
-use crate::engine::name::{FilterName, SourceName};
+use crate::engine::name::FilterName;
 use crate::engine::policy::{FilterId, JailPolicy, Policy};
-use crate::engine::record::journal::{JournalMatch, RouteId};
-pub use crate::source::journal::JournalSpec;
-use daemon::Journal;
+use crate::engine::record::journal::RouteId;
+use crate::source::SourceSpec;
 use document::{Kind, Table};
 use files::{Data, SearchPath};
 use filter::FilterFile;
@@ -47,8 +47,8 @@ use section::{Section, unknown};
 pub struct Settings {
     /// The daemon itself.
     pub daemon: DaemonSettings,
-    /// The journals, each with what the enabled jails want of it.
-    pub journals: Vec<JournalSpec>,
+    /// What is read, each source with what the enabled jails want of it.
+    pub sources: Vec<SourceSpec>,
     /// What the engine obeys.
     pub policy: Policy,
     /// The actions of the enabled jails, each with the jails it serves.
@@ -94,14 +94,11 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
         _ => None,
     };
     let daemon = DaemonSettings::read(&Section::new(part("daemon"), keys::DAEMON), &mut problems);
-    let journals = daemon::sources(part("source"), &mut problems);
+    let sources = source::read_all(part("source"), &mut problems);
     let search = SearchPath::beside(&main);
     let mut reader = JailReader {
         search: &search,
-        sources: journals
-            .iter()
-            .map(|journal| journal.spec.name.clone())
-            .collect(),
+        sources: sources.iter().map(|source| source.name().clone()).collect(),
         defaults: part("defaults"),
         filters: BTreeMap::new(),
         resolver: Resolver::default(),
@@ -133,9 +130,9 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
         .filter(|_| !problems.is_fatal())
         .map(|policy| Settings {
             daemon,
-            journals: journals
+            sources: sources
                 .into_iter()
-                .map(|journal| with_routes(journal, &jails))
+                .map(|source| source.wanted_by(&jails))
                 .collect(),
             policy,
             actions: actions
@@ -324,27 +321,6 @@ fn patterns(filters: &BTreeMap<FilterName, Option<FilterFile>>, jail: &JailSetti
     Patterns {
         failures: texts(spec.failures).collect(),
         ignores: texts(spec.ignores).collect(),
-    }
-}
-
-/// What each enabled jail wants of a journal, by the number of its route; jails that do not listen to it want
-/// nothing.
-fn with_routes(journal: Journal, jails: &[(JailSettings, Patterns)]) -> JournalSpec {
-    let name: &SourceName = &journal.spec.name;
-    let enabled = jails
-        .iter()
-        .map(|(jail, _)| jail)
-        .filter(|jail| jail.enabled);
-    let routes = enabled
-        .map(|jail| match &journal.only {
-            _ if !jail.sources.contains(name) => JournalMatch::default(),
-            Some(only) => jail.journalmatch.and(only),
-            None => jail.journalmatch.clone(),
-        })
-        .collect();
-    JournalSpec {
-        routes,
-        ..journal.spec
     }
 }
 

@@ -227,15 +227,27 @@ pub struct JailRow {
 }
 
 /// How a source is doing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SourceRow {
     /// Its name.
     pub source: String,
     /// Records read since the daemon began.
     pub records: u64,
+    /// Bytes of their text.
+    pub bytes: u64,
     /// The time of the newest record.
     #[serde(with = "text::option")]
     pub last_record: Option<Timestamp>,
+    /// How many seconds after the newest record's own time it was dealt with.
+    pub lag: f64,
+    /// Records that were too long and lost their end.
+    pub cut: u64,
+    /// Records that the kernel dropped since they came faster than they were read.
+    pub dropped: u64,
+    /// Records of senders that are not allowed.
+    pub refused: u64,
+    /// Lines that are not of the form that the source has.
+    pub malformed: u64,
     /// Why it cannot be read at the moment.
     pub trouble: Option<String>,
 }

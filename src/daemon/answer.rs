@@ -24,7 +24,7 @@ use crate::engine::policy::{JailPolicy, Policy};
 use crate::engine::prefix::Prefix;
 use crate::engine::time::Timestamp;
 use crate::engine::{Decision, Engine, Input, jail::MOST_SUBJECTS};
-use crate::source::journal::JournalSpec;
+use crate::source::SourceSpec;
 use crate::store::text::kept;
 use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
 
@@ -39,7 +39,7 @@ const LATEST: usize = 10;
 #[derive(Debug)]
 pub struct Circumstances {
     /// What is to be read.
-    pub journals: Vec<JournalSpec>,
+    pub sources: Vec<SourceSpec>,
     /// How long history is kept.
     pub retention: Retention,
     database: PathBuf,
@@ -53,7 +53,7 @@ impl Circumstances {
     /// Those of a daemon that starts now.
     pub fn new(settings: Settings, dry_run: bool, now: Timestamp) -> (Self, Policy) {
         let circumstances = Circumstances {
-            journals: settings.journals,
+            sources: settings.sources,
             retention: settings.daemon.retention,
             database: settings.daemon.database,
             socket: settings.daemon.socket,
@@ -256,8 +256,14 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
     });
     let sources = view.sources.states().into_iter().map(|source| SourceRow {
         source: source.name.to_string(),
-        records: source.records,
-        last_record: source.last_record,
+        records: source.read.records,
+        bytes: source.read.bytes,
+        last_record: source.read.last_record,
+        lag: source.read.lag.as_secs_f64(),
+        cut: source.read.losses.cut,
+        dropped: source.read.losses.dropped,
+        refused: source.read.losses.refused,
+        malformed: source.read.losses.malformed,
         trouble: source.trouble,
     });
     let actions = view.outbox.states().map(|(action, works)| ActionRow {

@@ -19,9 +19,9 @@ use super::sources::Sources;
 use crate::action::Report;
 use crate::config::Settings;
 use crate::control::protocol::{FollowLine, Reply, Request};
-use crate::engine::cursor::Cursor;
+use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::input::{Outcome, Remembered};
-use crate::engine::name::{ActionName, SourceName};
+use crate::engine::name::ActionName;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Decision, Engine, Input};
 use crate::source::Delivery;
@@ -68,8 +68,8 @@ pub struct Driver {
     /// Hears of it.
     pub audience: Audience,
     decisions: Vec<Decision>,
-    /// Sources whose cursor has moved without consequence, and when that is to be saved.
-    unsaved: Vec<SourceName>,
+    /// Streams whose cursor has moved without consequence, and when that is to be saved.
+    unsaved: BTreeSet<Stream>,
     save_at: Option<Timestamp>,
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: BTreeSet<ActionName>,
@@ -101,7 +101,7 @@ impl Driver {
             sources,
             audience,
             decisions: Vec::new(),
-            unsaved: Vec::new(),
+            unsaved: BTreeSet::new(),
             save_at: None,
             expected_reports: BTreeSet::new(),
             again_at: None,
@@ -164,16 +164,19 @@ impl Driver {
     fn take_delivery(&mut self, now: Timestamp, generation: u64, delivery: Delivery) {
         match delivery {
             Delivery::Records {
-                source,
+                stream,
                 batch,
                 cursor,
-            } if self.sources.knows(&source, generation) => {
+                losses,
+            } if self.sources.knows(&stream.source, generation) => {
                 let input = Input::Records {
-                    source: Some(&source),
+                    source: Some(&stream.source),
                     batch: &batch,
                 };
-                self.sources.advance(&source, cursor.clone(), batch.len());
-                self.decide(now, input, Some((&source, &cursor)));
+                self.sources
+                    .advance(now, &stream, cursor.as_ref(), &batch, losses);
+                let cursor = cursor.as_ref().map(|cursor| (&stream, cursor));
+                self.decide(now, input, cursor);
             }
             Delivery::Records { .. } => {}
             Delivery::Trouble(trouble) => {
@@ -224,18 +227,18 @@ impl Driver {
     }
 
     /// The heart: decide, remember, act.
-    fn decide(&mut self, now: Timestamp, input: Input<'_>, cursor: Option<(&SourceName, &Cursor)>) {
+    fn decide(&mut self, now: Timestamp, input: Input<'_>, cursor: Option<(&Stream, &Cursor)>) {
         let mut decisions = std::mem::take(&mut self.decisions);
         self.engine.handle(now, input, &mut decisions);
         if decisions.is_empty() {
-            if let Some((source, _)) = cursor.filter(|(source, _)| !self.unsaved.contains(source)) {
-                self.unsaved.push(source.clone());
+            if let Some((stream, _)) = cursor.filter(|(stream, _)| !self.unsaved.contains(stream)) {
+                self.unsaved.insert(stream.clone());
                 self.save_at.get_or_insert(now.after(CURSOR_EVERY));
             }
         } else {
             self.memory.remember(now, &decisions, cursor);
-            if let Some((source, _)) = cursor {
-                self.unsaved.retain(|unsaved| unsaved != source);
+            if let Some((stream, _)) = cursor {
+                self.unsaved.remove(stream);
             }
             self.outbox.carry_out(&decisions);
             for decision in &decisions {
@@ -296,7 +299,7 @@ impl Driver {
         {
             log::error!("cannot start an action's thread: {error}");
         }
-        if let Err(error) = self.sources.follow(&self.circumstances.journals, since) {
+        if let Err(error) = self.sources.follow(&self.circumstances.sources, since) {
             log::error!("cannot start a source's thread: {error}");
         }
     }
@@ -332,9 +335,9 @@ impl Driver {
 
     fn save_cursors(&mut self, now: Timestamp) {
         self.save_at = None;
-        for source in std::mem::take(&mut self.unsaved) {
-            if let Some(cursor) = self.sources.cursor(&source) {
-                self.memory.remember(now, &[], Some((&source, cursor)));
+        for stream in std::mem::take(&mut self.unsaved) {
+            if let Some(cursor) = self.sources.cursor(&stream) {
+                self.memory.remember(now, &[], Some((&stream, cursor)));
             }
         }
     }

@@ -10,10 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::engine::Decision;
-use crate::engine::cursor::Cursor;
+use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{Ban, BanId, FailureId};
 use crate::engine::input::Remembered;
-use crate::engine::name::SourceName;
 use crate::engine::time::Timestamp;
 use crate::store::text::kept;
 use crate::store::{Retention, Salvage, Store, StoreError};
@@ -42,7 +41,7 @@ pub struct Memory {
     store: Option<Store>,
     backlog: Backlog,
     /// Where each source stands, for a database that has to be begun anew.
-    cursors: BTreeMap<SourceName, Cursor>,
+    cursors: BTreeMap<Stream, Cursor>,
     /// When the last try failed; `None` while all is well.
     failed: Option<Timestamp>,
     /// When a damaged database was last replaced.
@@ -107,7 +106,7 @@ impl Memory {
         &mut self,
         now: Timestamp,
         longest_findtime: Duration,
-    ) -> (Remembered, Vec<(SourceName, Cursor)>) {
+    ) -> (Remembered, Vec<(Stream, Cursor)>) {
         while let Some(store) = &self.store {
             let read = store
                 .remembered(now, longest_findtime)
@@ -165,10 +164,10 @@ impl Memory {
         &mut self,
         now: Timestamp,
         decisions: &[Decision],
-        cursor: Option<(&SourceName, &Cursor)>,
+        cursor: Option<(&Stream, &Cursor)>,
     ) -> bool {
-        if let Some((source, cursor)) = cursor {
-            self.cursors.insert(source.clone(), cursor.clone());
+        if let Some((stream, cursor)) = cursor {
+            self.cursors.insert(stream.clone(), cursor.clone());
         }
         if self.failed.is_none()
             && self.backlog.is_empty()
@@ -368,7 +367,7 @@ impl Memory {
         let cursors = salvage
             .cursors
             .iter()
-            .map(|(source, cursor)| (source, cursor));
+            .map(|(stream, cursor)| (stream, cursor));
         let begun = Store::open(&self.path).and_then(|mut store| {
             store.commit(now, &bans, cursors)?;
             Ok(store)
@@ -426,7 +425,7 @@ struct Backlog {
 struct Step {
     now: Timestamp,
     decisions: Vec<Decision>,
-    cursors: BTreeMap<SourceName, Cursor>,
+    cursors: BTreeMap<Stream, Cursor>,
 }
 
 impl Backlog {
@@ -438,7 +437,7 @@ impl Backlog {
         &mut self,
         now: Timestamp,
         decisions: &[Decision],
-        cursors: impl IntoIterator<Item = (&'c SourceName, &'c Cursor)>,
+        cursors: impl IntoIterator<Item = (&'c Stream, &'c Cursor)>,
     ) {
         for decision in decisions {
             *self.room(decision) += 1;
@@ -448,7 +447,7 @@ impl Backlog {
             decisions: decisions.iter().cloned().map(shortened).collect(),
             cursors: cursors
                 .into_iter()
-                .map(|(source, cursor)| (source.clone(), cursor.clone()))
+                .map(|(stream, cursor)| (stream.clone(), cursor.clone()))
                 .collect(),
         });
     }

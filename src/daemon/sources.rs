@@ -3,35 +3,50 @@
 //! Each source has a thread of its own. A reload that changes what is asked of a source stops its reader and
 //! starts another one behind the last record that was dealt with, so that nothing is lost or read twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
 use super::letter::Letter;
-use crate::engine::cursor::Cursor;
+use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::name::SourceName;
+use crate::engine::record::Batch;
 use crate::engine::time::Timestamp;
-use crate::source::Trouble;
-use crate::source::journal::{self, JournalSpec, Start};
+use crate::source::{self, Losses, SourceSpec, Start, Trouble};
 
 /// All readers.
 pub struct Sources {
     inbox: Sender<Letter>,
     generation: u64,
     readers: HashMap<SourceName, Reader>,
-    cursors: HashMap<SourceName, Cursor>,
+    cursors: BTreeMap<Stream, Cursor>,
 }
 
 struct Reader {
-    spec: JournalSpec,
+    spec: SourceSpec,
     generation: u64,
     /// The reader ends when it hears `true`, and also when this is gone.
     stop: watch::Sender<bool>,
-    records: u64,
-    last_record: Option<Timestamp>,
+    read: Read,
     trouble: Option<String>,
+}
+
+/// What was read of a source since the daemon began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Read {
+    /// Records.
+    pub records: u64,
+    /// Bytes of their text.
+    pub bytes: u64,
+    /// The time of the newest record.
+    pub last_record: Option<Timestamp>,
+    /// How long after that it was dealt with: how far the source is behind.
+    pub lag: Duration,
+    /// What did not come as it was sent.
+    pub losses: Losses,
 }
 
 /// How a source is doing.
@@ -39,17 +54,15 @@ struct Reader {
 pub struct SourceState {
     /// Its name.
     pub name: SourceName,
-    /// Records read since the daemon began.
-    pub records: u64,
-    /// The time of the newest record.
-    pub last_record: Option<Timestamp>,
+    /// What was read of it.
+    pub read: Read,
     /// Why it cannot be read at the moment.
     pub trouble: Option<String>,
 }
 
 impl Sources {
     /// No reader yet; `cursors` is where the last run stood.
-    pub fn new(inbox: Sender<Letter>, cursors: Vec<(SourceName, Cursor)>) -> Self {
+    pub fn new(inbox: Sender<Letter>, cursors: Vec<(Stream, Cursor)>) -> Self {
         let cursors = cursors.into_iter().collect();
         Sources {
             inbox,
@@ -63,20 +76,26 @@ impl Sources {
     ///
     /// # Errors
     /// A thread could not be started.
-    pub fn follow(&mut self, specs: &[JournalSpec], since: Timestamp) -> std::io::Result<()> {
+    pub fn follow(&mut self, specs: &[SourceSpec], since: Timestamp) -> std::io::Result<()> {
         let (stay, leave): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(&mut self.readers)
             .into_iter()
             .partition(|(_, reader)| specs.contains(&reader.spec));
         self.readers = stay;
         for spec in specs {
-            if self.readers.contains_key(&spec.name) || spec.routes.is_empty() {
+            let name = spec.name();
+            if self.readers.contains_key(name) || !spec.is_wanted() {
                 continue;
             }
             self.generation += 1;
-            let start = match self.cursors.get(&spec.name) {
-                Some(cursor) => Start::Cursor(cursor.clone()),
-                None => Start::Since(since),
-            };
+            let of_source = self
+                .cursors
+                .iter()
+                .filter(|(stream, _)| stream.source == *name);
+            let cursors: Vec<_> = of_source
+                .map(|(stream, cursor)| (stream.clone(), cursor.clone()))
+                .collect();
+            let last_record = cursors.iter().map(|(_, cursor)| cursor.time).max();
+            let start = Start { cursors, since };
             let (stop, stopped) = watch::channel(false);
             spawn(
                 spec.clone(),
@@ -90,11 +109,16 @@ impl Sources {
                 generation: self.generation,
                 stop,
                 // The same source, though it is asked for something else.
-                records: leave.get(&spec.name).map_or(0, |old| old.records),
-                last_record: self.cursors.get(&spec.name).map(|cursor| cursor.time),
+                read: leave.get(name).map_or_else(
+                    || Read {
+                        last_record,
+                        ..Read::default()
+                    },
+                    |old| old.read,
+                ),
                 trouble: None,
             };
-            self.readers.insert(spec.name.clone(), reader);
+            self.readers.insert(name.clone(), reader);
         }
         Ok(())
     }
@@ -106,19 +130,33 @@ impl Sources {
             .is_some_and(|reader| reader.generation == generation)
     }
 
-    /// Notes that a batch was dealt with; the reader would resume at `cursor`.
-    pub fn advance(&mut self, source: &SourceName, cursor: Cursor, records: usize) {
-        if let Some(reader) = self.readers.get_mut(source) {
-            reader.records += records as u64;
-            reader.last_record = Some(cursor.time);
-            reader.trouble = None;
+    /// Notes that a batch was taken at `now`; the reader of its stream would resume at `cursor`.
+    pub fn advance(
+        &mut self,
+        now: Timestamp,
+        stream: &Stream,
+        cursor: Option<&Cursor>,
+        batch: &Batch,
+        losses: Losses,
+    ) {
+        if let Some(reader) = self.readers.get_mut(&stream.source) {
+            let read = &mut reader.read;
+            read.records += batch.len() as u64;
+            read.bytes += batch.bytes() as u64;
+            read.losses += losses;
+            if let Some(newest) = batch.iter().map(|record| record.time).max() {
+                read.lag = now.since(newest);
+                read.last_record = read.last_record.max(Some(newest));
+            }
         }
-        self.cursors.insert(source.clone(), cursor);
+        if let Some(cursor) = cursor {
+            self.cursors.insert(stream.clone(), cursor.clone());
+        }
     }
 
-    /// Where `source` would resume.
-    pub fn cursor(&self, source: &SourceName) -> Option<&Cursor> {
-        self.cursors.get(source)
+    /// Where `stream` would be resumed.
+    pub fn cursor(&self, stream: &Stream) -> Option<&Cursor> {
+        self.cursors.get(stream)
     }
 
     /// Notes trouble, and that it is over.
@@ -139,9 +177,8 @@ impl Sources {
             .readers
             .values()
             .map(|reader| SourceState {
-                name: reader.spec.name.clone(),
-                records: reader.records,
-                last_record: reader.last_record,
+                name: reader.spec.name().clone(),
+                read: reader.read,
                 trouble: reader.trouble.clone(),
             })
             .collect();
@@ -159,13 +196,13 @@ impl Sources {
 }
 
 fn spawn(
-    spec: JournalSpec,
+    spec: SourceSpec,
     start: Start,
     generation: u64,
     inbox: Sender<Letter>,
     stopped: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let name = format!("source-{}", spec.name);
+    let name = format!("source-{}", spec.name());
     std::thread::Builder::new().name(name).spawn(move || {
         let deliver = |delivery| match inbox.blocking_send(Letter::Delivery {
             generation,
@@ -175,8 +212,8 @@ fn spawn(
             // The driver has ended.
             Err(_) => ControlFlow::Break(()),
         };
-        if let Err(error) = journal::run(&spec, start, deliver, stopped) {
-            log::error!("source {}: {error}", spec.name);
+        if let Err(error) = source::run(&spec, start, deliver, stopped) {
+            log::error!("source {}: {error}", spec.name());
         }
     })?;
     Ok(())

@@ -19,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use super::{Cursor, Delivery, Trouble};
+use super::{Cursor, Delivery, Losses, Stream, Trouble};
 use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
 use crate::engine::record::journal::JournalMatch;
@@ -344,9 +344,10 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         self.place = Start::Cursor(cursor.clone());
         self.moved = false;
         self.hand_on(Delivery::Records {
-            source: self.spec.name.clone(),
+            stream: Stream::whole(self.spec.name.clone()),
             batch,
-            cursor,
+            cursor: Some(cursor),
+            losses: Losses::default(),
         })
     }
 

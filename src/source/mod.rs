@@ -5,22 +5,114 @@
 
 pub mod journal;
 
-use crate::engine::cursor::Cursor;
+use std::ops::ControlFlow;
+
+use tokio::sync::watch;
+
+use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
 use crate::engine::time::Timestamp;
+use journal::{JournalError, JournalSpec};
+
+/// What is to be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceSpec {
+    /// A systemd journal.
+    Journal(JournalSpec),
+}
+
+/// Where to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Start {
+    /// Streams of the source that were read before, and how far.
+    pub cursors: Vec<(Stream, Cursor)>,
+    /// Older records of a source that was never read before are of no use.
+    pub since: Timestamp,
+}
+
+/// Why a source cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl SourceSpec {
+    /// The source's name.
+    pub fn name(&self) -> &SourceName {
+        match self {
+            SourceSpec::Journal(spec) => &spec.name,
+        }
+    }
+
+    /// Whether any jail listens to it.
+    pub fn is_wanted(&self) -> bool {
+        match self {
+            SourceSpec::Journal(spec) => !spec.routes.is_empty(),
+        }
+    }
+}
+
+/// Reads a source until `stop` holds `true`, its sender is gone, or `deliver` breaks. It may block in `deliver`:
+/// that is how a busy driver slows down a reader that can wait.
+///
+/// # Errors
+/// The system refuses what is needed to read at all. What can get better by itself is told as [`Trouble`].
+pub fn run(
+    spec: &SourceSpec,
+    start: Start,
+    deliver: impl FnMut(Delivery) -> ControlFlow<()>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), SourceError> {
+    match spec {
+        SourceSpec::Journal(spec) => {
+            let known = start.cursors.into_iter().next();
+            let place = known.map_or(journal::Start::Since(start.since), |(_, cursor)| {
+                journal::Start::Cursor(cursor)
+            });
+            Ok(journal::run(spec, place, deliver, stop)?)
+        }
+    }
+}
+
+/// What a source could not hand on as it came, since its last delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Records that were too long and lost their end.
+    pub cut: u64,
+    /// Records that the kernel dropped since they came faster than they were read.
+    pub dropped: u64,
+    /// Records of senders that are not allowed.
+    pub refused: u64,
+    /// Lines that are not of the form that the source has.
+    pub malformed: u64,
+}
+
+impl std::ops::AddAssign for Losses {
+    fn add_assign(&mut self, more: Losses) {
+        self.cut += more.cut;
+        self.dropped += more.dropped;
+        self.refused += more.refused;
+        self.malformed += more.malformed;
+    }
+}
 
 /// What a source hands on.
 #[derive(Debug)]
 pub enum Delivery {
-    /// Records, and where to resume behind them. The batch may be empty when only the cursor moved.
+    /// Records, and where to resume behind them. The batch may be empty when only the cursor moved, or when there
+    /// are only losses to tell.
     Records {
-        /// Which source.
-        source: SourceName,
+        /// Which stream of which source.
+        stream: Stream,
         /// In order.
         batch: Batch,
-        /// Behind the last record of the batch.
-        cursor: Cursor,
+        /// Behind the last record of the batch; `None` if what is missed cannot be read later.
+        cursor: Option<Cursor>,
+        /// What is missing in the batch.
+        losses: Losses,
     },
     /// Something the administrator should know, said once.
     Trouble(Trouble),

@@ -23,7 +23,10 @@ pub use read::{FailureRow, HistoryQuery, HistoryRow, Salvage};
 pub use sweep::Retention;
 
 /// The schema, one file for each version; a database knows in `user_version` how many it has had.
-const SCHEMA: &[&str] = &[include_str!("schema/0001_initial.sql")];
+const SCHEMA: &[&str] = &[
+    include_str!("schema/0001_initial.sql"),
+    include_str!("schema/0002_streams.sql"),
+];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction
 /// must not delay bans by more than a blink.

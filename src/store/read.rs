@@ -14,10 +14,10 @@ use rusqlite::{Connection, OpenFlags, Params, Row, params};
 
 use super::write::bytes;
 use super::{Store, StoreError};
-use crate::engine::cursor::Cursor;
+use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{Ban, BanId, Failure, FailureId, Origin, Release};
 use crate::engine::input::Remembered;
-use crate::engine::name::{JailName, SourceName};
+use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 use crate::engine::time::{BanTime, Timestamp};
 
@@ -153,11 +153,11 @@ impl Store {
         Ok(times.fold(now, Timestamp::min))
     }
 
-    /// Where the sources stood.
+    /// Where the streams stood.
     ///
     /// # Errors
     /// The database cannot be read.
-    pub fn cursors(&self) -> Result<Vec<(SourceName, Cursor)>, StoreError> {
+    pub fn cursors(&self) -> Result<Vec<(Stream, Cursor)>, StoreError> {
         cursors(&self.connection)
     }
 
@@ -275,8 +275,8 @@ impl Store {
 pub struct Salvage {
     /// Bans in force whose rows could still be read.
     pub bans: Vec<Ban>,
-    /// Where the sources stood.
-    pub cursors: Vec<(SourceName, Cursor)>,
+    /// Where the streams stood.
+    pub cursors: Vec<(Stream, Cursor)>,
 }
 
 impl Salvage {
@@ -307,17 +307,21 @@ impl Salvage {
     }
 }
 
-fn cursors(connection: &Connection) -> Result<Vec<(SourceName, Cursor)>, StoreError> {
+fn cursors(connection: &Connection) -> Result<Vec<(Stream, Cursor)>, StoreError> {
     rows(
         connection,
-        "SELECT source, token, time FROM cursors ORDER BY source",
+        "SELECT source, stream, token, time FROM cursors ORDER BY source, stream",
         [],
         |row| {
-            let cursor = Cursor {
-                token: row.get(1)?,
-                time: time(row, 2)?,
+            let stream = Stream {
+                source: parsed(row, 0)?,
+                part: row.get(1)?,
             };
-            Ok((parsed(row, 0)?, cursor))
+            let cursor = Cursor {
+                token: row.get(2)?,
+                time: time(row, 3)?,
+            };
+            Ok((stream, cursor))
         },
     )
 }

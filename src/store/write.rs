@@ -11,9 +11,8 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use super::text::kept;
 use super::{Store, StoreError};
 use crate::engine::Decision;
-use crate::engine::cursor::Cursor;
+use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{Ban, Failure, FailureId, Notice, Unban};
-use crate::engine::name::SourceName;
 use crate::engine::time::{Span, Timestamp};
 
 impl Store {
@@ -38,7 +37,7 @@ impl Store {
         &mut self,
         now: Timestamp,
         decisions: &[Decision],
-        cursors: impl IntoIterator<Item = (&'c SourceName, &'c Cursor)>,
+        cursors: impl IntoIterator<Item = (&'c Stream, &'c Cursor)>,
     ) -> Result<(), StoreError> {
         let transaction = self
             .connection
@@ -51,13 +50,19 @@ impl Store {
                 Decision::Notice(told) => notice(&transaction, now, told)?,
             }
         }
-        for (source, cursor) in cursors {
+        for (stream, cursor) in cursors {
             transaction
                 .prepare_cached(
-                    "INSERT INTO cursors (source, token, time) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (source) DO UPDATE SET token = excluded.token, time = excluded.time",
+                    "INSERT INTO cursors (source, stream, token, time) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT (source, stream)
+                     DO UPDATE SET token = excluded.token, time = excluded.time",
                 )?
-                .execute(params![source.as_str(), cursor.token, cursor.time.as_micros()])?;
+                .execute(params![
+                    stream.source.as_str(),
+                    stream.part,
+                    cursor.token,
+                    cursor.time.as_micros()
+                ])?;
         }
         Ok(transaction.commit()?)
     }

@@ -29,9 +29,8 @@ use f2bd::config;
 use f2bd::control::client::Client;
 use f2bd::control::protocol::{PlaceRow, Reply, Request, VerdictRow};
 use f2bd::daemon::memory::Memory;
-use f2bd::engine::cursor::Cursor;
+use f2bd::engine::cursor::{Cursor, Stream};
 use f2bd::engine::decision::{Ban, BanId, Origin};
-use f2bd::engine::name::SourceName;
 use f2bd::engine::prefix::Prefix;
 use f2bd::engine::record::{Batch, Record};
 use f2bd::engine::time::{BanTime, Timestamp};
@@ -94,7 +93,7 @@ fn in_hand(world: &World) {
         })
         .unwrap();
     reports.recv().unwrap();
-    let source: SourceName = "journal".parse().unwrap();
+    let stream = Stream::whole("journal".parse().unwrap());
     let mut spans = Vec::new();
     let mut batch = Batch::default();
     for attempt in 0..3 * 200_u32 {
@@ -117,12 +116,12 @@ fn in_hand(world: &World) {
         engine.handle(
             now,
             Input::Records {
-                source: Some(&source),
+                source: Some(&stream.source),
                 batch: &batch,
             },
             &mut decisions,
         );
-        memory.remember(now, &decisions, Some((&source, &cursor)));
+        memory.remember(now, &decisions, Some((&stream, &cursor)));
         let bans: Vec<InForce> = decisions.iter().filter_map(in_force).collect();
         if !bans.is_empty() {
             orders

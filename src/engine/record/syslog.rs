@@ -9,7 +9,21 @@ use jiff::tz::TimeZone;
 use super::{Record, date};
 use crate::engine::time::Timestamp;
 
-/// Reads the lines of one source.
+/// How the lines of a log are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineForm {
+    /// The zone of stamps that do not say theirs.
+    pub zone: TimeZone,
+}
+
+impl LineForm {
+    /// Lines of which nothing else is known.
+    pub fn in_zone(zone: TimeZone) -> Self {
+        LineForm { zone }
+    }
+}
+
+/// Reads the lines of one log.
 #[derive(Clone, Debug)]
 pub struct LineReader {
     zone: TimeZone,
@@ -18,13 +32,18 @@ pub struct LineReader {
 }
 
 impl LineReader {
-    /// A reader of lines written in `zone` and not later than about `now`.
-    pub fn new(zone: TimeZone, now: Timestamp) -> Self {
+    /// A reader of lines of this form, not written later than about `now`.
+    pub fn new(form: &LineForm, now: Timestamp) -> Self {
         LineReader {
-            zone,
+            zone: form.zone.clone(),
             now,
             last: now,
         }
+    }
+
+    /// From here on lines were not written later than about `now`.
+    pub fn set_now(&mut self, now: Timestamp) {
+        self.now = now;
     }
 
     /// The record that `line` is; one without a time has that of the line before.
@@ -121,10 +140,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn reader() -> LineReader {
-        LineReader::new(
-            TimeZone::UTC,
-            "2026-02-13T00:00:00Z".parse().expect("a moment"),
-        )
+        let form = LineForm::in_zone(TimeZone::UTC);
+        LineReader::new(&form, "2026-02-13T00:00:00Z".parse().expect("a moment"))
     }
 
     #[test]
