@@ -500,6 +500,36 @@ fn history_is_kept_as_long_as_asked_and_no_longer() {
 }
 
 #[test]
+fn cursors_of_files_that_nobody_writes_any_more_are_forgotten() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let file = |name: &str| Stream {
+        part: name.into(),
+        ..stream()
+    };
+    let streams = [stream(), file("/gone.log"), file("/quiet.log")];
+    for (stream, seconds) in streams.iter().zip([0, 0, 1800]) {
+        let cursor = Cursor {
+            time: at(seconds),
+            ..cursor("s=1")
+        };
+        store
+            .commit(at(2000), &[], Some((stream, &cursor)))
+            .unwrap();
+    }
+    let keep = Retention {
+        history: HOUR,
+        failures: HOUR,
+        max_failures: 5000,
+    };
+    while store.sweep(at(4000), keep).unwrap() > 0 {}
+    let left: Vec<_> = store.cursors().unwrap();
+    let left: Vec<_> = left.into_iter().map(|(stream, _)| stream).collect();
+    // That of a journal says from when on something may be missing.
+    assert_eq!(left, [stream(), file("/quiet.log")]);
+}
+
+#[test]
 fn a_reader_does_not_hold_up_the_writer() {
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();

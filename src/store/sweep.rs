@@ -60,6 +60,12 @@ impl Store {
                     (SELECT id FROM failures WHERE time < ?1 ORDER BY time LIMIT ?2)",
                 failures,
             ),
+            // A file that was read as far as this has gone, or a start without a cursor comes to the same.
+            (
+                "DELETE FROM cursors WHERE rowid IN
+                    (SELECT rowid FROM cursors WHERE time < ?1 AND stream <> '' LIMIT ?2)",
+                failures,
+            ),
         ] {
             left -= transaction
                 .prepare_cached(sql)?
