@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::args::Common;
 use super::failure::{Exit, Failure};
-use crate::engine::time::{Span, Timestamp};
+use crate::engine::time::{Span, Timestamp, parse_zone};
 
 /// Headings.
 pub const HEADING: Style = Style::new().bold();
@@ -44,11 +44,8 @@ impl Clock {
     pub fn of(common: &Common) -> Result<Self, Failure> {
         let zone = match common.timezone.as_deref() {
             None => TimeZone::system(),
-            Some("UTC") => TimeZone::UTC,
-            Some(name) => TimeZone::get(name).map_err(|_| {
-                let message = format!(
-                    "there is no time zone `{name}`: write one such as Europe/Berlin or UTC"
-                );
+            Some(name) => parse_zone(name).map_err(|error| {
+                let message = format!("{error}: write one such as Europe/Berlin, UTC or +02:00");
                 Failure::new(Exit::Usage, message)
             })?,
         };

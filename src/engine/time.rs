@@ -7,6 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::tz::{Offset, TimeZone};
+
 /// A moment: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -218,6 +220,38 @@ impl fmt::Display for BanTime {
     }
 }
 
+/// The text names no time zone.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no time zone `{0}`")]
+pub struct ZoneError(String);
+
+/// The time zone of a name such as `Europe/Berlin`, of `UTC` or of an offset such as `+02:00`.
+///
+/// # Errors
+/// There is none.
+pub fn parse_zone(text: &str) -> Result<TimeZone, ZoneError> {
+    if text == "UTC" {
+        return Ok(TimeZone::UTC);
+    }
+    let offset = |digits: &str, sign: i32| {
+        let (hours, minutes) = digits.split_once(':')?;
+        let part = |text: &str| match text.as_bytes() {
+            [b'0'..=b'9', b'0'..=b'9'] => text.parse::<i32>().ok(),
+            _ => None,
+        };
+        let minutes = part(minutes).filter(|minutes| *minutes < 60)?;
+        Offset::from_seconds(sign * (part(hours)? * 3600 + minutes * 60)).ok()
+    };
+    let fixed = match (text.strip_prefix('+'), text.strip_prefix('-')) {
+        (Some(digits), _) => offset(digits, 1),
+        (_, Some(digits)) => offset(digits, -1),
+        _ => return TimeZone::get(text).map_err(|_| ZoneError(text.to_owned())),
+    };
+    fixed
+        .map(TimeZone::fixed)
+        .ok_or_else(|| ZoneError(text.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,5 +296,26 @@ mod tests {
             "1w".parse::<BanTime>().map(|time| time.to_string()),
             Ok("1w".to_owned())
         );
+    }
+
+    #[test]
+    fn zones_have_names_or_offsets() {
+        for (text, offset) in [("UTC", 0), ("+02:00", 7200), ("-05:30", -19_800)] {
+            let zone = parse_zone(text).expect("a zone");
+            let there = zone.to_offset(jiff::Timestamp::UNIX_EPOCH);
+            assert_eq!(there.seconds(), offset, "{text}");
+        }
+        for bad in [
+            "",
+            "Nowhere/Atall",
+            "+2:00",
+            "+0200",
+            "+02:60",
+            "+99:00",
+            "-",
+            "+é:00",
+        ] {
+            assert!(parse_zone(bad).is_err(), "{bad}");
+        }
     }
 }
