@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use f2bd::engine::filter::FilterSet;
 use f2bd::engine::filter::session::{self, Sessions};
 use f2bd::engine::policy::FilterId;
-use f2bd::engine::record::syslog::{LineForm, LineReader};
+use f2bd::engine::record::text::TextReader;
 use f2bd::engine::time::Timestamp;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
@@ -591,10 +591,8 @@ fn shipped() -> FilterSet {
 
 /// What `f2bd match` does with a log.
 fn read(filters: &FilterSet, log: &[u8]) {
-    let mut reader = LineReader::new(
-        &LineForm::in_zone(TimeZone::UTC),
-        Timestamp::from_micros(1_772_323_200_000_000),
-    );
+    let now = Timestamp::from_micros(1_772_323_200_000_000);
+    let mut reader = TextReader::new(TimeZone::UTC, &[], now);
     let mut sessions = Sessions::default();
     for line in log.split_inclusive(|byte| *byte == b'\n') {
         let record = reader.read(line);

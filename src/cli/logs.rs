@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::failure::{Exit, Failure};
 use super::output::Clock;
 use crate::engine::record::journal::JournalMatch;
-use crate::engine::record::syslog::{LineForm, LineReader};
+use crate::engine::record::line::{LineForm, LineReader};
 use crate::engine::record::{LONGEST_MESSAGE, Record};
 use crate::source::journal::{self, JournalError, JournalSpec};
 
@@ -150,7 +150,10 @@ fn read_lines(
         if line.len() == LONGEST_LINE && !line.ends_with(b"\n") {
             lines.skip_until(b'\n').map_err(failed)?;
         }
-        each(number, reader.read(&line))?;
+        // What is no record of the log's form has a number all the same.
+        if let Ok(Some(record)) = reader.read(&line) {
+            each(number, record)?;
+        }
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::session::{self, Sessions};
 use super::{FilterSet, Found};
 use crate::engine::policy::FilterId;
-use crate::engine::record::syslog::{LineForm, LineReader};
+use crate::engine::record::text::TextReader;
 use crate::engine::time::Timestamp;
 
 /// Lines that prove a pattern, or prove that none takes them.
@@ -50,7 +50,7 @@ impl Sample {
         filter: FilterId,
         now: Timestamp,
     ) -> Result<Vec<u16>, String> {
-        let mut reader = LineReader::new(&LineForm::in_zone(TimeZone::UTC), now);
+        let mut reader = TextReader::new(TimeZone::UTC, &[], now);
         let mut sessions = Sessions::default();
         let (mut hit, mut counted) = (Vec::new(), 0);
         let mut last: Option<Found<'_>> = None;

@@ -4,12 +4,20 @@
 //! buffer, so that a record costs no allocation of its own. No reading of the world here: bytes come
 //! in as slices.
 
+mod cri;
 pub mod date;
 pub mod journal;
-pub mod syslog;
+pub mod json;
+pub mod line;
+pub mod report;
+pub mod text;
+pub mod wire;
+
+use std::net::IpAddr;
 
 use crate::engine::time::Timestamp;
 use journal::RouteId;
+use report::{Outcome, Reported};
 
 /// The longest message that is kept, in bytes. Attack lines are short; a longer one is cut here, and the
 /// sources count it. 8 KiB bounds both memory and the time a pattern can take on one record.
@@ -32,6 +40,9 @@ pub struct Record<'a> {
     pub message: &'a [u8],
     /// The journal matches that the entry satisfies, for entries of a journal; empty for all others.
     pub routes: &'a [RouteId],
+    /// What an application reports by itself, instead of a message that has to be understood. Its service is the
+    /// record's program.
+    pub reported: Option<Reported<'a>>,
 }
 
 impl<'a> Record<'a> {
@@ -45,6 +56,7 @@ impl<'a> Record<'a> {
             unit: "",
             message,
             routes: &[],
+            reported: None,
         }
     }
 }
@@ -59,12 +71,24 @@ struct Head {
     routes_end: usize,
 }
 
+/// The report that a record is.
+#[derive(Clone, Debug)]
+struct ReportPart {
+    /// Which record of the batch.
+    record: usize,
+    address: IpAddr,
+    user: Option<Box<str>>,
+    outcome: Outcome,
+}
+
 /// Records in the order in which their source delivered them.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     text: Vec<u8>,
     routes: Vec<RouteId>,
     heads: Vec<Head>,
+    /// Rare, so that other records need no room for them.
+    reports: Vec<ReportPart>,
 }
 
 impl Batch {
@@ -82,6 +106,14 @@ impl Batch {
             self.text.len()
         });
         self.routes.extend_from_slice(record.routes);
+        if let Some(reported) = record.reported {
+            self.reports.push(ReportPart {
+                record: self.heads.len(),
+                address: reported.address,
+                user: reported.user.map(Box::from),
+                outcome: reported.outcome,
+            });
+        }
         self.heads.push(Head {
             time: record.time,
             pid: record.pid,
@@ -94,7 +126,8 @@ impl Batch {
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let mut start = 0;
         let mut routes_start = 0;
-        self.heads.iter().map(move |head| {
+        let mut reports = self.reports.iter().peekable();
+        self.heads.iter().enumerate().map(move |(at, head)| {
             let [host, program, unit, message] = head.ends.map(|end| {
                 let part = &self.text[start..end];
                 start = end;
@@ -102,6 +135,7 @@ impl Batch {
             });
             let routes = &self.routes[routes_start..head.routes_end];
             routes_start = head.routes_end;
+            let report = reports.next_if(|report| report.record == at);
             Record {
                 time: head.time,
                 // Only whole strings are pushed, so these parts are valid by construction.
@@ -111,6 +145,11 @@ impl Batch {
                 unit: std::str::from_utf8(unit).unwrap_or_default(),
                 message,
                 routes,
+                reported: report.map(|report| Reported {
+                    address: report.address,
+                    user: report.user.as_deref(),
+                    outcome: report.outcome,
+                }),
             }
         })
     }
@@ -135,6 +174,7 @@ impl Batch {
         self.text.clear();
         self.routes.clear();
         self.heads.clear();
+        self.reports.clear();
     }
 }
 
@@ -154,11 +194,22 @@ mod tests {
             unit: "ssh.service",
             message: b"\xff text",
             routes: &routes,
+            reported: None,
         };
         let second = Record::bare(Timestamp::from_micros(2), b"");
-        batch.push(first);
-        batch.push(second);
-        assert_eq!(batch.iter().collect::<Vec<_>>(), [first, second]);
+        let third = Record {
+            reported: Some(Reported {
+                address: "192.0.2.7".parse().expect("an address"),
+                user: Some("root"),
+                outcome: Outcome::Failure,
+            }),
+            ..second
+        };
+        let all = [first, second, third, second, third];
+        for record in all {
+            batch.push(record);
+        }
+        assert_eq!(batch.iter().collect::<Vec<_>>(), all);
         batch.clear();
         assert!(batch.is_empty());
     }

@@ -1,0 +1,272 @@
+//! Which moment does a stamp mean?
+//!
+//! In: a [`Stamp`], the parts of a moment that a line tells. Out: the moment, with what the stamp leaves out
+//! filled in from a given clock and zone. No clock is read here, and no file: a zone's rules are given.
+//!
+//! - Without a year it is the newest such moment that is at most a day after the clock.
+//! - Without a day too it is the newest one that is at most a minute after the clock.
+//! - Without a zone it is in the given one. An hour that a clock change repeats is taken for its first turn, one
+//!   that it skips as if the change had not come yet: always the same answer for the same text.
+//! - An abbreviation means what the given zone calls so; if the zone never does, what is usual.
+
+use jiff::ToSpan;
+use jiff::civil::{Date, DateTime};
+use jiff::tz::{Offset, TimeZone};
+
+use crate::engine::time::Timestamp;
+
+/// 29 February may be eight years back, across a century that has no leap year.
+const YEARS_BACK: i16 = 8;
+
+const SECOND: i64 = 1_000_000;
+const HOUR: i64 = 3600 * SECOND;
+
+/// A clock that runs ahead, or a zone that was guessed wrongly, may put a line this far into the future.
+pub(super) const DAY: i64 = 24 * HOUR;
+
+/// A line without a day is of this machine, so its clock differs by the batch it came in and little more.
+const MINUTE: i64 = 60 * SECOND;
+
+/// How many clock changes around a moment are searched for an abbreviation: last summer's and last winter's.
+const CHANGES: usize = 3;
+
+/// The letters of the longest abbreviation of a zone.
+const LONGEST_ABBREVIATION: usize = 6;
+
+/// The parts of a moment that a line tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// The moment to the second or better, if the line counts from the epoch; all else is then empty.
+    pub epoch: Option<Timestamp>,
+    pub minute: Minute,
+    pub second: i8,
+    pub micros: i32,
+}
+
+/// A stamp without its seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Minute {
+    pub year: Option<i16>,
+    pub day: Option<Day>,
+    pub hour: i8,
+    /// Of a clock with twelve hours: whether it is after noon.
+    pub afternoon: Option<bool>,
+    pub minute: i8,
+    pub zone: Zone,
+}
+
+/// A day of a year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Day {
+    OfMonth { month: i8, day: i8 },
+    OfYear(i16),
+}
+
+/// What a stamp says of its zone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Zone {
+    /// Nothing.
+    #[default]
+    Silent,
+    /// Seconds east of Greenwich.
+    Offset(i32),
+    /// Its abbreviation.
+    Called(Abbreviation),
+}
+
+/// `UTC`, `CEST`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Abbreviation {
+    letters: [u8; LONGEST_ABBREVIATION],
+    /// Whether an unknown one is no zone at all; otherwise it stands for the given zone.
+    must_be_known: bool,
+}
+
+impl Abbreviation {
+    /// The letters that `text` begins with.
+    pub fn leading(text: &[u8], must_be_known: bool) -> Option<(Self, &[u8])> {
+        let end = text.iter().position(|byte| !byte.is_ascii_alphabetic());
+        let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+        let mut letters = [0; LONGEST_ABBREVIATION];
+        letters.get_mut(..name.len())?.copy_from_slice(name);
+        let wrong = name.is_empty() || must_be_known && !name.iter().all(u8::is_ascii_uppercase);
+        (!wrong).then_some((
+            Abbreviation {
+                letters,
+                must_be_known,
+            },
+            rest,
+        ))
+    }
+
+    fn text(&self) -> &str {
+        let text = std::str::from_utf8(&self.letters).unwrap_or_default();
+        text.trim_end_matches('\0')
+    }
+}
+
+/// Turns stamps into moments.
+#[derive(Clone, Debug)]
+pub(super) struct Calendar {
+    zone: TimeZone,
+    /// The last minute and when it began: most lines are of the same one as the line before.
+    last: Option<(Minute, i64)>,
+}
+
+impl Calendar {
+    pub fn new(zone: TimeZone) -> Self {
+        Calendar { zone, last: None }
+    }
+
+    /// The moment that `stamp` means; `None` if there is none, as on 30 February.
+    pub fn moment(&mut self, stamp: &Stamp, now: Timestamp) -> Option<Timestamp> {
+        if stamp.epoch.is_some() {
+            return stamp.epoch;
+        }
+        let rest = i64::from(stamp.second) * SECOND + i64::from(stamp.micros);
+        if let Some((minute, start)) = self.last
+            && minute == stamp.minute
+            && is_still_newest(&minute, start, now)
+        {
+            return Some(Timestamp::from_micros(start + rest));
+        }
+        let at = |second| self.resolve(&stamp.minute, second, now);
+        let moment = at(stamp.second)?;
+        // A minute in which the zone's clock changes is not kept.
+        if let (Some(first), Some(last)) = (at(0), at(59))
+            && last - first == 59 * SECOND
+        {
+            self.last = Some((stamp.minute, first));
+        }
+        Some(Timestamp::from_micros(moment + i64::from(stamp.micros)))
+    }
+
+    fn resolve(&self, minute: &Minute, second: i8, now: Timestamp) -> Option<i64> {
+        let hour = match (minute.afternoon, minute.hour) {
+            (None, hour) => hour,
+            (Some(afternoon), hour @ 1..=12) => hour % 12 + if afternoon { 12 } else { 0 },
+            (Some(_), _) => return None,
+        };
+        let on = |date: Date| {
+            let time = DateTime::new(
+                date.year(),
+                date.month(),
+                date.day(),
+                hour,
+                minute.minute,
+                second,
+                0,
+            );
+            self.locate(time.ok()?, minute.zone)
+        };
+        let now = now.as_micros();
+        let newest_to = |newest: i64| move |moment: &i64| *moment <= newest;
+        match (minute.year, minute.day) {
+            (Some(year), Some(day)) => on(day.of(year)?),
+            (None, Some(day)) => {
+                let this = self.today(now)?.year();
+                (this - YEARS_BACK..=this + 1)
+                    .rev()
+                    .filter_map(|year| on(day.of(year)?))
+                    .find(newest_to(now.saturating_add(DAY)))
+            }
+            (_, None) => {
+                let today = self.today(now)?;
+                [today.tomorrow().ok()?, today, today.yesterday().ok()?]
+                    .into_iter()
+                    .filter_map(on)
+                    .find(newest_to(now.saturating_add(MINUTE)))
+            }
+        }
+    }
+
+    fn today(&self, now: i64) -> Option<Date> {
+        let now = jiff::Timestamp::from_microsecond(now).ok()?;
+        Some(self.zone.to_datetime(now).date())
+    }
+
+    fn locate(&self, time: DateTime, zone: Zone) -> Option<i64> {
+        let offset = match zone {
+            Zone::Silent => None,
+            Zone::Offset(seconds) => Some(Offset::from_seconds(seconds).ok()?),
+            Zone::Called(name) => match self.offset_called(name.text(), time) {
+                None if name.must_be_known => return None,
+                known => known,
+            },
+        };
+        let moment = match offset {
+            Some(offset) => offset.to_timestamp(time),
+            None => self.zone.to_ambiguous_timestamp(time).compatible(),
+        };
+        Some(moment.ok()?.as_microsecond())
+    }
+
+    /// What `name` means about `time`.
+    fn offset_called(&self, name: &str, time: DateTime) -> Option<Offset> {
+        if let "UTC" | "GMT" | "UT" | "Z" = name {
+            return Some(Offset::UTC);
+        }
+        let near = self.zone.to_ambiguous_timestamp(time).compatible().ok()?;
+        let here = self.zone.to_offset_info(near);
+        if here.abbreviation() == name {
+            return Some(here.offset());
+        }
+        let later = self.zone.following(near).take(CHANGES);
+        let earlier = self.zone.preceding(near).take(CHANGES);
+        later
+            .chain(earlier)
+            .find(|change| change.abbreviation() == name)
+            .map(|change| change.offset())
+            .or_else(|| usual_offset(name))
+    }
+}
+
+impl Day {
+    fn of(self, year: i16) -> Option<Date> {
+        match self {
+            Day::OfMonth { month, day } => Date::new(year, month, day).ok(),
+            Day::OfYear(number) => {
+                let days = i32::from(number).checked_sub(1)?;
+                let date = Date::new(year, 1, 1).ok()?.checked_add(days.days()).ok()?;
+                (days >= 0 && date.year() == year).then_some(date)
+            }
+        }
+    }
+}
+
+/// Whether no newer year or day can have come into reach since `start` was found for `minute`.
+fn is_still_newest(minute: &Minute, start: i64, now: Timestamp) -> bool {
+    // The next candidate is a year or a day later, less an hour by which clocks may have been changed.
+    let (reach, next) = match (minute.year, minute.day) {
+        (Some(_), Some(_)) => return true,
+        (None, Some(_)) => (DAY, 364 * DAY),
+        (_, None) => (MINUTE, DAY - 2 * HOUR),
+    };
+    let newest = now.as_micros().saturating_add(reach);
+    start.saturating_add(MINUTE) <= newest && start.saturating_add(next) > newest
+}
+
+/// Zones by their usual abbreviations: those of RFC 5322 and those that hardly any other zone shares.
+fn usual_offset(name: &str) -> Option<Offset> {
+    let hours = match name {
+        "HST" => -10,
+        "AKST" => -9,
+        "AKDT" | "PST" => -8,
+        "PDT" | "MST" => -7,
+        "MDT" | "CST" => -6,
+        "CDT" | "EST" => -5,
+        "EDT" => -4,
+        "WET" => 0,
+        "WEST" | "BST" | "CET" | "MET" => 1,
+        "CEST" | "MEST" | "EET" | "SAST" => 2,
+        "EEST" | "MSK" => 3,
+        "SGT" | "HKT" | "AWST" => 8,
+        "JST" | "KST" => 9,
+        "AEST" => 10,
+        "AEDT" => 11,
+        "NZST" => 12,
+        "NZDT" => 13,
+        _ => return None,
+    };
+    Offset::from_hours(hours).ok()
+}

@@ -1,0 +1,374 @@
+//! When was a line written?
+//!
+//! In: the bytes of a line. Out: a moment, and where in the line it stands. No clock is read and no file: what a
+//! date leaves out is filled in from a given moment and zone.
+//!
+//! [`Dates`] finds the dates of one log. Which of the known forms it is, and where it stands, is taken from
+//! the first line that has a date, by the leftmost one, and then holds: as long as a date of that form stands at
+//! its place, nothing else of a line is looked at, and no text further right can pass for its date. When
+//! it does not stand there, the form is found out anew.
+//!
+//! - A place is the head of the line (behind `<PRI>` and up to two signs such as `[`), or else a place within it that
+//!   is known by the signs before and behind the date: `[` and `] "` in the log of a web server.
+//! - A form at the head and one within the line are remembered apart, and the head comes first: a line without a
+//!   date that holds one in its text cannot draw attention away from the heads of the lines behind it.
+//! - In a log whose lines begin with their date, a line that begins with a blank goes on with the one before.
+//! - `03/04/2026` can be read in two ways. The one that is within a day of the clock is taken; if
+//!   that does not tell, the day comes first, or behind a `:` (cPanel) and with `AM` and `PM` the month. This is assumed
+//!   until a line tells, by a day above 12 or by the clock; from there on the log keeps its order.
+
+mod calendar;
+mod format;
+mod forms;
+
+pub use format::{Part, TimeFormat, TimeFormatError};
+
+use std::ops::Range;
+
+use jiff::tz::TimeZone;
+
+use crate::engine::time::Timestamp;
+use calendar::{Calendar, DAY};
+use format::is_word;
+use forms::{FirstBytes, Form, KNOWN};
+
+/// Dates stand near the head of a line. What follows is not searched, since it is mostly of an attacker's making
+/// and as long as he likes.
+const SEARCHED: usize = 512;
+
+/// The signs that may stand before a date at the head of a line, as in `[` or `("`.
+const SIGNS: usize = 2;
+
+/// So many bytes before a date and behind it are enough to know its place by.
+const EDGE: usize = 8;
+
+/// In a date the first colon of its clock comes within so many bytes: no name of a day, a month and a zone are longer.
+const CLOCK_WITHIN: usize = 48;
+
+/// A date within a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The moment it tells.
+    pub time: Timestamp,
+    /// Where it begins.
+    pub start: usize,
+    /// Where the text behind it begins.
+    pub end: usize,
+    /// Whether the line begins with it.
+    pub at_head: bool,
+    /// Whether host and program may follow it, as in a system log.
+    pub heads_syslog: bool,
+}
+
+/// Finds the dates in the lines of one log.
+#[derive(Clone, Debug)]
+pub struct Dates {
+    forms: Forms,
+    first: FirstBytes,
+    calendar: Calendar,
+    head: Option<Head>,
+    within: Option<Within>,
+}
+
+#[derive(Clone, Debug)]
+enum Forms {
+    Known(&'static [Form]),
+    Given(Box<[Form]>),
+}
+
+/// A form by its number, and the one that would read the same text as another moment, until a line tells which.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    form: usize,
+    rival: Option<usize>,
+}
+
+/// The form of dates at the head of a line, and how many signs stand before them.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    choice: Choice,
+    signs: usize,
+}
+
+/// The form of dates within a line, and what they stand between.
+#[derive(Clone, Copy, Debug)]
+struct Within {
+    choice: Choice,
+    before: Edge,
+    behind: Edge,
+}
+
+/// Some bytes beside a date.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Edge {
+    bytes: [u8; EDGE],
+    length: usize,
+}
+
+/// What a form makes of a place.
+#[derive(Clone, Copy)]
+struct Reading {
+    form: usize,
+    time: Timestamp,
+    end: usize,
+}
+
+impl Dates {
+    /// Dates in `zone` where they do not tell theirs, of one of the forms in `times`; if there is none, of any that
+    /// is known.
+    pub fn new(zone: TimeZone, times: &[TimeFormat]) -> Self {
+        let forms = if times.is_empty() {
+            Forms::Known(&KNOWN)
+        } else {
+            Forms::Given(times.iter().cloned().map(Form::told).collect())
+        };
+        Dates {
+            first: FirstBytes::of(forms.all()),
+            forms,
+            calendar: Calendar::new(zone),
+            head: None,
+            within: None,
+        }
+    }
+
+    /// The date of `line`, whose text begins at `head`, seen from `now`.
+    pub fn find(&mut self, line: &[u8], head: usize, now: Timestamp) -> Option<Found> {
+        let text = line.get(..SEARCHED).unwrap_or(line);
+        if let Some(lock) = self.head
+            && let Some(found) = self.at_head(text, head, lock, now)
+        {
+            return Some(found);
+        }
+        let blank = text.get(head).is_some_and(u8::is_ascii_whitespace);
+        let goes_on = blank && self.head.is_some();
+        if !goes_on
+            && let Some(lock) = self.within
+            && let Some(found) = self.within(text, head, lock, now)
+        {
+            return Some(found);
+        }
+        let end = match goes_on {
+            true => text.len().min(head + SIGNS + 1),
+            false => text.len(),
+        };
+        self.leftmost(text, head..end, now)
+    }
+
+    /// The date at the head of the text, where it stood before.
+    fn at_head(&mut self, text: &[u8], head: usize, lock: Head, now: Timestamp) -> Option<Found> {
+        let start = head + lock.signs;
+        if text.get(head..start)?.iter().any(|byte| is_word(*byte)) {
+            return None;
+        }
+        let (reading, choice) = self.read(text, start, lock.choice, now)?;
+        self.head = Some(Head { choice, ..lock });
+        Some(self.found(reading, start, true))
+    }
+
+    /// The date between the bytes that it stood between before.
+    fn within(&mut self, text: &[u8], head: usize, lock: Within, now: Timestamp) -> Option<Found> {
+        let before = lock.before.bytes();
+        let last = *before.last()?;
+        for start in head + 1..text.len() {
+            if text[start - 1] != last || !text[..start].ends_with(before) {
+                continue;
+            }
+            let Some((reading, choice)) = self.read(text, start, lock.choice, now) else {
+                continue;
+            };
+            if text.get(reading.end..)?.starts_with(lock.behind.bytes()) {
+                self.within = Some(Within { choice, ..lock });
+                return Some(self.found(reading, start, false));
+            }
+        }
+        None
+    }
+
+    /// What the chosen form reads at `start`, and what is now known of the choice.
+    fn read(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        choice: Choice,
+        now: Timestamp,
+    ) -> Option<(Reading, Choice)> {
+        let reading = self.reading(text, start, choice.form, now);
+        let Some(rival) = choice.rival else {
+            return Some((reading?, choice));
+        };
+        match (reading, self.reading(text, start, rival, now)) {
+            (Some(reading), Some(rival)) => Some(chosen(reading, rival, now)),
+            (reading, rival) => {
+                let reading = reading.or(rival)?;
+                Some((reading, Choice::of(reading.form)))
+            }
+        }
+    }
+
+    fn reading(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        form: usize,
+        now: Timestamp,
+    ) -> Option<Reading> {
+        let format = &self.forms.all().get(form)?.format;
+        let (stamp, used) = format.read(text.get(start..)?)?;
+        Some(Reading {
+            form,
+            time: self.calendar.moment(&stamp, now)?,
+            end: start + used,
+        })
+    }
+
+    /// The leftmost date that begins in `range`; its form and place are remembered.
+    fn leftmost(&mut self, text: &[u8], range: Range<usize>, now: Timestamp) -> Option<Found> {
+        let head = range.start;
+        let mut at_head = true;
+        for start in range {
+            let inside = start > head && is_word(text[start - 1]);
+            at_head &= !inside && start <= head + SIGNS;
+            if inside || !self.first.contains(text[start]) {
+                continue;
+            }
+            let Some((reading, choice)) = self.longest(text, start, at_head, now) else {
+                continue;
+            };
+            if at_head {
+                let signs = start - head;
+                self.head = Some(Head { choice, signs });
+            } else {
+                self.within = Some(Within {
+                    choice,
+                    before: Edge::before(&text[..start]),
+                    behind: Edge::behind(&text[reading.end..]),
+                });
+            }
+            return Some(self.found(reading, start, at_head));
+        }
+        None
+    }
+
+    /// The longest date that begins at `start`.
+    fn longest(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        at_head: bool,
+        now: Timestamp,
+    ) -> Option<(Reading, Choice)> {
+        let rest = text.get(start..)?;
+        let first = *rest.first()?;
+        let clock = has_clock(rest.get(..CLOCK_WITHIN).unwrap_or(rest));
+        let mut best: Option<Reading> = None;
+        let mut rival: Option<Reading> = None;
+        for number in 0..self.forms.all().len() {
+            let form = &self.forms.all()[number];
+            let hopeless = form.has_clock && !clock || form.format.at_head() && !at_head;
+            if hopeless || !form.begins_with(first) {
+                continue;
+            }
+            let Some(reading) = self.reading(text, start, number, now) else {
+                continue;
+            };
+            match best {
+                Some(best) if reading.end < best.end => {}
+                Some(best) if reading.end == best.end => {
+                    let other = reading.time != best.time;
+                    rival = rival.or(other.then_some(reading));
+                }
+                _ => (best, rival) = (Some(reading), None),
+            }
+        }
+        let best = best?;
+        Some(match rival {
+            Some(rival) => chosen(best, rival, now),
+            None => (best, Choice::of(best.form)),
+        })
+    }
+
+    fn found(&self, reading: Reading, start: usize, at_head: bool) -> Found {
+        let form = self.forms.all().get(reading.form);
+        Found {
+            time: reading.time,
+            start,
+            end: reading.end,
+            at_head,
+            heads_syslog: form.is_some_and(|form| form.heads_syslog),
+        }
+    }
+}
+
+/// Whether there is something like `4:05` in `text`.
+fn has_clock(text: &[u8]) -> bool {
+    let clock = |four: &[u8]| match four {
+        [a, b':', b, c] => [a, b, c].into_iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    text.windows(4).any(clock)
+}
+
+impl Choice {
+    fn of(form: usize) -> Self {
+        Choice { form, rival: None }
+    }
+}
+
+/// The one of two readings of the same text that is near the clock; the first if that does not tell.
+fn chosen(first: Reading, second: Reading, now: Timestamp) -> (Reading, Choice) {
+    let near = |reading: &Reading| {
+        let distance = reading.time.as_micros().saturating_sub(now.as_micros());
+        (-DAY..=DAY).contains(&distance)
+    };
+    match (near(&first), near(&second)) {
+        (true, false) => (first, Choice::of(first.form)),
+        (false, true) => (second, Choice::of(second.form)),
+        _ => {
+            let (form, rival) = (first.form, Some(second.form));
+            (first, Choice { form, rival })
+        }
+    }
+}
+
+impl Forms {
+    fn all(&self) -> &[Form] {
+        match self {
+            Forms::Known(forms) => forms,
+            Forms::Given(forms) => forms,
+        }
+    }
+}
+
+impl Edge {
+    /// What stands before a date and may well stand before the next line's: a blank, or the signs and letters right
+    /// before it.
+    fn before(text: &[u8]) -> Self {
+        let run = text
+            .iter()
+            .rev()
+            .take_while(|byte| !byte.is_ascii_whitespace() && !byte.is_ascii_digit())
+            .count();
+        Edge::of(&text[text.len() - run.clamp(1, EDGE).min(text.len())..])
+    }
+
+    /// What stands behind a date: a sign, and behind a bracket or quote the signs that set apart what follows.
+    fn behind(rest: &[u8]) -> Self {
+        let most = match rest {
+            [b']' | b')' | b'"', ..] => 3,
+            _ => 1,
+        };
+        let signs = rest.iter().take(most).take_while(|byte| !is_word(**byte));
+        Edge::of(&rest[..signs.count()])
+    }
+
+    fn of(text: &[u8]) -> Self {
+        let mut bytes = [0; EDGE];
+        let length = text.len().min(EDGE);
+        bytes[..length].copy_from_slice(&text[..length]);
+        Edge { bytes, length }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}

@@ -1,0 +1,247 @@
+//! What does a line of plain text say, and who wrote it?
+//!
+//! In: the bytes of a line. Out: a [`Record`]; a line of unknown shape is all message. Only the first header
+//! of a line is believed. No file is read here and no clock: the moment that years are guessed from
+//! is given.
+
+use jiff::tz::TimeZone;
+
+use super::Record;
+use super::date::{Dates, TimeFormat};
+use crate::engine::time::Timestamp;
+
+/// Reads the lines of one log.
+#[derive(Clone, Debug)]
+pub struct TextReader {
+    dates: Dates,
+    now: Timestamp,
+    last: Timestamp,
+}
+
+impl TextReader {
+    /// A reader of lines that were not written later than about `now`, with dates in `zone` where they do not tell
+    /// theirs, of one of the forms in `times` or, if there is none, of any that is known.
+    pub fn new(zone: TimeZone, times: &[TimeFormat], now: Timestamp) -> Self {
+        TextReader {
+            dates: Dates::new(zone, times),
+            now,
+            last: now,
+        }
+    }
+
+    /// From here on lines were not written later than about `now`.
+    pub fn set_now(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    /// The record that `line` is; one without a date has the time of the line before.
+    ///
+    /// If the line begins with a date, the message is what follows it, and if host and program follow as in a system
+    /// log, what follows them. Otherwise it is the whole line.
+    pub fn read<'l>(&mut self, line: &'l [u8]) -> Record<'l> {
+        let line = without_end(line);
+        let record = self.record(line).unwrap_or(Record::bare(self.last, line));
+        self.last = record.time;
+        record
+    }
+
+    /// The record that `line` is, which was written at `time` whatever it says itself.
+    pub(super) fn read_at<'l>(&mut self, time: Timestamp, line: &'l [u8]) -> Record<'l> {
+        let record = self.read(line);
+        self.last = time;
+        Record { time, ..record }
+    }
+
+    /// The moment that `text` tells, or that of the line before.
+    pub(super) fn time_in(&mut self, text: Option<&[u8]>) -> Timestamp {
+        let date = text.and_then(|text| self.dates.find(text, 0, self.now));
+        if let Some(date) = date.filter(|date| date.at_head) {
+            self.last = date.time;
+        }
+        self.last
+    }
+
+    fn record<'l>(&mut self, line: &'l [u8]) -> Option<Record<'l>> {
+        let body = after_priority(line);
+        let head = line.len() - body.len();
+        if head > 0
+            && body.starts_with(b"1 ")
+            && let Some(record) = rfc5424(line, self.last)
+        {
+            return Some(record);
+        }
+        let date = self.dates.find(line, head, self.now)?;
+        if !date.at_head {
+            return Some(Record::bare(date.time, line));
+        }
+        let rest = line.get(date.end..)?;
+        let bare = Record::bare(date.time, after_date(rest, date.start > head));
+        if !date.heads_syslog || date.start > head {
+            return Some(bare);
+        }
+        Some(header(date.time, rest).unwrap_or(bare))
+    }
+}
+
+/// The line without its end, and without the mark that some programs put before the first one.
+pub(super) fn without_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+}
+
+/// The text behind a date without what sets it apart: the bracket that closes, a colon, a blank.
+fn after_date(text: &[u8], bracketed: bool) -> &[u8] {
+    let text = match text {
+        [b']' | b')' | b'>' | b'"', rest @ ..] if bracketed => rest,
+        _ => text,
+    };
+    let text = text.strip_prefix(b":").unwrap_or(text);
+    match text {
+        [b' ' | b'\t', rest @ ..] => rest,
+        _ => text,
+    }
+}
+
+/// The line behind `<38>`, or all of it.
+fn after_priority(line: &[u8]) -> &[u8] {
+    let Some(rest) = line.strip_prefix(b"<") else {
+        return line;
+    };
+    match rest.iter().take(4).position(|byte| *byte == b'>') {
+        Some(end) if end > 0 && rest[..end].iter().all(u8::is_ascii_digit) => &rest[end + 1..],
+        _ => line,
+    }
+}
+
+/// A record of the text behind the date of a syslog line, if ` host program[pid]: ` stands there; the host may
+/// be missing before a program with its pid.
+fn header(time: Timestamp, text: &[u8]) -> Option<Record<'_>> {
+    let text = text.strip_prefix(b" ")?;
+    let (first, rest) = word(text);
+    let (host, tag, message) = match Tag::of(first) {
+        Some(tag) if tag.pid.is_some() => ("", tag, rest),
+        _ => {
+            let (second, message) = word(rest);
+            (host(first)?, Tag::of(second)?, message)
+        }
+    };
+    Some(Record {
+        host,
+        program: tag.program,
+        pid: tag.pid,
+        ..Record::bare(time, message)
+    })
+}
+
+/// The text up to the first blank, and what follows it.
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    match text.iter().position(|byte| *byte == b' ') {
+        Some(end) => (&text[..end], &text[end + 1..]),
+        None => (text, &[]),
+    }
+}
+
+/// The word as the name or the address of a host, as relays write them too: `relay/192.0.2.1`.
+fn host(word: &[u8]) -> Option<&str> {
+    let sign = |byte: &u8| b"[](){}=,;\"'".contains(byte) || byte.is_ascii_control();
+    let wrong = word.is_empty() || word.ends_with(b":") || word.iter().any(sign);
+    (!wrong).then(|| std::str::from_utf8(word).ok())?
+}
+
+/// Who logged a message.
+struct Tag<'l> {
+    program: &'l str,
+    pid: Option<u32>,
+}
+
+impl<'l> Tag<'l> {
+    /// The word as one: `sshd[42]:`, `kernel:`.
+    fn of(word: &'l [u8]) -> Option<Self> {
+        let name = word.strip_suffix(b":").filter(|name| !name.is_empty())?;
+        let name = std::str::from_utf8(name).ok()?;
+        let split = name
+            .strip_suffix(']')
+            .and_then(|name| name.rsplit_once('['));
+        let (program, pid) = split.map_or((name, None), |(name, pid)| (name, pid.parse().ok()));
+        Some(Tag { program, pid })
+    }
+}
+
+/// The standard's own shape, by the crate that knows its structured data.
+fn rfc5424(line: &[u8], last: Timestamp) -> Option<Record<'_>> {
+    // Only the message may be of another encoding; the header ends before the first such byte.
+    let text = match std::str::from_utf8(line) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&line[..error.valid_up_to()]).ok()?,
+    };
+    let parsed =
+        syslog_loose::parse_message_with_year_exact(text, |_| 1970, syslog_loose::Variant::RFC5424)
+            .ok()?;
+    let start = (parsed.msg.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
+    let pid = match parsed.procid {
+        Some(syslog_loose::ProcId::PID(pid)) => u32::try_from(pid).ok(),
+        _ => None,
+    };
+    let time = parsed
+        .timestamp
+        .map_or(last, |time| Timestamp::from_micros(time.timestamp_micros()));
+    Some(Record {
+        host: parsed.hostname.unwrap_or_default(),
+        program: parsed.appname.unwrap_or_default(),
+        pid,
+        ..Record::bare(time, line.get(start..)?)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn reader() -> TextReader {
+        let now = "2026-02-13T00:00:00Z".parse().expect("a moment");
+        TextReader::new(TimeZone::UTC, &[], now)
+    }
+
+    #[test]
+    fn all_shapes_say_the_same() {
+        for line in [
+            "Feb 12 14:10:21 box sshd[42]: Failed x",
+            "<38>Feb 12 14:10:21 box sshd[42]: Failed x\r\n",
+            "2026-02-12T15:10:21.000000+01:00 box sshd[42]: Failed x",
+            "2026-02-12T14:10:21+0000 box sshd[42]: Failed x\n",
+            "Thu 2026-02-12 14:10:21 UTC box sshd[42]: Failed x",
+            "<38>1 2026-02-12T14:10:21Z box sshd 42 - - Failed x",
+        ] {
+            let record = reader().read(line.as_bytes());
+            assert_eq!(record.time.to_string(), "2026-02-12T14:10:21Z", "{line}");
+            assert_eq!(
+                (record.host, record.program, record.pid),
+                ("box", "sshd", Some(42)),
+                "{line}"
+            );
+            assert_eq!(record.message, b"Failed x", "{line}");
+        }
+    }
+
+    #[test]
+    fn a_message_cannot_name_a_program() {
+        let line = b"Feb 12 14:10:21 box app: Feb 12 14:10:21 box sshd[1]: Failed";
+        assert_eq!(reader().read(line).program, "app");
+        let line = b"Feb 12 14:10:21 box said sshd[1]: Failed";
+        assert_eq!(reader().read(line).program, "");
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_breaks_the_reader(
+            head in "(<[0-9]{0,4}>)?(1 )?(Feb 2[0-9] |2026-0[0-9]-3[01][T ])?([0-9:]{8})?",
+            tail in proptest::collection::vec(any::<u8>(), 0..60),
+        ) {
+            let line = [head.as_bytes(), &tail].concat();
+            let record = reader().read(&line);
+            prop_assert!(record.message.len() <= line.len());
+        }
+    }
+}
