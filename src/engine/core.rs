@@ -23,6 +23,10 @@ use super::time::{BanTime, Timestamp};
 /// How often windows that nobody fills any more are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// A record may come this much later than others that were logged when it was, and still finds all that it counts
+/// with: the tail of a rotated file, or what a network held up.
+const LATEST: Duration = Duration::from_secs(600);
+
 /// Clocks of machines differ a little; a record may run ahead by this much without a word.
 const FUTURE_TOLERANCE: Duration = Duration::from_secs(60);
 
@@ -42,8 +46,8 @@ pub struct Engine {
     next_ban: BanId,
     /// Whether it has been told that no further ban has room; until one has.
     full_told: bool,
-    /// The time of the newest record of each source.
-    heard: HashMap<Option<SourceName>, Timestamp>,
+    /// How far each source was heard: up to its newest record, or, where there was no more, up to the present.
+    heard: HashMap<Option<SourceName>, Option<Timestamp>>,
     swept: Timestamp,
 }
 
@@ -79,7 +83,14 @@ impl Engine {
     /// Hears one input and appends what should be remembered and done.
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>, out: &mut Vec<Decision>) {
         match input {
-            Input::Records { source, batch } => self.hear_records(now, source, batch, out),
+            Input::Records {
+                source,
+                batch,
+                more,
+            } => {
+                self.hear_records(now, source, batch, out);
+                self.note_progress(now, source, batch, more);
+            }
             Input::Tick => {}
             Input::Ban {
                 jail,
@@ -185,13 +196,25 @@ impl Engine {
         batch: &Batch,
         out: &mut Vec<Decision>,
     ) {
-        if let Some(newest) = batch.iter().map(|record| record.time.min(now)).max() {
-            self.heard.insert(source.cloned(), newest);
-        }
         for record in batch.iter() {
             for filter in 0..self.listeners.len() {
                 self.match_once(now, filter, source, &record, out);
             }
+        }
+    }
+
+    fn note_progress(
+        &mut self,
+        now: Timestamp,
+        source: Option<&SourceName>,
+        batch: &Batch,
+        more: bool,
+    ) {
+        let newest = batch.iter().map(|record| record.time.min(now)).max();
+        if !more {
+            self.heard.insert(source.cloned(), None);
+        } else if newest.is_some() {
+            self.heard.insert(source.cloned(), newest);
         }
     }
 
@@ -565,11 +588,20 @@ impl Engine {
             return;
         }
         self.swept = now;
-        let Some(heard) = self.heard.values().copied().min() else {
-            return;
-        };
         for (policy, state) in self.policy.jails.iter().zip(&mut self.jails) {
-            state.windows.forget_stale(heard, policy.findtime);
+            // A source that has not been heard yet may have records of any age.
+            let heard = |source: &SourceName| {
+                let progress = self.heard.get(&Some(source.clone()))?;
+                Some(progress.unwrap_or(now.before(LATEST)))
+            };
+            let replayed = self.heard.get(&None).copied().flatten();
+            let far = match replayed {
+                Some(newest) => Some(newest),
+                None => policy.sources.iter().map(heard).min().flatten(),
+            };
+            if let Some(far) = far {
+                state.windows.forget_stale(far, policy.findtime);
+            }
         }
     }
 }

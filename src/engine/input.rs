@@ -18,6 +18,8 @@ pub enum Input<'a> {
         source: Option<&'a SourceName>,
         /// In the source's order.
         batch: &'a Batch,
+        /// Whether the source has more already; if not, what comes later was logged later, or not much earlier.
+        more: bool,
     },
     /// Time has passed: bans may be over.
     Tick,

@@ -37,6 +37,7 @@ impl Replay {
             Input::Records {
                 source: None,
                 batch: &self.batch,
+                more: true,
             },
             out,
         );

@@ -75,6 +75,7 @@ fn hear(engine: &mut Engine, now: i64, lines: &[(i64, &str)]) -> Vec<Decision> {
         Input::Records {
             source: None,
             batch: &batch(lines),
+            more: true,
         },
         &mut out,
     );
@@ -376,6 +377,45 @@ proptest! {
     }
 }
 
+/// Windows that no record can reach any more are forgotten, but not while a source may still be behind.
+#[test]
+fn what_cannot_count_any_more_is_forgotten_when_all_sources_are_heard() {
+    let sources = ["quiet", "busy"].map(|name| name.parse::<SourceName>().expect("a name"));
+    let mut policy = policy(3, 600, ten_minutes(), &[]);
+    policy.jails[0].sources = sources.to_vec();
+    let mut engine = Engine::new(policy);
+    let hear = |engine: &mut Engine, now: i64, source: &SourceName, ip: &str, more: bool| {
+        let lines: &[(i64, &str)] = if ip.is_empty() { &[] } else { &[(now, ip)] };
+        let input = Input::Records {
+            source: Some(source),
+            batch: &batch(lines),
+            more,
+        };
+        engine.handle(at(now), input, &mut Vec::new());
+    };
+    let watched = |engine: &mut Engine, now: i64| {
+        engine.handle(at(now), Input::Tick, &mut Vec::new());
+        let all = "0.0.0.0/0".parse().expect("a network");
+        engine.jails[0].windows.overlapping(all).count()
+    };
+    let [quiet, busy] = &sources;
+    hear(&mut engine, 0, busy, "192.0.2.7", false);
+    assert_eq!(
+        watched(&mut engine, 10_000),
+        1,
+        "the other one may be behind"
+    );
+    hear(&mut engine, 10_000, quiet, "192.0.2.8", true);
+    hear(&mut engine, 10_000, busy, "192.0.2.9", false);
+    assert_eq!(
+        watched(&mut engine, 20_000),
+        2,
+        "it is, by its newest record"
+    );
+    hear(&mut engine, 20_000, quiet, "", false);
+    assert_eq!(watched(&mut engine, 20_100), 0, "it is not");
+}
+
 #[test]
 fn two_jails_of_one_filter_hear_the_same() {
     let mut policy = policy(1, 600, ten_minutes(), &[]);
@@ -398,6 +438,7 @@ fn two_jails_of_one_filter_hear_the_same() {
     let input = Input::Records {
         source: None,
         batch: &batch,
+        more: false,
     };
     engine.handle(at(2), input, &mut out);
     assert_eq!(short(&out), ["+192.0.2.7 @1 #1", "+192.0.2.7 @1 #1"]);

@@ -43,8 +43,12 @@ pub struct RecordsSpec {
     pub programs: Vec<Box<str>>,
     /// Entries of the journal; none stated means those of the programs.
     pub journal: Option<JournalMatch>,
-    /// Log files in which such records are found, for proposals.
+    /// Log files in which such records usually are: absolute paths, or globs of them.
     pub files: Vec<Box<str>>,
+    /// Whether it looks at what applications report by themselves, and at nothing else. Then it has no patterns.
+    pub reports: bool,
+    /// The services whose reports count.
+    pub services: Vec<Box<str>>,
 }
 
 /// One pattern of a filter file.
@@ -62,7 +66,7 @@ pub struct PatternSpec {
 /// A record that a filter recognises as a failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found<'r> {
-    /// [`PatternSpec::number`] of the pattern that took it.
+    /// [`PatternSpec::number`] of the pattern that took it; 0 for a report.
     pub pattern: u16,
     /// The captured host as it stands in the record: an address or a name.
     pub host: Cow<'r, str>,

@@ -11,6 +11,7 @@ use super::pattern::{self, LARGEST_PROGRAM, Pattern, Reading};
 use super::{FilterSpec, Found, PatternError};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
+use crate::engine::record::report::{Outcome, Reported};
 
 /// The most memory that all patterns of one filter may take together.
 const LARGEST_SET: usize = 4 * LARGEST_PROGRAM;
@@ -71,7 +72,7 @@ impl Filter {
             reason,
         };
         let mut problems = Vec::new();
-        if spec.failures.is_empty() {
+        if spec.failures.is_empty() && !spec.records.reports {
             problems.push(error(
                 0,
                 false,
@@ -108,6 +109,12 @@ impl Filter {
     }
 
     fn find<'r>(&self, record: &Record<'r>) -> Option<Found<'r>> {
+        let records = &self.spec.records;
+        if records.reports || record.reported.is_some() {
+            let mut services = records.services.iter();
+            let is_asked = services.any(|name| **name == *record.program);
+            return record.reported.filter(|_| is_asked).and_then(failure);
+        }
         let programs = &self.spec.records.programs;
         let asked = programs.is_empty() || programs.iter().any(|name| **name == *record.program);
         // `is_match` keeps no list of what matched and so allocates nothing.
@@ -132,6 +139,18 @@ impl Filter {
         }
         Some(found)
     }
+}
+
+/// The failure that an application reports.
+fn failure(reported: Reported<'_>) -> Option<Found<'_>> {
+    (reported.outcome == Outcome::Failure).then(|| Found {
+        pattern: 0,
+        host: Cow::Owned(reported.address.to_string()),
+        ip: Some(reported.address),
+        user: reported.user.map(Cow::Borrowed),
+        session: None,
+        unless_counted: false,
+    })
 }
 
 fn set(sources: &[String]) -> Result<RegexSet, String> {
@@ -165,6 +184,41 @@ mod tests {
             ignores: Vec::new(),
         }])
         .expect("sound")
+    }
+
+    #[test]
+    fn reports_are_for_those_who_ask_for_their_service() {
+        let text = filter(&["^<ip> denied$"]);
+        let mut spec = text.spec(FilterId(0)).clone();
+        spec.failures.clear();
+        spec.records.reports = true;
+        spec.records.services = vec!["shop".into()];
+        let reports = FilterSet::compile(vec![spec]).expect("sound");
+        let address = "192.0.2.7".parse().expect("an address");
+        let record = |program: &'static str, outcome: Option<Outcome>| Record {
+            program,
+            reported: outcome.map(|outcome| Reported {
+                address,
+                user: Some("root"),
+                outcome,
+            }),
+            ..Record::bare(Timestamp::default(), b"192.0.2.9 denied")
+        };
+        let ip = |filter: &FilterSet, record| filter.find(FilterId(0), &record)?.ip;
+        let failure = Some(Outcome::Failure);
+        assert_eq!(ip(&reports, record("shop", failure)), Some(address));
+        assert_eq!(ip(&reports, record("shop", Some(Outcome::Success))), None);
+        assert_eq!(ip(&reports, record("other", failure)), None);
+        assert_eq!(
+            ip(&reports, record("shop", None)),
+            None,
+            "text is no report"
+        );
+        assert_eq!(
+            ip(&text, record("shop", failure)),
+            None,
+            "a report is no text"
+        );
     }
 
     #[test]
