@@ -121,6 +121,7 @@ pub fn run(
         deliver,
         stop,
         runtime,
+        more: true,
         failures: 0,
         unreadable: false,
     };
@@ -188,6 +189,8 @@ struct Follower<'a, D> {
     deliver: D,
     stop: watch::Receiver<bool>,
     runtime: Runtime,
+    /// Whether there was more, by what was delivered last.
+    more: bool,
     /// How often in a row it could not be read.
     failures: u32,
     /// Whether that has been told, and not yet that it is over.
@@ -280,10 +283,15 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             }
             at_end = !matches!(filled, Filled::Some(_));
             match filled {
-                Filled::Nothing => self.pause(Some(&reader), look(last_record))?,
+                Filled::Nothing => {
+                    if self.more {
+                        self.records(batch, None, false)?;
+                    }
+                    self.pause(Some(&reader), look(last_record))?;
+                }
                 Filled::Some(cursor) | Filled::All(cursor) => {
                     if tell || !batch.is_empty() {
-                        self.records(batch, cursor)?;
+                        self.records(batch, Some(cursor), !at_end)?;
                         tell = false;
                     } else {
                         self.place = Start::Cursor(cursor);
@@ -332,29 +340,35 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         self.recovered()?;
         self.hand_on(Delivery::Trouble(gap))?;
         if let Some(next) = next {
-            return self.records(batch, next);
+            return self.records(batch, Some(next), true);
         }
         // Told once: the record will not come back.
         self.place = Start::Since(behind);
         Ok(())
     }
 
-    /// Hands on records; from then on they are behind us.
-    fn records(&mut self, batch: Batch, cursor: Cursor) -> Result<(), Halt> {
-        self.place = Start::Cursor(cursor.clone());
-        self.moved = false;
+    /// Hands on records; from then on they are behind us. Without a cursor the place is the same as before.
+    fn records(&mut self, batch: Batch, cursor: Option<Cursor>, more: bool) -> Result<(), Halt> {
+        if let Some(cursor) = &cursor {
+            self.place = Start::Cursor(cursor.clone());
+            self.moved = false;
+        }
+        self.more = more;
         self.hand_on(Delivery::Records {
             stream: Stream::whole(self.spec.name.clone()),
             batch,
-            cursor: Some(cursor),
+            cursor,
             losses: Losses::default(),
+            more,
         })
     }
 
     /// Delivers the place if it has moved.
     fn tell(&mut self) -> Result<(), Halt> {
         match self.place.clone() {
-            Start::Cursor(cursor) if self.moved => self.records(Batch::default(), cursor),
+            Start::Cursor(cursor) if self.moved => {
+                self.records(Batch::default(), Some(cursor), self.more)
+            }
             _ => Ok(()),
         }
     }

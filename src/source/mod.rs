@@ -3,7 +3,11 @@
 //! A source fills batches and hands each of them on together with the cursor behind its last record. It
 //! decides nothing and parses nothing by itself: fields and text are read in `engine::record`.
 
+pub mod file;
 pub mod journal;
+pub mod report;
+mod socket;
+pub mod syslog;
 
 use std::ops::ControlFlow;
 
@@ -13,13 +17,22 @@ use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
 use crate::engine::time::Timestamp;
+use file::FilesSpec;
 use journal::{JournalError, JournalSpec};
+use report::ReportSpec;
+use syslog::SyslogSpec;
 
 /// What is to be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceSpec {
     /// A systemd journal.
     Journal(JournalSpec),
+    /// Log files.
+    Files(FilesSpec),
+    /// Sockets to which others send syslog messages.
+    Syslog(SyslogSpec),
+    /// A socket for what applications report by themselves.
+    Report(ReportSpec),
 }
 
 /// Where to begin.
@@ -37,6 +50,9 @@ pub enum SourceError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The system gives no thread, no socket or no means to wait.
+    #[error("cannot be read at all: {0}")]
+    System(#[from] std::io::Error),
 }
 
 impl SourceSpec {
@@ -44,13 +60,9 @@ impl SourceSpec {
     pub fn name(&self) -> &SourceName {
         match self {
             SourceSpec::Journal(spec) => &spec.name,
-        }
-    }
-
-    /// Whether any jail listens to it.
-    pub fn is_wanted(&self) -> bool {
-        match self {
-            SourceSpec::Journal(spec) => !spec.routes.is_empty(),
+            SourceSpec::Files(spec) => &spec.name,
+            SourceSpec::Syslog(spec) => &spec.name,
+            SourceSpec::Report(spec) => &spec.name,
         }
     }
 }
@@ -63,7 +75,7 @@ impl SourceSpec {
 pub fn run(
     spec: &SourceSpec,
     start: Start,
-    deliver: impl FnMut(Delivery) -> ControlFlow<()>,
+    mut deliver: impl FnMut(Delivery) -> ControlFlow<()>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), SourceError> {
     match spec {
@@ -74,6 +86,26 @@ pub fn run(
             });
             Ok(journal::run(spec, place, deliver, stop)?)
         }
+        SourceSpec::Files(spec) => Ok(file::run(spec, start, deliver, stop)?),
+        // What was sent while nobody listened is gone, and nothing of it is to be waited for.
+        SourceSpec::Syslog(_) | SourceSpec::Report(_)
+            if deliver(nothing_more(spec.name())).is_break() =>
+        {
+            Ok(())
+        }
+        SourceSpec::Syslog(spec) => Ok(syslog::run(spec, deliver, stop)?),
+        SourceSpec::Report(spec) => Ok(report::run(spec, deliver, stop)?),
+    }
+}
+
+/// The word that a source has nothing more at the moment.
+fn nothing_more(source: &SourceName) -> Delivery {
+    Delivery::Records {
+        stream: Stream::whole(source.clone()),
+        batch: Batch::default(),
+        cursor: None,
+        losses: Losses::default(),
+        more: false,
     }
 }
 
@@ -113,6 +145,9 @@ pub enum Delivery {
         cursor: Option<Cursor>,
         /// What is missing in the batch.
         losses: Losses,
+        /// Whether the source has more already. As soon as it has none, a delivery says so, with an empty batch if
+        /// need be.
+        more: bool,
     },
     /// Something the administrator should know, said once.
     Trouble(Trouble),

@@ -135,6 +135,7 @@ impl Entry {
                 &self.message.bytes
             },
             routes: &self.satisfied,
+            reported: None,
         });
         true
     }
@@ -236,6 +237,7 @@ mod tests {
             unit: "ssh.service",
             message: b"a=b\nsecond\xff",
             routes: &[RouteId(1)],
+            reported: None,
         };
         assert_eq!(record, expected);
     }

@@ -1,0 +1,509 @@
+//! Log files.
+//!
+//! Comes in: globs, and where to begin. Goes out: batches of each log in the order of its files, each with the cursor
+//! behind it, and what the administrator should know. [`run`] follows all files that match, now and later, through
+//! every way of rotating them; [`open`] is for logs that are read once. One thread serves all files.
+
+pub mod encoding;
+pub mod globs;
+pub mod lines;
+pub mod token;
+
+mod begin;
+mod follow;
+mod packed;
+mod part;
+mod rotated;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ffi::OsString;
+use std::io;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
+use tokio::sync::watch as channel;
+
+use super::{Delivery, Start, Trouble, nothing_more};
+use crate::engine::name::SourceName;
+use crate::engine::record::line::LineForm;
+use crate::engine::time::Timestamp;
+pub use encoding::{Encoding, EncodingError};
+use follow::{Begin, Log, Looked};
+pub use globs::{FileGlob, FileGlobError};
+pub use packed::open;
+use rotated::Candidate;
+use watch::{Hint, Watcher};
+
+/// Which files to read, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesSpec {
+    /// The source's name.
+    pub name: SourceName,
+    /// What the jails want; the place in this list is the `RouteId`. All of it is followed.
+    pub wanted: Vec<Vec<FileGlob>>,
+    /// How the lines are written.
+    pub form: LineForm,
+    /// In which letters.
+    pub encoding: Encoding,
+}
+
+/// The most files that are followed; each costs a descriptor or two, of which a service has 1024 unless it is given
+/// more, and a look a second.
+const MOST_FILES: usize = 512;
+
+/// The shortest time between two looks. A line that comes alone is read at once; of a burst, each look gets all that came
+/// meanwhile.
+const PACE: Duration = Duration::from_millis(1);
+
+/// The same for a log that has been busy for a while. Each look that brings something also costs a transaction, so that at
+/// 10,000 lines a second looking every millisecond would cost several times as much as the lines.
+const FLOW_PACE: Duration = Duration::from_millis(4);
+
+/// How many looks may come at the faster pace, told as the time in which they would at the slower one: the beginning of an
+/// attack, and what comes irregularly, are read at once.
+const BURST: Duration = Duration::from_secs(2);
+
+/// The shortest time between two expansions of the globs.
+const EXPANSION_PACE: Duration = Duration::from_millis(20);
+
+/// How soon to look again for a file that may be just being moved or packed.
+const SEARCH_PACE: Duration = Duration::from_millis(25);
+
+/// The longest time between two looks: a hint can be lost, and moved files give none. One look costs some microseconds
+/// a file.
+const LONGEST_LOOK: Duration = Duration::from_secs(1);
+
+/// The same where there are no hints.
+const DEAF_LOOK: Duration = Duration::from_millis(100);
+
+/// How much is read at once. Larger ones are no faster, and leave the processor's own memory.
+const CHUNK: usize = 256 * 1024;
+
+/// Follows the files until `stop` holds `true`, its sender is gone, or `deliver` breaks. It may block in `deliver`,
+/// which is how a busy driver slows the reader down. A file that cannot be read is told once, tried again,
+/// and told once more when it can; the others go on.
+///
+/// # Errors
+/// Only if the system refuses the means to wait.
+pub fn run(
+    spec: &FilesSpec,
+    start: Start,
+    deliver: impl FnMut(Delivery) -> ControlFlow<()>,
+    stop: channel::Receiver<bool>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let watcher = {
+        let _inside = runtime.enter();
+        Watcher::new()
+    };
+    let mut follower = Follower {
+        hands: Hands {
+            spec,
+            deliver,
+            stop,
+            chunk: vec![0; CHUNK],
+            followed: BTreeSet::new(),
+            troubles: BTreeMap::new(),
+            more: true,
+        },
+        since: start.since,
+        logs: Vec::new(),
+        places: HashMap::new(),
+        aliases: BTreeMap::new(),
+        closed: Vec::new(),
+        watcher,
+        deaf: None,
+        runtime,
+    };
+    for (stream, cursor) in &start.cursors {
+        let path = Path::new(&*stream.part);
+        if spec.wanted.iter().flatten().any(|glob| glob.matches(path)) {
+            follower.add(path.to_owned(), Begin::Head).resume(cursor);
+        }
+    }
+    match follower.run() {
+        Err(Halt::Stopped) => Ok(()),
+        Err(Halt::Failed(error)) => Err(error),
+        Ok(never) => match never {},
+    }
+}
+
+/// Following was told to end.
+#[derive(Clone, Copy, Debug)]
+struct Stopped;
+
+/// Why following came to a halt.
+enum Halt {
+    Stopped,
+    Failed(io::Error),
+}
+
+impl From<Stopped> for Halt {
+    fn from(Stopped: Stopped) -> Self {
+        Halt::Stopped
+    }
+}
+
+/// What all logs share: who hears of them, and room for what is read.
+struct Hands<'a, D> {
+    spec: &'a FilesSpec,
+    deliver: D,
+    stop: channel::Receiver<bool>,
+    chunk: Vec<u8>,
+    /// The paths that are logs of their own.
+    followed: BTreeSet<PathBuf>,
+    /// What cannot be read, and why.
+    troubles: BTreeMap<PathBuf, String>,
+    /// Whether others have to believe that there is more.
+    more: bool,
+}
+
+impl<D> Hands<'_, D> {
+    fn now(&self) -> Timestamp {
+        jiff::Timestamp::now().into()
+    }
+
+    fn follows(&self, path: &Path) -> bool {
+        self.followed.contains(path)
+    }
+
+    fn stopped(&self) -> bool {
+        *self.stop.borrow() || self.stop.has_changed().is_err()
+    }
+}
+
+impl<D: FnMut(Delivery) -> ControlFlow<()>> Hands<'_, D> {
+    fn hand_on(&mut self, delivery: Delivery) -> Result<(), Stopped> {
+        match (self.deliver)(delivery) {
+            ControlFlow::Continue(()) if !self.stopped() => Ok(()),
+            _ => Err(Stopped),
+        }
+    }
+
+    /// Says that nothing more is there at the moment.
+    fn tell_end(&mut self) -> Result<(), Stopped> {
+        if !std::mem::take(&mut self.more) {
+            return Ok(());
+        }
+        let word = nothing_more(&self.spec.name);
+        self.hand_on(word)
+    }
+
+    fn gap(&mut self, from: Timestamp, to: Option<Timestamp>) -> Result<(), Stopped> {
+        let source = self.spec.name.clone();
+        self.hand_on(Delivery::Trouble(Trouble::Gap { source, from, to }))
+    }
+
+    /// Notes why `path` cannot be read, or that it can. Others hear of it once, and of the end when nothing is left.
+    fn trouble(&mut self, path: &Path, reason: Option<String>) -> Result<(), Stopped> {
+        let source = || self.spec.name.clone();
+        let trouble = match reason {
+            None if self.troubles.remove(path).is_some() && self.troubles.is_empty() => {
+                Trouble::Recovered { source: source() }
+            }
+            Some(reason) if self.troubles.get(path) != Some(&reason) => {
+                self.troubles.insert(path.to_owned(), reason.clone());
+                Trouble::Unreadable {
+                    source: source(),
+                    reason,
+                }
+            }
+            _ => return Ok(()),
+        };
+        self.hand_on(Delivery::Trouble(trouble))
+    }
+}
+
+struct Follower<'a, D> {
+    hands: Hands<'a, D>,
+    since: Timestamp,
+    logs: Vec<Log>,
+    /// Which log a file is of, by directory and name.
+    places: HashMap<PathBuf, HashMap<OsString, usize>>,
+    /// Paths that match, but are another log's files under other names.
+    aliases: BTreeMap<PathBuf, token::Identity>,
+    /// Directories that could not be looked into when it was last tried.
+    closed: Vec<PathBuf>,
+    watcher: Watcher,
+    /// What has been said about missing hints.
+    deaf: Option<String>,
+    runtime: Runtime,
+}
+
+impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
+    fn run(&mut self) -> Result<std::convert::Infallible, Halt> {
+        let mut hints = Vec::new();
+        self.expand(true)?;
+        let mut expanded = Instant::now();
+        let mut expand = false;
+        let mut due = Instant::now() + self.longest_look();
+        let mut search: Option<Instant> = None;
+        // Whether all logs are looked at in this turn.
+        let mut all = true;
+        // When there would have been no look too many, had all been at the slower pace.
+        let now = Instant::now();
+        let mut calm_at = now.checked_sub(BURST).unwrap_or(now);
+        loop {
+            if self.hands.stopped() {
+                return Err(Halt::Stopped);
+            }
+            self.watcher.hints(&mut hints);
+            for hint in hints.drain(..) {
+                expand |= self.heed(&hint);
+            }
+            let begun = Instant::now();
+            if begun >= due {
+                due = begun + self.longest_look();
+                self.heed(&Hint::Anything);
+                all = true;
+                expand |= expanded.elapsed() >= LONGEST_LOOK;
+            }
+            if search.is_some_and(|search| begun >= search) {
+                search = None;
+                for log in self.logs.iter_mut().filter(|log| log.is_searching()) {
+                    log.dirty = true;
+                    log.moved = true;
+                }
+            }
+            let mut again = due;
+            if expand && expanded.elapsed() >= EXPANSION_PACE {
+                expand = false;
+                self.expand(false)?;
+                expanded = Instant::now();
+            } else if expand {
+                again = again.min(expanded + EXPANSION_PACE);
+            }
+            let mut looked = false;
+            let mut more = false;
+            for log in self.logs.iter_mut().filter(|log| log.dirty) {
+                looked = true;
+                match log.look(&mut self.hands)? {
+                    Looked::AtEnd => {}
+                    Looked::More => more = true,
+                    Looked::Searching => {
+                        search.get_or_insert(begun + SEARCH_PACE);
+                    }
+                }
+            }
+            if more {
+                continue;
+            }
+            if std::mem::take(&mut all) {
+                self.hands.tell_end()?;
+            }
+            if looked {
+                let pace = if calm_at > begun { FLOW_PACE } else { PACE };
+                let forgotten = begun.checked_sub(BURST).unwrap_or(begun);
+                calm_at = calm_at.max(forgotten) + FLOW_PACE;
+                // Short enough for whoever wants this thread to end.
+                std::thread::sleep(pace.saturating_sub(begun.elapsed()));
+            }
+            self.pause(search.map_or(again, |search| search.min(again)))?;
+        }
+    }
+
+    fn longest_look(&self) -> Duration {
+        match self.watcher.deaf() {
+            None => LONGEST_LOOK,
+            Some(_) => DEAF_LOOK,
+        }
+    }
+
+    /// Marks what a hint may mean; answers whether other files may match now.
+    fn heed(&mut self, hint: &Hint) -> bool {
+        match hint {
+            Hint::Anything => {
+                for log in &mut self.logs {
+                    log.dirty = true;
+                    log.moved = true;
+                }
+                true
+            }
+            Hint::File {
+                directory,
+                name,
+                moved,
+            } => {
+                let there = self.places.get(directory);
+                if let Some(index) = there.and_then(|there| there.get(name))
+                    && let Some(log) = self.logs.get_mut(*index)
+                {
+                    log.dirty = true;
+                    log.moved |= moved;
+                    return *moved;
+                }
+                // Perhaps an old file, which has another name now.
+                for index in there.into_iter().flat_map(HashMap::values) {
+                    if let Some(log) = self.logs.get_mut(*index) {
+                        log.dirty |= *moved || log.has_old_parts();
+                        log.moved |= moved;
+                    }
+                }
+                *moved
+            }
+        }
+    }
+
+    /// Finds the files that match now and where others may appear.
+    fn expand(&mut self, first: bool) -> Result<(), Halt> {
+        let spec = self.hands.spec;
+        let (mut files, mut directories, mut failed) =
+            (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for glob in spec.wanted.iter().flatten() {
+            glob.expand(&mut files, &mut failed);
+            glob.directories(&mut directories);
+        }
+        self.tell_directories(&failed)?;
+        let literal = |path: &Path| {
+            spec.wanted
+                .iter()
+                .flatten()
+                .any(|glob| glob.literal() == Some(path))
+        };
+        self.logs.retain(|log| literal(&log.path) || !log.is_over());
+        self.hands.followed = self.logs.iter().map(|log| log.path.clone()).collect();
+        for log in &mut self.logs {
+            if let Ok(real) = log.path.canonicalize() {
+                log.real = real;
+            }
+        }
+        let mut surplus = None;
+        for path in files {
+            if self.hands.follows(&path)
+                || (!literal(&path) && self.is_old(&path))
+                || self.is_alias(&path)
+            {
+                continue;
+            }
+            let there = match path.metadata() {
+                Ok(data) => data.is_file(),
+                Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+            };
+            let begin = match first && there {
+                true => Begin::Since(self.since),
+                false => Begin::Head,
+            };
+            if self.logs.len() >= MOST_FILES {
+                surplus = Some(format!(
+                    "more than {MOST_FILES} files match; {} is not read",
+                    path.display()
+                ));
+                break;
+            }
+            if first && !there {
+                log::info!("source {}: there is no {} yet", spec.name, path.display());
+            }
+            self.add(path, begin);
+        }
+        self.hands.trouble(Path::new(""), surplus)?;
+        self.places.clear();
+        for (index, log) in self.logs.iter().enumerate() {
+            for path in [&log.path, &log.real] {
+                if let (Some(directory), Some(name)) = (path.parent(), path.file_name()) {
+                    let there = self.places.entry(directory.to_owned()).or_default();
+                    there.insert(name.to_owned(), index);
+                    if directory.is_dir() {
+                        directories.insert(directory.to_owned());
+                    }
+                }
+            }
+        }
+        self.watcher.watch(&directories);
+        let deaf = self.watcher.deaf();
+        if let Some(reason) = deaf.filter(|reason| self.deaf.as_deref() != Some(*reason)) {
+            let often = DEAF_LOOK.as_millis();
+            log::info!(
+                "source {}: {reason}; files are looked at every {often} ms",
+                spec.name
+            );
+        }
+        self.deaf = deaf.map(str::to_owned);
+        Ok(())
+    }
+
+    fn add(&mut self, path: PathBuf, begin: Begin) -> &mut Log {
+        let mut log = Log::new(self.hands.spec, &path, begin, self.since, self.hands.now());
+        log.real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        self.hands.followed.insert(path);
+        self.logs.push(log);
+        let last = self.logs.len() - 1;
+        &mut self.logs[last]
+    }
+
+    /// Says which directories cannot be looked into, and that they can be again.
+    fn tell_directories(&mut self, failed: &[glob::GlobError]) -> Result<(), Stopped> {
+        let globs = self.hands.spec.wanted.iter().flatten();
+        let mut reasons: BTreeMap<PathBuf, Option<String>> = std::mem::take(&mut self.closed)
+            .into_iter()
+            .map(|path| (path, None))
+            .collect();
+        for base in globs.map(FileGlob::base) {
+            let missing = match std::fs::metadata(base) {
+                Ok(data) if data.is_dir() => None,
+                Ok(_) => Some(format!("{} is not a directory", base.display())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!(
+                    "there is no directory {}; its files are read when it comes",
+                    base.display()
+                )),
+                Err(error) => Some(follow::reason(base, &error)),
+            };
+            reasons.insert(base.to_owned(), missing);
+        }
+        for error in failed {
+            let path = error.path();
+            reasons.insert(path.to_owned(), Some(follow::reason(path, error.error())));
+            self.closed.push(path.to_owned());
+        }
+        for (path, reason) in reasons {
+            self.hands.trouble(&path, reason)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a wildcard has caught a rotated file of a log that is followed, or a packed one.
+    fn is_old(&self, path: &Path) -> bool {
+        let Some(name) = path.file_name() else {
+            return true;
+        };
+        let beside = |log: &&Log| log.path.parent() == path.parent();
+        let rotated = |log: &Log| {
+            log.path
+                .file_name()
+                .is_some_and(|own| rotated::is_rotated(own, name))
+        };
+        rotated::is_packed(name) || self.logs.iter().filter(beside).any(rotated)
+    }
+
+    /// Whether it is the file of another log, by another name.
+    fn is_alias(&mut self, path: &Path) -> bool {
+        let real = path.canonicalize();
+        if real.is_ok_and(|real| self.logs.iter().any(|log| log.real == real)) {
+            return true;
+        }
+        let Ok(file) = Candidate::open(path) else {
+            return false;
+        };
+        let identity = file.identity();
+        if self.logs.iter().any(|log| log.owns(&file)) {
+            self.aliases.insert(path.to_owned(), identity);
+        }
+        self.aliases.get(path) == Some(&identity)
+    }
+
+    /// Waits for a hint, at most until a moment.
+    fn pause(&mut self, until: Instant) -> Result<(), Halt> {
+        let (stop, watcher) = (&mut self.hands.stop, &self.watcher);
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => Err(Halt::Stopped),
+                hint = watcher.wait() => hint.map_err(Halt::Failed),
+                () = tokio::time::sleep_until(until.into()) => Ok(()),
+            }
+        })
+    }
+}

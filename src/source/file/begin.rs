@@ -1,0 +1,144 @@
+//! Where does the part of an old log begin that still matters?
+//!
+//! Comes in: a file that was never read before, and a moment. Goes out: the place of the first line that is not older.
+//! The lines' own dates are compared, as far apart as a bisection needs.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::encoding::Coding;
+use super::lines::{LineEnd, Splitter};
+use crate::engine::record::line::{LineForm, LineReader, Malformed};
+use crate::engine::time::Timestamp;
+
+/// How far to look for a line with a date. It is read in one go; some hundred lines.
+const STRETCH: u64 = 64 * 1024;
+
+/// The place of the first line that is not older than `since`, or behind the last whole line if there is none or no
+/// line shows a date.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn place(
+    file: &File,
+    coding: &Coding,
+    form: &LineForm,
+    since: Timestamp,
+    now: Timestamp,
+) -> io::Result<u64> {
+    let size = file.metadata()?.len();
+    let mut dates = Dates {
+        file,
+        end: coding.line_end(),
+        coding,
+        form,
+        // A line without a date gets this moment, which no line shows: dates have no such fraction.
+        now: Timestamp::from_micros(now.as_micros() / 1_000_000 * 1_000_000 + 999_983),
+        size,
+        buffer: Vec::new(),
+    };
+    // Before `low` all is older; at `high` and behind nothing is, or it is the end.
+    let (mut low, mut high) = (0, size);
+    while high - low > STRETCH {
+        // Units of two bytes begin at even places.
+        let middle = low.midpoint(high) & !1;
+        match dates.first_from(middle, high)? {
+            Some(found) if found.time < since => low = found.behind,
+            // Without a date nothing is said; the half before it is looked at too.
+            Some(_) | None => high = middle,
+        }
+    }
+    dates.first_not_older(low, since)
+}
+
+struct Dates<'a> {
+    file: &'a File,
+    end: LineEnd,
+    coding: &'a Coding,
+    form: &'a LineForm,
+    now: Timestamp,
+    size: u64,
+    buffer: Vec<u8>,
+}
+
+/// A line with a date.
+struct Found {
+    time: Timestamp,
+    behind: u64,
+}
+
+impl Dates<'_> {
+    /// The first line with a date that begins behind `from` and before `to`, as far as one looks.
+    fn first_from(&mut self, from: u64, to: u64) -> io::Result<Option<Found>> {
+        self.fill(from)?;
+        let mut splitter = Splitter::new(self.end);
+        let mut rest = &self.buffer[..];
+        let mut place = from;
+        let mut decoded = String::new();
+        let mut whole = from == 0;
+        while let Some(line) = splitter.next(&mut rest) {
+            let begin = place;
+            place += line.length;
+            // The first one is only the end of a line.
+            if !std::mem::replace(&mut whole, true) {
+                continue;
+            }
+            if begin >= to {
+                break;
+            }
+            let text = self.coding.text(line.text, begin == 0, &mut decoded);
+            let time = self.time_of(text);
+            if time != self.now {
+                return Ok(Some(Found {
+                    time,
+                    behind: place,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first such line from `from` on, line by line.
+    fn first_not_older(&mut self, from: u64, since: Timestamp) -> io::Result<u64> {
+        let mut place = from;
+        let mut splitter = Splitter::new(self.end);
+        let mut read = from;
+        let mut decoded = String::new();
+        while read < self.size {
+            self.fill(read)?;
+            if self.buffer.is_empty() {
+                break;
+            }
+            read += self.buffer.len() as u64;
+            let mut rest = &self.buffer[..];
+            while let Some(line) = splitter.next(&mut rest) {
+                let text = self.coding.text(line.text, place == 0, &mut decoded);
+                let time = self.time_of(text);
+                if time != self.now && time >= since {
+                    return Ok(place);
+                }
+                place += line.length;
+            }
+        }
+        Ok(place)
+    }
+
+    /// When a line was written; now if it does not say.
+    fn time_of(&self, line: &[u8]) -> Timestamp {
+        let mut reader = LineReader::new(self.form, self.now);
+        match reader.read(line) {
+            Ok(Some(record)) => record.time,
+            Ok(None) | Err(Malformed) => self.now,
+        }
+    }
+
+    fn fill(&mut self, from: u64) -> io::Result<()> {
+        let length = STRETCH.min(self.size.saturating_sub(from));
+        self.buffer
+            .resize(usize::try_from(length).unwrap_or_default(), 0);
+        let read = self.file.read_at(&mut self.buffer, from)?;
+        self.buffer.truncate(read);
+        Ok(())
+    }
+}

@@ -1,0 +1,483 @@
+//! How is one log followed through its files?
+//!
+//! A log is a path. The file that it names changes: it is renamed and made anew, copied and cut to nothing, packed. Comes
+//! in: what the path and the files beside it are now. Goes out: each line once, in the order of the files, and a cursor
+//! behind it that finds the place again.
+
+mod search;
+
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::part::{Body, Part, Seen};
+use super::rotated::Candidate;
+use super::token::{MOST_PLACES, Token};
+use super::{FilesSpec, Hands, Stopped};
+use crate::engine::cursor::{Cursor, Stream};
+use crate::engine::record::journal::RouteId;
+use crate::engine::record::line::{LineReader, Malformed};
+use crate::engine::record::{Batch, LONGEST_MESSAGE, Record};
+use crate::engine::time::Timestamp;
+use crate::source::{Delivery, Losses};
+use search::{PATIENCE, Search};
+
+/// Records of one batch. Each batch costs one transaction, so it is large where many come at once.
+const BATCH_RECORDS: usize = 4096;
+
+/// Text of one batch.
+const BATCH_BYTES: usize = 512 * 1024;
+
+/// What is read of one log before it is the next one's turn.
+const TURN: usize = 4 << 20;
+
+/// How long an old file must have been silent, while the new one grows, until nobody is expected to write to it any
+/// more. Workers of a server may serve their last client for minutes before they open the new file.
+const QUIET: Duration = Duration::from_secs(300);
+
+/// The most old files of one log that are kept open for those who still write to them.
+const MOST_OLD: usize = 8;
+
+/// The most old files of one log that are remembered once they are done, lest a copy of one be taken for a new file.
+const MOST_DONE: usize = 8;
+
+/// Where to begin in a file that was never read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// At its first line.
+    Head,
+    /// At the first line that is not older.
+    Since(Timestamp),
+}
+
+/// One log.
+pub struct Log {
+    /// The path that is followed.
+    pub path: PathBuf,
+    /// Where that really is.
+    pub real: PathBuf,
+    /// Whether something may have been written.
+    pub dirty: bool,
+    /// Whether files may have moved.
+    pub moved: bool,
+    stream: Stream,
+    routes: Vec<RouteId>,
+    reader: LineReader,
+    begin: Begin,
+    /// Older files have nothing that matters.
+    since: Timestamp,
+    /// Oldest first; the last one is what the path names, unless that is missing.
+    parts: Vec<Part>,
+    /// Whether it is.
+    at_path: bool,
+    /// See [`Token::settled`].
+    settled: i64,
+    /// Set while not all files that came since then are known.
+    search: Option<Search>,
+    /// What the system said when a file was read last.
+    broken: Option<io::Error>,
+    /// The last record before the daemon began, and the first one after.
+    resumed: (Timestamp, Option<Timestamp>),
+    /// Records between these moments may be lost, which is still to be told.
+    gap: Option<(Timestamp, Option<Timestamp>)>,
+    batch: Batch,
+    losses: Losses,
+    /// The time of the last record.
+    last: Timestamp,
+    /// Whether the cursor says something new although there was no record.
+    stale: bool,
+    /// When it last had a record.
+    active: Instant,
+    /// Room for a line that is in another encoding.
+    decoded: String,
+    /// Whether it has been said that there are lines of another form.
+    told_malformed: bool,
+}
+
+/// What the path names.
+enum AtPath {
+    File(Metadata),
+    Missing,
+    Unfit(String),
+}
+
+/// What became of a look at a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// All that is there has been handed on.
+    AtEnd,
+    /// There is more.
+    More,
+    /// A file is being looked for; look again soon.
+    Searching,
+}
+
+impl Log {
+    /// A log that was never read.
+    pub fn new(
+        spec: &FilesSpec,
+        path: &Path,
+        begin: Begin,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Self {
+        let means = |globs: &Vec<_>| {
+            globs
+                .iter()
+                .any(|glob: &super::FileGlob| glob.matches(path))
+        };
+        let routes = spec
+            .wanted
+            .iter()
+            .enumerate()
+            .filter(|(_, globs)| means(globs));
+        Log {
+            path: path.to_owned(),
+            real: path.to_owned(),
+            dirty: true,
+            moved: true,
+            stream: Stream {
+                source: spec.name.clone(),
+                part: path.to_string_lossy().into(),
+            },
+            routes: routes
+                .filter_map(|(route, _)| u16::try_from(route).ok().map(RouteId))
+                .collect(),
+            reader: LineReader::new(&spec.form, now),
+            begin,
+            since,
+            parts: Vec::new(),
+            at_path: false,
+            settled: i64::MIN,
+            search: None,
+            broken: None,
+            resumed: (since, None),
+            gap: None,
+            batch: Batch::default(),
+            losses: Losses::default(),
+            last: since,
+            stale: false,
+            active: Instant::now(),
+            decoded: String::new(),
+            told_malformed: false,
+        }
+    }
+
+    /// Goes on behind `cursor`. One that is not understood at least says when.
+    pub fn resume(&mut self, cursor: &Cursor) {
+        self.last = cursor.time;
+        self.resumed = (cursor.time, None);
+        match cursor.token.parse::<Token>() {
+            Ok(token) => {
+                self.begin = Begin::Head;
+                self.settled = token.settled;
+                self.parts = token.places.iter().map(Part::of).collect();
+                self.search = Some(Search::new());
+            }
+            Err(error) => {
+                log::warn!(
+                    "{}: {error}; it is read by the times of its lines",
+                    self.path.display()
+                );
+                self.begin = Begin::Since(self.since.max(cursor.time));
+            }
+        }
+    }
+
+    /// Whether it reads this file, whatever that is called now.
+    pub fn owns(&self, file: &Candidate) -> bool {
+        self.parts.iter().any(|part| {
+            part.identity == file.identity()
+                && (part.offset == 0 || part.place().head.fits(&file.front))
+        })
+    }
+
+    /// Whether it holds files that no name of its own leads to.
+    pub fn has_old_parts(&self) -> bool {
+        self.parts.len() > usize::from(self.at_path)
+    }
+
+    /// Whether it looks for files that may be just being moved.
+    pub fn is_searching(&self) -> bool {
+        self.search.is_some() && self.at_path
+    }
+
+    /// Whether there is nothing left of it.
+    pub fn is_over(&self) -> bool {
+        let open = |part: &Part| matches!(part.body, Body::Plain(_) | Body::Packed { .. });
+        !self.at_path && !self.parts.iter().any(open) && self.active.elapsed() > QUIET
+    }
+
+    /// Looks what the path and its files are now and hands on what is new.
+    pub fn look<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        hands: &mut Hands<'_, D>,
+    ) -> Result<Looked, Stopped> {
+        self.dirty = false;
+        self.reader.set_now(hands.now());
+        let at_path = self.at_path();
+        let last = self.parts.last();
+        let same = match &at_path {
+            AtPath::File(data) => self.at_path && last.is_some_and(|part| part.lives_on_in(data)),
+            AtPath::Missing | AtPath::Unfit(_) => !self.at_path,
+        };
+        let moved = std::mem::take(&mut self.moved);
+        let trouble = if !same || (moved && self.search.is_some()) {
+            self.settle(&at_path, hands)
+        } else {
+            Ok(())
+        };
+        let more = self.read(hands)?;
+        self.flush(hands)?;
+        let trouble = match (at_path, trouble) {
+            (AtPath::Unfit(reason), _) => Some(reason),
+            (_, Err(error)) => Some(reason(&self.path, &error)),
+            _ => self.broken.take().map(|error| reason(&self.path, &error)),
+        };
+        hands.trouble(&self.path, trouble)?;
+        if more {
+            self.dirty = true;
+            return Ok(Looked::More);
+        }
+        self.release();
+        if let Some((from, to)) = self.gap.take() {
+            hands.gap(from, to)?;
+        }
+        if self.search.is_none() {
+            return Ok(Looked::AtEnd);
+        }
+        Ok(if self.at_path {
+            Looked::Searching
+        } else {
+            Looked::AtEnd
+        })
+    }
+
+    fn at_path(&self) -> AtPath {
+        match fs::metadata(&self.path) {
+            Ok(data) if data.is_file() => AtPath::File(data),
+            Ok(data) => AtPath::Unfit(unfit(&self.path, &data)),
+            Err(error) => match error.kind() {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => AtPath::Missing,
+                _ => AtPath::Unfit(reason(&self.path, &error)),
+            },
+        }
+    }
+
+    /// Keeps the number of parts within bounds.
+    fn bound(&mut self) {
+        let mut done = self
+            .parts
+            .iter()
+            .filter(|part| matches!(part.body, Body::Done))
+            .count();
+        let mut excess = self.parts.len().saturating_sub(MOST_PLACES);
+        let (gap, last, settled) = (&mut self.gap, self.last, &mut self.settled);
+        self.parts.retain(|part| {
+            let is_done = matches!(part.body, Body::Done);
+            let stays = excess == 0 && !(is_done && done > MOST_DONE);
+            if !stays {
+                excess = excess.saturating_sub(1);
+                done -= usize::from(is_done);
+                // Once it is forgotten it must not be taken for a new file.
+                *settled = (*settled).max(part.modified().saturating_add(1));
+                if !is_done {
+                    *gap = Some((last, None));
+                }
+            }
+            stays
+        });
+    }
+
+    /// Lets go of old files to which nobody writes any more. All of them have been read to their end.
+    fn release(&mut self) {
+        let last = self.parts.len().saturating_sub(usize::from(self.at_path));
+        let grows = !self.at_path || self.parts.last().is_some_and(|part| part.offset > 0);
+        let old = self.parts[..last]
+            .iter()
+            .filter(|part| matches!(part.body, Body::Plain(_)));
+        let mut surplus = old.count().saturating_sub(MOST_OLD);
+        for part in &mut self.parts[..last] {
+            let silent = grows && part.active.elapsed() > QUIET;
+            if matches!(part.body, Body::Plain(_)) && (silent || surplus > 0) {
+                surplus = surplus.saturating_sub(1);
+                part.finish();
+                self.stale = true;
+            }
+        }
+        if self.stale {
+            self.bound();
+        }
+    }
+
+    /// Reads the parts in their order; answers whether there is more than is read in one turn.
+    fn read<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        hands: &mut Hands<'_, D>,
+    ) -> Result<bool, Stopped> {
+        let mut chunk = std::mem::take(&mut hands.chunk);
+        let result = self.read_parts(&mut chunk, hands);
+        hands.chunk = chunk;
+        result
+    }
+
+    fn read_parts<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        chunk: &mut [u8],
+        hands: &mut Hands<'_, D>,
+    ) -> Result<bool, Stopped> {
+        let mut taken = 0;
+        let mut index = 0;
+        while index < self.parts.len() {
+            match self.parts[index].read(hands.spec.encoding, chunk) {
+                Ok(Seen::Bytes(read)) => {
+                    self.take(index, &chunk[..read], hands)?;
+                    // What was skipped has been read too.
+                    taken += if read == 0 { chunk.len() } else { read };
+                    if taken >= TURN {
+                        return Ok(true);
+                    }
+                    // What fills less than the buffer was the end a moment ago; the next look sees what came since.
+                    let plain = matches!(self.parts[index].body, Body::Plain(_));
+                    index += usize::from(plain && read < chunk.len());
+                }
+                Ok(Seen::End) => index += 1,
+                Ok(Seen::Truncated) if index + 1 == self.parts.len() && self.at_path => {
+                    // The next look searches for a copy.
+                    self.parts[index].lose();
+                    return Ok(true);
+                }
+                Ok(Seen::Truncated) => {
+                    self.parts[index].finish();
+                    self.stale = true;
+                    index += 1;
+                }
+                Err(error) => {
+                    let part = &mut self.parts[index];
+                    if matches!(part.body, Body::Packed { .. }) {
+                        // Perhaps it is still being packed.
+                        part.lose_sight();
+                        if part.bad_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
+                            part.finish();
+                            self.gap = Some((self.last, None));
+                        }
+                        self.search.get_or_insert_with(Search::new);
+                    } else {
+                        part.lose();
+                        self.broken = Some(error);
+                        self.at_path = self.at_path && index + 1 < self.parts.len();
+                        self.search.get_or_insert_with(Search::new);
+                    }
+                    index += 1;
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes the lines out of what came of a part.
+    fn take<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        index: usize,
+        mut bytes: &[u8],
+        hands: &mut Hands<'_, D>,
+    ) -> Result<(), Stopped> {
+        loop {
+            let part = &mut self.parts[index];
+            let coding = part.coding.unwrap_or_default();
+            let first = part.offset == 0;
+            let Some(line) = part.splitter.next(&mut bytes) else {
+                return Ok(());
+            };
+            let begun = part.offset;
+            part.offset += line.length;
+            let text = coding.text(line.text, first, &mut self.decoded);
+            let record = match self.reader.read(text) {
+                Ok(Some(record)) => record,
+                Ok(None) => {
+                    // The end of the record is still to come; after a restart it is read as a whole.
+                    part.held.get_or_insert(begun);
+                    continue;
+                }
+                Err(Malformed) => {
+                    part.held = None;
+                    self.losses.malformed += 1;
+                    if !std::mem::replace(&mut self.told_malformed, true) {
+                        let (source, path) = (&hands.spec.name, self.path.display());
+                        log::warn!("source {source}: {path}: {Malformed}; this is said once");
+                    }
+                    continue;
+                }
+            };
+            part.held = None;
+            self.last = record.time;
+            self.losses.cut += u64::from(line.cut || record.message.len() > LONGEST_MESSAGE);
+            self.resumed.1.get_or_insert(record.time);
+            self.batch.push(Record {
+                routes: &self.routes,
+                ..record
+            });
+            if self.batch.len() >= BATCH_RECORDS || self.batch.bytes() >= BATCH_BYTES {
+                self.flush(hands)?;
+            }
+        }
+    }
+
+    /// Hands on the batch and the cursor behind it.
+    fn flush<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        hands: &mut Hands<'_, D>,
+    ) -> Result<(), Stopped> {
+        let stale = std::mem::take(&mut self.stale);
+        if self.batch.is_empty() && !stale {
+            return Ok(());
+        }
+        self.active = Instant::now();
+        let token = Token {
+            settled: self.settled,
+            places: self.parts.iter().map(Part::place).collect(),
+        };
+        hands.more = true;
+        hands.hand_on(Delivery::Records {
+            stream: self.stream.clone(),
+            batch: std::mem::take(&mut self.batch),
+            cursor: Some(Cursor {
+                token: token.to_string(),
+                time: self.last,
+            }),
+            losses: std::mem::take(&mut self.losses),
+            more: true,
+        })
+    }
+}
+
+/// Why a path cannot be read, and what to do.
+pub fn reason(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        ErrorKind::PermissionDenied => format!(
+            "no permission to read {path}: let the user that runs f2bd read it and enter its directories, as the group \
+             adm may on Debian"
+        ),
+        ErrorKind::InvalidInput => format!("{path} is not a file: name the log itself"),
+        _ => format!("cannot read {path}: {error}"),
+    }
+}
+
+fn unfit(path: &Path, data: &Metadata) -> String {
+    use std::os::unix::fs::FileTypeExt;
+    let kind = data.file_type();
+    let (what, remedy) = if kind.is_dir() {
+        ("a directory", "name the files in it, as in DIRECTORY/*.log")
+    } else if kind.is_fifo() || kind.is_socket() {
+        (
+            "a pipe or socket",
+            "let the program write to a file, or send syslog",
+        )
+    } else {
+        ("a device", "name a file")
+    };
+    format!("{} is {what}, not a log file: {remedy}", path.display())
+}

@@ -1,0 +1,319 @@
+//! Which files are parts of a log now?
+//!
+//! In: what the path names and what lies beside it. Out: the parts in their order, each with the bytes it continues in.
+//! The directory may be changing meanwhile, so a search goes on until two listings agree.
+
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind};
+use std::time::{Duration, Instant};
+
+use super::super::Hands;
+use super::super::begin;
+use super::super::encoding::Coding;
+use super::super::part::{Body, Part};
+use super::super::rotated::{self, Candidate};
+use super::{AtPath, Begin, Log};
+
+/// How long to look for a file that may be just being packed or moved.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Files that move while they are listed may be missed. A list is good if its directory has not changed for so long; the
+/// clocks of file systems tick every 10 ms at the slowest.
+const UNCHANGED: Duration = Duration::from_millis(20);
+
+/// An unfinished search for files.
+pub struct Search {
+    begun: Instant,
+    /// What [`Log::settled`] will be.
+    settled: Option<i64>,
+    /// Whether the file was renamed; otherwise it was cut to nothing, perhaps after somebody copied it.
+    renamed: bool,
+    /// The state of the directory when it was listed, and since when it has been that.
+    listed: Option<(i64, Instant)>,
+}
+
+impl Search {
+    /// Has found nothing yet.
+    pub fn new() -> Self {
+        Search {
+            begun: Instant::now(),
+            settled: None,
+            renamed: false,
+            listed: None,
+        }
+    }
+
+    /// Whether the directory has not changed since it was listed some time ago.
+    fn is_unchanged(&mut self, directory: i64) -> bool {
+        let unchanged = self
+            .listed
+            .is_some_and(|(state, when)| state == directory && when.elapsed() >= UNCHANGED);
+        if !unchanged {
+            self.listed = Some((directory, Instant::now()));
+        }
+        unchanged
+    }
+}
+
+impl Log {
+    /// Finds out which files there are now.
+    ///
+    /// # Errors
+    /// What the path names cannot be read.
+    pub(super) fn settle<D>(&mut self, at_path: &AtPath, hands: &Hands<'_, D>) -> io::Result<()> {
+        let mut here = match at_path {
+            AtPath::File(_) => match Candidate::open(&self.path) {
+                Ok(file) => Some(file),
+                Err(error) if error.kind() == ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
+            },
+            AtPath::Missing => None,
+            AtPath::Unfit(_) => return Ok(()),
+        };
+        for part in &mut self.parts {
+            part.refresh();
+        }
+        let never_read = self.parts.is_empty();
+        let last = self.parts.last();
+        let same = self.at_path
+            && matches!((&here, last), (Some(here), Some(part)) if part.lives_on_in(&here.data));
+        if !same && (self.at_path || here.is_some() || self.search.is_none()) {
+            self.begin_search(here.as_ref());
+        }
+        let sure = never_read || self.look_around(&mut here, hands);
+        if let Some(here) = here
+            && !self.at_path
+        {
+            self.add_current(here, hands)?;
+        }
+        let begun = self.search.as_ref().map(|search| search.begun);
+        let over = sure || begun.is_some_and(|begun| begun.elapsed() > PATIENCE);
+        // Without a file at the path, others may still come.
+        if never_read || (over && self.at_path) {
+            let search = self.search.take();
+            self.settled = search
+                .and_then(|search| search.settled)
+                .unwrap_or(self.settled);
+            self.give_up();
+        }
+        self.bound();
+        Ok(())
+    }
+
+    /// The path names something else now. A search that is not over goes on, with what it is for.
+    fn begin_search(&mut self, here: Option<&Candidate>) {
+        let identity = here.map(Candidate::identity);
+        let cut = identity.is_some() && self.parts.last().map(|part| part.identity) == identity;
+        let search = self.search.get_or_insert_with(Search::new);
+        search.begun = Instant::now();
+        search.renamed |= !cut;
+        search.settled = here.map(Candidate::modified);
+        if let Some(part) = self.parts.last_mut()
+            && self.at_path
+            && cut
+        {
+            // What was not read of it may be in a copy.
+            part.lose();
+        }
+        self.at_path = false;
+        self.stale |= here.is_some() || !self.parts.is_empty();
+    }
+
+    /// Looks for lost parts and unknown files; answers whether nothing can have been missed.
+    fn look_around<D>(&mut self, here: &mut Option<Candidate>, hands: &Hands<'_, D>) -> bool {
+        let directory = self.path.parent().and_then(|path| fs::metadata(path).ok());
+        let directory = directory.map_or(0, |data| rotated::modified(&data));
+        let Some(search) = &mut self.search else {
+            return true;
+        };
+        let unchanged = search.is_unchanged(directory);
+        let renamed = search.renamed;
+        let closed = |part: &&Part| matches!(part.body, Body::Lost | Body::Done);
+        let inodes: Vec<u64> = self
+            .parts
+            .iter()
+            .filter(closed)
+            .map(|part| part.identity.inode)
+            .collect();
+        let lost = self
+            .parts
+            .iter()
+            .any(|part| matches!(part.body, Body::Lost));
+        let oldest = self
+            .settled
+            .max(self.since.as_micros().saturating_mul(1000));
+        let wanted = |data: &Metadata| lost || rotated::modified(data) >= oldest;
+        let mut listing = rotated::list(&self.path, &inodes, wanted);
+        listing.candidates.retain(|file| !hands.follows(&file.path));
+        self.return_to(here);
+        self.recover(&mut listing.candidates);
+        let front = match here.as_ref() {
+            Some(here) => here.front.clone(),
+            None if self.at_path => self
+                .parts
+                .last()
+                .map(|part| part.front().to_vec())
+                .unwrap_or_default(),
+            None => Vec::new(),
+        };
+        // Where files are copied, one may be just being made.
+        let unfinished = |file: &Candidate| {
+            let begins = |part: &Part| part.front().starts_with(&file.front);
+            !renamed
+                && (front.starts_with(&file.front)
+                    || (file.front.starts_with(&front) && !front.is_empty())
+                    || self.parts.iter().any(begins))
+        };
+        let known = |file: &Candidate| {
+            // An inode says it only of a file that is open: others get those of files that are gone.
+            let is_open = |part: &Part| matches!(part.body, Body::Plain(_));
+            let same = |part: &Part| {
+                is_open(part) && part.identity == file.identity()
+                    || part.is_copied_in(&file.front, file.size())
+            };
+            self.parts.iter().any(same)
+        };
+        listing.candidates.retain(|file| {
+            file.named && file.modified() >= oldest && !known(file) && !unfinished(file)
+        });
+        self.add_unknown(listing.candidates);
+        unchanged && !listing.unsure
+    }
+
+    /// The path may name a file that was read before.
+    fn return_to(&mut self, here: &mut Option<Candidate>) {
+        let closed = |part: &Part| matches!(part.body, Body::Lost | Body::Done);
+        let is_it = |part: &Part, file: &Candidate| {
+            let continued = part.offset == 0 || part.continues(&file.front, file.data.len());
+            closed(part) && part.identity == file.identity() && continued
+        };
+        let Some(file) = here.as_ref() else {
+            return;
+        };
+        if let Some(index) = self.parts.iter().position(|part| is_it(part, file))
+            && let Some(file) = here.take()
+        {
+            let mut part = self.parts.remove(index);
+            let (identity, front) = (file.identity(), file.front.clone());
+            part.continue_in(identity, Body::Plain(file.into_file()), front);
+            self.parts.push(part);
+            self.at_path = true;
+        }
+    }
+
+    /// Finds lost parts: by the inode, failing that by how they begin, and packed only if they are nowhere else. Takes
+    /// what it finds out of `files`.
+    fn recover(&mut self, files: &mut Vec<Candidate>) {
+        for part in &mut self.parts {
+            if let Some(file) = files.iter().find(|file| file.identity() == part.identity) {
+                // A cursor does not say it, and it is needed when the part is forgotten.
+                part.note_modified(file.modified());
+            }
+            let lost = match part.body {
+                Body::Lost => true,
+                Body::Done => false,
+                Body::Plain(_) | Body::Packed { .. } => continue,
+            };
+            let continues =
+                |file: &Candidate| part.continues(&file.front, file.size().unwrap_or(u64::MAX));
+            let itself = |file: &Candidate| {
+                file.packing.is_none()
+                    && file.identity() == part.identity
+                    && (part.offset == 0 || continues(file))
+                    // Of one that is done, only what came late matters.
+                    && (lost || file.data.len() > part.offset)
+            };
+            let mut found = files.iter().position(itself);
+            if found.is_none() && lost && part.offset > 0 {
+                let copies = files.iter().enumerate().filter(|(_, file)| continues(file));
+                let best = copies
+                    .max_by_key(|(_, file)| file.size().map_or(0, |size| size.saturating_add(1)));
+                found = best.map(|(index, _)| index);
+            }
+            let Some(index) = found else {
+                continue;
+            };
+            let file = files.remove(index);
+            let (identity, front) = (file.identity(), file.front.clone());
+            // What cannot be unpacked now is looked for again.
+            if let Ok(body) = file.into_body(part.offset) {
+                part.continue_in(identity, body, front);
+            }
+        }
+    }
+
+    /// Takes in files that came and went again since the last look, before the current one.
+    fn add_unknown(&mut self, mut files: Vec<Candidate>) {
+        // What is just being packed is there twice; the one that is not packed is whole.
+        files.sort_by_key(|file| file.packing.is_some());
+        let mut added: Vec<(i64, Part)> = Vec::new();
+        for file in files {
+            let copied = |(_, part): &(i64, Part)| part.is_copied_in(&file.front, file.size());
+            if added.iter().any(copied) {
+                continue;
+            }
+            let (modified, identity, front) =
+                (file.modified(), file.identity(), file.front.clone());
+            if let Ok(body) = file.into_body(0) {
+                added.push((modified, Part::new(identity, body, front, 0)));
+            }
+        }
+        added.sort_by_key(|(modified, _)| *modified);
+        self.stale |= !added.is_empty();
+        let place = self.parts.len() - usize::from(self.at_path);
+        self.parts
+            .splice(place..place, added.into_iter().map(|(_, part)| part));
+    }
+
+    /// Takes in the file that the path names now.
+    fn add_current<D>(&mut self, here: Candidate, hands: &Hands<'_, D>) -> io::Result<()> {
+        let (identity, front) = (here.identity(), here.front.clone());
+        let open = |part: &Part| part.identity == identity && matches!(part.body, Body::Plain(_));
+        if let Some(index) = self.parts.iter().position(open) {
+            // It was renamed and has its old name again.
+            let part = self.parts.remove(index);
+            self.parts.push(part);
+            self.at_path = true;
+            return Ok(());
+        }
+        let size = here.data.len();
+        let file = here.into_file();
+        let mut offset = 0;
+        if let Begin::Since(since) = self.begin
+            && let Some(coding) = Coding::of(hands.spec.encoding, &front)
+        {
+            offset = begin::place(&file, &coding, &hands.spec.form, since, hands.now())?;
+        }
+        self.begin = Begin::Head;
+        if let Some(part) = self.parts.last_mut()
+            && let Body::Plain(_) = part.body
+            && !part.front().is_empty()
+            && front.starts_with(part.front())
+            && size >= part.offset
+        {
+            // Somebody has put an edited copy into its place.
+            offset = part.offset;
+            part.finish();
+        }
+        self.parts
+            .push(Part::new(identity, Body::Plain(file), front, offset));
+        self.at_path = true;
+        Ok(())
+    }
+
+    /// What has not been found by now will not be.
+    fn give_up(&mut self) {
+        let newest_told = self.parts.iter().rposition(Part::is_told);
+        for (index, part) in self.parts.iter_mut().enumerate() {
+            if !matches!(part.body, Body::Lost) {
+                continue;
+            }
+            // Before a newer file was read, this one had been read to its end; and one that was cut to nothing under our
+            // eyes was read up to then.
+            if Some(index) == newest_told && part.front().is_empty() {
+                self.gap = Some(self.resumed);
+            }
+            part.finish();
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What applications report by themselves.
+//!
+//! Comes in: a datagram socket on this machine, and which users may report of which services. Goes out: one record
+//! a report, and what was refused or no report at all. The kernel says who sends; nobody can say it for himself. There
+//! is no cursor: what a socket has given cannot be had again.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::socket::{LocalSocket, Received, SocketError};
+use super::{Delivery, Losses, Trouble};
+use crate::engine::cursor::Stream;
+use crate::engine::name::SourceName;
+use crate::engine::record::report::{Outcome, Report, Reported};
+use crate::engine::record::{Batch, Record};
+use crate::engine::time::Timestamp;
+
+/// Where reports come from, and whose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReportSpec {
+    /// The source's name.
+    pub name: SourceName,
+    /// The datagram socket.
+    pub socket: PathBuf,
+    /// Who may report of what, beside the superuser and the user that runs f2bd, who may report of everything.
+    pub allow: Vec<Reporter>,
+}
+
+/// Users that may report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reporter {
+    /// The numbers of the users.
+    pub uids: Vec<u32>,
+    /// The services they may report of; all if there is none.
+    pub services: Vec<Box<str>>,
+}
+
+/// Everybody may send; who is heard is decided for each report.
+const MODE: u32 = 0o666;
+
+/// The longest report, in bytes.
+const LONGEST_REPORT: usize = 8 * 1024;
+
+/// Reports of one batch.
+const BATCH_RECORDS: usize = 1024;
+
+/// The first wait before a socket that cannot be made is tried again; each wait is twice the last one.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+
+/// The longest such wait.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks. A socket that cannot be made is told once
+/// and tried again.
+///
+/// # Errors
+/// Only if the system refuses the means to wait.
+pub fn run(
+    spec: &ReportSpec,
+    mut deliver: impl FnMut(Delivery) -> ControlFlow<()>,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    // Dropped before the runtime that its socket is registered with.
+    let mut listener = Listener {
+        spec,
+        socket: None,
+        failures: 0,
+        told: false,
+        buffer: vec![0; LONGEST_REPORT],
+        told_refused: false,
+        told_malformed: false,
+    };
+    loop {
+        let next = runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => None,
+                delivery = listener.next() => Some(delivery),
+            }
+        });
+        // Outside of the runtime, since it may block.
+        let Some(ControlFlow::Continue(())) = next.map(&mut deliver) else {
+            return Ok(());
+        };
+    }
+}
+
+struct Listener<'a> {
+    spec: &'a ReportSpec,
+    socket: Option<LocalSocket>,
+    /// How often in a row the socket could not be made.
+    failures: u32,
+    /// Whether that has been told, and not yet that it is over.
+    told: bool,
+    buffer: Vec<u8>,
+    /// What is wrong is said of the first one only: anybody can send anything, as often as he likes.
+    told_refused: bool,
+    told_malformed: bool,
+}
+
+impl Listener<'_> {
+    async fn next(&mut self) -> Delivery {
+        loop {
+            let Some(socket) = &self.socket else {
+                match LocalSocket::open(&self.spec.socket, MODE, None) {
+                    Ok(socket) => self.socket = Some(socket),
+                    Err(error) => {
+                        if let Some(trouble) = self.failed(&error) {
+                            return trouble;
+                        }
+                        let doubled = 2_u32.saturating_pow(self.failures - 1);
+                        let retry = FIRST_RETRY.saturating_mul(doubled);
+                        tokio::time::sleep(retry.min(LONGEST_RETRY)).await;
+                        continue;
+                    }
+                }
+                self.failures = 0;
+                if std::mem::take(&mut self.told) {
+                    let source = self.spec.name.clone();
+                    return Delivery::Trouble(Trouble::Recovered { source });
+                }
+                continue;
+            };
+            let read = match socket.readable().await {
+                Ok(()) => self.read(),
+                Err(error) => Err(error),
+            };
+            match read {
+                Ok((batch, losses)) if !batch.is_empty() || losses != Losses::default() => {
+                    return Delivery::Records {
+                        stream: Stream::whole(self.spec.name.clone()),
+                        batch,
+                        cursor: None,
+                        losses,
+                        more: false,
+                    };
+                }
+                Ok(_) => {}
+                Err(_) => self.socket = None,
+            }
+        }
+    }
+
+    /// One failure is no trouble yet: after a reload the reader before this one may still be closing its socket.
+    fn failed(&mut self, error: &SocketError) -> Option<Delivery> {
+        self.failures = self.failures.saturating_add(1);
+        if self.failures < 2 || std::mem::replace(&mut self.told, true) {
+            return None;
+        }
+        Some(Delivery::Trouble(Trouble::Unreadable {
+            source: self.spec.name.clone(),
+            reason: format!("{}: {error}", self.spec.socket.display()),
+        }))
+    }
+
+    /// Takes what is there.
+    fn read(&mut self) -> io::Result<(Batch, Losses)> {
+        let (mut batch, mut losses) = (Batch::default(), Losses::default());
+        let now = jiff::Timestamp::now().into();
+        while let Some(socket) = &self.socket
+            && batch.len() < BATCH_RECORDS
+            && let Some(message) = socket.receive(&mut self.buffer)?
+        {
+            let (count, told, reason) = match heard(self.spec, &message, &self.buffer) {
+                Ok((report, by)) => {
+                    push(&mut batch, now, &report, &by);
+                    continue;
+                }
+                Err(Unheard::Malformed(reason)) => {
+                    (&mut losses.malformed, &mut self.told_malformed, reason)
+                }
+                Err(Unheard::Refused(reason)) => {
+                    (&mut losses.refused, &mut self.told_refused, reason)
+                }
+            };
+            *count += 1;
+            if !std::mem::replace(told, true) {
+                log::warn!("source {}: {reason}; this is said once", self.spec.name);
+            }
+        }
+        Ok((batch, losses))
+    }
+}
+
+/// Why a message is not handed on.
+enum Unheard {
+    Malformed(String),
+    Refused(String),
+}
+
+/// Who reports, by the word of the kernel.
+struct By {
+    uid: u32,
+    pid: Option<u32>,
+}
+
+/// The report that a message is, and whose.
+fn heard<'b>(
+    spec: &ReportSpec,
+    message: &Received<()>,
+    buffer: &'b [u8],
+) -> Result<(Report<'b>, By), Unheard> {
+    // Somebody who sends descriptors along does not report.
+    let Some(sender) = message.sender else {
+        return Err(Unheard::Refused("a report came from nobody".to_owned()));
+    };
+    let by = By {
+        uid: sender.uid(),
+        // Zero is a process that cannot be seen from here.
+        pid: u32::try_from(sender.pid()).ok().filter(|pid| *pid != 0),
+    };
+    if message.cut {
+        return Err(Unheard::Malformed(format!(
+            "what uid {} sent is not a report: it is longer than {LONGEST_REPORT} bytes",
+            by.uid
+        )));
+    }
+    let text = buffer.get(..message.length).unwrap_or_default();
+    let report = Report::parse(text)
+        .map_err(|error| Unheard::Malformed(format!("what uid {} sent is {error}", by.uid)))?;
+    if !spec.admits(by.uid, &report.service) {
+        return Err(Unheard::Refused(format!(
+            "uid {} may not report of {:?}; `allow` says who may",
+            by.uid, report.service
+        )));
+    }
+    Ok((report, by))
+}
+
+impl ReportSpec {
+    fn admits(&self, uid: u32, service: &str) -> bool {
+        let allowed = |reporter: &Reporter| {
+            let services = &reporter.services;
+            reporter.uids.contains(&uid)
+                && (services.is_empty() || services.iter().any(|known| **known == *service))
+        };
+        uid == 0 || uid == rustix::process::geteuid().as_raw() || self.allow.iter().any(allowed)
+    }
+}
+
+fn push(batch: &mut Batch, now: Timestamp, report: &Report<'_>, by: &By) {
+    let outcome = match report.outcome {
+        Outcome::Failure => "failure",
+        Outcome::Success => "success",
+    };
+    let mut text = format!("{outcome} reported by uid {}: {}", by.uid, report.ip);
+    for (what, words) in [("user", &report.user), ("detail", &report.detail)] {
+        if let Some(words) = words {
+            text.push_str(&format!(", {what} {words}"));
+        }
+    }
+    batch.push(Record {
+        program: &report.service,
+        pid: by.pid,
+        reported: Some(Reported {
+            address: report.ip,
+            user: report.user.as_deref(),
+            outcome: report.outcome,
+        }),
+        ..Record::bare(now, text.as_bytes())
+    });
+}

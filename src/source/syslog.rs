@@ -1,0 +1,203 @@
+//! Syslog messages from sockets.
+//!
+//! Comes in: where to listen and who may speak. Goes out: batches in the order of arrival, what was lost, and
+//! what the administrator should know. There is no cursor: what a socket has given cannot be had again. One thread
+//! serves all sockets of a source, and while `deliver` blocks it serves none: a stream's sender waits, the
+//! queue of a datagram socket fills, and what no longer fits there the kernel counts.
+//!
+//! Counted as refused are messages of senders that are not allowed, connections beyond a limit, and handshakes
+//! that fail or take too long; as malformed, what ends in the middle of a message or breaks the framing; as cut,
+//! messages that lost their end, of which those that do not show it are not handed on.
+
+mod address;
+mod datagram;
+mod framing;
+mod inherited;
+mod intake;
+mod local;
+mod stream;
+mod tls;
+
+use std::io;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::Delivery;
+use super::socket::LocalSocket;
+use crate::engine::name::SourceName;
+use crate::engine::record::LONGEST_MESSAGE;
+use crate::engine::record::line::LineForm;
+use address::OpenError;
+pub use address::{Listen, ListenError};
+use intake::Intake;
+use stream::Connections;
+
+/// Where syslog comes from, and whose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyslogSpec {
+    /// The source's name.
+    pub name: SourceName,
+    /// The sockets.
+    pub listen: Vec<Listen>,
+    /// Who may send over a network; nobody but this machine itself if it is empty.
+    pub allow: Vec<IpNet>,
+    /// What `tls://` needs.
+    pub tls: Option<TlsSpec>,
+    /// How stamps are read that do not say their zone.
+    pub form: LineForm,
+}
+
+/// What we show to those who connect, and what they must show to us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSpec {
+    /// The certificate and those between it and its authority, in PEM.
+    pub certificate: PathBuf,
+    /// Its key, in PEM.
+    pub key: PathBuf,
+    /// If given, a client needs a certificate of one of these authorities.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// The longest message with its header, in bytes: the longest text, and as much again before it, where
+/// names take a few hundred bytes and structured data rarely more. What comes behind is skipped.
+const LONGEST_FRAME: usize = 2 * LONGEST_MESSAGE;
+
+/// The first wait before an address that cannot be listened on is tried again; each wait is twice the last one.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+
+/// The longest such wait.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks. An address on which it cannot listen
+/// is told once and tried again, while the others go on.
+///
+/// # Errors
+/// Only if the system refuses the means to wait.
+pub fn run(
+    spec: &SyslogSpec,
+    mut deliver: impl FnMut(Delivery) -> ControlFlow<()>,
+    mut stop: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let listener = Rc::new(Listener {
+        intake: Intake::new(&spec.name, &spec.form),
+        connections: Connections::default(),
+        spec: spec.clone(),
+    });
+    // Dropped before the runtime that its sockets are registered with.
+    let tasks = LocalSet::new();
+    for address in &spec.listen {
+        tasks.spawn_local(keep_listening(address.clone(), Rc::clone(&listener)));
+    }
+    loop {
+        let next = runtime.block_on(tasks.run_until(async {
+            tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => None,
+                delivery = listener.intake.next() => Some(delivery),
+            }
+        }));
+        // Outside of the runtime, since it may block.
+        let Some(ControlFlow::Continue(())) = next.map(&mut deliver) else {
+            return Ok(());
+        };
+    }
+}
+
+/// What the sockets of one source share.
+struct Listener {
+    spec: SyslogSpec,
+    intake: Intake,
+    connections: Connections,
+}
+
+impl Listener {
+    fn admits(&self, sender: IpAddr) -> bool {
+        let allow = &self.spec.allow;
+        if allow.is_empty() {
+            sender.is_loopback()
+        } else {
+            allow.iter().any(|network| network.contains(&sender))
+        }
+    }
+
+    /// Listens on `address` as long as it works.
+    async fn listen(self: &Rc<Self>, address: &Listen, up: &mut Up<'_>) -> Result<(), OpenError> {
+        let inherited = inherited::socket(address)?;
+        match address {
+            Listen::Udp(at) => {
+                let socket = datagram::open_udp(*at, inherited)?;
+                up.now();
+                Ok(datagram::read_udp(self, socket).await?)
+            }
+            Listen::Unix(path) => {
+                let socket = LocalSocket::open(path, local::MODE, inherited)?;
+                up.now();
+                Ok(datagram::read_local(self, &socket).await?)
+            }
+            Listen::Tcp(at) => {
+                let socket = stream::open(*at, inherited)?;
+                up.now();
+                Ok(stream::accept(self, &socket, None).await?)
+            }
+            Listen::Tls(at) => {
+                let tls = tls::acceptor(self.spec.tls.as_ref())?;
+                let socket = stream::open(*at, inherited)?;
+                up.now();
+                Ok(stream::accept(self, &socket, Some(tls)).await?)
+            }
+        }
+    }
+}
+
+/// Listens on one address, again and again if need be.
+async fn keep_listening(address: Listen, listener: Rc<Listener>) {
+    let mut up = Up {
+        intake: &listener.intake,
+        failures: 0,
+        told: false,
+    };
+    loop {
+        if let Err(error) = listener.listen(&address, &mut up).await {
+            up.failed(format!("{address}: {error}"));
+        }
+        let doubled = 2_u32.saturating_pow(up.failures.saturating_sub(1));
+        let retry = FIRST_RETRY.saturating_mul(doubled);
+        tokio::time::sleep(retry.min(LONGEST_RETRY)).await;
+    }
+}
+
+/// Whether one address is listened on, and what was told of it.
+struct Up<'a> {
+    intake: &'a Intake,
+    /// How often in a row it could not be.
+    failures: u32,
+    told: bool,
+}
+
+impl Up<'_> {
+    fn now(&mut self) {
+        self.failures = 0;
+        if std::mem::take(&mut self.told) {
+            self.intake.recovered();
+        }
+    }
+
+    /// One failure is no trouble yet: after a reload the reader before this one may still be closing its sockets.
+    fn failed(&mut self, reason: String) {
+        self.failures += 1;
+        if self.failures > 1 && !self.told {
+            self.told = true;
+            self.intake.unreadable(reason);
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Connections: messages one after the other, over TCP or TLS.
+//!
+//! Everything that a connection can hold is bounded: its memory by [`LONGEST_FRAME`], its time within a message by
+//! [`FRAME_TIME`], its place by what its sender and all together may have.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_rustls::TlsAcceptor;
+
+use super::Listener;
+use super::address::OpenError;
+use super::framing::Splitter;
+use super::intake::{Room, Sender};
+use crate::source::Losses;
+
+/// Connections of one source. With all buffers a connection takes less than 100 KiB, so that all together
+/// stay below 50 MiB.
+const CONNECTIONS: usize = 512;
+
+/// Connections of one sender: a relay has one or a few, one for each of its workers.
+const CONNECTIONS_PER_SENDER: usize = 32;
+
+/// Connections that the kernel holds until they are taken.
+const BACKLOG: i32 = 128;
+
+/// How long a handshake may take; over a bad line it takes a second or two.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+
+/// How long a message may take from its first to its last byte. It is sent in one go; only a network that
+/// loses packets comes between.
+const FRAME_TIME: Duration = Duration::from_secs(30);
+
+/// How long a connection may be silent between messages. A quiet machine is silent for hours, and many senders
+/// lose the first message after their connection was closed.
+const IDLE_TIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// After so much silence the kernel asks whether the other end still lives, and some times again.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// When no connection can be taken for lack of descriptors or memory, others must end first.
+const SHORTAGE: Duration = Duration::from_millis(100);
+
+/// Read at once; a socket gives most messages whole.
+const PIECE: usize = 8 * 1024;
+
+/// Opens a listening socket, or goes on with the one that systemd has opened.
+pub fn open(at: SocketAddr, inherited: Option<OwnedFd>) -> Result<TcpListener, OpenError> {
+    let socket = match inherited {
+        Some(socket) => socket,
+        None => {
+            let family = if at.is_ipv4() {
+                AddressFamily::INET
+            } else {
+                AddressFamily::INET6
+            };
+            let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+            // Connections of the last run that are still closing do not matter.
+            sockopt::set_socket_reuseaddr(&socket, true)?;
+            bind(&socket, &at)?;
+            listen(&socket, BACKLOG)?;
+            socket
+        }
+    };
+    let socket = StdTcpListener::from(socket);
+    socket.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(socket)?)
+}
+
+/// Takes connections until the socket fails.
+pub async fn accept(
+    listener: &Rc<Listener>,
+    socket: &TcpListener,
+    tls: Option<TlsAcceptor>,
+) -> io::Result<()> {
+    loop {
+        let (stream, from) = match socket.accept().await {
+            Ok(connection) => connection,
+            // It was gone before it was taken.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+            Err(error) if is_shortage(&error) => {
+                sleep(SHORTAGE).await;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let sender = from.ip().to_canonical();
+        let place = Some(sender)
+            .filter(|sender| listener.admits(*sender))
+            .and_then(|sender| Place::take(listener, sender));
+        match place {
+            Some(place) => {
+                tokio::task::spawn_local(converse(place, sender, stream, tls.clone()));
+            }
+            None => listener.intake.lose(Losses {
+                refused: 1,
+                ..Losses::default()
+            }),
+        }
+    }
+}
+
+fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    errno.is_some_and(|errno| {
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&errno)
+    })
+}
+
+/// Who has connections, and how many.
+#[derive(Default)]
+pub struct Connections(RefCell<HashMap<IpAddr, usize>>);
+
+/// The place of one connection among all.
+struct Place {
+    listener: Rc<Listener>,
+    sender: IpAddr,
+}
+
+impl Place {
+    fn take(listener: &Rc<Listener>, sender: IpAddr) -> Option<Place> {
+        let mut senders = listener.connections.0.borrow_mut();
+        if senders.values().sum::<usize>() >= CONNECTIONS {
+            return None;
+        }
+        let own = senders.entry(sender).or_default();
+        if *own >= CONNECTIONS_PER_SENDER {
+            return None;
+        }
+        *own += 1;
+        Some(Place {
+            listener: Rc::clone(listener),
+            sender,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut senders = self.listener.connections.0.borrow_mut();
+        if let Some(own) = senders.get_mut(&self.sender) {
+            *own -= 1;
+            if *own == 0 {
+                senders.remove(&self.sender);
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn converse(place: Place, sender: IpAddr, stream: TcpStream, tls: Option<TlsAcceptor>) {
+    // A peer that vanished is noticed later without it, by the silence.
+    let _ = sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
+    let _ = sockopt::set_socket_keepalive(&stream, true);
+    let listener = &place.listener;
+    let losses = match tls {
+        None => read(listener, sender, stream).await,
+        Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+            Ok(Ok(stream)) => read(listener, sender, stream).await,
+            _ => Err(Losses {
+                refused: 1,
+                ..Losses::default()
+            }),
+        },
+    };
+    if let Err(losses) = losses {
+        listener.intake.lose(losses);
+    }
+}
+
+/// Takes messages until the connection ends; an end within a message is a loss.
+async fn read(
+    listener: &Listener,
+    sender: IpAddr,
+    mut stream: impl AsyncRead + Unpin,
+) -> Result<(), Losses> {
+    let broken = Losses {
+        malformed: 1,
+        ..Losses::default()
+    };
+    let sender = sender.to_string();
+    let sender = Sender::Host(&sender);
+    let hear = |message: &[u8], cut: bool| listener.intake.hear(message, cut, &sender);
+    let mut splitter = Splitter::default();
+    let mut buffer = vec![0; PIECE];
+    // When the present message began.
+    let mut begun = None;
+    loop {
+        listener.intake.room(Room::Stream).await;
+        let deadline = match begun {
+            Some(begun) => begun + FRAME_TIME,
+            None => Instant::now() + IDLE_TIME,
+        };
+        let came = match timeout_at(deadline, stream.read(&mut buffer)).await {
+            Ok(Ok(0)) => return splitter.end(hear).map_err(|_| broken),
+            Ok(Ok(came)) => came,
+            // What was cut off here could name another address than its whole would.
+            Ok(Err(_)) | Err(_) if splitter.is_within() => return Err(broken),
+            Ok(Err(_)) | Err(_) => return Ok(()),
+        };
+        let mut ended = false;
+        let each = |message: &[u8], cut: bool| {
+            ended = true;
+            hear(message, cut);
+        };
+        splitter.feed(&buffer[..came], each).map_err(|_| broken)?;
+        begun = match (splitter.is_within(), ended) {
+            (false, _) => None,
+            (true, true) => Some(Instant::now()),
+            (true, false) => begun.or_else(|| Some(Instant::now())),
+        };
+        // The others come first: whoever sends without end must not keep them from the room there is.
+        tokio::task::yield_now().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::record::line::LineForm;
+    use crate::source::syslog::{Connections, Intake, SyslogSpec};
+    use tokio::io::AsyncWriteExt;
+
+    fn listener() -> Listener {
+        let spec = SyslogSpec {
+            name: "syslog".parse().expect("a name"),
+            listen: Vec::new(),
+            allow: Vec::new(),
+            tls: None,
+            form: LineForm::in_zone(jiff::tz::TimeZone::UTC),
+        };
+        Listener {
+            intake: Intake::new(&spec.name, &spec.form),
+            connections: Connections::default(),
+            spec,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_does_not_end_costs_its_connection() {
+        let (mut sender, stream) = tokio::io::duplex(64);
+        let listener = listener();
+        let start = Instant::now();
+        let drip = async {
+            loop {
+                sleep(FRAME_TIME / 10).await;
+                sender.write_all(b"<").await.expect("an open connection");
+            }
+        };
+        let reading = read(&listener, IpAddr::from([127, 0, 0, 1]), stream);
+        let outcome = tokio::select! {
+            outcome = reading => outcome,
+            () = drip => Ok(()),
+        };
+        let malformed = Losses {
+            malformed: 1,
+            ..Losses::default()
+        };
+        assert_eq!(outcome, Err(malformed));
+        let took = start.elapsed();
+        assert!(FRAME_TIME <= took && took < 2 * FRAME_TIME, "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_between_messages_is_borne_for_long() {
+        let (mut sender, stream) = tokio::io::duplex(64);
+        let listener = listener();
+        let talk = async {
+            sender.write_all(b"<13>one\n").await.expect("a connection");
+            sleep(IDLE_TIME / 2).await;
+            sender.write_all(b"<13>two\n").await.expect("a connection");
+            std::future::pending().await
+        };
+        let reading = read(&listener, IpAddr::from([127, 0, 0, 1]), stream);
+        let start = Instant::now();
+        let outcome = tokio::select! {
+            outcome = reading => outcome,
+            () = talk => Ok(()),
+        };
+        assert_eq!(outcome, Ok(()));
+        assert!(start.elapsed() >= IDLE_TIME + IDLE_TIME / 2);
+    }
+}
