@@ -21,6 +21,10 @@ const SHIPPED: [&str; 2] = ["/usr/local/share/f2bd", "/usr/share/f2bd"];
 /// The shipped data files, as part of the program.
 const BUILT_IN: &[(&str, &str)] = &[
     ("actions/nftables.toml", action::file::NFTABLES),
+    (
+        "filters/report.toml",
+        include_str!("../../filters/report.toml"),
+    ),
     ("filters/sshd.toml", include_str!("../../filters/sshd.toml")),
 ];
 

@@ -15,6 +15,7 @@ use crate::engine::name::FilterName;
 use crate::engine::policy::FilterId;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::time::Timestamp;
+use crate::source::file::FileGlob;
 
 /// The mode if none is chosen.
 pub const NORMAL: &str = "normal";
@@ -75,6 +76,16 @@ impl FilterFile {
             ignores: patterns(&top, "ignore", keys::IGNORE, problems),
             samples: samples(&top, problems),
         };
+        if let (true, Some(pattern)) = (
+            file.records.reports,
+            file.failures.iter().chain(&file.ignores).next(),
+        ) {
+            problems.error(
+                &pattern.place,
+                "a report is no text: no pattern is held against it",
+                "remove the pattern, or `report` in [records]",
+            );
+        }
         for (sample, place) in &file.samples {
             if let Some(mode) = &sample.mode {
                 file.check_mode(mode, place, problems);
@@ -128,6 +139,11 @@ impl FilterFile {
             }
         }
         modes
+    }
+
+    /// Whether it takes what applications report by themselves, which a jail has to name.
+    pub fn takes_reports(&self) -> bool {
+        self.records.reports
     }
 
     /// The filter in one of its modes.
@@ -235,7 +251,15 @@ fn records(top: &Section<'_>, problems: &mut Problems) -> RecordsSpec {
                 .map(|(wanted, _)| wanted)
                 .reduce(JournalMatch::or)
         }),
-        files: boxed(section.texts("file", problems)),
+        files: section
+            .parsed_list::<FileGlob>("file", problems)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(path, _)| path.to_string().into())
+            .collect(),
+        reports: section.flag("report", problems).unwrap_or(false),
+        // A jail says which.
+        services: Vec::new(),
     }
 }
 

@@ -12,14 +12,17 @@ use super::files::{Data, SearchPath};
 use super::filter::{FilterFile, NORMAL};
 use super::ignore::Resolver;
 use super::keys::{self, MOST_RETRIES};
+use super::listening::{self, Listening, Wishes};
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
+use super::source::Source;
 use crate::action::ports::{PortError, Ports, Protocol, Services};
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
 use crate::engine::policy::{IgnoreList, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::time::{BanTime, FindTime};
+use crate::source::file::FileGlob;
 
 /// A jail, complete and checked.
 #[derive(Clone, Debug)]
@@ -32,10 +35,14 @@ pub struct JailSettings {
     pub filter: FilterName,
     /// The filter's mode.
     pub mode: String,
+    /// The services whose reports count, with a filter of reports.
+    pub services: Vec<Box<str>>,
     /// What it listens to.
     pub sources: Vec<SourceName>,
-    /// Which entries of journals it wants.
+    /// Which entries of journals it wants; nothing if it listens to none.
     pub journalmatch: JournalMatch,
+    /// Which log files it wants of those that no source of their own has; nothing if it does not ask for any.
+    pub logpath: Vec<FileGlob>,
     /// Failures that make a ban.
     pub maxretry: MaxRetry,
     /// The window they must lie in.
@@ -52,6 +59,13 @@ pub struct JailSettings {
     pub protocols: Vec<Protocol>,
     /// What puts bans into effect.
     pub actions: Vec<ActionName>,
+}
+
+/// The filter of a jail, and what of it.
+struct FilterChoice {
+    name: FilterName,
+    mode: String,
+    services: Vec<Box<str>>,
 }
 
 /// What `[defaults]` can say as well as a jail.
@@ -72,7 +86,7 @@ pub struct JailReader<'c> {
     /// Where filter files are.
     pub search: &'c SearchPath,
     /// The sources there are.
-    pub sources: Vec<SourceName>,
+    pub sources: &'c [Source],
     /// `[defaults]`
     pub defaults: Option<&'c Table>,
     /// The filter files that were read; `None` for one that cannot be used, which has been reported.
@@ -96,7 +110,7 @@ impl<'c> JailReader<'c> {
         defaults.check_keys("[defaults]", problems);
         // Also what every jail says otherwise: the next one may not.
         self.common(&defaults, problems);
-        self.choose_sources(&defaults, problems);
+        listening::sources(&defaults, self.sources, problems);
         let entries = table.map(Table::entries).unwrap_or_default();
         let mut jails = Vec::new();
         for entry in entries {
@@ -138,24 +152,8 @@ impl<'c> JailReader<'c> {
         let choice = self.filter(&name, &section, &entry.place, problems);
         let enabled = section.flag("enabled", problems).unwrap_or(true);
         let common = self.common(&section, problems);
-        let before = problems.count();
-        let sources = self.choose_sources(&section, problems);
-        if enabled && sources.is_empty() && problems.count() == before {
-            problems.warning(
-                section
-                    .value("sources")
-                    .map_or(&entry.place, |value| &value.place),
-                format!("jail `{name}` listens to nothing: it protects nothing"),
-                "enable a source, name one in `sources`, or write enabled = false",
-            );
-        }
+        let wishes = Wishes::read(&section, &entry.place, self.sources, problems);
         let ports = self.ports(&section, problems);
-        let asked = section.parsed_list::<JournalMatch>("journalmatch", problems);
-        let asked = asked.and_then(|list| {
-            list.into_iter()
-                .map(|(wanted, _)| wanted)
-                .reduce(JournalMatch::or)
-        });
         let Common {
             maxretry,
             findtime,
@@ -171,33 +169,36 @@ impl<'c> JailReader<'c> {
             self.actions
                 .extend(named.map(|(action, own)| (action, place(own))));
         }
-        let (filter, mode) = choice?;
+        let FilterChoice {
+            name: filter,
+            mode,
+            services,
+        } = choice?;
         let file = self.filters.get(&filter)?.as_ref()?;
         let records = file.spec(&mode).records;
-        let programs = records
-            .programs
-            .iter()
-            .map(|program| JournalMatch::program(program));
-        let Some(journalmatch) = asked
-            .or(records.journal)
-            .or_else(|| programs.reduce(JournalMatch::or))
-        else {
-            let message =
-                format!("filter `{filter}` does not say which entries of a journal it wants");
-            problems.error(
-                &entry.place,
-                message,
-                format!("write `journalmatch` in [jail.{name}]"),
+        let Listening {
+            sources,
+            journalmatch,
+            logpath,
+        } = wishes.over(&filter, records, self.sources, problems)?;
+        if enabled && sources.is_empty() {
+            problems.warning(
+                section
+                    .value("sources")
+                    .map_or(&entry.place, |value| &value.place),
+                format!("jail `{name}` listens to nothing: it protects nothing"),
+                "enable a source, name one in `sources`, or write enabled = false",
             );
-            return None;
-        };
+        }
         Some(JailSettings {
             name,
             enabled,
             filter,
             mode,
+            services,
             sources,
             journalmatch,
+            logpath,
             maxretry,
             findtime,
             bantime,
@@ -238,14 +239,15 @@ impl<'c> JailReader<'c> {
         })
     }
 
-    /// The filter's name and mode, if they are good.
+    /// The filter, if it is a good choice.
     fn filter(
         &mut self,
         jail: &JailName,
         section: &Section<'_>,
         place: &Place,
         problems: &mut Problems,
-    ) -> Option<(FilterName, String)> {
+    ) -> Option<FilterChoice> {
+        let mut services = None;
         let usual = (jail.as_str(), place, NORMAL, place);
         let (name, name_place, mode, mode_place) = match section.value("filter") {
             None => usual,
@@ -264,6 +266,7 @@ impl<'c> JailReader<'c> {
                     (None, Some(_)) => return None,
                     (name, _) => name.unwrap_or(jail.as_str()),
                 };
+                services = inner.texts("service", problems).zip(inner.value("service"));
                 let at = |key| inner.value(key).map_or(place, |value| &value.place);
                 (name, at("use"), mode, at("mode"))
             }
@@ -293,8 +296,28 @@ impl<'c> JailReader<'c> {
             self.filters.insert(name.clone(), file);
         }
         let file = self.filters.get(&name)?.as_ref()?;
+        if let (Some((_, value)), false) = (&services, file.takes_reports()) {
+            problems.error(
+                &value.place,
+                format!("filter `{name}` reads logs and takes no reports of services"),
+                "remove `service`, or write use = \"report\"",
+            );
+            return None;
+        }
+        let services = match services {
+            Some((list, _)) => list
+                .into_iter()
+                .map(|(service, _)| service.into())
+                .collect(),
+            None if file.takes_reports() => vec![jail.as_str().into()],
+            None => Vec::new(),
+        };
         file.check_mode(mode, mode_place, problems)
-            .then(|| (name, mode.to_owned()))
+            .then(|| FilterChoice {
+                name,
+                mode: mode.to_owned(),
+                services,
+            })
     }
 
     fn read_filter(
@@ -321,24 +344,6 @@ impl<'c> JailReader<'c> {
                 None
             }
         }
-    }
-
-    fn choose_sources(&self, section: &Section<'_>, problems: &mut Problems) -> Vec<SourceName> {
-        let Some(list) = section.texts("sources", problems) else {
-            return self.sources.clone();
-        };
-        let mut chosen = Vec::new();
-        for (word, place) in list {
-            match self.sources.iter().find(|source| source.as_str() == word) {
-                Some(source) if !chosen.contains(source) => chosen.push(source.clone()),
-                Some(_) => {}
-                None => {
-                    let known = self.sources.iter().map(SourceName::as_str);
-                    unknown("source", word, "", known, place, problems);
-                }
-            }
-        }
-        chosen
     }
 
     fn ports(&self, section: &Section<'_>, problems: &mut Problems) -> Ports {

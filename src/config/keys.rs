@@ -47,14 +47,119 @@ pub const DAEMON: &[Key] = &[
     key("max_failures", "a number from 1000 to 100000000", "1000000"),
 ];
 
-/// `[source.NAME]`
+/// `[source.NAME]`, of any type.
 pub const SOURCE: &[Key] = &[
-    key("type", "\"journal\"", "\"journal\""),
+    key(
+        "type",
+        "\"journal\", \"file\", \"syslog\" or \"report\"",
+        "",
+    ),
     key("enabled", "true or false", "true"),
+];
+
+/// `[source.NAME]` with `type = "journal"`
+pub const JOURNAL_SOURCE: &[Key] = &[
     key("directory", "a path such as \"/var/log/journal\"", ""),
     key("namespace", "the name of a journal namespace", ""),
     key("matches", "a list such as [\"_TRANSPORT=syslog\"]", "[]"),
 ];
+
+/// `[source.NAME]` with `type = "file"`
+pub const FILE_SOURCE: &[Key] = &[
+    key(
+        "path",
+        "a list of paths such as [\"/var/log/nginx/*access.log\"]",
+        "",
+    ),
+    TIMEZONE,
+    key(
+        "time",
+        "a list of formats such as [\"%d/%b/%Y:%H:%M:%S %z\"]",
+        "[]",
+    ),
+    key("format", "\"text\", \"json\" or \"cri\"", "\"text\""),
+    key(
+        "fields",
+        "names of fields such as { message = \"msg\", time = \"ts\" }",
+        "",
+    ),
+    key(
+        "encoding",
+        "the name of an encoding such as \"latin1\"",
+        "\"utf-8\"",
+    ),
+];
+
+/// `fields = { … }` of a source of type file.
+pub const FIELDS: &[Key] = &[
+    key(
+        "message",
+        FIELD_NAMES,
+        "[\"message\", \"msg\", \"log\", \"MESSAGE\"]",
+    ),
+    key(
+        "time",
+        FIELD_NAMES,
+        "[\"time\", \"ts\", \"timestamp\", \"@timestamp\", \"__REALTIME_TIMESTAMP\"]",
+    ),
+    key(
+        "host",
+        FIELD_NAMES,
+        "[\"host\", \"hostname\", \"_HOSTNAME\"]",
+    ),
+    key(
+        "program",
+        FIELD_NAMES,
+        "[\"program\", \"logger\", \"SYSLOG_IDENTIFIER\"]",
+    ),
+    key("pid", FIELD_NAMES, "[\"pid\", \"_PID\", \"SYSLOG_PID\"]"),
+];
+
+const FIELD_NAMES: &str = "a list of fields such as [\"msg\", \"request.uri\"]";
+
+/// `[source.NAME]` with `type = "syslog"`
+pub const SYSLOG_SOURCE: &[Key] = &[
+    key(
+        "listen",
+        "a list such as [\"udp://127.0.0.1:5514\", \"unix:///run/f2bd/syslog.sock\"]",
+        "",
+    ),
+    key(
+        "allow",
+        "a list of addresses and networks such as [\"10.0.0.0/8\"]",
+        "[\"127.0.0.0/8\", \"::1\"]",
+    ),
+    key("certificate", "the path of a PEM file", ""),
+    key("key", "the path of a PEM file", ""),
+    key("client_ca", "the path of a PEM file", ""),
+    TIMEZONE,
+];
+
+/// `[source.NAME]` with `type = "report"`
+pub const REPORT_SOURCE: &[Key] = &[
+    key(
+        "socket",
+        "a path such as \"/run/f2bd/report.sock\"",
+        "\"/run/f2bd/report.sock\"",
+    ),
+    key(
+        "allow",
+        "{ uid = [33], service = [\"shop\"] }, or a list of such",
+        "[]",
+    ),
+];
+
+/// `allow = { … }` of a source of type report.
+pub const REPORTER: &[Key] = &[
+    key("uid", "a list of numbers of users such as [33]", ""),
+    key("service", "a list of services such as [\"shop\"]", ""),
+];
+
+const TIMEZONE: Key = key(
+    "timezone",
+    "a time zone such as \"Europe/Berlin\" or \"+02:00\"",
+    "",
+);
 
 /// `[defaults]`, and `[jail.NAME]` as well.
 pub const JAIL: &[Key] = &[
@@ -103,6 +208,11 @@ pub const JAIL_ONLY: &[Key] = &[
         "[\"all\"]",
     ),
     key(
+        "logpath",
+        "a list of paths such as [\"/var/log/nginx/*access.log\"]",
+        "",
+    ),
+    key(
         "journalmatch",
         "a list such as [\"_SYSTEMD_UNIT=ssh.service\"]",
         "",
@@ -137,6 +247,7 @@ pub const RECORDS: &[Key] = &[
         "",
     ),
     key("file", "a list of paths", "[]"),
+    key("report", "true or false", "false"),
 ];
 
 /// `[[failure]]` of a filter file.
@@ -171,6 +282,11 @@ pub const SAMPLE: &[Key] = &[
 pub const FILTER_CHOICE: &[Key] = &[
     key("use", "a filter's name", ""),
     key("mode", "the name of a mode", "\"normal\""),
+    key(
+        "service",
+        "a list of services that report by themselves, such as [\"shop\"]",
+        "",
+    ),
 ];
 
 /// `prefix = { … }`

@@ -15,6 +15,7 @@ pub mod filter;
 mod ignore;
 mod jail;
 pub mod keys;
+mod listening;
 mod problem;
 mod resolved;
 mod section;
@@ -41,6 +42,7 @@ use filter::FilterFile;
 use ignore::Resolver;
 use jail::JailReader;
 use section::{Section, unknown};
+use source::Source;
 
 /// A whole configuration, complete and checked.
 #[derive(Debug)]
@@ -98,7 +100,7 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
     let search = SearchPath::beside(&main);
     let mut reader = JailReader {
         search: &search,
-        sources: sources.iter().map(|source| source.name().clone()).collect(),
+        sources: &sources,
         defaults: part("defaults"),
         filters: BTreeMap::new(),
         resolver: Resolver::default(),
@@ -119,6 +121,21 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
         look_at(file, &mut problems);
     }
     let policy = policy(&jails, &filters, &mut problems);
+    let enabled: Vec<_> = jails.iter().filter(|jail| jail.enabled).collect();
+    let settings = policy
+        .filter(|_| !problems.is_fatal())
+        .map(|policy| Settings {
+            daemon,
+            sources: sources
+                .into_iter()
+                .filter_map(|source| source.wanted_by(&enabled))
+                .collect(),
+            policy,
+            actions: actions
+                .into_iter()
+                .map(|action| with_jails(action, &enabled))
+                .collect(),
+        });
     let jails: Vec<_> = jails
         .into_iter()
         .map(|jail| {
@@ -126,20 +143,6 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
             (jail, patterns)
         })
         .collect();
-    let settings = policy
-        .filter(|_| !problems.is_fatal())
-        .map(|policy| Settings {
-            daemon,
-            sources: sources
-                .into_iter()
-                .map(|source| source.wanted_by(&jails))
-                .collect(),
-            policy,
-            actions: actions
-                .into_iter()
-                .map(|action| with_jails(action, &jails))
-                .collect(),
-        });
     Loaded {
         settings,
         jails,
@@ -164,6 +167,25 @@ pub fn socket(path: Option<&Path>) -> Result<PathBuf, Vec<Problem>> {
         _ => None,
     });
     Ok(DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems).socket)
+}
+
+/// The socket of the first source of reports; the usual one if none can be read, as by most users.
+pub fn report_socket(path: Option<&Path>) -> PathBuf {
+    let mut problems = Problems::default();
+    let read = files::read(&files::main_file(path), &mut problems);
+    let table = read.as_ref().and_then(|(_, table)| table.get("source"));
+    let table = table.and_then(|value| match &value.kind {
+        Kind::Table(table) => Some(table),
+        _ => None,
+    });
+    let sources = source::read_all(table, &mut problems).into_iter();
+    let mut sockets = sources.filter_map(|source| match source {
+        Source::Report(spec) => Some(spec.socket),
+        _ => None,
+    });
+    sockets
+        .next()
+        .unwrap_or_else(|| PathBuf::from(source::REPORT_SOCKET))
 }
 
 /// Reads one filter for `f2bd match`: by name, or by the path of its file.
@@ -267,16 +289,18 @@ fn policy(
     filters: &BTreeMap<FilterName, Option<FilterFile>>,
     problems: &mut Problems,
 ) -> Option<Policy> {
-    let mut compiled: Vec<(&FilterName, &str)> = Vec::new();
+    let mut compiled: Vec<(&FilterName, &str, &[Box<str>])> = Vec::new();
     let mut specs = Vec::new();
     let mut policies = Vec::new();
     for (route, jail) in jails.iter().filter(|jail| jail.enabled).enumerate() {
-        let wanted = (&jail.filter, jail.mode.as_str());
+        let wanted = (&jail.filter, jail.mode.as_str(), jail.services.as_slice());
         let known = compiled.iter().position(|known| *known == wanted);
         let at = match known {
             Some(at) => at,
             None => {
-                specs.push(filters.get(&jail.filter)?.as_ref()?.spec(&jail.mode));
+                let mut spec = filters.get(&jail.filter)?.as_ref()?.spec(&jail.mode);
+                spec.records.services = jail.services.clone();
+                specs.push(spec);
                 compiled.push(wanted);
                 compiled.len() - 1
             }
@@ -324,15 +348,10 @@ fn patterns(filters: &BTreeMap<FilterName, Option<FilterFile>>, jail: &JailSetti
     }
 }
 
-fn with_jails(
-    action: ActionSpec,
-    jails: &[(JailSettings, Patterns)],
-) -> (ActionSpec, Vec<ActionJail>) {
-    let enabled = jails
+fn with_jails(action: ActionSpec, jails: &[&JailSettings]) -> (ActionSpec, Vec<ActionJail>) {
+    let served = jails
         .iter()
-        .map(|(jail, _)| jail)
-        .filter(|jail| jail.enabled);
-    let served = enabled.filter(|jail| jail.actions.contains(&action.name));
+        .filter(|jail| jail.actions.contains(&action.name));
     let jails = served
         .map(|jail| ActionJail {
             jail: jail.name.clone(),

@@ -21,13 +21,15 @@ pub fn resolved(loaded: &Loaded) -> Value {
 fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
     let ignored = jail.ignore.rules().iter().map(|rule| rule.prefix.plain());
     let matches = jail.journalmatch.to_string();
+    let matches = matches.split(" + ").filter(|wanted| !wanted.is_empty());
+    let paths = jail.logpath.iter().map(ToString::to_string);
     json!({
         "enabled": jail.enabled,
         "filter": jail.filter.as_str(),
         "mode": jail.mode,
         "sources": jail.sources.iter().map(|source| source.as_str()).collect::<Vec<_>>(),
-        "logpath": [],
-        "journalmatch": matches.split(" + ").collect::<Vec<_>>(),
+        "logpath": paths.collect::<Vec<_>>(),
+        "journalmatch": matches.collect::<Vec<_>>(),
         "maxretry": jail.maxretry.0.get(),
         "findtime": seconds::as_json(BanTime::For(jail.findtime.0)),
         "bantime": seconds::as_json(jail.bantime),

@@ -38,6 +38,12 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// The same section with further keys.
+    #[must_use]
+    pub fn with(self, more: &'t [Key]) -> Self {
+        self.over(None, more)
+    }
+
     /// The value of a key.
     pub fn value(&self, key: &str) -> Option<&'t Value> {
         let known = |keys: &[Key]| keys.iter().any(|known| known.name == key);
@@ -202,6 +208,30 @@ impl<'t> Section<'t> {
             problems,
         );
         None
+    }
+
+    /// A whole number from `least` to `most`, or a list of such.
+    pub fn numbers(&self, key: &str, least: i64, most: i64, problems: &mut Problems) -> Vec<i64> {
+        let items = match self.value(key) {
+            None => return Vec::new(),
+            Some(Value {
+                kind: Kind::List(items),
+                ..
+            }) => items.as_slice(),
+            Some(one) => std::slice::from_ref(one),
+        };
+        let mut numbers = Vec::new();
+        for item in items {
+            match item.kind {
+                Kind::Integer(number) if (least..=most).contains(&number) => numbers.push(number),
+                Kind::Integer(number) => {
+                    let message = format!("`{key}` cannot be {number}");
+                    self.complain(key, &item.place, message, problems);
+                }
+                _ => self.refuse(key, item, problems),
+            }
+        }
+        numbers
     }
 
     /// A span of time: a text with units, or a number of seconds.

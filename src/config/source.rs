@@ -1,21 +1,37 @@
 //! What does `[source.NAME]` say, and what do the jails want of it?
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use super::daemon::named;
-use super::document::Table;
-use super::jail::JailSettings;
-use super::keys;
-use super::problem::Problems;
-use super::resolved::Patterns;
-use super::section::Section;
-use crate::engine::name::SourceName;
-use crate::engine::record::journal::JournalMatch;
-use crate::source::SourceSpec;
-use crate::source::journal::JournalSpec;
+use ipnet::IpNet;
+use jiff::tz::TimeZone;
 
-/// The journal, which is read unless switched off.
+use super::daemon::named;
+use super::document::{Entry, Kind, Table, Value};
+use super::jail::JailSettings;
+use super::keys::{self, Key};
+use super::problem::Problems;
+use super::section::{Section, unknown};
+use crate::engine::name::SourceName;
+use crate::engine::record::date::TimeFormat;
+use crate::engine::record::journal::JournalMatch;
+use crate::engine::record::json::{FieldPath, JsonFields};
+use crate::engine::record::line::{Format, LineForm};
+use crate::engine::time::parse_zone;
+use crate::source::SourceSpec;
+use crate::source::file::{FileGlob, FilesSpec};
+use crate::source::journal::JournalSpec;
+use crate::source::report::{ReportSpec, Reporter};
+use crate::source::syslog::{Listen, SyslogSpec, TlsSpec};
+
+/// This machine's journal, which is read unless switched off.
 const JOURNAL: &str = "journal";
+
+/// The log files that jails name, which are read unless switched off.
+const FILES: &str = "files";
+
+/// Where applications report, if nothing else is said.
+pub const REPORT_SOCKET: &str = "/run/f2bd/report.sock";
 
 /// A source as it is configured; what is wanted of it is known when the jails are.
 #[derive(Clone, Debug)]
@@ -27,6 +43,17 @@ pub enum Source {
         /// Nothing else of it is read, whatever the jails want.
         only: Option<JournalMatch>,
     },
+    /// Log files.
+    Files {
+        /// What will be read.
+        spec: FilesSpec,
+        /// Which ones; those that the jails name if it is `None`.
+        paths: Option<Vec<FileGlob>>,
+    },
+    /// Sockets for syslog messages.
+    Syslog(SyslogSpec),
+    /// A socket for what applications report by themselves.
+    Report(ReportSpec),
 }
 
 impl Source {
@@ -34,99 +61,364 @@ impl Source {
     pub fn name(&self) -> &SourceName {
         match self {
             Source::Journal { spec, .. } => &spec.name,
+            Source::Files { spec, .. } => &spec.name,
+            Source::Syslog(spec) => &spec.name,
+            Source::Report(spec) => &spec.name,
         }
     }
 
-    /// What is to be read for the enabled ones of `jails`, by the number of each one's route; jails that do not
-    /// listen to it want nothing.
-    pub fn wanted_by(self, jails: &[(JailSettings, Patterns)]) -> SourceSpec {
+    /// What is to be read for `jails`, the enabled ones, each by the number of its route; `None` if nobody listens.
+    pub fn wanted_by(self, jails: &[&JailSettings]) -> Option<SourceSpec> {
         let name = self.name().clone();
-        let enabled = jails
-            .iter()
-            .map(|(jail, _)| jail)
-            .filter(|jail| jail.enabled);
-        match self {
-            Source::Journal { spec, only } => {
-                let routes = enabled
-                    .map(|jail| match &only {
-                        _ if !jail.sources.contains(&name) => JournalMatch::default(),
-                        Some(only) => jail.journalmatch.and(only),
-                        None => jail.journalmatch.clone(),
-                    })
-                    .collect();
-                SourceSpec::Journal(JournalSpec { routes, ..spec })
-            }
+        let listens = |jail: &JailSettings| jail.sources.contains(&name);
+        if !jails.iter().any(|jail| listens(jail)) {
+            return None;
         }
+        let jails = jails.iter().map(|jail| listens(jail).then_some(*jail));
+        Some(match self {
+            Source::Journal { spec, only } => {
+                let wants = |jail: &JailSettings| match &only {
+                    Some(only) => jail.journalmatch.and(only),
+                    None => jail.journalmatch.clone(),
+                };
+                SourceSpec::Journal(JournalSpec {
+                    routes: jails
+                        .map(|jail| jail.map(wants).unwrap_or_default())
+                        .collect(),
+                    ..spec
+                })
+            }
+            Source::Files { spec, paths } => {
+                let wants = |jail: &JailSettings| match &paths {
+                    Some(paths) => paths.clone(),
+                    None => jail.logpath.clone(),
+                };
+                SourceSpec::Files(FilesSpec {
+                    wanted: jails
+                        .map(|jail| jail.map(wants).unwrap_or_default())
+                        .collect(),
+                    ..spec
+                })
+            }
+            Source::Syslog(spec) => SourceSpec::Syslog(spec),
+            Source::Report(spec) => SourceSpec::Report(spec),
+        })
     }
 }
 
 /// Reads all sections `[source.NAME]`.
 pub fn read_all(table: Option<&Table>, problems: &mut Problems) -> Vec<Source> {
-    let mut sources = Vec::new();
     let entries = table.map(Table::entries).unwrap_or_default();
+    let written = |name: &str| entries.iter().any(|entry| entry.key == name);
+    let mut sources = Vec::new();
+    if let (false, Ok(name)) = (written(JOURNAL), JOURNAL.parse()) {
+        sources.push(this_journal(name));
+    }
     for entry in entries {
-        let Some((name, table)) =
-            named::<SourceName>("source", &entry.key, &entry.place, &entry.value, problems)
-        else {
-            continue;
-        };
-        let section = Section::new(Some(table), keys::SOURCE);
-        let kind = section.text("type", problems);
-        if let (Some(other), Some(value)) =
-            (kind.filter(|kind| *kind != JOURNAL), section.value("type"))
-        {
-            problems.error(
-                &value.place,
-                format!("this version cannot read sources of type `{other}`"),
-                "write type = \"journal\" or remove the section",
-            );
-            continue;
-        }
-        section.check_keys(&format!("[source.{name}]"), problems);
-        if kind.is_none() && section.value("type").is_none() && name.as_str() != JOURNAL {
-            problems.error(
-                &entry.place,
-                format!("[source.{name}] has no `type`"),
-                "write type = \"journal\"",
-            );
-        }
-        let namespace = section.text("namespace", problems);
-        let directory = section.text("directory", problems);
-        if let (Some(value), Some(_)) = (section.value("namespace"), directory) {
-            problems.error(
-                &value.place,
-                "a journal has either `directory` or `namespace`",
-                "remove one of them",
-            );
-        }
-        let matches = section
-            .parsed_list::<JournalMatch>("matches", problems)
-            .unwrap_or_default();
-        if !section.flag("enabled", problems).unwrap_or(true) {
-            continue;
-        }
-        sources.push(Source::Journal {
-            spec: JournalSpec {
-                name,
-                directory: directory.map(PathBuf::from),
-                namespace: namespace.map(str::to_owned),
-                routes: Vec::new(),
-            },
-            only: matches
-                .into_iter()
-                .map(|(wanted, _)| wanted)
-                .reduce(JournalMatch::or),
+        sources.extend(read(entry, problems));
+    }
+    if let (false, Ok(name)) = (written(FILES), FILES.parse()) {
+        sources.push(Source::Files {
+            spec: files(name),
+            paths: None,
         });
     }
-    let mentioned = entries.iter().any(|entry| entry.key == JOURNAL);
-    if let (false, Ok(name)) = (mentioned, JOURNAL.parse()) {
-        let spec = JournalSpec {
-            name,
-            directory: None,
-            namespace: None,
-            routes: Vec::new(),
-        };
-        sources.insert(0, Source::Journal { spec, only: None });
-    }
     sources
+}
+
+fn read(entry: &Entry, problems: &mut Problems) -> Option<Source> {
+    let (name, table) =
+        named::<SourceName>("source", &entry.key, &entry.place, &entry.value, problems)?;
+    let any = Section::new(Some(table), keys::SOURCE);
+    let usual = match name.as_str() {
+        JOURNAL => Some("journal"),
+        FILES => Some("file"),
+        _ => None,
+    };
+    let Some(kind) = any.text("type", problems).or(usual) else {
+        if any.value("type").is_none() {
+            let message = format!("[source.{name}] has no `type`");
+            any.complain("type", &entry.place, message, problems);
+        }
+        return None;
+    };
+    let section = |keys: &'static [Key], problems: &mut Problems| {
+        let section = any.with(keys);
+        section.check_keys(&format!("[source.{name}]"), problems);
+        section
+    };
+    let source = match kind {
+        "journal" => journal(
+            name.clone(),
+            &section(keys::JOURNAL_SOURCE, problems),
+            problems,
+        ),
+        "file" => log_files(
+            name.clone(),
+            &section(keys::FILE_SOURCE, problems),
+            entry,
+            problems,
+        ),
+        "syslog" => syslog(
+            name.clone(),
+            &section(keys::SYSLOG_SOURCE, problems),
+            entry,
+            problems,
+        ),
+        "report" => {
+            let section = section(keys::REPORT_SOURCE, problems);
+            report(name.clone(), &section, problems)
+        }
+        _ => {
+            let known = ["journal", "file", "syslog", "report"].into_iter();
+            let place = any.value("type").map_or(&entry.place, |value| &value.place);
+            unknown("type of source", kind, "", known, place, problems);
+            return None;
+        }
+    };
+    let enabled = any.flag("enabled", problems).unwrap_or(true);
+    source.filter(|_| enabled)
+}
+
+fn this_journal(name: SourceName) -> Source {
+    let spec = JournalSpec {
+        name,
+        directory: None,
+        namespace: None,
+        routes: Vec::new(),
+    };
+    Source::Journal { spec, only: None }
+}
+
+fn journal(name: SourceName, section: &Section<'_>, problems: &mut Problems) -> Option<Source> {
+    let namespace = section.text("namespace", problems);
+    let directory = section.text("directory", problems);
+    if let (Some(value), Some(_)) = (section.value("namespace"), directory) {
+        problems.error(
+            &value.place,
+            "a journal has either `directory` or `namespace`",
+            "remove one of them",
+        );
+    }
+    let matches = section
+        .parsed_list::<JournalMatch>("matches", problems)
+        .unwrap_or_default();
+    Some(Source::Journal {
+        spec: JournalSpec {
+            name,
+            directory: directory.map(PathBuf::from),
+            namespace: namespace.map(str::to_owned),
+            routes: Vec::new(),
+        },
+        only: matches
+            .into_iter()
+            .map(|(wanted, _)| wanted)
+            .reduce(JournalMatch::or),
+    })
+}
+
+fn files(name: SourceName) -> FilesSpec {
+    FilesSpec {
+        name,
+        wanted: Vec::new(),
+        form: LineForm::in_zone(TimeZone::system()),
+        encoding: Default::default(),
+    }
+}
+
+fn log_files(
+    name: SourceName,
+    section: &Section<'_>,
+    entry: &Entry,
+    problems: &mut Problems,
+) -> Option<Source> {
+    let written = section.value("path");
+    let of_jails = name.as_str() == FILES;
+    if let (Some(value), true) = (written, of_jails) {
+        problems.error(
+            &value.place,
+            "source `files` reads what the jails name in `logpath`",
+            "choose another name for a source with a `path` of its own",
+        );
+    }
+    if written.is_none() && !of_jails {
+        let message = format!("[source.{name}] has no `path`");
+        section.complain("path", &entry.place, message, problems);
+    }
+    let paths = section
+        .parsed_list::<FileGlob>("path", problems)
+        .unwrap_or_default();
+    let paths = paths.into_iter().map(|(path, _)| path).collect();
+    let times = section.parsed_list::<TimeFormat>("time", problems);
+    Some(Source::Files {
+        spec: FilesSpec {
+            form: LineForm {
+                times: times
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|(time, _)| time)
+                    .collect(),
+                format: format(section, problems),
+                ..form(section, problems)
+            },
+            encoding: section.parsed("encoding", problems).unwrap_or_default(),
+            ..files(name)
+        },
+        paths: (!of_jails).then_some(paths),
+    })
+}
+
+fn syslog(
+    name: SourceName,
+    section: &Section<'_>,
+    entry: &Entry,
+    problems: &mut Problems,
+) -> Option<Source> {
+    let before = problems.count();
+    let listen = section
+        .parsed_list::<Listen>("listen", problems)
+        .unwrap_or_default();
+    if listen.is_empty() && problems.count() == before {
+        let place = section
+            .value("listen")
+            .map_or(&entry.place, |value| &value.place);
+        let message = format!("[source.{name}] listens nowhere");
+        section.complain("listen", place, message, problems);
+    }
+    let tls = tls(section, problems);
+    for (address, place) in &listen {
+        if matches!(address, Listen::Tls(_)) && tls.is_none() {
+            problems.error(
+                place,
+                format!("`{address}` needs a certificate"),
+                "write the paths of PEM files into `certificate` and `key`",
+            );
+        }
+    }
+    Some(Source::Syslog(SyslogSpec {
+        name,
+        listen: listen.into_iter().map(|(address, _)| address).collect(),
+        allow: allowed(section, problems),
+        tls,
+        form: form(section, problems),
+    }))
+}
+
+fn report(name: SourceName, section: &Section<'_>, problems: &mut Problems) -> Option<Source> {
+    let socket = section.text("socket", problems).unwrap_or(REPORT_SOCKET);
+    let items = match section.value("allow") {
+        None => &[],
+        Some(Value {
+            kind: Kind::List(items),
+            ..
+        }) => items.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    let mut allow = Vec::new();
+    for item in items {
+        let Kind::Table(table) = &item.kind else {
+            section.refuse("allow", item, problems);
+            continue;
+        };
+        let inner = Section::new(Some(table), keys::REPORTER);
+        inner.check_keys("`allow`", problems);
+        allow.push(Reporter {
+            uids: inner
+                .numbers("uid", 0, i64::from(u32::MAX), problems)
+                .into_iter()
+                .filter_map(|uid| u32::try_from(uid).ok())
+                .collect(),
+            services: inner
+                .texts("service", problems)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(service, _)| service.into())
+                .collect(),
+        });
+    }
+    Some(Source::Report(ReportSpec {
+        name,
+        socket: socket.into(),
+        allow,
+    }))
+}
+
+fn tls(section: &Section<'_>, problems: &mut Problems) -> Option<TlsSpec> {
+    let mut path = |key: &str| section.text(key, problems).map(PathBuf::from);
+    Some(TlsSpec {
+        certificate: path("certificate")?,
+        key: path("key")?,
+        client_ca: path("client_ca"),
+    })
+}
+
+/// Who may send: this machine only, if nothing is said.
+fn allowed(section: &Section<'_>, problems: &mut Problems) -> Vec<IpNet> {
+    let Some(list) = section.texts("allow", problems) else {
+        return ["127.0.0.0/8", "::1/128"]
+            .into_iter()
+            .filter_map(|network| network.parse().ok())
+            .collect();
+    };
+    let mut networks = Vec::new();
+    for (word, place) in list {
+        match word
+            .parse()
+            .or_else(|_| word.parse::<IpAddr>().map(IpNet::from))
+        {
+            Ok(network) => networks.push(network),
+            Err(_) => {
+                let message = format!("`allow`: `{word}` is neither an address nor a network");
+                section.complain("allow", place, message, problems);
+            }
+        }
+    }
+    networks
+}
+
+/// What a line is.
+fn format(section: &Section<'_>, problems: &mut Problems) -> Format {
+    let inner = section.inner("fields", keys::FIELDS, problems);
+    let usual = JsonFields::default();
+    let mut paths = |key: &str, usual: Vec<FieldPath>| {
+        let list = inner.parsed_list::<FieldPath>(key, problems);
+        list.map_or(usual, |list| {
+            list.into_iter().map(|(path, _)| path).collect()
+        })
+    };
+    let fields = JsonFields {
+        message: paths("message", usual.message),
+        time: paths("time", usual.time),
+        host: paths("host", usual.host),
+        program: paths("program", usual.program),
+        pid: paths("pid", usual.pid),
+    };
+    let Some(word) = section.text("format", problems) else {
+        return Format::Text;
+    };
+    match word {
+        "text" => Format::Text,
+        "json" => Format::Json(fields),
+        "cri" => Format::Cri(fields),
+        _ => {
+            if let Some(value) = section.value("format") {
+                let known = ["text", "json", "cri"].into_iter();
+                unknown("format", word, "", known, &value.place, problems);
+            }
+            Format::Text
+        }
+    }
+}
+
+/// How the lines are written.
+fn form(section: &Section<'_>, problems: &mut Problems) -> LineForm {
+    let zone = section.text("timezone", problems).and_then(|name| {
+        let place = &section.value("timezone")?.place;
+        parse_zone(name)
+            .map_err(|error| {
+                section.complain("timezone", place, format!("`timezone`: {error}"), problems);
+            })
+            .ok()
+    });
+    LineForm::in_zone(zone.unwrap_or_else(TimeZone::system))
 }

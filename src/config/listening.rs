@@ -1,0 +1,180 @@
+//! To what does a jail listen, and what does it want there?
+//!
+//! In: what the jail says, what its filter says, and the sources there are. Out: the sources it listens to, the
+//! entries it wants of journals and the files it wants to have read. What a jail says goes before its filter.
+
+use super::problem::{Place, Problems};
+use super::section::{Section, unknown};
+use super::source::Source;
+use crate::engine::filter::RecordsSpec;
+use crate::engine::name::{FilterName, SourceName};
+use crate::engine::record::journal::JournalMatch;
+use crate::source::file::FileGlob;
+
+/// What a jail says of it.
+pub struct Wishes {
+    sources: Option<Vec<SourceName>>,
+    journalmatch: Option<JournalMatch>,
+    logpath: Option<Vec<FileGlob>>,
+    /// Where it says so, or where the jail begins.
+    place: Place,
+    /// Whether a part could not be read, which has been reported.
+    broken: bool,
+}
+
+/// What comes of it.
+#[derive(Debug)]
+pub struct Listening {
+    /// The sources.
+    pub sources: Vec<SourceName>,
+    /// The entries of journals; nothing if it listens to none.
+    pub journalmatch: JournalMatch,
+    /// The files; nothing if it asks for none.
+    pub logpath: Vec<FileGlob>,
+}
+
+impl Wishes {
+    /// Reads them from the section of a jail, or from `[defaults]`; `place` is where it begins.
+    pub fn read(
+        section: &Section<'_>,
+        place: &Place,
+        known: &[Source],
+        problems: &mut Problems,
+    ) -> Self {
+        let before = problems.count();
+        let journalmatch = section.parsed_list::<JournalMatch>("journalmatch", problems);
+        let logpath = section.parsed_list::<FileGlob>("logpath", problems);
+        let place = section.value("sources").map_or(place, |value| &value.place);
+        let sources = sources(section, known, problems);
+        Wishes {
+            sources,
+            journalmatch: journalmatch.and_then(|list| {
+                list.into_iter()
+                    .map(|(item, _)| item)
+                    .reduce(JournalMatch::or)
+            }),
+            logpath: logpath.map(|list| list.into_iter().map(|(item, _)| item).collect()),
+            place: place.clone(),
+            broken: problems.count() > before,
+        }
+    }
+
+    /// What comes of them with a filter that looks at `records`; `None` if something is missing, which is reported.
+    pub fn over(
+        self,
+        filter: &FilterName,
+        records: RecordsSpec,
+        known: &[Source],
+        problems: &mut Problems,
+    ) -> Option<Listening> {
+        if self.broken {
+            return None;
+        }
+        let (asks_journal, asks_files) = (self.journalmatch.is_some(), self.logpath.is_some());
+        let programs = records.programs.iter();
+        let by_program = programs
+            .clone()
+            .map(|name| JournalMatch::program(name))
+            .reduce(JournalMatch::or);
+        let journalmatch = self.journalmatch.or(records.journal.clone()).or(by_program);
+        let usual_paths = records.files.iter().filter_map(|path| path.parse().ok());
+        let logpath = self.logpath.unwrap_or_else(|| usual_paths.collect());
+
+        let usual = |source: &Source| match source {
+            Source::Report(_) => records.reports,
+            _ if records.reports => false,
+            Source::Journal { .. } => asks_journal || !asks_files && journalmatch.is_some(),
+            Source::Files { paths: None, .. } => asks_files,
+            // Where everything comes in, only a filter that names programs finds what is for it.
+            Source::Files { .. } | Source::Syslog(_) => {
+                !asks_journal && !asks_files && programs.len() > 0
+            }
+        };
+        let names = |wanted: &dyn Fn(&Source) -> bool| -> Vec<SourceName> {
+            let of = known.iter().filter(|source| wanted(source));
+            of.map(|source| source.name().clone()).collect()
+        };
+        let sources = self.sources.unwrap_or_else(|| match names(&usual) {
+            // Where there is no journal, the files in which such records usually are.
+            none if none.is_empty() && !logpath.is_empty() => names(&is_files),
+            chosen => chosen,
+        });
+        let listens = |kind: fn(&Source) -> bool| {
+            let mut of_kind = known.iter().filter(|source| kind(source));
+            of_kind.any(|source| sources.contains(source.name()))
+        };
+        let (to_journal, to_files) = (listens(is_journal), listens(is_files));
+        let says_nothing = journalmatch.is_none() && logpath.is_empty();
+
+        let (message, remedy) = if records.reports && !listens(is_report) {
+            (
+                "there is no source of reports".to_owned(),
+                "write a section such as [source.report] with type = \"report\"",
+            )
+        } else if asks_files && !to_files {
+            (
+                "`logpath` names files, but the jail does not listen to the source `files`"
+                    .to_owned(),
+                "add \"files\" to `sources`, switch that source on, or remove `logpath`",
+            )
+        } else if to_journal && journalmatch.is_none() {
+            (
+                format!("filter `{filter}` does not say which entries of a journal it wants"),
+                "write `journalmatch` into the jail",
+            )
+        } else if to_files && logpath.is_empty() {
+            (
+                format!("filter `{filter}` does not say in which files its records are"),
+                "write `logpath` into the jail",
+            )
+        } else if sources.is_empty() && says_nothing {
+            (
+                format!("filter `{filter}` does not say where its records are"),
+                "write `logpath` or `journalmatch` into the jail",
+            )
+        } else {
+            return Some(Listening {
+                sources,
+                journalmatch: journalmatch.filter(|_| to_journal).unwrap_or_default(),
+                logpath: if to_files { logpath } else { Vec::new() },
+            });
+        };
+        problems.error(&self.place, message, remedy);
+        None
+    }
+}
+
+/// The sources that a section names, if it names any.
+pub fn sources(
+    section: &Section<'_>,
+    known: &[Source],
+    problems: &mut Problems,
+) -> Option<Vec<SourceName>> {
+    let list = section.texts("sources", problems)?;
+    let names = || known.iter().map(Source::name);
+    let mut chosen = Vec::new();
+    for (word, place) in list {
+        match names().find(|source| source.as_str() == word) {
+            Some(source) if !chosen.contains(source) => chosen.push(source.clone()),
+            Some(_) => {}
+            None => {
+                let known = names().map(SourceName::as_str);
+                unknown("source", word, "", known, place, problems);
+            }
+        }
+    }
+    Some(chosen)
+}
+
+fn is_report(source: &Source) -> bool {
+    matches!(source, Source::Report(_))
+}
+
+fn is_journal(source: &Source) -> bool {
+    matches!(source, Source::Journal { .. })
+}
+
+/// Whether it reads the files that jails name.
+fn is_files(source: &Source) -> bool {
+    matches!(source, Source::Files { paths: None, .. })
+}
