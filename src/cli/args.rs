@@ -2,6 +2,7 @@
 //!
 //! The one definition from which parsing, help and completions are made, and against which f2bd(8) is held.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -133,6 +134,25 @@ pub enum Command {
         /// Lift all bans
         #[arg(long)]
         all: bool,
+    },
+    /// Report a failure on behalf of a service, for scripts
+    Report {
+        /// The service, as jails name it
+        service: String,
+        /// The address that failed
+        ip: IpAddr,
+        /// The account it tried
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+        /// What people should know of it
+        #[arg(long, value_name = "TEXT")]
+        detail: Option<String>,
+        /// Report a success, which counts for nobody and against nobody
+        #[arg(long)]
+        success: bool,
+        /// The socket of the source of reports, instead of the configured one
+        #[arg(long, value_name = "PATH")]
+        to: Option<PathBuf>,
     },
     /// Have the daemon read its configuration anew
     Reload,

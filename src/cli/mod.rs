@@ -12,7 +12,9 @@ mod matching;
 mod output;
 mod query;
 mod replay;
+mod report;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -26,6 +28,7 @@ use crate::config;
 use crate::control::protocol::{Reply, Request};
 use crate::control::server::BindError;
 use crate::daemon::{self, RunOptions, StartError};
+use crate::engine::record::report::{Outcome, Report};
 use crate::store::StoreError;
 
 /// Runs the command line.
@@ -104,6 +107,27 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
             act(&common, request, |changed| {
                 format!("{} lifted", counted(changed, "ban"))
             })
+        }
+        Command::Report {
+            service,
+            ip,
+            user,
+            detail,
+            success,
+            to,
+        } => {
+            let report = Report {
+                service: service.into(),
+                ip,
+                user: user.map(Cow::from),
+                outcome: if success {
+                    Outcome::Success
+                } else {
+                    Outcome::Failure
+                },
+                detail: detail.map(Cow::from),
+            };
+            report::run(&report, to.unwrap_or_else(|| config::report_socket(config)))
         }
         Command::Reload => act(&common, Request::Reload, |_| {
             "the new configuration is in force".to_owned()

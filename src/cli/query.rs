@@ -11,6 +11,9 @@ use crate::control::protocol::{BanRow, FollowLine, HistoryRow, JailRow, Reply, R
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 
+/// A source that is further behind is not keeping up, or its clock is wrong.
+const WORTH_TELLING: Duration = Duration::from_secs(10);
+
 /// Asks the daemon; a refusal is a failure.
 ///
 /// # Errors
@@ -80,14 +83,28 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
             usize::try_from(source.records).unwrap_or(usize::MAX),
             "record",
         );
+        let lag = Duration::try_from_secs_f64(source.lag).unwrap_or_default();
+        let behind = (lag > WORTH_TELLING).then(|| format!(", read {} later", whole(lag)));
         match &source.trouble {
             None => writeln!(
                 out,
-                "Source {}: {GOOD}read{GOOD:#}; {records}{}",
+                "Source {}: {GOOD}read{GOOD:#}; {records}{}{}",
                 source.source,
-                newest.unwrap_or_default()
+                newest.unwrap_or_default(),
+                behind.unwrap_or_default(),
             )?,
             Some(trouble) => writeln!(out, "Source {}: {BAD}{trouble}{BAD:#}", source.source)?,
+        }
+        for (count, what) in [
+            (source.dropped, "lost, since more came than could be read"),
+            (source.refused, "of senders that are not allowed"),
+            (source.cut, "too long and cut"),
+            (source.malformed, "not of the form that the source has"),
+        ] {
+            if count > 0 {
+                let count = counted(usize::try_from(count).unwrap_or(usize::MAX), "record");
+                writeln!(out, "    {BAD}{count}{BAD:#} {what}")?;
+            }
         }
     }
     for action in &status.actions {

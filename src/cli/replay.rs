@@ -88,8 +88,9 @@ pub fn run(
 fn routes(sources: &[SourceSpec]) -> Vec<JournalMatch> {
     let journals: Vec<_> = sources
         .iter()
-        .map(|source| match source {
-            SourceSpec::Journal(spec) => spec,
+        .filter_map(|source| match source {
+            SourceSpec::Journal(spec) => Some(spec),
+            _ => None,
         })
         .collect();
     let count = journals

@@ -168,10 +168,12 @@ impl Driver {
                 batch,
                 cursor,
                 losses,
+                more,
             } if self.sources.knows(&stream.source, generation) => {
                 let input = Input::Records {
                     source: Some(&stream.source),
                     batch: &batch,
+                    more,
                 };
                 self.sources
                     .advance(now, &stream, cursor.as_ref(), &batch, losses);

@@ -83,7 +83,7 @@ impl Sources {
         self.readers = stay;
         for spec in specs {
             let name = spec.name();
-            if self.readers.contains_key(name) || !spec.is_wanted() {
+            if self.readers.contains_key(name) {
                 continue;
             }
             self.generation += 1;
