@@ -472,6 +472,12 @@ fn known_keys<'k>(tables: &[(&str, &'k [Key])]) -> BTreeMap<String, Keys> {
 const CONFIGURATION: &[(&str, &[Key])] = &[
     ("[daemon]", keys::DAEMON),
     ("[source.NAME]", keys::SOURCE),
+    ("[source.NAME] of type journal", keys::JOURNAL_SOURCE),
+    ("[source.NAME] of type file", keys::FILE_SOURCE),
+    ("fields = { ... }", keys::FIELDS),
+    ("[source.NAME] of type syslog", keys::SYSLOG_SOURCE),
+    ("[source.NAME] of type report", keys::REPORT_SOURCE),
+    ("allow = { ... }", keys::REPORTER),
     ("[defaults] and [jail.NAME]", keys::JAIL),
     ("[jail.NAME] only", keys::JAIL_ONLY),
     ("filter = { ... }", keys::FILTER_CHOICE),
@@ -587,7 +593,7 @@ fn the_defaults_are_what_holds_without_them() {
     let mut text = String::new();
     for (heading, keys) in [
         ("[daemon]", [keys::DAEMON].as_slice()),
-        ("[source.journal]", &[keys::SOURCE]),
+        ("[source.journal]", &[keys::SOURCE, keys::JOURNAL_SOURCE]),
         ("[defaults]", &[keys::JAIL]),
         ("[jail.sshd]", &[keys::JAIL, keys::JAIL_ONLY]),
     ] {
