@@ -19,7 +19,11 @@ BUILD_PACKAGES=(build-essential pkg-config libsystemd-dev ca-certificates curl)
 WORLD_PACKAGES=(nftables iproute2 util-linux procps systemd openssh-server openssh-client sshpass sqlite3)
 
 # What the tests look at besides: the manuals, the completions, time zones, names of protocols in rulesets.
-TEST_PACKAGES=(mandoc zsh fish tzdata netbase)
+TEST_PACKAGES=(logrotate xz-utils zstd python3 php-cli mandoc zsh fish tzdata netbase)
+
+# Those who send syslog, with what they need to do so over TLS. Two of them cannot be installed on one machine, and
+# what it logs with is its own affair; so they are unpacked for the tests and run from there.
+SENDER_PACKAGES=("rsyslog rsyslog-openssl" syslog-ng-core)
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
     BOLD=$'\e[1m' GREEN=$'\e[32m' RED=$'\e[31m' FAINT=$'\e[2m' PLAIN=$'\e[0m'
@@ -110,6 +114,35 @@ quietly_install() (
         fi
     done
 )
+
+# Unpacks the senders of syslog, and those of their libraries that are missing, into target/senders. One that is
+# installed with all it needs is used as it is.
+unpack_senders() {
+    local home=${CARGO_TARGET_DIR:-$SOURCES/target}/senders packages archive
+    if ! command -v dpkg-deb >/dev/null || [ -z "$INSTALL" ]; then
+        printf '   Not fetched, for the tests: %s\n' "${SENDER_PACKAGES[*]}"
+        return
+    fi
+    if [ -e "$home/complete" ]; then
+        good "unpacked already, for the tests: ${SENDER_PACKAGES[*]}"
+        return
+    fi
+    require_root "apt-get must fetch, for the tests: ${SENDER_PACKAGES[*]}"
+    printf '   apt-get fetches, for the tests: %s\n' "${SENDER_PACKAGES[*]}"
+    rm -rf "$home"
+    mkdir -p "$home/archives/partial"
+    apt-get update -qq
+    for packages in "${SENDER_PACKAGES[@]}"; do
+        # What belongs together is one word of the list.
+        # shellcheck disable=SC2086
+        apt-get install --download-only -y -qq --no-install-recommends -o APT::Sandbox::User=root \
+            -o Dir::Cache::archives="$home/archives" $packages >/dev/null || fail "apt-get could not fetch: $packages"
+    done
+    for archive in "$home"/archives/*.deb; do
+        if [ -e "$archive" ]; then dpkg-deb -x "$archive" "$home"; fi
+    done
+    touch "$home/complete"
+}
 
 # The oldest Rust that f2bd is written for, from its one place.
 oldest_rust() {

@@ -31,6 +31,7 @@ heading "Install what is missing" "Only packages that are not there; nothing of 
 install_packages "to build f2bd" "${BUILD_PACKAGES[@]}"
 install_packages "to see it at work" "${WORLD_PACKAGES[@]}"
 install_packages "for the tests" "${TEST_PACKAGES[@]}"
+unpack_senders
 install_rust
 
 heading "Test" "Journals, networks and databases of the tests are their own; this machine's are left alone."

@@ -7,6 +7,7 @@ libfuzzer_sys::fuzz_target!(|text: String| {
     let Ok(name) = "fuzz".parse() else { return };
     let _ = FilterSet::compile(vec![FilterSpec {
         name,
+        mode: "".into(),
         title: String::new(),
         records: RecordsSpec::default(),
         session_by_pid: false,

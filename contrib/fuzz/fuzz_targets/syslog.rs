@@ -1,11 +1,13 @@
-//! No line breaks the reader.
+//! No message of a syslog sender breaks the reader.
 #![no_main]
 
-use f2bd::engine::record::syslog::{LineForm, LineReader};
+use f2bd::engine::record::wire::WireReader;
 use f2bd::engine::time::Timestamp;
 
-libfuzzer_sys::fuzz_target!(|line: &[u8]| {
-    let form = LineForm::in_zone(jiff::tz::TimeZone::UTC);
-    let record = LineReader::new(&form, Timestamp::default()).read(line);
-    assert!(record.message.len() <= line.len());
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    let mut reader = WireReader::new(&jiff::tz::TimeZone::UTC);
+    for message in input.split(|byte| *byte == 0) {
+        let record = reader.read(message, Timestamp::from_micros(1_770_905_421_000_000));
+        assert!(record.message.len() <= message.len());
+    }
 });

@@ -1,0 +1,11 @@
+"""Reports a failed login: report("shop", "192.0.2.7", user="root")."""
+
+import json
+import socket
+
+
+def report(service, ip, user=None, outcome="failure", detail=None, to="/run/f2bd/report.sock"):
+    words = {"service": service, "ip": ip, "user": user, "outcome": outcome, "detail": detail}
+    words = {key: value for key, value in words.items() if value is not None}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.sendto(json.dumps(words).encode(), to)
