@@ -10,6 +10,7 @@ use f2bd::engine::prefix::Prefix;
 use f2bd::engine::time::Timestamp;
 use rustix::process::Signal;
 
+use crate::support::dice::Dice;
 use crate::support::netns::Cable;
 use crate::support::wait::{uninterrupted, until};
 use crate::support::world::World;
@@ -82,25 +83,12 @@ fn text(value: &serde_json::Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
-/// Numbers that look random and are the same in every run.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
-
 #[test]
 fn a_hundred_kills_lose_and_double_nothing() {
     let Some(world) = World::new(SLOW) else {
         return;
     };
-    let mut dice = Dice(1);
+    let mut dice = Dice::new(1);
     let mut daemon = world.start();
     for _ in 0..100 {
         let end = Instant::now() + Duration::from_millis(dice.below(120));

@@ -46,9 +46,13 @@ impl Reading {
         let (sender, deliveries) = mpsc::sync_channel(0);
         let thread = std::thread::spawn(move || {
             become_somebody();
-            let deliver = |delivery| match sender.send(delivery) {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(_) => ControlFlow::Break(()),
+            let deliver = |delivery| match delivery {
+                // The word that there is no more at the moment.
+                Delivery::Records { cursor: None, .. } => ControlFlow::Continue(()),
+                delivery => match sender.send(delivery) {
+                    Ok(()) => ControlFlow::Continue(()),
+                    Err(_) => ControlFlow::Break(()),
+                },
             };
             run(&spec, start, deliver, stopped).unwrap();
             let used = clock_gettime(ClockId::ThreadCPUTime);

@@ -1,4 +1,4 @@
-//! How fast is a whole f2bd, from the journal to the kernel? Figures, no verdicts.
+//! How fast is a whole f2bd, from the log to the kernel? Figures, no verdicts.
 //!
 //! Each section starts the real daemon in a world of its own: a private journald, a network namespace, a
 //! database. Run it with `contrib/bench.sh`; name sections to run only those.
@@ -14,6 +14,7 @@
     reason = "the tests use more of the support than the benchmarks"
 )]
 
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -48,11 +49,18 @@ fn main() {
         .skip(1)
         .filter(|word| !word.starts_with('-'))
         .collect();
-    let sections: [Section; 5] = [
+    if let [word, count, rate] = chosen.as_slice()
+        && word == streams::SENDER
+    {
+        return streams::be_sender(count.parse().unwrap(), rate.parse().unwrap());
+    }
+    let sections: [Section; 7] = [
         ("in_hand", in_hand),
         ("latency", latency),
         ("burst", burst),
         ("restore", restore),
+        ("files", streams::files),
+        ("syslog", streams::syslog),
         ("idle", idle),
     ];
     println!("{:<64} {:>12}", "figure", "value");
@@ -118,6 +126,7 @@ fn in_hand(world: &World) {
             Input::Records {
                 source: Some(&stream.source),
                 batch: &batch,
+                more: false,
             },
             &mut decisions,
         );

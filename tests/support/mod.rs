@@ -1,5 +1,6 @@
 //! What several tests need: private worlds, real programs, waiting for facts with a deadline.
 
+pub mod dice;
 pub mod journald;
 pub mod netns;
 pub mod wait;

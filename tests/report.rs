@@ -1,0 +1,224 @@
+//! What applications report by themselves: who may, what counts, and the ways that contrib/report shows.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::support::skipped;
+use crate::support::wait::until;
+use crate::support::world::{F2BD, World};
+
+/// A user who may report of the shop, and one who may not.
+const WEB: u32 = 33;
+const NOBODY: u32 = 65_534;
+
+fn world() -> Option<World> {
+    let world = World::new("enabled = false")?;
+    world.open_to_everybody();
+    let socket = socket(&world);
+    world.configure(
+        "enabled = false",
+        &format!(
+            "[source.report]\ntype = \"report\"\nsocket = {socket:?}\nallow = [{{ uid = {WEB}, service = [\"shop\"] }}]\n\n\
+             [jail.shop]\nfilter = \"report\"\nmaxretry = 3\nignoreself = false\n\n\
+             [jail.both]\nfilter = {{ use = \"report\", service = [\"shop\", \"till\"] }}\nmaxretry = 1000\nignoreself = false\n"
+        ),
+    );
+    Some(world)
+}
+
+fn socket(world: &World) -> PathBuf {
+    world.path().join("report.sock")
+}
+
+fn send(world: &World, text: &str) {
+    let sender = UnixDatagram::unbound().unwrap();
+    sender.send_to(text.as_bytes(), socket(world)).unwrap();
+}
+
+/// Runs a program as a user.
+fn as_user(uid: u32, program: &Path, arguments: &[&str]) -> Output {
+    Command::new("setpriv")
+        .args([
+            &format!("--reuid={uid}"),
+            &format!("--regid={uid}"),
+            "--clear-groups",
+            "--",
+        ])
+        .arg(program)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn count(world: &World, jail: &str) -> String {
+    world.sql(&format!(
+        "SELECT count(*) FROM failures WHERE jail = '{jail}'"
+    ))
+}
+
+fn losses(world: &World, kind: &str) -> u64 {
+    let status = world.json(&["status"]).remove(0);
+    status["sources"][0][kind].as_u64().unwrap()
+}
+
+#[test]
+fn reports_of_failures_become_a_ban() {
+    let Some(world) = world() else { return };
+    let daemon = world.start();
+    send(
+        &world,
+        r#"{"service":"shop","ip":"192.0.2.7","outcome":"success"}"#,
+    );
+    send(&world, r#"{"service":"other","ip":"192.0.2.7"}"#);
+    for _ in 0..2 {
+        send(
+            &world,
+            r#"{"service":"shop","ip":"192.0.2.7","user":"root"}"#,
+        );
+    }
+    send(
+        &world,
+        r#"{"service":"shop","ip":"::ffff:192.0.2.7","detail":"wrong\u001b[31m code"}"#,
+    );
+    until("the ban", || world.kernel_bans("192.0.2.7").then_some(()));
+    assert_eq!(
+        world.sql("SELECT ip, jail, failures FROM active_bans"),
+        "192.0.2.7|shop|3"
+    );
+    assert_eq!(count(&world, "both"), "3");
+    let told = world.f2bd(&["explain", "192.0.2.7"]).stdout;
+    let told = String::from_utf8(told).unwrap();
+    assert!(
+        told.contains("reported by uid 0") && told.contains("user root"),
+        "{told}"
+    );
+    assert!(!told.contains('\u{1b}'), "{told:?}");
+    daemon.stop();
+}
+
+#[test]
+fn only_those_who_may_report() {
+    let Some(world) = world() else { return };
+    let daemon = world.start();
+    let (binary, to) = (world.public_binary(), socket(&world));
+    let report = |uid, service| {
+        let words = ["report", "--to", to.to_str().unwrap(), service, "192.0.2.7"];
+        let output = as_user(uid, &binary, &words);
+        assert!(output.status.success(), "{output:?}");
+    };
+    report(NOBODY, "shop");
+    report(WEB, "till");
+    report(NOBODY, "till");
+    until("three are refused", || {
+        (losses(&world, "refused") == 3).then_some(())
+    });
+    assert_eq!(count(&world, "both"), "0");
+    report(WEB, "shop");
+    report(0, "till");
+    until("two are counted", || {
+        (count(&world, "both") == "2").then_some(())
+    });
+    assert_eq!(daemon.said("may not report"), 1, "{}", daemon.log());
+    daemon.stop();
+}
+
+#[test]
+fn what_is_no_report_is_counted_and_said_once() {
+    let Some(world) = world() else { return };
+    let daemon = world.start();
+    let long = format!(
+        r#"{{"service":"shop","ip":"192.0.2.7","detail":"{}"}}"#,
+        "x".repeat(60_000)
+    );
+    for text in [
+        "",
+        "{",
+        "null",
+        r#"{"service":"shop","ip":"example.org"}"#,
+        &long,
+    ] {
+        send(&world, text);
+    }
+    send(&world, r#"{"service":"shop","ip":"192.0.2.7"}"#);
+    until("one is counted", || {
+        (count(&world, "shop") == "1").then_some(())
+    });
+    until("five are not", || {
+        (losses(&world, "malformed") == 5).then_some(())
+    });
+    assert_eq!(daemon.said("not a report"), 1, "{}", daemon.log());
+    daemon.stop();
+    assert!(!socket(&world).exists(), "it goes with the daemon");
+}
+
+#[test]
+fn nobody_listens() {
+    let home = tempfile::tempdir().unwrap();
+    let to = home.path().join("report.sock");
+    let output = Command::new(F2BD)
+        .args(["report", "--to", to.to_str().unwrap(), "shop", "192.0.2.7"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(69), "{output:?}");
+}
+
+/// The examples of contrib/report, where their language is there.
+#[test]
+fn every_example_reports() {
+    let Some(world) = world() else { return };
+    let daemon = world.start();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/report");
+    let (bin, to) = (world.path().join("bin"), socket(&world));
+    fs::create_dir(&bin).unwrap();
+    // The examples call what is installed, with its usual configuration.
+    let wrapper = format!(
+        "#!/bin/sh\nexec {F2BD} --config {} \"$@\"\n",
+        world.config().display()
+    );
+    fs::write(bin.join("f2bd"), wrapper).unwrap();
+    fs::set_permissions(
+        bin.join("f2bd"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let run = |command: &mut Command| {
+        let output = command.env("PATH", &path).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    run(Command::new(examples.join("report.sh")).args(["shop", "192.0.2.1", "a b"]));
+    run(Command::new(examples.join("pam"))
+        .env("PAM_SERVICE", "till")
+        .env("PAM_RHOST", "192.0.2.2")
+        .env("PAM_USER", "--success"));
+    run(Command::new(examples.join("pam"))
+        .env("PAM_SERVICE", "till")
+        .env("PAM_RHOST", "a.example"));
+    let python = format!(
+        "from report import report; report('shop', '192.0.2.3', user='c', to='{}')",
+        to.display()
+    );
+    run(Command::new("python3")
+        .current_dir(&examples)
+        .args(["-B", "-c", &python]));
+    let mut expected = "192.0.2.1|a b\n192.0.2.2|--success\n192.0.2.3|c".to_owned();
+    let php = format!(
+        "require '{}'; exit(f2bd_report('shop', '192.0.2.4', 'd', '{}') ? 0 : 1);",
+        examples.join("report.php").display(),
+        to.display()
+    );
+    match Command::new("php").args(["-r", &php]).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{output:?}");
+            expected.push_str("\n192.0.2.4|d");
+        }
+        Err(_) => skipped("php is missing").unwrap_or_default(),
+    }
+    let reported = "SELECT address, user FROM failures WHERE jail = 'both' ORDER BY address";
+    until("all have reported", || {
+        (world.sql(reported) == expected).then_some(())
+    });
+    daemon.stop();
+}
