@@ -15,7 +15,8 @@ use crate::engine::time::Timestamp;
 pub struct TextReader {
     dates: Dates,
     now: Timestamp,
-    last: Timestamp,
+    /// The time of the line before; `None` as long as no line has told one.
+    last: Option<Timestamp>,
 }
 
 impl TextReader {
@@ -25,7 +26,7 @@ impl TextReader {
         TextReader {
             dates: Dates::new(zone, times),
             now,
-            last: now,
+            last: None,
         }
     }
 
@@ -34,21 +35,24 @@ impl TextReader {
         self.now = now;
     }
 
-    /// The record that `line` is; one without a date has the time of the line before.
+    /// The record that `line` is; one without a date has the time of the line before, and the present where no line
+    /// has a date.
     ///
     /// If the line begins with a date, the message is what follows it, and if host and program follow as in a system
     /// log, what follows them. Otherwise it is the whole line.
     pub fn read<'l>(&mut self, line: &'l [u8]) -> Record<'l> {
         let line = without_end(line);
-        let record = self.record(line).unwrap_or(Record::bare(self.last, line));
-        self.last = record.time;
+        let Some(record) = self.record(line) else {
+            return Record::bare(self.time(), line);
+        };
+        self.last = Some(record.time);
         record
     }
 
     /// The record that `line` is, which was written at `time` whatever it says itself.
     pub(super) fn read_at<'l>(&mut self, time: Timestamp, line: &'l [u8]) -> Record<'l> {
         let record = self.read(line);
-        self.last = time;
+        self.last = Some(time);
         Record { time, ..record }
     }
 
@@ -56,9 +60,13 @@ impl TextReader {
     pub(super) fn time_in(&mut self, text: Option<&[u8]>) -> Timestamp {
         let date = text.and_then(|text| self.dates.find(text, 0, self.now));
         if let Some(date) = date.filter(|date| date.at_head) {
-            self.last = date.time;
+            self.last = Some(date.time);
         }
-        self.last
+        self.time()
+    }
+
+    fn time(&self) -> Timestamp {
+        self.last.unwrap_or(self.now)
     }
 
     fn record<'l>(&mut self, line: &'l [u8]) -> Option<Record<'l>> {
@@ -66,7 +74,7 @@ impl TextReader {
         let head = line.len() - body.len();
         if head > 0
             && body.starts_with(b"1 ")
-            && let Some(record) = rfc5424(line, self.last)
+            && let Some(record) = rfc5424(line, self.time())
         {
             return Some(record);
         }
@@ -243,5 +251,15 @@ mod tests {
             let record = reader().read(&line);
             prop_assert!(record.message.len() <= line.len());
         }
+    }
+
+    #[test]
+    fn a_log_without_dates_is_of_the_present() {
+        let start = Timestamp::from_micros(1_770_000_000_000_000);
+        let mut reader = TextReader::new(TimeZone::UTC, &[], start);
+        assert_eq!(reader.read(b"denied 192.0.2.7").time, start);
+        let later = Timestamp::from_micros(1_770_000_060_000_000);
+        reader.set_now(later);
+        assert_eq!(reader.read(b"denied 192.0.2.7").time, later);
     }
 }
