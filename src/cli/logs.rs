@@ -2,15 +2,16 @@
 //!
 //! In: `LOG` words. Out: records one by one, in order. Files are read line by line, with a bound on their length.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead};
 use std::path::PathBuf;
 
 use super::failure::{Exit, Failure};
 use super::output::Clock;
 use crate::engine::record::journal::JournalMatch;
-use crate::engine::record::line::{LineForm, LineReader};
+use crate::engine::record::json::JsonFields;
+use crate::engine::record::line::{Format, LineForm, LineReader};
 use crate::engine::record::{LONGEST_MESSAGE, Record};
+use crate::source::file;
 use crate::source::journal::{self, JournalError, JournalSpec};
 
 /// The longest line that is looked at, with room for what stands before the message; the rest is skipped.
@@ -41,9 +42,10 @@ impl Understood {
         self.with_program += u64::from(!record.program.is_empty());
     }
 
-    /// The end of a command that has found nothing, and why if that is known.
-    pub fn failure(&self) -> Failure {
-        if self.records > 0 && self.with_program == 0 {
+    /// The end of a command that has found nothing, and why if that is known: whether all its filters look at what
+    /// programs they name is `by_program`.
+    pub fn failure(&self, by_program: bool) -> Failure {
+        if by_program && self.records > 0 && self.with_program == 0 {
             let message = "no line begins with a date and a program as in a system log; of a journal, take `journal` or the output of journalctl -o short-iso";
             return Failure::new(Exit::NotSo, message);
         }
@@ -84,15 +86,14 @@ impl Log {
                     };
                     Failure::new(exit, format!("cannot read {}: {error}", path.display()))
                 };
-                let file = File::open(path).map_err(failed)?;
-                if file.metadata().map_err(failed)?.is_dir() {
+                if std::fs::metadata(path).map_err(failed)?.is_dir() {
                     let message = format!(
                         "{0} is a directory; for a journal's write journal:{0}",
                         path.display()
                     );
                     return Err(Failure::new(Exit::NoInput, message));
                 }
-                read_lines(BufReader::new(file), clock, each)
+                read_lines(file::open(path).map_err(failed)?, clock, each)
             }
             Log::Journal(directory) => {
                 let mut number = 0;
@@ -137,13 +138,17 @@ fn read_lines(
     clock: &Clock,
     mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut reader = LineReader::new(&LineForm::in_zone(clock.zone.clone()), clock.now);
+    let failed = |error: io::Error| Failure::new(Exit::Io, format!("cannot read the log: {error}"));
+    let mut form = LineForm::in_zone(clock.zone.clone());
+    // Nothing else says what lines of a log are that is named on the command line.
+    if lines.fill_buf().map_err(failed)?.starts_with(b"{") {
+        form.format = Format::Json(JsonFields::default());
+    }
+    let mut reader = LineReader::new(&form, clock.now);
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
         let read = io::Read::take(&mut lines, LONGEST_LINE as u64).read_until(b'\n', &mut line);
-        let failed =
-            |error: io::Error| Failure::new(Exit::Io, format!("cannot read the log: {error}"));
         if read.map_err(failed)? == 0 {
             break;
         }

@@ -52,6 +52,9 @@ struct Sums {
 pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(), Failure> {
     let (specs, logs) = operands(args, config)?;
     let routes: Vec<_> = specs.iter().map(wanted).collect();
+    let by_program = specs
+        .iter()
+        .all(|spec| !spec.records.programs.is_empty() || spec.records.reports);
     let count = u16::try_from(specs.len()).unwrap_or(u16::MAX);
     let filters = FilterSet::compile(specs).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
@@ -107,7 +110,7 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     }
     out.flush()?;
     if sums.counted == 0 {
-        return Err(sums.understood.failure());
+        return Err(sums.understood.failure(by_program));
     }
     Ok(())
 }

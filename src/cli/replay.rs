@@ -56,6 +56,13 @@ pub fn run(
         bans: HashMap::new(),
         printed: 0,
     };
+    let specs = policy
+        .jails
+        .iter()
+        .map(|jail| policy.filters.spec(jail.filter));
+    let by_program = specs
+        .into_iter()
+        .all(|spec| !spec.records.programs.is_empty() || spec.records.reports);
     let mut replay = Replay::new(policy);
     let routes = routes(&sources);
     let mut decisions = Vec::new();
@@ -79,7 +86,7 @@ pub fn run(
     }
     printer.out.flush()?;
     if printer.printed == 0 {
-        return Err(understood.failure());
+        return Err(understood.failure(by_program));
     }
     Ok(())
 }
