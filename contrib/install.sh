@@ -104,6 +104,9 @@ install_all() {
     for file in man/*; do
         put 644 "$file" "$SHARE/man/man${file##*.}/${file#man/}"
     done
+    for file in contrib/report/*; do
+        if [ -x "$file" ]; then put 755 "$file" "$SHARE/f2bd/${file#contrib/}"; else put 644 "$file" "$SHARE/f2bd/${file#contrib/}"; fi
+    done
     put_output "$BASH_COMPLETION" "$F2BD" completions bash
     put_output "$ZSH_COMPLETION" "$F2BD" completions zsh
     put_output "$FISH_COMPLETION" "$F2BD" completions fish
