@@ -1,6 +1,8 @@
 //! Facts about the dates of lines: every way of writing them is found without being told, means one moment,
 //! and is not moved by what else a line says.
 
+use std::time::Duration;
+
 use f2bd::engine::record::LONGEST_MESSAGE;
 use f2bd::engine::record::date::{Part, TimeFormat, TimeFormatError};
 use f2bd::engine::record::json::{FieldPath, JsonFields};
@@ -29,10 +31,11 @@ fn reader(zone: TimeZone, now: &str) -> TextReader {
 
 /// When a line was written that is the first one of its log.
 fn read(line: &str, zone: TimeZone, now: &str) -> String {
-    let unread = moment("1971-01-01T00:00:00Z");
-    let mut reader = TextReader::new(zone, &[], unread);
-    reader.set_now(moment(now));
-    let time = reader.read(line.as_bytes()).time;
+    // A line without a date is of the present, which is no moment that any of these lines tells.
+    let unread = moment(now).after(Duration::from_micros(7));
+    let time = TextReader::new(zone, &[], unread)
+        .read(line.as_bytes())
+        .time;
     match time == unread {
         true => "unread".to_owned(),
         false => time.to_string(),
