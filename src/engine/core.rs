@@ -592,7 +592,7 @@ impl Engine {
             // A source that has not been heard yet may have records of any age.
             let heard = |source: &SourceName| {
                 let progress = self.heard.get(&Some(source.clone()))?;
-                Some(progress.unwrap_or(now.before(LATEST)))
+                Some(progress.unwrap_or(now).before(LATEST))
             };
             let replayed = self.heard.get(&None).copied().flatten();
             let far = match replayed {

@@ -417,6 +417,36 @@ fn what_cannot_count_any_more_is_forgotten_when_all_sources_are_heard() {
 }
 
 #[test]
+fn a_record_that_comes_a_little_late_finds_what_it_counts_with() {
+    let source: SourceName = "busy".parse().expect("a name");
+    let mut policy = policy(3, 600, ten_minutes(), &[]);
+    policy.jails[0].sources = vec![source.clone()];
+    let mut engine = Engine::new(policy);
+    let mut out = Vec::new();
+    let mut hear = |engine: &mut Engine, now: i64, line: (i64, &str)| {
+        let input = Input::Records {
+            source: Some(&source),
+            batch: &batch(&[line]),
+            more: true,
+        };
+        engine.handle(at(now), input, &mut out);
+    };
+    hear(&mut engine, 0, (0, "192.0.2.7"));
+    hear(&mut engine, 1, (1, "192.0.2.7"));
+    // Of another file of the source; a minute later windows are looked through.
+    hear(&mut engine, 1_000, (1_000, "192.0.2.8"));
+    hear(&mut engine, 1_100, (1_100, "192.0.2.8"));
+    hear(&mut engine, 1_100, (590, "192.0.2.7"));
+    assert!(
+        short(&out)
+            .iter()
+            .any(|told| told.starts_with("+192.0.2.7")),
+        "{:?}",
+        short(&out)
+    );
+}
+
+#[test]
 fn two_jails_of_one_filter_hear_the_same() {
     let mut policy = policy(1, 600, ten_minutes(), &[]);
     let mut spec = policy.filters.spec(FilterId(0)).clone();
