@@ -35,8 +35,8 @@ pub struct ReportSpec {
 pub struct Reporter {
     /// The numbers of the users.
     pub uids: Vec<u32>,
-    /// The services they may report of; all if there is none.
-    pub services: Vec<Box<str>>,
+    /// The services they may report of; `None` is all.
+    pub services: Option<Vec<Box<str>>>,
 }
 
 /// Everybody may send; who is heard is decided for each report.
@@ -237,9 +237,8 @@ fn heard<'b>(
 impl ReportSpec {
     fn admits(&self, uid: u32, service: &str) -> bool {
         let allowed = |reporter: &Reporter| {
-            let services = &reporter.services;
-            reporter.uids.contains(&uid)
-                && (services.is_empty() || services.iter().any(|known| **known == *service))
+            let names = |services: &Vec<Box<str>>| services.iter().any(|known| **known == *service);
+            reporter.uids.contains(&uid) && reporter.services.as_ref().is_none_or(names)
         };
         uid == 0 || uid == rustix::process::geteuid().as_raw() || self.allow.iter().any(allowed)
     }

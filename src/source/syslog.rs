@@ -18,6 +18,7 @@ mod local;
 mod stream;
 mod tls;
 
+use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
@@ -91,6 +92,7 @@ pub fn run(
     let listener = Rc::new(Listener {
         intake: Intake::new(&spec.name, &spec.form),
         connections: Connections::default(),
+        refusal_told: Cell::new(false),
         spec: spec.clone(),
     });
     // Dropped before the runtime that its sockets are registered with.
@@ -118,16 +120,25 @@ struct Listener {
     spec: SyslogSpec,
     intake: Intake,
     connections: Connections,
+    /// Said of the first one only: whoever forges addresses is refused as often as he likes.
+    refusal_told: Cell<bool>,
 }
 
 impl Listener {
     fn admits(&self, sender: IpAddr) -> bool {
         let allow = &self.spec.allow;
-        if allow.is_empty() {
+        let admitted = if allow.is_empty() {
             sender.is_loopback()
         } else {
             allow.iter().any(|network| network.contains(&sender))
+        };
+        if !admitted && !self.refusal_told.replace(true) {
+            let source = &self.spec.name;
+            log::warn!(
+                "source {source}: {sender} may not send; `allow` says who may; this is said once"
+            );
         }
+        admitted
     }
 
     /// Listens on `address` as long as it works.

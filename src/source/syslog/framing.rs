@@ -102,11 +102,13 @@ impl Splitter {
         Ok(())
     }
 
-    /// The connection has ended in good order. A message of lines may end with it; a counted one may not.
+    /// The connection has ended in good order. A lone message may end with it. One that follows others that had ends
+    /// lacks its own, and what was cut off could make it name another address; a counted one is as long as it says.
     pub fn end(mut self, mut each: impl FnMut(&[u8], bool)) -> Result<(), Broken> {
         match self.form {
             Form::Length if self.frame.is_empty() => Ok(()),
             Form::Length | Form::Counted(_) => Err(Broken),
+            Form::Ended(Some(_)) if !self.frame.is_empty() => Err(Broken),
             Form::Unknown | Form::Ended(_) => {
                 if !self.frame.is_empty() {
                     each(&std::mem::take(&mut self.frame), self.cut);
@@ -192,7 +194,7 @@ mod tests {
             ("<1>a\0<2>b\nc\0", &["<1>a", "<2>b\nc"]),
             ("<1>a\n<2>b\0c\n", &["<1>a", "<2>b\0c"]),
             ("<1>a\n5 <2>b\n", &["<1>a", "5 <2>b"]),
-            ("<1>a\n\n\r\n<2>b", &["<1>a", "<2>b"]),
+            ("<1>a\n\n\r\n<2>b\n", &["<1>a", "<2>b"]),
             ("4 <1>a6 <2>b\nc", &["<1>a", "<2>b\nc"]),
             ("4 <1>a\n4 <2>b", &["<1>a", "<2>b"]),
             ("12 monkeys\n", &["12 monkeys"]),
@@ -211,6 +213,13 @@ mod tests {
             let bytes: Vec<&[u8]> = sent.as_bytes().chunks(1).collect();
             assert_eq!(messages(&bytes).expect(sent), expected, "{sent:?} in bytes");
         }
+    }
+
+    #[test]
+    fn a_message_that_may_lack_its_end_is_none() {
+        assert_eq!(messages(&[b"<1>a\n<2>from 192.0.2.1"]), Err(Broken));
+        let lone = messages(&[b"<2>from 192.0.2.1"]).expect("a message");
+        assert_eq!(lone, [b"<2>from 192.0.2.1"]);
     }
 
     #[test]

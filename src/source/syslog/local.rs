@@ -3,7 +3,8 @@
 //! The kernel tells which process sent a message. Root, the user that runs f2bd and the owner of the socket's
 //! file relay what others said, and may name whom they like. Anybody else speaks for himself: the number of
 //! the record's process is the kernel's, and if the message claims another one, its program is marked, so
-//! that no filter takes it for the program that it claims to be.
+//! that no filter takes it for the program that it claims to be. Which program he is he can say himself: the
+//! mode of the file is what keeps strangers away.
 
 use crate::engine::record::Record;
 

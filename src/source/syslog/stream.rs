@@ -242,6 +242,7 @@ mod tests {
         Listener {
             intake: Intake::new(&spec.name, &spec.form),
             connections: Connections::default(),
+            refusal_told: std::cell::Cell::new(false),
             spec,
         }
     }
