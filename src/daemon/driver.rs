@@ -169,7 +169,11 @@ impl Driver {
                 cursor,
                 losses,
                 more,
-            } if self.sources.knows(&stream.source, generation) => {
+            } if self.sources.knows(&stream.source, generation)
+                // What cannot be read again is taken from a reader that was replaced, too.
+                || cursor.is_none() && self.sources.reads(&stream.source) =>
+            {
+                let is_new = cursor.is_some() && self.sources.cursor(&stream).is_none();
                 let input = Input::Records {
                     source: Some(&stream.source),
                     batch: &batch,
@@ -177,8 +181,12 @@ impl Driver {
                 };
                 self.sources
                     .advance(now, &stream, cursor.as_ref(), &batch, losses);
-                let cursor = cursor.as_ref().map(|cursor| (&stream, cursor));
-                self.decide(now, input, cursor);
+                let place = cursor.as_ref().map(|cursor| (&stream, cursor));
+                self.decide(now, input, place);
+                // Without its first cursor a stream would be begun anew, wherever it is by then.
+                if is_new {
+                    self.save_cursors(now);
+                }
             }
             Delivery::Records { .. } => {}
             Delivery::Trouble(trouble) => {

@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
@@ -97,10 +98,23 @@ pub fn run(options: &RunOptions) -> Result<(), StartError> {
             }
         }
     }
+    want_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(serve(options, settings))
+}
+
+/// Log files and connections take descriptors, and must leave some to the firewall: asks for all that there may be.
+fn want_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, all) {
+        log::debug!("no more than {:?} descriptors: {error}", limit.current);
+    }
 }
 
 /// The longest window of any jail: how far back the past matters.

@@ -15,7 +15,7 @@ use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
 use crate::engine::time::Timestamp;
-use crate::source::{self, Losses, SourceSpec, Start, Trouble};
+use crate::source::{self, Delivery, Losses, SourceSpec, Start, Trouble};
 
 /// All readers.
 pub struct Sources {
@@ -130,6 +130,11 @@ impl Sources {
             .is_some_and(|reader| reader.generation == generation)
     }
 
+    /// Whether a source is read, by whatever reader.
+    pub fn reads(&self, source: &SourceName) -> bool {
+        self.readers.contains_key(source)
+    }
+
     /// Notes that a batch was taken at `now`; the reader of its stream would resume at `cursor`.
     pub fn advance(
         &mut self,
@@ -212,8 +217,12 @@ fn spawn(
             // The driver has ended.
             Err(_) => ControlFlow::Break(()),
         };
-        if let Err(error) = source::run(&spec, start, deliver, stopped) {
-            log::error!("source {}: {error}", spec.name());
+        if let Err(error) = source::run(&spec, start, &deliver, stopped) {
+            // It stays so until a reload or a restart, and says so.
+            let _ = deliver(Delivery::Trouble(Trouble::Unreadable {
+                source: spec.name().clone(),
+                reason: error.to_string(),
+            }));
         }
     })?;
     Ok(())
