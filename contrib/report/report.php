@@ -10,6 +10,8 @@ function f2bd_report(string $service, string $ip, ?string $user = null, string $
     if ($socket === false) {
         return false;
     }
+    // Whoever logs in must not wait for a daemon that is busy.
+    stream_set_blocking($socket, false);
     $text = json_encode($report, JSON_INVALID_UTF8_SUBSTITUTE);
-    return stream_socket_sendto($socket, $text) === strlen($text);
+    return @stream_socket_sendto($socket, $text) === strlen($text);
 }

@@ -8,8 +8,7 @@ use std::path::PathBuf;
 use super::failure::{Exit, Failure};
 use super::output::Clock;
 use crate::engine::record::journal::JournalMatch;
-use crate::engine::record::json::JsonFields;
-use crate::engine::record::line::{Format, LineForm, LineReader};
+use crate::engine::record::line::{LineForm, LineReader};
 use crate::engine::record::{LONGEST_MESSAGE, Record};
 use crate::source::file;
 use crate::source::journal::{self, JournalError, JournalSpec};
@@ -139,11 +138,7 @@ fn read_lines(
     mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(Exit::Io, format!("cannot read the log: {error}"));
-    let mut form = LineForm::in_zone(clock.zone.clone());
-    // Nothing else says what lines of a log are that is named on the command line.
-    if lines.fill_buf().map_err(failed)?.starts_with(b"{") {
-        form.format = Format::Json(JsonFields::default());
-    }
+    let form = LineForm::in_zone(clock.zone.clone());
     let mut reader = LineReader::new(&form, clock.now);
     let mut line = Vec::new();
     for number in 1.. {

@@ -14,7 +14,11 @@ use crate::engine::record::report::Report;
 pub fn run(report: &Report<'_>, socket: PathBuf) -> Result<(), Failure> {
     let bytes = serde_json::to_vec(report)
         .map_err(|error| Failure::new(Exit::Software, error.to_string()))?;
-    let sent = UnixDatagram::unbound().and_then(|sender| sender.send_to(&bytes, &socket));
+    let sent = UnixDatagram::unbound().and_then(|sender| {
+        // Whoever logs in waits for this, and a daemon that is busy must not keep him.
+        sender.set_nonblocking(true)?;
+        sender.send_to(&bytes, &socket)
+    });
     sent.map(drop).map_err(|error| {
         let exit = match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => Exit::Unreachable,
