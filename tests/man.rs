@@ -474,7 +474,6 @@ const CONFIGURATION: &[(&str, &[Key])] = &[
     ("[source.NAME]", keys::SOURCE),
     ("[source.NAME] of type journal", keys::JOURNAL_SOURCE),
     ("[source.NAME] of type file", keys::FILE_SOURCE),
-    ("fields = { ... }", keys::FIELDS),
     ("[source.NAME] of type syslog", keys::SYSLOG_SOURCE),
     ("[source.NAME] of type report", keys::REPORT_SOURCE),
     ("allow = { ... }", keys::REPORTER),

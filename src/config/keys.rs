@@ -77,45 +77,12 @@ pub const FILE_SOURCE: &[Key] = &[
         "a list of formats such as [\"%d/%b/%Y:%H:%M:%S %z\"]",
         "[]",
     ),
-    key("format", "\"text\", \"json\" or \"cri\"", "\"text\""),
-    key(
-        "fields",
-        "names of fields such as { message = \"msg\", time = \"ts\" }",
-        "",
-    ),
     key(
         "encoding",
         "the name of an encoding such as \"latin1\"",
         "\"utf-8\"",
     ),
 ];
-
-/// `fields = { … }` of a source of type file.
-pub const FIELDS: &[Key] = &[
-    key(
-        "message",
-        FIELD_NAMES,
-        "[\"message\", \"msg\", \"log\", \"MESSAGE\"]",
-    ),
-    key(
-        "time",
-        FIELD_NAMES,
-        "[\"time\", \"ts\", \"timestamp\", \"@timestamp\", \"__REALTIME_TIMESTAMP\"]",
-    ),
-    key(
-        "host",
-        FIELD_NAMES,
-        "[\"host\", \"hostname\", \"_HOSTNAME\"]",
-    ),
-    key(
-        "program",
-        FIELD_NAMES,
-        "[\"program\", \"logger\", \"SYSLOG_IDENTIFIER\"]",
-    ),
-    key("pid", FIELD_NAMES, "[\"pid\", \"_PID\", \"SYSLOG_PID\"]"),
-];
-
-const FIELD_NAMES: &str = "a list of fields such as [\"msg\", \"request.uri\"]";
 
 /// `[source.NAME]` with `type = "syslog"`
 pub const SYSLOG_SOURCE: &[Key] = &[
@@ -223,7 +190,7 @@ pub const JAIL_ONLY: &[Key] = &[
 pub const ACTION: &[Key] = &[key("use", "the name of an action file", "")];
 
 /// Keys of the design that this version refuses, rather than to protect less than was asked for.
-pub const LATER: &[&str] = &["escalation", "network", "distributed"];
+pub const LATER: &[&str] = &["escalation", "network", "distributed", "format", "fields"];
 
 /// The most failures that [`JAIL`]'s `maxretry` may ask for: each watched subject remembers that many.
 pub const MOST_RETRIES: u32 = 1_000;

@@ -15,8 +15,7 @@ use super::section::{Section, unknown};
 use crate::engine::name::SourceName;
 use crate::engine::record::date::TimeFormat;
 use crate::engine::record::journal::JournalMatch;
-use crate::engine::record::json::{FieldPath, JsonFields};
-use crate::engine::record::line::{Format, LineForm};
+use crate::engine::record::line::LineForm;
 use crate::engine::time::parse_zone;
 use crate::source::SourceSpec;
 use crate::source::file::{FileGlob, FilesSpec};
@@ -258,7 +257,6 @@ fn log_files(
                     .into_iter()
                     .map(|(time, _)| time)
                     .collect(),
-                format: format(section, problems),
                 ..form(section, problems)
             },
             encoding: section.parsed("encoding", problems).unwrap_or_default(),
@@ -322,18 +320,22 @@ fn report(name: SourceName, section: &Section<'_>, problems: &mut Problems) -> O
         };
         let inner = Section::new(Some(table), keys::REPORTER);
         inner.check_keys("`allow`", problems);
+        let services: Option<Vec<Box<str>>> = inner.texts("service", problems).map(|list| {
+            list.into_iter()
+                .map(|(service, _)| service.into())
+                .collect()
+        });
+        if let (Some([]), Some(value)) = (services.as_deref(), inner.value("service")) {
+            let message = "`service` is empty: nothing may be reported".to_owned();
+            inner.complain("service", &value.place, message, problems);
+        }
         allow.push(Reporter {
             uids: inner
                 .numbers("uid", 0, i64::from(u32::MAX), problems)
                 .into_iter()
                 .filter_map(|uid| u32::try_from(uid).ok())
                 .collect(),
-            services: inner
-                .texts("service", problems)
-                .unwrap_or_default()
-                .into_iter()
-                .map(|(service, _)| service.into())
-                .collect(),
+            services,
         });
     }
     Some(Source::Report(ReportSpec {
@@ -374,40 +376,6 @@ fn allowed(section: &Section<'_>, problems: &mut Problems) -> Vec<IpNet> {
         }
     }
     networks
-}
-
-/// What a line is.
-fn format(section: &Section<'_>, problems: &mut Problems) -> Format {
-    let inner = section.inner("fields", keys::FIELDS, problems);
-    let usual = JsonFields::default();
-    let mut paths = |key: &str, usual: Vec<FieldPath>| {
-        let list = inner.parsed_list::<FieldPath>(key, problems);
-        list.map_or(usual, |list| {
-            list.into_iter().map(|(path, _)| path).collect()
-        })
-    };
-    let fields = JsonFields {
-        message: paths("message", usual.message),
-        time: paths("time", usual.time),
-        host: paths("host", usual.host),
-        program: paths("program", usual.program),
-        pid: paths("pid", usual.pid),
-    };
-    let Some(word) = section.text("format", problems) else {
-        return Format::Text;
-    };
-    match word {
-        "text" => Format::Text,
-        "json" => Format::Json(fields),
-        "cri" => Format::Cri(fields),
-        _ => {
-            if let Some(value) = section.value("format") {
-                let known = ["text", "json", "cri"].into_iter();
-                unknown("format", word, "", known, &value.place, problems);
-            }
-            Format::Text
-        }
-    }
 }
 
 /// How the lines are written.
