@@ -213,8 +213,11 @@ fn send_to_listener(from: &UdpSocket, address: SocketAddr, message: &[u8]) {
         });
         let mut lines = tables.iter().flat_map(|table| table.lines());
         let listens = |line: &str| {
-            let own = line.split_whitespace().nth(1);
+            // Nobody is at the other end of a listener; somebody's sender may have the same port elsewhere.
+            let mut words = line.split_whitespace().skip(1);
+            let (own, other) = (words.next(), words.next());
             own.is_some_and(|own| own.ends_with(&port))
+                && other.is_some_and(|other| other.ends_with(":0000"))
         };
         lines.any(listens).then_some(())
     });

@@ -44,7 +44,7 @@ fn every_framing_gives_the_messages_that_were_sent() {
     let mut listening = Listening::on(&[&format!("tcp://{address}")]);
     for (sent, expected) in [
         (
-            &b"<13>one\n<13>two\r\n<13>three"[..],
+            &b"<13>one\n<13>two\r\n<13>three\n"[..],
             &["one", "two", "three"][..],
         ),
         (b"<13>one\0<13>two\0", &["one", "two"]),
