@@ -164,6 +164,23 @@ fn nobody_listens() {
     assert_eq!(output.status.code(), Some(69), "{output:?}");
 }
 
+/// A login waits for whoever reports it.
+#[test]
+fn a_busy_daemon_is_not_waited_for() {
+    let home = tempfile::tempdir().unwrap();
+    let to = home.path().join("report.sock");
+    let _deaf = UnixDatagram::bind(&to).unwrap();
+    let sender = UnixDatagram::unbound().unwrap();
+    sender.set_nonblocking(true).unwrap();
+    while sender.send_to(b"x", &to).is_ok() {}
+    let mut report = Command::new(F2BD)
+        .args(["report", "--to", to.to_str().unwrap(), "shop", "192.0.2.7"])
+        .spawn()
+        .unwrap();
+    let ended = until("it ends", || report.try_wait().unwrap());
+    assert_eq!(ended.code(), Some(74));
+}
+
 /// The examples of contrib/report, where their language is there.
 #[test]
 fn every_example_reports() {
