@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use f2bd::engine::cursor::{Cursor, Stream};
 use f2bd::engine::record::LONGEST_MESSAGE;
 use f2bd::engine::record::journal::RouteId;
-use f2bd::engine::record::line::LineForm;
+use f2bd::engine::record::line::{Format, LineForm};
 use f2bd::engine::time::Timestamp;
 use f2bd::source::file::{FilesSpec, open, run};
 use f2bd::source::{Delivery, Start, Trouble};
@@ -824,6 +824,24 @@ fn half_a_line_waits_for_its_end_and_a_restart() {
     log.append(" line\ntwo\n");
     heard.messages(&reading, 3);
     assert_eq!(heard.messages, ["one", "half a line", "two"]);
+    reading.end();
+}
+
+#[test]
+fn half_a_record_waits_for_its_end_and_a_restart() {
+    let log = Log::new();
+    let mut spec = log.spec();
+    spec.form.format = Format::Cri(Default::default());
+    let part = |tag: char, text: &str| format!("2026-02-12T14:10:21.5Z stdout {tag} {text}\n");
+    log.append(part('F', "one") + &part('P', "half a "));
+    let mut heard = Heard::default();
+    let reading = Reading::start(&spec, heard.start());
+    heard.messages(&reading, 1);
+    reading.end();
+    log.append(part('F', "line"));
+    let reading = Reading::start(&spec, heard.start());
+    heard.messages(&reading, 2);
+    assert_eq!(heard.messages, ["one", "half a line"]);
     reading.end();
 }
 

@@ -95,7 +95,9 @@ impl Part {
 
     /// What a cursor would say of it.
     pub fn place(&self) -> Place {
-        let consumed = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        let offset = self.held.unwrap_or(self.offset);
+        // Only of what stands before the offset: nothing else is sure to be there when it is read back.
+        let consumed = usize::try_from(offset).unwrap_or(usize::MAX);
         let head = match self.front.get(..consumed.min(self.front.len())) {
             Some(head) if !head.is_empty() => Fingerprint::of(head),
             _ => self.told,
@@ -103,7 +105,7 @@ impl Part {
         Place {
             identity: self.identity,
             head,
-            offset: self.held.unwrap_or(self.offset),
+            offset,
             done: matches!(self.body, Body::Done),
         }
     }
