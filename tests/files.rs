@@ -865,6 +865,26 @@ fn hostile_bytes_leave_the_rest_whole() {
 }
 
 #[test]
+fn what_is_left_of_a_cut_line_does_not_pass_for_a_line() {
+    let log = Log::new();
+    let spec = FilesSpec {
+        encoding: "utf-16le".parse().unwrap(),
+        ..log.spec()
+    };
+    let little =
+        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let (reading, mut heard) = follow(&spec);
+    // Too long for the file's letters, and yet shorter than a message may be.
+    log.append(little(&format!(
+        "{}\nnext\n",
+        "x".repeat(LONGEST_MESSAGE - 1)
+    )));
+    heard.messages(&reading, 1);
+    assert_eq!((&heard.messages[0][..], heard.cut), ("next", 1));
+    reading.end();
+}
+
+#[test]
 fn other_encodings_are_decoded() {
     let wide = |text: &str, unit: fn(u16) -> [u8; 2]| {
         text.encode_utf16().flat_map(unit).collect::<Vec<u8>>()

@@ -413,7 +413,15 @@ impl Log {
             };
             part.held = None;
             self.last = record.time;
-            self.losses.cut += u64::from(line.cut || record.message.len() > LONGEST_MESSAGE);
+            if line.cut || record.message.len() > LONGEST_MESSAGE {
+                self.losses.cut += 1;
+                // The engine knows a text that may have been cut by its length; a shorter one would be taken for whole,
+                // and who chose what stood behind the cut chose where the line ends.
+                if record.message.len() < LONGEST_MESSAGE {
+                    self.stale = true;
+                    continue;
+                }
+            }
             self.resumed.1.get_or_insert(record.time);
             self.batch.push(Record {
                 routes: &self.routes,
