@@ -641,6 +641,52 @@ fn a_reused_inode_is_another_file() {
     reading.end();
 }
 
+/// How many files of a directory this process has open.
+fn held_in(directory: &Path) -> usize {
+    let links = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let inside = |link: &fs::DirEntry| {
+        fs::read_link(link.path()).is_ok_and(|path| path.starts_with(directory))
+    };
+    links.filter(inside).count()
+}
+
+#[test]
+fn many_logs_do_not_use_up_the_descriptors() {
+    let directory = tempfile::tempdir().unwrap();
+    let logs: Vec<_> = (0..40)
+        .map(|number| directory.path().join(format!("app{number}x.log")))
+        .collect();
+    for log in &logs {
+        append(log, "");
+    }
+    let mut heard = Heard::default();
+    let reading = Reading::start(&spec(&[&directory.path().join("*.log")]), heard.start());
+    while heard.cursors.len() < logs.len() {
+        heard.hear(reading.next());
+    }
+    for generation in 0..6 {
+        for log in &logs {
+            append(log, lines(generation..generation + 1));
+        }
+        heard.messages(&reading, (generation + 1) * logs.len());
+        for log in &logs {
+            fs::rename(log, format!("{}.{}", log.display(), 100 - generation)).unwrap();
+        }
+    }
+    for log in &logs {
+        append(log, lines(6..7));
+    }
+    heard.messages(&reading, 7 * logs.len());
+    until("few descriptors are left", || {
+        while let Ok(delivery) = reading.deliveries.try_recv() {
+            heard.hear(delivery);
+        }
+        (held_in(directory.path()) <= logs.len() + 128).then_some(())
+    });
+    assert_eq!(heard.messages.len(), 7 * logs.len());
+    reading.end();
+}
+
 #[test]
 fn old_files_are_not_held_without_bound() {
     let log = Log::new();
@@ -650,15 +696,9 @@ fn old_files_are_not_held_without_bound() {
         heard.messages(&reading, generation + 1);
         log.rename("app.log", &format!("app.log.{}", 100 - generation));
     }
-    let held = || {
-        let links = fs::read_dir("/proc/self/fd").unwrap().flatten();
-        links
-            .filter(|link| {
-                fs::read_link(link.path()).is_ok_and(|path| path.starts_with(log.directory.path()))
-            })
-            .count()
-    };
-    until("few descriptors are left", || (held() <= 10).then_some(()));
+    until("few descriptors are left", || {
+        (held_in(log.directory.path()) <= 10).then_some(())
+    });
     assert_eq!(heard.messages, numbers(0..40));
     assert!(
         heard

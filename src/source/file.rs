@@ -50,9 +50,13 @@ pub struct FilesSpec {
     pub encoding: Encoding,
 }
 
-/// The most files that are followed; each costs a descriptor or two, of which a service has 1024 unless it is given
-/// more, and a look a second.
-const MOST_FILES: usize = 512;
+/// The most logs that are followed; each costs a descriptor for the file that its path names, and a look a second. A
+/// service has 1024 descriptors unless it is given more, and others need some: without one, no ban can be set.
+const MOST_FILES: usize = 256;
+
+/// The most old files of all logs together that are kept open for those who still write to them; each costs a
+/// descriptor too.
+const MOST_OLD_FILES: usize = 128;
 
 /// The shortest time between two looks. A line that comes alone is read at once; of a burst, each look gets all that came
 /// meanwhile.
@@ -290,6 +294,9 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                     }
                 }
             }
+            if looked {
+                self.bound_old_files();
+            }
             if more {
                 continue;
             }
@@ -304,6 +311,20 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 std::thread::sleep(pace.saturating_sub(begun.elapsed()));
             }
             self.pause(search.map_or(again, |search| search.min(again)))?;
+        }
+    }
+
+    /// Lets go of the old files that have been silent longest, when all logs together hold too many.
+    fn bound_old_files(&mut self) {
+        let mut old: Vec<Instant> = self.logs.iter().flat_map(Log::old_files).collect();
+        let Some(surplus) = old.len().checked_sub(MOST_OLD_FILES).filter(|n| *n > 0) else {
+            return;
+        };
+        let (_, last, _) = old.select_nth_unstable(surplus - 1);
+        let last = *last;
+        // What has not been read to its end stays.
+        for log in self.logs.iter_mut().filter(|log| !log.dirty) {
+            log.let_go_until(last);
         }
     }
 

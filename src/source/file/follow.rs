@@ -291,9 +291,34 @@ impl Log {
         });
     }
 
+    /// How many parts are before the one that the path names.
+    fn old_parts(&self) -> usize {
+        self.parts.len().saturating_sub(usize::from(self.at_path))
+    }
+
+    /// When each old file that is kept open last had something new.
+    pub fn old_files(&self) -> impl Iterator<Item = Instant> {
+        self.parts[..self.old_parts()]
+            .iter()
+            .filter(|part| matches!(part.body, Body::Plain(_)))
+            .map(|part| part.active)
+    }
+
+    /// Lets go of the old files that had nothing new since `moment`. All of them must have been read to their end.
+    pub fn let_go_until(&mut self, moment: Instant) {
+        let last = self.old_parts();
+        for part in &mut self.parts[..last] {
+            if matches!(part.body, Body::Plain(_)) && part.active <= moment {
+                part.finish();
+                self.stale = true;
+                self.dirty = true;
+            }
+        }
+    }
+
     /// Lets go of old files to which nobody writes any more. All of them have been read to their end.
     fn release(&mut self) {
-        let last = self.parts.len().saturating_sub(usize::from(self.at_path));
+        let last = self.old_parts();
         let grows = !self.at_path || self.parts.last().is_some_and(|part| part.offset > 0);
         let old = self.parts[..last]
             .iter()
