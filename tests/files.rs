@@ -709,6 +709,34 @@ fn old_files_are_not_held_without_bound() {
     reading.end();
 }
 
+#[test]
+fn cursors_of_files_that_are_gone_take_nobodys_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let cursor = |number: usize| {
+        let path = directory.path().join(format!("gone{number}x.log"));
+        let stream = Stream {
+            source: "files".parse().unwrap(),
+            part: path.to_str().unwrap().into(),
+        };
+        let token = format!("1;0;1.{:x}.0.0.0", usize::MAX - number);
+        (stream, Cursor { token, time: EVER })
+    };
+    let start = Start {
+        cursors: (0..400).map(cursor).collect(),
+        since: EVER,
+    };
+    append(&directory.path().join("there.log"), "");
+    let reading = Reading::start(&spec(&[&directory.path().join("*.log")]), start);
+    let mut heard = Heard::default();
+    heard.hear(reading.next());
+    append(&directory.path().join("there.log"), lines(0..1));
+    append(&directory.path().join("later.log"), lines(1..2));
+    heard.messages(&reading, 2);
+    assert!(heard.troubles.is_empty(), "{:?}", heard.troubles);
+    assert_eq!(heard.cursors.len(), 2);
+    reading.end();
+}
+
 // ---- Where it begins ----
 
 fn dated(range: std::ops::Range<i64>) -> String {

@@ -124,12 +124,7 @@ pub fn run(
         deaf: None,
         runtime,
     };
-    for (stream, cursor) in &start.cursors {
-        let path = Path::new(&*stream.part);
-        if spec.wanted.iter().flatten().any(|glob| glob.matches(path)) {
-            follower.add(path.to_owned(), Begin::Head).resume(cursor);
-        }
-    }
+    follower.resume(&start);
     match follower.run() {
         Err(Halt::Stopped) => Ok(()),
         Err(Halt::Failed(error)) => Err(error),
@@ -223,6 +218,11 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Hands<'_, D> {
     }
 }
 
+/// Whether there is a file, as far as one is allowed to know.
+fn may_exist(path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
+}
+
 struct Follower<'a, D> {
     hands: Hands<'a, D>,
     since: Timestamp,
@@ -240,6 +240,31 @@ struct Follower<'a, D> {
 }
 
 impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
+    /// Goes on behind the cursors, those of files that are there first. Of a log that is gone with all its files nothing
+    /// is expected, unless it is named.
+    fn resume(&mut self, start: &Start) {
+        let wanted = self.hands.spec.wanted.iter().flatten();
+        let globs: Vec<&FileGlob> = wanted.collect();
+        let (there, gone): (Vec<_>, Vec<_>) = start
+            .cursors
+            .iter()
+            .map(|(stream, cursor)| (Path::new(&*stream.part), cursor))
+            .filter(|(path, _)| globs.iter().any(|glob| glob.matches(path)))
+            .partition(|(path, _)| may_exist(path));
+        for (path, cursor) in there.into_iter().take(MOST_FILES) {
+            self.add(path.to_owned(), Begin::Head).resume(cursor);
+        }
+        for (path, cursor) in gone {
+            let named = globs.iter().any(|glob| glob.literal() == Some(path));
+            let token = cursor.token.parse::<token::Token>();
+            let places = token.map(|token| token.places).unwrap_or_default();
+            let inodes: Vec<u64> = places.iter().map(|place| place.identity.inode).collect();
+            if named || rotated::has_files(path, &inodes) {
+                self.add(path.to_owned(), Begin::Head).resume(cursor);
+            }
+        }
+    }
+
     fn run(&mut self) -> Result<std::convert::Infallible, Halt> {
         let mut hints = Vec::new();
         self.expand(true)?;
@@ -394,7 +419,12 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             }
         }
         let mut surplus = None;
-        for path in files {
+        // A log without a file costs nothing.
+        let followed = self.logs.iter().filter(|log| may_exist(&log.path));
+        let mut count = followed.count();
+        // What is named goes before what a wildcard has caught.
+        let (named, caught): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| literal(path));
+        for path in named.into_iter().chain(caught) {
             if self.hands.follows(&path)
                 || (!literal(&path) && self.is_old(&path))
                 || self.is_alias(&path)
@@ -409,13 +439,14 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 true => Begin::Since(self.since),
                 false => Begin::Head,
             };
-            if self.logs.len() >= MOST_FILES {
+            if count >= MOST_FILES && there {
                 surplus = Some(format!(
                     "more than {MOST_FILES} files match; {} is not read",
                     path.display()
                 ));
                 break;
             }
+            count += usize::from(there);
             if first && !there {
                 log::info!("source {}: there is no {} yet", spec.name, path.display());
             }
