@@ -554,6 +554,25 @@ fn what_was_written_while_nobody_read_is_read_from_the_rotated_files() {
 }
 
 #[test]
+fn rotated_files_that_begin_alike_are_all_read() {
+    let log = Log::new();
+    let (reading, mut heard) = log.follow();
+    let same = |count: usize| "the same line\n".repeat(count);
+    log.append(same(300));
+    heard.messages(&reading, 300);
+    reading.end();
+    // Each is shorter than the one before.
+    for (number, count) in [(4, 250), (3, 200), (2, 150)] {
+        log.rename("app.log", &format!("app.log.{number}"));
+        log.append(same(count));
+    }
+    let reading = Reading::start(&log.spec(), heard.start());
+    heard.messages(&reading, 900);
+    reading.silent_for(Duration::from_millis(100));
+    reading.end();
+}
+
+#[test]
 fn many_rotated_files_are_read_after_a_long_time() {
     let log = Log::new();
     let (reading, mut heard) = log.follow();
