@@ -933,6 +933,37 @@ fn half_a_record_waits_for_its_end_and_a_restart() {
 }
 
 #[test]
+fn the_last_line_of_an_old_file_needs_no_end() {
+    if !is_there("gzip") {
+        return;
+    }
+    let log = Log::new();
+    let (reading, mut heard) = log.follow();
+    log.append("one\n");
+    heard.messages(&reading, 1);
+    reading.end();
+    log.append("two\nthr");
+    log.append("ee");
+    log.rename("app.log", "app.log.1");
+    pack("gzip", &log.beside("app.log.1"));
+    log.append("four\nfive");
+    let reading = Reading::start(&log.spec(), heard.start());
+    heard.messages(&reading, 4);
+    // As many as are not kept open for those who still write to them.
+    for number in 0..9 {
+        log.rename("app.log", &format!("app.log.{}", 100 - number));
+        log.append(lines(number..number + 1));
+        heard.messages(&reading, 5 + number + usize::from(number == 8));
+    }
+    heard.messages.sort_unstable();
+    let mut expected = numbers(0..9);
+    expected.extend(["one", "two", "three", "four", "five"].map(str::to_owned));
+    expected.sort_unstable();
+    assert_eq!(heard.messages, expected);
+    reading.end();
+}
+
+#[test]
 fn hostile_bytes_leave_the_rest_whole() {
     let log = Log::new();
     let (reading, mut heard) = log.follow();

@@ -320,7 +320,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 }
             }
             if looked {
-                self.bound_old_files();
+                self.bound_old_files()?;
             }
             if more {
                 continue;
@@ -340,17 +340,18 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
     }
 
     /// Lets go of the old files that have been silent longest, when all logs together hold too many.
-    fn bound_old_files(&mut self) {
+    fn bound_old_files(&mut self) -> Result<(), Stopped> {
         let mut old: Vec<Instant> = self.logs.iter().flat_map(Log::old_files).collect();
         let Some(surplus) = old.len().checked_sub(MOST_OLD_FILES).filter(|n| *n > 0) else {
-            return;
+            return Ok(());
         };
         let (_, last, _) = old.select_nth_unstable(surplus - 1);
         let last = *last;
         // What has not been read to its end stays.
         for log in self.logs.iter_mut().filter(|log| !log.dirty) {
-            log.let_go_until(last);
+            log.let_go_until(last, &mut self.hands)?;
         }
+        Ok(())
     }
 
     fn longest_look(&self) -> Duration {

@@ -241,7 +241,7 @@ impl Log {
             self.dirty = true;
             return Ok(Looked::More);
         }
-        self.release();
+        self.release(hands)?;
         if let Some((from, to)) = self.gap.take() {
             hands.gap(from, to)?;
         }
@@ -305,36 +305,39 @@ impl Log {
     }
 
     /// Lets go of the old files that had nothing new since `moment`. All of them must have been read to their end.
-    pub fn let_go_until(&mut self, moment: Instant) {
-        let last = self.old_parts();
-        for part in &mut self.parts[..last] {
+    pub fn let_go_until<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        moment: Instant,
+        hands: &mut Hands<'_, D>,
+    ) -> Result<(), Stopped> {
+        for index in 0..self.old_parts() {
+            let part = &self.parts[index];
             if matches!(part.body, Body::Plain(_)) && part.active <= moment {
-                part.finish();
-                self.stale = true;
-                self.dirty = true;
+                self.finish(index, hands)?;
             }
         }
+        self.flush(hands)
     }
 
     /// Lets go of old files to which nobody writes any more. All of them have been read to their end.
-    fn release(&mut self) {
-        let last = self.old_parts();
+    fn release<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        hands: &mut Hands<'_, D>,
+    ) -> Result<(), Stopped> {
         let grows = !self.at_path || self.parts.last().is_some_and(|part| part.offset > 0);
-        let old = self.parts[..last]
-            .iter()
-            .filter(|part| matches!(part.body, Body::Plain(_)));
-        let mut surplus = old.count().saturating_sub(MOST_OLD);
-        for part in &mut self.parts[..last] {
+        let mut surplus = self.old_files().count().saturating_sub(MOST_OLD);
+        for index in 0..self.old_parts() {
+            let part = &self.parts[index];
             let silent = grows && part.active.elapsed() > QUIET;
             if matches!(part.body, Body::Plain(_)) && (silent || surplus > 0) {
                 surplus = surplus.saturating_sub(1);
-                part.finish();
-                self.stale = true;
+                self.finish(index, hands)?;
             }
         }
         if self.stale {
             self.bound();
         }
+        self.flush(hands)
     }
 
     /// Reads the parts in their order; answers whether there is more than is read in one turn.
@@ -358,7 +361,7 @@ impl Log {
         while index < self.parts.len() {
             match self.parts[index].read(hands.spec.encoding, chunk) {
                 Ok(Seen::Bytes(read)) => {
-                    self.take(index, &chunk[..read], hands)?;
+                    self.take(index, &chunk[..read], false, hands)?;
                     // What was skipped has been read too.
                     taken += if read == 0 { chunk.len() } else { read };
                     if taken >= TURN {
@@ -369,6 +372,10 @@ impl Log {
                     index += usize::from(plain && read < chunk.len());
                 }
                 Ok(Seen::End) => index += 1,
+                Ok(Seen::Whole) => {
+                    self.finish(index, hands)?;
+                    index += 1;
+                }
                 Ok(Seen::Truncated) if index + 1 == self.parts.len() && self.at_path => {
                     // The next look searches for a copy.
                     self.parts[index].lose();
@@ -402,18 +409,35 @@ impl Log {
         Ok(false)
     }
 
-    /// Takes the lines out of what came of a part.
+    /// Hands on what is left of a part to which nobody writes any more.
+    fn finish<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        index: usize,
+        hands: &mut Hands<'_, D>,
+    ) -> Result<(), Stopped> {
+        self.take(index, &[], true, hands)?;
+        self.parts[index].finish();
+        self.stale = true;
+        Ok(())
+    }
+
+    /// Takes the lines out of what came of a part; `last` if nothing more will, so that the last line needs no end.
     fn take<D: FnMut(Delivery) -> ControlFlow<()>>(
         &mut self,
         index: usize,
         mut bytes: &[u8],
+        last: bool,
         hands: &mut Hands<'_, D>,
     ) -> Result<(), Stopped> {
         loop {
             let part = &mut self.parts[index];
             let coding = part.coding.unwrap_or_default();
             let first = part.offset == 0;
-            let Some(line) = part.splitter.next(&mut bytes) else {
+            let line = match part.splitter.next(&mut bytes) {
+                None if last => part.splitter.rest(),
+                line => line,
+            };
+            let Some(line) = line else {
                 return Ok(());
             };
             let begun = part.offset;

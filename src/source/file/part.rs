@@ -62,6 +62,8 @@ pub enum Seen {
     Bytes(usize),
     /// Nothing new.
     End,
+    /// All of it has been read, and it cannot grow.
+    Whole,
     /// The file has been cut to nothing since; what was not read of this life may be in a copy.
     Truncated,
 }
@@ -219,8 +221,7 @@ impl Part {
             Body::Packed { bytes, skip } => {
                 let read = bytes.read(buffer)?;
                 if read == 0 {
-                    self.finish();
-                    return Ok(Seen::End);
+                    return Ok(Seen::Whole);
                 }
                 let known = usize::try_from(*skip).unwrap_or(read).min(read);
                 *skip -= known as u64;
