@@ -896,6 +896,35 @@ fn a_glob_that_catches_rotated_files_reads_nothing_twice() {
     reading.end();
 }
 
+#[test]
+fn a_log_that_is_named_is_followed_whatever_its_name() {
+    let log = Log::new();
+    let worker = log.beside("app-1.log");
+    append(&worker, "");
+    // Once taken for a rotated file.
+    let (reading, mut heard) = follow(&spec(&[&log.beside("*.log")]));
+    reading.end();
+    append(&worker, lines(0..1));
+    let reading = Reading::start(&spec(&[&log.beside("*.log")]), heard.start());
+    heard.messages(&reading, 1);
+    reading.end();
+    let both = spec(&[&log.beside("*.log"), &worker]);
+    let reading = Reading::start(&both, heard.start());
+    let is_there = |heard: &Heard| {
+        heard
+            .cursors
+            .keys()
+            .any(|stream| stream.part.ends_with("-1.log"))
+    };
+    while !is_there(&heard) {
+        heard.hear(reading.next());
+    }
+    append(&worker, lines(1..2));
+    heard.messages(&reading, 2);
+    assert_eq!(heard.messages, numbers(0..2));
+    reading.end();
+}
+
 // ---- What lines can be ----
 
 #[test]

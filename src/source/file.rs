@@ -76,6 +76,9 @@ const EXPANSION_PACE: Duration = Duration::from_millis(20);
 /// How soon to look again for a file that may be just being moved or packed.
 const SEARCH_PACE: Duration = Duration::from_millis(25);
 
+/// A file that is still written to so long after it was found is no copy that is just being made.
+const COPYING: Duration = Duration::from_secs(60);
+
 /// The longest time between two looks: a hint can be lost, and moved files give none. One look costs some microseconds
 /// a file.
 const LONGEST_LOOK: Duration = Duration::from_secs(1);
@@ -119,6 +122,7 @@ pub fn run(
         logs: Vec::new(),
         places: HashMap::new(),
         aliases: BTreeMap::new(),
+        unread: BTreeMap::new(),
         closed: Vec::new(),
         watcher,
         deaf: None,
@@ -218,6 +222,14 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Hands<'_, D> {
     }
 }
 
+/// A file that is not read because it is named like a rotated one.
+struct Unread {
+    identity: token::Identity,
+    modified: i64,
+    found: Instant,
+    told: bool,
+}
+
 /// Whether there is a file, as far as one is allowed to know.
 fn may_exist(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)
@@ -231,6 +243,8 @@ struct Follower<'a, D> {
     places: HashMap<PathBuf, HashMap<OsString, usize>>,
     /// Paths that match, but are another log's files under other names.
     aliases: BTreeMap<PathBuf, token::Identity>,
+    /// Paths that match, but are named like rotated files.
+    unread: BTreeMap<PathBuf, Unread>,
     /// Directories that could not be looked into when it was last tried.
     closed: Vec<PathBuf>,
     watcher: Watcher,
@@ -425,11 +439,18 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         let mut count = followed.count();
         // What is named goes before what a wildcard has caught.
         let (named, caught): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| literal(path));
+        self.unread
+            .retain(|path, _| caught.binary_search(path).is_ok());
         for path in named.into_iter().chain(caught) {
-            if self.hands.follows(&path)
-                || (!literal(&path) && self.is_old(&path))
-                || self.is_alias(&path)
-            {
+            if self.hands.follows(&path) {
+                continue;
+            }
+            let named = literal(&path);
+            if !named && self.is_old(&path) {
+                self.note_unread(path);
+                continue;
+            }
+            if self.is_alias(&path, first && named) {
                 continue;
             }
             let there = match path.metadata() {
@@ -532,11 +553,54 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         rotated::is_packed(name) || self.logs.iter().filter(beside).any(rotated)
     }
 
-    /// Whether it is the file of another log, by another name.
-    fn is_alias(&mut self, path: &Path) -> bool {
+    /// Says once of a file that is named like a rotated one that it is not read, if it is a log of its own.
+    fn note_unread(&mut self, path: PathBuf) {
+        if path.file_name().is_none_or(rotated::is_packed) {
+            return;
+        }
+        let Ok(data) = path.metadata() else {
+            return;
+        };
+        let now = Unread {
+            identity: token::Identity::of(&data),
+            modified: rotated::modified(&data),
+            found: Instant::now(),
+            told: false,
+        };
+        let before = match self.unread.get_mut(&path) {
+            Some(before) if before.told => return,
+            Some(before) if before.identity == now.identity => before,
+            _ => {
+                self.unread.insert(path, now);
+                return;
+            }
+        };
+        let written = now.modified > std::mem::replace(&mut before.modified, now.modified);
+        if !written || before.found.elapsed() < COPYING {
+            return;
+        }
+        // Somebody may write on to the file that a log had before.
+        let owned = |file: &Candidate| self.logs.iter().any(|log| log.owns(file));
+        if Candidate::open(&path).is_ok_and(|file| !owned(&file)) {
+            before.told = true;
+            log::warn!(
+                "source {}: {path} is written to, but named like a rotated file and not read; if it is a log of its own, \
+                 write {path} into the list of paths",
+                self.hands.spec.name,
+                path = path.display()
+            );
+        }
+    }
+
+    /// Whether it is the file of another log, by another name. What is `named` at the start is a log of its own, even if
+    /// it was once taken for a rotated file of another one.
+    fn is_alias(&mut self, path: &Path, named: bool) -> bool {
         let real = path.canonicalize();
         if real.is_ok_and(|real| self.logs.iter().any(|log| log.real == real)) {
             return true;
+        }
+        if named {
+            return false;
         }
         let Ok(file) = Candidate::open(path) else {
             return false;
