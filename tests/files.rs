@@ -794,18 +794,21 @@ fn an_old_log_is_read_from_the_first_record_that_matters() {
 
 #[test]
 fn an_old_log_without_dates_is_read_from_its_end() {
-    let log = Log::new();
-    log.append(lines(0..50_000));
-    log.append("half a ");
-    // The place is known before there is anything to read.
-    let (reading, mut heard) = log.follow();
-    assert_eq!(heard.messages.len(), 0);
-    reading.end();
-    log.append("line\n");
-    let reading = Reading::start(&log.spec(), heard.start());
-    heard.messages(&reading, 1);
-    assert_eq!(heard.messages, ["half a line"]);
-    reading.end();
+    // The second one is longer than what is looked through for a date.
+    for many in [50_000, 1_000_000] {
+        let log = Log::new();
+        log.append(lines(0..many));
+        log.append("half a ");
+        // The place is known before there is anything to read.
+        let (reading, mut heard) = log.follow();
+        assert_eq!(heard.messages.len(), 0);
+        reading.end();
+        log.append("line\n");
+        let reading = Reading::start(&log.spec(), heard.start());
+        heard.messages(&reading, 1);
+        assert_eq!(heard.messages, ["half a line"]);
+        reading.end();
+    }
 }
 
 #[test]
