@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use f2bd::engine::cursor::{Cursor, Stream};
 use f2bd::engine::record::LONGEST_MESSAGE;
 use f2bd::engine::record::journal::RouteId;
-use f2bd::engine::record::line::LineForm;
+use f2bd::engine::record::line::{Format, LineForm};
 use f2bd::engine::time::Timestamp;
 use f2bd::source::file::{FilesSpec, open, run};
 use f2bd::source::{Delivery, Start, Trouble};
@@ -554,6 +554,25 @@ fn what_was_written_while_nobody_read_is_read_from_the_rotated_files() {
 }
 
 #[test]
+fn rotated_files_that_begin_alike_are_all_read() {
+    let log = Log::new();
+    let (reading, mut heard) = log.follow();
+    let same = |count: usize| "the same line\n".repeat(count);
+    log.append(same(300));
+    heard.messages(&reading, 300);
+    reading.end();
+    // Each is shorter than the one before.
+    for (number, count) in [(4, 250), (3, 200), (2, 150)] {
+        log.rename("app.log", &format!("app.log.{number}"));
+        log.append(same(count));
+    }
+    let reading = Reading::start(&log.spec(), heard.start());
+    heard.messages(&reading, 900);
+    reading.silent_for(Duration::from_millis(100));
+    reading.end();
+}
+
+#[test]
 fn many_rotated_files_are_read_after_a_long_time() {
     let log = Log::new();
     let (reading, mut heard) = log.follow();
@@ -641,6 +660,52 @@ fn a_reused_inode_is_another_file() {
     reading.end();
 }
 
+/// How many files of a directory this process has open.
+fn held_in(directory: &Path) -> usize {
+    let links = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let inside = |link: &fs::DirEntry| {
+        fs::read_link(link.path()).is_ok_and(|path| path.starts_with(directory))
+    };
+    links.filter(inside).count()
+}
+
+#[test]
+fn many_logs_do_not_use_up_the_descriptors() {
+    let directory = tempfile::tempdir().unwrap();
+    let logs: Vec<_> = (0..40)
+        .map(|number| directory.path().join(format!("app{number}x.log")))
+        .collect();
+    for log in &logs {
+        append(log, "");
+    }
+    let mut heard = Heard::default();
+    let reading = Reading::start(&spec(&[&directory.path().join("*.log")]), heard.start());
+    while heard.cursors.len() < logs.len() {
+        heard.hear(reading.next());
+    }
+    for generation in 0..6 {
+        for log in &logs {
+            append(log, lines(generation..generation + 1));
+        }
+        heard.messages(&reading, (generation + 1) * logs.len());
+        for log in &logs {
+            fs::rename(log, format!("{}.{}", log.display(), 100 - generation)).unwrap();
+        }
+    }
+    for log in &logs {
+        append(log, lines(6..7));
+    }
+    heard.messages(&reading, 7 * logs.len());
+    until("few descriptors are left", || {
+        while let Ok(delivery) = reading.deliveries.try_recv() {
+            heard.hear(delivery);
+        }
+        (held_in(directory.path()) <= logs.len() + 128).then_some(())
+    });
+    assert_eq!(heard.messages.len(), 7 * logs.len());
+    reading.end();
+}
+
 #[test]
 fn old_files_are_not_held_without_bound() {
     let log = Log::new();
@@ -650,15 +715,9 @@ fn old_files_are_not_held_without_bound() {
         heard.messages(&reading, generation + 1);
         log.rename("app.log", &format!("app.log.{}", 100 - generation));
     }
-    let held = || {
-        let links = fs::read_dir("/proc/self/fd").unwrap().flatten();
-        links
-            .filter(|link| {
-                fs::read_link(link.path()).is_ok_and(|path| path.starts_with(log.directory.path()))
-            })
-            .count()
-    };
-    until("few descriptors are left", || (held() <= 10).then_some(()));
+    until("few descriptors are left", || {
+        (held_in(log.directory.path()) <= 10).then_some(())
+    });
     assert_eq!(heard.messages, numbers(0..40));
     assert!(
         heard
@@ -666,6 +725,34 @@ fn old_files_are_not_held_without_bound() {
             .values()
             .all(|cursor| cursor.token.len() < 2000)
     );
+    reading.end();
+}
+
+#[test]
+fn cursors_of_files_that_are_gone_take_nobodys_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let cursor = |number: usize| {
+        let path = directory.path().join(format!("gone{number}x.log"));
+        let stream = Stream {
+            source: "files".parse().unwrap(),
+            part: path.to_str().unwrap().into(),
+        };
+        let token = format!("1;0;1.{:x}.0.0.0", usize::MAX - number);
+        (stream, Cursor { token, time: EVER })
+    };
+    let start = Start {
+        cursors: (0..400).map(cursor).collect(),
+        since: EVER,
+    };
+    append(&directory.path().join("there.log"), "");
+    let reading = Reading::start(&spec(&[&directory.path().join("*.log")]), start);
+    let mut heard = Heard::default();
+    heard.hear(reading.next());
+    append(&directory.path().join("there.log"), lines(0..1));
+    append(&directory.path().join("later.log"), lines(1..2));
+    heard.messages(&reading, 2);
+    assert!(heard.troubles.is_empty(), "{:?}", heard.troubles);
+    assert_eq!(heard.cursors.len(), 2);
     reading.end();
 }
 
@@ -707,18 +794,21 @@ fn an_old_log_is_read_from_the_first_record_that_matters() {
 
 #[test]
 fn an_old_log_without_dates_is_read_from_its_end() {
-    let log = Log::new();
-    log.append(lines(0..50_000));
-    log.append("half a ");
-    // The place is known before there is anything to read.
-    let (reading, mut heard) = log.follow();
-    assert_eq!(heard.messages.len(), 0);
-    reading.end();
-    log.append("line\n");
-    let reading = Reading::start(&log.spec(), heard.start());
-    heard.messages(&reading, 1);
-    assert_eq!(heard.messages, ["half a line"]);
-    reading.end();
+    // The second one is longer than what is looked through for a date.
+    for many in [50_000, 1_000_000] {
+        let log = Log::new();
+        log.append(lines(0..many));
+        log.append("half a ");
+        // The place is known before there is anything to read.
+        let (reading, mut heard) = log.follow();
+        assert_eq!(heard.messages.len(), 0);
+        reading.end();
+        log.append("line\n");
+        let reading = Reading::start(&log.spec(), heard.start());
+        heard.messages(&reading, 1);
+        assert_eq!(heard.messages, ["half a line"]);
+        reading.end();
+    }
 }
 
 #[test]
@@ -809,6 +899,35 @@ fn a_glob_that_catches_rotated_files_reads_nothing_twice() {
     reading.end();
 }
 
+#[test]
+fn a_log_that_is_named_is_followed_whatever_its_name() {
+    let log = Log::new();
+    let worker = log.beside("app-1.log");
+    append(&worker, "");
+    // Once taken for a rotated file.
+    let (reading, mut heard) = follow(&spec(&[&log.beside("*.log")]));
+    reading.end();
+    append(&worker, lines(0..1));
+    let reading = Reading::start(&spec(&[&log.beside("*.log")]), heard.start());
+    heard.messages(&reading, 1);
+    reading.end();
+    let both = spec(&[&log.beside("*.log"), &worker]);
+    let reading = Reading::start(&both, heard.start());
+    let is_there = |heard: &Heard| {
+        heard
+            .cursors
+            .keys()
+            .any(|stream| stream.part.ends_with("-1.log"))
+    };
+    while !is_there(&heard) {
+        heard.hear(reading.next());
+    }
+    append(&worker, lines(1..2));
+    heard.messages(&reading, 2);
+    assert_eq!(heard.messages, numbers(0..2));
+    reading.end();
+}
+
 // ---- What lines can be ----
 
 #[test]
@@ -828,6 +947,55 @@ fn half_a_line_waits_for_its_end_and_a_restart() {
 }
 
 #[test]
+fn half_a_record_waits_for_its_end_and_a_restart() {
+    let log = Log::new();
+    let mut spec = log.spec();
+    spec.form.format = Format::Cri(Default::default());
+    let part = |tag: char, text: &str| format!("2026-02-12T14:10:21.5Z stdout {tag} {text}\n");
+    log.append(part('F', "one") + &part('P', "half a "));
+    let mut heard = Heard::default();
+    let reading = Reading::start(&spec, heard.start());
+    heard.messages(&reading, 1);
+    reading.end();
+    log.append(part('F', "line"));
+    let reading = Reading::start(&spec, heard.start());
+    heard.messages(&reading, 2);
+    assert_eq!(heard.messages, ["one", "half a line"]);
+    reading.end();
+}
+
+#[test]
+fn the_last_line_of_an_old_file_needs_no_end() {
+    if !is_there("gzip") {
+        return;
+    }
+    let log = Log::new();
+    let (reading, mut heard) = log.follow();
+    log.append("one\n");
+    heard.messages(&reading, 1);
+    reading.end();
+    log.append("two\nthr");
+    log.append("ee");
+    log.rename("app.log", "app.log.1");
+    pack("gzip", &log.beside("app.log.1"));
+    log.append("four\nfive");
+    let reading = Reading::start(&log.spec(), heard.start());
+    heard.messages(&reading, 4);
+    // As many as are not kept open for those who still write to them.
+    for number in 0..9 {
+        log.rename("app.log", &format!("app.log.{}", 100 - number));
+        log.append(lines(number..number + 1));
+        heard.messages(&reading, 5 + number + usize::from(number == 8));
+    }
+    heard.messages.sort_unstable();
+    let mut expected = numbers(0..9);
+    expected.extend(["one", "two", "three", "four", "five"].map(str::to_owned));
+    expected.sort_unstable();
+    assert_eq!(heard.messages, expected);
+    reading.end();
+}
+
+#[test]
 fn hostile_bytes_leave_the_rest_whole() {
     let log = Log::new();
     let (reading, mut heard) = log.follow();
@@ -843,6 +1011,26 @@ fn hostile_bytes_leave_the_rest_whole() {
     assert!(heard.messages[3].ends_with("( bytes"));
     assert_eq!(heard.messages[4..], ["a\rb", "behind a hole"]);
     assert_eq!(heard.cut, 1);
+    reading.end();
+}
+
+#[test]
+fn what_is_left_of_a_cut_line_does_not_pass_for_a_line() {
+    let log = Log::new();
+    let spec = FilesSpec {
+        encoding: "utf-16le".parse().unwrap(),
+        ..log.spec()
+    };
+    let little =
+        |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+    let (reading, mut heard) = follow(&spec);
+    // Too long for the file's letters, and yet shorter than a message may be.
+    log.append(little(&format!(
+        "{}\nnext\n",
+        "x".repeat(LONGEST_MESSAGE - 1)
+    )));
+    heard.messages(&reading, 1);
+    assert_eq!((&heard.messages[0][..], heard.cut), ("next", 1));
     reading.end();
 }
 

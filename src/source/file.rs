@@ -50,9 +50,13 @@ pub struct FilesSpec {
     pub encoding: Encoding,
 }
 
-/// The most files that are followed; each costs a descriptor or two, of which a service has 1024 unless it is given
-/// more, and a look a second.
-const MOST_FILES: usize = 512;
+/// The most logs that are followed; each costs a descriptor for the file that its path names, and a look a second. A
+/// service has 1024 descriptors unless it is given more, and others need some: without one, no ban can be set.
+const MOST_FILES: usize = 256;
+
+/// The most old files of all logs together that are kept open for those who still write to them; each costs a
+/// descriptor too.
+const MOST_OLD_FILES: usize = 128;
 
 /// The shortest time between two looks. A line that comes alone is read at once; of a burst, each look gets all that came
 /// meanwhile.
@@ -71,6 +75,9 @@ const EXPANSION_PACE: Duration = Duration::from_millis(20);
 
 /// How soon to look again for a file that may be just being moved or packed.
 const SEARCH_PACE: Duration = Duration::from_millis(25);
+
+/// A file that is still written to so long after it was found is no copy that is just being made.
+const COPYING: Duration = Duration::from_secs(60);
 
 /// The longest time between two looks: a hint can be lost, and moved files give none. One look costs some microseconds
 /// a file.
@@ -115,17 +122,13 @@ pub fn run(
         logs: Vec::new(),
         places: HashMap::new(),
         aliases: BTreeMap::new(),
+        unread: BTreeMap::new(),
         closed: Vec::new(),
         watcher,
         deaf: None,
         runtime,
     };
-    for (stream, cursor) in &start.cursors {
-        let path = Path::new(&*stream.part);
-        if spec.wanted.iter().flatten().any(|glob| glob.matches(path)) {
-            follower.add(path.to_owned(), Begin::Head).resume(cursor);
-        }
-    }
+    follower.resume(&start);
     match follower.run() {
         Err(Halt::Stopped) => Ok(()),
         Err(Halt::Failed(error)) => Err(error),
@@ -219,6 +222,19 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Hands<'_, D> {
     }
 }
 
+/// A file that is not read because it is named like a rotated one.
+struct Unread {
+    identity: token::Identity,
+    modified: i64,
+    found: Instant,
+    told: bool,
+}
+
+/// Whether there is a file, as far as one is allowed to know.
+fn may_exist(path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
+}
+
 struct Follower<'a, D> {
     hands: Hands<'a, D>,
     since: Timestamp,
@@ -227,6 +243,8 @@ struct Follower<'a, D> {
     places: HashMap<PathBuf, HashMap<OsString, usize>>,
     /// Paths that match, but are another log's files under other names.
     aliases: BTreeMap<PathBuf, token::Identity>,
+    /// Paths that match, but are named like rotated files.
+    unread: BTreeMap<PathBuf, Unread>,
     /// Directories that could not be looked into when it was last tried.
     closed: Vec<PathBuf>,
     watcher: Watcher,
@@ -236,6 +254,31 @@ struct Follower<'a, D> {
 }
 
 impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
+    /// Goes on behind the cursors, those of files that are there first. Of a log that is gone with all its files nothing
+    /// is expected, unless it is named.
+    fn resume(&mut self, start: &Start) {
+        let wanted = self.hands.spec.wanted.iter().flatten();
+        let globs: Vec<&FileGlob> = wanted.collect();
+        let (there, gone): (Vec<_>, Vec<_>) = start
+            .cursors
+            .iter()
+            .map(|(stream, cursor)| (Path::new(&*stream.part), cursor))
+            .filter(|(path, _)| globs.iter().any(|glob| glob.matches(path)))
+            .partition(|(path, _)| may_exist(path));
+        for (path, cursor) in there.into_iter().take(MOST_FILES) {
+            self.add(path.to_owned(), Begin::Head).resume(cursor);
+        }
+        for (path, cursor) in gone {
+            let named = globs.iter().any(|glob| glob.literal() == Some(path));
+            let token = cursor.token.parse::<token::Token>();
+            let places = token.map(|token| token.places).unwrap_or_default();
+            let inodes: Vec<u64> = places.iter().map(|place| place.identity.inode).collect();
+            if named || rotated::has_files(path, &inodes) {
+                self.add(path.to_owned(), Begin::Head).resume(cursor);
+            }
+        }
+    }
+
     fn run(&mut self) -> Result<std::convert::Infallible, Halt> {
         let mut hints = Vec::new();
         self.expand(true)?;
@@ -290,6 +333,9 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                     }
                 }
             }
+            if looked {
+                self.bound_old_files()?;
+            }
             if more {
                 continue;
             }
@@ -305,6 +351,21 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             }
             self.pause(search.map_or(again, |search| search.min(again)))?;
         }
+    }
+
+    /// Lets go of the old files that have been silent longest, when all logs together hold too many.
+    fn bound_old_files(&mut self) -> Result<(), Stopped> {
+        let mut old: Vec<Instant> = self.logs.iter().flat_map(Log::old_files).collect();
+        let Some(surplus) = old.len().checked_sub(MOST_OLD_FILES).filter(|n| *n > 0) else {
+            return Ok(());
+        };
+        let (_, last, _) = old.select_nth_unstable(surplus - 1);
+        let last = *last;
+        // What has not been read to its end stays.
+        for log in self.logs.iter_mut().filter(|log| !log.dirty) {
+            log.let_go_until(last, &mut self.hands)?;
+        }
+        Ok(())
     }
 
     fn longest_look(&self) -> Duration {
@@ -373,11 +434,23 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             }
         }
         let mut surplus = None;
-        for path in files {
-            if self.hands.follows(&path)
-                || (!literal(&path) && self.is_old(&path))
-                || self.is_alias(&path)
-            {
+        // A log without a file costs nothing.
+        let followed = self.logs.iter().filter(|log| may_exist(&log.path));
+        let mut count = followed.count();
+        // What is named goes before what a wildcard has caught.
+        let (named, caught): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| literal(path));
+        self.unread
+            .retain(|path, _| caught.binary_search(path).is_ok());
+        for path in named.into_iter().chain(caught) {
+            if self.hands.follows(&path) {
+                continue;
+            }
+            let named = literal(&path);
+            if !named && self.is_old(&path) {
+                self.note_unread(path);
+                continue;
+            }
+            if self.is_alias(&path, first && named) {
                 continue;
             }
             let there = match path.metadata() {
@@ -388,13 +461,14 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 true => Begin::Since(self.since),
                 false => Begin::Head,
             };
-            if self.logs.len() >= MOST_FILES {
+            if count >= MOST_FILES && there {
                 surplus = Some(format!(
                     "more than {MOST_FILES} files match; {} is not read",
                     path.display()
                 ));
                 break;
             }
+            count += usize::from(there);
             if first && !there {
                 log::info!("source {}: there is no {} yet", spec.name, path.display());
             }
@@ -479,11 +553,54 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         rotated::is_packed(name) || self.logs.iter().filter(beside).any(rotated)
     }
 
-    /// Whether it is the file of another log, by another name.
-    fn is_alias(&mut self, path: &Path) -> bool {
+    /// Says once of a file that is named like a rotated one that it is not read, if it is a log of its own.
+    fn note_unread(&mut self, path: PathBuf) {
+        if path.file_name().is_none_or(rotated::is_packed) {
+            return;
+        }
+        let Ok(data) = path.metadata() else {
+            return;
+        };
+        let now = Unread {
+            identity: token::Identity::of(&data),
+            modified: rotated::modified(&data),
+            found: Instant::now(),
+            told: false,
+        };
+        let before = match self.unread.get_mut(&path) {
+            Some(before) if before.told => return,
+            Some(before) if before.identity == now.identity => before,
+            _ => {
+                self.unread.insert(path, now);
+                return;
+            }
+        };
+        let written = now.modified > std::mem::replace(&mut before.modified, now.modified);
+        if !written || before.found.elapsed() < COPYING {
+            return;
+        }
+        // Somebody may write on to the file that a log had before.
+        let owned = |file: &Candidate| self.logs.iter().any(|log| log.owns(file));
+        if Candidate::open(&path).is_ok_and(|file| !owned(&file)) {
+            before.told = true;
+            log::warn!(
+                "source {}: {path} is written to, but named like a rotated file and not read; if it is a log of its own, \
+                 write {path} into the list of paths",
+                self.hands.spec.name,
+                path = path.display()
+            );
+        }
+    }
+
+    /// Whether it is the file of another log, by another name. What is `named` at the start is a log of its own, even if
+    /// it was once taken for a rotated file of another one.
+    fn is_alias(&mut self, path: &Path, named: bool) -> bool {
         let real = path.canonicalize();
         if real.is_ok_and(|real| self.logs.iter().any(|log| log.real == real)) {
             return true;
+        }
+        if named {
+            return false;
         }
         let Ok(file) = Candidate::open(path) else {
             return false;

@@ -15,6 +15,10 @@ use crate::engine::time::Timestamp;
 /// How far to look for a line with a date. It is read in one go; some hundred lines.
 const STRETCH: u64 = 64 * 1024;
 
+/// How many stretches without a date are read one after the other; a file that has none in them has none. A stack trace is
+/// shorter.
+const MOST_DATELESS: usize = 64;
+
 /// The place of the first line that is not older than `since`, or behind the last whole line if there is none or no
 /// line shows a date.
 ///
@@ -28,13 +32,14 @@ pub fn place(
     now: Timestamp,
 ) -> io::Result<u64> {
     let size = file.metadata()?.len();
+    // A line without a date gets this moment, which no line shows: dates have no such fraction.
+    let now = Timestamp::from_micros(now.as_micros() / 1_000_000 * 1_000_000 + 999_983);
     let mut dates = Dates {
         file,
         end: coding.line_end(),
         coding,
-        form,
-        // A line without a date gets this moment, which no line shows: dates have no such fraction.
-        now: Timestamp::from_micros(now.as_micros() / 1_000_000 * 1_000_000 + 999_983),
+        reader: LineReader::new(form, now),
+        now,
         size,
         buffer: Vec::new(),
     };
@@ -56,7 +61,8 @@ struct Dates<'a> {
     file: &'a File,
     end: LineEnd,
     coding: &'a Coding,
-    form: &'a LineForm,
+    /// Has read nothing yet.
+    reader: LineReader,
     now: Timestamp,
     size: u64,
     buffer: Vec<u8>,
@@ -77,6 +83,7 @@ impl Dates<'_> {
         let mut place = from;
         let mut decoded = String::new();
         let mut whole = from == 0;
+        let mut reader = self.reader.clone();
         while let Some(line) = splitter.next(&mut rest) {
             let begin = place;
             place += line.length;
@@ -88,7 +95,7 @@ impl Dates<'_> {
                 break;
             }
             let text = self.coding.text(line.text, begin == 0, &mut decoded);
-            let time = self.time_of(text);
+            let time = self.time_of(&mut reader, text);
             if time != self.now {
                 return Ok(Some(Found {
                     time,
@@ -105,18 +112,28 @@ impl Dates<'_> {
         let mut splitter = Splitter::new(self.end);
         let mut read = from;
         let mut decoded = String::new();
+        let mut dateless = 0;
         while read < self.size {
+            if dateless == MOST_DATELESS {
+                return self.last_line_end(read);
+            }
+            dateless += 1;
             self.fill(read)?;
             if self.buffer.is_empty() {
                 break;
             }
+            // A new one, since the others would have the time of the line before.
+            let mut reader = self.reader.clone();
             read += self.buffer.len() as u64;
             let mut rest = &self.buffer[..];
             while let Some(line) = splitter.next(&mut rest) {
                 let text = self.coding.text(line.text, place == 0, &mut decoded);
-                let time = self.time_of(text);
-                if time != self.now && time >= since {
-                    return Ok(place);
+                let time = self.time_of(&mut reader, text);
+                if time != self.now {
+                    if time >= since {
+                        return Ok(place);
+                    }
+                    dateless = 0;
                 }
                 place += line.length;
             }
@@ -124,9 +141,32 @@ impl Dates<'_> {
         Ok(place)
     }
 
-    /// When a line was written; now if it does not say.
-    fn time_of(&self, line: &[u8]) -> Timestamp {
-        let mut reader = LineReader::new(self.form, self.now);
+    /// The place behind the last whole line, as far back as `from` and as one looks; otherwise the end.
+    fn last_line_end(&mut self, from: u64) -> io::Result<u64> {
+        let mut end = self.size;
+        for _ in 0..MOST_DATELESS {
+            let begin = end.saturating_sub(STRETCH).max(from);
+            // Units of two bytes begin at even places.
+            let begin = begin & !1;
+            self.fill(begin)?;
+            let mut splitter = Splitter::new(self.end);
+            let mut rest = &self.buffer[..];
+            let mut place = None;
+            let mut read = begin;
+            while let Some(line) = splitter.next(&mut rest) {
+                read += line.length;
+                place = Some(read);
+            }
+            if let Some(place) = place {
+                return Ok(place);
+            }
+            end = begin;
+        }
+        Ok(self.size)
+    }
+
+    /// When a line was written; now if neither it nor one before it says so.
+    fn time_of(&self, reader: &mut LineReader, line: &[u8]) -> Timestamp {
         match reader.read(line) {
             Ok(Some(record)) => record.time,
             Ok(None) | Err(Malformed) => self.now,

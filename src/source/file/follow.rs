@@ -241,7 +241,7 @@ impl Log {
             self.dirty = true;
             return Ok(Looked::More);
         }
-        self.release();
+        self.release(hands)?;
         if let Some((from, to)) = self.gap.take() {
             hands.gap(from, to)?;
         }
@@ -291,25 +291,53 @@ impl Log {
         });
     }
 
-    /// Lets go of old files to which nobody writes any more. All of them have been read to their end.
-    fn release(&mut self) {
-        let last = self.parts.len().saturating_sub(usize::from(self.at_path));
-        let grows = !self.at_path || self.parts.last().is_some_and(|part| part.offset > 0);
-        let old = self.parts[..last]
+    /// How many parts are before the one that the path names.
+    fn old_parts(&self) -> usize {
+        self.parts.len().saturating_sub(usize::from(self.at_path))
+    }
+
+    /// When each old file that is kept open last had something new.
+    pub fn old_files(&self) -> impl Iterator<Item = Instant> {
+        self.parts[..self.old_parts()]
             .iter()
-            .filter(|part| matches!(part.body, Body::Plain(_)));
-        let mut surplus = old.count().saturating_sub(MOST_OLD);
-        for part in &mut self.parts[..last] {
+            .filter(|part| matches!(part.body, Body::Plain(_)))
+            .map(|part| part.active)
+    }
+
+    /// Lets go of the old files that had nothing new since `moment`. All of them must have been read to their end.
+    pub fn let_go_until<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        moment: Instant,
+        hands: &mut Hands<'_, D>,
+    ) -> Result<(), Stopped> {
+        for index in 0..self.old_parts() {
+            let part = &self.parts[index];
+            if matches!(part.body, Body::Plain(_)) && part.active <= moment {
+                self.finish(index, hands)?;
+            }
+        }
+        self.flush(hands)
+    }
+
+    /// Lets go of old files to which nobody writes any more. All of them have been read to their end.
+    fn release<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        hands: &mut Hands<'_, D>,
+    ) -> Result<(), Stopped> {
+        let grows = !self.at_path || self.parts.last().is_some_and(|part| part.offset > 0);
+        let mut surplus = self.old_files().count().saturating_sub(MOST_OLD);
+        for index in 0..self.old_parts() {
+            let part = &self.parts[index];
             let silent = grows && part.active.elapsed() > QUIET;
             if matches!(part.body, Body::Plain(_)) && (silent || surplus > 0) {
                 surplus = surplus.saturating_sub(1);
-                part.finish();
-                self.stale = true;
+                self.finish(index, hands)?;
             }
         }
         if self.stale {
             self.bound();
         }
+        self.flush(hands)
     }
 
     /// Reads the parts in their order; answers whether there is more than is read in one turn.
@@ -333,7 +361,7 @@ impl Log {
         while index < self.parts.len() {
             match self.parts[index].read(hands.spec.encoding, chunk) {
                 Ok(Seen::Bytes(read)) => {
-                    self.take(index, &chunk[..read], hands)?;
+                    self.take(index, &chunk[..read], false, hands)?;
                     // What was skipped has been read too.
                     taken += if read == 0 { chunk.len() } else { read };
                     if taken >= TURN {
@@ -344,6 +372,10 @@ impl Log {
                     index += usize::from(plain && read < chunk.len());
                 }
                 Ok(Seen::End) => index += 1,
+                Ok(Seen::Whole) => {
+                    self.finish(index, hands)?;
+                    index += 1;
+                }
                 Ok(Seen::Truncated) if index + 1 == self.parts.len() && self.at_path => {
                     // The next look searches for a copy.
                     self.parts[index].lose();
@@ -377,18 +409,35 @@ impl Log {
         Ok(false)
     }
 
-    /// Takes the lines out of what came of a part.
+    /// Hands on what is left of a part to which nobody writes any more.
+    fn finish<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        index: usize,
+        hands: &mut Hands<'_, D>,
+    ) -> Result<(), Stopped> {
+        self.take(index, &[], true, hands)?;
+        self.parts[index].finish();
+        self.stale = true;
+        Ok(())
+    }
+
+    /// Takes the lines out of what came of a part; `last` if nothing more will, so that the last line needs no end.
     fn take<D: FnMut(Delivery) -> ControlFlow<()>>(
         &mut self,
         index: usize,
         mut bytes: &[u8],
+        last: bool,
         hands: &mut Hands<'_, D>,
     ) -> Result<(), Stopped> {
         loop {
             let part = &mut self.parts[index];
             let coding = part.coding.unwrap_or_default();
             let first = part.offset == 0;
-            let Some(line) = part.splitter.next(&mut bytes) else {
+            let line = match part.splitter.next(&mut bytes) {
+                None if last => part.splitter.rest(),
+                line => line,
+            };
+            let Some(line) = line else {
                 return Ok(());
             };
             let begun = part.offset;
@@ -413,7 +462,15 @@ impl Log {
             };
             part.held = None;
             self.last = record.time;
-            self.losses.cut += u64::from(line.cut || record.message.len() > LONGEST_MESSAGE);
+            if line.cut || record.message.len() > LONGEST_MESSAGE {
+                self.losses.cut += 1;
+                // The engine knows a text that may have been cut by its length; a shorter one would be taken for whole,
+                // and who chose what stood behind the cut chose where the line ends.
+                if record.message.len() < LONGEST_MESSAGE {
+                    self.stale = true;
+                    continue;
+                }
+            }
             self.resumed.1.get_or_insert(record.time);
             self.batch.push(Record {
                 routes: &self.routes,

@@ -102,6 +102,20 @@ impl Splitter {
         })
     }
 
+    /// Takes the last line of a file that will not grow, which has no end.
+    pub fn rest(&mut self) -> Option<Line<'_>> {
+        if self.given || self.kept.is_empty() {
+            return None;
+        }
+        self.given = true;
+        let whole = self.length - self.zeros;
+        Some(Line {
+            text: &self.kept[..self.kept.len().min(LONGEST_LINE)],
+            length: self.length,
+            cut: whole > LONGEST_LINE as u64,
+        })
+    }
+
     /// How many bytes a line's end has.
     fn width(&self) -> usize {
         match self.end {
@@ -225,6 +239,18 @@ mod tests {
             assert_eq!(lines[1], (b"next".to_vec(), 5, false));
             assert_eq!((lines.len(), left), (2, 0));
         }
+    }
+
+    #[test]
+    fn the_last_line_needs_no_end() {
+        let mut splitter = Splitter::new(LineEnd::Byte);
+        let mut bytes = &b"one\ntwo"[..];
+        while splitter.next(&mut bytes).is_some() {}
+        let last = splitter.rest().expect("a line");
+        assert_eq!((last.text, last.length, last.cut), (&b"two"[..], 3, false));
+        assert_eq!(splitter.rest(), None);
+        assert_eq!(splitter.pending(), 0);
+        assert_eq!(Splitter::default().rest(), None);
     }
 
     #[test]

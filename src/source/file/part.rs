@@ -62,6 +62,8 @@ pub enum Seen {
     Bytes(usize),
     /// Nothing new.
     End,
+    /// All of it has been read, and it cannot grow.
+    Whole,
     /// The file has been cut to nothing since; what was not read of this life may be in a copy.
     Truncated,
 }
@@ -95,7 +97,9 @@ impl Part {
 
     /// What a cursor would say of it.
     pub fn place(&self) -> Place {
-        let consumed = usize::try_from(self.offset).unwrap_or(usize::MAX);
+        let offset = self.held.unwrap_or(self.offset);
+        // Only of what stands before the offset: nothing else is sure to be there when it is read back.
+        let consumed = usize::try_from(offset).unwrap_or(usize::MAX);
         let head = match self.front.get(..consumed.min(self.front.len())) {
             Some(head) if !head.is_empty() => Fingerprint::of(head),
             _ => self.told,
@@ -103,7 +107,7 @@ impl Part {
         Place {
             identity: self.identity,
             head,
-            offset: self.held.unwrap_or(self.offset),
+            offset,
             done: matches!(self.body, Body::Done),
         }
     }
@@ -217,8 +221,7 @@ impl Part {
             Body::Packed { bytes, skip } => {
                 let read = bytes.read(buffer)?;
                 if read == 0 {
-                    self.finish();
-                    return Ok(Seen::End);
+                    return Ok(Seen::Whole);
                 }
                 let known = usize::try_from(*skip).unwrap_or(read).min(read);
                 *skip -= known as u64;

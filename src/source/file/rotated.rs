@@ -182,6 +182,16 @@ pub fn list(path: &Path, inodes: &[u64], wanted: impl Fn(&Metadata) -> bool) -> 
     listing
 }
 
+/// Whether there is a rotated file of `path`, or one with one of the `inodes`, beside it.
+pub fn has_files(path: &Path, inodes: &[u64]) -> bool {
+    let (Some(directory), Some(own)) = (path.parent(), path.file_name()) else {
+        return false;
+    };
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut files = entries.map(|entry| (entry.file_name(), entry.ino()));
+    files.any(|(name, inode)| is_rotated(own, &name) || inodes.contains(&inode))
+}
+
 /// Whether a log of this name is never written to: it was packed.
 pub fn is_packed(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();

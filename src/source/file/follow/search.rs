@@ -128,13 +128,7 @@ impl Log {
         };
         let unchanged = search.is_unchanged(directory);
         let renamed = search.renamed;
-        let closed = |part: &&Part| matches!(part.body, Body::Lost | Body::Done);
-        let inodes: Vec<u64> = self
-            .parts
-            .iter()
-            .filter(closed)
-            .map(|part| part.identity.inode)
-            .collect();
+        let inodes: Vec<u64> = self.parts.iter().map(|part| part.identity.inode).collect();
         let lost = self
             .parts
             .iter()
@@ -145,6 +139,12 @@ impl Log {
         let wanted = |data: &Metadata| lost || rotated::modified(data) >= oldest;
         let mut listing = rotated::list(&self.path, &inodes, wanted);
         listing.candidates.retain(|file| !hands.follows(&file.path));
+        let rotated: Vec<_> = listing
+            .candidates
+            .iter()
+            .filter(|file| file.named)
+            .map(Candidate::identity)
+            .collect();
         self.return_to(here);
         self.recover(&mut listing.candidates);
         let front = match here.as_ref() {
@@ -167,16 +167,24 @@ impl Log {
         let known = |file: &Candidate| {
             // An inode says it only of a file that is open: others get those of files that are gone.
             let is_open = |part: &Part| matches!(part.body, Body::Plain(_));
+            // Two files can begin alike. Where files are renamed, one holds what another does only if it was packed, or
+            // if it was copied and the other has no name of a rotated one.
+            let can_be_copy = |part: &Part| {
+                !renamed
+                    || part.identity == file.identity()
+                    || file.packing.is_some()
+                    || (is_open(part) && !rotated.contains(&part.identity))
+            };
             let same = |part: &Part| {
-                is_open(part) && part.identity == file.identity()
-                    || part.is_copied_in(&file.front, file.size())
+                (is_open(part) && part.identity == file.identity())
+                    || (can_be_copy(part) && part.is_copied_in(&file.front, file.size()))
             };
             self.parts.iter().any(same)
         };
         listing.candidates.retain(|file| {
             file.named && file.modified() >= oldest && !known(file) && !unfinished(file)
         });
-        self.add_unknown(listing.candidates);
+        self.add_unknown(listing.candidates, renamed);
         unchanged && !listing.unsure
     }
 
@@ -243,12 +251,17 @@ impl Log {
     }
 
     /// Takes in files that came and went again since the last look, before the current one.
-    fn add_unknown(&mut self, mut files: Vec<Candidate>) {
+    fn add_unknown(&mut self, mut files: Vec<Candidate>, renamed: bool) {
         // What is just being packed is there twice; the one that is not packed is whole.
         files.sort_by_key(|file| file.packing.is_some());
         let mut added: Vec<(i64, Part)> = Vec::new();
         for file in files {
-            let copied = |(_, part): &(i64, Part)| part.is_copied_in(&file.front, file.size());
+            let copied = |(_, part): &(i64, Part)| {
+                let can_be_copy = !renamed
+                    || part.identity == file.identity()
+                    || (file.packing.is_some() && matches!(part.body, Body::Plain(_)));
+                can_be_copy && part.is_copied_in(&file.front, file.size())
+            };
             if added.iter().any(copied) {
                 continue;
             }
