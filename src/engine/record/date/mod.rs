@@ -358,6 +358,9 @@ impl Dates {
 
 /// Whether `before` is what some writers begin every line with, right before the date: auditd, and those of `logfmt`.
 fn is_named(before: &[u8]) -> bool {
+    let signs = [&b"["[..], b"\""];
+    let bare = signs.iter().find_map(|sign| before.strip_prefix(*sign));
+    let before = bare.unwrap_or(before);
     let audit = before
         .strip_prefix(b"type=")
         .and_then(|text| text.strip_suffix(b" msg="));
