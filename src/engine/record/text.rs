@@ -8,14 +8,16 @@ use jiff::tz::TimeZone;
 
 use super::Record;
 use super::date::{Dates, TimeFormat};
+use super::wire::WireReader;
 use crate::engine::time::Timestamp;
 
 /// Reads the lines of one log.
 #[derive(Clone, Debug)]
 pub struct TextReader {
     dates: Dates,
+    rfc5424: WireReader,
     now: Timestamp,
-    /// The time of the line before; `None` as long as no line has told one.
+    /// The time of the last line with a date that can be trusted; `None` as long as there is none.
     last: Option<Timestamp>,
 }
 
@@ -24,6 +26,7 @@ impl TextReader {
     /// theirs, of one of the forms in `times` or, if there is none, of any that is known.
     pub fn new(zone: TimeZone, times: &[TimeFormat], now: Timestamp) -> Self {
         TextReader {
+            rfc5424: WireReader::new(&zone),
             dates: Dates::new(zone, times),
             now,
             last: None,
@@ -42,11 +45,8 @@ impl TextReader {
     /// log, what follows them. Otherwise it is the whole line.
     pub fn read<'l>(&mut self, line: &'l [u8]) -> Record<'l> {
         let line = without_end(line);
-        let Some(record) = self.record(line) else {
-            return Record::bare(self.time(), line);
-        };
-        self.last = Some(record.time);
-        record
+        self.record(line)
+            .unwrap_or_else(|| Record::bare(self.time(), line))
     }
 
     /// The record that `line` is, which was written at `time` whatever it says itself.
@@ -74,11 +74,19 @@ impl TextReader {
         let head = line.len() - body.len();
         if head > 0
             && body.starts_with(b"1 ")
-            && let Some(record) = rfc5424(line, self.time())
+            && let Some(record) = self.rfc5424.standard(body, self.time())
         {
+            self.last = Some(record.time);
             return Some(record);
         }
         let date = self.dates.find(line, head, self.now)?;
+        if date.trusted {
+            self.last = Some(date.time);
+        } else if let Some(last) = self.last
+            && !(last..=self.now).contains(&date.time)
+        {
+            return None;
+        }
         if !date.at_head {
             return Some(Record::bare(date.time, line));
         }
@@ -174,32 +182,6 @@ impl<'l> Tag<'l> {
         let (program, pid) = split.map_or((name, None), |(name, pid)| (name, pid.parse().ok()));
         Some(Tag { program, pid })
     }
-}
-
-/// The standard's own shape, by the crate that knows its structured data.
-fn rfc5424(line: &[u8], last: Timestamp) -> Option<Record<'_>> {
-    // Only the message may be of another encoding; the header ends before the first such byte.
-    let text = match std::str::from_utf8(line) {
-        Ok(text) => text,
-        Err(error) => std::str::from_utf8(&line[..error.valid_up_to()]).ok()?,
-    };
-    let parsed =
-        syslog_loose::parse_message_with_year_exact(text, |_| 1970, syslog_loose::Variant::RFC5424)
-            .ok()?;
-    let start = (parsed.msg.as_ptr() as usize).checked_sub(line.as_ptr() as usize)?;
-    let pid = match parsed.procid {
-        Some(syslog_loose::ProcId::PID(pid)) => u32::try_from(pid).ok(),
-        _ => None,
-    };
-    let time = parsed
-        .timestamp
-        .map_or(last, |time| Timestamp::from_micros(time.timestamp_micros()));
-    Some(Record {
-        host: parsed.hostname.unwrap_or_default(),
-        program: parsed.appname.unwrap_or_default(),
-        pid,
-        ..Record::bare(time, line.get(start..)?)
-    })
 }
 
 #[cfg(test)]

@@ -80,6 +80,12 @@ impl WireReader {
             .unwrap_or_else(|| tagged(now, "", body))
     }
 
+    /// The record that `body`, what follows the priority, is by RFC 5424; one without a stamp was written at `now`.
+    pub(super) fn standard<'m>(&mut self, body: &'m [u8], now: Timestamp) -> Option<Record<'m>> {
+        self.now = now;
+        self.rfc5424(body.strip_prefix(b"1 ")?)
+    }
+
     /// `2026-02-12T14:10:21Z host program 42 ID [structured="data"] text`; the priority and the version are
     /// already taken off.
     fn rfc5424<'m>(&mut self, body: &'m [u8]) -> Option<Record<'m>> {

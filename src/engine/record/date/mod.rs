@@ -3,15 +3,21 @@
 //! In: the bytes of a line. Out: a moment, and where in the line it stands. No clock is read and no file: what a
 //! date leaves out is filled in from a given moment and zone.
 //!
-//! [`Dates`] finds the dates of one log. Which of the known forms it is, and where it stands, is taken from
-//! the first line that has a date, by the leftmost one, and then holds: as long as a date of that form stands at
-//! its place, nothing else of a line is looked at, and no text further right can pass for its date. When
-//! it does not stand there, the form is found out anew.
+//! [`Dates`] finds the dates of one log, and tells how far each can be trusted. Which of the known forms it is, and
+//! where it stands, is taken from the lines and then holds: as long as a date of that form stands at its place,
+//! nothing else of a line is looked at.
 //!
-//! - A place is the head of the line (behind `<PRI>` and up to two signs such as `[`), or else a place within it that
-//!   is known by the signs before and behind the date: `[` and `] "` in the log of a web server.
-//! - A form at the head and one within the line are remembered apart, and the head comes first: a line without a
-//!   date that holds one in its text cannot draw attention away from the heads of the lines behind it.
+//! - The head of a line (behind `<PRI>` and up to two signs such as `[`) is the writer's: a date there is always one.
+//!   So is what follows the fixed names that some writers begin a line with: `type=LOGIN msg=`, `time="`.
+//! - Any other text may be an attacker's. A date within it counts only where it stands directly in square brackets
+//!   before any quote, as in the log of a web server: the one with ` "` behind it, since servers escape
+//!   the quotes of others, else the first. Formats that were told may stand anywhere.
+//! - Such a place is known by the signs around the date, `[` and `] "`. It is confirmed when another line has a
+//!   date there, unless the log has dates at the heads, and then no other takes its place.
+//! - Until then, or elsewhere, such a date is a guess. It never tells the time of other lines, and once a trusted date was
+//!   seen, it counts only if it lies between that and the present: so it makes no line older than no date would.
+//!   All else is a line without a date.
+//! - A form at the head and one within the line are remembered apart, and the head comes first.
 //! - In a log whose lines begin with their date, a line that begins with a blank goes on with the one before.
 //! - `03/04/2026` can be read in two ways. The one that is within a day of the clock is taken; if
 //!   that does not tell, the day comes first, or behind a `:` (cPanel) and with `AM` and `PM` the month. This is assumed
@@ -56,6 +62,8 @@ pub struct Found {
     pub end: usize,
     /// Whether the line begins with it.
     pub at_head: bool,
+    /// Whether it stands where an attacker's text cannot: at the head, or at a place that another line confirmed.
+    pub trusted: bool,
     /// Whether host and program may follow it, as in a system log.
     pub heads_syslog: bool,
 }
@@ -96,6 +104,7 @@ struct Within {
     choice: Choice,
     before: Edge,
     behind: Edge,
+    confirmed: bool,
 }
 
 /// Some bytes beside a date.
@@ -151,7 +160,7 @@ impl Dates {
             true => text.len().min(head + SIGNS + 1),
             false => text.len(),
         };
-        self.leftmost(text, head..end, now)
+        self.anew(text, head..end, now)
     }
 
     /// The date at the head of the text, where it stood before.
@@ -162,7 +171,7 @@ impl Dates {
         }
         let (reading, choice) = self.read(text, start, lock.choice, now)?;
         self.head = Some(Head { choice, ..lock });
-        Some(self.found(reading, start, true))
+        Some(self.found(reading, start, true, true))
     }
 
     /// The date between the bytes that it stood between before.
@@ -177,8 +186,13 @@ impl Dates {
                 continue;
             };
             if text.get(reading.end..)?.starts_with(lock.behind.bytes()) {
-                self.within = Some(Within { choice, ..lock });
-                return Some(self.found(reading, start, false));
+                let confirmed = lock.confirmed || self.head.is_none();
+                self.within = Some(Within {
+                    choice,
+                    confirmed,
+                    ..lock
+                });
+                return Some(self.found(reading, start, false, confirmed));
             }
         }
         None
@@ -221,14 +235,24 @@ impl Dates {
         })
     }
 
-    /// The leftmost date that begins in `range`; its form and place are remembered.
-    fn leftmost(&mut self, text: &[u8], range: Range<usize>, now: Timestamp) -> Option<Found> {
+    /// The date that begins in `range` at a place that it may stand at; its form and place are remembered.
+    fn anew(&mut self, text: &[u8], range: Range<usize>, now: Timestamp) -> Option<Found> {
         let head = range.start;
+        let told = matches!(self.forms, Forms::Given(_));
         let mut at_head = true;
+        let mut first = None;
         for start in range {
             let inside = start > head && is_word(text[start - 1]);
             at_head &= !inside && start <= head + SIGNS;
             if inside || !self.first.contains(text[start]) {
+                continue;
+            }
+            let named = is_named(&text[head..start]);
+            let before = &text[..start];
+            // A form may hold its brackets itself.
+            let bracketed =
+                (before.ends_with(b"[") || text[start] == b'[') && !before.contains(&b'"');
+            if !(at_head || named || told || bracketed) {
                 continue;
             }
             let Some((reading, choice)) = self.longest(text, start, at_head, now) else {
@@ -237,16 +261,48 @@ impl Dates {
             if at_head {
                 let signs = start - head;
                 self.head = Some(Head { choice, signs });
-            } else {
-                self.within = Some(Within {
-                    choice,
-                    before: Edge::before(&text[..start]),
-                    behind: Edge::behind(&text[reading.end..]),
-                });
+                return Some(self.found(reading, start, true, true));
             }
-            return Some(self.found(reading, start, at_head));
+            if named || told {
+                return Some(self.guessed(text, start, reading, choice, named));
+            }
+            let closes = text[..reading.end].ends_with(b"]");
+            let behind = &text[reading.end..];
+            let behind = match closes {
+                true => behind,
+                false => match behind.strip_prefix(b"]") {
+                    Some(behind) => behind,
+                    None => continue,
+                },
+            };
+            if behind.starts_with(b" \"") {
+                first = Some((start, reading, choice));
+                break;
+            }
+            first = first.or(Some((start, reading, choice)));
         }
-        None
+        let (start, reading, choice) = first?;
+        Some(self.guessed(text, start, reading, choice, false))
+    }
+
+    /// A date within the line; its place is remembered unless another is confirmed.
+    fn guessed(
+        &mut self,
+        text: &[u8],
+        start: usize,
+        reading: Reading,
+        choice: Choice,
+        trusted: bool,
+    ) -> Found {
+        if trusted || self.head.is_none() && !self.within.is_some_and(|lock| lock.confirmed) {
+            self.within = Some(Within {
+                choice,
+                before: Edge::before(&text[..start]),
+                behind: Edge::behind(&text[reading.end..]),
+                confirmed: trusted,
+            });
+        }
+        self.found(reading, start, false, trusted)
     }
 
     /// The longest date that begins at `start`.
@@ -287,16 +343,29 @@ impl Dates {
         })
     }
 
-    fn found(&self, reading: Reading, start: usize, at_head: bool) -> Found {
+    fn found(&self, reading: Reading, start: usize, at_head: bool, trusted: bool) -> Found {
         let form = self.forms.all().get(reading.form);
         Found {
             time: reading.time,
             start,
             end: reading.end,
             at_head,
+            trusted,
             heads_syslog: form.is_some_and(|form| form.heads_syslog),
         }
     }
+}
+
+/// Whether `before` is what some writers begin every line with, right before the date: auditd, and those of `logfmt`.
+fn is_named(before: &[u8]) -> bool {
+    let signs = [&b"["[..], b"\""];
+    let bare = signs.iter().find_map(|sign| before.strip_prefix(*sign));
+    let before = bare.unwrap_or(before);
+    let audit = before
+        .strip_prefix(b"type=")
+        .and_then(|text| text.strip_suffix(b" msg="));
+    audit.is_some_and(|kind| kind.iter().all(|byte| is_word(*byte) || *byte == b'_'))
+        || [&b"time="[..], b"time=\"", b"ts=", b"ts=\""].contains(&before)
 }
 
 /// Whether there is something like `4:05` in `text`.
