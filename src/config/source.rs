@@ -354,14 +354,9 @@ fn tls(section: &Section<'_>, problems: &mut Problems) -> Option<TlsSpec> {
     })
 }
 
-/// Who may send: this machine only, if nothing is said.
+/// Who may send; an empty list means this machine only.
 fn allowed(section: &Section<'_>, problems: &mut Problems) -> Vec<IpNet> {
-    let Some(list) = section.texts("allow", problems) else {
-        return ["127.0.0.0/8", "::1/128"]
-            .into_iter()
-            .filter_map(|network| network.parse().ok())
-            .collect();
-    };
+    let list = section.texts("allow", problems).unwrap_or_default();
     let mut networks = Vec::new();
     for (word, place) in list {
         match word
