@@ -19,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
-use super::{Cursor, Delivery, Losses, Stream, Trouble};
+use super::{Cursor, Delivery, Losses, Stream, Trouble, retry_after};
 use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
 use crate::engine::record::journal::JournalMatch;
@@ -92,12 +92,6 @@ const CALM: Duration = Duration::from_secs(30);
 
 /// The longest wait without looking: network file systems never wake anybody.
 const IDLE_LOOK: Duration = Duration::from_secs(10);
-
-/// The first wait before a journal that cannot be read is tried again; each wait is twice the last one.
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-
-/// The longest such wait.
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
 /// Follows the journal until `stop` holds `true`, its sender is gone, or `deliver` breaks. It may block in
 /// `deliver`, which is how a busy driver slows the reader down. What cannot be read is told
@@ -219,9 +213,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                     return;
                 }
             }
-            let doubled = 2_u32.saturating_pow(self.failures - 1);
-            let retry = FIRST_RETRY.saturating_mul(doubled);
-            if self.pause(None, retry.min(LONGEST_RETRY)).is_err() {
+            if self.pause(None, retry_after(self.failures)).is_err() {
                 return;
             }
         }

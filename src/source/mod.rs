@@ -10,6 +10,7 @@ mod socket;
 pub mod syslog;
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -96,6 +97,18 @@ pub fn run(
         SourceSpec::Syslog(spec) => Ok(syslog::run(spec, deliver, stop)?),
         SourceSpec::Report(spec) => Ok(report::run(spec, deliver, stop)?),
     }
+}
+
+/// The first wait before what failed is tried again; each wait is twice the last one.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+
+/// The longest such wait.
+const LONGEST_RETRY: Duration = Duration::from_secs(5);
+
+/// How long to wait after so many failures in a row.
+fn retry_after(failures: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+    FIRST_RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
 }
 
 /// The word that a source has nothing more at the moment.

@@ -7,12 +7,11 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::socket::{LocalSocket, Received, SocketError};
-use super::{Delivery, Losses, Trouble};
+use super::{Delivery, Losses, Trouble, retry_after};
 use crate::engine::cursor::Stream;
 use crate::engine::name::SourceName;
 use crate::engine::record::report::{Outcome, Report, Reported};
@@ -47,12 +46,6 @@ const LONGEST_REPORT: usize = 8 * 1024;
 
 /// Reports of one batch.
 const BATCH_RECORDS: usize = 1024;
-
-/// The first wait before a socket that cannot be made is tried again; each wait is twice the last one.
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-
-/// The longest such wait.
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
 /// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks. A socket that cannot be made is told once
 /// and tried again.
@@ -115,9 +108,7 @@ impl Listener<'_> {
                         if let Some(trouble) = self.failed(&error) {
                             return trouble;
                         }
-                        let doubled = 2_u32.saturating_pow(self.failures - 1);
-                        let retry = FIRST_RETRY.saturating_mul(doubled);
-                        tokio::time::sleep(retry.min(LONGEST_RETRY)).await;
+                        tokio::time::sleep(retry_after(self.failures)).await;
                         continue;
                     }
                 }

@@ -24,14 +24,13 @@ use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use super::Delivery;
 use super::socket::LocalSocket;
+use super::{Delivery, retry_after};
 use crate::engine::name::SourceName;
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::record::line::LineForm;
@@ -69,12 +68,6 @@ pub struct TlsSpec {
 /// The longest message with its header, in bytes: the longest text, and as much again before it, where
 /// names take a few hundred bytes and structured data rarely more. What comes behind is skipped.
 const LONGEST_FRAME: usize = 2 * LONGEST_MESSAGE;
-
-/// The first wait before an address that cannot be listened on is tried again; each wait is twice the last one.
-const FIRST_RETRY: Duration = Duration::from_millis(250);
-
-/// The longest such wait.
-const LONGEST_RETRY: Duration = Duration::from_secs(5);
 
 /// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks. An address on which it cannot listen
 /// is told once and tried again, while the others go on.
@@ -181,9 +174,7 @@ async fn keep_listening(address: Listen, listener: Rc<Listener>) {
         if let Err(error) = listener.listen(&address, &mut up).await {
             up.failed(format!("{address}: {error}"));
         }
-        let doubled = 2_u32.saturating_pow(up.failures.saturating_sub(1));
-        let retry = FIRST_RETRY.saturating_mul(doubled);
-        tokio::time::sleep(retry.min(LONGEST_RETRY)).await;
+        tokio::time::sleep(retry_after(up.failures)).await;
     }
 }
 
