@@ -1,7 +1,8 @@
 //! Which readers run, and where would they resume?
 //!
 //! Each source has a thread of its own. A reload that changes what is asked of a source stops its reader and
-//! starts another one behind the last record that was dealt with, so that nothing is lost or read twice.
+//! starts another one behind the last record that was dealt with, so that nothing is lost or read twice of what can
+//! be read again; a socket of ours hears nothing until the new reader has opened it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
