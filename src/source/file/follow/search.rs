@@ -7,9 +7,9 @@ use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use super::super::Hands;
 use super::super::begin;
 use super::super::encoding::Coding;
+use super::super::hands::Hands;
 use super::super::part::{Body, Part};
 use super::super::rotated::{self, Candidate};
 use super::{AtPath, Begin, Log};
