@@ -166,6 +166,7 @@ impl Log {
             Ok(token) => {
                 self.begin = Begin::Head;
                 self.settled = token.settled;
+                self.reader.resume(token.unfinished);
                 self.parts = token.places.iter().map(Part::of).collect();
                 self.search = Some(Search::new());
             }
@@ -183,7 +184,7 @@ impl Log {
     pub fn owns(&self, file: &Candidate) -> bool {
         self.parts.iter().any(|part| {
             part.identity == file.identity()
-                && (part.offset == 0 || part.place().head.fits(&file.front))
+                && (part.reached() == 0 || part.head().fits(&file.front))
         })
     }
 
@@ -222,6 +223,10 @@ impl Log {
         } else {
             Ok(())
         };
+        if hands.stopped() {
+            // What was found until then may not be all.
+            return Err(Stopped);
+        }
         let more = self.read(hands)?;
         self.flush(hands)?;
         let trouble = match (at_path, trouble) {

@@ -12,6 +12,7 @@ use super::Log;
 use super::search::{PATIENCE, Search};
 use crate::engine::cursor::Cursor;
 use crate::engine::record::line::Malformed;
+use crate::engine::record::outputs::Unfinished;
 use crate::engine::record::{LONGEST_MESSAGE, Record};
 use crate::source::Delivery;
 
@@ -23,6 +24,9 @@ const BATCH_BYTES: usize = 512 * 1024;
 
 /// What is read of one log before it is the next one's turn.
 const TURN: usize = 4 << 20;
+
+/// What is kept of the room for a line in another encoding.
+const KEPT_ROOM: usize = 16 * 1024;
 
 impl Log {
     /// Reads the parts in their order; answers whether there is more than is read in one turn.
@@ -117,53 +121,70 @@ impl Log {
         loop {
             let part = &mut self.parts[index];
             let coding = part.coding.unwrap_or_default();
-            let first = part.offset == 0;
+            let begun = part.offset;
+            let anew = part.begins_anew();
             let line = match part.splitter.next(&mut bytes) {
                 None if last => part.splitter.rest(),
                 line => line,
             };
             let Some(line) = line else {
+                // A rare long line must not hold its room for ever.
+                self.decoded.shrink_to(KEPT_ROOM);
                 return Ok(());
             };
-            let begun = part.offset;
+            if anew {
+                self.reader.resume(Unfinished::NONE);
+            }
+            let before = self.reader.unfinished();
             part.offset += line.length;
-            let text = coding.text(line.text, first, &mut self.decoded);
-            let record = match self.reader.read(text) {
-                Ok(Some(record)) => record,
-                Ok(None) => {
-                    // The end of the record is still to come; after a restart it is read as a whole.
-                    part.held.get_or_insert(begun);
-                    continue;
+            // Lines that were handed on before are read only for what they leave unfinished.
+            let known = part.again.is_some_and(|again| part.offset <= again.to);
+            part.again = part.again.filter(|again| part.offset < again.to);
+            let text = coding.text(line.text, begun == 0, &mut self.decoded);
+            let read = match line.cut {
+                true => self.reader.read_cut(text),
+                false => self.reader.read(text),
+            };
+            match read {
+                _ if known => {}
+                Ok(None) => {}
+                Ok(Some(record)) => {
+                    self.last = record.time;
+                    self.losses.cut += u64::from(record.message.len() > LONGEST_MESSAGE);
+                    self.resumed.1.get_or_insert(record.time);
+                    self.batch.push(Record {
+                        routes: &self.routes,
+                        ..record
+                    });
                 }
                 Err(Malformed) => {
-                    part.held = None;
                     self.losses.malformed += 1;
                     if !std::mem::replace(&mut self.told_malformed, true) {
                         let (source, path) = (&hands.spec.name, self.path.display());
                         log::warn!("source {source}: {path}: {Malformed}; this is said once");
                     }
-                    continue;
-                }
-            };
-            part.held = None;
-            self.last = record.time;
-            if line.cut || record.message.len() > LONGEST_MESSAGE {
-                self.losses.cut += 1;
-                // The engine knows a text that may have been cut by its length; a shorter one would be taken for whole,
-                // and who chose what stood behind the cut chose where the line ends.
-                if record.message.len() < LONGEST_MESSAGE {
-                    self.stale = true;
-                    continue;
                 }
             }
-            self.resumed.1.get_or_insert(record.time);
-            self.batch.push(Record {
-                routes: &self.routes,
-                ..record
-            });
+            let lost = self.reader.take_lost();
+            if lost > 0 && !known {
+                self.losses.cut += lost;
+                self.stale = true;
+            }
+            self.note_unfinished(before, index, begun);
             if self.batch.len() >= BATCH_RECORDS || self.batch.bytes() >= BATCH_BYTES {
                 self.flush(hands)?;
             }
+        }
+    }
+
+    /// Notes where the lines of a container begin that are not over behind a line of the part `index`.
+    fn note_unfinished(&mut self, before: Unfinished, index: usize, begun: u64) {
+        let now = self.reader.unfinished();
+        if (before, now) == (Unfinished::NONE, Unfinished::NONE) {
+            return;
+        }
+        for (at, part) in self.parts.iter_mut().enumerate() {
+            part.note(before, now, (at == index).then_some(begun));
         }
     }
 
@@ -177,9 +198,15 @@ impl Log {
             return Ok(());
         }
         self.active = Instant::now();
+        let unfinished = match self.parts.iter().any(Part::is_going_back) {
+            true => Unfinished::BOTH,
+            false => self.reader.unfinished(),
+        };
+        let place = |part: &Part| part.place(unfinished);
         let token = Token {
             settled: self.settled,
-            places: self.parts.iter().map(Part::place).collect(),
+            unfinished,
+            places: self.parts.iter().map(place).collect(),
         };
         hands.more = true;
         hands.hand_on(Delivery::Records {
