@@ -115,6 +115,8 @@ pub fn run(
             stop,
             chunk: vec![0; CHUNK],
             followed: BTreeSet::new(),
+            unread: 0,
+            told_unread: false,
             troubles: BTreeMap::new(),
             more: true,
         },

@@ -19,6 +19,10 @@ use crate::source::Delivery;
 /// A file that is still written to so long after it was found is no copy that is just being made.
 const COPYING: Duration = Duration::from_secs(60);
 
+/// The most names of other logs' files that are remembered; without that, one would be a log of its own as soon as the
+/// other log has forgotten it. A log remembers some itself.
+const MOST_ALIASES: usize = 4 * MOST_FILES;
+
 /// A file that is not read because it is named like a rotated one.
 pub struct Unread {
     identity: token::Identity,
@@ -57,8 +61,10 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         let mut count = followed.count();
         // What is named goes before what a wildcard has caught.
         let (named, caught): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| literal(path));
-        self.unread
-            .retain(|path, _| caught.binary_search(path).is_ok());
+        let there = |path: &PathBuf, files: &[PathBuf]| files.binary_search(path).is_ok();
+        self.unread.retain(|path, _| there(path, &caught));
+        self.aliases
+            .retain(|path, _| there(path, &caught) || there(path, &named));
         for path in named.into_iter().chain(caught) {
             if self.hands.follows(&path) {
                 continue;
@@ -225,6 +231,9 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         };
         let identity = file.identity();
         if self.logs.iter().any(|log| log.owns(&file)) {
+            if self.aliases.len() >= MOST_ALIASES {
+                self.aliases.pop_first();
+            }
             self.aliases.insert(path.to_owned(), identity);
         }
         self.aliases.get(path) == Some(&identity)

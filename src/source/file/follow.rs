@@ -33,6 +33,10 @@ const QUIET: Duration = Duration::from_secs(300);
 /// The most old files of one log that are kept open for those who still write to them.
 const MOST_OLD: usize = 8;
 
+/// The most old files of all logs together that are open and not read to their end, but for those of the log that opens
+/// the last of them: after a long downtime each log may have [`MOST_PLACES`] of them. The other logs wait.
+const MOST_UNREAD: usize = 192;
+
 /// The most old files of one log that are remembered once they are done, lest a copy of one be taken for a new file.
 const MOST_DONE: usize = 8;
 
@@ -83,6 +87,8 @@ pub struct Log {
     stale: bool,
     /// When it last had a record.
     active: Instant,
+    /// How many files are open, while they have not been read to their end.
+    unread: usize,
     /// Room for a line that is in another encoding.
     decoded: String,
     /// Whether it has been said that there are lines of another form.
@@ -153,6 +159,7 @@ impl Log {
             last: since,
             stale: false,
             active: Instant::now(),
+            unread: 0,
             decoded: String::new(),
             told_malformed: false,
         }
@@ -200,8 +207,7 @@ impl Log {
 
     /// Whether there is nothing left of it.
     pub fn is_over(&self) -> bool {
-        let open = |part: &Part| matches!(part.body, Body::Plain(_) | Body::Packed { .. });
-        !self.at_path && !self.parts.iter().any(open) && self.active.elapsed() > QUIET
+        !self.at_path && !self.parts.iter().any(Part::is_open) && self.active.elapsed() > QUIET
     }
 
     /// Looks what the path and its files are now and hands on what is new.
@@ -217,8 +223,19 @@ impl Log {
             AtPath::File(data) => self.at_path && last.is_some_and(|part| part.lives_on_in(data)),
             AtPath::Missing | AtPath::Unfit(_) => !self.at_path,
         };
-        let moved = std::mem::take(&mut self.moved);
-        let trouble = if !same || (moved && self.search.is_some()) {
+        let settles = !same || (self.moved && self.search.is_some());
+        if settles && self.unread == 0 && hands.unread >= MOST_UNREAD {
+            if !std::mem::replace(&mut hands.told_unread, true) {
+                log::info!(
+                    "source {}: there are more than {MOST_UNREAD} rotated files to read; some logs wait until others are read",
+                    hands.spec.name
+                );
+            }
+            self.dirty = true;
+            return Ok(Looked::More);
+        }
+        self.moved = false;
+        let trouble = if settles {
             self.settle(&at_path, hands)
         } else {
             Ok(())
@@ -229,6 +246,12 @@ impl Log {
         }
         let more = self.read(hands)?;
         self.flush(hands)?;
+        hands.unread -= self.unread;
+        self.unread = match more {
+            true => self.parts.iter().filter(|part| part.is_open()).count(),
+            false => 0,
+        };
+        hands.unread += self.unread;
         let trouble = match (at_path, trouble) {
             (AtPath::Unfit(reason), _) => Some(reason),
             (_, Err(error)) => Some(reason(&self.path, &error)),

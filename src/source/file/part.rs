@@ -262,6 +262,11 @@ impl Part {
         !front.is_empty() && alike && size.is_none_or(|size| size <= own)
     }
 
+    /// Whether it holds a descriptor.
+    pub fn is_open(&self) -> bool {
+        matches!(self.body, Body::Plain(_) | Body::Packed { .. })
+    }
+
     /// Whether a cursor speaks of what was read of it.
     pub fn is_told(&self) -> bool {
         self.told.length > 0
