@@ -716,6 +716,46 @@ fn many_logs_do_not_use_up_the_descriptors() {
 }
 
 #[test]
+fn what_many_logs_missed_is_read_with_few_descriptors() {
+    let directory = tempfile::tempdir().unwrap();
+    let logs: Vec<_> = (0..6)
+        .map(|number| directory.path().join(format!("app{number}x.log")))
+        .collect();
+    for log in &logs {
+        append(log, "");
+    }
+    let spec = spec(&[&directory.path().join("*.log")]);
+    let mut heard = Heard::default();
+    let reading = Reading::start(&spec, heard.start());
+    while heard.cursors.len() < logs.len() {
+        heard.hear(reading.next());
+    }
+    reading.end();
+    // Long lines, since so much is read of each log before the others have their turn.
+    let (files, line) = (60, "x".repeat(80_000) + "\n");
+    for number in 0..files {
+        for log in &logs {
+            fs::rename(log, format!("{}.{}", log.display(), files - number)).unwrap();
+            append(log, format!("{number}\n{line}"));
+        }
+    }
+    let reading = Reading::start(&spec, heard.start());
+    let (mut most, mut count) = (0, heard.messages.len());
+    let wanted = count + 2 * files * logs.len();
+    while count < wanted {
+        let before = heard.messages.len();
+        heard.hear(reading.next());
+        count += heard.messages.len() - before;
+        heard.messages.clear();
+        most = most.max(held_in(directory.path()));
+    }
+    assert_eq!(count, wanted);
+    // Without a bound it would be all 366.
+    assert!(most <= 6 + 192 + 64, "{most}");
+    reading.end();
+}
+
+#[test]
 fn old_files_are_not_held_without_bound() {
     let log = Log::new();
     let (reading, mut heard) = log.follow();
@@ -876,6 +916,52 @@ fn files_that_appear_later_are_read_from_their_start() {
         .map(|stream| stream.part.rsplit('/').next().unwrap())
         .collect();
     assert_eq!(parts, ["app-a.log", "app-b.log"]);
+    reading.end();
+}
+
+#[test]
+fn a_link_is_followed_to_where_the_file_is_turned_over() {
+    let log = Log::new();
+    let pods = ["pod-a", "pod-b"].map(|name| log.beside(name));
+    for pod in &pods {
+        fs::create_dir(pod).unwrap();
+    }
+    let link = log.beside("web_default_nginx.log");
+    let real = pods[0].join("0.log");
+    append(&real, "");
+    symlink(&real, &link).unwrap();
+    let spec = spec(&[&link]);
+    let (reading, mut heard) = follow(&spec);
+    append(&real, lines(0..5));
+    heard.messages(&reading, 5);
+    // As the kubelet does it.
+    fs::rename(&real, pods[0].join("0.log.20261121-101010")).unwrap();
+    append(&real, lines(5..10));
+    heard.messages(&reading, 10);
+    reading.end();
+    append(&real, lines(10..15));
+    for (name, next) in [("0.log.20261121-111111", 15), ("0.log.20261121-121212", 20)] {
+        fs::rename(&real, pods[0].join(name)).unwrap();
+        append(&real, lines(next..next + 5));
+    }
+    let reading = Reading::start(&spec, heard.start());
+    heard.messages(&reading, 25);
+    // The link leads somewhere else, but somebody writes on.
+    let next = pods[1].join("1.log");
+    append(&next, lines(25..30));
+    symlink(&next, log.beside("new")).unwrap();
+    log.rename("new", "web_default_nginx.log");
+    heard.messages(&reading, 30);
+    append(&real, lines(30..31));
+    heard.messages(&reading, 31);
+    append(&next, lines(31..32));
+    heard.messages(&reading, 32);
+    reading.end();
+    fs::rename(&next, pods[1].join("1.log.20261121-131313")).unwrap();
+    append(&next, lines(32..33));
+    let reading = Reading::start(&spec, heard.start());
+    heard.messages(&reading, 33);
+    assert_eq!(heard.messages, numbers(0..33));
     reading.end();
 }
 

@@ -30,8 +30,8 @@ pub struct Search {
     settled: Option<i64>,
     /// Whether the file was renamed; otherwise it was cut to nothing, perhaps after somebody copied it.
     renamed: bool,
-    /// The state of the directory when it was listed, and since when it has been that.
-    listed: Option<(i64, Instant)>,
+    /// The state of the directories when they were listed, and since when it has been that.
+    listed: Option<(Vec<i64>, Instant)>,
 }
 
 impl Search {
@@ -45,13 +45,13 @@ impl Search {
         }
     }
 
-    /// Whether the directory has not changed since it was listed some time ago.
-    fn is_unchanged(&mut self, directory: i64) -> bool {
-        let unchanged = self
-            .listed
-            .is_some_and(|(state, when)| state == directory && when.elapsed() >= UNCHANGED);
+    /// Whether the directories have not changed since they were listed some time ago.
+    fn is_unchanged(&mut self, directories: Vec<i64>) -> bool {
+        let listed = self.listed.as_ref();
+        let unchanged = listed
+            .is_some_and(|(state, when)| *state == directories && when.elapsed() >= UNCHANGED);
         if !unchanged {
-            self.listed = Some((directory, Instant::now()));
+            self.listed = Some((directories, Instant::now()));
         }
         unchanged
     }
@@ -123,12 +123,22 @@ impl Log {
 
     /// Looks for lost parts and unknown files; answers whether nothing can have been missed.
     fn look_around<D>(&mut self, here: &mut Option<Candidate>, hands: &Hands<'_, D>) -> bool {
-        let directory = self.path.parent().and_then(|path| fs::metadata(path).ok());
-        let directory = directory.map_or(0, |data| rotated::modified(&data));
+        // Old files are where the file really is; a path may be only a link to it, and to another one now.
+        if let Ok(real) = self.path.canonicalize() {
+            self.real = real;
+        }
+        let mut paths = vec![&*self.path];
+        if self.real != self.path {
+            paths.push(&*self.real);
+        }
+        let directories = paths.iter().filter_map(|path| path.parent());
+        let directories: Vec<i64> = directories
+            .map(|path| fs::metadata(path).map_or(0, |data| rotated::modified(&data)))
+            .collect();
         let Some(search) = &mut self.search else {
             return true;
         };
-        let unchanged = search.is_unchanged(directory);
+        let unchanged = search.is_unchanged(directories);
         let renamed = search.renamed;
         let inodes: Vec<u64> = self.parts.iter().map(|part| part.identity.inode).collect();
         let lost = self
@@ -139,7 +149,7 @@ impl Log {
             .settled
             .max(self.since.as_micros().saturating_mul(1000));
         let wanted = |data: &Metadata| lost || rotated::modified(data) >= oldest;
-        let mut listing = rotated::list(&self.path, &inodes, wanted);
+        let mut listing = rotated::list(&paths, &inodes, wanted);
         listing.candidates.retain(|file| !hands.follows(&file.path));
         let rotated: Vec<_> = listing
             .candidates
