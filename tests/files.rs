@@ -139,9 +139,9 @@ impl Heard {
     }
 
     /// Listens for a moment, in which there must be no further message.
-    fn nothing_more(&mut self, reading: &Reading) {
+    fn nothing_more(&mut self, reading: &Reading, span: Duration) {
         let count = self.messages.len();
-        while let Ok(delivery) = reading.deliveries.recv_timeout(Duration::from_millis(5)) {
+        while let Ok(delivery) = reading.deliveries.recv_timeout(span) {
             self.hear(delivery);
         }
         assert_eq!(self.messages[count..], [""; 0]);
@@ -995,6 +995,50 @@ fn a_glob_that_catches_rotated_files_reads_nothing_twice() {
 }
 
 #[test]
+fn a_log_that_was_taken_for_a_rotated_one_is_read_on() {
+    let log = Log::new();
+    let spec = spec(&[&log.beside("*.log")]);
+    let (reading, mut heard) = follow(&spec);
+    log.append(lines(0..1));
+    heard.messages(&reading, 1);
+    reading.end();
+    let worker = log.beside("app-1.log");
+    append(&worker, "line 1\nha");
+    let reading = Reading::start(&spec, heard.start());
+    heard.messages(&reading, 2);
+    // As many as are not kept open for those who still write to them.
+    for number in 0..9 {
+        log.rename("app.log", &format!("app.log.{}", 100 - number));
+        log.append(lines(number + 2..number + 3));
+        heard.messages(&reading, 3 + number + usize::from(number == 8));
+    }
+    heard.messages.retain(|line| line != "ha");
+    assert_eq!(heard.messages, numbers(0..11));
+    // Until nobody looks for files any more that were just renamed.
+    heard.nothing_more(&reading, Duration::from_millis(200));
+    // What is left of a line that was taken as it was is none.
+    append(&worker, "lf a line\nline 11\n");
+    heard.messages(&reading, 12);
+    assert_eq!(heard.messages, numbers(0..12));
+    assert_eq!(heard.cut, 1);
+    reading.end();
+}
+
+#[test]
+fn a_log_that_is_written_over_in_its_place_is_another_one() {
+    let log = Log::new();
+    let (reading, mut heard) = log.follow();
+    log.append(lines(10..20));
+    heard.messages(&reading, 10);
+    reading.silent_for(Duration::from_millis(20));
+    let mut over = OpenOptions::new().write(true).open(&log.path).unwrap();
+    over.write_all(lines(20..30).as_bytes()).unwrap();
+    heard.messages(&reading, 20);
+    assert_eq!(heard.messages, numbers(10..30));
+    reading.end();
+}
+
+#[test]
 fn a_log_that_is_named_is_followed_whatever_its_name() {
     let log = Log::new();
     let worker = log.beside("app-1.log");
@@ -1118,7 +1162,7 @@ fn lines_in_parts_are_read_once_wherever_the_reader_is_killed() {
             }
             log.append(parts[from..].concat());
             heard.messages(&reading, lines.len());
-            heard.nothing_more(&reading);
+            heard.nothing_more(&reading, Duration::from_millis(5));
             assert_eq!(heard.messages, lines, "killed behind {stops:?}");
             assert_eq!(heard.cut, 0);
             reading.end();
@@ -1155,7 +1199,7 @@ fn no_tail_of_a_line_in_parts_passes_for_a_line() {
             .map(|line| lines[line])
             .collect();
         heard.messages(&reading, 1 + expected.len());
-        heard.nothing_more(&reading);
+        heard.nothing_more(&reading, Duration::from_millis(5));
         assert_eq!(heard.messages[1..], expected, "gone behind {gone}");
         assert_eq!(heard.cut as usize, tails.iter().flatten().count());
         reading.end();

@@ -200,12 +200,15 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             }
         };
         let written = now.modified > std::mem::replace(&mut before.modified, now.modified);
-        if !written || before.found.elapsed() < COPYING {
+        if !written {
             return;
         }
-        // Somebody may write on to the file that a log had before.
-        let owned = |file: &Candidate| self.logs.iter().any(|log| log.owns(file));
-        if Candidate::open(&path).is_ok_and(|file| !owned(&file)) {
+        let Ok(file) = Candidate::open(&path) else {
+            return;
+        };
+        if let Some(log) = self.logs.iter_mut().find(|log| log.owns(&file)) {
+            log.seek_more();
+        } else if before.found.elapsed() >= COPYING {
             before.told = true;
             log::warn!(
                 "source {}: {path} is written to, but named like a rotated file and not read; if it is a log of its own, \

@@ -195,6 +195,13 @@ impl Log {
         })
     }
 
+    /// Looks whether somebody writes on to a file of it that was let go.
+    pub fn seek_more(&mut self) {
+        self.search.get_or_insert_with(Search::new);
+        self.dirty = true;
+        self.moved = true;
+    }
+
     /// Whether it holds files that no name of its own leads to.
     pub fn has_old_parts(&self) -> bool {
         self.parts.len() > usize::from(self.at_path)

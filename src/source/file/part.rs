@@ -31,6 +31,8 @@ pub struct Part {
     pub body: Body,
     /// Cuts it into lines.
     pub splitter: Splitter,
+    /// Whether what comes next is the rest of a line that was taken without its end.
+    pub beheaded: bool,
     /// How its text is to be read; `None` until enough of it has been seen.
     pub coding: Option<Coding>,
     /// When it was first found to be packed badly.
@@ -43,6 +45,8 @@ pub struct Part {
     told: Fingerprint,
     /// When the file had last been written to when it was done, in nanoseconds.
     modified: i64,
+    /// The same when it was last seen to be still in this life.
+    seen: i64,
     /// Where the last line of each output of a container begins, if it is not over, is in this file, and no line of another
     /// file came since.
     begun: [Option<u64>; 2],
@@ -97,6 +101,7 @@ impl Part {
             again: None,
             body,
             splitter: Splitter::default(),
+            beheaded: false,
             coding: None,
             bad_since: None,
             active: Instant::now(),
@@ -104,6 +109,7 @@ impl Part {
             told: Fingerprint::default(),
             begun: [None, None],
             modified: i64::MIN,
+            seen: i64::MIN,
         }
     }
 
@@ -211,6 +217,9 @@ impl Part {
 
     /// Goes on in this body, behind the last line that was handed on.
     pub fn continue_in(&mut self, identity: Identity, body: Body, front: Vec<u8>) {
+        // One that is done may have been let go in the middle of a line.
+        self.beheaded = matches!(self.body, Body::Done)
+            && matches!(&body, Body::Plain(file) if !is_line_end(file, self.offset));
         self.identity = identity;
         self.body = body;
         self.front = front;
@@ -335,8 +344,15 @@ impl Part {
             Body::Plain(file) => {
                 let read = file.read_at(buffer, position)?;
                 if read == 0 {
-                    let shorter = file.metadata()?.len() < position;
-                    return Ok(if shorter { Seen::Truncated } else { Seen::End });
+                    let data = file.metadata()?;
+                    let seen = modified(&data);
+                    let written = std::mem::replace(&mut self.seen, seen) != seen;
+                    // Somebody may have written over it in its place.
+                    let other = written && !front_of(file)?.starts_with(&self.front);
+                    return Ok(match data.len() < position || other {
+                        true => Seen::Truncated,
+                        false => Seen::End,
+                    });
                 }
                 // Between the look at its size and the reading it may have been cut to nothing and written anew. Its
                 // beginning tells, if it is looked at afterwards.
@@ -388,6 +404,17 @@ pub fn front_of(file: &File) -> io::Result<Vec<u8>> {
     let read = file.read_at(&mut front, 0)?;
     front.truncate(read);
     Ok(front)
+}
+
+/// Whether a line ends before `offset`, in any encoding.
+fn is_line_end(file: &File, offset: u64) -> bool {
+    let mut before = [0; 2];
+    let begin = offset.saturating_sub(2);
+    let wanted = usize::try_from(offset - begin).unwrap_or_default();
+    match file.read_exact_at(&mut before[2 - wanted..], begin) {
+        Ok(()) => offset == 0 || matches!(before, [_, b'\n'] | [b'\n', 0]),
+        Err(_) => false,
+    }
 }
 
 /// Whether the bytes at `position` are those that stand there in the beginning.
