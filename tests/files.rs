@@ -532,6 +532,8 @@ fn what_was_written_while_nobody_read_is_read_from_the_rotated_files() {
         };
         let log = Log::new();
         let (reading, mut heard) = log.follow();
+        // Until nobody looks any more for older files than this one.
+        heard.nothing_more(&reading, Duration::from_millis(200));
         log.append(lines(0..1000));
         heard.messages(&reading, 1000);
         reading.end();
@@ -837,6 +839,51 @@ fn an_old_log_is_read_from_the_first_record_that_matters() {
             heard.messages.first().cloned(),
             (count > 0).then(|| format!("at {first}"))
         );
+        reading.end();
+    }
+}
+
+#[test]
+fn an_old_log_is_read_from_its_rotated_files_too() {
+    if !is_there("gzip") {
+        return;
+    }
+    let log = Log::new();
+    for (name, text) in [
+        // One that shows no date says nothing.
+        ("app.log.4", lines(0..1000)),
+        ("app.log.3", dated(0..1_000)),
+        ("app.log.2", dated(1_000..3_000)),
+        ("app.log.1", dated(3_000..5_000)),
+        ("app.log", dated(5_000..6_000)),
+        ("app.log.bak", dated(5_000..6_000)),
+    ] {
+        append(&log.beside(name), text);
+    }
+    for number in 2..=4 {
+        pack("gzip", &log.beside(&format!("app.log.{number}")));
+    }
+    for first in [0, 999, 1_000, 2_001, 3_000, 4_444, 5_000, 5_500, 6_000] {
+        let since = Timestamp::from_micros(1_770_000_000_000_000 + first * 1_000_000);
+        let start = Start {
+            cursors: Vec::new(),
+            since,
+        };
+        let reading = Reading::start(&log.spec(), start);
+        let mut heard = Heard::default();
+        heard.messages(&reading, 2 * (6_000 - first as usize));
+        heard.nothing_more(&reading, Duration::from_millis(100));
+        let told = heard.messages.iter().step_by(2);
+        assert!(
+            told.eq((first..6_000)
+                .map(|second| format!("at {second}"))
+                .collect::<Vec<_>>()
+                .iter()),
+            "{first}"
+        );
+        reading.end();
+        let reading = Reading::start(&log.spec(), heard.start());
+        heard.nothing_more(&reading, Duration::from_millis(20));
         reading.end();
     }
 }

@@ -62,6 +62,8 @@ pub struct Log {
     stream: Stream,
     routes: Vec<RouteId>,
     reader: LineReader,
+    /// When it was looked at last.
+    now: Timestamp,
     begin: Begin,
     /// Older files have nothing that matters.
     since: Timestamp,
@@ -145,6 +147,7 @@ impl Log {
                 .filter_map(|(route, _)| u16::try_from(route).ok().map(RouteId))
                 .collect(),
             reader: LineReader::new(&spec.form, now),
+            now,
             begin,
             since,
             parts: Vec::new(),
@@ -223,7 +226,8 @@ impl Log {
         hands: &mut Hands<'_, D>,
     ) -> Result<Looked, Stopped> {
         self.dirty = false;
-        self.reader.set_now(hands.now());
+        self.now = hands.now();
+        self.reader.set_now(self.now);
         let at_path = self.at_path();
         let last = self.parts.last();
         let same = match &at_path {

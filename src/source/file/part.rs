@@ -14,6 +14,7 @@ use super::rotated::modified;
 use super::token::{Fingerprint, Identity, LONGEST_HEAD, Place};
 use crate::engine::record::line::LONGEST_LINE;
 use crate::engine::record::outputs::Unfinished;
+use crate::engine::time::Timestamp;
 
 /// What is read again at most, so that lines of a container that were not over come whole: both outputs at their limit,
 /// and as much between their parts. If there is more, they are lost, and counted.
@@ -37,6 +38,8 @@ pub struct Part {
     pub coding: Option<Coding>,
     /// When it was first found to be packed badly.
     pub bad_since: Option<Instant>,
+    /// Older records of it do not matter, until there is one that does.
+    pub since: Option<Timestamp>,
     /// When it last had something new.
     pub active: Instant,
     /// The beginning of the file as far as it is known, at most [`LONGEST_HEAD`].
@@ -59,7 +62,7 @@ pub struct Again {
     from: u64,
     /// Where it ends.
     pub to: u64,
-    /// Whether all that is not over there begins behind `from`.
+    /// Whether all that is not over at `to` begins behind `from`.
     whole: bool,
 }
 
@@ -104,6 +107,7 @@ impl Part {
             beheaded: false,
             coding: None,
             bad_since: None,
+            since: None,
             active: Instant::now(),
             front,
             told: Fingerprint::default(),
@@ -120,7 +124,9 @@ impl Part {
             told: place.head,
             ..Part::new(place.identity, body, Vec::new(), place.offset)
         };
-        part.go_back(place.offset.saturating_sub(place.back), true);
+        if place.back > 0 {
+            part.go_back(place.offset.saturating_sub(place.back), true);
+        }
         part
     }
 
@@ -152,25 +158,27 @@ impl Part {
             .map_or(self.offset, |again| again.to.max(self.offset))
     }
 
-    /// Takes the lines again that stand between `from` and the place that was reached; `whole` if no line of a container
-    /// is on its way at `from`.
+    /// Takes the lines again that stand between `from` and the place that was reached. If not all that goes on there begins
+    /// behind `from`, it is not `whole`.
     pub fn go_back(&mut self, from: u64, whole: bool) {
         let to = self.reached();
-        if from < to {
-            self.again = Some(Again { from, to, whole });
-            self.offset = from;
-        }
+        self.again = Some(Again { from, to, whole });
+        self.offset = from;
     }
 
-    /// Whether the next line is the first one that is taken again, and no other is on its way there.
-    pub fn begins_anew(&self) -> bool {
+    /// Which lines of a container are to be forgotten before the next line, since that is the first one that is taken again.
+    pub fn begins_anew(&self) -> Option<Unfinished> {
+        let again = self.again.filter(|again| again.from == self.offset)?;
+        Some(match again.whole {
+            true => Unfinished::NONE,
+            false => Unfinished::BOTH,
+        })
+    }
+
+    /// Whether it is not known which lines go on, as long as not all have been taken again.
+    pub fn is_unsure(&self) -> bool {
         self.again
-            .is_some_and(|again| again.whole && again.from == self.offset)
-    }
-
-    /// Whether some lines, but not all, have been taken again.
-    pub fn is_going_back(&self) -> bool {
-        self.again.is_some_and(|again| again.from < self.offset)
+            .is_some_and(|again| !again.whole || again.from < self.offset)
     }
 
     /// Notes which lines are not over behind a line that begins at `begun`, or that it was in another file.

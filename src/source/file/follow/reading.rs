@@ -136,8 +136,8 @@ impl Log {
                 self.decoded.shrink_to(KEPT_ROOM);
                 return Ok(());
             };
-            if anew {
-                self.reader.resume(Unfinished::NONE);
+            if let Some(unfinished) = anew {
+                self.reader.resume(unfinished);
             }
             let before = self.reader.unfinished();
             part.offset += line.length;
@@ -155,7 +155,13 @@ impl Log {
             match read {
                 _ if known => {}
                 Ok(None) => {}
+                // A line without a date is of the present, and says nothing.
+                Ok(Some(record))
+                    if part
+                        .since
+                        .is_some_and(|since| record.time < since || record.time == self.now) => {}
                 Ok(Some(record)) => {
+                    part.since = None;
                     self.last = record.time;
                     self.losses.cut += u64::from(record.message.len() > LONGEST_MESSAGE);
                     self.resumed.1.get_or_insert(record.time);
@@ -205,7 +211,7 @@ impl Log {
             return Ok(());
         }
         self.active = Instant::now();
-        let unfinished = match self.parts.iter().any(Part::is_going_back) {
+        let unfinished = match self.parts.iter().any(Part::is_unsure) {
             true => Unfinished::BOTH,
             false => self.reader.unfinished(),
         };
