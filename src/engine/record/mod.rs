@@ -9,6 +9,7 @@ pub mod date;
 pub mod journal;
 pub mod json;
 pub mod line;
+pub mod outputs;
 pub mod report;
 pub mod text;
 pub mod wire;
