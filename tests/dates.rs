@@ -365,6 +365,30 @@ fn an_hour_that_the_zone_has_twice_or_not_at_all_is_defined() {
     }
 }
 
+/// What is logged in the second turn is not an hour old, and what was logged in the first one stays there.
+#[test]
+fn the_second_turn_of_an_hour_is_known_by_the_clock() {
+    let mut reader = reader(berlin(), NOW);
+    for (now, date, time) in [
+        ("2026-10-25T00:30:01Z", "02:30:00", "2026-10-25T00:30:00Z"),
+        ("2026-10-25T00:59:59Z", "02:30:00", "2026-10-25T00:30:00Z"),
+        ("2026-10-25T01:30:01Z", "02:30:00", "2026-10-25T01:30:00Z"),
+        ("2026-10-25T01:29:30Z", "02:30:00", "2026-10-25T01:30:00Z"),
+        ("2026-10-25T01:59:59Z", "02:30:00", "2026-10-25T01:30:00Z"),
+        ("2026-10-25T01:59:59Z", "02:00:00", "2026-10-25T00:00:00Z"),
+        ("2026-10-25T02:00:01Z", "02:59:59", "2026-10-25T01:59:59Z"),
+        ("2026-10-25T02:00:01Z", "03:00:00", "2026-10-25T02:00:00Z"),
+        ("2026-10-26T00:00:00Z", "02:59:59", "2026-10-25T00:59:59Z"),
+    ] {
+        reader.set_now(moment(now));
+        for form in ["Oct 25", "2026-10-25"] {
+            let line = format!("{form} {date} x");
+            let read = reader.read(line.as_bytes()).time;
+            assert_eq!(read, moment(time), "{line} at {now}");
+        }
+    }
+}
+
 #[test]
 fn abbreviations_mean_what_the_zone_calls_so() {
     let zone = |rules: &str| TimeZone::posix(rules).unwrap();
