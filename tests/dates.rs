@@ -534,6 +534,12 @@ fn text_further_right_is_not_the_date() {
         "192.0.2.7 - - [12/Feb/2026:14:10:21 +0000] \"GET /{} HTTP/1.1\" 404 1",
         "type=USER_LOGIN msg=audit(1770905421.000:7): acct={}",
         "time=\"2026-02-12T14:10:21Z\" level=info user={}",
+        "time=2026-02-12T14:10:21.000Z level=INFO msg={}",
+        "ts=2026-02-12T14:10:21.000Z caller=main.go:7 user={}",
+        "t=2026-02-12T14:10:21+0000 lvl=info msg={}",
+        "level=info time=\"2026-02-12T14:10:21Z\" msg={}",
+        "level=error ts=1770905421.000 user={}",
+        "lvl=eror t=2026-02-12T14:10:21+0000 user={}",
         "12-Feb-2026 14:10:21.000 {}",
         "12/02/2026 14:10:21 {}",
         "14:10:21 {}",
@@ -576,6 +582,51 @@ fn a_date_in_the_text_is_not_the_lines() {
         let line =
             format!("192.0.2.7 - {user} [12/Feb/2026:14:10:21 +0000] \"GET / HTTP/1.1\" 401 1");
         let time = reader(TimeZone::UTC, NOW).read(line.as_bytes()).time;
+        assert_eq!(time, moment("2026-02-12T14:10:21Z"), "{line}");
+    }
+}
+
+/// In a log without dates somebody writes one where a web server would, again and again.
+#[test]
+fn a_habit_of_some_lines_is_not_the_logs() {
+    let undated = "LOGIN FAILED user=x ip=192.0.2.66";
+    let lie = "LOGIN FAILED user=[01/Jan/2020:00:00:00 +0000] ip=192.0.2.66";
+    let level = "x level=info time=\"2020-01-01T00:00:00Z\"";
+    let mut reader = reader(TimeZone::UTC, NOW);
+    let mut time = |line: &str| reader.read(line.as_bytes()).time;
+    time(lie);
+    time(lie);
+    for _ in 0..5 {
+        assert_eq!(time(undated), moment(NOW), "no other line is of that time");
+        for _ in 0..10 {
+            assert_eq!(time(lie), moment(NOW), "nor are they themselves");
+            assert_eq!(time(level), moment(NOW), "a name is one at the head only");
+        }
+    }
+    // In the log of a web server it is a single line that has none.
+    let web = |second| {
+        format!("192.0.2.7 - x [12/Feb/2026:14:10:{second} +0000] \"GET / HTTP/1.1\" 401 1")
+    };
+    for second in 10..40 {
+        time(&web(second));
+    }
+    assert_eq!(time(undated), moment(NOW));
+    assert_eq!(time(&web(40)), moment("2026-02-12T14:10:40Z"));
+    assert_eq!(time(""), moment(NOW));
+    assert_eq!(time(&web(41)), moment("2026-02-12T14:10:41Z"));
+}
+
+/// A line that begins with a name that a log's other lines have before their dates.
+#[test]
+fn a_name_counts_at_the_head_only() {
+    let mut reader = reader(TimeZone::UTC, NOW);
+    reader.read(b"level=info time=\"2026-02-12T14:10:21Z\" msg=x");
+    for line in [
+        "panic: time=\"2020-01-01T00:00:00Z\" x",
+        "user=x level=info time=\"2020-01-01T00:00:00Z\" x",
+        "level=in fo time=\"2020-01-01T00:00:00Z\" x",
+    ] {
+        let time = reader.read(line.as_bytes()).time;
         assert_eq!(time, moment("2026-02-12T14:10:21Z"), "{line}");
     }
 }

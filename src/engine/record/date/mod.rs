@@ -8,15 +8,18 @@
 //! nothing else of a line is looked at.
 //!
 //! - The head of a line (behind `<PRI>` and up to two signs such as `[`) is the writer's: a date there is always one.
-//!   So is what follows the fixed names that some writers begin a line with: `type=LOGIN msg=`, `time="`.
-//! - Any other text may be an attacker's. A date within it counts only where it stands directly in square brackets
+//!   So is what follows the fixed names that some writers begin a line with: `type=LOGIN msg=`, `time="`,
+//!   `level=info ts=`.
+//! - Any other text may be an attacker's. A date within it is looked for only where it stands directly in square brackets
 //!   before any quote, as in the log of a web server: the one with ` "` behind it, since servers escape
-//!   the quotes of others, else the first. Formats that were told may stand anywhere.
-//! - Such a place is known by the signs around the date, `[` and `] "`. It is confirmed when another line has a
-//!   date there, unless the log has dates at the heads, and then no other takes its place.
-//! - Until then, or elsewhere, such a date is a guess. It never tells the time of other lines, and once a trusted date was
-//!   seen, it counts only if it lies between that and the present: so it makes no line older than no date would.
-//!   All else is a line without a date.
+//!   the quotes of others, else the first. The signs around it are remembered, `[` and `] "`.
+//! - Such a date is a guess. It never tells the time of other lines, and once a trusted date was seen, it counts only if it
+//!   lies between that and the present: so it makes no line older than no date would.
+//! - A web server writes it into every line. Where lines come that have none, none is believed until many in a row
+//!   have one: it would be the word of whoever wants to be seen as long gone.
+//! - Formats that were told may stand anywhere. Their place can be trusted when another line has a date there, unless the
+//!   log has dates at the heads.
+//! - All else is a line without a date.
 //! - A form at the head and one within the line are remembered apart, and the head comes first.
 //! - In a log whose lines begin with their date, a line that begins with a blank goes on with the one before.
 //! - `03/04/2026` can be read in two ways. The one that is within a day of the clock is taken; if
@@ -51,6 +54,9 @@ const EDGE: usize = 8;
 /// In a date the first colon of its clock comes within so many bytes: no name of a day, a month and a zone are longer.
 const CLOCK_WITHIN: usize = 48;
 
+/// So many lines in a row with a date within make up for one that had none.
+const REGULAR: u32 = 16;
+
 /// A date within a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -76,6 +82,16 @@ pub struct Dates {
     calendar: Calendar,
     head: Option<Head>,
     within: Option<Within>,
+    habit: Habit,
+}
+
+/// Whether the lines of a log have dates within.
+#[derive(Clone, Copy, Debug, Default)]
+struct Habit {
+    /// How many in a row had one, up to [`REGULAR`].
+    run: u32,
+    /// Whether dates within lines are not believed.
+    doubtful: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -104,6 +120,8 @@ struct Within {
     choice: Choice,
     before: Edge,
     behind: Edge,
+    /// Whether it follows a fixed name at the head.
+    named: bool,
     confirmed: bool,
 }
 
@@ -137,12 +155,24 @@ impl Dates {
             calendar: Calendar::new(zone),
             head: None,
             within: None,
+            habit: Habit::default(),
         }
     }
 
     /// The date of `line`, whose text begins at `head`, seen from `now`.
     pub fn find(&mut self, line: &[u8], head: usize, now: Timestamp) -> Option<Found> {
         let text = line.get(..SEARCHED).unwrap_or(line);
+        let found = self.search(text, head, now);
+        let is_guess = |found: &Found| !found.trusted && !self.is_told();
+        match &found {
+            Some(found) if is_guess(found) => self.habit.goes_on(),
+            None if self.head.is_none() && !text.trim_ascii().is_empty() => self.habit.breaks(),
+            _ => {}
+        }
+        found.filter(|found| found.trusted || self.is_told() || !self.habit.doubtful)
+    }
+
+    fn search(&mut self, text: &[u8], head: usize, now: Timestamp) -> Option<Found> {
         if let Some(lock) = self.head
             && let Some(found) = self.at_head(text, head, lock, now)
         {
@@ -185,8 +215,11 @@ impl Dates {
             let Some((reading, choice)) = self.read(text, start, lock.choice, now) else {
                 continue;
             };
+            if lock.named && !is_named(&text[head..start]) {
+                continue;
+            }
             if text.get(reading.end..)?.starts_with(lock.behind.bytes()) {
-                let confirmed = lock.confirmed || self.head.is_none();
+                let confirmed = lock.confirmed || self.is_told() && self.head.is_none();
                 self.within = Some(Within {
                     choice,
                     confirmed,
@@ -238,7 +271,7 @@ impl Dates {
     /// The date that begins in `range` at a place that it may stand at; its form and place are remembered.
     fn anew(&mut self, text: &[u8], range: Range<usize>, now: Timestamp) -> Option<Found> {
         let head = range.start;
-        let told = matches!(self.forms, Forms::Given(_));
+        let told = self.is_told();
         let mut at_head = true;
         let mut first = None;
         for start in range {
@@ -255,7 +288,7 @@ impl Dates {
             if !(at_head || named || told || bracketed) {
                 continue;
             }
-            let Some((reading, choice)) = self.longest(text, start, at_head, now) else {
+            let Some((reading, choice)) = self.longest(text, start, at_head || named, now) else {
                 continue;
             };
             if at_head {
@@ -285,6 +318,10 @@ impl Dates {
         Some(self.guessed(text, start, reading, choice, false))
     }
 
+    fn is_told(&self) -> bool {
+        matches!(self.forms, Forms::Given(_))
+    }
+
     /// A date within the line; its place is remembered unless another is confirmed.
     fn guessed(
         &mut self,
@@ -292,17 +329,18 @@ impl Dates {
         start: usize,
         reading: Reading,
         choice: Choice,
-        trusted: bool,
+        named: bool,
     ) -> Found {
-        if trusted || self.head.is_none() && !self.within.is_some_and(|lock| lock.confirmed) {
+        if named || self.head.is_none() && !self.within.is_some_and(|lock| lock.confirmed) {
             self.within = Some(Within {
                 choice,
                 before: Edge::before(&text[..start]),
                 behind: Edge::behind(&text[reading.end..]),
-                confirmed: trusted,
+                named,
+                confirmed: named,
             });
         }
-        self.found(reading, start, false, trusted)
+        self.found(reading, start, false, named)
     }
 
     /// The longest date that begins at `start`.
@@ -356,7 +394,8 @@ impl Dates {
     }
 }
 
-/// Whether `before` is what some writers begin every line with, right before the date: auditd, and those of `logfmt`.
+/// Whether `before` is what some writers begin every line with, right before the date: auditd, and those of `logfmt`,
+/// some of whom put the level first.
 fn is_named(before: &[u8]) -> bool {
     let signs = [&b"["[..], b"\""];
     let bare = signs.iter().find_map(|sign| before.strip_prefix(*sign));
@@ -364,8 +403,20 @@ fn is_named(before: &[u8]) -> bool {
     let audit = before
         .strip_prefix(b"type=")
         .and_then(|text| text.strip_suffix(b" msg="));
-    audit.is_some_and(|kind| kind.iter().all(|byte| is_word(*byte) || *byte == b'_'))
-        || [&b"time="[..], b"time=\"", b"ts=", b"ts=\""].contains(&before)
+    if audit.is_some_and(|kind| kind.iter().all(|byte| is_word(*byte))) {
+        return true;
+    }
+    let name = before.strip_suffix(b"\"").unwrap_or(before);
+    let levels = [&b"level="[..], b"lvl="];
+    let level = levels.iter().find_map(|level| name.strip_prefix(*level));
+    let name = match level {
+        Some(level) => {
+            let word = level.iter().take_while(|byte| byte.is_ascii_alphabetic());
+            level[word.count()..].strip_prefix(b" ")
+        }
+        None => Some(name),
+    };
+    matches!(name, Some(b"time=" | b"ts=" | b"t="))
 }
 
 /// Whether there is something like `4:05` in `text`.
@@ -375,6 +426,20 @@ fn has_clock(text: &[u8]) -> bool {
         _ => false,
     };
     text.windows(4).any(clock)
+}
+
+impl Habit {
+    /// A line has a date within.
+    fn goes_on(&mut self) {
+        self.run = REGULAR.min(self.run + 1);
+        self.doubtful &= self.run < REGULAR;
+    }
+
+    /// A line has no date.
+    fn breaks(&mut self) {
+        self.doubtful |= self.run < REGULAR;
+        self.run = 0;
+    }
 }
 
 impl Choice {
