@@ -27,8 +27,10 @@
 //!   until a line tells, by a day above 12 or by the clock; from there on the log keeps its order.
 
 mod calendar;
+mod choice;
 mod format;
 mod forms;
+mod place;
 
 pub use format::{Part, TimeFormat, TimeFormatError};
 
@@ -37,9 +39,11 @@ use std::ops::Range;
 use jiff::tz::TimeZone;
 
 use crate::engine::time::Timestamp;
-use calendar::{Calendar, DAY};
+use calendar::Calendar;
+use choice::{Choice, Reading, chosen};
 use format::is_word;
 use forms::{FirstBytes, Form, KNOWN};
+use place::{Edge, Habit, is_named};
 
 /// Dates stand near the head of a line. What follows is not searched, since it is mostly of an attacker's making
 /// and as long as he likes.
@@ -48,14 +52,8 @@ const SEARCHED: usize = 512;
 /// The signs that may stand before a date at the head of a line, as in `[` or `("`.
 const SIGNS: usize = 2;
 
-/// So many bytes before a date and behind it are enough to know its place by.
-const EDGE: usize = 8;
-
 /// In a date the first colon of its clock comes within so many bytes: no name of a day, a month and a zone are longer.
 const CLOCK_WITHIN: usize = 48;
-
-/// So many lines in a row with a date within make up for one that had none.
-const REGULAR: u32 = 16;
 
 /// A date within a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,26 +83,10 @@ pub struct Dates {
     habit: Habit,
 }
 
-/// Whether the lines of a log have dates within.
-#[derive(Clone, Copy, Debug, Default)]
-struct Habit {
-    /// How many in a row had one, up to [`REGULAR`].
-    run: u32,
-    /// Whether dates within lines are not believed.
-    doubtful: bool,
-}
-
 #[derive(Clone, Debug)]
 enum Forms {
     Known(&'static [Form]),
     Given(Box<[Form]>),
-}
-
-/// A form by its number, and the one that would read the same text as another moment, until a line tells which.
-#[derive(Clone, Copy, Debug)]
-struct Choice {
-    form: usize,
-    rival: Option<usize>,
 }
 
 /// The form of dates at the head of a line, and how many signs stand before them.
@@ -123,21 +105,6 @@ struct Within {
     /// Whether it follows a fixed name at the head.
     named: bool,
     confirmed: bool,
-}
-
-/// Some bytes beside a date.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Edge {
-    bytes: [u8; EDGE],
-    length: usize,
-}
-
-/// What a form makes of a place.
-#[derive(Clone, Copy)]
-struct Reading {
-    form: usize,
-    time: Timestamp,
-    end: usize,
 }
 
 impl Dates {
@@ -394,31 +361,6 @@ impl Dates {
     }
 }
 
-/// Whether `before` is what some writers begin every line with, right before the date: auditd, and those of `logfmt`,
-/// some of whom put the level first.
-fn is_named(before: &[u8]) -> bool {
-    let signs = [&b"["[..], b"\""];
-    let bare = signs.iter().find_map(|sign| before.strip_prefix(*sign));
-    let before = bare.unwrap_or(before);
-    let audit = before
-        .strip_prefix(b"type=")
-        .and_then(|text| text.strip_suffix(b" msg="));
-    if audit.is_some_and(|kind| kind.iter().all(|byte| is_word(*byte))) {
-        return true;
-    }
-    let name = before.strip_suffix(b"\"").unwrap_or(before);
-    let levels = [&b"level="[..], b"lvl="];
-    let level = levels.iter().find_map(|level| name.strip_prefix(*level));
-    let name = match level {
-        Some(level) => {
-            let word = level.iter().take_while(|byte| byte.is_ascii_alphabetic());
-            level[word.count()..].strip_prefix(b" ")
-        }
-        None => Some(name),
-    };
-    matches!(name, Some(b"time=" | b"ts=" | b"t="))
-}
-
 /// Whether there is something like `4:05` in `text`.
 fn has_clock(text: &[u8]) -> bool {
     let clock = |four: &[u8]| match four {
@@ -428,81 +370,11 @@ fn has_clock(text: &[u8]) -> bool {
     text.windows(4).any(clock)
 }
 
-impl Habit {
-    /// A line has a date within.
-    fn goes_on(&mut self) {
-        self.run = REGULAR.min(self.run + 1);
-        self.doubtful &= self.run < REGULAR;
-    }
-
-    /// A line has no date.
-    fn breaks(&mut self) {
-        self.doubtful |= self.run < REGULAR;
-        self.run = 0;
-    }
-}
-
-impl Choice {
-    fn of(form: usize) -> Self {
-        Choice { form, rival: None }
-    }
-}
-
-/// The one of two readings of the same text that is near the clock; the first if that does not tell.
-fn chosen(first: Reading, second: Reading, now: Timestamp) -> (Reading, Choice) {
-    let near = |reading: &Reading| {
-        let distance = reading.time.as_micros().saturating_sub(now.as_micros());
-        (-DAY..=DAY).contains(&distance)
-    };
-    match (near(&first), near(&second)) {
-        (true, false) => (first, Choice::of(first.form)),
-        (false, true) => (second, Choice::of(second.form)),
-        _ => {
-            let (form, rival) = (first.form, Some(second.form));
-            (first, Choice { form, rival })
-        }
-    }
-}
-
 impl Forms {
     fn all(&self) -> &[Form] {
         match self {
             Forms::Known(forms) => forms,
             Forms::Given(forms) => forms,
         }
-    }
-}
-
-impl Edge {
-    /// What stands before a date and may well stand before the next line's: a blank, or the signs and letters right
-    /// before it.
-    fn before(text: &[u8]) -> Self {
-        let run = text
-            .iter()
-            .rev()
-            .take_while(|byte| !byte.is_ascii_whitespace() && !byte.is_ascii_digit())
-            .count();
-        Edge::of(&text[text.len() - run.clamp(1, EDGE).min(text.len())..])
-    }
-
-    /// What stands behind a date: a sign, and behind a bracket or quote the signs that set apart what follows.
-    fn behind(rest: &[u8]) -> Self {
-        let most = match rest {
-            [b']' | b')' | b'"', ..] => 3,
-            _ => 1,
-        };
-        let signs = rest.iter().take(most).take_while(|byte| !is_word(**byte));
-        Edge::of(&rest[..signs.count()])
-    }
-
-    fn of(text: &[u8]) -> Self {
-        let mut bytes = [0; EDGE];
-        let length = text.len().min(EDGE);
-        bytes[..length].copy_from_slice(&text[..length]);
-        Edge { bytes, length }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
     }
 }
