@@ -49,7 +49,7 @@ fn every_form_is_found_without_being_told() {
     let millis = "2005-01-23T20:59:59.011Z";
     let micros = "2005-01-23T20:59:59.981746Z";
     for (date, time) in [
-        // ISO 8601
+        // ISO 8601, with signs of all kinds, and without any further down
         ("2005-01-23T21:59:59.981746+01:00", micros),
         ("2005-01-23T21:59:59.981746+0100", micros),
         ("2005-01-23T21:59:59.981746+01", micros),
@@ -59,6 +59,9 @@ fn every_form_is_found_without_being_told() {
         ("2005-01-23 21:59:59", second),
         ("2005-01-23  21:59:59", second),
         ("2005-01-23 21:59:59,011", millis),
+        ("2005-01-23T21:59:59,981746+01:00", micros),
+        ("2005/01/23T20:59:59.011Z", millis),
+        ("2005.01.23 16:29:59.011 -0430", millis),
         ("2005-01-23 16:29:59 -0430", second),
         ("2005-01-23 20:59:59.011 UTC", millis),
         ("2005-01-23 21:59:59 CET", second),
@@ -77,6 +80,7 @@ fn every_form_is_found_without_being_told() {
         ("JAN 23 21:59:59.011", millis),
         ("Jan 23 21:59:59 2005", second),
         ("Jan 23 20:59:59.011 UTC", millis),
+        ("Sunday Jan 23 21:59:59.011 CET 2005", millis),
         // The year behind the day
         ("Sun Jan 23 2005 21:59:59", second),
         ("Sun Jan 23 2005 21:59:59.011", millis),
@@ -89,12 +93,16 @@ fn every_form_is_found_without_being_told() {
         ("23-01-2005 21:59:59", second),
         ("23-01-05 21:59:59", second),
         ("23.01.2005 21:59:59", second),
+        ("23/01/2005 20:59:59 UTC", second),
+        ("23-01-2005 21:59:59 +0100", second),
         // Web servers and BIND
         ("23/Jan/2005:21:59:59 +0100", second),
         ("23/Jan/2005:20:59:59 -0000", second),
         ("23/Jan/2005:21:59:59.011 +0100", millis),
         ("23/Jan/2005:21:59:59", second),
         ("23/Jan/2005 21:59:59", second),
+        ("23/Jan/2005 20:59:59.011 -0000", millis),
+        ("23-Jan-2005:20:59:59 UTC", second),
         ("23/Jan/200521:59:59", second),
         ("23-Jan-2005 21:59:59.011", millis),
         ("23-Jan-2005 21:59:59 +0100", second),
@@ -108,6 +116,7 @@ fn every_form_is_found_without_being_told() {
         // Month, day, year
         ("01-23-2005 21:59:59.011", millis),
         ("01/23/2005 21:59:59", second),
+        ("01-23-05 21:59:59", second),
         ("01/23/2005 9:59:59 PM", second),
         // Since the epoch
         ("1106513999", second),
@@ -128,9 +137,11 @@ fn every_form_is_found_without_being_told() {
         ("Jan-23-05 21:59:59", second),
         ("20050123T215959", second),
         ("20050123T205959Z", second),
+        ("20050123T215959.011+0100", millis),
         ("20050123 21:59:59", second),
         ("PST Jan 23 12:59:59", second),
         ("CET Jan 23 21:59:59", second),
+        ("UTC Sun Jan 23 20:59:59.011 2005", millis),
         ("+01:00 Jan 23 21:59:59", second),
         ("-0430 Jan 23 16:29:59", second),
         ("@4000000041f4104f00000000", second),
