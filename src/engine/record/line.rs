@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 
 use super::cri;
 use super::date::{Dates, TimeFormat};
-use super::json::{Chunk, Fields, JsonFields, Object};
+use super::json::{self, Chunk, JsonFields};
+use super::object::Object;
 use super::text::{TextReader, without_end};
 use super::{LONGEST_MESSAGE, Record};
 use crate::engine::time::Timestamp;
@@ -26,8 +27,11 @@ pub struct LineForm {
 /// What a line is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Plain text.
+    /// What it looks like: an object of JSON with the usual names of fields, if it begins as one and is one, or else
+    /// plain text.
     #[default]
+    Any,
+    /// Plain text.
     Text,
     /// An object of JSON. If it is one of Docker's, it holds a line, which is text or again such an object.
     Json(JsonFields),
@@ -41,7 +45,7 @@ impl LineForm {
         LineForm {
             zone,
             times: Vec::new(),
-            format: Format::Text,
+            format: Format::Any,
         }
     }
 }
@@ -55,12 +59,14 @@ pub struct Malformed;
 #[derive(Clone, Debug)]
 pub struct LineReader {
     format: Format,
+    fields: JsonFields,
     text: TextReader,
     /// Of the times that container engines write.
     engine: Dates,
     now: Timestamp,
     outputs: Outputs,
-    fields: Fields,
+    /// Of the last line.
+    object: Object,
 }
 
 /// The lines that a container writes to its two outputs, which come in parts.
@@ -81,12 +87,16 @@ impl LineReader {
     /// A reader of lines of this form, not written later than about `now`.
     pub fn new(form: &LineForm, now: Timestamp) -> Self {
         LineReader {
+            fields: match &form.format {
+                Format::Any | Format::Text => JsonFields::default(),
+                Format::Json(fields) | Format::Cri(fields) => fields.clone(),
+            },
             format: form.format.clone(),
             text: TextReader::new(form.zone.clone(), &form.times, now),
             engine: Dates::new(TimeZone::UTC, &[]),
             now,
             outputs: Outputs::default(),
-            fields: Fields::default(),
+            object: Object::default(),
         }
     }
 
@@ -102,39 +112,40 @@ impl LineReader {
     /// # Errors
     /// The line is not of the log's form. Plain text always is.
     pub fn read<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
-        match &self.format {
-            Format::Text => Ok(Some(self.text.read(line))),
-            Format::Json(mapping) => {
-                let line = without_end(line);
-                if line.trim_ascii().is_empty() {
-                    return Ok(None);
-                }
-                let object = Object::parse(line).ok_or(Malformed)?;
-                let Some(chunk) = object.as_chunk() else {
-                    let time = object.time(mapping);
-                    let time = self.text.time_in(time.as_deref());
-                    return Ok(Some(self.fields.record(&object, mapping, time, line)));
-                };
-                let time = self.engine.find(chunk.time, 0, self.now);
-                let time = time.map_or_else(|| self.text.time_in(None), |date| date.time);
-                let output = self.outputs.of(chunk.output).ok_or(Malformed)?;
-                let whole = output.take(&chunk);
-                let fields = &mut self.fields;
-                Ok(whole.map(|whole| inner(whole, time, &mut self.text, fields, mapping)))
-            }
-            Format::Cri(mapping) => {
-                let line = without_end(line);
-                if line.is_empty() {
-                    return Ok(None);
-                }
-                let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
-                let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
-                let output = self.outputs.of(chunk.output).ok_or(Malformed)?;
-                let whole = output.take(&chunk);
-                let fields = &mut self.fields;
-                Ok(whole.map(|whole| inner(whole, date.time, &mut self.text, fields, mapping)))
-            }
+        let line = without_end(line);
+        let is_object = match &self.format {
+            Format::Cri(_) => return self.read_cri(line),
+            Format::Text => false,
+            Format::Any => line.starts_with(b"{") && self.object.read(line),
+            Format::Json(_) if line.trim_ascii().is_empty() => return Ok(None),
+            Format::Json(_) if self.object.read(line) => true,
+            Format::Json(_) => return Err(Malformed),
+        };
+        if !is_object {
+            return Ok(Some(self.text.read(line)));
         }
+        let Some(chunk) = json::chunk(&self.object) else {
+            let time = self.text.time_in(self.fields.time_of(&self.object));
+            return Ok(Some(self.fields.record(&self.object, time, line)));
+        };
+        let time = self.engine.find(chunk.time, 0, self.now);
+        let time = time.map_or_else(|| self.text.time_in(None), |date| date.time);
+        let output = self.outputs.of(chunk.output).ok_or(Malformed)?;
+        let whole = output.take(&chunk);
+        let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
+        Ok(whole.map(|whole| inner(whole, time, text, object, fields)))
+    }
+
+    fn read_cri<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
+        let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
+        let output = self.outputs.of(chunk.output).ok_or(Malformed)?;
+        let whole = output.take(&chunk);
+        let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
+        Ok(whole.map(|whole| inner(whole, date.time, text, object, fields)))
     }
 }
 
@@ -143,17 +154,13 @@ fn inner<'l>(
     line: &'l [u8],
     time: Timestamp,
     text: &mut TextReader,
-    fields: &'l mut Fields,
-    mapping: &JsonFields,
+    object: &'l mut Object,
+    fields: &JsonFields,
 ) -> Record<'l> {
-    let object = line
-        .starts_with(b"{")
-        .then(|| Object::parse(line))
-        .flatten();
-    match object {
-        Some(object) => fields.record(&object, mapping, time, line),
-        None => text.read_at(time, line),
+    if line.starts_with(b"{") && object.read(line) {
+        return fields.record(object, time, line);
     }
+    text.read_at(time, line)
 }
 
 impl Outputs {
