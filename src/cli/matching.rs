@@ -14,7 +14,7 @@ use super::output::{self, Clock, HEADING, Out, counted, harmless};
 use crate::config;
 use crate::control::text;
 use crate::engine::filter::session::{self, Sessions};
-use crate::engine::filter::{FilterSet, FilterSpec, Found};
+use crate::engine::filter::{FilterSet, FilterSpec, Found, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
@@ -33,7 +33,7 @@ struct Line<'a> {
     user: Option<&'a str>,
     /// The pattern itself, with `--explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
+    text: Option<String>,
 }
 
 /// What came of all lines.
@@ -67,9 +67,10 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
         Log::of(log).read(clock, &routes, |number, record| {
             sums.lines += 1;
             sums.understood.look_at(&record);
+            let view = View::from(record);
             let mut is_taken = false;
             for filter in (0..count).map(FilterId) {
-                let Some(found) = filters.find(filter, &record) else {
+                let Some(found) = filters.find(filter, &view) else {
                     continue;
                 };
                 is_taken = true;
@@ -178,9 +179,7 @@ fn print(
             ip: found.ip.map(|ip| ip.to_canonical()),
             host: &found.host,
             user: found.user.as_deref(),
-            text: pattern
-                .filter(|_| args.explain)
-                .map(|pattern| pattern.text.as_str()),
+            text: pattern.filter(|_| args.explain).map(ToString::to_string),
         };
         serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
         writeln!(out)?;
@@ -207,9 +206,10 @@ fn print(
         writeln!(
             out,
             "    {}",
-            harmless(&String::from_utf8_lossy(record.message))
+            harmless(&String::from_utf8_lossy(found.line))
         )?;
-        writeln!(out, "    {}", pattern.map_or("", |pattern| &pattern.text))?;
+        let pattern = pattern.map(ToString::to_string).unwrap_or_default();
+        writeln!(out, "    {pattern}")?;
     }
     Ok(())
 }

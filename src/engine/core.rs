@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::decision::{Ban, BanId, Decision, Failure, FailureId, Notice, Origin, Release, Unban};
 use super::explain::{JailStatus, Place, Verdict};
-use super::filter::Found;
 use super::filter::session::{self, Sessions};
+use super::filter::{Found, View};
 use super::input::{Input, Remembered};
 use super::jail::Windows;
 use super::ledger::{Ledger, Standing};
@@ -197,8 +197,9 @@ impl Engine {
         out: &mut Vec<Decision>,
     ) {
         for record in batch.iter() {
+            let view = View::from(record);
             for filter in 0..self.listeners.len() {
-                self.match_once(now, filter, source, &record, out);
+                self.match_once(now, filter, source, &view, out);
             }
         }
     }
@@ -224,9 +225,10 @@ impl Engine {
         now: Timestamp,
         filter: usize,
         source: Option<&SourceName>,
-        record: &Record<'_>,
+        view: &View<'_>,
         out: &mut Vec<Decision>,
     ) {
+        let record = view.record();
         let mut heard = None;
         for turn in 0..self.listeners[filter].1.len() {
             let (filter, ref jails) = self.listeners[filter];
@@ -237,7 +239,7 @@ impl Engine {
             self.jails[at].records += 1;
             let (policy, sessions) = (&self.policy, &mut self.sessions);
             let found = heard.get_or_insert_with(|| {
-                let found = policy.filters.find(filter, record)?;
+                let found = policy.filters.find(filter, view)?;
                 let session = session::key(record.host, &found);
                 let spec = policy.filters.spec(filter);
                 let time = record.time.min(now);
@@ -286,7 +288,7 @@ impl Engine {
         }
         // What ended before this record was logged must not stand in its way.
         self.expire(time, out);
-        self.count(at, time, subject, address, found, session, record, out);
+        self.count(at, time, subject, address, found, session, out);
     }
 
     #[expect(
@@ -301,7 +303,6 @@ impl Engine {
         address: std::net::IpAddr,
         found: &Found<'_>,
         session: Option<&str>,
-        record: &Record<'_>,
         out: &mut Vec<Decision>,
     ) {
         let jail = &self.policy.jails[at];
@@ -320,7 +321,7 @@ impl Engine {
             pattern: found.pattern,
             session: session.map(Box::from),
             counted,
-            line: String::from_utf8_lossy(record.message).into(),
+            line: String::from_utf8_lossy(found.line).into(),
         }));
         if !counted {
             return;
