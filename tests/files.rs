@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use f2bd::engine::cursor::{Cursor, Stream};
 use f2bd::engine::record::LONGEST_MESSAGE;
 use f2bd::engine::record::journal::RouteId;
-use f2bd::engine::record::line::{Format, LineForm};
+use f2bd::engine::record::line::{Format, LONGEST_LINE, LineForm};
 use f2bd::engine::time::Timestamp;
 use f2bd::source::file::{FilesSpec, open, run};
 use f2bd::source::{Delivery, Start, Trouble};
@@ -136,6 +136,15 @@ impl Heard {
             self.hear(reading.next());
         }
         assert_eq!(self.messages.len(), count, "{:?}", self.messages);
+    }
+
+    /// Listens for a moment, in which there must be no further message.
+    fn nothing_more(&mut self, reading: &Reading) {
+        let count = self.messages.len();
+        while let Ok(delivery) = reading.deliveries.recv_timeout(Duration::from_millis(5)) {
+            self.hear(delivery);
+        }
+        assert_eq!(self.messages[count..], [""; 0]);
     }
 
     /// Listens until there is trouble that `wanted` knows.
@@ -964,6 +973,164 @@ fn half_a_record_waits_for_its_end_and_a_restart() {
     reading.end();
 }
 
+/// A log of a container, whose lines come in parts between each other.
+fn in_parts() -> (Vec<String>, Vec<&'static str>) {
+    let parts = [
+        ("stdout", 'F', "one"),
+        ("stdout", 'P', "Feb 12 14:10:21 box sshd[1]: "),
+        ("stderr", 'P', "three"),
+        ("stdout", 'P', "denied "),
+        ("stderr", 'F', " Feb 12 14:10:21 box sshd[2]: lie"),
+        ("stderr", 'P', "four "),
+        ("stdout", 'P', "Feb 12 14:10:21 box sshd[3]: lie"),
+        ("stderr", 'P', "goes "),
+        ("stderr", 'P', "on"),
+        ("stdout", 'F', " and more"),
+        ("stdout", 'F', "five"),
+        ("stderr", 'F', " and ends"),
+        ("stderr", 'F', "six"),
+    ];
+    let part = |(at, (output, tag, text)): (usize, &(&str, char, &str))| {
+        format!("2026-02-12T14:10:{at:02}Z {output} {tag} {text}\n")
+    };
+    let lines = vec![
+        "one",
+        "three Feb 12 14:10:21 box sshd[2]: lie",
+        "denied Feb 12 14:10:21 box sshd[3]: lie and more",
+        "five",
+        "four goes on and ends",
+        "six",
+    ];
+    (parts.iter().enumerate().map(part).collect(), lines)
+}
+
+fn of_container(log: &Log) -> FilesSpec {
+    let mut spec = log.spec();
+    spec.form.format = Format::Cri(Default::default());
+    spec
+}
+
+#[test]
+fn lines_in_parts_are_read_once_wherever_the_reader_is_killed() {
+    let (parts, lines) = in_parts();
+    for killed in 0..=parts.len() {
+        for again in [0, 1, 4] {
+            let log = Log::new();
+            let spec = of_container(&log);
+            let (mut reading, mut heard) = follow(&spec);
+            let stops = [killed, (killed + again).min(parts.len())];
+            let mut from = 0;
+            for stop in stops {
+                // Whatever has been handed on by then, and what has not.
+                log.append(parts[from..stop].concat());
+                let whole = 0..lines.len();
+                let over = whole.filter(|line| stop >= ENDS[*line]).count();
+                heard.messages(&reading, over);
+                reading.end();
+                reading = Reading::start(&spec, heard.start());
+                from = stop;
+            }
+            log.append(parts[from..].concat());
+            heard.messages(&reading, lines.len());
+            heard.nothing_more(&reading);
+            assert_eq!(heard.messages, lines, "killed behind {stops:?}");
+            assert_eq!(heard.cut, 0);
+            reading.end();
+        }
+    }
+}
+
+/// Behind how many parts each line of [`in_parts`] is over.
+const ENDS: [usize; 6] = [1, 5, 10, 11, 12, 13];
+
+#[test]
+fn no_tail_of_a_line_in_parts_passes_for_a_line() {
+    let (parts, lines) = in_parts();
+    for gone in 0..=parts.len() {
+        let log = Log::new();
+        let spec = of_container(&log);
+        log.append("2026-02-12T14:10:00Z stdout F zero\n");
+        let mut heard = Heard::default();
+        let reading = Reading::start(&spec, heard.start());
+        heard.messages(&reading, 1);
+        log.append(parts[..gone].concat());
+        let over = (0..lines.len()).filter(|line| ENDS[*line] <= gone);
+        heard.messages(&reading, 1 + over.count());
+        reading.end();
+        // The file is gone for good, and with it the beginnings of lines. Which ones, nobody knows.
+        fs::write(log.beside("new"), parts[gone..].concat()).unwrap();
+        log.rename("new", "app.log");
+        let reading = Reading::start(&spec, heard.start());
+        let tail = |output: &'static [usize]| output.iter().find(|line| ENDS[**line] > gone);
+        let tails = [tail(&STDOUT), tail(&STDERR)];
+        let whole = |line: &usize| !tails.contains(&Some(line));
+        let expected: Vec<_> = (0..lines.len())
+            .filter(whole)
+            .map(|line| lines[line])
+            .collect();
+        heard.messages(&reading, 1 + expected.len());
+        heard.nothing_more(&reading);
+        assert_eq!(heard.messages[1..], expected, "gone behind {gone}");
+        assert_eq!(heard.cut as usize, tails.iter().flatten().count());
+        reading.end();
+    }
+}
+
+/// The lines of [`in_parts`] by their outputs.
+const STDOUT: [usize; 3] = [0, 2, 3];
+const STDERR: [usize; 3] = [1, 4, 5];
+
+#[test]
+fn an_old_log_of_a_container_begins_with_a_whole_line() {
+    let log = Log::new();
+    let time = |second: usize| {
+        Timestamp::from_micros(1_770_000_000_000_000 + second as i64 * 1_000_000).to_string()
+    };
+    let line = |number: usize| {
+        let (first, second) = (time(2 * number), time(2 * number + 1));
+        format!("{first} stdout P begin\n{second} stdout F  of {number}\n")
+    };
+    let many = 5_000;
+    log.append((0..many).map(line).collect::<String>());
+    for first in [0, 1, 2, 3, 5_001, 5_002, 9_998, 9_999] {
+        let start = Start {
+            cursors: Vec::new(),
+            since: Timestamp::from_micros(1_770_000_000_000_000 + first * 1_000_000),
+        };
+        let reading = Reading::start(&of_container(&log), start);
+        let mut heard = Heard::default();
+        let first = first as usize / 2;
+        heard.messages(&reading, many - first);
+        assert_eq!(heard.messages[0], format!("begin of {first}"));
+        assert_eq!(heard.cut, 0);
+        reading.end();
+    }
+}
+
+#[test]
+fn a_long_line_of_json_is_understood_as_a_whole_or_not_at_all() {
+    let log = Log::new();
+    let mut spec = log.spec();
+    spec.form.format = Format::Json(Default::default());
+    let (reading, mut heard) = follow(&spec);
+    let docker = |text: &str| {
+        format!(r#"{{"log":"{text}\n","stream":"stdout","time":"2026-02-12T14:10:21Z"}}"#) + "\n"
+    };
+    // As much as Docker puts into one line, each byte of which takes six.
+    log.append(docker(&("\\u0001".repeat(16 * 1024 - 5) + "<end>")));
+    log.append(docker(&"x".repeat(LONGEST_LINE)));
+    // Each output may be on its way then.
+    log.append(docker("a tail") + &docker("next"));
+    let plain = |text: &str| format!("{{\"msg\":\"{text}\"}}\n");
+    log.append(plain(&"x".repeat(2 * LONGEST_LINE)) + &plain("after it"));
+    heard.messages(&reading, 3);
+    assert_eq!(heard.messages[0].len(), LONGEST_MESSAGE);
+    assert_eq!(heard.messages[1..], ["next", "after it"]);
+    reading.end();
+    // The first one was cut as a message, the next two and the tail were lost.
+    assert_eq!(heard.cut, 4);
+}
+
 #[test]
 fn the_last_line_of_an_old_file_needs_no_end() {
     if !is_there("gzip") {
@@ -1024,10 +1191,11 @@ fn what_is_left_of_a_cut_line_does_not_pass_for_a_line() {
     let little =
         |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
     let (reading, mut heard) = follow(&spec);
-    // Too long for the file's letters, and yet shorter than a message may be.
+    // What stands before the message leaves less of it than a message may have.
+    let host = "x".repeat(LONGEST_LINE / 2 - 1000);
+    let long = "y".repeat(2000);
     log.append(little(&format!(
-        "{}\nnext\n",
-        "x".repeat(LONGEST_MESSAGE - 1)
+        "2026-02-12T14:10:21Z {host} app: {long}\nnext\n"
     )));
     heard.messages(&reading, 1);
     assert_eq!((&heard.messages[0][..], heard.cut), ("next", 1));

@@ -7,14 +7,11 @@ use std::path::PathBuf;
 
 use super::failure::{Exit, Failure};
 use super::output::Clock;
+use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
-use crate::engine::record::line::{LineForm, LineReader};
-use crate::engine::record::{LONGEST_MESSAGE, Record};
+use crate::engine::record::line::{LONGEST_LINE, LineForm, LineReader};
 use crate::source::file;
 use crate::source::journal::{self, JournalError, JournalSpec};
-
-/// The longest line that is looked at, with room for what stands before the message; the rest is skipped.
-const LONGEST_LINE: usize = LONGEST_MESSAGE + 1024;
 
 /// A log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,11 +144,14 @@ fn read_lines(
         if read.map_err(failed)? == 0 {
             break;
         }
-        if line.len() == LONGEST_LINE && !line.ends_with(b"\n") {
+        let record = if line.len() == LONGEST_LINE && !line.ends_with(b"\n") {
             lines.skip_until(b'\n').map_err(failed)?;
-        }
+            reader.read_cut(&line)
+        } else {
+            reader.read(&line)
+        };
         // What is no record of the log's form has a number all the same.
-        if let Ok(Some(record)) = reader.read(&line) {
+        if let Ok(Some(record)) = record {
             each(number, record)?;
         }
     }

@@ -7,11 +7,16 @@ use jiff::tz::TimeZone;
 
 use super::cri;
 use super::date::{Dates, TimeFormat};
-use super::json::{self, Chunk, JsonFields};
+use super::json::{self, JsonFields};
 use super::object::Object;
+use super::outputs::{Output, Outputs, Unfinished};
 use super::text::{TextReader, without_end};
 use super::{LONGEST_MESSAGE, Record};
 use crate::engine::time::Timestamp;
+
+/// The longest line that is looked at: a part of a container's line as Docker writes it, 16 KiB of which each byte can
+/// take six, and what stands around it. The rest is skipped, so that a line without end costs no memory.
+pub const LONGEST_LINE: usize = 129 * 1024;
 
 /// How the lines of a log are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,22 +70,10 @@ pub struct LineReader {
     engine: Dates,
     now: Timestamp,
     outputs: Outputs,
+    /// Lines of which too much is missing, since somebody asked.
+    lost: u64,
     /// Of the last line.
     object: Object,
-}
-
-/// The lines that a container writes to its two outputs, which come in parts.
-#[derive(Clone, Debug, Default)]
-struct Outputs {
-    stdout: Output,
-    stderr: Output,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Output {
-    line: Vec<u8>,
-    /// Whether the line has more parts to come.
-    goes_on: bool,
 }
 
 impl LineReader {
@@ -96,6 +89,7 @@ impl LineReader {
             engine: Dates::new(TimeZone::UTC, &[]),
             now,
             outputs: Outputs::default(),
+            lost: 0,
             object: Object::default(),
         }
     }
@@ -130,10 +124,13 @@ impl LineReader {
         };
         let time = self.engine.find(chunk.time, 0, self.now);
         let time = time.map_or_else(|| self.text.time_in(None), |date| date.time);
-        let output = self.outputs.of(chunk.output).ok_or(Malformed)?;
-        let whole = output.take(&chunk);
+        let output = self.outputs.add(&chunk)?;
         let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
-        Ok(whole.map(|whole| inner(whole, time, text, object, fields)))
+        let record = inner(output, time, text, object, fields);
+        Ok(record.unwrap_or_else(|Lost| {
+            self.lost += 1;
+            None
+        }))
     }
 
     fn read_cri<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
@@ -142,48 +139,88 @@ impl LineReader {
         }
         let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
         let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
-        let output = self.outputs.of(chunk.output).ok_or(Malformed)?;
-        let whole = output.take(&chunk);
+        let output = self.outputs.add(&chunk)?;
         let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
-        Ok(whole.map(|whole| inner(whole, date.time, text, object, fields)))
+        let record = inner(output, date.time, text, object, fields);
+        Ok(record.unwrap_or_else(|Lost| {
+            self.lost += 1;
+            None
+        }))
+    }
+
+    /// The record whose line begins with `line` and was cut behind it, at [`LONGEST_LINE`]; `None` if its message may
+    /// be cut too, but is no longer than one may be: it would pass for a whole one, and who chose what stands behind
+    /// the cut would choose where it ends.
+    ///
+    /// # Errors
+    /// As for a whole line, as far as that can be said.
+    pub fn read_cut<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
+        match &self.format {
+            // Whose line it is a part of stands behind the cut.
+            Format::Any if line.starts_with(b"{") => self.outputs.resume(Unfinished::BOTH),
+            Format::Any | Format::Text => {
+                let record = over_limit(self.text.read(line));
+                self.lost += u64::from(record.is_none());
+                return Ok(record);
+            }
+            Format::Json(_) => self.outputs.resume(Unfinished::BOTH),
+            Format::Cri(_) => {
+                let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
+                let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
+                if self.outputs.add_cut(&chunk)? == Output::Unfinished {
+                    // It is counted at its end.
+                    return Ok(None);
+                }
+            }
+        }
+        self.lost += 1;
+        Ok(None)
+    }
+
+    /// Of how many lines too much was missing, since this was asked before. A record with a message over the limit is
+    /// not among them.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Goes on behind a place where these lines of a container were not over.
+    pub fn resume(&mut self, unfinished: Unfinished) {
+        if self.format != Format::Text {
+            self.outputs.resume(unfinished);
+        }
+    }
+
+    /// Which lines of a container are not over.
+    pub fn unfinished(&self) -> Unfinished {
+        self.outputs.unfinished()
     }
 }
 
-/// The record of a line that a container wrote at `time`.
+/// Too much of a line is missing.
+struct Lost;
+
+/// The record, if its message is longer than one may be, so that everybody knows that it was cut.
+fn over_limit(record: Record<'_>) -> Option<Record<'_>> {
+    (record.message.len() > LONGEST_MESSAGE).then_some(record)
+}
+
+/// The record of a line that a container wrote at `time`, if it is over.
 fn inner<'l>(
-    line: &'l [u8],
+    output: Output<'l>,
     time: Timestamp,
     text: &mut TextReader,
     object: &'l mut Object,
     fields: &JsonFields,
-) -> Record<'l> {
-    if line.starts_with(b"{") && object.read(line) {
-        return fields.record(object, time, line);
-    }
-    text.read_at(time, line)
-}
-
-impl Outputs {
-    fn of(&mut self, name: &[u8]) -> Option<&mut Output> {
-        match name {
-            b"stdout" => Some(&mut self.stdout),
-            b"stderr" => Some(&mut self.stderr),
-            _ => None,
-        }
-    }
-}
-
-impl Output {
-    /// The line, if `part` is its last one. What is over [`LONGEST_MESSAGE`] is left out: it must not pass for a line
-    /// of its own, since an attacker can choose how it begins.
-    fn take(&mut self, part: &Chunk<'_>) -> Option<&[u8]> {
-        if !self.goes_on {
-            self.line.clear();
-        }
-        let room = LONGEST_MESSAGE - self.line.len().min(LONGEST_MESSAGE);
-        let text = part.text.get(..room).unwrap_or(part.text);
-        self.line.extend_from_slice(text);
-        self.goes_on = part.goes_on;
-        (!part.goes_on).then_some(&self.line)
-    }
+) -> Result<Option<Record<'l>>, Lost> {
+    let line = match output {
+        Output::Unfinished => return Ok(None),
+        Output::Lost => return Err(Lost),
+        Output::Cut(line) => return over_limit(text.read_at(time, line)).ok_or(Lost).map(Some),
+        Output::Whole(line) => line,
+    };
+    let is_object = line.starts_with(b"{") && object.read(line);
+    Ok(Some(match is_object {
+        true => fields.record(object, time, line),
+        false => text.read_at(time, line),
+    }))
 }

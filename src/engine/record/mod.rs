@@ -10,6 +10,7 @@ pub mod journal;
 pub mod json;
 pub mod line;
 pub mod object;
+pub mod outputs;
 pub mod report;
 pub mod text;
 pub mod wire;

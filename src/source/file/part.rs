@@ -12,13 +12,21 @@ use super::encoding::{Coding, Encoding};
 use super::lines::Splitter;
 use super::rotated::modified;
 use super::token::{Fingerprint, Identity, LONGEST_HEAD, Place};
+use crate::engine::record::line::LONGEST_LINE;
+use crate::engine::record::outputs::Unfinished;
+
+/// What is read again at most, so that lines of a container that were not over come whole: both outputs at their limit,
+/// and as much between their parts. If there is more, they are lost, and counted.
+const MOST_AGAIN: u64 = 4 * LONGEST_LINE as u64;
 
 /// One file of a log.
 pub struct Part {
     /// Which file it is.
     pub identity: Identity,
-    /// The place behind the last line that was handed on.
+    /// The place behind the last line that was taken.
     pub offset: u64,
+    /// Set while lines are taken that were taken before.
+    pub again: Option<Again>,
     /// Where its bytes come from.
     pub body: Body,
     /// Cuts it into lines.
@@ -35,8 +43,20 @@ pub struct Part {
     told: Fingerprint,
     /// When the file had last been written to when it was done, in nanoseconds.
     modified: i64,
-    /// Where the first part of a record stands whose end has not come yet.
-    pub held: Option<u64>,
+    /// Where the last line of each output of a container begins, if it is not over, is in this file, and no line of another
+    /// file came since.
+    begun: [Option<u64>; 2],
+}
+
+/// Which lines are taken again, only to know which ones are not over.
+#[derive(Clone, Copy, Debug)]
+pub struct Again {
+    /// Where that begins.
+    from: u64,
+    /// Where it ends.
+    pub to: u64,
+    /// Whether all that is not over there begins behind `from`.
+    whole: bool,
 }
 
 /// Where the bytes of a part come from.
@@ -74,6 +94,7 @@ impl Part {
         Part {
             identity,
             offset,
+            again: None,
             body,
             splitter: Splitter::default(),
             coding: None,
@@ -81,7 +102,7 @@ impl Part {
             active: Instant::now(),
             front,
             told: Fingerprint::default(),
-            held: None,
+            begun: [None, None],
             modified: i64::MIN,
         }
     }
@@ -89,27 +110,103 @@ impl Part {
     /// What a cursor says of a file.
     pub fn of(place: &Place) -> Self {
         let body = if place.done { Body::Done } else { Body::Lost };
-        Part {
+        let mut part = Part {
             told: place.head,
             ..Part::new(place.identity, body, Vec::new(), place.offset)
+        };
+        part.go_back(place.offset.saturating_sub(place.back), true);
+        part
+    }
+
+    /// What a cursor would say of it, when these lines are not over.
+    pub fn place(&self, unfinished: Unfinished) -> Place {
+        let done = matches!(self.body, Body::Done);
+        Place {
+            identity: self.identity,
+            head: self.head(),
+            offset: self.reached(),
+            back: if done { 0 } else { self.back(unfinished) },
+            done,
         }
     }
 
-    /// What a cursor would say of it.
-    pub fn place(&self) -> Place {
-        let offset = self.held.unwrap_or(self.offset);
+    /// The fingerprint of what was read of its beginning.
+    pub fn head(&self) -> Fingerprint {
         // Only of what stands before the offset: nothing else is sure to be there when it is read back.
-        let consumed = usize::try_from(offset).unwrap_or(usize::MAX);
-        let head = match self.front.get(..consumed.min(self.front.len())) {
+        let consumed = usize::try_from(self.reached()).unwrap_or(usize::MAX);
+        match self.front.get(..consumed.min(self.front.len())) {
             Some(head) if !head.is_empty() => Fingerprint::of(head),
             _ => self.told,
-        };
-        Place {
-            identity: self.identity,
-            head,
-            offset,
-            done: matches!(self.body, Body::Done),
         }
+    }
+
+    /// The place behind the last line that was handed on.
+    pub fn reached(&self) -> u64 {
+        self.again
+            .map_or(self.offset, |again| again.to.max(self.offset))
+    }
+
+    /// Takes the lines again that stand between `from` and the place that was reached; `whole` if no line of a container
+    /// is on its way at `from`.
+    pub fn go_back(&mut self, from: u64, whole: bool) {
+        let to = self.reached();
+        if from < to {
+            self.again = Some(Again { from, to, whole });
+            self.offset = from;
+        }
+    }
+
+    /// Whether the next line is the first one that is taken again, and no other is on its way there.
+    pub fn begins_anew(&self) -> bool {
+        self.again
+            .is_some_and(|again| again.whole && again.from == self.offset)
+    }
+
+    /// Whether some lines, but not all, have been taken again.
+    pub fn is_going_back(&self) -> bool {
+        self.again.is_some_and(|again| again.from < self.offset)
+    }
+
+    /// Notes which lines are not over behind a line that begins at `begun`, or that it was in another file.
+    pub fn note(&mut self, before: Unfinished, now: Unfinished, begun: Option<u64>) {
+        let outputs = [(before.stdout, now.stdout), (before.stderr, now.stderr)];
+        for (known, (before, now)) in self.begun.iter_mut().zip(outputs) {
+            *known = match (before, now) {
+                _ if begun.is_none() => None,
+                (_, false) => None,
+                (false, true) => begun,
+                (true, true) => *known,
+            };
+        }
+    }
+
+    /// How far before the place that was reached all lines begin that are not over; 0 if that is not known, or too far.
+    fn back(&self, unfinished: Unfinished) -> u64 {
+        if let Some(again) = self.again {
+            return if again.whole {
+                again.to - again.from
+            } else {
+                0
+            };
+        }
+        let outputs = [unfinished.stdout, unfinished.stderr];
+        let mut begins = self
+            .begun
+            .iter()
+            .zip(outputs)
+            .filter(|(_, goes_on)| *goes_on);
+        let first = begins.try_fold(self.offset, |first, (begun, _)| {
+            begun.map(|at| first.min(at))
+        });
+        let back = first.map_or(0, |first| self.offset - first);
+        if back > MOST_AGAIN { 0 } else { back }
+    }
+
+    /// Takes the place of `part`, whose bytes it holds too.
+    pub fn take_over(&mut self, part: &Part) {
+        self.offset = part.offset;
+        self.again = part.again;
+        self.begun = part.begun;
     }
 
     /// Goes on in this body, behind the last line that was handed on.
@@ -129,7 +226,7 @@ impl Part {
 
     /// It has to be looked for, as after a restart.
     pub fn lose_sight(&mut self) {
-        self.told = self.place().head;
+        self.told = self.head();
         self.front.clear();
         self.lose();
     }
@@ -141,13 +238,15 @@ impl Part {
         {
             self.modified = modified(&data);
         }
+        self.offset = self.reached();
+        self.again = None;
         self.body = Body::Done;
         self.splitter = Splitter::default();
     }
 
     /// Whether what was read of it is at the beginning of a file of `size` bytes that begins with `front`.
     pub fn continues(&self, front: &[u8], size: u64) -> bool {
-        size >= self.offset && self.place().head.fits(front)
+        size >= self.reached() && self.head().fits(front)
     }
 
     /// Whether a file that begins with `front` holds the same as this one. `size` is not known of a packed one.
@@ -157,7 +256,7 @@ impl Part {
         }
         let own = match &self.body {
             Body::Plain(file) => file.metadata().map_or(u64::MAX, |data| data.len()),
-            _ => self.offset,
+            _ => self.reached(),
         };
         let alike = self.front.starts_with(front) || front.starts_with(&self.front);
         !front.is_empty() && alike && size.is_none_or(|size| size <= own)

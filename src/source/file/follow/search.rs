@@ -7,12 +7,14 @@ use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use super::super::Hands;
 use super::super::begin;
 use super::super::encoding::Coding;
+use super::super::hands::Hands;
 use super::super::part::{Body, Part};
 use super::super::rotated::{self, Candidate};
 use super::{AtPath, Begin, Log};
+use crate::engine::record::line::Format;
+use crate::engine::record::outputs::Unfinished;
 
 /// How long to look for a file that may be just being packed or moved.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -192,7 +194,7 @@ impl Log {
     fn return_to(&mut self, here: &mut Option<Candidate>) {
         let closed = |part: &Part| matches!(part.body, Body::Lost | Body::Done);
         let is_it = |part: &Part, file: &Candidate| {
-            let continued = part.offset == 0 || part.continues(&file.front, file.data.len());
+            let continued = part.reached() == 0 || part.continues(&file.front, file.data.len());
             closed(part) && part.identity == file.identity() && continued
         };
         let Some(file) = here.as_ref() else {
@@ -227,12 +229,12 @@ impl Log {
             let itself = |file: &Candidate| {
                 file.packing.is_none()
                     && file.identity() == part.identity
-                    && (part.offset == 0 || continues(file))
+                    && (part.reached() == 0 || continues(file))
                     // Of one that is done, only what came late matters.
-                    && (lost || file.data.len() > part.offset)
+                    && (lost || file.data.len() > part.reached())
             };
             let mut found = files.iter().position(itself);
-            if found.is_none() && lost && part.offset > 0 {
+            if found.is_none() && lost && part.reached() > 0 {
                 let copies = files.iter().enumerate().filter(|(_, file)| continues(file));
                 let best = copies
                     .max_by_key(|(_, file)| file.size().map_or(0, |size| size.saturating_add(1)));
@@ -290,43 +292,55 @@ impl Log {
             return Ok(());
         }
         let size = here.data.len();
-        let file = here.into_file();
-        let mut offset = 0;
+        let mut part = Part::new(identity, Body::Plain(here.into_file()), front, 0);
         if let Begin::Since(since) = self.begin
-            && let Some(coding) = Coding::of(hands.spec.encoding, &front)
+            && let Body::Plain(file) = &part.body
+            && let Some(coding) = Coding::of(hands.spec.encoding, part.front())
         {
-            offset = begin::place(&file, &coding, &hands.spec.form, since, hands.now())?;
+            let form = &hands.spec.form;
+            let place = begin::place(file, &coding, form, since, hands.now(), || hands.stopped())?;
+            part.offset = place.begin;
+            if form.format != Format::Text && place.begin > 0 {
+                // Lines of a container may be on their way there; only their beginning tells which.
+                self.reader.resume(Unfinished::BOTH);
+                part.go_back(place.before, place.before == 0);
+            }
+        }
+        if self.missed().is_some() {
+            // A line of a container may have begun in what is not there.
+            self.reader.resume(Unfinished::BOTH);
         }
         self.begin = Begin::Head;
-        if let Some(part) = self.parts.last_mut()
-            && let Body::Plain(_) = part.body
-            && !part.front().is_empty()
-            && front.starts_with(part.front())
-            && size >= part.offset
+        if let Some(last) = self.parts.last_mut()
+            && let Body::Plain(_) = last.body
+            && !last.front().is_empty()
+            && part.front().starts_with(last.front())
+            && size >= last.reached()
         {
             // Somebody has put an edited copy into its place.
-            offset = part.offset;
-            part.finish();
+            part.take_over(last);
+            last.finish();
         }
-        self.parts
-            .push(Part::new(identity, Body::Plain(file), front, offset));
+        self.parts.push(part);
         self.at_path = true;
         Ok(())
     }
 
     /// What has not been found by now will not be.
     fn give_up(&mut self) {
-        let newest_told = self.parts.iter().rposition(Part::is_told);
-        for (index, part) in self.parts.iter_mut().enumerate() {
-            if !matches!(part.body, Body::Lost) {
-                continue;
-            }
-            // Before a newer file was read, this one had been read to its end; and one that was cut to nothing under our
-            // eyes was read up to then.
-            if Some(index) == newest_told && part.front().is_empty() {
-                self.gap = Some(self.resumed);
-            }
+        if self.missed().is_some() {
+            self.gap = Some(self.resumed);
+        }
+        let lost = |part: &&mut Part| matches!(part.body, Body::Lost);
+        for part in self.parts.iter_mut().filter(lost) {
             part.finish();
         }
+    }
+
+    /// The file that was read last before the daemon began, if it has not been found since. Before a newer file was read,
+    /// an older one had been read to its end; and one that was cut to nothing under our eyes was read up to then.
+    fn missed(&self) -> Option<&Part> {
+        let newest = self.parts.iter().rfind(|part| part.is_told())?;
+        (matches!(newest.body, Body::Lost) && newest.front().is_empty()).then_some(newest)
     }
 }
