@@ -333,13 +333,47 @@ mod tests {
             ("^from (?:[0-9]+:)?<ip>$", "end with a piece"),
             ("^from (?:id[0-9]*)?<ip>$", "end with a piece"),
             ("^from :(?:x:)?:?<ip>$", "end with a piece"),
-            ("^from :(?:x)?: <ip> <text>$", "both sides"),
-            ("^from (?::|x)(?:y|:) <ip> <text>$", "both sides"),
+            ("^from :(?:x)?: <ip> <text>$", "can be read as one"),
+            ("^from (?::|x)(?:y|:) <ip> <text>$", "can be read as one"),
+            (r"^1\.2\.3\.4 <ip> <text>$", "can be read as one"),
+            (r"^1\.2(?:x)?\.3\.4 <ip> <text>$", "can be read as one"),
+            (r"^1[.x]2[.x]3[.x]4 <ip> <text>$", "can be read as one"),
+            ("^1:2:3:4:5:6:7:8 <ip> <text>$", "can be read as one"),
+            ("^dead::beef <ip> <text>$", "can be read as one"),
+            ("^x::: <ip> <text>$", "can be read as one"),
+            ("^x:1::2 <ip> <text>$", "can be read as one"),
+            ("^<text> <ip> ::1$", "can be read as one"),
+            ("^[x.]+ <ip> <text>$", "both sides"),
             ("^<usr> <ip>$", "<user>"),
             ("^(?P<x>a) <ip>$", "named groups"),
         ] {
             let error = compile(text).map(|_| ()).expect_err(text);
             assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_address_may_stand_before_one() {
+        for (text, head) in [
+            (r"^/api/v1\.0/x\.y\.z <ip> <text>$", "/api/v1.0/x.y.z "),
+            (
+                r"^app\[auth::login::x\] <ip> <text>$",
+                "app[auth::login::x] ",
+            ),
+            (
+                r#"^\{"a":"b","c":"d","e":"f","g":"h","i":"j","k":"l","m":"n","o":"<ip>",<text>$"#,
+                r#"{"a":"b","c":"d","e":"f","g":"h","i":"j","k":"l","m":"n","o":""#,
+            ),
+            (r"^\d+\.\d+ \d+\.\d+ <ip>\s<text>$", "1.2 3.4 "),
+        ] {
+            let pattern = compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+            let tail = if head.ends_with('"') { "\"," } else { " " };
+            let message = format!("{head}192.0.2.7{tail}198.51.100.1 x");
+            assert_eq!(
+                ip_of(&pattern, &message),
+                "192.0.2.7".parse().ok(),
+                "{text}"
+            );
         }
     }
 
@@ -449,7 +483,53 @@ mod tests {
         ),
     ];
 
+    /// What may stand before an address, and texts that it takes.
+    const BEFORE: [(&str, &[&str]); 24] = [
+        (" ", &[" "]),
+        (r"1\.2", &["1.2"]),
+        (r"\.3", &[".3"]),
+        (r"\.4 ?", &[".4", ".4 "]),
+        (r"(?:1\.2\.3)?", &["", "1.2.3"]),
+        (r"(?:\.|x)", &[".", "x"]),
+        ("[0-9a-f]*", &["", "dead", "7"]),
+        ("[0-9]+ ", &["7 "]),
+        ("x?", &["", "x"]),
+        ("/v", &["/v"]),
+        ("x::y", &["x::y"]),
+        ("x::", &["x::"]),
+        ("d::", &["d::"]),
+        ("(?:x|d)", &["x", "d"]),
+        ("(?:: |:)", &[": ", ":"]),
+        ("::1 ?", &["::1", "::1 "]),
+        ("1:2:3", &["1:2:3"]),
+        (r"\[?", &["", "["]),
+        // These take nothing where they can.
+        (r"(?:1\.2\.3\.4 )??", &["1.2.3.4 "]),
+        (r"(?:1\.2x?\.3\.4 )??", &["1.2.3.4 ", "1.2x.3.4 "]),
+        (r"(?:1\.2[.x]3/4\.5 )??", &["1.2.3/4.5 "]),
+        ("(?:dead::1 )??", &["dead::1 "]),
+        ("(?:x::d )??", &["x::d "]),
+        ("(?:1:2:3:4:5:6:7:8 )??", &["1:2:3:4:5:6:7:8 "]),
+    ];
+
     proptest! {
+        /// Whatever stands before an address in a sound pattern, it is not what is taken for the address, even if
+        /// an attacker chooses all that follows.
+        #[test]
+        fn a_sound_pattern_reads_no_address_before_the_true_one(
+            address in select(&["192.0.2.7", "2001:db8::7", "::", "1:2:3:4:5:6:7:8"][..]),
+            parts in vec((select(&BEFORE[..]), any::<Index>()), 0..6),
+            end in select(&["", " ", "x "][..]),
+            free in "[ :.x1d]{0,6}",
+        ) {
+            let pattern: String = parts.iter().map(|((part, _), _)| *part).collect();
+            let text: String = parts.iter().map(|((_, texts), at)| *at.get::<&str>(texts)).collect();
+            if let Ok(pattern) = compile(&format!("^{pattern}{end}<ip> <text>$")) {
+                let found = ip_of(&pattern, &format!("{text}{end}{address} {free}"));
+                prop_assert!(found.is_none() || found == address.parse().ok(), "{:?}", found);
+            }
+        }
+
         #[test]
         fn no_text_breaks_the_compiler(text in "[ -~<>()?*+^$\\\\|]{0,40}") {
             let _ = compile(&text);
