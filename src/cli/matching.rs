@@ -7,9 +7,9 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::MatchArgs;
+use super::args::{LogFormat, MatchArgs};
 use super::failure::{Exit, Failure};
-use super::logs::{Log, Understood};
+use super::logs::{Log, Understood, Writing};
 use super::output::{self, Clock, HEADING, Out, counted, harmless};
 use crate::config;
 use crate::control::text;
@@ -18,6 +18,8 @@ use crate::engine::filter::{FilterSet, FilterSpec, Found, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
+use crate::engine::record::json::JsonFields;
+use crate::engine::record::line::{Format, LineForm};
 use crate::engine::time::Timestamp;
 
 /// A line of `--json`, a contract.
@@ -51,6 +53,7 @@ struct Sums {
 /// Nothing was counted, or a filter or log cannot be read.
 pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(), Failure> {
     let (specs, logs) = operands(args, config)?;
+    let writing = writing(args, logs, clock)?;
     let routes: Vec<_> = specs.iter().map(wanted).collect();
     let by_program = specs
         .iter()
@@ -64,7 +67,7 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     let mut sums = Sums::default();
     let mut out = output::stdout();
     for log in logs {
-        Log::of(log).read(clock, &routes, |number, record| {
+        Log::of(log).read(&writing, clock.now, &routes, |number, record| {
             sums.lines += 1;
             sums.understood.look_at(&record);
             let view = View::from(record);
@@ -142,6 +145,34 @@ fn operands<'a>(
             Err(Failure::new(Exit::Usage, message))
         }
     }
+}
+
+/// How the logs are written, by what is said of them.
+fn writing(args: &MatchArgs, logs: &[String], clock: &Clock) -> Result<Writing, Failure> {
+    let is_told = args.format.is_some() || !args.time_format.is_empty() || args.encoding.is_some();
+    let journal = logs
+        .iter()
+        .find(|log| matches!(Log::of(log), Log::Journal(_)));
+    if let (true, Some(journal)) = (is_told, journal) {
+        let message = format!(
+            "`{journal}` is a journal: --format, --time-format and --encoding are for log files"
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let format = match args.format {
+        None => Format::Any,
+        Some(LogFormat::Text) => Format::Text,
+        Some(LogFormat::Json) => Format::Json(JsonFields::default()),
+        Some(LogFormat::Cri) => Format::Cri(JsonFields::default()),
+    };
+    Ok(Writing {
+        form: LineForm {
+            times: args.time_format.clone(),
+            format,
+            ..LineForm::in_zone(clock.zone.clone())
+        },
+        encoding: args.encoding.unwrap_or_default(),
+    })
 }
 
 /// The entries of a journal that the filter looks at.
