@@ -96,7 +96,10 @@ fn collect(
                 }
             },
             Kind::Table(inner) => collect(&format!("{path}."), inner, section, problems, fields),
-            _ => section.refuse("fields", &entry.value, problems),
+            _ => {
+                let message = format!("field `{path}` cannot be {}", entry.value.kind_name());
+                section.complain("fields", &entry.value.place, message, problems);
+            }
         }
     }
 }

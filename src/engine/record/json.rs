@@ -67,9 +67,7 @@ pub struct FieldPath(Box<str>);
 
 /// The text is no path to a field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` names no field: write a name such as msg, or several with dots between them such as request.uri"
-)]
+#[error("`{0}` names no field")]
 pub struct FieldPathError(String);
 
 impl FromStr for FieldPath {
