@@ -97,6 +97,9 @@ pub(super) struct Chunk<'v> {
     pub goes_on: bool,
 }
 
+/// All fields that Docker writes. An object with others is somebody's own, whatever has been written into it.
+const DOCKERS: [&[u8]; 4] = [b"log", b"stream", b"time", b"attrs"];
+
 /// What Docker wrote, if it is of Docker: a line without its end goes on.
 pub(super) fn chunk(object: &Object) -> Option<Chunk<'_>> {
     let line = object.get("log")?;
@@ -106,7 +109,8 @@ pub(super) fn chunk(object: &Object) -> Option<Chunk<'_>> {
         text: line.strip_suffix(b"\n").unwrap_or(line),
         goes_on: !line.ends_with(b"\n"),
     };
-    matches!(text.output, b"stdout" | b"stderr").then_some(text)
+    let is_dockers = object.has_only(&DOCKERS) && matches!(text.output, b"stdout" | b"stderr");
+    is_dockers.then_some(text)
 }
 
 impl JsonFields {

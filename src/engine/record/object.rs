@@ -7,9 +7,10 @@
 //! characters, bytes of other encodings, escapes that are none (`\x22` of nginx) and halves of characters are taken
 //! as they stand or replaced. Such signs never end a string, so they cannot make a field of text.
 //!
-//! A path that is told twice has no value. Nobody knows which of the two the logger meant: one who could write fields
-//! of his own into the object, before the true one or behind it, would choose who is banned. So he can hide at best,
-//! where he could have written what he liked. `a.b` and `b` within `a` are one path.
+//! A path that is told twice has no value: nobody knows which of the two the logger meant. Where a logger escapes
+//! nothing, or takes over names from its clients, these can write fields of their own before the true ones and behind
+//! them. If one of the two counted, they would choose who is banned; so they can hide at best. `a.b` and `b` within `a`
+//! are one path.
 
 use std::ops::Range;
 
@@ -62,6 +63,12 @@ impl Object {
             (Some(field), None) => self.text.get(field.value.clone()),
             _ => None,
         }
+    }
+
+    /// Whether it has no fields but these, though perhaps not all of them.
+    pub fn has_only(&self, names: &[&[u8]]) -> bool {
+        let mut own = self.fields.iter().filter(|field| field.parent.is_none());
+        own.all(|field| names.contains(&&self.text[field.name.clone()]))
     }
 
     /// Whether the path of `field` is `path`.
