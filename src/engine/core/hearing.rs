@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::engine::decision::{Decision, Failure, FailureId, Notice, Origin};
-use crate::engine::filter::Found;
-use crate::engine::filter::session;
+use crate::engine::filter::{Found, View, session};
 use crate::engine::name::SourceName;
 use crate::engine::policy::JailPolicy;
 use crate::engine::prefix::Prefix;
@@ -27,8 +26,9 @@ impl Engine {
         out: &mut Vec<Decision>,
     ) {
         for record in batch.iter() {
+            let view = View::from(record);
             for filter in 0..self.listeners.len() {
-                self.match_once(now, filter, source, &record, out);
+                self.match_once(now, filter, source, &view, out);
             }
         }
     }
@@ -54,9 +54,10 @@ impl Engine {
         now: Timestamp,
         filter: usize,
         source: Option<&SourceName>,
-        record: &Record<'_>,
+        view: &View<'_>,
         out: &mut Vec<Decision>,
     ) {
+        let record = view.record();
         let mut heard = None;
         for turn in 0..self.listeners[filter].1.len() {
             let (filter, ref jails) = self.listeners[filter];
@@ -67,7 +68,7 @@ impl Engine {
             self.jails[at].records += 1;
             let (policy, sessions) = (&self.policy, &mut self.sessions);
             let found = heard.get_or_insert_with(|| {
-                let found = policy.filters.find(filter, record)?;
+                let found = policy.filters.find(filter, view)?;
                 let session = session::key(record.host, &found);
                 let spec = policy.filters.spec(filter);
                 let time = record.time.min(now);
@@ -116,7 +117,7 @@ impl Engine {
         }
         // What ended before this record was logged must not stand in its way.
         self.expire(time, out);
-        self.count(at, time, subject, address, found, session, record, out);
+        self.count(at, time, subject, address, found, session, out);
     }
 
     #[expect(
@@ -131,7 +132,6 @@ impl Engine {
         address: IpAddr,
         found: &Found<'_>,
         session: Option<&str>,
-        record: &Record<'_>,
         out: &mut Vec<Decision>,
     ) {
         let jail = &self.policy.jails[at];
@@ -150,7 +150,7 @@ impl Engine {
             pattern: found.pattern,
             session: session.map(Box::from),
             counted,
-            line: String::from_utf8_lossy(record.message).into(),
+            line: String::from_utf8_lossy(found.line).into(),
         }));
         if !counted {
             return;

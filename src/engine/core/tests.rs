@@ -23,6 +23,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
     let pattern = PatternSpec {
         number: 1,
         text: "^no <user> from <ip>$".to_owned(),
+        fields: Vec::new(),
         unless_counted: false,
     };
     let spec = FilterSpec {
