@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 
 use super::cri;
 use super::date::{Dates, TimeFormat};
-use super::json::{Fields, JsonFields, Object};
+use super::json::{self, JsonFields};
+use super::object::Object;
 use super::outputs::{Output, Outputs, Unfinished};
 use super::text::{TextReader, without_end};
 use super::{LONGEST_MESSAGE, Record};
@@ -31,8 +32,11 @@ pub struct LineForm {
 /// What a line is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Plain text.
+    /// What it looks like: an object of JSON with the usual names of fields, if it begins as one and is one, or else
+    /// plain text.
     #[default]
+    Any,
+    /// Plain text.
     Text,
     /// An object of JSON. If it is one of Docker's, it holds a line, which is text or again such an object.
     Json(JsonFields),
@@ -46,7 +50,7 @@ impl LineForm {
         LineForm {
             zone,
             times: Vec::new(),
-            format: Format::Text,
+            format: Format::Any,
         }
     }
 }
@@ -60,6 +64,7 @@ pub struct Malformed;
 #[derive(Clone, Debug)]
 pub struct LineReader {
     format: Format,
+    fields: JsonFields,
     text: TextReader,
     /// Of the times that container engines write.
     engine: Dates,
@@ -67,20 +72,25 @@ pub struct LineReader {
     outputs: Outputs,
     /// Lines of which too much is missing, since somebody asked.
     lost: u64,
-    fields: Fields,
+    /// Of the last line.
+    object: Object,
 }
 
 impl LineReader {
     /// A reader of lines of this form, not written later than about `now`.
     pub fn new(form: &LineForm, now: Timestamp) -> Self {
         LineReader {
+            fields: match &form.format {
+                Format::Any | Format::Text => JsonFields::default(),
+                Format::Json(fields) | Format::Cri(fields) => fields.clone(),
+            },
             format: form.format.clone(),
             text: TextReader::new(form.zone.clone(), &form.times, now),
             engine: Dates::new(TimeZone::UTC, &[]),
             now,
             outputs: Outputs::default(),
             lost: 0,
-            fields: Fields::default(),
+            object: Object::default(),
         }
     }
 
@@ -96,44 +106,46 @@ impl LineReader {
     /// # Errors
     /// The line is not of the log's form. Plain text always is.
     pub fn read<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
-        match &self.format {
-            Format::Text => Ok(Some(self.text.read(line))),
-            Format::Json(mapping) => {
-                let line = without_end(line);
-                if line.trim_ascii().is_empty() {
-                    return Ok(None);
-                }
-                let object = Object::parse(line).ok_or(Malformed)?;
-                let Some(chunk) = object.as_chunk() else {
-                    let time = object.time(mapping);
-                    let time = self.text.time_in(time.as_deref());
-                    return Ok(Some(self.fields.record(&object, mapping, time, line)));
-                };
-                let time = self.engine.find(chunk.time, 0, self.now);
-                let time = time.map_or_else(|| self.text.time_in(None), |date| date.time);
-                let output = self.outputs.add(&chunk)?;
-                let record = inner(output, time, &mut self.text, &mut self.fields, mapping);
-                Ok(record.unwrap_or_else(|Lost| {
-                    self.lost += 1;
-                    None
-                }))
-            }
-            Format::Cri(mapping) => {
-                let line = without_end(line);
-                if line.is_empty() {
-                    return Ok(None);
-                }
-                let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
-                let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
-                let output = self.outputs.add(&chunk)?;
-                let fields = &mut self.fields;
-                let record = inner(output, date.time, &mut self.text, fields, mapping);
-                Ok(record.unwrap_or_else(|Lost| {
-                    self.lost += 1;
-                    None
-                }))
-            }
+        let line = without_end(line);
+        let is_object = match &self.format {
+            Format::Cri(_) => return self.read_cri(line),
+            Format::Text => false,
+            Format::Any => line.starts_with(b"{") && self.object.read(line),
+            Format::Json(_) if line.trim_ascii().is_empty() => return Ok(None),
+            Format::Json(_) if self.object.read(line) => true,
+            Format::Json(_) => return Err(Malformed),
+        };
+        if !is_object {
+            return Ok(Some(self.text.read(line)));
         }
+        let Some(chunk) = json::chunk(&self.object) else {
+            let time = self.text.time_in(self.fields.time_of(&self.object));
+            return Ok(Some(self.fields.record(&self.object, time, line)));
+        };
+        let time = self.engine.find(chunk.time, 0, self.now);
+        let time = time.map_or_else(|| self.text.time_in(None), |date| date.time);
+        let output = self.outputs.add(&chunk)?;
+        let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
+        let record = inner(output, time, text, object, fields);
+        Ok(record.unwrap_or_else(|Lost| {
+            self.lost += 1;
+            None
+        }))
+    }
+
+    fn read_cri<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
+        let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
+        let output = self.outputs.add(&chunk)?;
+        let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
+        let record = inner(output, date.time, text, object, fields);
+        Ok(record.unwrap_or_else(|Lost| {
+            self.lost += 1;
+            None
+        }))
     }
 
     /// The record whose line begins with `line` and was cut behind it, at [`LONGEST_LINE`]; `None` if its message may
@@ -144,12 +156,13 @@ impl LineReader {
     /// As for a whole line, as far as that can be said.
     pub fn read_cut<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
         match &self.format {
-            Format::Text => {
+            // Whose line it is a part of stands behind the cut.
+            Format::Any if line.starts_with(b"{") => self.outputs.resume(Unfinished::BOTH),
+            Format::Any | Format::Text => {
                 let record = over_limit(self.text.read(line));
                 self.lost += u64::from(record.is_none());
                 return Ok(record);
             }
-            // Whose line it is a part of stands behind the cut.
             Format::Json(_) => self.outputs.resume(Unfinished::BOTH),
             Format::Cri(_) => {
                 let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
@@ -196,8 +209,8 @@ fn inner<'l>(
     output: Output<'l>,
     time: Timestamp,
     text: &mut TextReader,
-    fields: &'l mut Fields,
-    mapping: &JsonFields,
+    object: &'l mut Object,
+    fields: &JsonFields,
 ) -> Result<Option<Record<'l>>, Lost> {
     let line = match output {
         Output::Unfinished => return Ok(None),
@@ -205,12 +218,9 @@ fn inner<'l>(
         Output::Cut(line) => return over_limit(text.read_at(time, line)).ok_or(Lost).map(Some),
         Output::Whole(line) => line,
     };
-    let object = line
-        .starts_with(b"{")
-        .then(|| Object::parse(line))
-        .flatten();
-    Ok(Some(match object {
-        Some(object) => fields.record(&object, mapping, time, line),
-        None => text.read_at(time, line),
+    let is_object = line.starts_with(b"{") && object.read(line);
+    Ok(Some(match is_object {
+        true => fields.record(object, time, line),
+        false => text.read_at(time, line),
     }))
 }

@@ -86,10 +86,13 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 false => Begin::Head,
             };
             if count >= MOST_FILES && there {
-                surplus = Some(format!(
-                    "more than {MOST_FILES} files match; {} is not read",
-                    path.display()
-                ));
+                // The first one stays the example: the same must not be said of each that comes before it.
+                let said = self.hands.troubles.get(Path::new("")).cloned();
+                let example = path.display();
+                surplus = said.or_else(|| {
+                    let text = format!("more than {MOST_FILES} files match; {example} is not read");
+                    Some(text)
+                });
                 break;
             }
             count += usize::from(there);
