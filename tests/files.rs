@@ -139,9 +139,9 @@ impl Heard {
     }
 
     /// Listens for a moment, in which there must be no further message.
-    fn nothing_more(&mut self, reading: &Reading) {
+    fn nothing_more(&mut self, reading: &Reading, span: Duration) {
         let count = self.messages.len();
-        while let Ok(delivery) = reading.deliveries.recv_timeout(Duration::from_millis(5)) {
+        while let Ok(delivery) = reading.deliveries.recv_timeout(span) {
             self.hear(delivery);
         }
         assert_eq!(self.messages[count..], [""; 0]);
@@ -532,6 +532,8 @@ fn what_was_written_while_nobody_read_is_read_from_the_rotated_files() {
         };
         let log = Log::new();
         let (reading, mut heard) = log.follow();
+        // Until nobody looks any more for older files than this one.
+        heard.nothing_more(&reading, Duration::from_millis(200));
         log.append(lines(0..1000));
         heard.messages(&reading, 1000);
         reading.end();
@@ -716,6 +718,46 @@ fn many_logs_do_not_use_up_the_descriptors() {
 }
 
 #[test]
+fn what_many_logs_missed_is_read_with_few_descriptors() {
+    let directory = tempfile::tempdir().unwrap();
+    let logs: Vec<_> = (0..6)
+        .map(|number| directory.path().join(format!("app{number}x.log")))
+        .collect();
+    for log in &logs {
+        append(log, "");
+    }
+    let spec = spec(&[&directory.path().join("*.log")]);
+    let mut heard = Heard::default();
+    let reading = Reading::start(&spec, heard.start());
+    while heard.cursors.len() < logs.len() {
+        heard.hear(reading.next());
+    }
+    reading.end();
+    // Long lines, since so much is read of each log before the others have their turn.
+    let (files, line) = (60, "x".repeat(80_000) + "\n");
+    for number in 0..files {
+        for log in &logs {
+            fs::rename(log, format!("{}.{}", log.display(), files - number)).unwrap();
+            append(log, format!("{number}\n{line}"));
+        }
+    }
+    let reading = Reading::start(&spec, heard.start());
+    let (mut most, mut count) = (0, heard.messages.len());
+    let wanted = count + 2 * files * logs.len();
+    while count < wanted {
+        let before = heard.messages.len();
+        heard.hear(reading.next());
+        count += heard.messages.len() - before;
+        heard.messages.clear();
+        most = most.max(held_in(directory.path()));
+    }
+    assert_eq!(count, wanted);
+    // Without a bound it would be all 366.
+    assert!(most <= 6 + 192 + 64, "{most}");
+    reading.end();
+}
+
+#[test]
 fn old_files_are_not_held_without_bound() {
     let log = Log::new();
     let (reading, mut heard) = log.follow();
@@ -802,6 +844,51 @@ fn an_old_log_is_read_from_the_first_record_that_matters() {
 }
 
 #[test]
+fn an_old_log_is_read_from_its_rotated_files_too() {
+    if !is_there("gzip") {
+        return;
+    }
+    let log = Log::new();
+    for (name, text) in [
+        // One that shows no date says nothing.
+        ("app.log.4", lines(0..1000)),
+        ("app.log.3", dated(0..1_000)),
+        ("app.log.2", dated(1_000..3_000)),
+        ("app.log.1", dated(3_000..5_000)),
+        ("app.log", dated(5_000..6_000)),
+        ("app.log.bak", dated(5_000..6_000)),
+    ] {
+        append(&log.beside(name), text);
+    }
+    for number in 2..=4 {
+        pack("gzip", &log.beside(&format!("app.log.{number}")));
+    }
+    for first in [0, 999, 1_000, 2_001, 3_000, 4_444, 5_000, 5_500, 6_000] {
+        let since = Timestamp::from_micros(1_770_000_000_000_000 + first * 1_000_000);
+        let start = Start {
+            cursors: Vec::new(),
+            since,
+        };
+        let reading = Reading::start(&log.spec(), start);
+        let mut heard = Heard::default();
+        heard.messages(&reading, 2 * (6_000 - first as usize));
+        heard.nothing_more(&reading, Duration::from_millis(100));
+        let told = heard.messages.iter().step_by(2);
+        assert!(
+            told.eq((first..6_000)
+                .map(|second| format!("at {second}"))
+                .collect::<Vec<_>>()
+                .iter()),
+            "{first}"
+        );
+        reading.end();
+        let reading = Reading::start(&log.spec(), heard.start());
+        heard.nothing_more(&reading, Duration::from_millis(20));
+        reading.end();
+    }
+}
+
+#[test]
 fn an_old_log_without_dates_is_read_from_its_end() {
     // The second one is longer than what is looked through for a date.
     for many in [50_000, 1_000_000] {
@@ -880,6 +967,52 @@ fn files_that_appear_later_are_read_from_their_start() {
 }
 
 #[test]
+fn a_link_is_followed_to_where_the_file_is_turned_over() {
+    let log = Log::new();
+    let pods = ["pod-a", "pod-b"].map(|name| log.beside(name));
+    for pod in &pods {
+        fs::create_dir(pod).unwrap();
+    }
+    let link = log.beside("web_default_nginx.log");
+    let real = pods[0].join("0.log");
+    append(&real, "");
+    symlink(&real, &link).unwrap();
+    let spec = spec(&[&link]);
+    let (reading, mut heard) = follow(&spec);
+    append(&real, lines(0..5));
+    heard.messages(&reading, 5);
+    // As the kubelet does it.
+    fs::rename(&real, pods[0].join("0.log.20261121-101010")).unwrap();
+    append(&real, lines(5..10));
+    heard.messages(&reading, 10);
+    reading.end();
+    append(&real, lines(10..15));
+    for (name, next) in [("0.log.20261121-111111", 15), ("0.log.20261121-121212", 20)] {
+        fs::rename(&real, pods[0].join(name)).unwrap();
+        append(&real, lines(next..next + 5));
+    }
+    let reading = Reading::start(&spec, heard.start());
+    heard.messages(&reading, 25);
+    // The link leads somewhere else, but somebody writes on.
+    let next = pods[1].join("1.log");
+    append(&next, lines(25..30));
+    symlink(&next, log.beside("new")).unwrap();
+    log.rename("new", "web_default_nginx.log");
+    heard.messages(&reading, 30);
+    append(&real, lines(30..31));
+    heard.messages(&reading, 31);
+    append(&next, lines(31..32));
+    heard.messages(&reading, 32);
+    reading.end();
+    fs::rename(&next, pods[1].join("1.log.20261121-131313")).unwrap();
+    append(&next, lines(32..33));
+    let reading = Reading::start(&spec, heard.start());
+    heard.messages(&reading, 33);
+    assert_eq!(heard.messages, numbers(0..33));
+    reading.end();
+}
+
+#[test]
 fn a_glob_that_catches_rotated_files_reads_nothing_twice() {
     let log = Log::new();
     let spec = spec(&[&log.beside("*")]);
@@ -905,6 +1038,50 @@ fn a_glob_that_catches_rotated_files_reads_nothing_twice() {
     heard.messages(&reading, 31);
     reading.silent_for(Duration::from_millis(100));
     assert_eq!(heard.messages, numbers(0..31));
+    reading.end();
+}
+
+#[test]
+fn a_log_that_was_taken_for_a_rotated_one_is_read_on() {
+    let log = Log::new();
+    let spec = spec(&[&log.beside("*.log")]);
+    let (reading, mut heard) = follow(&spec);
+    log.append(lines(0..1));
+    heard.messages(&reading, 1);
+    reading.end();
+    let worker = log.beside("app-1.log");
+    append(&worker, "line 1\nha");
+    let reading = Reading::start(&spec, heard.start());
+    heard.messages(&reading, 2);
+    // As many as are not kept open for those who still write to them.
+    for number in 0..9 {
+        log.rename("app.log", &format!("app.log.{}", 100 - number));
+        log.append(lines(number + 2..number + 3));
+        heard.messages(&reading, 3 + number + usize::from(number == 8));
+    }
+    heard.messages.retain(|line| line != "ha");
+    assert_eq!(heard.messages, numbers(0..11));
+    // Until nobody looks for files any more that were just renamed.
+    heard.nothing_more(&reading, Duration::from_millis(200));
+    // What is left of a line that was taken as it was is none.
+    append(&worker, "lf a line\nline 11\n");
+    heard.messages(&reading, 12);
+    assert_eq!(heard.messages, numbers(0..12));
+    assert_eq!(heard.cut, 1);
+    reading.end();
+}
+
+#[test]
+fn a_log_that_is_written_over_in_its_place_is_another_one() {
+    let log = Log::new();
+    let (reading, mut heard) = log.follow();
+    log.append(lines(10..20));
+    heard.messages(&reading, 10);
+    reading.silent_for(Duration::from_millis(20));
+    let mut over = OpenOptions::new().write(true).open(&log.path).unwrap();
+    over.write_all(lines(20..30).as_bytes()).unwrap();
+    heard.messages(&reading, 20);
+    assert_eq!(heard.messages, numbers(10..30));
     reading.end();
 }
 
@@ -1032,7 +1209,7 @@ fn lines_in_parts_are_read_once_wherever_the_reader_is_killed() {
             }
             log.append(parts[from..].concat());
             heard.messages(&reading, lines.len());
-            heard.nothing_more(&reading);
+            heard.nothing_more(&reading, Duration::from_millis(5));
             assert_eq!(heard.messages, lines, "killed behind {stops:?}");
             assert_eq!(heard.cut, 0);
             reading.end();
@@ -1069,7 +1246,7 @@ fn no_tail_of_a_line_in_parts_passes_for_a_line() {
             .map(|line| lines[line])
             .collect();
         heard.messages(&reading, 1 + expected.len());
-        heard.nothing_more(&reading);
+        heard.nothing_more(&reading, Duration::from_millis(5));
         assert_eq!(heard.messages[1..], expected, "gone behind {gone}");
         assert_eq!(heard.cut as usize, tails.iter().flatten().count());
         reading.end();
@@ -1461,9 +1638,12 @@ fn it_ends_at_once_when_it_is_told_or_nobody_could_tell() {
     heard.messages(&reading, 1);
     let told = Instant::now();
     reading.stop.send(true).unwrap();
+    // It may be just handing on where it is.
+    while reading.deliveries.recv_timeout(DEADLINE).is_ok() {}
     reading.thread.join().unwrap();
     assert!(told.elapsed() < Duration::from_millis(500));
     let reading = Reading::start(&log.spec(), heard.start());
     drop(reading.stop);
+    while reading.deliveries.recv_timeout(DEADLINE).is_ok() {}
     reading.thread.join().unwrap();
 }

@@ -4,8 +4,8 @@ mod activation;
 mod connections;
 mod daemons;
 mod datagrams;
-mod local;
-mod tls;
+pub mod local;
+pub mod tls;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::ControlFlow;

@@ -14,6 +14,7 @@ mod dates;
 mod files;
 mod filters;
 mod formats;
+mod hostile;
 mod journal;
 mod man;
 mod nftables;

@@ -65,9 +65,9 @@ const MOST_OLD_FILES: usize = 128;
 /// meanwhile.
 const PACE: Duration = Duration::from_millis(1);
 
-/// The same for a log that has been busy for a while. Each look that brings something also costs a transaction, so that at
-/// 10,000 lines a second looking every millisecond would cost several times as much as the lines.
-const FLOW_PACE: Duration = Duration::from_millis(4);
+/// The same for a log that has been busy for a while. Waking up costs far more than the ten or hundred lines that are
+/// there then; on the other hand a ban is to follow within 10 ms.
+const FLOW_PACE: Duration = Duration::from_millis(8);
 
 /// How many looks may come at the faster pace, told as the time in which they would at the slower one: the beginning of an
 /// attack, and what comes irregularly, are read at once.
@@ -115,6 +115,8 @@ pub fn run(
             stop,
             chunk: vec![0; CHUNK],
             followed: BTreeSet::new(),
+            unread: 0,
+            told_unread: false,
             troubles: BTreeMap::new(),
             more: true,
         },

@@ -6,9 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
-use crate::engine::policy::{FilterId, IgnoreList, IgnoreRule, MaxRetry};
+use crate::engine::input::Remembered;
+use crate::engine::name::JailName;
+use crate::engine::policy::{FilterId, IgnoreList, IgnoreRule, JailPolicy, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
-use crate::engine::time::FindTime;
+use crate::engine::record::{Batch, Record};
+use crate::engine::time::{BanTime, FindTime};
 
 const SECOND: Duration = Duration::from_secs(1);
 

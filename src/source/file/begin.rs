@@ -17,7 +17,7 @@ const STRETCH: u64 = 64 * 1024;
 
 /// How many stretches without a date are read one after the other; a file that has none in them has none. A stack trace is
 /// shorter.
-const MOST_DATELESS: usize = 64;
+const MOST_DATELESS: usize = 16;
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

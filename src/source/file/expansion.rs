@@ -19,6 +19,10 @@ use crate::source::Delivery;
 /// A file that is still written to so long after it was found is no copy that is just being made.
 const COPYING: Duration = Duration::from_secs(60);
 
+/// The most names of other logs' files that are remembered; without that, one would be a log of its own as soon as the
+/// other log has forgotten it. A log remembers some itself.
+const MOST_ALIASES: usize = 4 * MOST_FILES;
+
 /// A file that is not read because it is named like a rotated one.
 pub struct Unread {
     identity: token::Identity,
@@ -57,8 +61,10 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         let mut count = followed.count();
         // What is named goes before what a wildcard has caught.
         let (named, caught): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| literal(path));
-        self.unread
-            .retain(|path, _| caught.binary_search(path).is_ok());
+        let there = |path: &PathBuf, files: &[PathBuf]| files.binary_search(path).is_ok();
+        self.unread.retain(|path, _| there(path, &caught));
+        self.aliases
+            .retain(|path, _| there(path, &caught) || there(path, &named));
         for path in named.into_iter().chain(caught) {
             if self.hands.follows(&path) {
                 continue;
@@ -80,10 +86,13 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 false => Begin::Head,
             };
             if count >= MOST_FILES && there {
-                surplus = Some(format!(
-                    "more than {MOST_FILES} files match; {} is not read",
-                    path.display()
-                ));
+                // The first one stays the example: the same must not be said of each that comes before it.
+                let said = self.hands.troubles.get(Path::new("")).cloned();
+                let example = path.display();
+                surplus = said.or_else(|| {
+                    let text = format!("more than {MOST_FILES} files match; {example} is not read");
+                    Some(text)
+                });
                 break;
             }
             count += usize::from(there);
@@ -194,12 +203,15 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             }
         };
         let written = now.modified > std::mem::replace(&mut before.modified, now.modified);
-        if !written || before.found.elapsed() < COPYING {
+        if !written {
             return;
         }
-        // Somebody may write on to the file that a log had before.
-        let owned = |file: &Candidate| self.logs.iter().any(|log| log.owns(file));
-        if Candidate::open(&path).is_ok_and(|file| !owned(&file)) {
+        let Ok(file) = Candidate::open(&path) else {
+            return;
+        };
+        if let Some(log) = self.logs.iter_mut().find(|log| log.owns(&file)) {
+            log.seek_more();
+        } else if before.found.elapsed() >= COPYING {
             before.told = true;
             log::warn!(
                 "source {}: {path} is written to, but named like a rotated file and not read; if it is a log of its own, \
@@ -225,6 +237,9 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         };
         let identity = file.identity();
         if self.logs.iter().any(|log| log.owns(&file)) {
+            if self.aliases.len() >= MOST_ALIASES {
+                self.aliases.pop_first();
+            }
             self.aliases.insert(path.to_owned(), identity);
         }
         self.aliases.get(path) == Some(&identity)

@@ -33,6 +33,10 @@ const QUIET: Duration = Duration::from_secs(300);
 /// The most old files of one log that are kept open for those who still write to them.
 const MOST_OLD: usize = 8;
 
+/// The most old files of all logs together that are open and not read to their end, but for those of the log that opens
+/// the last of them: after a long downtime each log may have [`MOST_PLACES`] of them. The other logs wait.
+const MOST_UNREAD: usize = 192;
+
 /// The most old files of one log that are remembered once they are done, lest a copy of one be taken for a new file.
 const MOST_DONE: usize = 8;
 
@@ -58,6 +62,8 @@ pub struct Log {
     stream: Stream,
     routes: Vec<RouteId>,
     reader: LineReader,
+    /// When it was looked at last.
+    now: Timestamp,
     begin: Begin,
     /// Older files have nothing that matters.
     since: Timestamp,
@@ -83,6 +89,8 @@ pub struct Log {
     stale: bool,
     /// When it last had a record.
     active: Instant,
+    /// How many files are open, while they have not been read to their end.
+    unread: usize,
     /// Room for a line that is in another encoding.
     decoded: String,
     /// Whether it has been said that there are lines of another form.
@@ -139,6 +147,7 @@ impl Log {
                 .filter_map(|(route, _)| u16::try_from(route).ok().map(RouteId))
                 .collect(),
             reader: LineReader::new(&spec.form, now),
+            now,
             begin,
             since,
             parts: Vec::new(),
@@ -153,6 +162,7 @@ impl Log {
             last: since,
             stale: false,
             active: Instant::now(),
+            unread: 0,
             decoded: String::new(),
             told_malformed: false,
         }
@@ -188,6 +198,13 @@ impl Log {
         })
     }
 
+    /// Looks whether somebody writes on to a file of it that was let go.
+    pub fn seek_more(&mut self) {
+        self.search.get_or_insert_with(Search::new);
+        self.dirty = true;
+        self.moved = true;
+    }
+
     /// Whether it holds files that no name of its own leads to.
     pub fn has_old_parts(&self) -> bool {
         self.parts.len() > usize::from(self.at_path)
@@ -200,8 +217,7 @@ impl Log {
 
     /// Whether there is nothing left of it.
     pub fn is_over(&self) -> bool {
-        let open = |part: &Part| matches!(part.body, Body::Plain(_) | Body::Packed { .. });
-        !self.at_path && !self.parts.iter().any(open) && self.active.elapsed() > QUIET
+        !self.at_path && !self.parts.iter().any(Part::is_open) && self.active.elapsed() > QUIET
     }
 
     /// Looks what the path and its files are now and hands on what is new.
@@ -210,15 +226,27 @@ impl Log {
         hands: &mut Hands<'_, D>,
     ) -> Result<Looked, Stopped> {
         self.dirty = false;
-        self.reader.set_now(hands.now());
+        self.now = hands.now();
+        self.reader.set_now(self.now);
         let at_path = self.at_path();
         let last = self.parts.last();
         let same = match &at_path {
             AtPath::File(data) => self.at_path && last.is_some_and(|part| part.lives_on_in(data)),
             AtPath::Missing | AtPath::Unfit(_) => !self.at_path,
         };
-        let moved = std::mem::take(&mut self.moved);
-        let trouble = if !same || (moved && self.search.is_some()) {
+        let settles = !same || (self.moved && self.search.is_some());
+        if settles && self.unread == 0 && hands.unread >= MOST_UNREAD {
+            if !std::mem::replace(&mut hands.told_unread, true) {
+                log::info!(
+                    "source {}: there are more than {MOST_UNREAD} rotated files to read; some logs wait until others are read",
+                    hands.spec.name
+                );
+            }
+            self.dirty = true;
+            return Ok(Looked::More);
+        }
+        self.moved = false;
+        let trouble = if settles {
             self.settle(&at_path, hands)
         } else {
             Ok(())
@@ -229,6 +257,12 @@ impl Log {
         }
         let more = self.read(hands)?;
         self.flush(hands)?;
+        hands.unread -= self.unread;
+        self.unread = match more {
+            true => self.parts.iter().filter(|part| part.is_open()).count(),
+            false => 0,
+        };
+        hands.unread += self.unread;
         let trouble = match (at_path, trouble) {
             (AtPath::Unfit(reason), _) => Some(reason),
             (_, Err(error)) => Some(reason(&self.path, &error)),

@@ -29,6 +29,10 @@ pub struct Hands<'a, D> {
     pub chunk: Vec<u8>,
     /// The paths that are logs of their own.
     pub followed: BTreeSet<PathBuf>,
+    /// How many files are open of logs that have not been read to their end.
+    pub unread: usize,
+    /// Whether it has been said that there are too many of them.
+    pub told_unread: bool,
     /// What cannot be read, and why.
     pub troubles: BTreeMap<PathBuf, String>,
     /// Whether others have to believe that there is more.

@@ -14,6 +14,7 @@ use super::rotated::modified;
 use super::token::{Fingerprint, Identity, LONGEST_HEAD, Place};
 use crate::engine::record::line::LONGEST_LINE;
 use crate::engine::record::outputs::Unfinished;
+use crate::engine::time::Timestamp;
 
 /// What is read again at most, so that lines of a container that were not over come whole: both outputs at their limit,
 /// and as much between their parts. If there is more, they are lost, and counted.
@@ -31,10 +32,14 @@ pub struct Part {
     pub body: Body,
     /// Cuts it into lines.
     pub splitter: Splitter,
+    /// Whether what comes next is the rest of a line that was taken without its end.
+    pub beheaded: bool,
     /// How its text is to be read; `None` until enough of it has been seen.
     pub coding: Option<Coding>,
     /// When it was first found to be packed badly.
     pub bad_since: Option<Instant>,
+    /// Older records of it do not matter, until there is one that does.
+    pub since: Option<Timestamp>,
     /// When it last had something new.
     pub active: Instant,
     /// The beginning of the file as far as it is known, at most [`LONGEST_HEAD`].
@@ -43,6 +48,8 @@ pub struct Part {
     told: Fingerprint,
     /// When the file had last been written to when it was done, in nanoseconds.
     modified: i64,
+    /// The same when it was last seen to be still in this life.
+    seen: i64,
     /// Where the last line of each output of a container begins, if it is not over, is in this file, and no line of another
     /// file came since.
     begun: [Option<u64>; 2],
@@ -55,7 +62,7 @@ pub struct Again {
     from: u64,
     /// Where it ends.
     pub to: u64,
-    /// Whether all that is not over there begins behind `from`.
+    /// Whether all that is not over at `to` begins behind `from`.
     whole: bool,
 }
 
@@ -97,13 +104,16 @@ impl Part {
             again: None,
             body,
             splitter: Splitter::default(),
+            beheaded: false,
             coding: None,
             bad_since: None,
+            since: None,
             active: Instant::now(),
             front,
             told: Fingerprint::default(),
             begun: [None, None],
             modified: i64::MIN,
+            seen: i64::MIN,
         }
     }
 
@@ -114,7 +124,9 @@ impl Part {
             told: place.head,
             ..Part::new(place.identity, body, Vec::new(), place.offset)
         };
-        part.go_back(place.offset.saturating_sub(place.back), true);
+        if place.back > 0 {
+            part.go_back(place.offset.saturating_sub(place.back), true);
+        }
         part
     }
 
@@ -146,25 +158,27 @@ impl Part {
             .map_or(self.offset, |again| again.to.max(self.offset))
     }
 
-    /// Takes the lines again that stand between `from` and the place that was reached; `whole` if no line of a container
-    /// is on its way at `from`.
+    /// Takes the lines again that stand between `from` and the place that was reached. If not all that goes on there begins
+    /// behind `from`, it is not `whole`.
     pub fn go_back(&mut self, from: u64, whole: bool) {
         let to = self.reached();
-        if from < to {
-            self.again = Some(Again { from, to, whole });
-            self.offset = from;
-        }
+        self.again = Some(Again { from, to, whole });
+        self.offset = from;
     }
 
-    /// Whether the next line is the first one that is taken again, and no other is on its way there.
-    pub fn begins_anew(&self) -> bool {
+    /// Which lines of a container are to be forgotten before the next line, since that is the first one that is taken again.
+    pub fn begins_anew(&self) -> Option<Unfinished> {
+        let again = self.again.filter(|again| again.from == self.offset)?;
+        Some(match again.whole {
+            true => Unfinished::NONE,
+            false => Unfinished::BOTH,
+        })
+    }
+
+    /// Whether it is not known which lines go on, as long as not all have been taken again.
+    pub fn is_unsure(&self) -> bool {
         self.again
-            .is_some_and(|again| again.whole && again.from == self.offset)
-    }
-
-    /// Whether some lines, but not all, have been taken again.
-    pub fn is_going_back(&self) -> bool {
-        self.again.is_some_and(|again| again.from < self.offset)
+            .is_some_and(|again| !again.whole || again.from < self.offset)
     }
 
     /// Notes which lines are not over behind a line that begins at `begun`, or that it was in another file.
@@ -211,6 +225,9 @@ impl Part {
 
     /// Goes on in this body, behind the last line that was handed on.
     pub fn continue_in(&mut self, identity: Identity, body: Body, front: Vec<u8>) {
+        // One that is done may have been let go in the middle of a line.
+        self.beheaded = matches!(self.body, Body::Done)
+            && matches!(&body, Body::Plain(file) if !is_line_end(file, self.offset));
         self.identity = identity;
         self.body = body;
         self.front = front;
@@ -260,6 +277,11 @@ impl Part {
         };
         let alike = self.front.starts_with(front) || front.starts_with(&self.front);
         !front.is_empty() && alike && size.is_none_or(|size| size <= own)
+    }
+
+    /// Whether it holds a descriptor.
+    pub fn is_open(&self) -> bool {
+        matches!(self.body, Body::Plain(_) | Body::Packed { .. })
     }
 
     /// Whether a cursor speaks of what was read of it.
@@ -330,8 +352,15 @@ impl Part {
             Body::Plain(file) => {
                 let read = file.read_at(buffer, position)?;
                 if read == 0 {
-                    let shorter = file.metadata()?.len() < position;
-                    return Ok(if shorter { Seen::Truncated } else { Seen::End });
+                    let data = file.metadata()?;
+                    let seen = modified(&data);
+                    let written = std::mem::replace(&mut self.seen, seen) != seen;
+                    // Somebody may have written over it in its place.
+                    let other = written && !front_of(file)?.starts_with(&self.front);
+                    return Ok(match data.len() < position || other {
+                        true => Seen::Truncated,
+                        false => Seen::End,
+                    });
                 }
                 // Between the look at its size and the reading it may have been cut to nothing and written anew. Its
                 // beginning tells, if it is looked at afterwards.
@@ -383,6 +412,17 @@ pub fn front_of(file: &File) -> io::Result<Vec<u8>> {
     let read = file.read_at(&mut front, 0)?;
     front.truncate(read);
     Ok(front)
+}
+
+/// Whether a line ends before `offset`, in any encoding.
+fn is_line_end(file: &File, offset: u64) -> bool {
+    let mut before = [0; 2];
+    let begin = offset.saturating_sub(2);
+    let wanted = usize::try_from(offset - begin).unwrap_or_default();
+    match file.read_exact_at(&mut before[2 - wanted..], begin) {
+        Ok(()) => offset == 0 || matches!(before, [_, b'\n'] | [b'\n', 0]),
+        Err(_) => false,
+    }
 }
 
 /// Whether the bytes at `position` are those that stand there in the beginning.

@@ -11,7 +11,7 @@ use super::super::token::Token;
 use super::Log;
 use super::search::{PATIENCE, Search};
 use crate::engine::cursor::Cursor;
-use crate::engine::record::line::Malformed;
+use crate::engine::record::line::{Format, Malformed};
 use crate::engine::record::outputs::Unfinished;
 use crate::engine::record::{LONGEST_MESSAGE, Record};
 use crate::source::Delivery;
@@ -123,8 +123,12 @@ impl Log {
             let coding = part.coding.unwrap_or_default();
             let begun = part.offset;
             let anew = part.begins_anew();
+            let mut half = false;
             let line = match part.splitter.next(&mut bytes) {
-                None if last => part.splitter.rest(),
+                None if last => {
+                    half = true;
+                    part.splitter.rest()
+                }
                 line => line,
             };
             let Some(line) = line else {
@@ -132,8 +136,8 @@ impl Log {
                 self.decoded.shrink_to(KEPT_ROOM);
                 return Ok(());
             };
-            if anew {
-                self.reader.resume(Unfinished::NONE);
+            if let Some(unfinished) = anew {
+                self.reader.resume(unfinished);
             }
             let before = self.reader.unfinished();
             part.offset += line.length;
@@ -141,14 +145,23 @@ impl Log {
             let known = part.again.is_some_and(|again| part.offset <= again.to);
             part.again = part.again.filter(|again| part.offset < again.to);
             let text = coding.text(line.text, begun == 0, &mut self.decoded);
-            let read = match line.cut {
+            let beheaded = std::mem::take(&mut part.beheaded);
+            let read = match line.cut || (half && hands.spec.form.format != Format::Text) {
+                _ if beheaded => Ok(None),
+                // Text is whole without an end, if it is the last one. What has a form may be half of it.
                 true => self.reader.read_cut(text),
                 false => self.reader.read(text),
             };
             match read {
                 _ if known => {}
                 Ok(None) => {}
+                // A line without a date is of the present, and says nothing.
+                Ok(Some(record))
+                    if part
+                        .since
+                        .is_some_and(|since| record.time < since || record.time == self.now) => {}
                 Ok(Some(record)) => {
+                    part.since = None;
                     self.last = record.time;
                     self.losses.cut += u64::from(record.message.len() > LONGEST_MESSAGE);
                     self.resumed.1.get_or_insert(record.time);
@@ -165,7 +178,7 @@ impl Log {
                     }
                 }
             }
-            let lost = self.reader.take_lost();
+            let lost = self.reader.take_lost() + u64::from(beheaded);
             if lost > 0 && !known {
                 self.losses.cut += lost;
                 self.stale = true;
@@ -198,7 +211,7 @@ impl Log {
             return Ok(());
         }
         self.active = Instant::now();
-        let unfinished = match self.parts.iter().any(Part::is_going_back) {
+        let unfinished = match self.parts.iter().any(Part::is_unsure) {
             true => Unfinished::BOTH,
             false => self.reader.unfinished(),
         };

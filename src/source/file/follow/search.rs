@@ -15,6 +15,7 @@ use super::super::rotated::{self, Candidate};
 use super::{AtPath, Begin, Log};
 use crate::engine::record::line::Format;
 use crate::engine::record::outputs::Unfinished;
+use crate::engine::time::Timestamp;
 
 /// How long to look for a file that may be just being packed or moved.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,8 +31,8 @@ pub struct Search {
     settled: Option<i64>,
     /// Whether the file was renamed; otherwise it was cut to nothing, perhaps after somebody copied it.
     renamed: bool,
-    /// The state of the directory when it was listed, and since when it has been that.
-    listed: Option<(i64, Instant)>,
+    /// The state of the directories when they were listed, and since when it has been that.
+    listed: Option<(Vec<i64>, Instant)>,
 }
 
 impl Search {
@@ -45,13 +46,13 @@ impl Search {
         }
     }
 
-    /// Whether the directory has not changed since it was listed some time ago.
-    fn is_unchanged(&mut self, directory: i64) -> bool {
-        let unchanged = self
-            .listed
-            .is_some_and(|(state, when)| state == directory && when.elapsed() >= UNCHANGED);
+    /// Whether the directories have not changed since they were listed some time ago.
+    fn is_unchanged(&mut self, directories: Vec<i64>) -> bool {
+        let listed = self.listed.as_ref();
+        let unchanged = listed
+            .is_some_and(|(state, when)| *state == directories && when.elapsed() >= UNCHANGED);
         if !unchanged {
-            self.listed = Some((directory, Instant::now()));
+            self.listed = Some((directories, Instant::now()));
         }
         unchanged
     }
@@ -75,14 +76,15 @@ impl Log {
         for part in &mut self.parts {
             part.refresh();
         }
-        let never_read = self.parts.is_empty();
+        // A log that has just come has no older files.
+        let is_new = self.parts.is_empty() && self.begin == Begin::Head;
         let last = self.parts.last();
         let same = self.at_path
             && matches!((&here, last), (Some(here), Some(part)) if part.lives_on_in(&here.data));
         if !same && (self.at_path || here.is_some() || self.search.is_none()) {
             self.begin_search(here.as_ref());
         }
-        let sure = never_read || self.look_around(&mut here, hands);
+        let sure = is_new || self.look_around(&mut here, hands);
         if let Some(here) = here
             && !self.at_path
         {
@@ -91,7 +93,7 @@ impl Log {
         let begun = self.search.as_ref().map(|search| search.begun);
         let over = sure || begun.is_some_and(|begun| begun.elapsed() > PATIENCE);
         // Without a file at the path, others may still come.
-        if never_read || (over && self.at_path) {
+        if is_new || (over && self.at_path) {
             let search = self.search.take();
             self.settled = search
                 .and_then(|search| search.settled)
@@ -123,23 +125,35 @@ impl Log {
 
     /// Looks for lost parts and unknown files; answers whether nothing can have been missed.
     fn look_around<D>(&mut self, here: &mut Option<Candidate>, hands: &Hands<'_, D>) -> bool {
-        let directory = self.path.parent().and_then(|path| fs::metadata(path).ok());
-        let directory = directory.map_or(0, |data| rotated::modified(&data));
+        // Old files are where the file really is; a path may be only a link to it, and to another one now.
+        if let Ok(real) = self.path.canonicalize() {
+            self.real = real;
+        }
+        let mut paths = vec![&*self.path];
+        if self.real != self.path {
+            paths.push(&*self.real);
+        }
+        let directories = paths.iter().filter_map(|path| path.parent());
+        let directories: Vec<i64> = directories
+            .map(|path| fs::metadata(path).map_or(0, |data| rotated::modified(&data)))
+            .collect();
         let Some(search) = &mut self.search else {
             return true;
         };
-        let unchanged = search.is_unchanged(directory);
+        let unchanged = search.is_unchanged(directories);
         let renamed = search.renamed;
         let inodes: Vec<u64> = self.parts.iter().map(|part| part.identity.inode).collect();
         let lost = self
             .parts
             .iter()
             .any(|part| matches!(part.body, Body::Lost));
-        let oldest = self
-            .settled
-            .max(self.since.as_micros().saturating_mul(1000));
+        let matters = match self.begin {
+            Begin::Since(since) => since.max(self.since),
+            Begin::Head => self.since,
+        };
+        let oldest = self.settled.max(matters.as_micros().saturating_mul(1000));
         let wanted = |data: &Metadata| lost || rotated::modified(data) >= oldest;
-        let mut listing = rotated::list(&self.path, &inodes, wanted);
+        let mut listing = rotated::list(&paths, &inodes, wanted);
         listing.candidates.retain(|file| !hands.follows(&file.path));
         let rotated: Vec<_> = listing
             .candidates
@@ -183,10 +197,17 @@ impl Log {
             };
             self.parts.iter().any(same)
         };
+        // Nothing is known yet that could have been copied but the file itself.
+        let is_first = self.begin != Begin::Head;
+        let copy = |file: &Candidate| {
+            let alike = file.front.starts_with(&front) || front.starts_with(&file.front);
+            is_first && alike && !front.is_empty()
+        };
         listing.candidates.retain(|file| {
-            file.named && file.modified() >= oldest && !known(file) && !unfinished(file)
+            let new = file.named && file.modified() >= oldest && !file.front.is_empty();
+            new && !known(file) && !unfinished(file) && !copy(file)
         });
-        self.add_unknown(listing.candidates, renamed);
+        self.add_unknown(listing.candidates, renamed, hands);
         unchanged && !listing.unsure
     }
 
@@ -253,12 +274,13 @@ impl Log {
     }
 
     /// Takes in files that came and went again since the last look, before the current one.
-    fn add_unknown(&mut self, mut files: Vec<Candidate>, renamed: bool) {
+    fn add_unknown<D>(&mut self, files: Vec<Candidate>, renamed: bool, hands: &Hands<'_, D>) {
         // What is just being packed is there twice; the one that is not packed is whole.
-        files.sort_by_key(|file| file.packing.is_some());
-        let mut added: Vec<(i64, Part)> = Vec::new();
-        for file in files {
-            let copied = |(_, part): &(i64, Part)| {
+        let mut files: Vec<_> = files.into_iter().enumerate().collect();
+        files.sort_by_key(|(_, file)| file.packing.is_some());
+        let mut added: Vec<(usize, Part)> = Vec::new();
+        for (at, file) in files {
+            let copied = |(_, part): &(usize, Part)| {
                 let can_be_copy = !renamed
                     || part.identity == file.identity()
                     || (file.packing.is_some() && matches!(part.body, Body::Plain(_)));
@@ -267,13 +289,20 @@ impl Log {
             if added.iter().any(copied) {
                 continue;
             }
-            let (modified, identity, front) =
-                (file.modified(), file.identity(), file.front.clone());
-            if let Ok(body) = file.into_body(0) {
-                added.push((modified, Part::new(identity, body, front, 0)));
+            let (identity, front) = (file.identity(), file.front.clone());
+            let Ok(body) = file.into_body(0) else {
+                continue;
+            };
+            let mut part = Part::new(identity, body, front, 0);
+            if let Begin::Since(since) = self.begin
+                && begin_since(&mut part, since, hands).is_err()
+            {
+                continue;
             }
+            added.push((at, part));
         }
-        added.sort_by_key(|(modified, _)| *modified);
+        // Oldest first, as they were listed.
+        added.sort_by_key(|(at, _)| *at);
         self.stale |= !added.is_empty();
         let place = self.parts.len() - usize::from(self.at_path);
         self.parts
@@ -293,18 +322,8 @@ impl Log {
         }
         let size = here.data.len();
         let mut part = Part::new(identity, Body::Plain(here.into_file()), front, 0);
-        if let Begin::Since(since) = self.begin
-            && let Body::Plain(file) = &part.body
-            && let Some(coding) = Coding::of(hands.spec.encoding, part.front())
-        {
-            let form = &hands.spec.form;
-            let place = begin::place(file, &coding, form, since, hands.now(), || hands.stopped())?;
-            part.offset = place.begin;
-            if form.format != Format::Text && place.begin > 0 {
-                // Lines of a container may be on their way there; only their beginning tells which.
-                self.reader.resume(Unfinished::BOTH);
-                part.go_back(place.before, place.before == 0);
-            }
+        if let Begin::Since(since) = self.begin {
+            begin_since(&mut part, since, hands)?;
         }
         if self.missed().is_some() {
             // A line of a container may have begun in what is not there.
@@ -343,4 +362,24 @@ impl Log {
         let newest = self.parts.iter().rfind(|part| part.is_told())?;
         (matches!(newest.body, Body::Lost) && newest.front().is_empty()).then_some(newest)
     }
+}
+
+/// Leaves out what is older in a file that was never read.
+fn begin_since<D>(part: &mut Part, since: Timestamp, hands: &Hands<'_, D>) -> io::Result<()> {
+    let Body::Plain(file) = &part.body else {
+        // It cannot be searched, only read.
+        part.since = Some(since);
+        return Ok(());
+    };
+    let Some(coding) = Coding::of(hands.spec.encoding, part.front()) else {
+        return Ok(());
+    };
+    let form = &hands.spec.form;
+    let place = begin::place(file, &coding, form, since, hands.now(), || hands.stopped())?;
+    part.offset = place.begin;
+    if form.format != Format::Text && place.begin > 0 {
+        // Lines of a container may be on their way there; only what stands before tells which.
+        part.go_back(place.before, place.before == 0);
+    }
+    Ok(())
 }
