@@ -1,11 +1,11 @@
-//! Dates that are none, or not of now.
+//! Dates that are none, or not of now; and what is read by its fields, as far as a clock of its own is enough.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
 use f2bd::engine::record::Batch;
-use f2bd::engine::record::line::{LineForm, LineReader};
+use f2bd::engine::record::line::{Format, LineForm, LineReader, Malformed};
 use f2bd::engine::time::Timestamp;
 use f2bd::engine::{Decision, Engine, Input};
 use jiff::tz::TimeZone;
@@ -16,6 +16,8 @@ use super::{Kind, LOG, Way, kind};
 /// The reader of a log and the engine, with a clock of their own.
 pub struct Clock {
     reader: LineReader,
+    /// Of a log whose lines are objects of JSON.
+    objects: LineReader,
     engine: Engine,
     now: Timestamp,
     /// How often somebody was banned at the time.
@@ -31,8 +33,14 @@ impl Clock {
             .unwrap_or_else(|| panic!("{:?}", loaded.problems));
         let now = moment("2026-02-12T12:00:00Z");
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let text = LineForm::in_zone(zone);
+        let objects = LineForm {
+            format: Format::Json(Default::default()),
+            ..text.clone()
+        };
         Clock {
-            reader: LineReader::new(&LineForm::in_zone(zone), now),
+            reader: LineReader::new(&text, now),
+            objects: LineReader::new(&objects, now),
             engine: Engine::new(settings.policy),
             now,
             bans: BTreeMap::new(),
@@ -58,9 +66,24 @@ impl Clock {
     pub fn read(&mut self, line: &str) {
         let mut batch = Batch::default();
         batch.push(self.reader.read(line.as_bytes()).unwrap().unwrap());
+        self.hear(&batch);
+    }
+
+    /// Hears an object; answers whether the line is one.
+    fn read_object(&mut self, line: &str) -> bool {
+        let mut batch = Batch::default();
+        match self.objects.read(line.as_bytes()) {
+            Ok(record) => batch.push(record.unwrap()),
+            Err(Malformed) => return false,
+        }
+        self.hear(&batch);
+        true
+    }
+
+    fn hear(&mut self, batch: &Batch) {
         let input = Input::Records {
             source: None,
-            batch: &batch,
+            batch,
             more: false,
         };
         let mut decisions = Vec::new();
@@ -93,6 +116,13 @@ fn at(case: &mut Case<'_>, now: &str, date: &str) {
     case.clock().set(now);
     let line = case.line_at(date, Who::Itself);
     case.clock().read(&line);
+}
+
+/// The attack in the midst as an object, with these fields before its own.
+fn object(case: &mut Case<'_>, fields: &str) -> bool {
+    let (now, failure) = (case.clock().now(), case.failure(Who::Itself));
+    let line = format!(r#"{{{fields}"time":"{now}","program":"sshd","message":"{failure}"}}"#);
+    case.clock().read_object(&line)
 }
 
 /// The present with so many hours more or less.
@@ -200,6 +230,19 @@ pub fn kinds() -> Vec<Kind> {
                 at(case, "2026-10-25T01:30:30Z", "Oct 25 02:30:00");
             },
         )
+        .bans(),
+        kind("JSON: a line that is none", Way::Clock, |case| {
+            let line = case.line(Who::Itself);
+            assert!(!case.clock().read_object(&line));
+            assert!(!object(case, r#""a":}"#));
+        }),
+        kind("JSON: nested 10,000 deep", Way::Clock, |case| {
+            let deep = "[".repeat(10_000);
+            assert!(!object(case, &format!(r#""a":{deep},"#)));
+        }),
+        kind("JSON: 1 MB before what counts", Way::Clock, |case| {
+            assert!(object(case, &format!(r#""a":"{}","#, "x".repeat(1 << 20))));
+        })
         .bans(),
         kind("the clock is set back", Way::Clock, |case| {
             at(case, "2026-02-12T10:00:00Z", "2026-02-12T10:00:00Z");
