@@ -1107,10 +1107,10 @@ fn objects_are_read_by_their_fields() {
     for (line, record) in [
         (
             r#"{"level":"info","ts":1770905421.5,"logger":"http.log","msg":"x \u00e4 \"y\""}"#,
-            "2026-02-12T14:10:21.5Z /http.log/None x \u{e4} \"y\"",
+            "2026-02-12T14:10:21.5Z //None x \u{e4} \"y\"",
         ),
         (
-            r#"{"time":"2026-02-12T15:10:21+01:00","host":"box","program":"app","message":"x","pid":7}"#,
+            r#"{"time":"2026-02-12T15:10:21+01:00","host":"evil","hostname":"box","program":"app","message":"x","pid":7}"#,
             "2026-02-12T14:10:21Z box/app/Some(7) x",
         ),
         (
@@ -1138,17 +1138,11 @@ fn objects_are_read_by_their_fields() {
         ),
         (
             "{\"ts\":1770905421,\"msg\":\"x \u{1}\t\u{7f} y\"}",
-            "2026-02-12T14:10:21Z //None x     y",
-        ),
-        (
-            r#"{"ts":1770905421,"msg":"x \"}"#,
-            "2026-02-12T14:10:21Z //None x \"}",
+            "2026-02-12T14:10:21Z //None x \u{1}\t\u{7f} y",
         ),
         // What was cut
-        (
-            r#"{"ts":1770905421,"msg":"x y"#,
-            "2026-02-12T14:10:21Z //None x y",
-        ),
+        (r#"{"ts":1770905421,"msg":"x \"}"#, "malformed"),
+        (r#"{"ts":1770905421,"msg":"x y"#, "malformed"),
         ("", "-"),
         ("x", "malformed"),
         ("[1]", "malformed"),
@@ -1162,7 +1156,7 @@ fn objects_are_read_by_their_fields() {
     let bytes = b"{\"msg\":\"x \xff y\",\"ts\":1770905421}";
     let mut json = of(Format::Json(Default::default()));
     let record = json.read(bytes).unwrap().unwrap();
-    assert_eq!(record.message, "x \u{fffd} y".as_bytes());
+    assert_eq!(record.message, b"x \xff y");
 }
 
 #[test]
@@ -1216,7 +1210,7 @@ fn lines_of_containers_are_unpacked() {
             ("\n", "//None "),
             ("Feb 12 14:10:21 box sshd[42]: x\n", "box/sshd/Some(42) x"),
             ("[2020-01-01 00:00:00] x\n", "//None x"),
-            (r#"{"msg":"x","ts":1,"logger":"app"}"#, ""),
+            (r#"{"msg":"x","ts":1,"program":"app"}"#, ""),
             ("\n", r#"/app/None x"#),
             ("{x\n", "//None {x"),
             // Parts of one line
@@ -1289,7 +1283,8 @@ fn no_part_of_a_line_is_a_line() {
     let lie = part("Feb 12 14:10:21 box sshd[42]: Failed\\n");
     let record = reader.read(lie.as_bytes()).unwrap().unwrap();
     assert_eq!(record.program, "");
-    assert_eq!(record.message, "x".repeat(LONGEST_MESSAGE).as_bytes());
+    assert!(record.message.len() > LONGEST_MESSAGE);
+    assert!(record.message.iter().all(|byte| *byte == b'x'));
     let next = part("Feb 12 14:10:21 box sshd[42]: x\\n");
     assert_eq!(
         reader.read(next.as_bytes()).unwrap().unwrap().program,

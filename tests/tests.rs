@@ -13,6 +13,7 @@ mod daemon;
 mod dates;
 mod files;
 mod filters;
+mod formats;
 mod hostile;
 mod journal;
 mod man;

@@ -14,6 +14,7 @@ mod notice;
 mod notify;
 mod outbox;
 mod sources;
+mod unwritten;
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;

@@ -6,8 +6,10 @@
 //! of one message put the address in different places. Then the longer `left` holds the whole address of
 //! the shorter one, or ends inside it. The second case is refused at run time: no byte next to an
 //! address may continue it. The first needs a `left` that can hold an address. So it suffices that the
-//! anchored side is *closed*: none of its repetitions takes a blank, a dot or a colon, and what is
-//! written out has fewer than three dots, fewer than seven colons and no `::`. The same holds, mirrored,
+//! anchored side is *closed*: none of its repetitions takes a blank, a dot or a colon, and between two of its bytes
+//! that are always there and that no address has, stand fewer than three dots, fewer than seven colons and no `::`. Of
+//! these `::` may stand behind a word that no address has, as in `auth::login`: an address there would begin in the
+//! midst of a word, which is refused at run time too. The same holds, mirrored,
 //! for a pattern anchored at the end, unless the message was cut: then its end may be the attacker's. One
 //! such side is enough; the other one may be anything.
 //!
@@ -42,21 +44,12 @@ pub(super) enum Proof {
     End,
 }
 
-/// The side against which the address is held.
+/// The side against which the one address is held.
 ///
 /// # Errors
 /// Text of an attacker could move it; how to mend the pattern.
 pub(super) fn prove(hir: &Hir) -> Result<Proof, String> {
     refuse_line_anchors(hir)?;
-    match addresses(hir) {
-        0 => return Err("a failure needs <ip> or <host>".to_owned()),
-        1 => {}
-        _ => {
-            return Err(
-                "only one <ip> or <host> can say who failed: write two patterns".to_owned(),
-            );
-        }
-    }
     let (mut left, mut right) = (Vec::new(), Vec::new());
     if !split(hir, &mut left, &mut right) {
         return Err("<ip> may not stand in an alternation, an optional group or a repetition: write one pattern for each case".to_owned());
@@ -75,18 +68,25 @@ pub(super) fn prove(hir: &Hir) -> Result<Proof, String> {
     if !starts_behind(&right, is_named(hir)) {
         return Err("what follows the address can be read as a part of it: separate them by a blank or `: `; `:<port>` is sound only where it is never left out and no hex digit or colon follows".to_owned());
     }
-    let left_closed = closed(&left);
-    let right_closed = closed(&right);
-    if from_start && left_closed {
+    let (left, right) = (closed(&left), closed(&right));
+    if from_start && left.is_ok() {
         return Ok(Proof::Start);
     }
-    if to_end && right_closed {
+    if to_end && right.is_ok() {
         return Ok(Proof::End);
     }
-    Err(match (left_closed, right_closed) {
-        (false, false) => "free text stands on both sides of the address, so an attacker can write another address into it: replace `.*`, `<word>` and the like on one side by exact text and anchor that side",
-        (true, _) => "nothing ties the address to the start: begin the pattern with `^`",
-        (false, true) => "nothing ties the address to the end: finish the pattern with `$`",
+    Err(match (left, right) {
+        (Ok(()), _) => "nothing ties the address to the start: begin the pattern with `^`",
+        (_, Ok(())) => "nothing ties the address to the end: finish the pattern with `$`",
+        (Err(Open::Marks), _) if from_start => {
+            "the text before the address can be read as one: three dots, seven colons or `::` stand in it without a blank, a sign or a letter from g to z between them; write what follows the address exactly and finish the pattern with `$`"
+        }
+        (_, Err(Open::Marks)) if to_end => {
+            "the text behind the address can be read as one: three dots, seven colons or `::` stand in it without a blank, a sign or a letter from g to z between them; write what stands before the address exactly and begin the pattern with `^`"
+        }
+        (Err(_), Err(_)) => {
+            "free text stands on both sides of the address, so an attacker can write another address into it: replace `.*`, `<word>` and the like on one side by exact text and anchor that side"
+        }
     }
     .to_owned())
 }
@@ -101,7 +101,8 @@ fn is_named(hir: &Hir) -> bool {
     here || hir.kind().subs().iter().any(is_named)
 }
 
-fn addresses(hir: &Hir) -> usize {
+/// How many places there are for an address.
+pub(super) fn addresses(hir: &Hir) -> usize {
     usize::from(is_address(hir)) + hir.kind().subs().iter().map(addresses).sum::<usize>()
 }
 
@@ -125,15 +126,25 @@ fn split<'h>(hir: &'h Hir, left: &mut Vec<&'h Hir>, right: &mut Vec<&'h Hir>) ->
     }
 }
 
-/// Whether no text that `parts` take can hold an address.
-fn closed(parts: &[&Hir]) -> bool {
-    let Some((dots, colons)) = parts
+/// Why an address may be in what a side takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    /// It takes any text.
+    Free,
+    /// What is written out looks like one.
+    Marks,
+}
+
+/// Proves that no text that `parts` take can hold an address.
+fn closed(parts: &[&Hir]) -> Result<(), Open> {
+    let marks = parts
         .iter()
-        .try_fold((0, 0), |sum, part| add(sum, marks(part)?))
-    else {
-        return false;
-    };
-    dots < 3 && colons < 7 && !pairs(parts)
+        .try_fold(Marks::default(), |sum, part| Ok(sum.then(marks(part)?)))?;
+    let (dots, colons) = marks.most();
+    match dots < 3 && colons < 7 && !pairs(parts) {
+        true => Ok(()),
+        false => Err(Open::Marks),
+    }
 }
 
 /// Whether two colons of different parts can meet.
@@ -288,39 +299,122 @@ fn kind(byte: u8) -> Kind {
     }
 }
 
-fn add(a: (usize, usize), b: (usize, usize)) -> Option<(usize, usize)> {
-    Some((a.0 + b.0, a.1 + b.1))
+/// So many dots and colons.
+type Count = (usize, usize);
+
+fn add(a: Count, b: Count) -> Count {
+    (a.0 + b.0, a.1 + b.1)
 }
 
-/// The most dots and colons that a text can hold; `None` if a repetition makes it free.
-fn marks(hir: &Hir) -> Option<(usize, usize)> {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => Some((0, 0)),
-        HirKind::Literal(text) => {
-            let count = |mark: u8| text.0.iter().filter(|byte| **byte == mark).count();
-            let pair = text.0.windows(2).any(|two| two == b"::");
-            (!pair).then(|| (count(b'.'), count(b':')))
+fn most(a: Count, b: Count) -> Count {
+    (a.0.max(b.0), a.1.max(b.1))
+}
+
+/// The most dots and colons that a text can hold.
+#[derive(Clone, Copy, Debug, Default)]
+struct Marks {
+    all: Count,
+    /// If there always is a byte in it that no address has: how many stand before the first such byte, between two of
+    /// them at the most, and behind the last one.
+    apart: Option<[Count; 3]>,
+}
+
+impl Marks {
+    /// Those of a byte that no address has.
+    const BREAK: Self = Marks {
+        all: (0, 0),
+        apart: Some([(0, 0); 3]),
+    };
+
+    fn then(self, next: Marks) -> Self {
+        Marks {
+            all: add(self.all, next.all),
+            apart: match (self.apart, next.apart) {
+                (None, None) => None,
+                (Some([first, between, last]), None) => Some([first, between, add(last, next.all)]),
+                (None, Some([first, between, last])) => Some([add(self.all, first), between, last]),
+                (Some([first, one, before]), Some([behind, other, last])) => {
+                    let between = most(most(one, other), add(before, behind));
+                    Some([first, between, last])
+                }
+            },
         }
-        HirKind::Class(class) => Some((
-            usize::from(takes(class, b'.')),
-            usize::from(takes(class, b':')),
-        )),
+    }
+
+    fn or(self, other: Marks) -> Self {
+        let both = self.apart.zip(other.apart);
+        Marks {
+            all: most(self.all, other.all),
+            apart: both.map(|(one, other)| [0, 1, 2].map(|at| most(one[at], other[at]))),
+        }
+    }
+
+    /// The most that can stand in one address.
+    fn most(self) -> Count {
+        match self.apart {
+            None => self.all,
+            Some([first, between, last]) => most(most(first, between), last),
+        }
+    }
+}
+
+/// The most dots and colons that a text can hold.
+fn marks(hir: &Hir) -> Result<Marks, Open> {
+    let of_byte = |byte: u8| match byte {
+        b'.' => Marks {
+            all: (1, 0),
+            apart: None,
+        },
+        b':' => Marks {
+            all: (0, 1),
+            apart: None,
+        },
+        _ if byte.is_ascii_hexdigit() => Marks::default(),
+        _ => Marks::BREAK,
+    };
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Ok(Marks::default()),
+        HirKind::Literal(text) if has_pair(&text.0) => Err(Open::Marks),
+        HirKind::Literal(text) => {
+            let bytes = text.0.iter().map(|byte| of_byte(*byte));
+            Ok(bytes.fold(Marks::default(), Marks::then))
+        }
+        HirKind::Class(class) => {
+            let taken = (0..=u8::MAX)
+                .filter(|byte| takes(class, *byte))
+                .map(of_byte);
+            Ok(taken.reduce(Marks::or).unwrap_or_default())
+        }
         HirKind::Repetition(repeated) => {
             let inner = marks(&repeated.sub)?;
             let once = repeated.max.is_some_and(|max| max <= 1);
-            (once || (inner == (0, 0) && !takes_blank(&repeated.sub))).then_some(inner)
+            if !once && (inner.all != (0, 0) || takes_blank(&repeated.sub)) {
+                return Err(Open::Free);
+            }
+            Ok(Marks {
+                apart: inner.apart.filter(|_| repeated.min > 0),
+                ..inner
+            })
         }
         HirKind::Capture(group) => marks(&group.sub),
         HirKind::Concat(parts) => parts
             .iter()
-            .try_fold((0, 0), |sum, part| add(sum, marks(part)?)),
+            .try_fold(Marks::default(), |sum, part| Ok(sum.then(marks(part)?))),
         HirKind::Alternation(parts) => {
-            parts.iter().try_fold((0, 0), |most: (usize, usize), part| {
-                let (dots, colons) = marks(part)?;
-                Some((most.0.max(dots), most.1.max(colons)))
-            })
+            let mut each = parts.iter().map(marks);
+            let first = each.next().unwrap_or(Ok(Marks::default()))?;
+            each.try_fold(first, |sum, part| Ok(sum.or(part?)))
         }
     }
+}
+
+/// Whether an address can have the `::` of a text, which it cannot behind a word of other letters than its own.
+fn has_pair(text: &[u8]) -> bool {
+    let kinds = kinds(text);
+    text.windows(2).enumerate().any(|(at, two)| {
+        let behind_word = at > 0 && kinds[at - 1] == Kind::Name;
+        two == b"::" && (!behind_word || text.get(at + 2) == Some(&b':'))
+    })
 }
 
 fn takes(class: &Class, byte: u8) -> bool {
