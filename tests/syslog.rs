@@ -68,12 +68,15 @@ impl Listening {
             };
             run(&spec, deliver, stopped).unwrap();
         });
-        Listening {
+        let mut listening = Listening {
             stop,
             deliveries,
             thread,
             losses: Losses::default(),
-        }
+        };
+        // First of all it says that nothing of the past is to be waited for.
+        assert_eq!(listening.some(), []);
+        listening
     }
 
     fn next(&self) -> Delivery {

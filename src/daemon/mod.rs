@@ -13,6 +13,7 @@ pub mod memory;
 mod notice;
 mod notify;
 mod outbox;
+mod reader;
 mod sources;
 
 use std::fs::{DirBuilder, File};

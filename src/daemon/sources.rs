@@ -5,18 +5,18 @@
 //! be read again; a socket of ours hears nothing until the new reader has opened it.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
 use super::letter::Letter;
+use super::reader;
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
 use crate::engine::time::Timestamp;
-use crate::source::{self, Delivery, Losses, SourceSpec, Start, Trouble};
+use crate::source::{Losses, SourceSpec, Start, Trouble};
 
 /// All readers.
 pub struct Sources {
@@ -29,6 +29,8 @@ pub struct Sources {
 struct Reader {
     spec: SourceSpec,
     generation: u64,
+    /// Whether there was a thread for it.
+    runs: bool,
     /// The reader ends when it hears `true`, and also when this is gone.
     stop: watch::Sender<bool>,
     read: Read,
@@ -73,15 +75,14 @@ impl Sources {
         }
     }
 
-    /// Makes the running readers those of `specs`. A source that was never read before begins at `since`.
-    ///
-    /// # Errors
-    /// A thread could not be started.
-    pub fn follow(&mut self, specs: &[SourceSpec], since: Timestamp) -> std::io::Result<()> {
+    /// Makes the running readers those of `specs`. A source that was never read before begins at `since`. What is
+    /// to be told is returned: for which there is no thread, and for which there is one again.
+    pub fn follow(&mut self, specs: &[SourceSpec], since: Timestamp) -> Vec<Trouble> {
         let (stay, leave): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(&mut self.readers)
             .into_iter()
-            .partition(|(_, reader)| specs.contains(&reader.spec));
+            .partition(|(_, reader)| reader.runs && specs.contains(&reader.spec));
         self.readers = stay;
+        let mut troubles = Vec::new();
         for spec in specs {
             let name = spec.name();
             if self.readers.contains_key(name) {
@@ -98,16 +99,23 @@ impl Sources {
             let last_record = cursors.iter().map(|(_, cursor)| cursor.time).max();
             let start = Start { cursors, since };
             let (stop, stopped) = watch::channel(false);
-            spawn(
-                spec.clone(),
-                start,
-                self.generation,
-                self.inbox.clone(),
-                stopped,
-            )?;
+            let inbox = self.inbox.clone();
+            let begun = reader::spawn(spec.clone(), start, self.generation, inbox, stopped);
+            let ran = leave.get(name).is_none_or(|old| old.runs);
+            let source = name.clone();
+            let trouble = match &begun {
+                Ok(()) => None,
+                Err(error) => Some(format!("there is no thread for it: {error}")),
+            };
+            match trouble.clone() {
+                Some(reason) if ran => troubles.push(Trouble::Unreadable { source, reason }),
+                None if !ran => troubles.push(Trouble::Recovered { source }),
+                _ => {}
+            }
             let reader = Reader {
                 spec: spec.clone(),
                 generation: self.generation,
+                runs: begun.is_ok(),
                 stop,
                 // The same source, though it is asked for something else.
                 read: leave.get(name).map_or_else(
@@ -117,11 +125,16 @@ impl Sources {
                     },
                     |old| old.read,
                 ),
-                trouble: None,
+                trouble,
             };
             self.readers.insert(name.clone(), reader);
         }
-        Ok(())
+        troubles
+    }
+
+    /// Whether there was no thread for a source.
+    pub fn lack_threads(&self) -> bool {
+        self.readers.values().any(|reader| !reader.runs)
     }
 
     /// Whether a delivery comes from a reader that is still wanted.
@@ -165,14 +178,15 @@ impl Sources {
         self.cursors.get(stream)
     }
 
-    /// Notes trouble, and that it is over.
-    pub fn note(&mut self, trouble: &Trouble) {
+    /// Notes trouble, and that it is over; of a reader that was replaced it is of no interest any more.
+    pub fn note(&mut self, trouble: &Trouble, generation: u64) {
         let (source, reason) = match trouble {
             Trouble::Unreadable { source, reason } => (source, Some(reason.clone())),
             Trouble::Recovered { source } => (source, None),
             Trouble::Gap { .. } => return,
         };
-        if let Some(reader) = self.readers.get_mut(source) {
+        let reader = self.readers.get_mut(source);
+        if let Some(reader) = reader.filter(|reader| reader.generation == generation) {
             reader.trouble = reason;
         }
     }
@@ -199,32 +213,4 @@ impl Sources {
             let _ = reader.stop.send(true);
         }
     }
-}
-
-fn spawn(
-    spec: SourceSpec,
-    start: Start,
-    generation: u64,
-    inbox: Sender<Letter>,
-    stopped: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let name = format!("source-{}", spec.name());
-    std::thread::Builder::new().name(name).spawn(move || {
-        let deliver = |delivery| match inbox.blocking_send(Letter::Delivery {
-            generation,
-            delivery,
-        }) {
-            Ok(()) => ControlFlow::Continue(()),
-            // The driver has ended.
-            Err(_) => ControlFlow::Break(()),
-        };
-        if let Err(error) = source::run(&spec, start, &deliver, stopped) {
-            // It stays so until a reload or a restart, and says so.
-            let _ = deliver(Delivery::Trouble(Trouble::Unreadable {
-                source: spec.name().clone(),
-                reason: error.to_string(),
-            }));
-        }
-    })?;
-    Ok(())
 }

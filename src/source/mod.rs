@@ -76,7 +76,7 @@ impl SourceSpec {
 pub fn run(
     spec: &SourceSpec,
     start: Start,
-    mut deliver: impl FnMut(Delivery) -> ControlFlow<()>,
+    deliver: impl FnMut(Delivery) -> ControlFlow<()>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), SourceError> {
     match spec {
@@ -88,12 +88,6 @@ pub fn run(
             Ok(journal::run(spec, place, deliver, stop)?)
         }
         SourceSpec::Files(spec) => Ok(file::run(spec, start, deliver, stop)?),
-        // What was sent while nobody listened is gone, and nothing of it is to be waited for.
-        SourceSpec::Syslog(_) | SourceSpec::Report(_)
-            if deliver(nothing_more(spec.name())).is_break() =>
-        {
-            Ok(())
-        }
         SourceSpec::Syslog(spec) => Ok(syslog::run(spec, deliver, stop)?),
         SourceSpec::Report(spec) => Ok(report::run(spec, deliver, stop)?),
     }
@@ -111,7 +105,8 @@ fn retry_after(failures: u32) -> Duration {
     FIRST_RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
 }
 
-/// The word that a source has nothing more at the moment.
+/// The word that a source has nothing more at the moment. One that listens says so first of all: what was sent while
+/// nobody listened is gone, and nothing of it is to be waited for.
 fn nothing_more(source: &SourceName) -> Delivery {
     Delivery::Records {
         stream: Stream::whole(source.clone()),

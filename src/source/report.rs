@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 use super::socket::{LocalSocket, Received, SocketError};
-use super::{Delivery, Losses, Trouble, retry_after};
+use super::{Delivery, Losses, Trouble, nothing_more, retry_after};
 use crate::engine::cursor::Stream;
 use crate::engine::name::SourceName;
 use crate::engine::record::report::{Outcome, Report, Reported};
@@ -60,6 +60,9 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    if deliver(nothing_more(&spec.name)).is_break() {
+        return Ok(());
+    }
     // Dropped before the runtime that its socket is registered with.
     let mut listener = Listener {
         spec,

@@ -30,7 +30,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use super::socket::LocalSocket;
-use super::{Delivery, retry_after};
+use super::{Delivery, nothing_more, retry_after};
 use crate::engine::name::SourceName;
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::record::line::LineForm;
@@ -90,6 +90,9 @@ pub fn run(
     });
     // Dropped before the runtime that its sockets are registered with.
     let tasks = LocalSet::new();
+    if deliver(nothing_more(&spec.name)).is_break() {
+        return Ok(());
+    }
     for address in &spec.listen {
         tasks.spawn_local(keep_listening(address.clone(), Rc::clone(&listener)));
     }
