@@ -177,6 +177,73 @@ fn a_reload_takes_good_settings_and_keeps_the_old_ones_for_bad() {
     daemon.stop();
 }
 
+/// What comes to a socket cannot be had again.
+#[test]
+fn reloads_lose_nothing_that_is_sent_meanwhile() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let home = world.path().to_owned();
+    let (syslog, report) = (home.join("syslog.sock"), home.join("report.sock"));
+    let configure = |round: u32| {
+        let (zone, network) = [("UTC", "127.0.0.0/8"), ("+02:00", "127.0.0.1")][round as usize % 2];
+        world.configure(
+            &format!("{SLOW}\nsources = [\"journal\", \"net\"]"),
+            &format!(
+                "[source.net]\ntype = \"syslog\"\nlisten = [\"udp://127.0.0.1:5514\", \"unix://{}\"]\n\
+                 timezone = \"{zone}\"\nallow = [\"{network}\"]\n\n\
+                 [source.report]\ntype = \"report\"\nsocket = {report:?}\nallow = {{ uid = {round} }}\n\n\
+                 [jail.shop]\nfilter = \"report\"\nmaxretry = 1000\n",
+                syslog.display()
+            ),
+        );
+    };
+    configure(0);
+    let daemon = world.start();
+    let listens = |path: &std::path::Path| until("it listens", || path.exists().then_some(()));
+    listens(&syslog);
+    listens(&report);
+    let udp = world.netns.datagrams("127.0.0.1:0".parse().unwrap());
+    udp.connect("127.0.0.1:5514").unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let sender = std::thread::spawn({
+        let (done, syslog, report) = (Arc::clone(&done), syslog.clone(), report.clone());
+        move || {
+            let local = std::os::unix::net::UnixDatagram::unbound().unwrap();
+            let mut sent = 0;
+            while !done.load(Ordering::Relaxed) {
+                until("it is sent", || udp.send(b"<38>sshd[1]: hello").ok());
+                local.send_to(b"<38>sshd[1]: hello", &syslog).unwrap();
+                let text = br#"{"service":"other","ip":"192.0.2.7"}"#;
+                local.send_to(text, &report).unwrap();
+                sent += 1;
+            }
+            sent
+        }
+    });
+    for round in 1..=20 {
+        configure(round);
+        assert!(world.f2bd(&["reload"]).status.success());
+    }
+    done.store(true, Ordering::Relaxed);
+    let sent: u64 = sender.join().unwrap();
+    assert!(sent > 5_000, "{sent}");
+    let records = |name: &str| {
+        let status = world.json(&["status"]).remove(0);
+        let sources = status["sources"].as_array().unwrap().clone();
+        let source = sources.into_iter().find(|source| source["source"] == name);
+        source.unwrap()["records"].as_u64().unwrap()
+    };
+    until("all is heard", || {
+        (records("net") >= 2 * sent).then_some(())
+    });
+    until("all is reported", || {
+        (records("report") >= sent).then_some(())
+    });
+    assert_eq!((records("net"), records("report")), (2 * sent, sent));
+    daemon.stop();
+}
+
 #[test]
 fn a_reload_that_moves_the_action_leaves_nothing_behind() {
     let Some(world) = World::new(SLOW) else {

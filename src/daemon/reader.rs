@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::letter::Letter;
 use crate::engine::cursor::{Cursor, Stream};
+use crate::engine::name::SourceName;
 use crate::source::{self, Delivery, SourceSpec, Start, Trouble};
 
 /// How soon a source that could not be read at all is tried again; each pause is twice the last one.
@@ -23,20 +24,22 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How often a reader that waits looks whether it is still wanted: it has no means to wait for that, perhaps.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Has a source read on a thread of its own, from `start` on, until `stopped` says otherwise.
+/// Has a source read on a thread of its own, from `start` on, as `wanted` says and until `stopped` says otherwise.
 ///
 /// # Errors
 /// There is no thread to be had.
 pub fn spawn(
-    spec: SourceSpec,
+    wanted: watch::Receiver<SourceSpec>,
     start: Start,
     generation: u64,
     inbox: Sender<Letter>,
     stopped: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let name = format!("source-{}", spec.name());
+    let source = wanted.borrow().name().clone();
+    let name = format!("source-{source}");
     std::thread::Builder::new().name(name).spawn(move || {
         let mut reader = Reader {
+            source,
             cursors: start.cursors.into_iter().collect(),
             generation,
             inbox,
@@ -47,14 +50,12 @@ pub fn spawn(
                 cursors: reader.cursors.clone().into_iter().collect(),
                 since: start.since,
             };
-            let deliver = |delivery| reader.pass_on(&spec, delivery);
-            let Err(error) = source::run(&spec, start, deliver, stopped.clone()) else {
+            let deliver = |delivery| reader.pass_on(delivery);
+            let Err(error) = source::run(wanted.clone(), start, deliver, stopped.clone()) else {
                 // Nobody wants it any more.
                 return;
             };
-            if reader.failed(&spec, error.to_string()).is_break()
-                || !pause(reader.failures, &stopped)
-            {
+            if reader.failed(error.to_string()).is_break() || !pause(reader.failures, &stopped) {
                 return;
             }
         }
@@ -63,6 +64,7 @@ pub fn spawn(
 }
 
 struct Reader {
+    source: SourceName,
     /// Where reading would go on.
     cursors: BTreeMap<Stream, Cursor>,
     generation: u64,
@@ -72,13 +74,13 @@ struct Reader {
 }
 
 impl Reader {
-    fn pass_on(&mut self, spec: &SourceSpec, delivery: Delivery) -> ControlFlow<()> {
+    fn pass_on(&mut self, delivery: Delivery) -> ControlFlow<()> {
         if let Delivery::Records { stream, cursor, .. } = &delivery {
             if let Some(cursor) = cursor {
                 self.cursors.insert(stream.clone(), cursor.clone());
             }
             if std::mem::take(&mut self.failures) > 0 {
-                let source = spec.name().clone();
+                let source = self.source.clone();
                 self.send(Delivery::Trouble(Trouble::Recovered { source }))?;
             }
         }
@@ -86,12 +88,12 @@ impl Reader {
     }
 
     /// Counts a failure, and tells of the first one.
-    fn failed(&mut self, spec: &SourceSpec, reason: String) -> ControlFlow<()> {
+    fn failed(&mut self, reason: String) -> ControlFlow<()> {
         self.failures = self.failures.saturating_add(1);
         if self.failures > 1 {
             return ControlFlow::Continue(());
         }
-        let source = spec.name().clone();
+        let source = self.source.clone();
         self.send(Delivery::Trouble(Trouble::Unreadable { source, reason }))
     }
 

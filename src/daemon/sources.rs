@@ -1,8 +1,8 @@
 //! Which readers run, and where would they resume?
 //!
 //! Each source has a thread of its own. A reload that changes what is asked of a source stops its reader and
-//! starts another one behind the last record that was dealt with, so that nothing is lost or read twice of what can
-//! be read again; a socket of ours hears nothing until the new reader has opened it.
+//! starts another one behind the last record that was dealt with, so that nothing is lost or read twice. What comes to
+//! a socket of ours cannot be read again: its reader is told what is asked now, and goes on.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub struct Sources {
 }
 
 struct Reader {
-    spec: SourceSpec,
+    spec: watch::Sender<SourceSpec>,
     generation: u64,
     /// Whether there was a thread for it.
     runs: bool,
@@ -63,6 +63,19 @@ pub struct SourceState {
     pub trouble: Option<String>,
 }
 
+impl Reader {
+    /// Whether one of `specs` is what is being read, or what the reader can go over to; then it is told so, also if
+    /// it is the same: the certificates that it names may be others by now.
+    fn goes_on_with(&self, specs: &[SourceSpec]) -> bool {
+        let own = self.spec.borrow().clone();
+        if let Some(next) = specs.iter().find(|spec| own.can_become(spec)) {
+            self.spec.send_replace(next.clone());
+            return true;
+        }
+        specs.contains(&own)
+    }
+}
+
 impl Sources {
     /// No reader yet; `cursors` is where the last run stood.
     pub fn new(inbox: Sender<Letter>, cursors: Vec<(Stream, Cursor)>) -> Self {
@@ -80,7 +93,7 @@ impl Sources {
     pub fn follow(&mut self, specs: &[SourceSpec], since: Timestamp) -> Vec<Trouble> {
         let (stay, leave): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(&mut self.readers)
             .into_iter()
-            .partition(|(_, reader)| reader.runs && specs.contains(&reader.spec));
+            .partition(|(_, reader)| reader.runs && reader.goes_on_with(specs));
         self.readers = stay;
         let mut troubles = Vec::new();
         for spec in specs {
@@ -98,9 +111,10 @@ impl Sources {
                 .collect();
             let last_record = cursors.iter().map(|(_, cursor)| cursor.time).max();
             let start = Start { cursors, since };
+            let (wanted, wish) = watch::channel(spec.clone());
             let (stop, stopped) = watch::channel(false);
             let inbox = self.inbox.clone();
-            let begun = reader::spawn(spec.clone(), start, self.generation, inbox, stopped);
+            let begun = reader::spawn(wish, start, self.generation, inbox, stopped);
             let ran = leave.get(name).is_none_or(|old| old.runs);
             let source = name.clone();
             let trouble = match &begun {
@@ -113,7 +127,7 @@ impl Sources {
                 _ => {}
             }
             let reader = Reader {
-                spec: spec.clone(),
+                spec: wanted,
                 generation: self.generation,
                 runs: begun.is_ok(),
                 stop,
@@ -197,7 +211,7 @@ impl Sources {
             .readers
             .values()
             .map(|reader| SourceState {
-                name: reader.spec.name().clone(),
+                name: reader.spec.borrow().name().clone(),
                 read: reader.read,
                 trouble: reader.trouble.clone(),
             })

@@ -47,13 +47,14 @@ const LONGEST_REPORT: usize = 8 * 1024;
 /// Reports of one batch.
 const BATCH_RECORDS: usize = 1024;
 
-/// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks. A socket that cannot be made is told once
-/// and tried again.
+/// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks; whenever `changed` answers, as that says.
+/// A socket that cannot be made is told once and tried again.
 ///
 /// # Errors
 /// Only if the system refuses the means to wait.
 pub fn run(
-    spec: &ReportSpec,
+    spec: ReportSpec,
+    mut changed: impl AsyncFnMut() -> ReportSpec,
     mut deliver: impl FnMut(Delivery) -> ControlFlow<()>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -77,19 +78,32 @@ pub fn run(
         let next = runtime.block_on(async {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => None,
-                delivery = listener.next() => Some(delivery),
+                _ = stop.wait_for(|stop| *stop) => Next::End,
+                spec = changed() => Next::Change(spec),
+                delivery = listener.next() => Next::Delivery(delivery),
             }
         });
-        // Outside of the runtime, since it may block.
-        let Some(ControlFlow::Continue(())) = next.map(&mut deliver) else {
-            return Ok(());
-        };
+        match next {
+            Next::End => return Ok(()),
+            Next::Change(spec) => listener.change(spec),
+            // Outside of the runtime, since it may block.
+            Next::Delivery(delivery) => {
+                if deliver(delivery).is_break() {
+                    return Ok(());
+                }
+            }
+        }
     }
 }
 
-struct Listener<'a> {
-    spec: &'a ReportSpec,
+enum Next {
+    End,
+    Change(ReportSpec),
+    Delivery(Delivery),
+}
+
+struct Listener {
+    spec: ReportSpec,
     socket: Option<LocalSocket>,
     /// How often in a row the socket could not be made.
     failures: u32,
@@ -101,7 +115,19 @@ struct Listener<'a> {
     told_malformed: bool,
 }
 
-impl Listener<'_> {
+impl Listener {
+    /// Goes by other words from now on. A socket that stays hears on.
+    fn change(&mut self, spec: ReportSpec) {
+        if spec.socket != self.spec.socket {
+            self.socket = None;
+            self.failures = 0;
+        }
+        if spec.allow != self.spec.allow {
+            self.told_refused = false;
+        }
+        self.spec = spec;
+    }
+
     async fn next(&mut self) -> Delivery {
         loop {
             let Some(socket) = &self.socket else {
@@ -142,7 +168,7 @@ impl Listener<'_> {
         }
     }
 
-    /// One failure is no trouble yet: after a reload the reader before this one may still be closing its socket.
+    /// One failure is no trouble yet: after a reload a reader of another name may still be closing this socket.
     fn failed(&mut self, error: &SocketError) -> Option<Delivery> {
         self.failures = self.failures.saturating_add(1);
         if self.failures < 2 || std::mem::replace(&mut self.told, true) {
@@ -162,7 +188,7 @@ impl Listener<'_> {
             && batch.len() < BATCH_RECORDS
             && let Some(message) = socket.receive(&mut self.buffer)?
         {
-            let (count, told, reason) = match heard(self.spec, &message, &self.buffer) {
+            let (count, told, reason) = match heard(&self.spec, &message, &self.buffer) {
                 Ok((report, by)) => {
                     push(&mut batch, now, &report, &by);
                     continue;

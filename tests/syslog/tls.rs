@@ -63,7 +63,7 @@ impl Authority {
     }
 
     /// Shakes hands with our listener, with a certificate of `client` if there is one.
-    fn connect(
+    pub fn connect(
         &self,
         address: SocketAddr,
         client: Option<&Authority>,
