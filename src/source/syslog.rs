@@ -24,12 +24,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, LocalSet};
+use tokio_rustls::TlsAcceptor;
 
 use super::socket::LocalSocket;
 use super::{Delivery, nothing_more, retry_after};
@@ -40,6 +40,7 @@ use address::OpenError;
 pub use address::{Listen, ListenError};
 use intake::Intake;
 use places::Places;
+pub use tls::{TlsError, TlsFile, TlsSpec};
 
 /// Where syslog comes from, and whose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,15 +57,11 @@ pub struct SyslogSpec {
     pub form: LineForm,
 }
 
-/// What we show to those who connect, and what they must show to us.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsSpec {
-    /// The certificate and those between it and its authority, in PEM.
-    pub certificate: PathBuf,
-    /// Its key, in PEM.
-    pub key: PathBuf,
-    /// If given, a client needs a certificate of one of these authorities.
-    pub client_ca: Option<PathBuf>,
+impl SyslogSpec {
+    fn acceptor(&self) -> Result<TlsAcceptor, OpenError> {
+        let tls = self.tls.as_ref().ok_or(OpenError::NoTls)?;
+        tls.acceptor().map_err(OpenError::Tls)
+    }
 }
 
 /// The longest message with its header, in bytes: the longest text, and as much again before it, where
@@ -89,6 +86,7 @@ pub fn run(
     let listener = Rc::new(Listener {
         intake: Intake::new(&spec.name, &spec.form),
         places: Rc::default(),
+        tls: RefCell::default(),
         refusal_told: Cell::new(false),
         spec: RefCell::new(spec),
     });
@@ -135,6 +133,8 @@ struct Listener {
     spec: RefCell<SyslogSpec>,
     intake: Intake,
     places: Rc<Places>,
+    /// What `tls://` goes by, once its files could be read.
+    tls: RefCell<Option<TlsAcceptor>>,
     /// Said of the first one only: whoever forges addresses is refused as often as he likes.
     refusal_told: Cell<bool>,
 }
@@ -153,6 +153,17 @@ impl Listener {
         }
         if spec.allow != old.allow {
             self.refusal_told.set(false);
+        }
+        let mut tls = self.tls.borrow_mut();
+        if tls.is_some() && spec.tls.is_some() {
+            // The files may be others by now, also if their names are the same.
+            match spec.acceptor() {
+                Ok(renewed) => *tls = Some(renewed),
+                Err(error) => {
+                    let name = &spec.name;
+                    log::warn!("source {name}: {error}; what was read before stays in use");
+                }
+            }
         }
     }
 
@@ -212,13 +223,15 @@ impl Listener {
             Listen::Tcp(at) => {
                 let socket = stream::open(*at, inherited)?;
                 up.now();
-                Ok(stream::accept(self, address, &socket, None).await?)
+                Ok(stream::accept(self, address, &socket).await?)
             }
             Listen::Tls(at) => {
-                let tls = tls::acceptor(self.spec.borrow().tls.as_ref())?;
+                if self.tls.borrow().is_none() {
+                    *self.tls.borrow_mut() = Some(self.spec.borrow().acceptor()?);
+                }
                 let socket = stream::open(*at, inherited)?;
                 up.now();
-                Ok(stream::accept(self, address, &socket, Some(tls)).await?)
+                Ok(stream::accept(self, address, &socket).await?)
             }
         }
     }

@@ -4,6 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::tls::Authority;
 use super::*;
 
 /// Hears numbers, in order and without a gap, until as many have come as were sent.
@@ -129,5 +130,43 @@ fn an_address_that_is_given_up_is_free_and_no_trouble() {
     send_to_listener(&sender, taken, b"<13>there");
     assert_eq!(listening.one().message(), "there");
     UdpSocket::bind(stays).unwrap();
+    listening.end();
+}
+
+/// A certificate that was renewed is shown to whoever comes next; who is there already goes on.
+#[test]
+fn a_renewed_certificate_is_shown_to_the_next() {
+    let (old, new) = (Authority::new(), Authority::new());
+    let address = free("127.0.0.1");
+    let mut spec = spec(&[&format!("tls://{address}")]);
+    spec.tls = Some(old.spec());
+    let mut listening = Listening::start(spec.clone());
+    let mut first = old.connect(address, Some(&old));
+    first.write_all(b"7 <13>one").unwrap();
+    assert_eq!(listening.one().message(), "one");
+    for name in ["server.crt", "server.key", "ca.crt"] {
+        std::fs::copy(new.path(name), old.path(name)).unwrap();
+    }
+    listening.wanted.send_replace(spec.clone());
+    let mut second = until("the new one is shown", || {
+        let mut stream = new.connect(address, Some(&new));
+        stream.write_all(b"7 <13>two").ok().map(|()| stream)
+    });
+    first.write_all(b"9 <13>three").unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        heard.extend(listening.some().iter().map(Heard::message));
+    }
+    heard.sort();
+    assert_eq!(heard, ["three", "two"]);
+    // Half of a renewal is none.
+    std::fs::write(old.path("server.key"), "").unwrap();
+    listening.wanted.send_replace(spec);
+    second.write_all(b"8 <13>four").unwrap();
+    let mut third = new.connect(address, Some(&new));
+    third.write_all(b"8 <13>five").unwrap();
+    let mut heard = listening.messages(2);
+    heard.sort();
+    assert_eq!(heard, ["five", "four"]);
     listening.end();
 }

@@ -107,7 +107,7 @@ fn what_has_its_name_and_is_no_dead_socket_is_left_alone() {
     assert!(!other.exists(), "a link is not followed");
     fs::remove_file(&place.path).unwrap();
     let living = UnixDatagram::bind(&place.path).unwrap();
-    let mut listening = told("stop what listens there");
+    let mut listening = told("another process listens there");
     drop(living);
     assert!(matches!(listening.trouble(), Trouble::Recovered { .. }));
     connected(&place.path).send(b"<13>hello").unwrap();

@@ -73,7 +73,6 @@ pub async fn accept(
     listener: &Rc<Listener>,
     address: &Listen,
     socket: &TcpListener,
-    tls: Option<TlsAcceptor>,
 ) -> io::Result<()> {
     loop {
         let (stream, from) = match socket.accept().await {
@@ -87,13 +86,17 @@ pub async fn accept(
             Err(error) => return Err(error),
         };
         let sender = from.ip().to_canonical();
+        let tls = match address {
+            Listen::Tls(_) => listener.tls.borrow().clone(),
+            _ => None,
+        };
         let place = Some(sender)
             .filter(|sender| listener.admits(*sender))
             .and_then(|sender| listener.places.take(sender, address, tls.is_some()));
         match place {
             Some(place) => {
                 let listener = Rc::clone(listener);
-                tokio::task::spawn_local(converse(listener, place, stream, tls.clone()));
+                tokio::task::spawn_local(converse(listener, place, stream, tls));
             }
             None => listener.intake.lose(Losses {
                 refused: 1,
@@ -208,6 +211,7 @@ mod tests {
         Listener {
             intake: Intake::new(&spec.name, &spec.form),
             places: Default::default(),
+            tls: Default::default(),
             refusal_told: Default::default(),
             spec: spec.into(),
         }
