@@ -245,6 +245,45 @@ fn reloads_lose_nothing_that_is_sent_meanwhile() {
 }
 
 #[test]
+fn status_knows_the_files_of_a_source() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let logs = world.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    // Older ones are of no use to anybody.
+    let now = jiff::Timestamp::now().as_second();
+    let time = |number: i64| Timestamp::from_micros((now - 60 + number) * 1_000_000).to_string();
+    for number in 1..=7 {
+        let line = format!("{} box sshd[42]: hello\n", time(number as i64));
+        fs::write(logs.join(format!("{number}.log")), line.repeat(number)).unwrap();
+    }
+    world.configure(
+        &format!("{SLOW}\nsources = [\"journal\", \"logs\"]"),
+        &format!(
+            "[source.logs]\ntype = \"file\"\npath = \"{}/*.log\"\ntimezone = \"UTC\"",
+            logs.display()
+        ),
+    );
+    let daemon = world.start();
+    let source = until("all are read", || {
+        let source = world.json(&["status"])[0]["sources"][1].clone();
+        (source["records"] == 28 && source["files"].as_array()?.len() == 7).then_some(source)
+    });
+    assert_eq!(source["more_files"], 0);
+    let newest = &source["files"][0];
+    assert_eq!(newest["file"], logs.join("7.log").display().to_string());
+    assert_eq!(newest["records"], 7);
+    assert_eq!(newest["last_record"], time(7));
+    assert!(newest["bytes"].as_u64().unwrap() > 0);
+    let text = String::from_utf8(world.f2bd(&["--timezone", "UTC", "status"]).stdout).unwrap();
+    assert!(text.contains("7.log: 7 records, the last of 20"), "{text}");
+    assert!(text.contains("3.log") && !text.contains("2.log"), "{text}");
+    assert!(text.contains("and 2 files more"), "{text}");
+    daemon.stop();
+}
+
+#[test]
 fn a_reload_that_moves_the_action_leaves_nothing_behind() {
     let Some(world) = World::new(SLOW) else {
         return;

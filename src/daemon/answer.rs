@@ -13,8 +13,9 @@ use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
-    ActionRow, BanRow, DatabaseRow, Explanation, FailureRow, FollowLine, HistoryRow, JailRow, PAGE,
-    PatternRow, PlaceRow, Refusal, Reply, Request, SourceRow, Status, VerdictRow, Why,
+    ActionRow, BanRow, DatabaseRow, Explanation, FailureRow, FileRow, FollowLine, HistoryRow,
+    JailRow, PAGE, PatternRow, PlaceRow, Refusal, Reply, Request, SourceRow, Status, VerdictRow,
+    Why,
 };
 use crate::engine::decision::FailureId;
 use crate::engine::explain::{Place, Verdict};
@@ -31,6 +32,9 @@ use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
 /// How many verdicts an explanation has at most. A wide network may hold every ban, and each verdict is looked up
 /// in the database while nobody is banned.
 const MOST_VERDICTS: usize = 100;
+
+/// How many files of a source a status shows; a directory may have any number.
+const MOST_FILES: usize = 1_000;
 
 /// How many of a subject's latest bans and failures an explanation shows.
 const LATEST: usize = 10;
@@ -265,6 +269,18 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         refused: source.read.losses.refused,
         malformed: source.read.losses.malformed,
         trouble: source.trouble,
+        more_files: source.files.len().saturating_sub(MOST_FILES),
+        files: source
+            .files
+            .into_iter()
+            .take(MOST_FILES)
+            .map(|file| FileRow {
+                file: file.path,
+                records: file.records,
+                bytes: file.bytes,
+                last_record: file.last_record,
+            })
+            .collect(),
     });
     let actions = view.outbox.states().map(|(action, works)| ActionRow {
         action: action.to_string(),

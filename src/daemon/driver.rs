@@ -180,7 +180,7 @@ impl Driver {
                     more,
                 };
                 self.sources
-                    .advance(now, &stream, cursor.as_ref(), &batch, losses);
+                    .advance(now, &stream, cursor.as_ref(), &batch, losses, more);
                 let place = cursor.as_ref().map(|cursor| (&stream, cursor));
                 self.decide(now, input, place);
                 // Without its first cursor a stream would be begun anew, wherever it is by then.

@@ -15,6 +15,7 @@ mod notify;
 mod outbox;
 mod reader;
 mod sources;
+mod zone;
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::letter::Letter;
 use super::reader;
+use super::zone::{self, Suspicion};
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
@@ -24,6 +25,15 @@ pub struct Sources {
     generation: u64,
     readers: HashMap<SourceName, Reader>,
     cursors: BTreeMap<Stream, Cursor>,
+    /// What came of each stream since the daemon began.
+    parts: BTreeMap<Stream, Part>,
+}
+
+#[derive(Default)]
+struct Part {
+    records: u64,
+    bytes: u64,
+    suspicion: Suspicion,
 }
 
 struct Reader {
@@ -35,6 +45,10 @@ struct Reader {
     stop: watch::Sender<bool>,
     read: Read,
     trouble: Option<String>,
+    /// Whether it had nothing more when it was last heard of: what comes then was written just now.
+    is_live: bool,
+    /// Whether a wrong time zone has been told.
+    zone_told: bool,
 }
 
 /// What was read of a source since the daemon began.
@@ -61,6 +75,21 @@ pub struct SourceState {
     pub read: Read,
     /// Why it cannot be read at the moment.
     pub trouble: Option<String>,
+    /// Its files, those with the newest records first; a source that is one stream has none.
+    pub files: Vec<FileState>,
+}
+
+/// How a file of a source is doing.
+#[derive(Clone, Debug)]
+pub struct FileState {
+    /// Its path.
+    pub path: String,
+    /// Records that were read of it since the daemon began.
+    pub records: u64,
+    /// Bytes of their text.
+    pub bytes: u64,
+    /// The time of its last record, also of an earlier run.
+    pub last_record: Timestamp,
 }
 
 impl Reader {
@@ -74,6 +103,30 @@ impl Reader {
         }
         specs.contains(&own)
     }
+
+    /// Tells once that dates are taken for those of another zone. Those of a journal and of reports have none.
+    fn mind_the_zone(
+        &mut self,
+        suspicion: &mut Suspicion,
+        now: Timestamp,
+        newest: Timestamp,
+        stream: &Stream,
+    ) {
+        let kind = self.spec.borrow();
+        let has_zone = matches!(*kind, SourceSpec::Files(_) | SourceSpec::Syslog(_));
+        if self.zone_told || !has_zone {
+            return;
+        }
+        if let Some(steps) = suspicion.hear(now, newest) {
+            self.zone_told = true;
+            let Stream { source, part } = stream;
+            let which = if part.is_empty() { "" } else { " of " };
+            log::warn!(
+                "source {source}: {}{which}{part}; if its dates are of another time zone, set `timezone`, and if not, a clock",
+                zone::told(steps)
+            );
+        }
+    }
 }
 
 impl Sources {
@@ -85,6 +138,7 @@ impl Sources {
             generation: 0,
             readers: HashMap::new(),
             cursors,
+            parts: BTreeMap::new(),
         }
     }
 
@@ -140,6 +194,8 @@ impl Sources {
                     |old| old.read,
                 ),
                 trouble,
+                is_live: false,
+                zone_told: false,
             };
             self.readers.insert(name.clone(), reader);
         }
@@ -163,7 +219,7 @@ impl Sources {
         self.readers.contains_key(source)
     }
 
-    /// Notes that a batch was taken at `now`; the reader of its stream would resume at `cursor`.
+    /// Notes that a batch was taken at `now`; the reader of its stream would resume at `cursor`, and has `more`.
     pub fn advance(
         &mut self,
         now: Timestamp,
@@ -171,8 +227,13 @@ impl Sources {
         cursor: Option<&Cursor>,
         batch: &Batch,
         losses: Losses,
+        more: bool,
     ) {
         if let Some(reader) = self.readers.get_mut(&stream.source) {
+            if !self.parts.contains_key(stream) {
+                self.parts.insert(stream.clone(), Part::default());
+            }
+            let was_live = std::mem::replace(&mut reader.is_live, !more);
             let read = &mut reader.read;
             read.records += batch.len() as u64;
             read.bytes += batch.bytes() as u64;
@@ -180,6 +241,13 @@ impl Sources {
             if let Some(newest) = batch.iter().map(|record| record.time).max() {
                 read.lag = now.since(newest);
                 read.last_record = read.last_record.max(Some(newest));
+                if let Some(part) = self.parts.get_mut(stream) {
+                    part.records += batch.len() as u64;
+                    part.bytes += batch.bytes() as u64;
+                    if was_live {
+                        reader.mind_the_zone(&mut part.suspicion, now, newest, stream);
+                    }
+                }
             }
         }
         if let Some(cursor) = cursor {
@@ -214,10 +282,30 @@ impl Sources {
                 name: reader.spec.borrow().name().clone(),
                 read: reader.read,
                 trouble: reader.trouble.clone(),
+                files: self.files(reader.spec.borrow().name()),
             })
             .collect();
         states.sort_by(|a, b| a.name.cmp(&b.name));
         states
+    }
+
+    fn files(&self, source: &SourceName) -> Vec<FileState> {
+        let of_source = self.cursors.iter();
+        let of_source = of_source.filter(|(stream, _)| stream.source == *source);
+        let files = of_source.filter(|(stream, _)| !stream.part.is_empty());
+        let mut files: Vec<_> = files
+            .map(|(stream, cursor)| {
+                let part = self.parts.get(stream);
+                FileState {
+                    path: stream.part.to_string(),
+                    records: part.map_or(0, |part| part.records),
+                    bytes: part.map_or(0, |part| part.bytes),
+                    last_record: cursor.time,
+                }
+            })
+            .collect();
+        files.sort_by(|a, b| b.last_record.cmp(&a.last_record).then(a.path.cmp(&b.path)));
+        files
     }
 
     /// Tells all readers to end; they do at their next look.
