@@ -179,12 +179,14 @@ pub fn socket(path: Option<&Path>) -> Result<PathBuf, Vec<Problem>> {
     Ok(DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems).socket)
 }
 
-/// The socket of the first source of reports; the usual one if none can be read, as by most users.
-pub fn report_socket(path: Option<&Path>) -> PathBuf {
+/// The socket of the first source of reports; `None` if the configuration has none. If it cannot be read, as by most
+/// users, the usual socket is meant.
+pub fn report_socket(path: Option<&Path>) -> Option<PathBuf> {
     let mut problems = Problems::default();
-    let read = files::read(&files::main_file(path), &mut problems);
-    let table = read.as_ref().and_then(|(_, table)| table.get("source"));
-    let table = table.and_then(|value| match &value.kind {
+    let Some((_, table)) = files::read(&files::main_file(path), &mut problems) else {
+        return Some(PathBuf::from(source::REPORT_SOCKET));
+    };
+    let table = table.get("source").and_then(|value| match &value.kind {
         Kind::Table(table) => Some(table),
         _ => None,
     });
@@ -193,9 +195,7 @@ pub fn report_socket(path: Option<&Path>) -> PathBuf {
         Source::Report(spec) => Some(spec.socket),
         _ => None,
     });
-    sockets
-        .next()
-        .unwrap_or_else(|| PathBuf::from(source::REPORT_SOCKET))
+    sockets.next()
 }
 
 /// Reads one filter for `f2bd match`: by name, or by the path of its file.

@@ -100,7 +100,13 @@ impl Source {
                 })
             }
             Source::Syslog(spec) => SourceSpec::Syslog(spec),
-            Source::Report(spec) => SourceSpec::Report(spec),
+            Source::Report(spec) => {
+                let counted = jails.flatten().flat_map(|jail| jail.services.clone());
+                SourceSpec::Report(ReportSpec {
+                    counted: counted.collect(),
+                    ..spec
+                })
+            }
         })
     }
 }
@@ -356,6 +362,7 @@ fn report(name: SourceName, section: &Section<'_>, problems: &mut Problems) -> O
         name,
         socket: socket.into(),
         allow,
+        counted: Vec::new(),
     }))
 }
 

@@ -27,6 +27,8 @@ pub struct ReportSpec {
     pub socket: PathBuf,
     /// Who may report of what, beside the superuser and the user that runs f2bd, who may report of everything.
     pub allow: Vec<Reporter>,
+    /// The services whose reports a jail counts.
+    pub counted: Vec<Box<str>>,
 }
 
 /// Users that may report.
@@ -43,6 +45,9 @@ const MODE: u32 = 0o666;
 
 /// The longest report, in bytes.
 const LONGEST_REPORT: usize = 8 * 1024;
+
+/// Services of which is told that nobody counts them: there are few, and whoever may report can make up any.
+const UNCOUNTED_TOLD: usize = 16;
 
 /// Reports of one batch.
 const BATCH_RECORDS: usize = 1024;
@@ -73,6 +78,7 @@ pub fn run(
         buffer: vec![0; LONGEST_REPORT],
         told_refused: false,
         told_malformed: false,
+        told_uncounted: Vec::new(),
     };
     loop {
         let next = runtime.block_on(async {
@@ -113,6 +119,8 @@ struct Listener {
     /// What is wrong is said of the first one only: anybody can send anything, as often as he likes.
     told_refused: bool,
     told_malformed: bool,
+    /// Services that nobody counts, as was told.
+    told_uncounted: Vec<Box<str>>,
 }
 
 impl Listener {
@@ -125,6 +133,7 @@ impl Listener {
         if spec.allow != self.spec.allow {
             self.told_refused = false;
         }
+        self.told_uncounted.clear();
         self.spec = spec;
     }
 
@@ -190,6 +199,7 @@ impl Listener {
         {
             let (count, told, reason) = match heard(&self.spec, &message, &self.buffer) {
                 Ok((report, by)) => {
+                    mind_the_uncounted(&self.spec, &mut self.told_uncounted, &report);
                     push(&mut batch, now, &report, &by);
                     continue;
                 }
@@ -207,6 +217,24 @@ impl Listener {
         }
         Ok((batch, losses))
     }
+}
+
+/// Tells once of a service that reports failures for nothing.
+fn mind_the_uncounted(spec: &ReportSpec, told: &mut Vec<Box<str>>, report: &Report<'_>) {
+    let service = &*report.service;
+    let is_known = |known: &[Box<str>]| known.iter().any(|known| **known == *service);
+    if report.outcome == Outcome::Success
+        || is_known(&spec.counted)
+        || is_known(told)
+        || told.len() >= UNCOUNTED_TOLD
+    {
+        return;
+    }
+    told.push(service.into());
+    log::warn!(
+        "source {}: no jail counts reports of the service {service:?}; write one of that name with filter = \"report\"",
+        spec.name
+    );
 }
 
 /// Why a message is not handed on.
