@@ -141,6 +141,49 @@ fn the_shipped_filter_is_found_in_all_its_modes() {
     assert!(normal < ddos && normal < extra && ddos.max(extra) < aggressive);
 }
 
+/// What contrib says of f2bd.conf can be copied as it is.
+#[test]
+fn what_contrib_shows_is_sound() {
+    let contrib = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib");
+    let home = tempfile::tempdir().unwrap();
+    let tls = home.path().display().to_string();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["f2bd.example".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    for (name, text) in [
+        ("tls.crt", &certificate),
+        ("ca.crt", &certificate),
+        ("tls.key", &key.serialize_pem()),
+    ] {
+        fs::write(home.path().join(name), text).unwrap();
+    }
+    let mut shown = Vec::new();
+    for name in [
+        "rsyslog/f2bd.conf",
+        "rsyslog/f2bd-remote.conf",
+        "syslog-ng/f2bd.conf",
+        "syslog-ng/f2bd-remote.conf",
+    ] {
+        let text = fs::read_to_string(contrib.join(name)).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("#   "));
+        let lines: Vec<_> = lines.collect();
+        shown.push((name, lines.join("\n") + "\n[jail.sshd]\n"));
+    }
+    let readme = fs::read_to_string(contrib.join("report/README.md")).unwrap();
+    let block = readme.split("```toml").nth(1).unwrap();
+    let block = block.split("```").next().unwrap().to_owned();
+    shown.push(("report/README.md", block));
+    for (name, text) in shown {
+        assert!(text.contains("[source."), "{name} shows a source: {text}");
+        let config = text.replace("/etc/f2bd", &tls);
+        fs::write(home.path().join("f2bd.conf"), config).unwrap();
+        let output = check(home.path(), &[]);
+        let told = said(&output, home.path());
+        assert_eq!(output.status.code(), Some(0), "{name}: {told}");
+        assert!(!told.contains("warning"), "{name}: {told}");
+    }
+}
+
 /// Which of these files there are is another question, on each machine.
 #[test]
 fn a_file_that_repeats_the_journal_is_told() {
