@@ -173,9 +173,10 @@ impl TlsSpec {
         }
         let provider = Arc::new(ring::default_provider());
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider);
-        Ok(verifier
-            .build()
-            .map_err(|error| unusable(file, path, error))?)
+        match verifier.build() {
+            Ok(verifier) => Ok(verifier),
+            Err(error) => Err(unusable(file, path, error)),
+        }
     }
 
     /// Reads the files. Whoever may connect at all is another question.
