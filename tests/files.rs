@@ -1221,6 +1221,38 @@ fn lines_in_parts_are_read_once_wherever_the_reader_is_killed() {
 const ENDS: [usize; 6] = [1, 5, 10, 11, 12, 13];
 
 #[test]
+fn lines_in_parts_go_on_in_the_next_file() {
+    let (parts, lines) = in_parts();
+    for turned in 0..=parts.len() {
+        for killed in [false, true] {
+            let log = Log::new();
+            let spec = of_container(&log);
+            let (reading, mut heard) = follow(&spec);
+            log.append(parts[..turned].concat());
+            let over = ENDS.iter().filter(|end| turned >= **end).count();
+            heard.messages(&reading, over);
+            let turn_over = || {
+                log.rename("app.log", "app.log.1");
+                log.append(parts[turned..].concat());
+            };
+            let reading = if killed {
+                reading.end();
+                turn_over();
+                Reading::start(&spec, heard.start())
+            } else {
+                turn_over();
+                reading
+            };
+            heard.messages(&reading, lines.len());
+            heard.nothing_more(&reading, Duration::from_millis(5));
+            assert_eq!(heard.messages, lines, "turned over behind {turned}");
+            assert_eq!(heard.cut, 0);
+            reading.end();
+        }
+    }
+}
+
+#[test]
 fn no_tail_of_a_line_in_parts_passes_for_a_line() {
     let (parts, lines) = in_parts();
     for gone in 0..=parts.len() {
