@@ -33,7 +33,7 @@ pub const MANY: &str = "state/many";
 const DISK: &str = "24m";
 
 const JAIL: &str = "maxretry = 1\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false\n\
-    sources = [\"logs\", \"json\", \"little\", \"big\", \"gone\", \"many\", \"syslog\"]";
+    sources = [\"journal\", \"logs\", \"json\", \"little\", \"big\", \"gone\", \"many\", \"syslog\"]";
 
 /// A daemon and all that it reads.
 pub struct Ground {
@@ -274,7 +274,7 @@ fn start(world: &World) -> Daemon {
         "setpriv",
         &user[0],
         &user[1],
-        "--clear-groups",
+        "--groups=systemd-journal",
         "--inh-caps=-all,+net_admin",
         "--ambient-caps=-all,+net_admin",
         "--bounding-set=-all,+net_admin",
