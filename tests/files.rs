@@ -1303,6 +1303,9 @@ fn a_long_line_of_json_is_understood_as_a_whole_or_not_at_all() {
     heard.messages(&reading, 3);
     assert_eq!(heard.messages[0].len(), LONGEST_MESSAGE);
     assert_eq!(heard.messages[1..], ["next", "after it"]);
+    // None of it is of Docker, so that no line of it goes on.
+    let cursor = heard.cursors.values().next().unwrap();
+    assert!(!cursor.token.contains('-'), "{}", cursor.token);
     reading.end();
     // The first one was cut as a message, the next two and the tail were lost.
     assert_eq!(heard.cut, 4);
@@ -1337,6 +1340,29 @@ fn the_last_line_of_an_old_file_needs_no_end() {
     expected.sort_unstable();
     assert_eq!(heard.messages, expected);
     reading.end();
+}
+
+#[test]
+fn half_an_object_at_the_end_of_an_old_file_is_no_record() {
+    if !is_there("gzip") {
+        return;
+    }
+    for format in [Format::Any, Format::Json(Default::default())] {
+        let log = Log::new();
+        let mut spec = log.spec();
+        spec.form.format = format;
+        let (reading, mut heard) = follow(&spec);
+        reading.end();
+        log.append("{\"msg\":\"one\"}\n{\"msg\":\"192.0.2.7\",\"mo");
+        log.rename("app.log", "app.log.1");
+        pack("gzip", &log.beside("app.log.1"));
+        log.append("{\"msg\":\"two\"}\n");
+        let reading = Reading::start(&spec, heard.start());
+        heard.messages(&reading, 2);
+        reading.end();
+        assert_eq!(heard.messages, ["one", "two"]);
+        assert_eq!(heard.cut, 1);
+    }
 }
 
 #[test]
@@ -1638,9 +1664,12 @@ fn it_ends_at_once_when_it_is_told_or_nobody_could_tell() {
     heard.messages(&reading, 1);
     let told = Instant::now();
     reading.stop.send(true).unwrap();
+    // It may be just handing on where it is.
+    while reading.deliveries.recv_timeout(DEADLINE).is_ok() {}
     reading.thread.join().unwrap();
     assert!(told.elapsed() < Duration::from_millis(500));
     let reading = Reading::start(&log.spec(), heard.start());
     drop(reading.stop);
+    while reading.deliveries.recv_timeout(DEADLINE).is_ok() {}
     reading.thread.join().unwrap();
 }

@@ -72,6 +72,7 @@ fn logs_are_read_without_being_told_how_they_are_written() {
     let mongodb = r#"{"t":{"$date":"2026-02-12T14:10:21.123+00:00"},"s":"I","c":"ACCESS","id":20249,"ctx":"conn1","msg":"Authentication failed","attr":{"remote":"192.0.2.7:5000"}}"#;
     let rsyslog = r#"{"msg":" x","hostname":"box","syslogtag":"sshd[42]:","programname":"sshd","procid":"42","timereported":"2026-02-12T15:10:21+01:00"}"#;
     let elastic = r#"{"@timestamp":"2026-02-12T14:10:21.123Z","log.level":"info","message":"x","host":{"name":"box","ip":["192.0.2.1"]},"process":{"pid":42}}"#;
+    let own = r#"{"log":"sshd[1]: x","stream":"stdout","time":"2026-02-12T14:10:21Z","user":"x"}"#;
     for (line, expected) in [
         (
             CADDY,
@@ -139,6 +140,8 @@ fn logs_are_read_without_being_told_how_they_are_written() {
             elastic,
             ["2026-02-12T14:10:21.123Z", "box", "", "42", "x", elastic],
         ),
+        // What has all fields of Docker and others too is not Docker's.
+        (own, ["2026-02-12T14:10:21Z", "", "", "", "sshd[1]: x", own]),
         // What only begins like an object is text, and so is all else.
         (
             r#"{"msg":"x"} y"#,
@@ -181,7 +184,7 @@ const CADDY_FILTER: &str = r#"
 pattern = '^handled request$'
 fields = { "request.remote_ip" = '^<ip>$', status = '^401$', "request.uri" = '^/login' }
 [[ignore]]
-fields = { request.method = '^HEAD$' }
+fields = { request.method = '^HEAD$', request.proto = '^HTTP/2' }
 "#;
 
 #[test]
@@ -207,6 +210,11 @@ pattern = '^\[vaultwarden::api::identity\]\[ERROR\] Username or password is inco
     for (filters, line) in [
         (&caddy, CADDY),
         (&caddy, &wrapped[0]),
+        // Only a part of what would be ignored.
+        (
+            &caddy,
+            &CADDY.replace("POST", "HEAD").replace("HTTP/2", "HTTP/1"),
+        ),
         // The message of syslog or of a journal is the object.
         (
             &traefik,
