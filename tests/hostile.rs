@@ -21,6 +21,8 @@ use ground::Ground;
 enum Way {
     /// The kind's own log, in these letters.
     Log(Letters),
+    /// The kind's own log of objects of JSON.
+    Json,
     /// A datagram of syslog.
     Udp,
     /// A connection of syslog for each attack.

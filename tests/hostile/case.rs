@@ -91,6 +91,12 @@ impl Case<'_> {
         format!("{date} box {}: {}", self.tag(who), self.failure(who))
     }
 
+    /// The same as an object, with these fields before its own.
+    pub fn object(&self, who: Who, fields: &str) -> String {
+        let (now, failure) = (jiff::Timestamp::now(), self.failure(who));
+        format!(r#"{{{fields}"time":"{now}","program":"sshd","message":"{failure}"}}"#)
+    }
+
     /// A message of syslog about it.
     pub fn message(&self, who: Who) -> String {
         format!("<38>{}", self.line(who))
@@ -100,6 +106,7 @@ impl Case<'_> {
     pub fn attacks(&mut self, who: Who) {
         match self.way {
             Way::Log(_) => self.write(&(self.line(who) + "\n")),
+            Way::Json => self.write(&(self.object(who, "") + "\n")),
             Way::Udp => self.datagram("127.0.0.1", self.message(who).as_bytes()),
             Way::Tcp => {
                 let message = self.message(who) + "\n";

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use f2bd::engine::record::Batch;
-use f2bd::engine::record::line::{Format, LineForm, LineReader, Malformed};
+use f2bd::engine::record::line::{LineForm, LineReader};
 use f2bd::engine::time::Timestamp;
 use f2bd::engine::{Decision, Engine, Input};
 use jiff::tz::TimeZone;
@@ -13,8 +13,6 @@ use jiff::tz::TimeZone;
 /// The reader of a log and the engine, with a clock of their own.
 pub struct Clock {
     reader: LineReader,
-    /// Of a log whose lines are objects of JSON.
-    objects: LineReader,
     engine: Engine,
     now: Timestamp,
     /// How often somebody was banned at the time.
@@ -30,14 +28,8 @@ impl Clock {
             .unwrap_or_else(|| panic!("{:?}", loaded.problems));
         let now = moment("2026-02-12T12:00:00Z");
         let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        let text = LineForm::in_zone(zone);
-        let objects = LineForm {
-            format: Format::Json(Default::default()),
-            ..text.clone()
-        };
         Clock {
-            reader: LineReader::new(&text, now),
-            objects: LineReader::new(&objects, now),
+            reader: LineReader::new(&LineForm::in_zone(zone), now),
             engine: Engine::new(settings.policy),
             now,
             bans: BTreeMap::new(),
@@ -63,24 +55,9 @@ impl Clock {
     pub fn read(&mut self, line: &str) {
         let mut batch = Batch::default();
         batch.push(self.reader.read(line.as_bytes()).unwrap().unwrap());
-        self.hear(&batch);
-    }
-
-    /// Hears an object; answers whether the line is one.
-    pub fn read_object(&mut self, line: &str) -> bool {
-        let mut batch = Batch::default();
-        match self.objects.read(line.as_bytes()) {
-            Ok(record) => batch.push(record.unwrap()),
-            Err(Malformed) => return false,
-        }
-        self.hear(&batch);
-        true
-    }
-
-    fn hear(&mut self, batch: &Batch) {
         let input = Input::Records {
             source: None,
-            batch,
+            batch: &batch,
             more: false,
         };
         let mut decisions = Vec::new();

@@ -1,4 +1,4 @@
-//! Dates that are none, or not of now; and what is read by its fields, as far as a clock of its own is enough.
+//! Dates that are none, or not of now.
 
 use super::case::{Case, Who};
 use super::clock::moment;
@@ -14,13 +14,6 @@ fn at(case: &mut Case<'_>, now: &str, date: &str) {
     case.clock().set(now);
     let line = case.line_at(date, Who::Itself);
     case.clock().read(&line);
-}
-
-/// The attack in the midst as an object, with these fields before its own.
-fn object(case: &mut Case<'_>, fields: &str) -> bool {
-    let (now, failure) = (case.clock().now(), case.failure(Who::Itself));
-    let line = format!(r#"{{{fields}"time":"{now}","program":"sshd","message":"{failure}"}}"#);
-    case.clock().read_object(&line)
 }
 
 /// The present with so many hours more or less.
@@ -128,19 +121,6 @@ pub fn kinds() -> Vec<Kind> {
                 at(case, "2026-10-25T01:30:30Z", "Oct 25 02:30:00");
             },
         )
-        .bans(),
-        kind("JSON: a line that is none", Way::Clock, |case| {
-            let line = case.line(Who::Itself);
-            assert!(!case.clock().read_object(&line));
-            assert!(!object(case, r#""a":}"#));
-        }),
-        kind("JSON: nested 10,000 deep", Way::Clock, |case| {
-            let deep = "[".repeat(10_000);
-            assert!(!object(case, &format!(r#""a":{deep},"#)));
-        }),
-        kind("JSON: 1 MB before what counts", Way::Clock, |case| {
-            assert!(object(case, &format!(r#""a":"{}","#, "x".repeat(1 << 20))));
-        })
         .bans(),
         kind("the clock is set back", Way::Clock, |case| {
             at(case, "2026-02-12T10:00:00Z", "2026-02-12T10:00:00Z");

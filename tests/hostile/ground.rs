@@ -33,7 +33,7 @@ pub const MANY: &str = "state/many";
 const DISK: &str = "24m";
 
 const JAIL: &str = "maxretry = 1\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false\n\
-    sources = [\"logs\", \"little\", \"big\", \"gone\", \"many\", \"syslog\"]";
+    sources = [\"journal\", \"logs\", \"json\", \"little\", \"big\", \"gone\", \"many\", \"syslog\"]";
 
 /// A daemon and all that it reads.
 pub struct Ground {
@@ -57,7 +57,7 @@ impl Ground {
         // All that the test itself starts and opens is in the same network.
         world.netns.enter();
         let authority = Authority::new();
-        for name in ["logs", "little", "big", "gone"] {
+        for name in ["logs", "json", "little", "big", "gone"] {
             fs::create_dir(world.path().join(name)).unwrap();
         }
         let disk = TinyDisk::mount(world.database().parent().unwrap(), DISK)?;
@@ -274,7 +274,7 @@ fn start(world: &World) -> Daemon {
         "setpriv",
         &user[0],
         &user[1],
-        "--clear-groups",
+        "--groups=systemd-journal",
         "--inh-caps=-all,+net_admin",
         "--ambient-caps=-all,+net_admin",
         "--bounding-set=-all,+net_admin",
@@ -295,6 +295,11 @@ fn sources(home: &Path, authority: &Authority, logs: &str) -> String {
 type = "file"
 path = ["{home}/logs/*.log"]
 {logs}
+
+[source.json]
+type = "file"
+path = ["{home}/json/*.log"]
+format = "json"
 
 [source.little]
 type = "file"
@@ -341,6 +346,7 @@ fn source_of(way: Way) -> Option<&'static str> {
         Way::Log(Letters::Little { marked: false }) => "little",
         Way::Log(Letters::Big { marked: false }) => "big",
         Way::Log(_) => "logs",
+        Way::Json => "json",
         Way::Udp | Way::Tcp | Way::Tls | Way::Unix => "syslog",
         Way::Report => "report",
         Way::Clock => return None,
@@ -351,6 +357,7 @@ fn log_of(world: &World, number: usize, way: Way) -> PathBuf {
     let directory = match way {
         Way::Log(Letters::Little { marked: false }) => "little",
         Way::Log(Letters::Big { marked: false }) => "big",
+        Way::Json => "json",
         _ => "logs",
     };
     world.path().join(format!("{directory}/kind{number}x.log"))

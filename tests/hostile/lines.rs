@@ -29,7 +29,65 @@ fn as_user(case: &Case<'_>, name: &[u8]) {
     case.write_bytes(&[before.as_bytes(), &name, behind.as_bytes(), b"\n"].concat());
 }
 
+/// The attack in the midst as an object, with these fields before its own.
+fn object(case: &Case<'_>, fields: &str) {
+    case.write(&(case.object(Who::Itself, fields) + "\n"));
+}
+
+fn objects() -> Vec<Kind> {
+    vec![
+        kind("JSON: a line that is none", Way::Json, |case| {
+            case.write(&(case.line(Who::Itself) + "\n"));
+        })
+        .malformed(1)
+        .says("not of the form"),
+        kind("JSON: an object and more", Way::Json, |case| {
+            let line = case.object(Who::Itself, "");
+            case.write(&format!("{line} x\n"));
+        })
+        .malformed(1)
+        .says("not of the form"),
+        kind(
+            "JSON: a list, a text, a number, nothing",
+            Way::Json,
+            |case| {
+                case.write("[1]\n\"x\"\n7\nnull\n\n");
+            },
+        )
+        .malformed(4)
+        .says("not of the form"),
+        kind("JSON: nested 5,000 deep", Way::Json, |case| {
+            object(case, &format!(r#""a":{},"#, "[".repeat(5_000)));
+        })
+        .malformed(1)
+        .says("not of the form"),
+        kind("JSON: 1 MB before what counts", Way::Json, |case| {
+            object(case, &format!(r#""a":"{}","#, "x".repeat(MB)));
+        })
+        .cuts(1),
+        kind(
+            "JSON: halves of surrogates and letters of no encoding",
+            Way::Json,
+            |case| {
+                object(case, r#""a":"\ud800 \udfff \x22","#);
+            },
+        )
+        .bans(),
+        kind("JSON: an attack as a part of a text", Way::Json, |case| {
+            let lie = case.object(Who::Itself, "").replace('"', "\\\"");
+            case.write(&format!(r#"{{"program":"app","message":"{lie}"}}"#));
+            case.write("\n");
+        }),
+    ]
+}
+
 pub fn kinds() -> Vec<Kind> {
+    let mut kinds = texts();
+    kinds.extend(objects());
+    kinds
+}
+
+fn texts() -> Vec<Kind> {
     vec![
         kind("a line of 1 MB", LOG, |case| {
             case.write(&("x".repeat(MB) + "\n"))

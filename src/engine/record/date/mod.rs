@@ -66,7 +66,8 @@ pub struct Found {
     pub end: usize,
     /// Whether the line begins with it.
     pub at_head: bool,
-    /// Whether it stands where an attacker's text cannot: at the head, or at a place that another line confirmed.
+    /// Whether it stands where an attacker's text cannot: at the head, behind a fixed name there, or of a told format at a
+    /// place that another line confirmed.
     pub trusted: bool,
     /// Whether host and program may follow it, as in a system log.
     pub heads_syslog: bool,
