@@ -1,6 +1,6 @@
 //! Too many connections.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -31,9 +31,8 @@ fn crowd() -> impl Iterator<Item = String> {
 
 fn is_open(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
-    let mut stream = stream;
-    match stream.read(&mut [0]) {
-        Ok(_) => false,
+    match stream.peek(&mut [0]) {
+        Ok(came) => came > 0,
         Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
     }
 }
