@@ -6,8 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use f2bd::engine::filter::FilterSet;
 use f2bd::engine::filter::session::{self, Sessions};
+use f2bd::engine::filter::{FilterSet, View};
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::text::TextReader;
 use f2bd::engine::time::Timestamp;
@@ -596,8 +596,9 @@ fn read(filters: &FilterSet, log: &[u8]) {
     let mut sessions = Sessions::default();
     for line in log.split_inclusive(|byte| *byte == b'\n') {
         let record = reader.read(line);
+        let view = View::from(record);
         for filter in [FilterId(0), FilterId(1)] {
-            if let Some(found) = filters.find(filter, &record) {
+            if let Some(found) = filters.find(filter, &view) {
                 assert!(!found.host.is_empty());
                 let session = session::key(record.host, &found);
                 let spec = filters.spec(filter);

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use f2bd::config::{self, Problems};
 use f2bd::engine::filter::sample::{Expect, Sample};
-use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec};
+use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, View};
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::text::TextReader;
 use f2bd::engine::record::{Batch, LONGEST_MESSAGE, Record};
@@ -55,8 +55,8 @@ fn filter(name: &str, mode: &str) -> (FilterSpec, Vec<Sample>) {
 fn found(filters: &FilterSet, record: Record<'_>) -> Option<(u16, IpAddr)> {
     let mut batch = Batch::default();
     batch.push(record);
-    let record = batch.iter().next().unwrap();
-    let found = filters.find(FILTER, &record)?;
+    let view = View::from(batch.iter().next().unwrap());
+    let found = filters.find(FILTER, &view)?;
     found.ip.map(|ip| (found.pattern, ip))
 }
 

@@ -5,9 +5,9 @@ mod changes;
 mod connections;
 mod daemons;
 mod datagrams;
-mod local;
+pub mod local;
 mod places;
-mod tls;
+pub mod tls;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::ControlFlow;

@@ -13,6 +13,8 @@ mod daemon;
 mod dates;
 mod files;
 mod filters;
+mod formats;
+mod hostile;
 mod journal;
 mod man;
 mod nftables;

@@ -78,14 +78,14 @@ fn a_database_locked_by_somebody_else() {
 }
 
 /// A disk of its own size, gone with the test.
-struct TinyDisk(PathBuf);
+pub struct TinyDisk(PathBuf);
 
 impl TinyDisk {
-    fn mount(at: &Path) -> Option<TinyDisk> {
+    pub fn mount(at: &Path, size: &str) -> Option<TinyDisk> {
         fs::create_dir_all(at).unwrap();
         let mut mount = Command::new("mount");
         let output = mount
-            .args(["-t", "tmpfs", "-o", "size=1m", "f2bd-test"])
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "f2bd-test"])
             .arg(at)
             .output()
             .unwrap();
@@ -113,7 +113,7 @@ fn a_full_disk() {
         return;
     };
     let state = world.database().parent().unwrap().to_owned();
-    let Some(_disk) = TinyDisk::mount(&state) else {
+    let Some(_disk) = TinyDisk::mount(&state, "1m") else {
         return;
     };
     let daemon = world.start();

@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
+use crate::engine::record::date::TimeFormat;
 use crate::engine::time::{BanTime, Timestamp};
+use crate::source::file::Encoding;
 
 /// Reads a machine's logs, recognises the hosts that attack it and bans them with the firewall for a while.
 #[derive(Debug, Parser)]
@@ -196,6 +198,15 @@ pub struct MatchArgs {
     /// The filter's mode
     #[arg(long, value_name = "MODE", conflicts_with = "all")]
     pub mode: Option<String>,
+    /// How the lines of the logs are written; found out if not said
+    #[arg(long, value_name = "FORMAT")]
+    pub format: Option<LogFormat>,
+    /// How the dates in the logs are written, with the letters of strftime(3); may be given several times
+    #[arg(long, value_name = "FORMAT")]
+    pub time_format: Vec<TimeFormat>,
+    /// The encoding of the logs, if it is not UTF-8
+    #[arg(long, value_name = "NAME")]
+    pub encoding: Option<Encoding>,
     /// Print the lines that no pattern takes instead
     #[arg(long)]
     pub missed: bool,
@@ -205,6 +216,17 @@ pub struct MatchArgs {
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
+}
+
+/// How the lines of a log are written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum LogFormat {
+    /// Plain text
+    Text,
+    /// An object of JSON
+    Json,
+    /// What container engines of Kubernetes write
+    Cri,
 }
 
 /// A shell that has completions.

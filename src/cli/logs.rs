@@ -1,20 +1,21 @@
 //! Which records are in the logs that are named on the command line?
 //!
-//! In: `LOG` words. Out: records one by one, in order. Files are read line by line, with a bound on their length.
+//! In: `LOG` words, and how the logs are written. Out: records one by one, in order. Lines are read as the daemon reads
+//! them.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read as _};
 use std::path::PathBuf;
 
 use super::failure::{Exit, Failure};
 use super::output::Clock;
+use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::line::{LineForm, LineReader};
-use crate::engine::record::{LONGEST_MESSAGE, Record};
-use crate::source::file;
+use crate::engine::time::Timestamp;
+use crate::source::file::encoding::Coding;
+use crate::source::file::lines::Splitter;
+use crate::source::file::{self, Encoding};
 use crate::source::journal::{self, JournalError, JournalSpec};
-
-/// The longest line that is looked at, with room for what stands before the message; the rest is skipped.
-const LONGEST_LINE: usize = LONGEST_MESSAGE + 1024;
 
 /// A log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,24 +28,48 @@ pub enum Log {
     Journal(Option<PathBuf>),
 }
 
+/// How a log is written.
+#[derive(Clone, Debug)]
+pub struct Writing {
+    /// Its lines.
+    pub form: LineForm,
+    /// Its letters.
+    pub encoding: Encoding,
+}
+
+/// So many bytes tell by a byte order mark in which letters a log is written.
+const LONGEST_MARK: u64 = 3;
+
+impl Writing {
+    /// Nothing is known of it but the zone.
+    pub fn unknown(clock: &Clock) -> Self {
+        Writing {
+            form: LineForm::in_zone(clock.zone.clone()),
+            encoding: Encoding::default(),
+        }
+    }
+}
+
 /// Whether logs were of a form that is known: without a program on any line, nothing can be found in them.
 #[derive(Debug, Default)]
 pub struct Understood {
     records: u64,
-    with_program: u64,
+    /// That name their program, or have fields that can be looked at.
+    with_parts: u64,
 }
 
 impl Understood {
     /// Takes a record into account.
     pub fn look_at(&mut self, record: &Record<'_>) {
         self.records += 1;
-        self.with_program += u64::from(!record.program.is_empty());
+        let has_parts = !record.program.is_empty() || !record.object.is_empty();
+        self.with_parts += u64::from(has_parts);
     }
 
     /// The end of a command that has found nothing, and why if that is known: whether all its filters look at what
     /// programs they name is `by_program`.
     pub fn failure(&self, by_program: bool) -> Failure {
-        if by_program && self.records > 0 && self.with_program == 0 {
+        if by_program && self.records > 0 && self.with_parts == 0 {
             let message = "no line begins with a date and a program as in a system log; of a journal, take `journal` or the output of journalctl -o short-iso";
             return Failure::new(Exit::NotSo, message);
         }
@@ -70,12 +95,13 @@ impl Log {
     /// The log cannot be read, or `each` says so.
     pub fn read(
         &self,
-        clock: &Clock,
+        writing: &Writing,
+        now: Timestamp,
         routes: &[JournalMatch],
         mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         match self {
-            Log::StandardInput => read_lines(io::stdin().lock(), clock, each),
+            Log::StandardInput => read_lines(io::stdin().lock(), writing, now, each),
             Log::File(path) => {
                 let failed = |error: io::Error| {
                     let exit = match error.kind() {
@@ -92,7 +118,7 @@ impl Log {
                     );
                     return Err(Failure::new(Exit::NoInput, message));
                 }
-                read_lines(file::open(path).map_err(failed)?, clock, each)
+                read_lines(file::open(path).map_err(failed)?, writing, now, each)
             }
             Log::Journal(directory) => {
                 let mut number = 0;
@@ -133,27 +159,43 @@ fn spec(directory: Option<PathBuf>, routes: &[JournalMatch]) -> Result<JournalSp
 }
 
 fn read_lines(
-    mut lines: impl BufRead,
-    clock: &Clock,
+    mut bytes: impl BufRead,
+    writing: &Writing,
+    now: Timestamp,
     mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let failed = |error: io::Error| Failure::new(Exit::Io, format!("cannot read the log: {error}"));
-    let form = LineForm::in_zone(clock.zone.clone());
-    let mut reader = LineReader::new(&form, clock.now);
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let read = io::Read::take(&mut lines, LONGEST_LINE as u64).read_until(b'\n', &mut line);
-        if read.map_err(failed)? == 0 {
-            break;
+    let mut front = Vec::new();
+    let head = io::Read::take(&mut bytes, LONGEST_MARK).read_to_end(&mut front);
+    head.map_err(failed)?;
+    let coding = Coding::of(writing.encoding, &front).unwrap_or_default();
+    let mut bytes = io::Cursor::new(front).chain(bytes);
+    let mut reader = LineReader::new(&writing.form, now);
+    let mut splitter = Splitter::new(coding.line_end());
+    let (mut number, mut decoded) = (0, String::new());
+    loop {
+        let piece = bytes.fill_buf().map_err(failed)?;
+        let (length, mut rest) = (piece.len(), piece);
+        loop {
+            let line = match splitter.next(&mut rest) {
+                None if length == 0 => splitter.rest(),
+                line => line,
+            };
+            let Some(line) = line else { break };
+            number += 1;
+            let text = coding.text(line.text, number == 1, &mut decoded);
+            let record = match line.cut {
+                true => reader.read_cut(text),
+                false => reader.read(text),
+            };
+            // What is no record of the log's form has a number all the same.
+            if let Ok(Some(record)) = record {
+                each(number, record)?;
+            }
         }
-        if line.len() == LONGEST_LINE && !line.ends_with(b"\n") {
-            lines.skip_until(b'\n').map_err(failed)?;
+        if length == 0 {
+            return Ok(());
         }
-        // What is no record of the log's form has a number all the same.
-        if let Ok(Some(record)) = reader.read(&line) {
-            each(number, record)?;
-        }
+        bytes.consume(length);
     }
-    Ok(())
 }

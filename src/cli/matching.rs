@@ -7,17 +7,19 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::json;
 
-use super::args::MatchArgs;
+use super::args::{LogFormat, MatchArgs};
 use super::failure::{Exit, Failure};
-use super::logs::{Log, Understood};
+use super::logs::{Log, Understood, Writing};
 use super::output::{self, Clock, HEADING, Out, counted, harmless};
 use crate::config;
 use crate::control::text;
 use crate::engine::filter::session::{self, Sessions};
-use crate::engine::filter::{FilterSet, FilterSpec, Found};
+use crate::engine::filter::{FilterSet, FilterSpec, Found, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
+use crate::engine::record::json::JsonFields;
+use crate::engine::record::line::{Format, LineForm};
 use crate::engine::time::Timestamp;
 
 /// A line of `--json`, a contract.
@@ -33,7 +35,7 @@ struct Line<'a> {
     user: Option<&'a str>,
     /// The pattern itself, with `--explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
+    text: Option<String>,
 }
 
 /// What came of all lines.
@@ -51,6 +53,7 @@ struct Sums {
 /// Nothing was counted, or a filter or log cannot be read.
 pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(), Failure> {
     let (specs, logs) = operands(args, config)?;
+    let writing = writing(args, logs, clock)?;
     let routes: Vec<_> = specs.iter().map(wanted).collect();
     let by_program = specs
         .iter()
@@ -64,12 +67,13 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     let mut sums = Sums::default();
     let mut out = output::stdout();
     for log in logs {
-        Log::of(log).read(clock, &routes, |number, record| {
+        Log::of(log).read(&writing, clock.now, &routes, |number, record| {
             sums.lines += 1;
             sums.understood.look_at(&record);
+            let view = View::from(record);
             let mut is_taken = false;
             for filter in (0..count).map(FilterId) {
-                let Some(found) = filters.find(filter, &record) else {
+                let Some(found) = filters.find(filter, &view) else {
                     continue;
                 };
                 is_taken = true;
@@ -143,6 +147,34 @@ fn operands<'a>(
     }
 }
 
+/// How the logs are written, by what is said of them.
+fn writing(args: &MatchArgs, logs: &[String], clock: &Clock) -> Result<Writing, Failure> {
+    let is_told = args.format.is_some() || !args.time_format.is_empty() || args.encoding.is_some();
+    let journal = logs
+        .iter()
+        .find(|log| matches!(Log::of(log), Log::Journal(_)));
+    if let (true, Some(journal)) = (is_told, journal) {
+        let message = format!(
+            "`{journal}` is a journal: --format, --time-format and --encoding are for log files"
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let format = match args.format {
+        None => Format::Any,
+        Some(LogFormat::Text) => Format::Text,
+        Some(LogFormat::Json) => Format::Json(JsonFields::default()),
+        Some(LogFormat::Cri) => Format::Cri(JsonFields::default()),
+    };
+    Ok(Writing {
+        form: LineForm {
+            times: args.time_format.clone(),
+            format,
+            ..LineForm::in_zone(clock.zone.clone())
+        },
+        encoding: args.encoding.unwrap_or_default(),
+    })
+}
+
 /// The entries of a journal that the filter looks at.
 fn wanted(spec: &FilterSpec) -> JournalMatch {
     let programs = spec
@@ -178,9 +210,7 @@ fn print(
             ip: found.ip.map(|ip| ip.to_canonical()),
             host: &found.host,
             user: found.user.as_deref(),
-            text: pattern
-                .filter(|_| args.explain)
-                .map(|pattern| pattern.text.as_str()),
+            text: pattern.filter(|_| args.explain).map(ToString::to_string),
         };
         serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
         writeln!(out)?;
@@ -207,9 +237,10 @@ fn print(
         writeln!(
             out,
             "    {}",
-            harmless(&String::from_utf8_lossy(record.message))
+            harmless(&String::from_utf8_lossy(found.line))
         )?;
-        writeln!(out, "    {}", pattern.map_or("", |pattern| &pattern.text))?;
+        let pattern = pattern.map(ToString::to_string).unwrap_or_default();
+        writeln!(out, "    {pattern}")?;
     }
     Ok(())
 }

@@ -32,6 +32,8 @@ pub fn stdout() -> Out {
 pub struct Clock {
     /// The time zone, also of logs that name none.
     pub zone: TimeZone,
+    /// Whether somebody has asked for that zone.
+    pub is_told: bool,
     /// The present.
     pub now: Timestamp,
 }
@@ -50,7 +52,11 @@ impl Clock {
             })?,
         };
         let now = common.now.unwrap_or_else(|| jiff::Timestamp::now().into());
-        Ok(Clock { zone, now })
+        Ok(Clock {
+            zone,
+            is_told: common.timezone.is_some(),
+            now,
+        })
     }
 
     /// `2026-02-12 14:10:21`, in the clock's time zone.

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::failure::{Exit, Failure};
-use super::logs::{Log, Understood};
+use super::logs::{Log, Understood, Writing};
 use super::output::{self, Clock, HEADING, Out, counted};
 use crate::config::{self, Settings, Surroundings};
 use crate::control::text::{self, seconds};
@@ -16,6 +16,7 @@ use crate::engine::decision::{Ban, BanId};
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::journal::JournalMatch;
+use crate::engine::record::line::LineForm;
 use crate::engine::replay::Replay;
 use crate::engine::time::{BanTime, Timestamp};
 use crate::source::SourceSpec;
@@ -68,7 +69,9 @@ pub fn run(
     let mut decisions = Vec::new();
     let mut understood = Understood::default();
     for log in logs {
-        Log::of(log).read(clock, &routes, |_, record| {
+        let log = Log::of(log);
+        let writing = writing(&log, &sources, clock);
+        log.read(&writing, clock.now, &routes, |_, record| {
             understood.look_at(&record);
             replay.hear(record, &mut decisions);
             for decision in decisions.drain(..) {
@@ -89,6 +92,43 @@ pub fn run(
         return Err(understood.failure(by_program));
     }
     Ok(())
+}
+
+/// How a log is written: as the source says that reads it, or the log that it was before it was rotated.
+fn writing(log: &Log, sources: &[SourceSpec], clock: &Clock) -> Writing {
+    let unknown = Writing::unknown(clock);
+    let Log::File(path) = log else {
+        return unknown;
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let files = || {
+        sources.iter().filter_map(|source| match source {
+            SourceSpec::Files(spec) => Some(spec),
+            _ => None,
+        })
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // What rotation appends begins with one of these signs: `.1.gz`, `-20260212`.
+    let shorter = name.rmatch_indices(['.', '-']).map(|(end, _)| &name[..end]);
+    let mut paths = std::iter::once(&*name)
+        .chain(shorter)
+        .map(|name| path.with_file_name(name));
+    let spec = paths.find_map(|path| {
+        files().find(|spec| spec.wanted.iter().flatten().any(|glob| glob.matches(&path)))
+    });
+    match spec {
+        None => unknown,
+        Some(spec) => Writing {
+            form: LineForm {
+                zone: match clock.is_told {
+                    true => clock.zone.clone(),
+                    false => spec.form.zone.clone(),
+                },
+                ..spec.form.clone()
+            },
+            encoding: spec.encoding,
+        },
+    }
 }
 
 /// What the jails want of a journal, by the number of the route, whatever source they take it from.

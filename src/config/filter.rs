@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::document::{self, Kind, Table, Value};
+use super::format;
 use super::keys;
 use super::problem::{Place, Problems, Text};
 use super::section::{Section, unknown};
@@ -302,26 +303,30 @@ fn patterns(
         let section = Section::new(Some(table), known);
         section.check_keys(&format!("[[{name}]]"), problems);
         let modes = section.texts("mode", problems).unwrap_or_default();
-        let Some(text) = section.text("pattern", problems) else {
-            if section.value("pattern").is_none() {
-                problems.error(
-                    &item.place,
-                    format!("[[{name}]] has no `pattern`"),
-                    "write one or remove the section",
-                );
-            }
+        let text = section.text("pattern", problems);
+        let fields = format::of_pattern(&section, problems);
+        let said = |key: &str| section.value(key);
+        if said("pattern").is_none() && said("fields").is_none() {
+            problems.error(
+                &item.place,
+                format!("[[{name}]] has neither `pattern` nor `fields`"),
+                "write one of them or remove the section",
+            );
+        }
+        if text.is_none() && fields.is_empty() {
             continue;
-        };
+        }
         let counts = known.iter().any(|key| key.name == "unless_counted");
         patterns.push(Pattern {
             modes: modes.into_iter().map(|(mode, _)| mode.to_owned()).collect(),
             spec: PatternSpec {
                 number,
-                text: text.to_owned(),
+                text: text.unwrap_or_default().to_owned(),
+                fields,
                 unless_counted: counts && section.flag("unless_counted", problems).unwrap_or(false),
             },
-            place: section
-                .value("pattern")
+            place: said("pattern")
+                .or_else(|| said("fields"))
                 .map_or_else(|| item.place.clone(), |value| value.place.clone()),
         });
     }

@@ -82,7 +82,24 @@ pub const FILE_SOURCE: &[Key] = &[
         "the name of an encoding such as \"latin1\"",
         "\"utf-8\"",
     ),
+    key("format", "\"text\", \"json\" or \"cri\"", ""),
+    key(
+        "fields",
+        "names of fields, such as { message = \"msg\", time = [\"ts\", \"t\"] }",
+        "",
+    ),
 ];
+
+/// `fields = { … }` of a source of type file.
+pub const FIELDS: &[Key] = &[
+    key("message", A_FIELD, ""),
+    key("time", A_FIELD, ""),
+    key("host", A_FIELD, ""),
+    key("program", A_FIELD, ""),
+    key("pid", A_FIELD, ""),
+];
+
+const A_FIELD: &str = "the name of a field such as \"msg\" or \"request.uri\", or a list of such";
 
 /// `[source.NAME]` with `type = "syslog"`
 pub const SYSLOG_SOURCE: &[Key] = &[
@@ -190,7 +207,7 @@ pub const JAIL_ONLY: &[Key] = &[
 pub const ACTION: &[Key] = &[key("use", "the name of an action file", "")];
 
 /// Keys of the design that this version refuses, rather than to protect less than was asked for.
-pub const LATER: &[&str] = &["escalation", "network", "distributed", "format", "fields"];
+pub const LATER: &[&str] = &["escalation", "network", "distributed"];
 
 /// The most failures that [`JAIL`]'s `maxretry` may ask for: each watched subject remembers that many.
 pub const MOST_RETRIES: u32 = 1_000;
@@ -220,6 +237,11 @@ pub const RECORDS: &[Key] = &[
 /// `[[failure]]` of a filter file.
 pub const FAILURE: &[Key] = &[
     key("pattern", "a regular expression with <ip> or <host>", ""),
+    key(
+        "fields",
+        "patterns over fields, such as { \"request.remote_ip\" = '^<ip>$', status = '^401$' }",
+        "",
+    ),
     key("mode", "a list of modes such as [\"aggressive\"]", ""),
     key("unless_counted", "true or false", "false"),
 ];
@@ -227,6 +249,11 @@ pub const FAILURE: &[Key] = &[
 /// `[[ignore]]` of a filter file.
 pub const IGNORE: &[Key] = &[
     key("pattern", "a regular expression", ""),
+    key(
+        "fields",
+        "patterns over fields, such as { \"request.remote_ip\" = '^<ip>$', status = '^401$' }",
+        "",
+    ),
     key("mode", "a list of modes such as [\"aggressive\"]", ""),
 ];
 

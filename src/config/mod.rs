@@ -13,6 +13,7 @@ mod daemon;
 mod document;
 pub mod files;
 pub mod filter;
+mod format;
 mod ignore;
 mod jail;
 pub mod keys;
@@ -350,7 +351,7 @@ fn patterns(filters: &BTreeMap<FilterName, Option<FilterFile>>, jail: &JailSetti
     };
     let spec = file.spec(&jail.mode);
     let texts = |patterns: Vec<crate::engine::filter::PatternSpec>| {
-        patterns.into_iter().map(|pattern| pattern.text)
+        patterns.into_iter().map(|pattern| pattern.to_string())
     };
     Patterns {
         failures: texts(spec.failures).collect(),

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::daemon::named;
 use super::document::{Entry, Kind, Table, Value};
+use super::format;
 use super::jail::JailSettings;
 use super::keys::{self, Key};
 use super::problem::Problems;
@@ -277,6 +278,7 @@ fn log_files(
                     .into_iter()
                     .map(|(time, _)| time)
                     .collect(),
+                format: format::of_source(section, problems),
                 ..form(section, problems)
             },
             encoding: section.parsed("encoding", problems).unwrap_or_default(),

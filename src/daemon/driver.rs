@@ -16,18 +16,16 @@ use super::notice::{report_decision, report_trouble};
 use super::notify::Announcement;
 use super::outbox::Outbox;
 use super::sources::Sources;
+use super::unwritten::Unwritten;
 use crate::action::Report;
 use crate::config::Settings;
 use crate::control::protocol::{FollowLine, Reply, Request};
-use crate::engine::cursor::{Cursor, Stream};
+use crate::engine::cursor::Stream;
 use crate::engine::input::{Outcome, Remembered};
 use crate::engine::name::ActionName;
 use crate::engine::time::{Span, Timestamp};
-use crate::engine::{Decision, Engine, Input};
+use crate::engine::{Engine, Input};
 use crate::source::Delivery;
-
-/// Records without consequence move a source's cursor only so often: reading them again costs nothing.
-const CURSOR_EVERY: Duration = Duration::from_secs(5);
 
 /// How soon what could not be written is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -67,10 +65,7 @@ pub struct Driver {
     pub sources: Sources,
     /// Hears of it.
     pub audience: Audience,
-    decisions: Vec<Decision>,
-    /// Streams whose cursor has moved without consequence, and when that is to be saved.
-    unsaved: BTreeSet<Stream>,
-    save_at: Option<Timestamp>,
+    unwritten: Unwritten,
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: BTreeSet<ActionName>,
     /// When something that could not be done is tried again.
@@ -100,9 +95,7 @@ impl Driver {
             outbox,
             sources,
             audience,
-            decisions: Vec::new(),
-            unsaved: BTreeSet::new(),
-            save_at: None,
+            unwritten: Unwritten::default(),
             expected_reports: BTreeSet::new(),
             again_at: None,
             next_sweep: now.after(SWEEP_MORE_AFTER),
@@ -181,11 +174,10 @@ impl Driver {
                 };
                 self.sources
                     .advance(now, &stream, cursor.as_ref(), &batch, losses, more);
-                let place = cursor.as_ref().map(|cursor| (&stream, cursor));
-                self.decide(now, input, place);
+                self.decide(now, input, cursor.is_some().then_some(&stream));
                 // Without its first cursor a stream would be begun anew, wherever it is by then.
                 if is_new {
-                    self.save_cursors(now);
+                    self.write(now);
                 }
             }
             Delivery::Records { .. } => {}
@@ -231,39 +223,44 @@ impl Driver {
             );
             self.next_sweep = now;
             self.again_at = None;
-            self.save_at = self.save_at.map(|_| now);
+            self.unwritten.hurry(now);
             self.outbox.reconcile(None, self.engine.ledger());
         }
     }
 
-    /// The heart: decide, remember, act.
-    fn decide(&mut self, now: Timestamp, input: Input<'_>, cursor: Option<(&Stream, &Cursor)>) {
-        let mut decisions = std::mem::take(&mut self.decisions);
-        self.engine.handle(now, input, &mut decisions);
-        if decisions.is_empty() {
-            if let Some((stream, _)) = cursor.filter(|(stream, _)| !self.unsaved.contains(stream)) {
-                self.unsaved.insert(stream.clone());
-                self.save_at.get_or_insert(now.after(CURSOR_EVERY));
-            }
-        } else {
-            self.memory.remember(now, &decisions, cursor);
-            if let Some((stream, _)) = cursor {
-                self.unsaved.remove(stream);
-            }
-            self.outbox.carry_out(&decisions);
-            for decision in &decisions {
-                report_decision(decision);
-                if self.audience.followers.receiver_count() > 0 {
-                    // Nobody listening any more is no failure.
-                    let _ = self.audience.followers.send(answer::follow_line(decision));
-                }
+    /// The heart: decide, remember, act. `stream` is where the records came from, if they can be read again.
+    fn decide(&mut self, now: Timestamp, input: Input<'_>, stream: Option<&Stream>) {
+        let first = self.unwritten.decisions.len();
+        self.engine
+            .handle(now, input, &mut self.unwritten.decisions);
+        if !self.unwritten.note(now, first, stream) {
+            self.write(now);
+        }
+    }
+
+    /// Remembers what was decided and where the sources stand after it, then acts and tells.
+    fn write(&mut self, now: Timestamp) {
+        let mut unwritten = std::mem::take(&mut self.unwritten);
+        let cursor = |stream| Some((stream, self.sources.cursor(stream)?));
+        let cursors = unwritten.moved.iter().filter_map(cursor);
+        if !unwritten.decisions.is_empty() || !unwritten.moved.is_empty() {
+            self.memory.remember(now, &unwritten.decisions, cursors);
+        }
+        self.outbox.carry_out(&unwritten.decisions);
+        for decision in &unwritten.decisions {
+            report_decision(decision);
+            if self.audience.followers.receiver_count() > 0 {
+                // Nobody listening any more is no failure.
+                let _ = self.audience.followers.send(answer::follow_line(decision));
             }
         }
-        decisions.clear();
-        self.decisions = decisions;
+        unwritten.clear();
+        self.unwritten = unwritten;
     }
 
     fn answer(&mut self, now: Timestamp, request: Request) -> Reply {
+        // Whoever asks is told of everything up to now.
+        self.write(now);
         match answer::order(&self.engine, &request) {
             Ok(Some(input)) => {
                 let before = self.engine.ledger().len();
@@ -274,7 +271,6 @@ impl Driver {
             }
             Ok(None) => {
                 if request == Request::Flush {
-                    self.save_cursors(now);
                     self.mend_memory(now);
                     self.outbox.reconcile(None, self.engine.ledger());
                 }
@@ -320,8 +316,8 @@ impl Driver {
 
     fn housekeeping(&mut self, now: Timestamp) {
         self.again_at = None;
-        if self.save_at.is_some_and(|due| due <= now) {
-            self.save_cursors(now);
+        if self.unwritten.due().is_some_and(|due| due <= now) {
+            self.write(now);
         }
         self.mend_memory(now);
         if self.outbox.is_stale() {
@@ -351,15 +347,6 @@ impl Driver {
         }
     }
 
-    fn save_cursors(&mut self, now: Timestamp) {
-        self.save_at = None;
-        for stream in std::mem::take(&mut self.unsaved) {
-            if let Some(cursor) = self.sources.cursor(&stream) {
-                self.memory.remember(now, &[], Some((&stream, cursor)));
-            }
-        }
-    }
-
     fn announce_deadline(&mut self) {
         let now = clock::now();
         let again = if self.outbox.is_stale() {
@@ -374,7 +361,7 @@ impl Driver {
         });
         let all = [
             self.engine.next_deadline(),
-            self.save_at,
+            self.unwritten.due(),
             self.again_at,
             self.memory.has_late().then_some(now),
             Some(self.next_sweep),
@@ -414,7 +401,7 @@ impl Driver {
     fn end(mut self) {
         self.sources.stop();
         let now = clock::now();
-        self.save_cursors(now);
+        self.write(now);
         self.memory.finish(now);
         self.outbox.end();
         log::info!("ended");

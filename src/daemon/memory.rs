@@ -150,30 +150,31 @@ impl Memory {
         }
     }
 
-    /// Remembers `decisions` and where their source stands now. Returns whether all that was ever decided is
+    /// Remembers `decisions` and where their sources stand now. Returns whether all that was ever decided is
     /// on disk; if not, it waits here and is tried again.
-    pub fn remember(
+    pub fn remember<'c>(
         &mut self,
         now: Timestamp,
         decisions: &[Decision],
-        cursor: Option<(&Stream, &Cursor)>,
+        cursors: impl IntoIterator<Item = (&'c Stream, &'c Cursor), IntoIter: Clone>,
     ) -> bool {
-        if let Some((stream, cursor)) = cursor {
+        let cursors = cursors.into_iter();
+        for (stream, cursor) in cursors.clone() {
             self.cursors.insert(stream.clone(), cursor.clone());
         }
         if self.failed.is_none()
             && self.backlog.is_empty()
             && let Some(store) = &mut self.store
         {
-            match store.commit(now, decisions, cursor) {
+            match store.commit(now, decisions, cursors.clone()) {
                 Ok(()) => return true,
                 Err(error) => {
-                    self.backlog.push(now, decisions, cursor);
+                    self.backlog.push(now, decisions, cursors);
                     self.failed(now, &error);
                 }
             }
         } else {
-            self.backlog.push(now, decisions, cursor);
+            self.backlog.push(now, decisions, cursors);
         }
         self.restate |= self.backlog.bound();
         self.retry(now);

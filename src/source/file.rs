@@ -10,7 +10,9 @@ pub mod lines;
 pub mod token;
 
 mod begin;
+mod expansion;
 mod follow;
+mod hands;
 mod packed;
 mod part;
 mod rotated;
@@ -26,15 +28,16 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::watch as channel;
 
-use super::{Delivery, Start, Trouble, nothing_more};
+use super::{Delivery, Start};
 use crate::engine::name::SourceName;
 use crate::engine::record::line::LineForm;
 use crate::engine::time::Timestamp;
 pub use encoding::{Encoding, EncodingError};
+use expansion::Unread;
 use follow::{Begin, Log, Looked};
 pub use globs::{FileGlob, FileGlobError};
+use hands::{Hands, Stopped};
 pub use packed::open;
-use rotated::Candidate;
 use watch::{Hint, Watcher};
 
 /// Which files to read, and how.
@@ -62,9 +65,9 @@ const MOST_OLD_FILES: usize = 128;
 /// meanwhile.
 const PACE: Duration = Duration::from_millis(1);
 
-/// The same for a log that has been busy for a while. Each look that brings something also costs a transaction, so that at
-/// 10,000 lines a second looking every millisecond would cost several times as much as the lines.
-const FLOW_PACE: Duration = Duration::from_millis(4);
+/// The same for a log that has been busy for a while. Waking up costs far more than the ten or hundred lines that are
+/// there then; on the other hand a ban is to follow within 10 ms.
+const FLOW_PACE: Duration = Duration::from_millis(8);
 
 /// How many looks may come at the faster pace, told as the time in which they would at the slower one: the beginning of an
 /// attack, and what comes irregularly, are read at once.
@@ -75,9 +78,6 @@ const EXPANSION_PACE: Duration = Duration::from_millis(20);
 
 /// How soon to look again for a file that may be just being moved or packed.
 const SEARCH_PACE: Duration = Duration::from_millis(25);
-
-/// A file that is still written to so long after it was found is no copy that is just being made.
-const COPYING: Duration = Duration::from_secs(60);
 
 /// The longest time between two looks: a hint can be lost, and moved files give none. One look costs some microseconds
 /// a file.
@@ -115,6 +115,8 @@ pub fn run(
             stop,
             chunk: vec![0; CHUNK],
             followed: BTreeSet::new(),
+            unread: 0,
+            told_unread: false,
             troubles: BTreeMap::new(),
             more: true,
         },
@@ -136,10 +138,6 @@ pub fn run(
     }
 }
 
-/// Following was told to end.
-#[derive(Clone, Copy, Debug)]
-struct Stopped;
-
 /// Why following came to a halt.
 enum Halt {
     Stopped,
@@ -150,84 +148,6 @@ impl From<Stopped> for Halt {
     fn from(Stopped: Stopped) -> Self {
         Halt::Stopped
     }
-}
-
-/// What all logs share: who hears of them, and room for what is read.
-struct Hands<'a, D> {
-    spec: &'a FilesSpec,
-    deliver: D,
-    stop: channel::Receiver<bool>,
-    chunk: Vec<u8>,
-    /// The paths that are logs of their own.
-    followed: BTreeSet<PathBuf>,
-    /// What cannot be read, and why.
-    troubles: BTreeMap<PathBuf, String>,
-    /// Whether others have to believe that there is more.
-    more: bool,
-}
-
-impl<D> Hands<'_, D> {
-    fn now(&self) -> Timestamp {
-        jiff::Timestamp::now().into()
-    }
-
-    fn follows(&self, path: &Path) -> bool {
-        self.followed.contains(path)
-    }
-
-    fn stopped(&self) -> bool {
-        *self.stop.borrow() || self.stop.has_changed().is_err()
-    }
-}
-
-impl<D: FnMut(Delivery) -> ControlFlow<()>> Hands<'_, D> {
-    fn hand_on(&mut self, delivery: Delivery) -> Result<(), Stopped> {
-        match (self.deliver)(delivery) {
-            ControlFlow::Continue(()) if !self.stopped() => Ok(()),
-            _ => Err(Stopped),
-        }
-    }
-
-    /// Says that nothing more is there at the moment.
-    fn tell_end(&mut self) -> Result<(), Stopped> {
-        if !std::mem::take(&mut self.more) {
-            return Ok(());
-        }
-        let word = nothing_more(&self.spec.name);
-        self.hand_on(word)
-    }
-
-    fn gap(&mut self, from: Timestamp, to: Option<Timestamp>) -> Result<(), Stopped> {
-        let source = self.spec.name.clone();
-        self.hand_on(Delivery::Trouble(Trouble::Gap { source, from, to }))
-    }
-
-    /// Notes why `path` cannot be read, or that it can. Others hear of it once, and of the end when nothing is left.
-    fn trouble(&mut self, path: &Path, reason: Option<String>) -> Result<(), Stopped> {
-        let source = || self.spec.name.clone();
-        let trouble = match reason {
-            None if self.troubles.remove(path).is_some() && self.troubles.is_empty() => {
-                Trouble::Recovered { source: source() }
-            }
-            Some(reason) if self.troubles.get(path) != Some(&reason) => {
-                self.troubles.insert(path.to_owned(), reason.clone());
-                Trouble::Unreadable {
-                    source: source(),
-                    reason,
-                }
-            }
-            _ => return Ok(()),
-        };
-        self.hand_on(Delivery::Trouble(trouble))
-    }
-}
-
-/// A file that is not read because it is named like a rotated one.
-struct Unread {
-    identity: token::Identity,
-    modified: i64,
-    found: Instant,
-    told: bool,
 }
 
 /// Whether there is a file, as far as one is allowed to know.
@@ -408,208 +328,6 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 *moved
             }
         }
-    }
-
-    /// Finds the files that match now and where others may appear.
-    fn expand(&mut self, first: bool) -> Result<(), Halt> {
-        let spec = self.hands.spec;
-        let (mut files, mut directories, mut failed) =
-            (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        for glob in spec.wanted.iter().flatten() {
-            glob.expand(&mut files, &mut failed);
-            glob.directories(&mut directories);
-        }
-        self.tell_directories(&failed)?;
-        let literal = |path: &Path| {
-            spec.wanted
-                .iter()
-                .flatten()
-                .any(|glob| glob.literal() == Some(path))
-        };
-        self.logs.retain(|log| literal(&log.path) || !log.is_over());
-        self.hands.followed = self.logs.iter().map(|log| log.path.clone()).collect();
-        for log in &mut self.logs {
-            if let Ok(real) = log.path.canonicalize() {
-                log.real = real;
-            }
-        }
-        let mut surplus = None;
-        // A log without a file costs nothing.
-        let followed = self.logs.iter().filter(|log| may_exist(&log.path));
-        let mut count = followed.count();
-        // What is named goes before what a wildcard has caught.
-        let (named, caught): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| literal(path));
-        self.unread
-            .retain(|path, _| caught.binary_search(path).is_ok());
-        for path in named.into_iter().chain(caught) {
-            if self.hands.follows(&path) {
-                continue;
-            }
-            let named = literal(&path);
-            if !named && self.is_old(&path) {
-                self.note_unread(path);
-                continue;
-            }
-            if self.is_alias(&path, first && named) {
-                continue;
-            }
-            let there = match path.metadata() {
-                Ok(data) => data.is_file(),
-                Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
-            };
-            let begin = match first && there {
-                true => Begin::Since(self.since),
-                false => Begin::Head,
-            };
-            if count >= MOST_FILES && there {
-                surplus = Some(format!(
-                    "more than {MOST_FILES} files match; {} is not read",
-                    path.display()
-                ));
-                break;
-            }
-            count += usize::from(there);
-            if first && !there {
-                log::info!("source {}: there is no {} yet", spec.name, path.display());
-            }
-            self.add(path, begin);
-        }
-        self.hands.trouble(Path::new(""), surplus)?;
-        self.places.clear();
-        for (index, log) in self.logs.iter().enumerate() {
-            for path in [&log.path, &log.real] {
-                if let (Some(directory), Some(name)) = (path.parent(), path.file_name()) {
-                    let there = self.places.entry(directory.to_owned()).or_default();
-                    there.insert(name.to_owned(), index);
-                    if directory.is_dir() {
-                        directories.insert(directory.to_owned());
-                    }
-                }
-            }
-        }
-        self.watcher.watch(&directories);
-        let deaf = self.watcher.deaf();
-        if let Some(reason) = deaf.filter(|reason| self.deaf.as_deref() != Some(*reason)) {
-            let often = DEAF_LOOK.as_millis();
-            log::info!(
-                "source {}: {reason}; files are looked at every {often} ms",
-                spec.name
-            );
-        }
-        self.deaf = deaf.map(str::to_owned);
-        Ok(())
-    }
-
-    fn add(&mut self, path: PathBuf, begin: Begin) -> &mut Log {
-        let mut log = Log::new(self.hands.spec, &path, begin, self.since, self.hands.now());
-        log.real = path.canonicalize().unwrap_or_else(|_| path.clone());
-        self.hands.followed.insert(path);
-        self.logs.push(log);
-        let last = self.logs.len() - 1;
-        &mut self.logs[last]
-    }
-
-    /// Says which directories cannot be looked into, and that they can be again.
-    fn tell_directories(&mut self, failed: &[glob::GlobError]) -> Result<(), Stopped> {
-        let globs = self.hands.spec.wanted.iter().flatten();
-        let mut reasons: BTreeMap<PathBuf, Option<String>> = std::mem::take(&mut self.closed)
-            .into_iter()
-            .map(|path| (path, None))
-            .collect();
-        for base in globs.map(FileGlob::base) {
-            let missing = match std::fs::metadata(base) {
-                Ok(data) if data.is_dir() => None,
-                Ok(_) => Some(format!("{} is not a directory", base.display())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!(
-                    "there is no directory {}; its files are read when it comes",
-                    base.display()
-                )),
-                Err(error) => Some(follow::reason(base, &error)),
-            };
-            reasons.insert(base.to_owned(), missing);
-        }
-        for error in failed {
-            let path = error.path();
-            reasons.insert(path.to_owned(), Some(follow::reason(path, error.error())));
-            self.closed.push(path.to_owned());
-        }
-        for (path, reason) in reasons {
-            self.hands.trouble(&path, reason)?;
-        }
-        Ok(())
-    }
-
-    /// Whether a wildcard has caught a rotated file of a log that is followed, or a packed one.
-    fn is_old(&self, path: &Path) -> bool {
-        let Some(name) = path.file_name() else {
-            return true;
-        };
-        let beside = |log: &&Log| log.path.parent() == path.parent();
-        let rotated = |log: &Log| {
-            log.path
-                .file_name()
-                .is_some_and(|own| rotated::is_rotated(own, name))
-        };
-        rotated::is_packed(name) || self.logs.iter().filter(beside).any(rotated)
-    }
-
-    /// Says once of a file that is named like a rotated one that it is not read, if it is a log of its own.
-    fn note_unread(&mut self, path: PathBuf) {
-        if path.file_name().is_none_or(rotated::is_packed) {
-            return;
-        }
-        let Ok(data) = path.metadata() else {
-            return;
-        };
-        let now = Unread {
-            identity: token::Identity::of(&data),
-            modified: rotated::modified(&data),
-            found: Instant::now(),
-            told: false,
-        };
-        let before = match self.unread.get_mut(&path) {
-            Some(before) if before.told => return,
-            Some(before) if before.identity == now.identity => before,
-            _ => {
-                self.unread.insert(path, now);
-                return;
-            }
-        };
-        let written = now.modified > std::mem::replace(&mut before.modified, now.modified);
-        if !written || before.found.elapsed() < COPYING {
-            return;
-        }
-        // Somebody may write on to the file that a log had before.
-        let owned = |file: &Candidate| self.logs.iter().any(|log| log.owns(file));
-        if Candidate::open(&path).is_ok_and(|file| !owned(&file)) {
-            before.told = true;
-            log::warn!(
-                "source {}: {path} is written to, but named like a rotated file and not read; if it is a log of its own, \
-                 write {path} into the list of paths",
-                self.hands.spec.name,
-                path = path.display()
-            );
-        }
-    }
-
-    /// Whether it is the file of another log, by another name. What is `named` at the start is a log of its own, even if
-    /// it was once taken for a rotated file of another one.
-    fn is_alias(&mut self, path: &Path, named: bool) -> bool {
-        let real = path.canonicalize();
-        if real.is_ok_and(|real| self.logs.iter().any(|log| log.real == real)) {
-            return true;
-        }
-        if named {
-            return false;
-        }
-        let Ok(file) = Candidate::open(path) else {
-            return false;
-        };
-        let identity = file.identity();
-        if self.logs.iter().any(|log| log.owns(&file)) {
-            self.aliases.insert(path.to_owned(), identity);
-        }
-        self.aliases.get(path) == Some(&identity)
     }
 
     /// Waits for a hint, at most until a moment.

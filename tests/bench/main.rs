@@ -398,7 +398,7 @@ fn idle(world: &World) {
     std::thread::sleep(Duration::from_secs(20));
     print(
         "idle: CPU time in 20 s",
-        format!("{} ticks", cpu(&daemon) - before),
+        milliseconds(cpu(&daemon) - before),
     );
     memory("idle", &daemon);
     daemon.stop();
@@ -452,14 +452,12 @@ fn mapped_journal(pid: u32) -> f64 {
     kilobytes / 1024.0
 }
 
-/// Clock ticks of CPU time so far.
-fn cpu(daemon: &support::world::Daemon) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", daemon.pid())).expect("a process");
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    fields[11].parse::<u64>().unwrap_or(0) + fields[12].parse::<u64>().unwrap_or(0)
+/// How long all threads together have run so far. Clock ticks would be too coarse for what wakes up and sleeps again.
+fn cpu(daemon: &support::world::Daemon) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("a process");
+    let run = |task: fs::DirEntry| -> Option<u64> {
+        let told = fs::read_to_string(task.path().join("schedstat")).ok()?;
+        told.split_whitespace().next()?.parse().ok()
+    };
+    Duration::from_nanos(tasks.flatten().filter_map(run).sum())
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -51,6 +52,11 @@ impl Authority {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
+    }
+
+    /// Lets everybody read the certificates and keys.
+    pub fn open_to_everybody(&self) {
+        fs::set_permissions(self.home.path(), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// What our listener shows; clients need a certificate too.

@@ -14,6 +14,7 @@ libfuzzer_sys::fuzz_target!(|text: String| {
         failures: vec![PatternSpec {
             number: 1,
             text,
+            fields: Vec::new(),
             unless_counted: false,
         }],
         ignores: Vec::new(),

@@ -115,7 +115,7 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>
         .filter(|pattern| used(pattern.number));
     let patterns = patterns.map(|pattern| PatternRow {
         number: pattern.number,
-        text: pattern.text.clone(),
+        text: pattern.to_string(),
     });
     let row = VerdictRow {
         filter: spec.map(|spec| spec.name.to_string()).unwrap_or_default(),

@@ -6,9 +6,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
-use crate::engine::policy::{FilterId, IgnoreList, IgnoreRule, MaxRetry};
+use crate::engine::input::Remembered;
+use crate::engine::name::JailName;
+use crate::engine::policy::{FilterId, IgnoreList, IgnoreRule, JailPolicy, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
-use crate::engine::time::FindTime;
+use crate::engine::record::{Batch, Record};
+use crate::engine::time::{BanTime, FindTime};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -20,6 +23,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
     let pattern = PatternSpec {
         number: 1,
         text: "^no <user> from <ip>$".to_owned(),
+        fields: Vec::new(),
         unless_counted: false,
     };
     let spec = FilterSpec {

@@ -3,19 +3,24 @@
 //! A [`FilterSpec`] is what a filter file says; [`FilterSet`] is what it was compiled to. In: records. Out:
 //! [`Found`]. What becomes of a failure is decided in `jail`, not here.
 
+mod language;
 pub mod pattern;
 mod proof;
 pub mod sample;
 pub mod session;
 pub mod set;
+mod view;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 
 use super::name::FilterName;
 use super::record::journal::JournalMatch;
+use super::record::json::FieldPath;
 pub use pattern::PatternError;
 pub use set::FilterSet;
+pub use view::View;
 
 /// What a filter file says, for one chosen mode.
 #[derive(Clone, Debug)]
@@ -39,7 +44,7 @@ pub struct FilterSpec {
 /// What a filter looks at; anything else is never tested.
 #[derive(Clone, Debug, Default)]
 pub struct RecordsSpec {
-    /// Names of programs; none means any.
+    /// Names of programs; none means any. A record that names none is looked at all the same.
     pub programs: Vec<Box<str>>,
     /// Entries of the journal; none stated means those of the programs.
     pub journal: Option<JournalMatch>,
@@ -56,11 +61,28 @@ pub struct RecordsSpec {
 pub struct PatternSpec {
     /// Its number in the file, from 1, over all modes, so that it does not depend on the chosen one.
     pub number: u16,
-    /// Regular expression with placeholders, as written.
+    /// Regular expression over the message, with placeholders, as written; empty if it looks at fields alone.
     pub text: String,
+    /// Regular expressions over fields of an object. All of them have to match, and the message too.
+    pub fields: Vec<(FieldPath, String)>,
     /// Counts only if its session has counted nothing yet (`unless_counted = true`): the closing line of
     /// a connection whose failed attempts were logged before is not one more attempt.
     pub unless_counted: bool,
+}
+
+impl fmt::Display for PatternSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)?;
+        for (at, (path, text)) in self.fields.iter().enumerate() {
+            let before = if at == 0 && self.text.is_empty() {
+                ""
+            } else {
+                ", "
+            };
+            write!(f, "{before}{} = {text}", path.as_str())?;
+        }
+        Ok(())
+    }
 }
 
 /// A record that a filter recognises as a failure.
@@ -78,4 +100,6 @@ pub struct Found<'r> {
     pub session: Option<Cow<'r, str>>,
     /// [`PatternSpec::unless_counted`] of the pattern.
     pub unless_counted: bool,
+    /// What people should see of the record: its message, or the object whose fields told.
+    pub line: &'r [u8],
 }

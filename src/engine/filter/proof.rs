@@ -6,8 +6,10 @@
 //! of one message put the address in different places. Then the longer `left` holds the whole address of
 //! the shorter one, or ends inside it. The second case is refused at run time: no byte next to an
 //! address may continue it. The first needs a `left` that can hold an address. So it suffices that the
-//! anchored side is *closed*: none of its repetitions takes a blank, a dot or a colon, and what is
-//! written out has fewer than three dots, fewer than seven colons and no `::`. The same holds, mirrored,
+//! anchored side is *closed*: none of its repetitions takes a blank, a dot or a colon, and between two of its bytes
+//! that are always there and that no address has, stand fewer than three dots, fewer than seven colons and no `::`. Of
+//! these `::` may stand behind a word that no address has, as in `auth::login`: an address there would begin in the
+//! midst of a word, which is refused at run time too. The same holds, mirrored,
 //! for a pattern anchored at the end, unless the message was cut: then its end may be the attacker's. One
 //! such side is enough; the other one may be anything.
 //!
@@ -20,9 +22,13 @@
 //! (`(?m)` is refused; otherwise Rust's `$` is the end of the text only, never before a final newline); a
 //! newline that ends `.` early (`.` takes newlines here).
 
-use std::collections::BTreeSet;
+mod edges;
+mod marks;
 
-use regex_syntax::hir::{Class, Hir, HirKind, Look};
+use regex_syntax::hir::{Hir, HirKind, Look};
+
+use edges::{Kind, Side, edges, takes};
+use marks::{Open, closed};
 
 pub(super) fn refuse_line_anchors(hir: &Hir) -> Result<(), String> {
     let looks = hir.properties().look_set();
@@ -42,21 +48,12 @@ pub(super) enum Proof {
     End,
 }
 
-/// The side against which the address is held.
+/// The side against which the one address is held.
 ///
 /// # Errors
 /// Text of an attacker could move it; how to mend the pattern.
 pub(super) fn prove(hir: &Hir) -> Result<Proof, String> {
     refuse_line_anchors(hir)?;
-    match addresses(hir) {
-        0 => return Err("a failure needs <ip> or <host>".to_owned()),
-        1 => {}
-        _ => {
-            return Err(
-                "only one <ip> or <host> can say who failed: write two patterns".to_owned(),
-            );
-        }
-    }
     let (mut left, mut right) = (Vec::new(), Vec::new());
     if !split(hir, &mut left, &mut right) {
         return Err("<ip> may not stand in an alternation, an optional group or a repetition: write one pattern for each case".to_owned());
@@ -75,18 +72,25 @@ pub(super) fn prove(hir: &Hir) -> Result<Proof, String> {
     if !starts_behind(&right, is_named(hir)) {
         return Err("what follows the address can be read as a part of it: separate them by a blank or `: `; `:<port>` is sound only where it is never left out and no hex digit or colon follows".to_owned());
     }
-    let left_closed = closed(&left);
-    let right_closed = closed(&right);
-    if from_start && left_closed {
+    let (left, right) = (closed(&left), closed(&right));
+    if from_start && left.is_ok() {
         return Ok(Proof::Start);
     }
-    if to_end && right_closed {
+    if to_end && right.is_ok() {
         return Ok(Proof::End);
     }
-    Err(match (left_closed, right_closed) {
-        (false, false) => "free text stands on both sides of the address, so an attacker can write another address into it: replace `.*`, `<word>` and the like on one side by exact text and anchor that side",
-        (true, _) => "nothing ties the address to the start: begin the pattern with `^`",
-        (false, true) => "nothing ties the address to the end: finish the pattern with `$`",
+    Err(match (left, right) {
+        (Ok(()), _) => "nothing ties the address to the start: begin the pattern with `^`",
+        (_, Ok(())) => "nothing ties the address to the end: finish the pattern with `$`",
+        (Err(Open::Marks), _) if from_start => {
+            "the text before the address can be read as one: three dots, seven colons or `::` stand in it without a blank, a sign or a letter from g to z between them; write what follows the address exactly and finish the pattern with `$`"
+        }
+        (_, Err(Open::Marks)) if to_end => {
+            "the text behind the address can be read as one: three dots, seven colons or `::` stand in it without a blank, a sign or a letter from g to z between them; write what stands before the address exactly and begin the pattern with `^`"
+        }
+        (Err(_), Err(_)) => {
+            "free text stands on both sides of the address, so an attacker can write another address into it: replace `.*`, `<word>` and the like on one side by exact text and anchor that side"
+        }
     }
     .to_owned())
 }
@@ -101,7 +105,8 @@ fn is_named(hir: &Hir) -> bool {
     here || hir.kind().subs().iter().any(is_named)
 }
 
-fn addresses(hir: &Hir) -> usize {
+/// How many places there are for an address.
+pub(super) fn addresses(hir: &Hir) -> usize {
     usize::from(is_address(hir)) + hir.kind().subs().iter().map(addresses).sum::<usize>()
 }
 
@@ -124,54 +129,6 @@ fn split<'h>(hir: &'h Hir, left: &mut Vec<&'h Hir>, right: &mut Vec<&'h Hir>) ->
         _ => false,
     }
 }
-
-/// Whether no text that `parts` take can hold an address.
-fn closed(parts: &[&Hir]) -> bool {
-    let Some((dots, colons)) = parts
-        .iter()
-        .try_fold((0, 0), |sum, part| add(sum, marks(part)?))
-    else {
-        return false;
-    };
-    dots < 3 && colons < 7 && !pairs(parts)
-}
-
-/// Whether two colons of different parts can meet.
-fn pairs(parts: &[&Hir]) -> bool {
-    let within = |hir: &&Hir| match hir.kind() {
-        HirKind::Capture(group) => pairs(&[&group.sub]),
-        HirKind::Repetition(repeated) => pairs(&[&repeated.sub]),
-        HirKind::Concat(subs) => pairs(&subs.iter().collect::<Vec<_>>()),
-        HirKind::Alternation(subs) => subs.iter().any(|sub| pairs(&[sub])),
-        _ => false,
-    };
-    let colon = |edges: &Edges| edges.iter().any(|edge| edge[0] == Some(Kind::Colon));
-    parts.iter().any(within)
-        || (1..parts.len()).any(|at| {
-            colon(&edges(&parts[..at], Side::End)) && colon(&edges(&parts[at..], Side::Start))
-        })
-}
-
-/// What a byte is to an address that it stands next to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    /// A hex digit that is no part of a word.
-    Hex,
-    /// What only names hold besides, and a hex digit in a word.
-    Name,
-    Colon,
-    Dot,
-    Other,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Start,
-    End,
-}
-
-/// The kinds of the two outermost bytes, outermost first, of every text that an expression takes.
-type Edges = BTreeSet<[Option<Kind>; 2]>;
 
 /// `<ip>:<text>`, `<ip>(?::<port>)?`, `<ip>[0-9]*` are unsound; `<ip> `, `<ip>: `, `<ip>.` are not.
 fn starts_behind(right: &[&Hir], named: bool) -> bool {
@@ -210,134 +167,4 @@ fn are_digits(hir: &Hir) -> bool {
         return false;
     };
     repeated.min > 0 && (0..=u8::MAX).all(|byte| byte.is_ascii_digit() || !takes(class, byte))
-}
-
-/// The edges of `parts` in a row.
-fn edges(parts: &[&Hir], side: Side) -> Edges {
-    let row = |sum: Edges, hir: &&Hir| join(&sum, &edges_of(hir, side));
-    let nothing = Edges::from([[None, None]]);
-    match side {
-        Side::Start => parts.iter().fold(nothing, row),
-        Side::End => parts.iter().rev().fold(nothing, row),
-    }
-}
-
-fn join(outer: &Edges, inner: &Edges) -> Edges {
-    let both = |out: [Option<Kind>; 2]| {
-        inner.iter().map(move |inn| match out {
-            [None, _] => *inn,
-            [first, None] => [first, inn[0]],
-            full => full,
-        })
-    };
-    outer.iter().copied().flat_map(both).collect()
-}
-
-fn edges_of(hir: &Hir, side: Side) -> Edges {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => Edges::from([[None, None]]),
-        HirKind::Literal(text) => {
-            let mut kinds = kinds(&text.0);
-            if side == Side::End {
-                kinds.reverse();
-            }
-            Edges::from([[kinds.first().copied(), kinds.get(1).copied()]])
-        }
-        HirKind::Class(class) => (0..=u8::MAX)
-            .filter(|byte| takes(class, *byte))
-            .map(|byte| [Some(kind(byte)), None])
-            .collect(),
-        HirKind::Repetition(repeated) => {
-            let once = edges_of(&repeated.sub, side);
-            // Two turns show all that the two outermost bytes can be.
-            let mut turns = Edges::from([[None, None]]);
-            let mut all = Edges::new();
-            for turn in 0..=repeated.max.unwrap_or(2).min(2) {
-                if turn >= repeated.min.min(2) {
-                    all.extend(&turns);
-                }
-                turns = join(&turns, &once);
-            }
-            all
-        }
-        HirKind::Capture(group) => edges_of(&group.sub, side),
-        HirKind::Concat(parts) => edges(&parts.iter().collect::<Vec<_>>(), side),
-        HirKind::Alternation(parts) => parts.iter().flat_map(|part| edges_of(part, side)).collect(),
-    }
-}
-
-/// The kinds of a literal's bytes: the 6 of `IPv6:` belongs to a word that no address can hold.
-fn kinds(text: &[u8]) -> Vec<Kind> {
-    text.chunk_by(|a, b| a.is_ascii_alphanumeric() && b.is_ascii_alphanumeric())
-        .flat_map(|run| {
-            let word = run.iter().any(|byte| kind(*byte) == Kind::Name);
-            run.iter()
-                .map(move |byte| if word { Kind::Name } else { kind(*byte) })
-        })
-        .collect()
-}
-
-fn kind(byte: u8) -> Kind {
-    match byte {
-        b':' => Kind::Colon,
-        b'.' => Kind::Dot,
-        b'_' | b'-' | b'%' => Kind::Name,
-        _ if byte.is_ascii_hexdigit() => Kind::Hex,
-        _ if byte.is_ascii_alphanumeric() => Kind::Name,
-        _ => Kind::Other,
-    }
-}
-
-fn add(a: (usize, usize), b: (usize, usize)) -> Option<(usize, usize)> {
-    Some((a.0 + b.0, a.1 + b.1))
-}
-
-/// The most dots and colons that a text can hold; `None` if a repetition makes it free.
-fn marks(hir: &Hir) -> Option<(usize, usize)> {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => Some((0, 0)),
-        HirKind::Literal(text) => {
-            let count = |mark: u8| text.0.iter().filter(|byte| **byte == mark).count();
-            let pair = text.0.windows(2).any(|two| two == b"::");
-            (!pair).then(|| (count(b'.'), count(b':')))
-        }
-        HirKind::Class(class) => Some((
-            usize::from(takes(class, b'.')),
-            usize::from(takes(class, b':')),
-        )),
-        HirKind::Repetition(repeated) => {
-            let inner = marks(&repeated.sub)?;
-            let once = repeated.max.is_some_and(|max| max <= 1);
-            (once || (inner == (0, 0) && !takes_blank(&repeated.sub))).then_some(inner)
-        }
-        HirKind::Capture(group) => marks(&group.sub),
-        HirKind::Concat(parts) => parts
-            .iter()
-            .try_fold((0, 0), |sum, part| add(sum, marks(part)?)),
-        HirKind::Alternation(parts) => {
-            parts.iter().try_fold((0, 0), |most: (usize, usize), part| {
-                let (dots, colons) = marks(part)?;
-                Some((most.0.max(dots), most.1.max(colons)))
-            })
-        }
-    }
-}
-
-fn takes(class: &Class, byte: u8) -> bool {
-    match class {
-        Class::Bytes(class) => class
-            .iter()
-            .any(|range| (range.start()..=range.end()).contains(&byte)),
-        Class::Unicode(class) => class
-            .iter()
-            .any(|range| (range.start()..=range.end()).contains(&char::from(byte))),
-    }
-}
-
-fn takes_blank(hir: &Hir) -> bool {
-    match hir.kind() {
-        HirKind::Literal(text) => text.0.contains(&b' '),
-        HirKind::Class(class) => takes(class, b' '),
-        kind => kind.subs().iter().any(takes_blank),
-    }
 }

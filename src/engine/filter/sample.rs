@@ -5,9 +5,9 @@
 use jiff::tz::TimeZone;
 
 use super::session::{self, Sessions};
-use super::{FilterSet, Found};
+use super::{FilterSet, View};
 use crate::engine::policy::FilterId;
-use crate::engine::record::text::TextReader;
+use crate::engine::record::line::{LineForm, LineReader};
 use crate::engine::time::Timestamp;
 
 /// Lines that prove a pattern, or prove that none takes them.
@@ -50,13 +50,17 @@ impl Sample {
         filter: FilterId,
         now: Timestamp,
     ) -> Result<Vec<u16>, String> {
-        let mut reader = TextReader::new(TimeZone::UTC, &[], now);
+        let mut reader = LineReader::new(&LineForm::in_zone(TimeZone::UTC), now);
         let mut sessions = Sessions::default();
         let (mut hit, mut counted) = (Vec::new(), 0);
-        let mut last: Option<Found<'_>> = None;
+        let mut last = None;
         for line in &self.lines {
-            let record = reader.read(line.as_bytes());
-            let Some(found) = filters.find(filter, &record) else {
+            // A part of a container's line is no record yet.
+            let Ok(Some(record)) = reader.read(line.as_bytes()) else {
+                continue;
+            };
+            let view = View::from(record);
+            let Some(found) = filters.find(filter, &view) else {
                 continue;
             };
             hit.push(found.pattern);
@@ -68,7 +72,9 @@ impl Sample {
                 record.time,
             ) {
                 counted += 1;
-                last = Some(found);
+                let address = found.ip.map(|ip| ip.to_string()).unwrap_or_default();
+                let account = found.user.unwrap_or_default().into_owned();
+                last = Some((address, found.host.into_owned(), account));
             }
         }
         let told = |what: &str, wanted: &str, got: &str| {
@@ -79,7 +85,7 @@ impl Sample {
         };
         match (&self.expect, last) {
             (Expect::Silent, None) => Ok(hit),
-            (Expect::Silent, Some(found)) => told("the sample", "silent", &found.host),
+            (Expect::Silent, Some((_, host, _))) => told("the sample", "silent", &host),
             (Expect::Failure { count, .. }, None) => {
                 told("the number of failures", &count.to_string(), "0")
             }
@@ -90,7 +96,7 @@ impl Sample {
                     user,
                     count,
                 },
-                Some(found),
+                Some((found_ip, found_host, found_user)),
             ) => {
                 if *count != counted {
                     return told(
@@ -99,17 +105,15 @@ impl Sample {
                         &counted.to_string(),
                     );
                 }
-                let address = found.ip.map(|ip| ip.to_string()).unwrap_or_default();
-                let account = found.user.unwrap_or_default();
                 for (what, wanted, got) in [
-                    ("ip", ip, address.as_str()),
-                    ("host", host, &*found.host),
-                    ("user", user, &*account),
+                    ("ip", ip, found_ip),
+                    ("host", host, found_host),
+                    ("user", user, found_user),
                 ] {
                     if let Some(wanted) = wanted
-                        && wanted != got
+                        && *wanted != got
                     {
-                        return told(what, wanted, got);
+                        return told(what, wanted, &got);
                     }
                 }
                 Ok(hit)

@@ -93,6 +93,7 @@ mod tests {
             user: None,
             session: Some(session.into()),
             unless_counted,
+            line: b"",
         }
     }
 

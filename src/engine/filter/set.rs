@@ -1,16 +1,17 @@
 //! Which filter takes which record?
 //!
 //! In: the specs of all filters, then records. Out: what was found. One pass of an automaton over all
-//! patterns of a filter rejects nearly everything; only a record that passes it costs memory.
+//! patterns of a filter rejects nearly every message; only a record that passes it costs memory, or one that has
+//! fields before a filter that looks at fields alone.
 
 use std::borrow::Cow;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-use super::pattern::{self, LARGEST_PROGRAM, Pattern, Reading};
-use super::{FilterSpec, Found, PatternError};
+use super::language::LARGEST_PROGRAM;
+use super::pattern::{Ignore, Pattern, Reading};
+use super::{FilterSpec, Found, PatternError, View};
 use crate::engine::policy::FilterId;
-use crate::engine::record::Record;
 use crate::engine::record::report::{Outcome, Reported};
 
 /// The most memory that all patterns of one filter may take together.
@@ -25,10 +26,17 @@ pub struct FilterSet {
 #[derive(Debug)]
 struct Filter {
     spec: FilterSpec,
-    any: RegexSet,
+    /// What each pattern says of the message.
+    messages: RegexSet,
     patterns: Vec<Pattern>,
-    ignores: RegexSet,
+    /// Whether there is one that says nothing of it.
+    by_fields: bool,
+    ignored_messages: RegexSet,
+    ignores: Vec<Ignore>,
 }
+
+/// In a set of those over messages it stands for a pattern that looks at fields alone: it takes nothing.
+const NOTHING: &str = "[a&&b]";
 
 impl FilterSet {
     /// Compiles the filters; [`FilterId`] is the place in `specs`.
@@ -57,9 +65,9 @@ impl FilterSet {
         &self.filters[usize::from(filter.0)].spec
     }
 
-    /// The failure that `record` is to `filter`, if the filter asked for such records.
-    pub fn find<'r>(&self, filter: FilterId, record: &Record<'r>) -> Option<Found<'r>> {
-        self.filters.get(usize::from(filter.0))?.find(record)
+    /// The failure that a record is to `filter`, if the filter asked for such records.
+    pub fn find<'v>(&self, filter: FilterId, view: &'v View<'_>) -> Option<Found<'v>> {
+        self.filters.get(usize::from(filter.0))?.find(view)
     }
 }
 
@@ -79,59 +87,71 @@ impl Filter {
                 "there is no [[failure]] pattern for this mode".to_owned(),
             ));
         }
-        let (mut patterns, mut sources, mut ignores) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut patterns, mut ignores) = (Vec::new(), Vec::new());
         for failure in &spec.failures {
             match Pattern::failure(failure) {
-                Ok(pattern) => {
-                    sources.push(pattern.source().to_owned());
-                    patterns.push(pattern);
-                }
+                Ok(pattern) => patterns.push(pattern),
                 Err(reason) => problems.push(error(failure.number, false, reason)),
             }
         }
         for ignore in &spec.ignores {
-            match pattern::ignore(&ignore.text) {
-                Ok(source) => ignores.push(source),
+            match Ignore::new(ignore) {
+                Ok(ignore) => ignores.push(ignore),
                 Err(reason) => problems.push(error(ignore.number, true, reason)),
             }
         }
-        let any = set(&sources).map_err(|reason| problems.push(error(0, false, reason)));
-        let ignores = set(&ignores).map_err(|reason| problems.push(error(0, true, reason)));
-        match (any, ignores) {
-            (Ok(any), Ok(ignores)) if problems.is_empty() => Ok(Filter {
+        let messages = set(patterns.iter().map(Pattern::over_message));
+        let messages = messages.map_err(|reason| problems.push(error(0, false, reason)));
+        let ignored = set(ignores.iter().map(|ignore| ignore.over_message.as_deref()));
+        let ignored = ignored.map_err(|reason| problems.push(error(0, true, reason)));
+        match (messages, ignored) {
+            (Ok(messages), Ok(ignored_messages)) if problems.is_empty() => Ok(Filter {
+                by_fields: patterns
+                    .iter()
+                    .any(|pattern| pattern.over_message().is_none()),
                 spec,
-                any,
+                messages,
                 patterns,
+                ignored_messages,
                 ignores,
             }),
             _ => Err(problems),
         }
     }
 
-    fn find<'r>(&self, record: &Record<'r>) -> Option<Found<'r>> {
+    fn find<'v>(&self, view: &'v View<'_>) -> Option<Found<'v>> {
         let records = &self.spec.records;
+        let record = view.record();
         if records.reports || record.reported.is_some() {
             let mut services = records.services.iter();
             let is_asked = services.any(|name| **name == *record.program);
-            return record.reported.filter(|_| is_asked).and_then(failure);
+            let reported = record.reported.filter(|_| is_asked);
+            return reported.and_then(|reported| failure(reported, record.message));
         }
-        let programs = &self.spec.records.programs;
-        let asked = programs.is_empty() || programs.iter().any(|name| **name == *record.program);
+        // Whose programs do not name themselves, the jail has chosen by the source.
+        let programs = &records.programs;
+        let asked = programs.is_empty()
+            || record.program.is_empty()
+            || programs.iter().any(|name| **name == *record.program);
+        let message = view.message();
         // `is_match` keeps no list of what matched and so allocates nothing.
-        if !asked || !self.any.is_match(record.message) {
+        if !asked || !(self.messages.is_match(message) || self.by_fields && view.has_fields()) {
             return None;
         }
-        // A pattern that takes the message for what it is not leaves it to the next; a doubtful address
+        let hits = self.messages.matches(message);
+        // A pattern that takes the record for what it is not leaves it to the next; a doubtful address
         // ends the search, or a laxer pattern might read another one at the same place.
-        let mut readings = self.any.matches(record.message).into_iter();
+        let mut candidates = (0..)
+            .zip(&self.patterns)
+            .filter(|(at, pattern)| hits.matched(*at) || pattern.over_message().is_none());
         let mut found = loop {
-            match self.patterns.get(readings.next()?)?.find(record.message) {
+            match candidates.next()?.1.find(view) {
                 Reading::Failure(found) => break found,
                 Reading::Other => {}
                 Reading::Doubtful => return None,
             }
         };
-        if !self.ignores.is_empty() && self.ignores.is_match(record.message) {
+        if self.is_ignored(view) {
             return None;
         }
         if self.spec.session_by_pid && found.session.is_none() {
@@ -139,10 +159,17 @@ impl Filter {
         }
         Some(found)
     }
+
+    fn is_ignored(&self, view: &View<'_>) -> bool {
+        let hits = self.ignored_messages.matches(view.message());
+        (0..).zip(&self.ignores).any(|(at, ignore)| {
+            (hits.matched(at) || ignore.over_message.is_none()) && ignore.takes_fields(view)
+        })
+    }
 }
 
 /// The failure that an application reports.
-fn failure(reported: Reported<'_>) -> Option<Found<'_>> {
+fn failure<'r>(reported: Reported<'r>, line: &'r [u8]) -> Option<Found<'r>> {
     (reported.outcome == Outcome::Failure).then(|| Found {
         pattern: 0,
         host: Cow::Owned(reported.address.to_string()),
@@ -150,11 +177,12 @@ fn failure(reported: Reported<'_>) -> Option<Found<'_>> {
         user: reported.user.map(Cow::Borrowed),
         session: None,
         unless_counted: false,
+        line,
     })
 }
 
-fn set(sources: &[String]) -> Result<RegexSet, String> {
-    RegexSetBuilder::new(sources)
+fn set<'s>(sources: impl Iterator<Item = Option<&'s str>>) -> Result<RegexSet, String> {
+    RegexSetBuilder::new(sources.map(|source| source.unwrap_or(NOTHING)))
         .unicode(false)
         .dot_matches_new_line(true)
         .size_limit(LARGEST_SET)
@@ -166,12 +194,14 @@ fn set(sources: &[String]) -> Result<RegexSet, String> {
 mod tests {
     use super::*;
     use crate::engine::filter::{PatternSpec, RecordsSpec};
+    use crate::engine::record::Record;
     use crate::engine::time::Timestamp;
 
     fn filter(patterns: &[&str]) -> FilterSet {
         let failures = patterns.iter().zip(1..).map(|(text, number)| PatternSpec {
             number,
             text: (*text).to_owned(),
+            fields: Vec::new(),
             unless_counted: false,
         });
         FilterSet::compile(vec![FilterSpec {
@@ -204,7 +234,7 @@ mod tests {
             }),
             ..Record::bare(Timestamp::default(), b"192.0.2.9 denied")
         };
-        let ip = |filter: &FilterSet, record| filter.find(FilterId(0), &record)?.ip;
+        let ip = |filter: &FilterSet, record| filter.find(FilterId(0), &View::from(record))?.ip;
         let failure = Some(Outcome::Failure);
         assert_eq!(ip(&reports, record("shop", failure)), Some(address));
         assert_eq!(ip(&reports, record("shop", Some(Outcome::Success))), None);
@@ -231,7 +261,8 @@ mod tests {
             ("192.0.2.7.5 by x", None),
         ] {
             let record = Record::bare(Timestamp::default(), message.as_bytes());
-            let found = filter.find(FilterId(0), &record);
+            let view = View::from(record);
+            let found = filter.find(FilterId(0), &view);
             assert_eq!(found.map(|found| found.pattern), pattern, "{message}");
         }
     }

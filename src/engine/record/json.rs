@@ -1,15 +1,12 @@
-//! What does a line of JSON say, and who wrote it?
+//! Which fields of an object of JSON hold what?
 //!
-//! In: the bytes of a line, and which fields hold what. Out: the parts of a record. A line that was cut is read as
-//! far as it goes; bytes of another encoding and what else loggers write that is no JSON is replaced. Or an
-//! attacker would hide by what he is called. No clock is read here.
+//! In: an [`Object`], and the names of fields. Out: the parts of a record, or a line of a container. No clock is read
+//! here.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
-use serde_json::Value;
-
 use super::Record;
+use super::object::Object;
 use crate::engine::time::Timestamp;
 
 /// Which fields of an object hold what; of several, the first one that is there and not empty.
@@ -27,25 +24,42 @@ pub struct JsonFields {
     pub pid: Vec<FieldPath>,
 }
 
-/// The names that loggers and the journal give their fields.
+/// Names that well-known loggers give their fields: those of Go, Java, Node and Python, Docker, GELF, the journal,
+/// nginx, Traefik, rsyslog, MongoDB and the Elastic Common Schema. No `host`, under which web servers note what a
+/// client asked for, and no `logger`, `name` or `app`, which are parts of programs as often.
 impl Default for JsonFields {
     fn default() -> Self {
         let paths = |names: &[&str]| names.iter().map(|name| FieldPath((*name).into())).collect();
         JsonFields {
-            message: paths(&["message", "msg", "log", "MESSAGE"]),
+            message: paths(&["message", "msg", "log", "short_message", "MESSAGE"]),
             time: paths(&[
                 "time",
                 "ts",
                 "timestamp",
                 "@timestamp",
                 "__REALTIME_TIMESTAMP",
+                "time_iso8601",
+                "time_local",
+                "msec",
+                "StartUTC",
+                "timereported",
+                "t.$date",
             ]),
-            host: paths(&["host", "hostname", "_HOSTNAME"]),
-            program: paths(&["program", "logger", "SYSLOG_IDENTIFIER"]),
-            pid: paths(&["pid", "_PID", "SYSLOG_PID"]),
+            host: paths(&["hostname", "_HOSTNAME", "host.hostname", "host.name"]),
+            program: paths(&[
+                "program",
+                "programname",
+                "appname",
+                "SYSLOG_IDENTIFIER",
+                "_COMM",
+            ]),
+            pid: paths(&["pid", "_PID", "SYSLOG_PID", "procid", "process.pid"]),
         }
     }
 }
+
+/// The journal's own name for the unit; nobody else writes it.
+const UNIT: &str = "_SYSTEMD_UNIT";
 
 /// Where a field is: its name, or the names on the way to it with dots between them, as in `request.remote_ip`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +67,7 @@ pub struct FieldPath(Box<str>);
 
 /// The text is no path to a field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` names no field: write a name such as msg, or several with dots between them such as request.uri"
-)]
+#[error("`{0}` names no field")]
 pub struct FieldPathError(String);
 
 impl FromStr for FieldPath {
@@ -69,8 +81,12 @@ impl FromStr for FieldPath {
     }
 }
 
-/// One line.
-pub(super) struct Object(Value);
+impl FieldPath {
+    /// The names with dots between them.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A line of a container in the hands of its engine, or a part of one.
 pub(super) struct Chunk<'v> {
@@ -81,246 +97,50 @@ pub(super) struct Chunk<'v> {
     pub goes_on: bool,
 }
 
-impl Object {
-    /// Reads a line; `None` if it is no object.
-    pub fn parse(line: &[u8]) -> Option<Self> {
-        let text = String::from_utf8_lossy(line);
-        let value = match serde_json::from_str(&text) {
-            Ok(value) => value,
-            Err(_) => mended(&text)?,
-        };
-        matches!(value, Value::Object(_)).then_some(Object(value))
-    }
+/// All fields that Docker writes. An object with others is somebody's own, whatever has been written into it.
+const DOCKERS: [&[u8]; 4] = [b"log", b"stream", b"time", b"attrs"];
 
-    /// What Docker wrote, if it is of Docker: a line without its end goes on.
-    pub fn as_chunk(&self) -> Option<Chunk<'_>> {
-        let text = |name| self.0.get(name).and_then(Value::as_str).map(str::as_bytes);
-        let line = text("log")?;
-        let text = Chunk {
-            time: text("time")?,
-            output: text("stream")?,
-            text: line.strip_suffix(b"\n").unwrap_or(line),
-            goes_on: !line.ends_with(b"\n"),
-        };
-        matches!(text.output, b"stdout" | b"stderr").then_some(text)
-    }
+/// What Docker wrote, if it is of Docker: a line without its end goes on.
+pub(super) fn chunk(object: &Object) -> Option<Chunk<'_>> {
+    let line = object.get("log")?;
+    let text = Chunk {
+        time: object.get("time")?,
+        output: object.get("stream")?,
+        text: line.strip_suffix(b"\n").unwrap_or(line),
+        goes_on: !line.ends_with(b"\n"),
+    };
+    let is_dockers = object.has_only(&DOCKERS) && matches!(text.output, b"stdout" | b"stderr");
+    is_dockers.then_some(text)
+}
 
+impl JsonFields {
     /// The text that tells the time.
-    pub fn time(&self, mapping: &JsonFields) -> Option<Cow<'_, [u8]>> {
-        self.first(&mapping.time)
+    pub(super) fn time_of<'o>(&self, object: &'o Object) -> Option<&'o [u8]> {
+        first(&self.time, object)
     }
 
-    fn first(&self, paths: &[FieldPath]) -> Option<Cow<'_, [u8]>> {
-        let texts = paths.iter().filter_map(|path| text(path.find(&self.0)?));
-        texts.into_iter().find(|text| !text.is_empty())
-    }
-}
-
-impl FieldPath {
-    fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
-        // A name may have dots in it: the longer one comes first.
-        fn find<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
-            value.get(path).or_else(|| {
-                let mut dots = path.rmatch_indices('.');
-                dots.find_map(|(dot, _)| find(value.get(&path[..dot])?, &path[dot + 1..]))
-            })
-        }
-        find(value, &self.0)
-    }
-}
-
-/// The last object's fields, for as long as its record lives.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Fields {
-    host: String,
-    program: String,
-    message: Vec<u8>,
-}
-
-impl Fields {
-    /// The record that `object` is, which is all of `line`.
-    pub fn record<'l>(
-        &'l mut self,
-        object: &Object,
-        mapping: &JsonFields,
+    /// The record of `object`, which is all of `line`.
+    pub(super) fn record<'l>(
+        &self,
+        object: &'l Object,
         time: Timestamp,
         line: &'l [u8],
     ) -> Record<'l> {
-        let name = |paths| {
-            let text = object.first(paths).unwrap_or_default();
-            String::from_utf8_lossy(&text).into_owned()
-        };
-        self.host = name(&mapping.host);
-        self.program = name(&mapping.program);
-        let message = object.first(&mapping.message);
-        let message = match message {
-            Some(message) => {
-                self.message.clear();
-                self.message.extend_from_slice(&message);
-                &self.message
-            }
-            None => line,
-        };
+        // A name in no known letters is none.
+        let text = |text: Option<&'l [u8]>| std::str::from_utf8(text.unwrap_or_default());
+        let name = |paths| text(first(paths, object)).unwrap_or_default();
         Record {
-            host: &self.host,
-            program: &self.program,
-            pid: name(&mapping.pid).parse().ok(),
-            ..Record::bare(time, message)
+            host: name(&self.host),
+            program: name(&self.program),
+            pid: name(&self.pid).parse().ok(),
+            unit: text(object.get(UNIT)).unwrap_or_default(),
+            object: line,
+            ..Record::bare(time, first(&self.message, object).unwrap_or(line))
         }
     }
 }
 
-/// A value as text. The journal writes text of unknown encoding as a list of bytes.
-fn text(value: &Value) -> Option<Cow<'_, [u8]>> {
-    let byte = |value: &Value| u8::try_from(value.as_u64()?).ok();
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(Cow::Borrowed(text.as_bytes())),
-        Value::Array(values) if !values.is_empty() => {
-            let bytes: Option<Vec<u8>> = values.iter().map(byte).collect();
-            Some(Cow::Owned(
-                bytes.unwrap_or_else(|| value.to_string().into()),
-            ))
-        }
-        _ => Some(Cow::Owned(value.to_string().into_bytes())),
-    }
-}
-
-/// What `text` says if it is an object but for what an attacker, or the limit of a line, can make of it: with
-/// characters that must not stand in a string, with escapes that are none, with its end cut off.
-fn mended(text: &str) -> Option<Value> {
-    if !text.starts_with('{') {
-        return None;
-    }
-    let mut body = String::with_capacity(text.len() + 2);
-    let mut open = Vec::new();
-    let mut string = false;
-    let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let mut length = next.len_utf8();
-        match next {
-            '\\' if string => match escape(rest) {
-                Escape::Whole(whole) => {
-                    length = whole;
-                    body.push_str(&rest[..whole]);
-                }
-                Escape::Wrong(whole) => {
-                    length = whole;
-                    body.push(char::REPLACEMENT_CHARACTER);
-                }
-                Escape::None => body.push_str("\\\\"),
-                Escape::Cut => length = rest.len(),
-            },
-            _ if string && next.is_ascii_control() => body.push(' '),
-            _ => {
-                match next {
-                    '"' => string = !string,
-                    '{' if !string => open.push('}'),
-                    '[' if !string => open.push(']'),
-                    '}' | ']' if !string => {
-                        open.pop();
-                    }
-                    _ => {}
-                }
-                body.push(next);
-            }
-        }
-        rest = &rest[length..];
-    }
-    if string {
-        body.push('"');
-    } else if !open.is_empty() {
-        // A cut number is another one, and a cut word is none.
-        let number = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
-        let short = body.trim_end_matches(number).trim_end();
-        body.truncate(short.trim_end_matches(',').len());
-    }
-    let closing: String = open.iter().rev().collect();
-    // Behind a name its value is missing, behind a colon too.
-    ["", ":null", "null"]
-        .iter()
-        .find_map(|value| serde_json::from_str(&format!("{body}{value}{closing}")).ok())
-}
-
-/// What a backslash begins, and how many bytes that takes.
-enum Escape {
-    Whole(usize),
-    /// Half of a character that takes two.
-    Wrong(usize),
-    None,
-    Cut,
-}
-
-fn escape(text: &str) -> Escape {
-    let unit = |text: &str| {
-        let digits = text.strip_prefix("\\u")?.get(..4)?;
-        u16::from_str_radix(digits, 16).ok()
-    };
-    match text.as_bytes() {
-        [_] => Escape::Cut,
-        [
-            _,
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
-            ..,
-        ] => Escape::Whole(2),
-        [_, b'u', digits @ ..] => match unit(text) {
-            Some(0xd800..=0xdbff) => match text.get(6..).and_then(unit) {
-                Some(0xdc00..=0xdfff) => Escape::Whole(12),
-                _ => Escape::Wrong(6),
-            },
-            Some(0xdc00..=0xdfff) => Escape::Wrong(6),
-            Some(_) => Escape::Whole(6),
-            None if digits.len() < 4 => Escape::Cut,
-            None => Escape::None,
-        },
-        _ => Escape::None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const LINE: &str = r#"{"msg":"a \"b\" \u00e4\\","ts":1770905421.5,"request":{"ip":"192.0.2.7","list":[1,true,null,"x"]},"end":"x"}"#;
-
-    #[test]
-    fn a_line_that_was_cut_is_read_as_far_as_it_goes() {
-        let whole = Object::parse(LINE.as_bytes()).expect("an object");
-        let said = |object: &Object, path: &str| {
-            let path: FieldPath = path.parse().expect("a path");
-            path.find(&object.0).and_then(text).map(Cow::into_owned)
-        };
-        for end in 1..LINE.len() {
-            let line = &LINE[..end];
-            let object = Object::parse(line.as_bytes()).unwrap_or_else(|| panic!("{line}"));
-            for path in ["msg", "ts", "request.ip"] {
-                let (all, said) = (said(&whole, path), said(&object, path));
-                let all = all.expect("a field");
-                assert!(
-                    said.is_none_or(|said| all.starts_with(&said)),
-                    "{path} of {line}"
-                );
-            }
-            if end > LINE.find(",\"request").expect("a place") {
-                assert_eq!(said(&object, "msg"), said(&whole, "msg"), "{line}");
-                assert_eq!(said(&object, "ts"), said(&whole, "ts"), "{line}");
-            }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_bytes_break_the_parser(
-            head in "([{}\\[\\]:,\"\\\\u0-9. ]|msg|null|true|-1e9){0,20}",
-            tail in proptest::collection::vec(any::<u8>(), 0..20),
-        ) {
-            let line = [b"{\"log\":", head.as_bytes(), &tail].concat();
-            if let Some(object) = Object::parse(&line) {
-                let time = Timestamp::default();
-                Fields::default().record(&object, &JsonFields::default(), time, &line);
-                object.as_chunk();
-            }
-        }
-    }
+fn first<'o>(paths: &[FieldPath], object: &'o Object) -> Option<&'o [u8]> {
+    let mut values = paths.iter().filter_map(|path| object.get(&path.0));
+    values.find(|value| !value.is_empty())
 }

@@ -7,10 +7,16 @@ use jiff::tz::TimeZone;
 
 use super::cri;
 use super::date::{Dates, TimeFormat};
-use super::json::{Chunk, Fields, JsonFields, Object};
+use super::json::{self, JsonFields};
+use super::object::Object;
+use super::outputs::{Output, Outputs, Unfinished};
 use super::text::{TextReader, without_end};
 use super::{LONGEST_MESSAGE, Record};
 use crate::engine::time::Timestamp;
+
+/// The longest line that is looked at: a part of a container's line as Docker writes it, 16 KiB of which each byte can
+/// take six, and what stands around it. The rest is skipped, so that a line without end costs no memory.
+pub const LONGEST_LINE: usize = 129 * 1024;
 
 /// How the lines of a log are written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +32,11 @@ pub struct LineForm {
 /// What a line is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// Plain text.
+    /// What it looks like: an object of JSON with the usual names of fields, if it begins as one and is one, or else
+    /// plain text.
     #[default]
+    Any,
+    /// Plain text.
     Text,
     /// An object of JSON. If it is one of Docker's, it holds a line, which is text or again such an object.
     Json(JsonFields),
@@ -41,7 +50,7 @@ impl LineForm {
         LineForm {
             zone,
             times: Vec::new(),
-            format: Format::Text,
+            format: Format::Any,
         }
     }
 }
@@ -55,38 +64,33 @@ pub struct Malformed;
 #[derive(Clone, Debug)]
 pub struct LineReader {
     format: Format,
+    fields: JsonFields,
     text: TextReader,
     /// Of the times that container engines write.
     engine: Dates,
     now: Timestamp,
     outputs: Outputs,
-    fields: Fields,
-}
-
-/// The lines that a container writes to its two outputs, which come in parts.
-#[derive(Clone, Debug, Default)]
-struct Outputs {
-    stdout: Output,
-    stderr: Output,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Output {
-    line: Vec<u8>,
-    /// Whether the line has more parts to come.
-    goes_on: bool,
+    /// Lines of which too much is missing, since somebody asked.
+    lost: u64,
+    /// Of the last line.
+    object: Object,
 }
 
 impl LineReader {
     /// A reader of lines of this form, not written later than about `now`.
     pub fn new(form: &LineForm, now: Timestamp) -> Self {
         LineReader {
+            fields: match &form.format {
+                Format::Any | Format::Text => JsonFields::default(),
+                Format::Json(fields) | Format::Cri(fields) => fields.clone(),
+            },
             format: form.format.clone(),
             text: TextReader::new(form.zone.clone(), &form.times, now),
             engine: Dates::new(TimeZone::UTC, &[]),
             now,
             outputs: Outputs::default(),
-            fields: Fields::default(),
+            lost: 0,
+            object: Object::default(),
         }
     }
 
@@ -102,81 +106,145 @@ impl LineReader {
     /// # Errors
     /// The line is not of the log's form. Plain text always is.
     pub fn read<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
-        match &self.format {
-            Format::Text => Ok(Some(self.text.read(line))),
-            Format::Json(mapping) => {
-                let line = without_end(line);
-                if line.trim_ascii().is_empty() {
-                    return Ok(None);
-                }
-                let object = Object::parse(line).ok_or(Malformed)?;
-                let Some(chunk) = object.as_chunk() else {
-                    let time = object.time(mapping);
-                    let time = self.text.time_in(time.as_deref());
-                    return Ok(Some(self.fields.record(&object, mapping, time, line)));
-                };
-                let time = self.engine.find(chunk.time, 0, self.now);
-                let time = time.map_or_else(|| self.text.time_in(None), |date| date.time);
-                let output = self.outputs.of(chunk.output).ok_or(Malformed)?;
-                let whole = output.take(&chunk);
-                let fields = &mut self.fields;
-                Ok(whole.map(|whole| inner(whole, time, &mut self.text, fields, mapping)))
+        let line = without_end(line);
+        let is_object = match &self.format {
+            Format::Cri(_) => return self.read_cri(line),
+            Format::Text => false,
+            Format::Any => line.starts_with(b"{") && self.object.read(line),
+            Format::Json(_) if line.trim_ascii().is_empty() => return Ok(None),
+            Format::Json(_) if self.object.read(line) => true,
+            Format::Json(_) => return Err(Malformed),
+        };
+        if !is_object {
+            if !line.starts_with(b"{") {
+                self.forget_parts();
             }
-            Format::Cri(mapping) => {
-                let line = without_end(line);
-                if line.is_empty() {
-                    return Ok(None);
-                }
+            return Ok(Some(self.text.read(line)));
+        }
+        let Some(chunk) = json::chunk(&self.object) else {
+            self.forget_parts();
+            let time = self.text.time_in(self.fields.time_of(&self.object));
+            return Ok(Some(self.fields.record(&self.object, time, line)));
+        };
+        let time = self.engine.find(chunk.time, 0, self.now);
+        let time = time.map_or_else(|| self.text.time_in(None), |date| date.time);
+        let output = self.outputs.add(&chunk)?;
+        let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
+        let record = inner(output, time, text, object, fields);
+        Ok(record.unwrap_or_else(|Lost| {
+            self.lost += 1;
+            None
+        }))
+    }
+
+    /// This line was not written by Docker, and so none of the log is.
+    fn forget_parts(&mut self) {
+        if self.unfinished() != Unfinished::NONE {
+            self.outputs.resume(Unfinished::NONE);
+        }
+    }
+
+    fn read_cri<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
+        if line.is_empty() {
+            return Ok(None);
+        }
+        let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
+        let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
+        let output = self.outputs.add(&chunk)?;
+        let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
+        let record = inner(output, date.time, text, object, fields);
+        Ok(record.unwrap_or_else(|Lost| {
+            self.lost += 1;
+            None
+        }))
+    }
+
+    /// The record whose line begins with `line` and was cut behind it, at [`LONGEST_LINE`]; `None` if its message may
+    /// be cut too, but is no longer than one may be: it would pass for a whole one, and who chose what stands behind
+    /// the cut would choose where it ends.
+    ///
+    /// # Errors
+    /// As for a whole line, as far as that can be said.
+    pub fn read_cut<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
+        match &self.format {
+            // Whose line it is a part of stands behind the cut.
+            Format::Any if line.starts_with(b"{") => self.outputs.resume(Unfinished::BOTH),
+            Format::Any | Format::Text => {
+                let record = over_limit(self.text.read(line));
+                self.lost += u64::from(record.is_none());
+                return Ok(record);
+            }
+            Format::Json(_) => self.outputs.resume(Unfinished::BOTH),
+            Format::Cri(_) => {
                 let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
                 let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
-                let output = self.outputs.of(chunk.output).ok_or(Malformed)?;
-                let whole = output.take(&chunk);
-                let fields = &mut self.fields;
-                Ok(whole.map(|whole| inner(whole, date.time, &mut self.text, fields, mapping)))
+                if self.outputs.add_cut(&chunk)? == Output::Unfinished {
+                    // It is counted at its end.
+                    return Ok(None);
+                }
             }
         }
+        self.lost += 1;
+        Ok(None)
+    }
+
+    /// The record that the last line of a file is, which has no end. Text is whole without one; what has a form may be half
+    /// of it.
+    ///
+    /// # Errors
+    /// As for a whole line, as far as that can be said.
+    pub fn read_last<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
+        match &self.format {
+            Format::Any if line.starts_with(b"{") => self.read_cut(line),
+            Format::Any | Format::Text => self.read(line),
+            Format::Json(_) | Format::Cri(_) => self.read_cut(line),
+        }
+    }
+
+    /// Of how many lines too much was missing, since this was asked before. A record with a message over the limit is
+    /// not among them.
+    pub fn take_lost(&mut self) -> u64 {
+        std::mem::take(&mut self.lost)
+    }
+
+    /// Goes on behind a place where these lines of a container were not over.
+    pub fn resume(&mut self, unfinished: Unfinished) {
+        if self.format != Format::Text {
+            self.outputs.resume(unfinished);
+        }
+    }
+
+    /// Which lines of a container are not over.
+    pub fn unfinished(&self) -> Unfinished {
+        self.outputs.unfinished()
     }
 }
 
-/// The record of a line that a container wrote at `time`.
+/// Too much of a line is missing.
+struct Lost;
+
+/// The record, if its message is longer than one may be, so that everybody knows that it was cut.
+fn over_limit(record: Record<'_>) -> Option<Record<'_>> {
+    (record.message.len() > LONGEST_MESSAGE).then_some(record)
+}
+
+/// The record of a line that a container wrote at `time`, if it is over.
 fn inner<'l>(
-    line: &'l [u8],
+    output: Output<'l>,
     time: Timestamp,
     text: &mut TextReader,
-    fields: &'l mut Fields,
-    mapping: &JsonFields,
-) -> Record<'l> {
-    let object = line
-        .starts_with(b"{")
-        .then(|| Object::parse(line))
-        .flatten();
-    match object {
-        Some(object) => fields.record(&object, mapping, time, line),
-        None => text.read_at(time, line),
-    }
-}
-
-impl Outputs {
-    fn of(&mut self, name: &[u8]) -> Option<&mut Output> {
-        match name {
-            b"stdout" => Some(&mut self.stdout),
-            b"stderr" => Some(&mut self.stderr),
-            _ => None,
-        }
-    }
-}
-
-impl Output {
-    /// The line, if `part` is its last one. What is over [`LONGEST_MESSAGE`] is left out: it must not pass for a line
-    /// of its own, since an attacker can choose how it begins.
-    fn take(&mut self, part: &Chunk<'_>) -> Option<&[u8]> {
-        if !self.goes_on {
-            self.line.clear();
-        }
-        let room = LONGEST_MESSAGE - self.line.len().min(LONGEST_MESSAGE);
-        let text = part.text.get(..room).unwrap_or(part.text);
-        self.line.extend_from_slice(text);
-        self.goes_on = part.goes_on;
-        (!part.goes_on).then_some(&self.line)
-    }
+    object: &'l mut Object,
+    fields: &JsonFields,
+) -> Result<Option<Record<'l>>, Lost> {
+    let line = match output {
+        Output::Unfinished => return Ok(None),
+        Output::Lost => return Err(Lost),
+        Output::Cut(line) => return over_limit(text.read_at(time, line)).ok_or(Lost).map(Some),
+        Output::Whole(line) => line,
+    };
+    let is_object = line.starts_with(b"{") && object.read(line);
+    Ok(Some(match is_object {
+        true => fields.record(object, time, line),
+        false => text.read_at(time, line),
+    }))
 }

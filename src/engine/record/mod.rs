@@ -9,6 +9,8 @@ pub mod date;
 pub mod journal;
 pub mod json;
 pub mod line;
+pub mod object;
+pub mod outputs;
 pub mod report;
 pub mod text;
 pub mod wire;
@@ -38,6 +40,8 @@ pub struct Record<'a> {
     pub unit: &'a str,
     /// The text behind the prefix, without line end. Bytes of unknown encoding, often hostile.
     pub message: &'a [u8],
+    /// The object of JSON that the record was made of, as it was written; empty if it was made of none.
+    pub object: &'a [u8],
     /// The journal matches that the entry satisfies, for entries of a journal; empty for all others.
     pub routes: &'a [RouteId],
     /// What an application reports by itself, instead of a message that has to be understood. Its service is the
@@ -55,6 +59,7 @@ impl<'a> Record<'a> {
             pid: None,
             unit: "",
             message,
+            object: b"",
             routes: &[],
             reported: None,
         }
@@ -66,8 +71,8 @@ impl<'a> Record<'a> {
 struct Head {
     time: Timestamp,
     pid: Option<u32>,
-    /// Ends of host, program, unit and message in `text`, each part starting where the last one ended.
-    ends: [usize; 4],
+    /// Ends of host, program, unit, message and object in `text`, each part starting where the last one ended.
+    ends: [usize; 5],
     routes_end: usize,
 }
 
@@ -100,6 +105,7 @@ impl Batch {
             record.program.as_bytes(),
             record.unit.as_bytes(),
             message,
+            record.object,
         ];
         let ends = parts.map(|part| {
             self.text.extend_from_slice(part);
@@ -128,7 +134,7 @@ impl Batch {
         let mut routes_start = 0;
         let mut reports = self.reports.iter().peekable();
         self.heads.iter().enumerate().map(move |(at, head)| {
-            let [host, program, unit, message] = head.ends.map(|end| {
+            let [host, program, unit, message, object] = head.ends.map(|end| {
                 let part = &self.text[start..end];
                 start = end;
                 part
@@ -144,6 +150,7 @@ impl Batch {
                 pid: head.pid,
                 unit: std::str::from_utf8(unit).unwrap_or_default(),
                 message,
+                object,
                 routes,
                 reported: report.map(|report| Reported {
                     address: report.address,
@@ -193,6 +200,7 @@ mod tests {
             pid: Some(7),
             unit: "ssh.service",
             message: b"\xff text",
+            object: b"{}",
             routes: &routes,
             reported: None,
         };

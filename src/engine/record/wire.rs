@@ -431,26 +431,68 @@ mod tests {
         }
 
         #[test]
-        fn well_formed_messages_are_read_as_by_syslog_loose(
-            host in "[a-z0-9.]{1,20}",
-            program in "[a-z/]{1,20}",
-            pid in any::<u32>(),
-            value in "[a-z \\]=]{1,10}",
+        fn rfc5424_is_read_as_by_syslog_loose(
+            seconds in 0..4_000_000_000_i64,
+            micros in 0..1_000_000_i64,
+            host in "-|[a-z0-9.]{1,20}",
+            program in "-|[a-z/]{1,20}",
+            pid in prop::option::of(any::<u32>()),
+            id in "-|ID[0-9]{1,3}",
+            values in prop::collection::vec("[a-z \\]=]{1,10}", 0..3),
             text in "[a-zA-Z:\\[\\]\"<>=][ -~]{0,30}[a-z]",
         ) {
-            let message = format!(
-                "<38>1 2026-02-12T14:10:21.5+01:00 {host} {program} {pid} ID [a@1 b=\"{value}\"] {text}"
-            );
+            let time = Timestamp::from_micros(seconds * 1_000_000 + micros);
+            let elements: String = values
+                .iter()
+                .enumerate()
+                .map(|(number, value)| format!("[a@{number} b=\"{}\"]", value.replace(']', "\\]")))
+                .collect();
+            let data = if elements.is_empty() { "-" } else { &elements };
+            let process = pid.map_or("-".to_owned(), |pid| pid.to_string());
+            let message = format!("<38>1 {time} {host} {program} {process} {id} {data} {text}");
             let ours = WireReader::new(&TimeZone::UTC).read(message.as_bytes(), moment(NOW));
             let theirs = syslog_loose::parse_message_with_year_exact(
                 &message, |_| 1970, syslog_loose::Variant::RFC5424,
             ).expect("a message of the standard");
+            prop_assert_eq!(ours.host, theirs.hostname.unwrap_or_default());
+            prop_assert_eq!(ours.program, theirs.appname.unwrap_or_default());
+            prop_assert_eq!(ours.message, theirs.msg.as_bytes());
+            let told = theirs.timestamp.expect("a time").timestamp_micros();
+            prop_assert_eq!(ours.time.as_micros(), told);
+            prop_assert_eq!(told, time.as_micros());
+            prop_assert_eq!(ours.pid, pid);
+        }
+
+        #[test]
+        fn rfc3164_is_read_as_by_syslog_loose(
+            // Of 2026, less the day that could be of the next year.
+            seconds in 1_767_312_000..1_798_761_600_i64,
+            host in "[a-z][a-z0-9.]{0,20}",
+            program in "[a-z][a-z/]{0,20}",
+            pid in prop::option::of(any::<u32>()),
+            priority in 0..192_u8,
+            text in "[a-zA-Z][ -~]{0,30}[a-z]",
+        ) {
+            let time = Timestamp::from_micros(seconds * 1_000_000);
+            let stamp = jiff::Timestamp::from_second(seconds).expect("of 2026").strftime("%b %e %T");
+            let process = pid.map_or(String::new(), |pid| format!("[{pid}]"));
+            let message = format!("<{priority}>{stamp} {host} {program}{process}: {text}");
+            let ours = WireReader::new(&TimeZone::UTC).read(message.as_bytes(), moment("2026-12-31T23:59:59Z"));
+            // It tells zones in types of its own, one of which it reads in any message with a full stamp.
+            let universal = syslog_loose::parse_message_with_year_exact(
+                "<13>1 2026-02-12T14:10:21Z - - - - - x", |_| 1970, syslog_loose::Variant::RFC5424,
+            ).expect("a message of the standard");
+            let universal = universal.timestamp.map(|time| *time.offset());
+            let theirs = syslog_loose::parse_message_with_year_exact_tz(
+                &message, |_| 2026, universal, syslog_loose::Variant::RFC3164,
+            ).expect("a message of the standard");
             prop_assert_eq!(Some(ours.host), theirs.hostname);
             prop_assert_eq!(Some(ours.program), theirs.appname);
             prop_assert_eq!(ours.message, theirs.msg.as_bytes());
-            let time = theirs.timestamp.expect("a time").timestamp_micros();
-            prop_assert_eq!(ours.time.as_micros(), time);
-            prop_assert_eq!(ours.pid, Some(pid));
+            prop_assert_eq!(ours.pid, pid);
+            let told = theirs.timestamp.expect("a time").timestamp_micros();
+            prop_assert_eq!(ours.time.as_micros(), told);
+            prop_assert_eq!(told, time.as_micros());
         }
     }
 }

@@ -17,10 +17,19 @@ const STRETCH: u64 = 64 * 1024;
 
 /// How many stretches without a date are read one after the other; a file that has none in them has none. A stack trace is
 /// shorter.
-const MOST_DATELESS: usize = 64;
+const MOST_DATELESS: usize = 16;
+
+/// Where to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where the first line begins that matters.
+    pub begin: u64,
+    /// Where an older line begins, not far before; the same place if none is known.
+    pub before: u64,
+}
 
 /// The place of the first line that is not older than `since`, or behind the last whole line if there is none or no
-/// line shows a date.
+/// line shows a date. Whatever comes out once it is `stopped` means nothing.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -30,7 +39,8 @@ pub fn place(
     form: &LineForm,
     since: Timestamp,
     now: Timestamp,
-) -> io::Result<u64> {
+    stopped: impl Fn() -> bool,
+) -> io::Result<Place> {
     let size = file.metadata()?.len();
     // A line without a date gets this moment, which no line shows: dates have no such fraction.
     let now = Timestamp::from_micros(now.as_micros() / 1_000_000 * 1_000_000 + 999_983);
@@ -42,10 +52,11 @@ pub fn place(
         now,
         size,
         buffer: Vec::new(),
+        stopped,
     };
     // Before `low` all is older; at `high` and behind nothing is, or it is the end.
     let (mut low, mut high) = (0, size);
-    while high - low > STRETCH {
+    while high - low > STRETCH && !(dates.stopped)() {
         // Units of two bytes begin at even places.
         let middle = low.midpoint(high) & !1;
         match dates.first_from(middle, high)? {
@@ -54,10 +65,15 @@ pub fn place(
             Some(_) | None => high = middle,
         }
     }
-    dates.first_not_older(low, since)
+    let begin = dates.first_not_older(low, since)?;
+    let near = begin - low <= STRETCH;
+    Ok(Place {
+        begin,
+        before: if near { low } else { begin },
+    })
 }
 
-struct Dates<'a> {
+struct Dates<'a, S> {
     file: &'a File,
     end: LineEnd,
     coding: &'a Coding,
@@ -66,6 +82,7 @@ struct Dates<'a> {
     now: Timestamp,
     size: u64,
     buffer: Vec<u8>,
+    stopped: S,
 }
 
 /// A line with a date.
@@ -74,7 +91,7 @@ struct Found {
     behind: u64,
 }
 
-impl Dates<'_> {
+impl<S: Fn() -> bool> Dates<'_, S> {
     /// The first line with a date that begins behind `from` and before `to`, as far as one looks.
     fn first_from(&mut self, from: u64, to: u64) -> io::Result<Option<Found>> {
         self.fill(from)?;
@@ -113,7 +130,7 @@ impl Dates<'_> {
         let mut read = from;
         let mut decoded = String::new();
         let mut dateless = 0;
-        while read < self.size {
+        while read < self.size && !(self.stopped)() {
             if dateless == MOST_DATELESS {
                 return self.last_line_end(read);
             }
@@ -145,6 +162,9 @@ impl Dates<'_> {
     fn last_line_end(&mut self, from: u64) -> io::Result<u64> {
         let mut end = self.size;
         for _ in 0..MOST_DATELESS {
+            if (self.stopped)() {
+                break;
+            }
             let begin = end.saturating_sub(STRETCH).max(from);
             // Units of two bytes begin at even places.
             let begin = begin & !1;

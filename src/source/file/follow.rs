@@ -4,44 +4,33 @@
 //! in: what the path and the files beside it are now. Goes out: each line once, in the order of the files, and a cursor
 //! behind it that finds the place again.
 
+mod adding;
+mod reading;
+mod release;
 mod search;
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::part::{Body, Part, Seen};
+use super::FilesSpec;
+use super::hands::{Hands, Stopped};
+use super::part::Part;
 use super::rotated::Candidate;
-use super::token::{MOST_PLACES, Token};
-use super::{FilesSpec, Hands, Stopped};
+use super::token::Token;
 use crate::engine::cursor::{Cursor, Stream};
+use crate::engine::record::Batch;
 use crate::engine::record::journal::RouteId;
-use crate::engine::record::line::{LineReader, Malformed};
-use crate::engine::record::{Batch, LONGEST_MESSAGE, Record};
+use crate::engine::record::line::LineReader;
 use crate::engine::time::Timestamp;
 use crate::source::{Delivery, Losses};
-use search::{PATIENCE, Search};
+use search::Search;
 
-/// Records of one batch. Each batch costs one transaction, so it is large where many come at once.
-const BATCH_RECORDS: usize = 4096;
-
-/// Text of one batch.
-const BATCH_BYTES: usize = 512 * 1024;
-
-/// What is read of one log before it is the next one's turn.
-const TURN: usize = 4 << 20;
-
-/// How long an old file must have been silent, while the new one grows, until nobody is expected to write to it any
-/// more. Workers of a server may serve their last client for minutes before they open the new file.
-const QUIET: Duration = Duration::from_secs(300);
-
-/// The most old files of one log that are kept open for those who still write to them.
-const MOST_OLD: usize = 8;
-
-/// The most old files of one log that are remembered once they are done, lest a copy of one be taken for a new file.
-const MOST_DONE: usize = 8;
+/// The most old files of all logs together that are open and not read to their end, but for those of the log that opens
+/// the last of them: after a long downtime each log may have [`super::token::MOST_PLACES`] of them. The other logs wait.
+const MOST_UNREAD: usize = 192;
 
 /// Where to begin in a file that was never read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +54,8 @@ pub struct Log {
     stream: Stream,
     routes: Vec<RouteId>,
     reader: LineReader,
+    /// When it was looked at last.
+    now: Timestamp,
     begin: Begin,
     /// Older files have nothing that matters.
     since: Timestamp,
@@ -90,6 +81,8 @@ pub struct Log {
     stale: bool,
     /// When it last had a record.
     active: Instant,
+    /// How many files are open, while they have not been read to their end.
+    unread: usize,
     /// Room for a line that is in another encoding.
     decoded: String,
     /// Whether it has been said that there are lines of another form.
@@ -146,6 +139,7 @@ impl Log {
                 .filter_map(|(route, _)| u16::try_from(route).ok().map(RouteId))
                 .collect(),
             reader: LineReader::new(&spec.form, now),
+            now,
             begin,
             since,
             parts: Vec::new(),
@@ -160,6 +154,7 @@ impl Log {
             last: since,
             stale: false,
             active: Instant::now(),
+            unread: 0,
             decoded: String::new(),
             told_malformed: false,
         }
@@ -173,6 +168,7 @@ impl Log {
             Ok(token) => {
                 self.begin = Begin::Head;
                 self.settled = token.settled;
+                self.reader.resume(token.unfinished);
                 self.parts = token.places.iter().map(Part::of).collect();
                 self.search = Some(Search::new());
             }
@@ -190,24 +186,20 @@ impl Log {
     pub fn owns(&self, file: &Candidate) -> bool {
         self.parts.iter().any(|part| {
             part.identity == file.identity()
-                && (part.offset == 0 || part.place().head.fits(&file.front))
+                && (part.reached() == 0 || part.head().fits(&file.front))
         })
     }
 
-    /// Whether it holds files that no name of its own leads to.
-    pub fn has_old_parts(&self) -> bool {
-        self.parts.len() > usize::from(self.at_path)
+    /// Looks whether somebody writes on to a file of it that was let go.
+    pub fn seek_more(&mut self) {
+        self.search.get_or_insert_with(Search::new);
+        self.dirty = true;
+        self.moved = true;
     }
 
     /// Whether it looks for files that may be just being moved.
     pub fn is_searching(&self) -> bool {
         self.search.is_some() && self.at_path
-    }
-
-    /// Whether there is nothing left of it.
-    pub fn is_over(&self) -> bool {
-        let open = |part: &Part| matches!(part.body, Body::Plain(_) | Body::Packed { .. });
-        !self.at_path && !self.parts.iter().any(open) && self.active.elapsed() > QUIET
     }
 
     /// Looks what the path and its files are now and hands on what is new.
@@ -216,21 +208,43 @@ impl Log {
         hands: &mut Hands<'_, D>,
     ) -> Result<Looked, Stopped> {
         self.dirty = false;
-        self.reader.set_now(hands.now());
+        self.now = hands.now();
+        self.reader.set_now(self.now);
         let at_path = self.at_path();
         let last = self.parts.last();
         let same = match &at_path {
             AtPath::File(data) => self.at_path && last.is_some_and(|part| part.lives_on_in(data)),
             AtPath::Missing | AtPath::Unfit(_) => !self.at_path,
         };
-        let moved = std::mem::take(&mut self.moved);
-        let trouble = if !same || (moved && self.search.is_some()) {
+        let settles = !same || (self.moved && self.search.is_some());
+        if settles && self.unread == 0 && hands.unread >= MOST_UNREAD {
+            if !std::mem::replace(&mut hands.told_unread, true) {
+                log::info!(
+                    "source {}: there are more than {MOST_UNREAD} rotated files to read; some logs wait until others are read",
+                    hands.spec.name
+                );
+            }
+            self.dirty = true;
+            return Ok(Looked::More);
+        }
+        self.moved = false;
+        let trouble = if settles {
             self.settle(&at_path, hands)
         } else {
             Ok(())
         };
+        if hands.stopped() {
+            // What was found until then may not be all.
+            return Err(Stopped);
+        }
         let more = self.read(hands)?;
         self.flush(hands)?;
+        hands.unread -= self.unread;
+        self.unread = match more {
+            true => self.parts.iter().filter(|part| part.is_open()).count(),
+            false => 0,
+        };
+        hands.unread += self.unread;
         let trouble = match (at_path, trouble) {
             (AtPath::Unfit(reason), _) => Some(reason),
             (_, Err(error)) => Some(reason(&self.path, &error)),
@@ -264,249 +278,6 @@ impl Log {
                 _ => AtPath::Unfit(reason(&self.path, &error)),
             },
         }
-    }
-
-    /// Keeps the number of parts within bounds.
-    fn bound(&mut self) {
-        let mut done = self
-            .parts
-            .iter()
-            .filter(|part| matches!(part.body, Body::Done))
-            .count();
-        let mut excess = self.parts.len().saturating_sub(MOST_PLACES);
-        let (gap, last, settled) = (&mut self.gap, self.last, &mut self.settled);
-        self.parts.retain(|part| {
-            let is_done = matches!(part.body, Body::Done);
-            let stays = excess == 0 && !(is_done && done > MOST_DONE);
-            if !stays {
-                excess = excess.saturating_sub(1);
-                done -= usize::from(is_done);
-                // Once it is forgotten it must not be taken for a new file.
-                *settled = (*settled).max(part.modified().saturating_add(1));
-                if !is_done {
-                    *gap = Some((last, None));
-                }
-            }
-            stays
-        });
-    }
-
-    /// How many parts are before the one that the path names.
-    fn old_parts(&self) -> usize {
-        self.parts.len().saturating_sub(usize::from(self.at_path))
-    }
-
-    /// When each old file that is kept open last had something new.
-    pub fn old_files(&self) -> impl Iterator<Item = Instant> {
-        self.parts[..self.old_parts()]
-            .iter()
-            .filter(|part| matches!(part.body, Body::Plain(_)))
-            .map(|part| part.active)
-    }
-
-    /// Lets go of the old files that had nothing new since `moment`. All of them must have been read to their end.
-    pub fn let_go_until<D: FnMut(Delivery) -> ControlFlow<()>>(
-        &mut self,
-        moment: Instant,
-        hands: &mut Hands<'_, D>,
-    ) -> Result<(), Stopped> {
-        for index in 0..self.old_parts() {
-            let part = &self.parts[index];
-            if matches!(part.body, Body::Plain(_)) && part.active <= moment {
-                self.finish(index, hands)?;
-            }
-        }
-        self.flush(hands)
-    }
-
-    /// Lets go of old files to which nobody writes any more. All of them have been read to their end.
-    fn release<D: FnMut(Delivery) -> ControlFlow<()>>(
-        &mut self,
-        hands: &mut Hands<'_, D>,
-    ) -> Result<(), Stopped> {
-        let grows = !self.at_path || self.parts.last().is_some_and(|part| part.offset > 0);
-        let mut surplus = self.old_files().count().saturating_sub(MOST_OLD);
-        for index in 0..self.old_parts() {
-            let part = &self.parts[index];
-            let silent = grows && part.active.elapsed() > QUIET;
-            if matches!(part.body, Body::Plain(_)) && (silent || surplus > 0) {
-                surplus = surplus.saturating_sub(1);
-                self.finish(index, hands)?;
-            }
-        }
-        if self.stale {
-            self.bound();
-        }
-        self.flush(hands)
-    }
-
-    /// Reads the parts in their order; answers whether there is more than is read in one turn.
-    fn read<D: FnMut(Delivery) -> ControlFlow<()>>(
-        &mut self,
-        hands: &mut Hands<'_, D>,
-    ) -> Result<bool, Stopped> {
-        let mut chunk = std::mem::take(&mut hands.chunk);
-        let result = self.read_parts(&mut chunk, hands);
-        hands.chunk = chunk;
-        result
-    }
-
-    fn read_parts<D: FnMut(Delivery) -> ControlFlow<()>>(
-        &mut self,
-        chunk: &mut [u8],
-        hands: &mut Hands<'_, D>,
-    ) -> Result<bool, Stopped> {
-        let mut taken = 0;
-        let mut index = 0;
-        while index < self.parts.len() {
-            match self.parts[index].read(hands.spec.encoding, chunk) {
-                Ok(Seen::Bytes(read)) => {
-                    self.take(index, &chunk[..read], false, hands)?;
-                    // What was skipped has been read too.
-                    taken += if read == 0 { chunk.len() } else { read };
-                    if taken >= TURN {
-                        return Ok(true);
-                    }
-                    // What fills less than the buffer was the end a moment ago; the next look sees what came since.
-                    let plain = matches!(self.parts[index].body, Body::Plain(_));
-                    index += usize::from(plain && read < chunk.len());
-                }
-                Ok(Seen::End) => index += 1,
-                Ok(Seen::Whole) => {
-                    self.finish(index, hands)?;
-                    index += 1;
-                }
-                Ok(Seen::Truncated) if index + 1 == self.parts.len() && self.at_path => {
-                    // The next look searches for a copy.
-                    self.parts[index].lose();
-                    return Ok(true);
-                }
-                Ok(Seen::Truncated) => {
-                    self.parts[index].finish();
-                    self.stale = true;
-                    index += 1;
-                }
-                Err(error) => {
-                    let part = &mut self.parts[index];
-                    if matches!(part.body, Body::Packed { .. }) {
-                        // Perhaps it is still being packed.
-                        part.lose_sight();
-                        if part.bad_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-                            part.finish();
-                            self.gap = Some((self.last, None));
-                        }
-                        self.search.get_or_insert_with(Search::new);
-                    } else {
-                        part.lose();
-                        self.broken = Some(error);
-                        self.at_path = self.at_path && index + 1 < self.parts.len();
-                        self.search.get_or_insert_with(Search::new);
-                    }
-                    index += 1;
-                }
-            }
-        }
-        Ok(false)
-    }
-
-    /// Hands on what is left of a part to which nobody writes any more.
-    fn finish<D: FnMut(Delivery) -> ControlFlow<()>>(
-        &mut self,
-        index: usize,
-        hands: &mut Hands<'_, D>,
-    ) -> Result<(), Stopped> {
-        self.take(index, &[], true, hands)?;
-        self.parts[index].finish();
-        self.stale = true;
-        Ok(())
-    }
-
-    /// Takes the lines out of what came of a part; `last` if nothing more will, so that the last line needs no end.
-    fn take<D: FnMut(Delivery) -> ControlFlow<()>>(
-        &mut self,
-        index: usize,
-        mut bytes: &[u8],
-        last: bool,
-        hands: &mut Hands<'_, D>,
-    ) -> Result<(), Stopped> {
-        loop {
-            let part = &mut self.parts[index];
-            let coding = part.coding.unwrap_or_default();
-            let first = part.offset == 0;
-            let line = match part.splitter.next(&mut bytes) {
-                None if last => part.splitter.rest(),
-                line => line,
-            };
-            let Some(line) = line else {
-                return Ok(());
-            };
-            let begun = part.offset;
-            part.offset += line.length;
-            let text = coding.text(line.text, first, &mut self.decoded);
-            let record = match self.reader.read(text) {
-                Ok(Some(record)) => record,
-                Ok(None) => {
-                    // The end of the record is still to come; after a restart it is read as a whole.
-                    part.held.get_or_insert(begun);
-                    continue;
-                }
-                Err(Malformed) => {
-                    part.held = None;
-                    self.losses.malformed += 1;
-                    if !std::mem::replace(&mut self.told_malformed, true) {
-                        let (source, path) = (&hands.spec.name, self.path.display());
-                        log::warn!("source {source}: {path}: {Malformed}; this is said once");
-                    }
-                    continue;
-                }
-            };
-            part.held = None;
-            self.last = record.time;
-            if line.cut || record.message.len() > LONGEST_MESSAGE {
-                self.losses.cut += 1;
-                // The engine knows a text that may have been cut by its length; a shorter one would be taken for whole,
-                // and who chose what stood behind the cut chose where the line ends.
-                if record.message.len() < LONGEST_MESSAGE {
-                    self.stale = true;
-                    continue;
-                }
-            }
-            self.resumed.1.get_or_insert(record.time);
-            self.batch.push(Record {
-                routes: &self.routes,
-                ..record
-            });
-            if self.batch.len() >= BATCH_RECORDS || self.batch.bytes() >= BATCH_BYTES {
-                self.flush(hands)?;
-            }
-        }
-    }
-
-    /// Hands on the batch and the cursor behind it.
-    fn flush<D: FnMut(Delivery) -> ControlFlow<()>>(
-        &mut self,
-        hands: &mut Hands<'_, D>,
-    ) -> Result<(), Stopped> {
-        let stale = std::mem::take(&mut self.stale);
-        if self.batch.is_empty() && !stale {
-            return Ok(());
-        }
-        self.active = Instant::now();
-        let token = Token {
-            settled: self.settled,
-            places: self.parts.iter().map(Part::place).collect(),
-        };
-        hands.more = true;
-        hands.hand_on(Delivery::Records {
-            stream: self.stream.clone(),
-            batch: std::mem::take(&mut self.batch),
-            cursor: Some(Cursor {
-                token: token.to_string(),
-                time: self.last,
-            }),
-            losses: std::mem::take(&mut self.losses),
-            more: true,
-        })
     }
 }
 

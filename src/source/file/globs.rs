@@ -18,6 +18,13 @@ const OPTIONS: MatchOptions = MatchOptions {
     require_literal_leading_dot: true,
 };
 
+/// For the walk through the directories, which comes by hidden files too: asked to leave them out, the crate panics at a
+/// name that is no UTF-8.
+const WALK: MatchOptions = MatchOptions {
+    require_literal_leading_dot: false,
+    ..OPTIONS
+};
+
 /// The absolute path of a log, perhaps with wildcards: `/var/log/nginx/*access.log`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileGlob(Pattern);
@@ -90,11 +97,10 @@ impl FileGlob {
             return;
         }
         // It was parsed before, so it is one.
-        for found in glob::glob_with(self.0.as_str(), OPTIONS)
-            .into_iter()
-            .flatten()
-        {
+        for found in glob::glob_with(self.0.as_str(), WALK).into_iter().flatten() {
             match found {
+                Ok(path) if !self.matches(&path) => {}
+                Err(error) if !self.leads_through(error.path()) => {}
                 // Directories match as easily as files, and nobody means them.
                 Ok(path) if fs::metadata(&path).is_ok_and(|data| data.is_dir()) => {}
                 Ok(path) => {
@@ -114,9 +120,20 @@ impl FileGlob {
         let whole = Path::new(self.0.as_str());
         let between = whole.ancestors().skip(1).take_while(|path| *path != base);
         for pattern in between.filter_map(Path::to_str) {
-            let paths = glob::glob_with(pattern, OPTIONS).into_iter().flatten();
-            found.extend(paths.flatten().filter(|path| path.is_dir()));
+            let paths = glob::glob_with(pattern, WALK).into_iter().flatten();
+            let wanted = |path: &PathBuf| self.leads_through(path) && path.is_dir();
+            found.extend(paths.flatten().filter(wanted));
         }
+    }
+
+    /// Whether a directory is on the way, and not one beside it that is hidden.
+    fn leads_through(&self, directory: &Path) -> bool {
+        let depth = directory.components().count();
+        let mut ways = Path::new(self.0.as_str()).ancestors();
+        let way = ways.find(|way| way.components().count() == depth);
+        let pattern = way.and_then(Path::to_str).map(Pattern::new);
+        // Deeper than the glob itself is only what `**` stands for.
+        !matches!(pattern, Some(Ok(pattern)) if !pattern.matches_path_with(directory, OPTIONS))
     }
 }
 
@@ -127,6 +144,28 @@ fn is_literal(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_can_be_anything() {
+        use std::os::unix::ffi::OsStrExt;
+        let home = tempfile::tempdir().expect("a directory");
+        let path = |name: &[u8]| home.path().join(std::ffi::OsStr::from_bytes(name));
+        for name in [&b"a"[..], b".hidden", b"\xff"] {
+            fs::create_dir(path(name)).expect("a directory");
+            for file in [&b"/x.log"[..], b"/.x.log", b"/\xff.log", b"/\xff"] {
+                fs::write(path(&[name, file].concat()), "").expect("a file");
+            }
+        }
+        let glob = format!("{}/*/*.log", home.path().display());
+        let glob: FileGlob = glob.parse().expect("a glob");
+        let (mut files, mut directories, mut failed) =
+            (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        glob.expand(&mut files, &mut failed);
+        glob.directories(&mut directories);
+        assert_eq!(Vec::from_iter(files), [path(b"a/x.log")]);
+        assert_eq!(Vec::from_iter(directories), [path(b""), path(b"a")]);
+        assert!(failed.is_empty(), "{failed:?}");
+    }
 
     #[test]
     fn globs_are_absolute_and_stop_at_directories() {

@@ -3,11 +3,10 @@
 //! Comes in: the bytes of a file, in pieces that are cut anywhere. Goes out: whole lines, each with the number of bytes
 //! that it took in the file. What has no end yet waits for it. No file is read here.
 
-use crate::engine::record::LONGEST_MESSAGE;
+pub use crate::engine::record::line::LONGEST_LINE;
 
-/// The longest line that is looked at, with room for what stands before the message. The rest is skipped, so that a
-/// line without end costs no memory.
-pub const LONGEST_LINE: usize = LONGEST_MESSAGE + 1024;
+/// What is kept of the room for a half line: most lines are shorter, and there is one for each file.
+const KEPT_ROOM: usize = 8 * 1024;
 
 /// How a line ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -67,6 +66,7 @@ impl Splitter {
     pub fn next<'l, 'b: 'l>(&'l mut self, bytes: &mut &'b [u8]) -> Option<Line<'l>> {
         if std::mem::take(&mut self.given) {
             self.kept.clear();
+            self.kept.shrink_to(KEPT_ROOM);
             self.length = 0;
             self.zeros = 0;
         }
@@ -200,11 +200,13 @@ mod tests {
     proptest! {
         #[test]
         fn it_does_not_matter_where_the_bytes_are_cut(
-            bytes in "([a-z\n\0\r]{0,9}|x{9000,9400}|\n){0,12}",
-            pieces in proptest::collection::vec(1_usize..4000, 1..8),
+            text in "([a-z\n\0\r]{0,9}|L|\n){0,9}",
+            long in LONGEST_LINE - 9..LONGEST_LINE + 300,
+            pieces in proptest::collection::vec(1_usize..40_000, 1..8),
             end in ends(),
         ) {
-            let bytes = bytes.as_bytes();
+            let text = text.replace('L', &"x".repeat(long));
+            let bytes = text.as_bytes();
             let (lines, left) = split(bytes, end, &pieces);
             prop_assert_eq!(&(lines.clone(), left), &split(bytes, end, &[bytes.len().max(1)]));
             let taken: u64 = lines.iter().map(|(_, length, _)| length).sum();
@@ -239,6 +241,16 @@ mod tests {
             assert_eq!(lines[1], (b"next".to_vec(), 5, false));
             assert_eq!((lines.len(), left), (2, 0));
         }
+    }
+
+    #[test]
+    fn a_half_line_gives_its_room_back() {
+        let mut splitter = Splitter::new(LineEnd::Byte);
+        let long = vec![b'x'; LONGEST_LINE];
+        assert_eq!(splitter.next(&mut &long[..]), None);
+        assert!(splitter.next(&mut &b"\n"[..]).is_some_and(|line| !line.cut));
+        assert!(splitter.next(&mut &b"next\n"[..]).is_some());
+        assert!(splitter.kept.capacity() <= KEPT_ROOM);
     }
 
     #[test]

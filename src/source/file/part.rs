@@ -3,6 +3,8 @@
 //! A part is a file in one of its lives: a file that is cut to nothing and written anew is another part. Comes in: an
 //! open file and a place in it. Goes out: bytes that are known to be of this life, and what the file has become.
 
+mod again;
+
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -12,21 +14,30 @@ use super::encoding::{Coding, Encoding};
 use super::lines::Splitter;
 use super::rotated::modified;
 use super::token::{Fingerprint, Identity, LONGEST_HEAD, Place};
+use crate::engine::record::outputs::Unfinished;
+use crate::engine::time::Timestamp;
+use again::Again;
 
 /// One file of a log.
 pub struct Part {
     /// Which file it is.
     pub identity: Identity,
-    /// The place behind the last line that was handed on.
+    /// The place behind the last line that was taken.
     pub offset: u64,
+    /// Set while lines are taken that were taken before.
+    pub again: Option<Again>,
     /// Where its bytes come from.
     pub body: Body,
     /// Cuts it into lines.
     pub splitter: Splitter,
+    /// Whether what comes next is the rest of a line that was taken without its end.
+    pub beheaded: bool,
     /// How its text is to be read; `None` until enough of it has been seen.
     pub coding: Option<Coding>,
     /// When it was first found to be packed badly.
     pub bad_since: Option<Instant>,
+    /// Older records of it do not matter, until there is one that does.
+    pub since: Option<Timestamp>,
     /// When it last had something new.
     pub active: Instant,
     /// The beginning of the file as far as it is known, at most [`LONGEST_HEAD`].
@@ -35,8 +46,11 @@ pub struct Part {
     told: Fingerprint,
     /// When the file had last been written to when it was done, in nanoseconds.
     modified: i64,
-    /// Where the first part of a record stands whose end has not come yet.
-    pub held: Option<u64>,
+    /// The same when it was last seen to be still in this life.
+    seen: i64,
+    /// Where the last line of each output of a container begins, if it is not over, is in this file, and no line of another
+    /// file came since.
+    begun: [Option<u64>; 2],
 }
 
 /// Where the bytes of a part come from.
@@ -74,46 +88,75 @@ impl Part {
         Part {
             identity,
             offset,
+            again: None,
             body,
             splitter: Splitter::default(),
+            beheaded: false,
             coding: None,
             bad_since: None,
+            since: None,
             active: Instant::now(),
             front,
             told: Fingerprint::default(),
-            held: None,
+            begun: [None, None],
             modified: i64::MIN,
+            seen: i64::MIN,
         }
     }
 
     /// What a cursor says of a file.
     pub fn of(place: &Place) -> Self {
         let body = if place.done { Body::Done } else { Body::Lost };
-        Part {
+        let mut part = Part {
             told: place.head,
             ..Part::new(place.identity, body, Vec::new(), place.offset)
+        };
+        if place.back > 0 {
+            part.go_back(place.offset.saturating_sub(place.back), true);
+        }
+        part
+    }
+
+    /// What a cursor would say of it, when these lines are not over.
+    pub fn place(&self, unfinished: Unfinished) -> Place {
+        let done = matches!(self.body, Body::Done);
+        Place {
+            identity: self.identity,
+            head: self.head(),
+            offset: self.reached(),
+            back: if done { 0 } else { self.back(unfinished) },
+            done,
         }
     }
 
-    /// What a cursor would say of it.
-    pub fn place(&self) -> Place {
-        let offset = self.held.unwrap_or(self.offset);
+    /// The fingerprint of what was read of its beginning.
+    pub fn head(&self) -> Fingerprint {
         // Only of what stands before the offset: nothing else is sure to be there when it is read back.
-        let consumed = usize::try_from(offset).unwrap_or(usize::MAX);
-        let head = match self.front.get(..consumed.min(self.front.len())) {
+        let consumed = usize::try_from(self.reached()).unwrap_or(usize::MAX);
+        match self.front.get(..consumed.min(self.front.len())) {
             Some(head) if !head.is_empty() => Fingerprint::of(head),
             _ => self.told,
-        };
-        Place {
-            identity: self.identity,
-            head,
-            offset,
-            done: matches!(self.body, Body::Done),
         }
+    }
+
+    /// The place behind the last line that was handed on.
+    pub fn reached(&self) -> u64 {
+        self.again
+            .map_or(self.offset, |again| again.to.max(self.offset))
+    }
+
+    /// Takes the place of `part`, whose bytes it holds too.
+    pub fn take_over(&mut self, part: &Part) {
+        self.offset = part.offset;
+        self.again = part.again;
+        self.begun = part.begun;
     }
 
     /// Goes on in this body, behind the last line that was handed on.
     pub fn continue_in(&mut self, identity: Identity, body: Body, front: Vec<u8>) {
+        // One that is done may have been let go in the middle of a line.
+        self.beheaded = matches!(self.body, Body::Done)
+            && matches!(&body, Body::Plain(file) if !is_line_end(file, self.offset));
         self.identity = identity;
         self.body = body;
         self.front = front;
@@ -129,7 +172,7 @@ impl Part {
 
     /// It has to be looked for, as after a restart.
     pub fn lose_sight(&mut self) {
-        self.told = self.place().head;
+        self.told = self.head();
         self.front.clear();
         self.lose();
     }
@@ -141,13 +184,15 @@ impl Part {
         {
             self.modified = modified(&data);
         }
+        self.offset = self.reached();
+        self.again = None;
         self.body = Body::Done;
         self.splitter = Splitter::default();
     }
 
     /// Whether what was read of it is at the beginning of a file of `size` bytes that begins with `front`.
     pub fn continues(&self, front: &[u8], size: u64) -> bool {
-        size >= self.offset && self.place().head.fits(front)
+        size >= self.reached() && self.head().fits(front)
     }
 
     /// Whether a file that begins with `front` holds the same as this one. `size` is not known of a packed one.
@@ -157,10 +202,15 @@ impl Part {
         }
         let own = match &self.body {
             Body::Plain(file) => file.metadata().map_or(u64::MAX, |data| data.len()),
-            _ => self.offset,
+            _ => self.reached(),
         };
         let alike = self.front.starts_with(front) || front.starts_with(&self.front);
         !front.is_empty() && alike && size.is_none_or(|size| size <= own)
+    }
+
+    /// Whether it holds a descriptor.
+    pub fn is_open(&self) -> bool {
+        matches!(self.body, Body::Plain(_) | Body::Packed { .. })
     }
 
     /// Whether a cursor speaks of what was read of it.
@@ -231,8 +281,15 @@ impl Part {
             Body::Plain(file) => {
                 let read = file.read_at(buffer, position)?;
                 if read == 0 {
-                    let shorter = file.metadata()?.len() < position;
-                    return Ok(if shorter { Seen::Truncated } else { Seen::End });
+                    let data = file.metadata()?;
+                    let seen = modified(&data);
+                    let written = std::mem::replace(&mut self.seen, seen) != seen;
+                    // Somebody may have written over it in its place.
+                    let other = written && !front_of(file)?.starts_with(&self.front);
+                    return Ok(match data.len() < position || other {
+                        true => Seen::Truncated,
+                        false => Seen::End,
+                    });
                 }
                 // Between the look at its size and the reading it may have been cut to nothing and written anew. Its
                 // beginning tells, if it is looked at afterwards.
@@ -284,6 +341,17 @@ pub fn front_of(file: &File) -> io::Result<Vec<u8>> {
     let read = file.read_at(&mut front, 0)?;
     front.truncate(read);
     Ok(front)
+}
+
+/// Whether a line ends before `offset`, in any encoding.
+fn is_line_end(file: &File, offset: u64) -> bool {
+    let mut before = [0; 2];
+    let begin = offset.saturating_sub(2);
+    let wanted = usize::try_from(offset - begin).unwrap_or_default();
+    match file.read_exact_at(&mut before[2 - wanted..], begin) {
+        Ok(()) => offset == 0 || matches!(before, [_, b'\n'] | [b'\n', 0]),
+        Err(_) => false,
+    }
 }
 
 /// Whether the bytes at `position` are those that stand there in the beginning.

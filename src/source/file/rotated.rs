@@ -139,20 +139,30 @@ pub struct Listing {
     pub unsure: bool,
 }
 
-/// Lists the files that are rotated ones of `path` by their names, or by one of the `inodes`. Only those that `wanted`
-/// asks for are opened.
-pub fn list(path: &Path, inodes: &[u64], wanted: impl Fn(&Metadata) -> bool) -> Listing {
+/// Lists the files that are rotated ones of one of the `paths`, which mean the same file, by their names, or by one of
+/// the `inodes`. Only those that `wanted` asks for are opened.
+pub fn list(paths: &[&Path], inodes: &[u64], wanted: impl Fn(&Metadata) -> bool) -> Listing {
     let mut listing = Listing {
         candidates: Vec::new(),
         unsure: false,
     };
-    let (Some(directory), Some(own)) = (path.parent(), path.file_name()) else {
-        return listing;
-    };
-    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+    let entries = paths.iter().flat_map(|path| {
+        let names = path.parent().zip(path.file_name());
+        names.into_iter().flat_map(|(directory, own)| {
+            let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+            entries.map(move |entry| (own, entry))
+        })
+    });
+    for (own, entry) in entries {
         let name = entry.file_name();
         let number = number_of(own, &name);
-        if name == own || (number.is_none() && !inodes.contains(&entry.ino())) {
+        if paths.contains(&&*entry.path()) || (number.is_none() && !inodes.contains(&entry.ino())) {
+            continue;
+        }
+        // Both paths may be in one directory.
+        let mut listed = listing.candidates.iter_mut();
+        if let Some(known) = listed.find(|file| file.path == entry.path()) {
+            known.named |= number.is_some();
             continue;
         }
         let opened = entry.metadata().and_then(|data| {

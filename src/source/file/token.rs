@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use siphasher::sip::SipHasher24;
 
+use crate::engine::record::outputs::Unfinished;
+
 /// How much of a file's beginning makes its fingerprint: some lines, of which one has another time in another file.
 pub const LONGEST_HEAD: usize = 1024;
 
@@ -67,6 +69,9 @@ pub struct Place {
     pub head: Fingerprint,
     /// The place behind the last line that was handed on.
     pub offset: u64,
+    /// How far before that the lines of a container begin that are not over there; 0 if there are none, or they cannot be
+    /// read again.
+    pub back: u64,
     /// Whether nothing more is expected of it.
     pub done: bool,
 }
@@ -77,6 +82,8 @@ pub struct Token {
     /// Files that were changed before this moment and are not named here do not matter: nanoseconds of the file
     /// system's own clock.
     pub settled: i64,
+    /// Which lines of a container are not over.
+    pub unfinished: Unfinished,
     /// The files, oldest first.
     pub places: Vec<Place>,
 }
@@ -86,16 +93,27 @@ pub struct Token {
 #[error("not a place in a log file that this version understands")]
 pub struct TokenError;
 
-/// `1;SETTLED;DEVICE.INODE.LENGTH.HASH.OFFSET;…`, in hexadecimal; `+` instead of the last `.` if the file is done.
+/// `1;SETTLED;DEVICE.INODE.LENGTH.HASH.OFFSET;…`, in hexadecimal; `+` instead of the last `.` if the file is done. What
+/// only logs of containers have follows a `-`: `SETTLED-oe`, in which outputs a line goes on; `OFFSET-BACK`, where they
+/// begin. Versions that do not know it go by the time of such a cursor.
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{FORM};{:x}", self.settled)?;
+        f.write_str(match (self.unfinished.stdout, self.unfinished.stderr) {
+            (false, false) => "",
+            (true, false) => "-o",
+            (false, true) => "-e",
+            (true, true) => "-oe",
+        })?;
         for place in &self.places {
             let Identity { device, inode } = place.identity;
             let Fingerprint { length, hash } = place.head;
             write!(f, ";{device:x}.{inode:x}.{length:x}.{hash:x}")?;
             f.write_char(if place.done { '+' } else { '.' })?;
             write!(f, "{:x}", place.offset)?;
+            if place.back > 0 {
+                write!(f, "-{:x}", place.back)?;
+            }
         }
         Ok(())
     }
@@ -110,17 +128,30 @@ impl FromStr for Token {
             return Err(TokenError);
         }
         // As it is written: the bits of a number below zero too.
-        let settled = number(parts.next().ok_or(TokenError)?)?.cast_signed();
+        let (settled, outputs) = optional(parts.next().ok_or(TokenError)?);
+        let settled = number(settled)?.cast_signed();
+        let (stdout, stderr) = match outputs {
+            None => (false, false),
+            Some("o") => (true, false),
+            Some("e") => (false, true),
+            Some("oe") => (true, true),
+            Some(_) => return Err(TokenError),
+        };
         let places = parts.map(place).collect::<Result<Vec<_>, _>>()?;
         if places.len() > MOST_PLACES {
             return Err(TokenError);
         }
-        Ok(Token { settled, places })
+        Ok(Token {
+            settled,
+            unfinished: Unfinished { stdout, stderr },
+            places,
+        })
     }
 }
 
 fn place(text: &str) -> Result<Place, TokenError> {
-    let (rest, offset) = text.rsplit_once(['.', '+']).ok_or(TokenError)?;
+    let (rest, reached) = text.rsplit_once(['.', '+']).ok_or(TokenError)?;
+    let (offset, back) = optional(reached);
     let mut numbers = rest.split('.').map(number);
     let mut next = || numbers.next().unwrap_or(Err(TokenError));
     let place = Place {
@@ -133,13 +164,23 @@ fn place(text: &str) -> Result<Place, TokenError> {
             hash: next()?,
         },
         offset: number(offset)?,
+        back: back.map_or(Ok(0), number)?,
         done: text.as_bytes().get(rest.len()) == Some(&b'+'),
     };
     let of_what_was_read = u64::from(place.head.length) <= place.offset;
-    let sound = usize::from(place.head.length) <= LONGEST_HEAD && of_what_was_read;
+    let sound = usize::from(place.head.length) <= LONGEST_HEAD
+        && of_what_was_read
+        && place.back <= place.offset;
     match numbers.next() {
         None if sound => Ok(place),
         _ => Err(TokenError),
+    }
+}
+
+fn optional(text: &str) -> (&str, Option<&str>) {
+    match text.split_once('-') {
+        Some((text, more)) => (text, Some(more)),
+        None => (text, None),
     }
 }
 
@@ -156,33 +197,51 @@ mod tests {
     use proptest::prelude::*;
 
     fn places() -> impl Strategy<Value = Place> {
-        (any::<[u64; 4]>(), 0..=1024_u16, any::<bool>()).prop_map(|(numbers, length, done)| Place {
-            identity: Identity {
-                device: numbers[0],
-                inode: numbers[1],
+        let back = prop_oneof![Just(0_u64), 1..=1024_u64];
+        (any::<[u64; 4]>(), 0..=1024_u16, back, any::<bool>()).prop_map(
+            |(numbers, length, back, done)| Place {
+                identity: Identity {
+                    device: numbers[0],
+                    inode: numbers[1],
+                },
+                head: Fingerprint {
+                    length,
+                    hash: numbers[2],
+                },
+                offset: numbers[3].max(1024),
+                back,
+                done,
             },
-            head: Fingerprint {
-                length,
-                hash: numbers[2],
-            },
-            offset: numbers[3].max(1024),
-            done,
-        })
+        )
     }
 
     proptest! {
         #[test]
-        fn what_is_written_is_read(settled in any::<i64>(), places in proptest::collection::vec(places(), 0..5)) {
-            let token = Token { settled, places };
+        fn what_is_written_is_read(
+            settled in any::<i64>(),
+            stdout in any::<bool>(),
+            stderr in any::<bool>(),
+            places in proptest::collection::vec(places(), 0..5),
+        ) {
+            let token = Token { settled, unfinished: Unfinished { stdout, stderr }, places };
             prop_assert_eq!(token.to_string().parse(), Ok(token));
         }
 
         #[test]
-        fn no_text_breaks_the_parser(text in "(1;)?[0-9a-f.;+é-]{0,80}") {
+        fn no_text_breaks_the_parser(text in "(1;)?[0-9a-fo.;+é-]{0,80}") {
             if let Ok(token) = text.parse::<Token>() {
                 prop_assert_eq!(token.to_string().parse(), Ok(token));
             }
         }
+    }
+
+    #[test]
+    fn cursors_of_older_versions_are_understood() {
+        let token: Token = "1;ff;1.2.3.4.5;6.7.8.9+a".parse().expect("a token");
+        assert_eq!((token.settled, token.unfinished), (255, Unfinished::NONE));
+        let reached = |place: &Place| (place.offset, place.back, place.done);
+        let reached: Vec<_> = token.places.iter().map(reached).collect();
+        assert_eq!(reached, [(5, 0, false), (10, 0, true)]);
     }
 
     #[test]

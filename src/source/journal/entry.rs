@@ -134,6 +134,7 @@ impl Entry {
                 // What is this long may have been cut, and has to be known by its length: its end proves nothing.
                 &self.message.bytes
             },
+            object: b"",
             routes: &self.satisfied,
             reported: None,
         });
@@ -236,6 +237,7 @@ mod tests {
             pid: Some(4711),
             unit: "ssh.service",
             message: b"a=b\nsecond\xff",
+            object: b"",
             routes: &[RouteId(1)],
             reported: None,
         };

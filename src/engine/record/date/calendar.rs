@@ -5,8 +5,8 @@
 //!
 //! - Without a year it is the newest such moment that is at most a day after the clock.
 //! - Without a day too it is the newest one that is at most a minute after the clock.
-//! - Without a zone it is in the given one. An hour that a clock change repeats is taken for its first turn, one
-//!   that it skips as if the change had not come yet: always the same answer for the same text.
+//! - Without a zone it is in the given one. An hour that a clock change repeats is taken for its first turn, unless the
+//!   clock is in the second one; an hour that it skips as if the change had not come yet.
 //! - An abbreviation means what the given zone calls so; if the zone never does, what is usual.
 
 use jiff::ToSpan;
@@ -26,6 +26,10 @@ pub(super) const DAY: i64 = 24 * HOUR;
 
 /// A line without a day is of this machine, so its clock differs by the batch it came in and little more.
 const MINUTE: i64 = 60 * SECOND;
+
+/// A stamp in an hour that a clock change repeats is of its second turn if that was no longer ago. By the first turn what
+/// is logged now would be an hour old, and every ban over before it begins; an old log is read alike whenever it is.
+const SECOND_TURN: i64 = 30 * MINUTE;
 
 /// How many clock changes around a moment are searched for an abbreviation: last summer's and last winter's.
 const CHANGES: usize = 3;
@@ -132,9 +136,10 @@ impl Calendar {
         }
         let at = |second| self.resolve(&stamp.minute, second, now);
         let moment = at(stamp.second)?;
-        // A minute in which the zone's clock changes is not kept.
+        // A minute in which the zone's clock changes is not kept, nor one that it repeats.
         if let (Some(first), Some(last)) = (at(0), at(59))
             && last - first == 59 * SECOND
+            && !self.is_repeated(first)
         {
             self.last = Some((stamp.minute, first));
         }
@@ -147,6 +152,7 @@ impl Calendar {
             (Some(afternoon), hour @ 1..=12) => hour % 12 + if afternoon { 12 } else { 0 },
             (Some(_), _) => return None,
         };
+        let now = now.as_micros();
         let on = |date: Date| {
             let time = DateTime::new(
                 date.year(),
@@ -157,9 +163,8 @@ impl Calendar {
                 second,
                 0,
             );
-            self.locate(time.ok()?, minute.zone)
+            self.locate(time.ok()?, minute.zone, now)
         };
-        let now = now.as_micros();
         let newest_to = |newest: i64| move |moment: &i64| *moment <= newest;
         match (minute.year, minute.day) {
             (Some(year), Some(day)) => on(day.of(year)?),
@@ -185,7 +190,15 @@ impl Calendar {
         Some(self.zone.to_datetime(now).date())
     }
 
-    fn locate(&self, time: DateTime, zone: Zone) -> Option<i64> {
+    /// Whether the zone's clock shows this time twice.
+    fn is_repeated(&self, moment: i64) -> bool {
+        jiff::Timestamp::from_microsecond(moment).is_ok_and(|moment| {
+            let shown = self.zone.to_datetime(moment);
+            self.zone.to_ambiguous_timestamp(shown).is_ambiguous()
+        })
+    }
+
+    fn locate(&self, time: DateTime, zone: Zone, now: i64) -> Option<i64> {
         let offset = match zone {
             Zone::Silent => None,
             Zone::Offset(seconds) => Some(Offset::from_seconds(seconds).ok()?),
@@ -198,7 +211,14 @@ impl Calendar {
             Some(offset) => offset.to_timestamp(time),
             None => self.zone.to_ambiguous_timestamp(time).compatible(),
         };
-        Some(moment.ok()?.as_microsecond())
+        let first = moment.ok()?.as_microsecond();
+        if offset.is_some() {
+            return Some(first);
+        }
+        let second = self.zone.to_ambiguous_timestamp(time).later();
+        let second = second.ok()?.as_microsecond();
+        let is_now = (-MINUTE..SECOND_TURN).contains(&now.saturating_sub(second));
+        Some(if is_now { second } else { first })
     }
 
     /// What `name` means about `time`.

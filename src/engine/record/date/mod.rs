@@ -8,15 +8,18 @@
 //! nothing else of a line is looked at.
 //!
 //! - The head of a line (behind `<PRI>` and up to two signs such as `[`) is the writer's: a date there is always one.
-//!   So is what follows the fixed names that some writers begin a line with: `type=LOGIN msg=`, `time="`.
-//! - Any other text may be an attacker's. A date within it counts only where it stands directly in square brackets
+//!   So is what follows the fixed names that some writers begin a line with: `type=LOGIN msg=`, `time="`,
+//!   `level=info ts=`.
+//! - Any other text may be an attacker's. A date within it is looked for only where it stands directly in square brackets
 //!   before any quote, as in the log of a web server: the one with ` "` behind it, since servers escape
-//!   the quotes of others, else the first. Formats that were told may stand anywhere.
-//! - Such a place is known by the signs around the date, `[` and `] "`. It is confirmed when another line has a
-//!   date there, unless the log has dates at the heads, and then no other takes its place.
-//! - Until then, or elsewhere, such a date is a guess. It never tells the time of other lines, and once a trusted date was
-//!   seen, it counts only if it lies between that and the present: so it makes no line older than no date would.
-//!   All else is a line without a date.
+//!   the quotes of others, else the first. The signs around it are remembered, `[` and `] "`.
+//! - Such a date is a guess. It never tells the time of other lines, and once a trusted date was seen, it counts only if it
+//!   lies between that and the present: so it makes no line older than no date would.
+//! - A web server writes it into every line. Where lines come that have none, none is believed until many in a row
+//!   have one: it would be the word of whoever wants to be seen as long gone.
+//! - Formats that were told may stand anywhere. Their place can be trusted when another line has a date there, unless the
+//!   log has dates at the heads.
+//! - All else is a line without a date.
 //! - A form at the head and one within the line are remembered apart, and the head comes first.
 //! - In a log whose lines begin with their date, a line that begins with a blank goes on with the one before.
 //! - `03/04/2026` can be read in two ways. The one that is within a day of the clock is taken; if
@@ -24,8 +27,10 @@
 //!   until a line tells, by a day above 12 or by the clock; from there on the log keeps its order.
 
 mod calendar;
+mod choice;
 mod format;
 mod forms;
+mod place;
 
 pub use format::{Part, TimeFormat, TimeFormatError};
 
@@ -34,9 +39,11 @@ use std::ops::Range;
 use jiff::tz::TimeZone;
 
 use crate::engine::time::Timestamp;
-use calendar::{Calendar, DAY};
+use calendar::Calendar;
+use choice::{Choice, Reading, chosen};
 use format::is_word;
 use forms::{FirstBytes, Form, KNOWN};
+use place::{Edge, Habit, is_named};
 
 /// Dates stand near the head of a line. What follows is not searched, since it is mostly of an attacker's making
 /// and as long as he likes.
@@ -44,9 +51,6 @@ const SEARCHED: usize = 512;
 
 /// The signs that may stand before a date at the head of a line, as in `[` or `("`.
 const SIGNS: usize = 2;
-
-/// So many bytes before a date and behind it are enough to know its place by.
-const EDGE: usize = 8;
 
 /// In a date the first colon of its clock comes within so many bytes: no name of a day, a month and a zone are longer.
 const CLOCK_WITHIN: usize = 48;
@@ -76,19 +80,13 @@ pub struct Dates {
     calendar: Calendar,
     head: Option<Head>,
     within: Option<Within>,
+    habit: Habit,
 }
 
 #[derive(Clone, Debug)]
 enum Forms {
     Known(&'static [Form]),
     Given(Box<[Form]>),
-}
-
-/// A form by its number, and the one that would read the same text as another moment, until a line tells which.
-#[derive(Clone, Copy, Debug)]
-struct Choice {
-    form: usize,
-    rival: Option<usize>,
 }
 
 /// The form of dates at the head of a line, and how many signs stand before them.
@@ -104,22 +102,9 @@ struct Within {
     choice: Choice,
     before: Edge,
     behind: Edge,
+    /// Whether it follows a fixed name at the head.
+    named: bool,
     confirmed: bool,
-}
-
-/// Some bytes beside a date.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Edge {
-    bytes: [u8; EDGE],
-    length: usize,
-}
-
-/// What a form makes of a place.
-#[derive(Clone, Copy)]
-struct Reading {
-    form: usize,
-    time: Timestamp,
-    end: usize,
 }
 
 impl Dates {
@@ -137,12 +122,24 @@ impl Dates {
             calendar: Calendar::new(zone),
             head: None,
             within: None,
+            habit: Habit::default(),
         }
     }
 
     /// The date of `line`, whose text begins at `head`, seen from `now`.
     pub fn find(&mut self, line: &[u8], head: usize, now: Timestamp) -> Option<Found> {
         let text = line.get(..SEARCHED).unwrap_or(line);
+        let found = self.search(text, head, now);
+        let is_guess = |found: &Found| !found.trusted && !self.is_told();
+        match &found {
+            Some(found) if is_guess(found) => self.habit.goes_on(),
+            None if self.head.is_none() && !text.trim_ascii().is_empty() => self.habit.breaks(),
+            _ => {}
+        }
+        found.filter(|found| found.trusted || self.is_told() || !self.habit.doubtful)
+    }
+
+    fn search(&mut self, text: &[u8], head: usize, now: Timestamp) -> Option<Found> {
         if let Some(lock) = self.head
             && let Some(found) = self.at_head(text, head, lock, now)
         {
@@ -185,8 +182,11 @@ impl Dates {
             let Some((reading, choice)) = self.read(text, start, lock.choice, now) else {
                 continue;
             };
+            if lock.named && !is_named(&text[head..start]) {
+                continue;
+            }
             if text.get(reading.end..)?.starts_with(lock.behind.bytes()) {
-                let confirmed = lock.confirmed || self.head.is_none();
+                let confirmed = lock.confirmed || self.is_told() && self.head.is_none();
                 self.within = Some(Within {
                     choice,
                     confirmed,
@@ -238,7 +238,7 @@ impl Dates {
     /// The date that begins in `range` at a place that it may stand at; its form and place are remembered.
     fn anew(&mut self, text: &[u8], range: Range<usize>, now: Timestamp) -> Option<Found> {
         let head = range.start;
-        let told = matches!(self.forms, Forms::Given(_));
+        let told = self.is_told();
         let mut at_head = true;
         let mut first = None;
         for start in range {
@@ -255,7 +255,7 @@ impl Dates {
             if !(at_head || named || told || bracketed) {
                 continue;
             }
-            let Some((reading, choice)) = self.longest(text, start, at_head, now) else {
+            let Some((reading, choice)) = self.longest(text, start, at_head || named, now) else {
                 continue;
             };
             if at_head {
@@ -285,6 +285,10 @@ impl Dates {
         Some(self.guessed(text, start, reading, choice, false))
     }
 
+    fn is_told(&self) -> bool {
+        matches!(self.forms, Forms::Given(_))
+    }
+
     /// A date within the line; its place is remembered unless another is confirmed.
     fn guessed(
         &mut self,
@@ -292,17 +296,18 @@ impl Dates {
         start: usize,
         reading: Reading,
         choice: Choice,
-        trusted: bool,
+        named: bool,
     ) -> Found {
-        if trusted || self.head.is_none() && !self.within.is_some_and(|lock| lock.confirmed) {
+        if named || self.head.is_none() && !self.within.is_some_and(|lock| lock.confirmed) {
             self.within = Some(Within {
                 choice,
                 before: Edge::before(&text[..start]),
                 behind: Edge::behind(&text[reading.end..]),
-                confirmed: trusted,
+                named,
+                confirmed: named,
             });
         }
-        self.found(reading, start, false, trusted)
+        self.found(reading, start, false, named)
     }
 
     /// The longest date that begins at `start`.
@@ -356,18 +361,6 @@ impl Dates {
     }
 }
 
-/// Whether `before` is what some writers begin every line with, right before the date: auditd, and those of `logfmt`.
-fn is_named(before: &[u8]) -> bool {
-    let signs = [&b"["[..], b"\""];
-    let bare = signs.iter().find_map(|sign| before.strip_prefix(*sign));
-    let before = bare.unwrap_or(before);
-    let audit = before
-        .strip_prefix(b"type=")
-        .and_then(|text| text.strip_suffix(b" msg="));
-    audit.is_some_and(|kind| kind.iter().all(|byte| is_word(*byte) || *byte == b'_'))
-        || [&b"time="[..], b"time=\"", b"ts=", b"ts=\""].contains(&before)
-}
-
 /// Whether there is something like `4:05` in `text`.
 fn has_clock(text: &[u8]) -> bool {
     let clock = |four: &[u8]| match four {
@@ -377,67 +370,11 @@ fn has_clock(text: &[u8]) -> bool {
     text.windows(4).any(clock)
 }
 
-impl Choice {
-    fn of(form: usize) -> Self {
-        Choice { form, rival: None }
-    }
-}
-
-/// The one of two readings of the same text that is near the clock; the first if that does not tell.
-fn chosen(first: Reading, second: Reading, now: Timestamp) -> (Reading, Choice) {
-    let near = |reading: &Reading| {
-        let distance = reading.time.as_micros().saturating_sub(now.as_micros());
-        (-DAY..=DAY).contains(&distance)
-    };
-    match (near(&first), near(&second)) {
-        (true, false) => (first, Choice::of(first.form)),
-        (false, true) => (second, Choice::of(second.form)),
-        _ => {
-            let (form, rival) = (first.form, Some(second.form));
-            (first, Choice { form, rival })
-        }
-    }
-}
-
 impl Forms {
     fn all(&self) -> &[Form] {
         match self {
             Forms::Known(forms) => forms,
             Forms::Given(forms) => forms,
         }
-    }
-}
-
-impl Edge {
-    /// What stands before a date and may well stand before the next line's: a blank, or the signs and letters right
-    /// before it.
-    fn before(text: &[u8]) -> Self {
-        let run = text
-            .iter()
-            .rev()
-            .take_while(|byte| !byte.is_ascii_whitespace() && !byte.is_ascii_digit())
-            .count();
-        Edge::of(&text[text.len() - run.clamp(1, EDGE).min(text.len())..])
-    }
-
-    /// What stands behind a date: a sign, and behind a bracket or quote the signs that set apart what follows.
-    fn behind(rest: &[u8]) -> Self {
-        let most = match rest {
-            [b']' | b')' | b'"', ..] => 3,
-            _ => 1,
-        };
-        let signs = rest.iter().take(most).take_while(|byte| !is_word(**byte));
-        Edge::of(&rest[..signs.count()])
-    }
-
-    fn of(text: &[u8]) -> Self {
-        let mut bytes = [0; EDGE];
-        let length = text.len().min(EDGE);
-        bytes[..length].copy_from_slice(&text[..length]);
-        Edge { bytes, length }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.length]
     }
 }

@@ -7,9 +7,7 @@ use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-use super::super::Hands;
-use super::super::begin;
-use super::super::encoding::Coding;
+use super::super::hands::Hands;
 use super::super::part::{Body, Part};
 use super::super::rotated::{self, Candidate};
 use super::{AtPath, Begin, Log};
@@ -28,8 +26,8 @@ pub struct Search {
     settled: Option<i64>,
     /// Whether the file was renamed; otherwise it was cut to nothing, perhaps after somebody copied it.
     renamed: bool,
-    /// The state of the directory when it was listed, and since when it has been that.
-    listed: Option<(i64, Instant)>,
+    /// The state of the directories when they were listed, and since when it has been that.
+    listed: Option<(Vec<i64>, Instant)>,
 }
 
 impl Search {
@@ -43,13 +41,13 @@ impl Search {
         }
     }
 
-    /// Whether the directory has not changed since it was listed some time ago.
-    fn is_unchanged(&mut self, directory: i64) -> bool {
-        let unchanged = self
-            .listed
-            .is_some_and(|(state, when)| state == directory && when.elapsed() >= UNCHANGED);
+    /// Whether the directories have not changed since they were listed some time ago.
+    fn is_unchanged(&mut self, directories: Vec<i64>) -> bool {
+        let listed = self.listed.as_ref();
+        let unchanged = listed
+            .is_some_and(|(state, when)| *state == directories && when.elapsed() >= UNCHANGED);
         if !unchanged {
-            self.listed = Some((directory, Instant::now()));
+            self.listed = Some((directories, Instant::now()));
         }
         unchanged
     }
@@ -73,14 +71,15 @@ impl Log {
         for part in &mut self.parts {
             part.refresh();
         }
-        let never_read = self.parts.is_empty();
+        // A log that has just come has no older files.
+        let is_new = self.parts.is_empty() && self.begin == Begin::Head;
         let last = self.parts.last();
         let same = self.at_path
             && matches!((&here, last), (Some(here), Some(part)) if part.lives_on_in(&here.data));
         if !same && (self.at_path || here.is_some() || self.search.is_none()) {
             self.begin_search(here.as_ref());
         }
-        let sure = never_read || self.look_around(&mut here, hands);
+        let sure = is_new || self.look_around(&mut here, hands);
         if let Some(here) = here
             && !self.at_path
         {
@@ -89,7 +88,7 @@ impl Log {
         let begun = self.search.as_ref().map(|search| search.begun);
         let over = sure || begun.is_some_and(|begun| begun.elapsed() > PATIENCE);
         // Without a file at the path, others may still come.
-        if never_read || (over && self.at_path) {
+        if is_new || (over && self.at_path) {
             let search = self.search.take();
             self.settled = search
                 .and_then(|search| search.settled)
@@ -121,23 +120,35 @@ impl Log {
 
     /// Looks for lost parts and unknown files; answers whether nothing can have been missed.
     fn look_around<D>(&mut self, here: &mut Option<Candidate>, hands: &Hands<'_, D>) -> bool {
-        let directory = self.path.parent().and_then(|path| fs::metadata(path).ok());
-        let directory = directory.map_or(0, |data| rotated::modified(&data));
+        // Old files are where the file really is; a path may be only a link to it, and to another one now.
+        if let Ok(real) = self.path.canonicalize() {
+            self.real = real;
+        }
+        let mut paths = vec![&*self.path];
+        if self.real != self.path {
+            paths.push(&*self.real);
+        }
+        let directories = paths.iter().filter_map(|path| path.parent());
+        let directories: Vec<i64> = directories
+            .map(|path| fs::metadata(path).map_or(0, |data| rotated::modified(&data)))
+            .collect();
         let Some(search) = &mut self.search else {
             return true;
         };
-        let unchanged = search.is_unchanged(directory);
+        let unchanged = search.is_unchanged(directories);
         let renamed = search.renamed;
         let inodes: Vec<u64> = self.parts.iter().map(|part| part.identity.inode).collect();
         let lost = self
             .parts
             .iter()
             .any(|part| matches!(part.body, Body::Lost));
-        let oldest = self
-            .settled
-            .max(self.since.as_micros().saturating_mul(1000));
+        let matters = match self.begin {
+            Begin::Since(since) => since.max(self.since),
+            Begin::Head => self.since,
+        };
+        let oldest = self.settled.max(matters.as_micros().saturating_mul(1000));
         let wanted = |data: &Metadata| lost || rotated::modified(data) >= oldest;
-        let mut listing = rotated::list(&self.path, &inodes, wanted);
+        let mut listing = rotated::list(&paths, &inodes, wanted);
         listing.candidates.retain(|file| !hands.follows(&file.path));
         let rotated: Vec<_> = listing
             .candidates
@@ -181,10 +192,17 @@ impl Log {
             };
             self.parts.iter().any(same)
         };
+        // Nothing is known yet that could have been copied but the file itself.
+        let is_first = self.begin != Begin::Head;
+        let copy = |file: &Candidate| {
+            let alike = file.front.starts_with(&front) || front.starts_with(&file.front);
+            is_first && alike && !front.is_empty()
+        };
         listing.candidates.retain(|file| {
-            file.named && file.modified() >= oldest && !known(file) && !unfinished(file)
+            let new = file.named && file.modified() >= oldest && !file.front.is_empty();
+            new && !known(file) && !unfinished(file) && !copy(file)
         });
-        self.add_unknown(listing.candidates, renamed);
+        self.add_unknown(listing.candidates, renamed, hands);
         unchanged && !listing.unsure
     }
 
@@ -192,7 +210,7 @@ impl Log {
     fn return_to(&mut self, here: &mut Option<Candidate>) {
         let closed = |part: &Part| matches!(part.body, Body::Lost | Body::Done);
         let is_it = |part: &Part, file: &Candidate| {
-            let continued = part.offset == 0 || part.continues(&file.front, file.data.len());
+            let continued = part.reached() == 0 || part.continues(&file.front, file.data.len());
             closed(part) && part.identity == file.identity() && continued
         };
         let Some(file) = here.as_ref() else {
@@ -227,12 +245,12 @@ impl Log {
             let itself = |file: &Candidate| {
                 file.packing.is_none()
                     && file.identity() == part.identity
-                    && (part.offset == 0 || continues(file))
+                    && (part.reached() == 0 || continues(file))
                     // Of one that is done, only what came late matters.
-                    && (lost || file.data.len() > part.offset)
+                    && (lost || file.data.len() > part.reached())
             };
             let mut found = files.iter().position(itself);
-            if found.is_none() && lost && part.offset > 0 {
+            if found.is_none() && lost && part.reached() > 0 {
                 let copies = files.iter().enumerate().filter(|(_, file)| continues(file));
                 let best = copies
                     .max_by_key(|(_, file)| file.size().map_or(0, |size| size.saturating_add(1)));
@@ -250,83 +268,21 @@ impl Log {
         }
     }
 
-    /// Takes in files that came and went again since the last look, before the current one.
-    fn add_unknown(&mut self, mut files: Vec<Candidate>, renamed: bool) {
-        // What is just being packed is there twice; the one that is not packed is whole.
-        files.sort_by_key(|file| file.packing.is_some());
-        let mut added: Vec<(i64, Part)> = Vec::new();
-        for file in files {
-            let copied = |(_, part): &(i64, Part)| {
-                let can_be_copy = !renamed
-                    || part.identity == file.identity()
-                    || (file.packing.is_some() && matches!(part.body, Body::Plain(_)));
-                can_be_copy && part.is_copied_in(&file.front, file.size())
-            };
-            if added.iter().any(copied) {
-                continue;
-            }
-            let (modified, identity, front) =
-                (file.modified(), file.identity(), file.front.clone());
-            if let Ok(body) = file.into_body(0) {
-                added.push((modified, Part::new(identity, body, front, 0)));
-            }
-        }
-        added.sort_by_key(|(modified, _)| *modified);
-        self.stale |= !added.is_empty();
-        let place = self.parts.len() - usize::from(self.at_path);
-        self.parts
-            .splice(place..place, added.into_iter().map(|(_, part)| part));
-    }
-
-    /// Takes in the file that the path names now.
-    fn add_current<D>(&mut self, here: Candidate, hands: &Hands<'_, D>) -> io::Result<()> {
-        let (identity, front) = (here.identity(), here.front.clone());
-        let open = |part: &Part| part.identity == identity && matches!(part.body, Body::Plain(_));
-        if let Some(index) = self.parts.iter().position(open) {
-            // It was renamed and has its old name again.
-            let part = self.parts.remove(index);
-            self.parts.push(part);
-            self.at_path = true;
-            return Ok(());
-        }
-        let size = here.data.len();
-        let file = here.into_file();
-        let mut offset = 0;
-        if let Begin::Since(since) = self.begin
-            && let Some(coding) = Coding::of(hands.spec.encoding, &front)
-        {
-            offset = begin::place(&file, &coding, &hands.spec.form, since, hands.now())?;
-        }
-        self.begin = Begin::Head;
-        if let Some(part) = self.parts.last_mut()
-            && let Body::Plain(_) = part.body
-            && !part.front().is_empty()
-            && front.starts_with(part.front())
-            && size >= part.offset
-        {
-            // Somebody has put an edited copy into its place.
-            offset = part.offset;
-            part.finish();
-        }
-        self.parts
-            .push(Part::new(identity, Body::Plain(file), front, offset));
-        self.at_path = true;
-        Ok(())
-    }
-
     /// What has not been found by now will not be.
     fn give_up(&mut self) {
-        let newest_told = self.parts.iter().rposition(Part::is_told);
-        for (index, part) in self.parts.iter_mut().enumerate() {
-            if !matches!(part.body, Body::Lost) {
-                continue;
-            }
-            // Before a newer file was read, this one had been read to its end; and one that was cut to nothing under our
-            // eyes was read up to then.
-            if Some(index) == newest_told && part.front().is_empty() {
-                self.gap = Some(self.resumed);
-            }
+        if self.missed().is_some() {
+            self.gap = Some(self.resumed);
+        }
+        let lost = |part: &&mut Part| matches!(part.body, Body::Lost);
+        for part in self.parts.iter_mut().filter(lost) {
             part.finish();
         }
+    }
+
+    /// The file that was read last before the daemon began, if it has not been found since. Before a newer file was read,
+    /// an older one had been read to its end; and one that was cut to nothing under our eyes was read up to then.
+    pub(super) fn missed(&self) -> Option<&Part> {
+        let newest = self.parts.iter().rfind(|part| part.is_told())?;
+        (matches!(newest.body, Body::Lost) && newest.front().is_empty()).then_some(newest)
     }
 }

@@ -1,0 +1,118 @@
+//! What survives a restart, and what a change of the settings?
+//!
+//! In: what was remembered, or another policy. Out: the ends of bans that are wanted no longer.
+
+use std::collections::HashMap;
+
+use super::banning::{make_room, replaced, unban};
+use super::{Engine, JailState, listeners};
+use crate::engine::decision::{Decision, Release};
+use crate::engine::input::Remembered;
+use crate::engine::name::JailName;
+use crate::engine::policy::Policy;
+use crate::engine::prefix::SubjectWidth;
+use crate::engine::time::Timestamp;
+
+impl Engine {
+    pub(super) fn restore(
+        &mut self,
+        now: Timestamp,
+        remembered: Remembered,
+        out: &mut Vec<Decision>,
+    ) {
+        // A database that could be read only late must not take back numbers that were given meanwhile.
+        self.next_failure = self
+            .next_failure
+            .max(remembered.next_failure.unwrap_or(self.next_failure));
+        self.next_ban = self
+            .next_ban
+            .max(remembered.next_ban.unwrap_or(self.next_ban));
+        for ban in &remembered.bans {
+            // Banned anew before the database could be read: one of them stays, the longer one.
+            if let Some(newer) = self.ledger.find(&ban.jail, ban.subject) {
+                let end = |until: Option<Timestamp>| until.map_or(i64::MAX, Timestamp::as_micros);
+                if end(ban.until()) <= end(newer.until()) {
+                    out.push(replaced(ban, now));
+                    continue;
+                }
+                self.ledger.strike(&ban.jail, ban.subject);
+                out.push(unban(&ban.jail, ban.subject, newer, now, Release::Replaced));
+            }
+            let width = self.place(&ban.jail).map(|at| self.policy.jails[at].width);
+            self.ledger
+                .enter(ban, width.unwrap_or(SubjectWidth::DEFAULT));
+        }
+        for failure in remembered.failures {
+            let Some(at) = self.place(&failure.jail) else {
+                continue;
+            };
+            let jail = &self.policy.jails[at];
+            let windows = &mut self.jails[at].windows;
+            if windows.is_full() {
+                windows.evict();
+            }
+            windows.restore(failure.subject, failure.time, failure.id, jail.maxretry);
+            if let Some(session) = &failure.session {
+                let filter = self.policy.filters.spec(jail.filter);
+                self.sessions.restore(filter, session, failure.time);
+            }
+        }
+        for (jail, subject, count) in remembered.offences {
+            if let Some(at) = self.place(&jail) {
+                let offences = &mut self.jails[at].offences;
+                make_room(offences);
+                offences.insert(subject, count);
+            }
+        }
+        self.expire(now, out);
+        self.respect_policy(now, out);
+    }
+
+    pub(super) fn obey(&mut self, now: Timestamp, policy: Policy, out: &mut Vec<Decision>) {
+        let mut old: HashMap<JailName, JailState> = self
+            .policy
+            .jails
+            .iter()
+            .map(|jail| jail.name.clone())
+            .zip(std::mem::take(&mut self.jails))
+            .collect();
+        self.jails = policy
+            .jails
+            .iter()
+            .map(|jail| old.remove(&jail.name).unwrap_or_default())
+            .collect();
+        self.listeners = listeners(&policy);
+        self.policy = policy;
+        let jails = &self.policy.jails;
+        self.heard.retain(|source, _| {
+            let listens = |source| jails.iter().any(|jail| jail.sources.contains(source));
+            source.as_ref().is_none_or(listens)
+        });
+        for jail in &self.policy.jails {
+            self.ledger.rewiden(&jail.name, jail.width);
+        }
+        self.respect_policy(now, out);
+    }
+
+    /// Lifts the bans that the settings no longer want.
+    fn respect_policy(&mut self, now: Timestamp, out: &mut Vec<Decision>) {
+        for name in self.ledger.jails() {
+            match self.place(&name) {
+                None => self.release(&name, now, Release::JailGone, out, |_| true),
+                Some(at) => {
+                    let ignore = self.policy.jails[at].ignore.clone();
+                    self.release(&name, now, Release::Ignored, out, |subject| {
+                        ignore.protects(subject).is_some()
+                    });
+                }
+            }
+        }
+    }
+
+    pub(super) fn place(&self, jail: &JailName) -> Option<usize> {
+        self.policy
+            .jails
+            .iter()
+            .position(|policy| policy.name == *jail)
+    }
+}

@@ -1,0 +1,195 @@
+//! Which failures do records bring, and when is one too many?
+//!
+//! In: batches of records. Out: failures, and the bans they lead to. A record is judged at its own time.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Engine;
+use crate::engine::decision::{Decision, Failure, FailureId, Notice, Origin};
+use crate::engine::filter::{Found, View, session};
+use crate::engine::name::SourceName;
+use crate::engine::policy::JailPolicy;
+use crate::engine::prefix::Prefix;
+use crate::engine::record::{Batch, Record};
+use crate::engine::time::Timestamp;
+
+/// Clocks of machines differ a little; a record may run ahead by this much without a word.
+const FUTURE_TOLERANCE: Duration = Duration::from_secs(60);
+
+impl Engine {
+    pub(super) fn hear_records(
+        &mut self,
+        now: Timestamp,
+        source: Option<&SourceName>,
+        batch: &Batch,
+        out: &mut Vec<Decision>,
+    ) {
+        for record in batch.iter() {
+            let view = View::from(record);
+            for filter in 0..self.listeners.len() {
+                self.match_once(now, filter, source, &view, out);
+            }
+        }
+    }
+
+    pub(super) fn note_progress(
+        &mut self,
+        now: Timestamp,
+        source: Option<&SourceName>,
+        batch: &Batch,
+        more: bool,
+    ) {
+        let newest = batch.iter().map(|record| record.time.min(now)).max();
+        if !more {
+            self.heard.insert(source.cloned(), None);
+        } else if newest.is_some() {
+            self.heard.insert(source.cloned(), newest);
+        }
+    }
+
+    /// One record before one filter, and what it finds before each jail that listens.
+    fn match_once(
+        &mut self,
+        now: Timestamp,
+        filter: usize,
+        source: Option<&SourceName>,
+        view: &View<'_>,
+        out: &mut Vec<Decision>,
+    ) {
+        let record = view.record();
+        let mut heard = None;
+        for turn in 0..self.listeners[filter].1.len() {
+            let (filter, ref jails) = self.listeners[filter];
+            let at = jails[turn];
+            if !wants(&self.policy.jails[at], source, record) {
+                continue;
+            }
+            self.jails[at].records += 1;
+            let (policy, sessions) = (&self.policy, &mut self.sessions);
+            let found = heard.get_or_insert_with(|| {
+                let found = policy.filters.find(filter, view)?;
+                let session = session::key(record.host, &found);
+                let spec = policy.filters.spec(filter);
+                let time = record.time.min(now);
+                let counts = sessions.counts(spec, session.as_deref(), &found, time);
+                counts.then_some((found, session))
+            });
+            if let Some((found, session)) = found {
+                self.judge(now, at, record, found, session.as_deref(), out);
+            }
+        }
+    }
+
+    /// One failure before one jail.
+    fn judge(
+        &mut self,
+        now: Timestamp,
+        at: usize,
+        record: &Record<'_>,
+        found: &Found<'_>,
+        session: Option<&str>,
+        out: &mut Vec<Decision>,
+    ) {
+        let jail = &self.policy.jails[at];
+        let time = record.time.min(now);
+        let Some(address) = found.ip.map(|address| address.to_canonical()) else {
+            return;
+        };
+        if jail.ignore.covers(address).is_some() {
+            return;
+        }
+        // A network that holds an ignored address is never banned; the single host still is.
+        let wide = jail.width.subject(address);
+        let subject = if jail.ignore.protects(wide).is_some() {
+            Prefix::host(address)
+        } else {
+            wide
+        };
+        let ahead = record.time.since(now);
+        if ahead > FUTURE_TOLERANCE && !self.jails[at].future_told {
+            self.jails[at].future_told = true;
+            let ahead_micros = i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX);
+            out.push(Decision::Notice(Notice::Future {
+                jail: jail.name.clone(),
+                ahead_micros,
+            }));
+        }
+        // What ended before this record was logged must not stand in its way.
+        self.expire(time, out);
+        self.count(at, time, subject, address, found, session, out);
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one failure, each of its own type"
+    )]
+    fn count(
+        &mut self,
+        at: usize,
+        time: Timestamp,
+        subject: Prefix,
+        address: IpAddr,
+        found: &Found<'_>,
+        session: Option<&str>,
+        out: &mut Vec<Decision>,
+    ) {
+        let jail = &self.policy.jails[at];
+        let state = &mut self.jails[at];
+        let id = self.next_failure;
+        self.next_failure = FailureId(id.0 + 1);
+        let counted = !self.ledger.covers(&jail.name, subject, address);
+        state.failures += 1;
+        out.push(Decision::Count(Failure {
+            id,
+            time,
+            jail: jail.name.clone(),
+            subject,
+            address,
+            user: found.user.as_deref().map(Box::from),
+            pattern: found.pattern,
+            session: session.map(Box::from),
+            counted,
+            line: String::from_utf8_lossy(found.line).into(),
+        }));
+        if !counted {
+            return;
+        }
+        if state.windows.is_full() {
+            state.windows.forget_stale(time, jail.findtime);
+        }
+        if state.windows.is_full() {
+            let subjects = state.windows.evict();
+            out.push(Decision::Notice(Notice::Evicted {
+                jail: jail.name.clone(),
+                subjects,
+            }));
+        }
+        if let Some(evidence) = state
+            .windows
+            .count(subject, time, id, jail.maxretry, jail.findtime)
+        {
+            let (name, bantime) = (jail.name.clone(), jail.bantime);
+            self.ban(
+                at,
+                name,
+                subject,
+                time,
+                bantime,
+                Origin::Failures,
+                evidence,
+                out,
+            );
+        }
+    }
+}
+
+/// Whether a jail listens to where the record came from. A record of a journal says itself which
+/// matches it satisfies; text of other sources is sorted by program, inside the filter set.
+fn wants(jail: &JailPolicy, source: Option<&SourceName>, record: &Record<'_>) -> bool {
+    source.is_none_or(|source| jail.sources.contains(source))
+        && (record.routes.is_empty()
+            || jail
+                .route
+                .is_some_and(|route| record.routes.contains(&route)))
+}

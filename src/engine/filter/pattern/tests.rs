@@ -1,0 +1,283 @@
+//! Facts about patterns: which are refused, and that nobody moves an address in the others.
+
+use super::*;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::{Index, select};
+
+use crate::engine::record::Record;
+use crate::engine::time::Timestamp;
+
+fn compile(text: &str) -> Result<Pattern, String> {
+    Pattern::failure(&PatternSpec {
+        number: 1,
+        text: text.to_owned(),
+        fields: Vec::new(),
+        unless_counted: false,
+    })
+}
+
+fn ip_of(pattern: &Pattern, message: &str) -> Option<IpAddr> {
+    let record = Record::bare(Timestamp::default(), message.as_bytes());
+    match pattern.find(&record.into()) {
+        Reading::Failure(found) => found.ip,
+        Reading::Other | Reading::Doubtful => None,
+    }
+}
+
+#[test]
+fn forgeable_patterns_are_refused() {
+    for (text, why) in [
+        ("from <ip>", "begin the pattern with `^`"),
+        ("^.* from <ip> .*$", "both sides"),
+        ("^<user> from <ip> port <word>$", "both sides"),
+        (r#"^"[^"]*" <ip> <text>$"#, "both sides"),
+        (r"^\S+=<ip>/\S+$", "both sides"),
+        ("^<user> <ip>", "finish the pattern with `$`"),
+        ("(?m)^from <ip>$", "(?m)"),
+        ("^(?:a <ip>|b <host>)$", "only one"),
+        ("^(?:a <ip>)?$", "alternation"),
+        ("^(?:a <ip>|b)$", "alternation"),
+        ("^(?:<ip> )+$", "alternation"),
+        ("^a$", "needs <ip>"),
+        ("^from <ip>(?::<port>)?$", "read as a part"),
+        ("^from <ip>:<text>$", "read as a part"),
+        ("^from <ip>:<port>:?[0-9]* x$", "read as a part"),
+        ("^from <ip>(?:[0-9a-f]+)? x$", "read as a part"),
+        ("^from <ip>(?: x)?(?:::1)?$", "read as a part"),
+        (r"^from <ip>\.<text>$", "read as a part"),
+        ("^from <host>(?:-<text>)?$", "read as a part"),
+        ("^from <host>:<word>$", "read as a part"),
+        ("^from-<ip>$", "end with a piece"),
+        ("^from (?:[0-9]+:)?<ip>$", "end with a piece"),
+        ("^from (?:id[0-9]*)?<ip>$", "end with a piece"),
+        ("^from :(?:x:)?:?<ip>$", "end with a piece"),
+        ("^from :(?:x)?: <ip> <text>$", "can be read as one"),
+        ("^from (?::|x)(?:y|:) <ip> <text>$", "can be read as one"),
+        (r"^1\.2\.3\.4 <ip> <text>$", "can be read as one"),
+        (r"^1\.2(?:x)?\.3\.4 <ip> <text>$", "can be read as one"),
+        (r"^1[.x]2[.x]3[.x]4 <ip> <text>$", "can be read as one"),
+        ("^1:2:3:4:5:6:7:8 <ip> <text>$", "can be read as one"),
+        ("^dead::beef <ip> <text>$", "can be read as one"),
+        ("^x::: <ip> <text>$", "can be read as one"),
+        ("^x:1::2 <ip> <text>$", "can be read as one"),
+        ("^<text> <ip> ::1$", "can be read as one"),
+        ("^[x.]+ <ip> <text>$", "both sides"),
+        ("^<usr> <ip>$", "<user>"),
+        ("^(?P<x>a) <ip>$", "named groups"),
+    ] {
+        let error = compile(text).map(|_| ()).expect_err(text);
+        assert!(error.contains(why), "{text}: {error}");
+    }
+}
+
+#[test]
+fn text_that_is_no_address_may_stand_before_one() {
+    for (text, head) in [
+        (r"^/api/v1\.0/x\.y\.z <ip> <text>$", "/api/v1.0/x.y.z "),
+        (
+            r"^app\[auth::login::x\] <ip> <text>$",
+            "app[auth::login::x] ",
+        ),
+        (
+            r#"^\{"a":"b","c":"d","e":"f","g":"h","i":"j","k":"l","m":"n","o":"<ip>",<text>$"#,
+            r#"{"a":"b","c":"d","e":"f","g":"h","i":"j","k":"l","m":"n","o":""#,
+        ),
+        (r"^\d+\.\d+ \d+\.\d+ <ip>\s<text>$", "1.2 3.4 "),
+    ] {
+        let pattern = compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let tail = if head.ends_with('"') { "\"," } else { " " };
+        let message = format!("{head}192.0.2.7{tail}198.51.100.1 x");
+        assert_eq!(
+            ip_of(&pattern, &message),
+            "192.0.2.7".parse().ok(),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_address_is_whole_or_nothing() {
+    let pattern = compile("^from <ip>(?:: x| x)?").expect("sound");
+    for (message, ip) in [
+        ("from 192.0.2.7", Some("192.0.2.7")),
+        ("from 192.0.2.7: x", Some("192.0.2.7")),
+        ("from ::ffff:192.0.2.7 x", Some("192.0.2.7")),
+        ("from fe80::1%eth0 x", Some("fe80::1")),
+        ("from 192.0.2.7.5", None),
+        ("from 192.0.2.777", None),
+        ("from 192.0.2.7a", None),
+        ("from 1:2:3:4:5:6:7:8:9", None),
+    ] {
+        assert_eq!(
+            ip_of(&pattern, message),
+            ip.map(|ip| ip.parse().expect("an address")),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn neighbours_of_an_address_are_told_from_it() {
+    for (text, message, ip) in [
+        ("^from <ip>:<port>$", "from 192.0.2.7:22", Some("192.0.2.7")),
+        ("^from <ip>:<port>$", "from 2001:db8::7:22", None),
+        ("^from <ip>: <text>$", "from ::7: a", Some("::7")),
+        ("^from <ip>:? <text>$", "from ::7: a", Some("::7")),
+        ("^from <ip>:? <text>$", "from fe80:: a", Some("fe80::")),
+        (r"^from <ip>\.$", "from ::7.", Some("::7")),
+        (
+            r"^from \[(?:IPv6:)?<ip>\]$",
+            "from [IPv6:2001:db8::7]",
+            Some("2001:db8::7"),
+        ),
+        (
+            r"^from \[(?:IPv6:)?<ip>\]$",
+            "from [2001:db8::7]",
+            Some("2001:db8::7"),
+        ),
+        (
+            "^for <user> from <ip>$",
+            "for x:2001:db8::7 from ::7",
+            Some("::7"),
+        ),
+    ] {
+        let pattern = compile(text).expect(text);
+        let ip = ip.map(|ip| ip.parse().expect("an address"));
+        assert_eq!(ip_of(&pattern, message), ip, "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_cut_message_proves_nothing_by_its_end() {
+    let (head, tail) = ("for ", " from 192.0.2.7");
+    let free = LONGEST_MESSAGE - head.len() - tail.len();
+    for (text, length, found) in [
+        ("^for <user> from <ip>$", free - 1, true),
+        ("^for <user> from <ip>$", free, false),
+        ("^for x* from <ip>$", free, true),
+    ] {
+        let message = format!("{head}{}{tail}", "x".repeat(length));
+        let pattern = compile(text).expect("sound");
+        assert_eq!(
+            ip_of(&pattern, &message).is_some(),
+            found,
+            "{text} {length}"
+        );
+    }
+}
+
+#[test]
+fn the_end_is_the_end_of_the_message() {
+    let pattern = compile("^for <user> from <ip>$").expect("sound");
+    let message = "for x from 198.51.100.1\n from 192.0.2.7";
+    assert_eq!(ip_of(&pattern, message), "192.0.2.7".parse().ok());
+    assert_eq!(ip_of(&pattern, "for x from 192.0.2.7\n"), None);
+}
+
+/// What may follow an address, and texts that it takes.
+const BEHIND: [(&str, &[&str]); 13] = [
+    (" ", &[" "]),
+    (":", &[":"]),
+    (":?", &["", ":"]),
+    ("(?::<port>)?", &["", ":22"]),
+    ("<port>", &["22"]),
+    ("[0-9a-f]*", &["", "dead", "7"]),
+    (r"\.", &["."]),
+    (r"\.?", &["", "."]),
+    ("(?: |:)", &[" ", ":"]),
+    ("(?:::)?", &["", "::"]),
+    ("x", &["x"]),
+    ("<word>", &["9", ":beef:1", "::9", ".9.9.9", "x", "-"]),
+    (
+        "<text>",
+        &[
+            "",
+            ":beef: x",
+            ": beef",
+            ".9.9.9 x",
+            " from 203.0.113.9",
+            "%9",
+        ],
+    ),
+];
+
+/// What may stand before an address, and texts that it takes.
+const BEFORE: [(&str, &[&str]); 24] = [
+    (" ", &[" "]),
+    (r"1\.2", &["1.2"]),
+    (r"\.3", &[".3"]),
+    (r"\.4 ?", &[".4", ".4 "]),
+    (r"(?:1\.2\.3)?", &["", "1.2.3"]),
+    (r"(?:\.|x)", &[".", "x"]),
+    ("[0-9a-f]*", &["", "dead", "7"]),
+    ("[0-9]+ ", &["7 "]),
+    ("x?", &["", "x"]),
+    ("/v", &["/v"]),
+    ("x::y", &["x::y"]),
+    ("x::", &["x::"]),
+    ("d::", &["d::"]),
+    ("(?:x|d)", &["x", "d"]),
+    ("(?:: |:)", &[": ", ":"]),
+    ("::1 ?", &["::1", "::1 "]),
+    ("1:2:3", &["1:2:3"]),
+    (r"\[?", &["", "["]),
+    // These take nothing where they can.
+    (r"(?:1\.2\.3\.4 )??", &["1.2.3.4 "]),
+    (r"(?:1\.2x?\.3\.4 )??", &["1.2.3.4 ", "1.2x.3.4 "]),
+    (r"(?:1\.2[.x]3/4\.5 )??", &["1.2.3/4.5 "]),
+    ("(?:dead::1 )??", &["dead::1 "]),
+    ("(?:x::d )??", &["x::d "]),
+    ("(?:1:2:3:4:5:6:7:8 )??", &["1:2:3:4:5:6:7:8 "]),
+];
+
+proptest! {
+    /// Whatever stands before an address in a sound pattern, it is not what is taken for the address, even if
+    /// an attacker chooses all that follows.
+    #[test]
+    fn a_sound_pattern_reads_no_address_before_the_true_one(
+        address in select(&["192.0.2.7", "2001:db8::7", "::", "1:2:3:4:5:6:7:8"][..]),
+        parts in vec((select(&BEFORE[..]), any::<Index>()), 0..6),
+        end in select(&["", " ", "x "][..]),
+        free in "[ :.x1d]{0,6}",
+    ) {
+        let pattern: String = parts.iter().map(|((part, _), _)| *part).collect();
+        let text: String = parts.iter().map(|((_, texts), at)| *at.get::<&str>(texts)).collect();
+        if let Ok(pattern) = compile(&format!("^{pattern}{end}<ip> <text>$")) {
+            let found = ip_of(&pattern, &format!("{text}{end}{address} {free}"));
+            prop_assert!(found.is_none() || found == address.parse().ok(), "{:?}", found);
+        }
+    }
+
+    #[test]
+    fn no_text_breaks_the_compiler(text in "[ -~<>()?*+^$\\\\|]{0,40}") {
+        let _ = compile(&text);
+        let _ = Ignore::new(&PatternSpec {
+            number: 1,
+            text,
+            fields: Vec::new(),
+            unless_counted: false,
+        });
+    }
+
+    /// Whatever may follow an address in a sound pattern, no text there makes it another one.
+    #[test]
+    fn a_sound_pattern_reads_the_whole_address_and_no_more(
+        address in select(&["192.0.2.7", "2001:db8::7", "fe80::", "::", "1:2:3:4:5:6:7:8"][..]),
+        parts in vec((select(&BEHIND[..]), any::<Index>()), 0..4),
+    ) {
+        let pattern: String = parts.iter().map(|((part, _), _)| *part).collect();
+        let text: String = parts.iter().map(|((_, texts), at)| *at.get::<&str>(texts)).collect();
+        if let Ok(pattern) = compile(&format!("^from <ip>{pattern}$")) {
+            let found = ip_of(&pattern, &format!("from {address}{text}"));
+            prop_assert!(found.is_none() || found == address.parse().ok(), "{:?}", found);
+        }
+    }
+
+    #[test]
+    fn a_user_cannot_move_the_address(user in "(?s)(.{0,8}( from 8\\.8\\.8\\.8| port 1|\n)){0,4}") {
+        let pattern = compile("^for <user> from <ip> port <port>$").expect("sound");
+        let message = format!("for {user} from 192.0.2.7 port 5");
+        prop_assert_eq!(ip_of(&pattern, &message), "192.0.2.7".parse().ok());
+    }
+}
