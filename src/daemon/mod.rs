@@ -21,7 +21,7 @@ mod zone;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -145,13 +145,19 @@ fn load(options: &RunOptions, surroundings: Surroundings) -> Loaded {
     loaded
 }
 
+/// What was wrong with the configuration when it was read last: a warning that stays is not told at every reload.
+static TOLD: Mutex<Vec<config::Problem>> = Mutex::new(Vec::new());
+
 fn report_problems(problems: &[config::Problem]) {
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     for problem in problems {
         match problem.severity {
             Severity::Error => log::error!("{}", problem.told()),
+            Severity::Warning if told.contains(problem) => {}
             Severity::Warning => log::warn!("{}", problem.told()),
         }
     }
+    *told = problems.to_vec();
 }
 
 /// The main thread's part: everything that waits for the world outside.

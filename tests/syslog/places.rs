@@ -1,6 +1,6 @@
 //! Too many connections.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -31,9 +31,10 @@ fn crowd() -> impl Iterator<Item = String> {
 
 fn is_open(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
-    let mut stream = stream;
-    let read = stream.read(&mut [0]);
-    read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    match stream.peek(&mut [0]) {
+        Ok(came) => came > 0,
+        Err(error) => error.kind() == std::io::ErrorKind::WouldBlock,
+    }
 }
 
 #[test]
