@@ -177,6 +177,23 @@ impl LineReader {
         Ok(None)
     }
 
+    /// The record of the last line of a log that will not grow, which has no end. Text is whole all the same; what has
+    /// a form may be half of it.
+    ///
+    /// # Errors
+    /// As for a line that was cut.
+    pub fn read_half<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
+        let is_text = match &self.format {
+            Format::Any => !line.starts_with(b"{"),
+            Format::Text => true,
+            Format::Json(_) | Format::Cri(_) => false,
+        };
+        match is_text {
+            true => self.read(line),
+            false => self.read_cut(line),
+        }
+    }
+
     /// Of how many lines too much was missing, since this was asked before. A record with a message over the limit is
     /// not among them.
     pub fn take_lost(&mut self) -> u64 {

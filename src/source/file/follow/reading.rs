@@ -11,7 +11,7 @@ use super::super::token::Token;
 use super::Log;
 use super::search::{PATIENCE, Search};
 use crate::engine::cursor::Cursor;
-use crate::engine::record::line::{Format, Malformed};
+use crate::engine::record::line::Malformed;
 use crate::engine::record::outputs::Unfinished;
 use crate::engine::record::{LONGEST_MESSAGE, Record};
 use crate::source::Delivery;
@@ -146,10 +146,10 @@ impl Log {
             part.again = part.again.filter(|again| part.offset < again.to);
             let text = coding.text(line.text, begun == 0, &mut self.decoded);
             let beheaded = std::mem::take(&mut part.beheaded);
-            let read = match line.cut || (half && hands.spec.form.format != Format::Text) {
+            let read = match line.cut {
                 _ if beheaded => Ok(None),
-                // Text is whole without an end, if it is the last one. What has a form may be half of it.
                 true => self.reader.read_cut(text),
+                false if half => self.reader.read_half(text),
                 false => self.reader.read(text),
             };
             match read {
