@@ -1221,6 +1221,38 @@ fn lines_in_parts_are_read_once_wherever_the_reader_is_killed() {
 const ENDS: [usize; 6] = [1, 5, 10, 11, 12, 13];
 
 #[test]
+fn lines_in_parts_go_on_in_the_next_file() {
+    let (parts, lines) = in_parts();
+    for turned in 0..=parts.len() {
+        for killed in [false, true] {
+            let log = Log::new();
+            let spec = of_container(&log);
+            let (reading, mut heard) = follow(&spec);
+            log.append(parts[..turned].concat());
+            let over = ENDS.iter().filter(|end| turned >= **end).count();
+            heard.messages(&reading, over);
+            let turn_over = || {
+                log.rename("app.log", "app.log.1");
+                log.append(parts[turned..].concat());
+            };
+            let reading = if killed {
+                reading.end();
+                turn_over();
+                Reading::start(&spec, heard.start())
+            } else {
+                turn_over();
+                reading
+            };
+            heard.messages(&reading, lines.len());
+            heard.nothing_more(&reading, Duration::from_millis(5));
+            assert_eq!(heard.messages, lines, "turned over behind {turned}");
+            assert_eq!(heard.cut, 0);
+            reading.end();
+        }
+    }
+}
+
+#[test]
 fn no_tail_of_a_line_in_parts_passes_for_a_line() {
     let (parts, lines) = in_parts();
     for gone in 0..=parts.len() {
@@ -1303,6 +1335,9 @@ fn a_long_line_of_json_is_understood_as_a_whole_or_not_at_all() {
     heard.messages(&reading, 3);
     assert_eq!(heard.messages[0].len(), LONGEST_MESSAGE);
     assert_eq!(heard.messages[1..], ["next", "after it"]);
+    // None of it is of Docker, so that no line of it goes on.
+    let cursor = heard.cursors.values().next().unwrap();
+    assert!(!cursor.token.contains('-'), "{}", cursor.token);
     reading.end();
     // The first one was cut as a message, the next two and the tail were lost.
     assert_eq!(heard.cut, 4);
@@ -1337,6 +1372,29 @@ fn the_last_line_of_an_old_file_needs_no_end() {
     expected.sort_unstable();
     assert_eq!(heard.messages, expected);
     reading.end();
+}
+
+#[test]
+fn half_an_object_at_the_end_of_an_old_file_is_no_record() {
+    if !is_there("gzip") {
+        return;
+    }
+    for format in [Format::Any, Format::Json(Default::default())] {
+        let log = Log::new();
+        let mut spec = log.spec();
+        spec.form.format = format;
+        let (reading, mut heard) = follow(&spec);
+        reading.end();
+        log.append("{\"msg\":\"one\"}\n{\"msg\":\"192.0.2.7\",\"mo");
+        log.rename("app.log", "app.log.1");
+        pack("gzip", &log.beside("app.log.1"));
+        log.append("{\"msg\":\"two\"}\n");
+        let reading = Reading::start(&spec, heard.start());
+        heard.messages(&reading, 2);
+        reading.end();
+        assert_eq!(heard.messages, ["one", "two"]);
+        assert_eq!(heard.cut, 1);
+    }
 }
 
 #[test]

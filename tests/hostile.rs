@@ -4,13 +4,17 @@
 //! same socket: each attack must be counted, once, and become a ban; what was lost must be counted as lost; and what
 //! is said, is said once. With `--nocapture` the table is printed.
 
+mod case;
+mod clock;
 mod dates;
 mod files;
 mod ground;
 mod lines;
-mod sockets;
+mod local;
+mod network;
 
-use ground::{Case, Ground};
+use case::Case;
+use ground::Ground;
 
 /// Where the attacks come in, before and behind what is bad.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +99,7 @@ impl Kind {
     }
 
     /// It can be read, and was long ago.
-    fn is_past(self) -> Self {
+    fn past(self) -> Self {
         Kind {
             itself: Itself::Past,
             ..self
@@ -129,7 +133,8 @@ fn table() -> Vec<Kind> {
     let mut table = vec![files::full_disk()];
     table.extend(lines::kinds());
     table.extend(dates::kinds());
-    table.extend(sockets::kinds());
+    table.extend(network::kinds());
+    table.extend(local::kinds());
     table.extend(files::kinds());
     table
 }

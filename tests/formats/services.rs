@@ -318,7 +318,7 @@ fn a_line_without_its_end_is_whole_only_if_it_is_text() {
     for (line, half) in [("denied 192.0.2.7", true), (AUTHELIA, false), ("{x", false)] {
         let mut reader = reader(Format::Any);
         assert!(reader.read(line.as_bytes()).unwrap().is_some(), "{line}");
-        let record = reader.read_half(line.as_bytes()).unwrap();
+        let record = reader.read_last(line.as_bytes()).unwrap();
         assert_eq!(record.is_some(), half, "{line}");
         assert!(
             reader.read_cut(line.as_bytes()).unwrap().is_none(),

@@ -1,87 +1,8 @@
-//! Dates that are none, or not of now.
+//! Dates that are none, or not of now; and what is read by its fields, as far as a clock of its own is enough.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::path::Path;
-
-use f2bd::engine::record::Batch;
-use f2bd::engine::record::line::{LineForm, LineReader};
-use f2bd::engine::time::Timestamp;
-use f2bd::engine::{Decision, Engine, Input};
-use jiff::tz::TimeZone;
-
-use super::ground::{Case, Who};
+use super::case::{Case, Who};
+use super::clock::moment;
 use super::{Kind, LOG, Way, kind};
-
-/// The reader of a log and the engine, with a clock of their own.
-pub struct Clock {
-    reader: LineReader,
-    engine: Engine,
-    now: Timestamp,
-    /// How often somebody was banned at the time.
-    bans: BTreeMap<IpAddr, usize>,
-}
-
-impl Clock {
-    /// With the jails of a configuration, in Central Europe.
-    pub fn new(config: &Path) -> Self {
-        let loaded = f2bd::config::load(Some(config));
-        let settings = loaded
-            .settings
-            .unwrap_or_else(|| panic!("{:?}", loaded.problems));
-        let now = moment("2026-02-12T12:00:00Z");
-        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        Clock {
-            reader: LineReader::new(&LineForm::in_zone(zone), now),
-            engine: Engine::new(settings.policy),
-            now,
-            bans: BTreeMap::new(),
-        }
-    }
-
-    pub fn now(&self) -> Timestamp {
-        self.now
-    }
-
-    /// Sets it, forth or back.
-    pub fn set(&mut self, now: &str) {
-        self.now = moment(now);
-        self.reader.set_now(self.now);
-    }
-
-    /// When a line was written.
-    fn time(&mut self, line: &str) -> Timestamp {
-        self.reader.read(line.as_bytes()).unwrap().unwrap().time
-    }
-
-    /// Hears a line.
-    pub fn read(&mut self, line: &str) {
-        let mut batch = Batch::default();
-        batch.push(self.reader.read(line.as_bytes()).unwrap().unwrap());
-        let input = Input::Records {
-            source: None,
-            batch: &batch,
-            more: false,
-        };
-        let mut decisions = Vec::new();
-        self.engine.handle(self.now, input, &mut decisions);
-        for decision in decisions {
-            if let Decision::Ban(ban) = decision
-                && ban.until() > Some(self.now)
-            {
-                *self.bans.entry(ban.subject.address()).or_default() += 1;
-            }
-        }
-    }
-
-    pub fn count(&self, address: IpAddr) -> usize {
-        self.bans.get(&address).copied().unwrap_or_default()
-    }
-}
-
-fn moment(text: &str) -> Timestamp {
-    text.parse().unwrap()
-}
 
 /// A line of the daemon's log with this date.
 fn dated(case: &Case<'_>, date: &str) {
@@ -93,6 +14,13 @@ fn at(case: &mut Case<'_>, now: &str, date: &str) {
     case.clock().set(now);
     let line = case.line_at(date, Who::Itself);
     case.clock().read(&line);
+}
+
+/// The attack in the midst as an object, with these fields before its own.
+fn object(case: &mut Case<'_>, fields: &str) -> bool {
+    let (now, failure) = (case.clock().now(), case.failure(Who::Itself));
+    let line = format!(r#"{{{fields}"time":"{now}","program":"sshd","message":"{failure}"}}"#);
+    case.clock().read_object(&line)
 }
 
 /// The present with so many hours more or less.
@@ -109,7 +37,7 @@ pub fn kinds() -> Vec<Kind> {
         kind("29 February without a year", LOG, |case| {
             dated(case, "Feb 29 14:10:21")
         })
-        .is_past(),
+        .past(),
         kind("30 February", LOG, |case| dated(case, "Feb 30 14:10:21")),
         kind("the hour 24", LOG, |case| {
             dated(case, "2026-02-12T24:00:00Z")
@@ -144,7 +72,7 @@ pub fn kinds() -> Vec<Kind> {
         kind("a date of yesterday", LOG, |case| {
             dated(case, &in_hours(-24))
         })
-        .is_past(),
+        .past(),
         kind("an old date in the name of a user", LOG, |case| {
             let line = case.line(Who::Itself);
             let lie = "[2020-01-01T00:00:00Z] Jan  1 00:00:00";
@@ -200,6 +128,19 @@ pub fn kinds() -> Vec<Kind> {
                 at(case, "2026-10-25T01:30:30Z", "Oct 25 02:30:00");
             },
         )
+        .bans(),
+        kind("JSON: a line that is none", Way::Clock, |case| {
+            let line = case.line(Who::Itself);
+            assert!(!case.clock().read_object(&line));
+            assert!(!object(case, r#""a":}"#));
+        }),
+        kind("JSON: nested 10,000 deep", Way::Clock, |case| {
+            let deep = "[".repeat(10_000);
+            assert!(!object(case, &format!(r#""a":{deep},"#)));
+        }),
+        kind("JSON: 1 MB before what counts", Way::Clock, |case| {
+            assert!(object(case, &format!(r#""a":"{}","#, "x".repeat(1 << 20))));
+        })
         .bans(),
         kind("the clock is set back", Way::Clock, |case| {
             at(case, "2026-02-12T10:00:00Z", "2026-02-12T10:00:00Z");

@@ -9,7 +9,8 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::mpsc;
 
-use super::ground::{Case, MANY, USER, Who, append};
+use super::case::{Case, Who, append};
+use super::ground::{MANY, USER};
 use super::{Kind, LOG, kind};
 use crate::support::wait::until;
 
@@ -56,12 +57,12 @@ pub fn full_disk() -> Kind {
         until("he is banned all the same", || {
             case.ground.world.kernel_bans(&address).then_some(())
         });
-        case.must_say("full");
+        case.must_say("disk is full");
         fs::remove_file(&ballast).unwrap();
         case.must_count(Who::Itself);
     })
     .bans()
-    .says("full")
+    .says("disk is full")
 }
 
 pub fn kinds() -> Vec<Kind> {
@@ -86,11 +87,11 @@ pub fn kinds() -> Vec<Kind> {
         })
         .says("is a directory"),
         kind("a pipe in the log's place", LOG, |case| {
-            in_its_place(case, "is a pipe", |path| {
+            in_its_place(case, "is a pipe or socket", |path| {
                 assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
             });
         })
-        .says("is a pipe"),
+        .says("is a pipe or socket"),
         kind("a socket in the log's place", LOG, |case| {
             in_its_place(case, "is a pipe or socket", |path| {
                 drop(UnixListener::bind(path).unwrap())
@@ -121,13 +122,13 @@ pub fn kinds() -> Vec<Kind> {
                 moved_away(case);
                 case.write("\n");
                 permit(&case.path, 0);
-                case.must_say("no permission to read");
+                case.must_say("x.log: let the user");
                 case.write(&(case.line(Who::Itself) + "\n"));
                 permit(&case.path, 0o644);
             },
         )
         .bans()
-        .says("no permission to read"),
+        .says("x.log: let the user"),
         kind(
             "permission withdrawn for the whole directory",
             LOG,

@@ -1,11 +1,9 @@
 //! The daemon that suffers all of it, and how it is seen what became of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::unix::fs::chown;
-use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -13,9 +11,10 @@ use f2bd::control::client::Client;
 use f2bd::control::protocol::{Reply, Request, SourceRow};
 use rusqlite::{Connection, OpenFlags};
 
-use super::dates::Clock;
+use super::case::{Case, Who};
+use super::clock::Clock;
 use super::{Itself, Kind, Letters, Way};
-use crate::support::wait::{DEADLINE, uninterrupted, until};
+use crate::support::wait::until;
 use crate::support::world::{Daemon, World};
 use crate::syslog::tls::Authority;
 use crate::trouble::TinyDisk;
@@ -44,7 +43,7 @@ pub struct Ground {
     /// The daemon's database is on it.
     _disk: TinyDisk,
     store: Connection,
-    clock: Clock,
+    pub clock: Clock,
     /// The lines of its log that have been looked at.
     seen: usize,
     /// What each source has lost so far.
@@ -90,12 +89,8 @@ impl Ground {
     /// Lets one kind happen between two attacks, and tells what became of it.
     pub fn suffers(&mut self, number: usize, kind: &Kind) -> String {
         let began = Instant::now();
-        let mut case = Case {
-            number,
-            way: kind.way,
-            path: log_of(&self.world, number, kind.way),
-            ground: self,
-        };
+        let path = log_of(&self.world, number, kind.way);
+        let mut case = Case::new(self, number, kind.way, path);
         case.attacks(Who::Before);
         (kind.bad)(&mut case);
         case.attacks(Who::After);
@@ -173,7 +168,7 @@ impl Ground {
     }
 
     /// Waits until it complains of something.
-    fn must_say(&self, words: &str) {
+    pub fn must_say(&self, words: &str) {
         until(&format!("it says `{words}`"), || {
             let said = self.complaints();
             said.iter().any(|line| line.contains(words)).then_some(())
@@ -187,17 +182,15 @@ impl Ground {
         for line in complaints(&log) {
             assert!(said.insert(line), "said again: {line}");
         }
+        for words in table.iter().filter_map(|kind| kind.said) {
+            let says = |kind: &&Kind| kind.said.is_some_and(|said| said.contains(words));
+            let once = table.iter().filter(says).count();
+            assert_eq!(log.matches(words).count(), once, "`{words}` is said once");
+        }
         assert!(!log.contains("panicked"), "{log}");
-        let rules = self.world.nft(&["list", "ruleset"]).stdout;
-        let rules = String::from_utf8(rules).unwrap();
-        let banned: BTreeSet<&str> = rules
-            .split(|c: char| c.is_whitespace() || c == ',')
-            .collect();
-        for (number, kind) in table
-            .iter()
-            .enumerate()
-            .filter(|(_, kind)| kind.way != Way::Clock)
-        {
+        let mut due = BTreeSet::new();
+        let on_the_ground = |(_, kind): &(usize, &Kind)| kind.way != Way::Clock;
+        for (number, kind) in table.iter().enumerate().filter(on_the_ground) {
             for (who, expected) in [
                 (Who::Before, Itself::Banned),
                 (Who::Itself, kind.itself),
@@ -206,21 +199,34 @@ impl Ground {
                 let address = who.address(number);
                 let count = usize::from(expected != Itself::Nothing);
                 assert_eq!(self.count(address), count, "{}: {who:?}", kind.name);
-                let is_banned = banned.contains(address.to_string().as_str());
-                assert_eq!(
-                    is_banned,
-                    expected == Itself::Banned,
-                    "{}: {who:?}",
-                    kind.name
-                );
+                if expected == Itself::Banned {
+                    due.insert(address);
+                }
             }
         }
+        let mut banned = BTreeSet::new();
+        until("all are kept out", || {
+            banned = self.banned();
+            due.is_subset(&banned).then_some(())
+        });
+        let others = Vec::from_iter(banned.difference(&due));
+        assert!(others.is_empty(), "nobody else is: {others:?}");
         self.daemon.signal(rustix::process::Signal::TERM);
         assert_eq!(self.daemon.exit_code(), Some(0));
     }
 
+    /// Who is kept out by the kernel.
+    fn banned(&self) -> BTreeSet<IpAddr> {
+        let rules = self.world.nft(&["list", "ruleset"]).stdout;
+        let rules = String::from_utf8(rules).unwrap();
+        let words = rules.split(|c: char| c.is_whitespace() || c == ',');
+        // Nobody here has another kind of address, but rules have masks of it.
+        let address = |word: &str| word.parse::<Ipv4Addr>().ok();
+        words.filter_map(address).map(IpAddr::from).collect()
+    }
+
     /// How often an address was counted.
-    fn count(&self, address: IpAddr) -> usize {
+    pub fn count(&self, address: IpAddr) -> usize {
         let count: Result<i64, _> = self.store.query_row(
             "SELECT count(*) FROM failures WHERE address = ?1",
             [address.to_string()],
@@ -329,24 +335,6 @@ ignoreself = false
     )
 }
 
-impl Letters {
-    /// Text at the head of a log, or further on.
-    fn encode(self, text: &str, begins: bool) -> Vec<u8> {
-        let (marked, unit): (bool, Option<fn(u16) -> [u8; 2]>) = match self {
-            Letters::Utf8 => (false, None),
-            Letters::Utf8Marked => (true, None),
-            Letters::Little { marked } => (marked, Some(u16::to_le_bytes)),
-            Letters::Big { marked } => (marked, Some(u16::to_be_bytes)),
-        };
-        let mark = if marked && begins { "\u{feff}" } else { "" };
-        let text = [mark, text].concat();
-        match unit {
-            Some(unit) => text.encode_utf16().flat_map(unit).collect(),
-            None => text.into_bytes(),
-        }
-    }
-}
-
 /// Which source's losses a kind shows in.
 fn source_of(way: Way) -> Option<&'static str> {
     Some(match way {
@@ -377,192 +365,4 @@ fn losses(row: &SourceRow) -> [u64; 3] {
 fn complaints(log: &str) -> impl Iterator<Item = &str> {
     let texts = log.lines().filter_map(|line| Some(line.split_once(' ')?.1));
     texts.filter(|text| text.starts_with("error: ") || text.starts_with("warning: "))
-}
-
-/// Who attacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// Before what is bad.
-    Before,
-    /// As a part of it.
-    Itself,
-    /// Behind it.
-    After,
-}
-
-impl Who {
-    /// His address; each kind has its own attackers.
-    pub fn address(self, number: usize) -> IpAddr {
-        let network = match self {
-            Who::Before => [192, 0, 2],
-            Who::Itself => [198, 51, 100],
-            Who::After => [203, 0, 113],
-        };
-        let [a, b, c] = network;
-        IpAddr::from([a, b, c, u8::try_from(number + 1).unwrap()])
-    }
-}
-
-/// One kind while it happens.
-pub struct Case<'g> {
-    pub ground: &'g mut Ground,
-    number: usize,
-    pub way: Way,
-    /// The kind's own log.
-    pub path: PathBuf,
-}
-
-impl Case<'_> {
-    pub fn address(&self, who: Who) -> IpAddr {
-        who.address(self.number)
-    }
-
-    pub fn clock(&mut self) -> &mut Clock {
-        &mut self.ground.clock
-    }
-
-    pub fn home(&self) -> &Path {
-        self.ground.world.path()
-    }
-
-    /// What sshd says of an attack.
-    pub fn failure(&self, who: Who) -> String {
-        format!(
-            "Failed password for root from {} port 22 ssh2",
-            self.address(who)
-        )
-    }
-
-    /// A program of its own for each attack, since what one process says of one client counts once.
-    fn tag(&self, who: Who) -> String {
-        format!("sshd[{}]", 1000 + 3 * self.number + who as usize)
-    }
-
-    /// A line of an attack that has just been, with its date and all.
-    pub fn line(&self, who: Who) -> String {
-        self.line_at(&jiff::Timestamp::now().to_string(), who)
-    }
-
-    /// The same with another date.
-    pub fn line_at(&self, date: &str, who: Who) -> String {
-        format!("{date} box {}: {}", self.tag(who), self.failure(who))
-    }
-
-    /// A message of syslog about it.
-    pub fn message(&self, who: Who) -> String {
-        format!("<38>{}", self.line(who))
-    }
-
-    /// The attack, over the kind's way.
-    pub fn attacks(&mut self, who: Who) {
-        match self.way {
-            Way::Log(_) => self.write(&(self.line(who) + "\n")),
-            Way::Udp => self.datagram("127.0.0.1", self.message(who).as_bytes()),
-            Way::Tcp => {
-                let message = self.message(who) + "\n";
-                self.connection().write_all(message.as_bytes()).unwrap();
-            }
-            Way::Tls => {
-                let message = self.message(who);
-                let (authority, to) = (&self.ground.authority, SECURE.parse().unwrap());
-                let mut stream = authority.connect(to, Some(authority));
-                let text = format!("{} {message}", message.len());
-                stream.write_all(text.as_bytes()).unwrap();
-                stream.conn.send_close_notify();
-                stream.flush().unwrap();
-            }
-            Way::Unix => self.local("syslog.sock", self.message(who).as_bytes()),
-            Way::Report => {
-                let ip = self.address(who);
-                let report = format!(r#"{{"service":"shop","ip":"{ip}"}}"#);
-                self.local("report.sock", report.as_bytes());
-            }
-            Way::Clock => {
-                let date = self.clock().now().to_string();
-                let line = self.line_at(&date, who);
-                self.clock().read(&line);
-            }
-        }
-    }
-
-    /// Appends to the kind's own log, in its letters.
-    pub fn write(&self, text: &str) {
-        let begins = fs::metadata(&self.path).map_or(true, |data| data.len() == 0);
-        let bytes = match self.way {
-            Way::Log(letters) => letters.encode(text, begins),
-            _ => text.into(),
-        };
-        self.write_bytes(&bytes);
-    }
-
-    /// Appends to the kind's own log.
-    pub fn write_bytes(&self, bytes: &[u8]) {
-        append(&self.path, bytes);
-    }
-
-    /// Sends a datagram of syslog.
-    pub fn datagram(&self, from: &str, message: &[u8]) {
-        let socket = UdpSocket::bind((from, 0)).unwrap();
-        socket.send_to(message, PLAIN).unwrap();
-    }
-
-    /// Sends a datagram to a socket of this machine.
-    pub fn local(&self, name: &str, message: &[u8]) {
-        let socket = UnixDatagram::unbound().unwrap();
-        socket.send_to(message, self.home().join(name)).unwrap();
-    }
-
-    /// Connects to the port for messages over TCP.
-    pub fn connection(&self) -> TcpStream {
-        TcpStream::connect(PLAIN.parse::<SocketAddr>().unwrap()).unwrap()
-    }
-
-    pub fn count(&self, who: Who) -> usize {
-        let address = self.address(who);
-        match self.way {
-            Way::Clock => self.ground.clock.count(address),
-            _ => self.ground.count(address),
-        }
-    }
-
-    /// Waits until an attack is counted.
-    pub fn must_count(&self, who: Who) {
-        until(&format!("{who:?} is counted"), || {
-            (self.count(who) > 0).then_some(())
-        });
-        assert_eq!(self.count(who), 1, "{who:?}");
-    }
-
-    /// Waits until the daemon complains of something.
-    pub fn must_say(&self, words: &str) {
-        self.ground.must_say(words);
-    }
-}
-
-pub fn append(path: &Path, bytes: &[u8]) {
-    let mut file = open(path);
-    file.write_all(bytes).unwrap();
-}
-
-/// A log, to be written to at its end.
-pub fn open(path: &Path) -> File {
-    let options = OpenOptions::new().create(true).append(true).open(path);
-    options.unwrap()
-}
-
-/// Reads a connection to its end, however that comes.
-pub fn must_end(stream: &mut TcpStream) {
-    stream.set_read_timeout(Some(DEADLINE)).unwrap();
-    let end = loop {
-        match uninterrupted(|| stream.read(&mut [0; 64])) {
-            // What is wrong with TLS is told before.
-            Ok(1..) => {}
-            end => break end,
-        }
-    };
-    let reset = |error: &std::io::Error| error.kind() == std::io::ErrorKind::ConnectionReset;
-    assert!(
-        matches!(&end, Ok(0)) || end.as_ref().is_err_and(reset),
-        "expected the end, not {end:?}"
-    );
 }

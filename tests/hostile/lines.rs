@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::ground::{Case, Who, append, open};
+use super::case::{Case, Who, append, open};
 use super::{Kind, LOG, Letters, Way, kind};
 use crate::support::dice::Dice;
 

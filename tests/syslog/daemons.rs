@@ -12,58 +12,87 @@ use crate::support::skipped;
 
 const COUNT: usize = 5_000;
 
-/// A daemon that reads a local socket and sends what comes to us.
+/// A kind of daemon that reads a local socket and sends what comes to us.
+struct Sender {
+    program: &'static str,
+    /// How it is started. `HOME` is a directory of its own, here and further down.
+    options: &'static [&'static str],
+    /// The option that names its modules, if it is not installed.
+    modules: Option<(&'static str, &'static str)>,
+    /// Where it gets messages from.
+    input: &'static str,
+    /// Where its snippets are in contrib, and where they say that its files are.
+    snippets: &'static str,
+    files: &'static str,
+    /// What is changed in a snippet to send over UDP.
+    over_udp: &'static [(&'static str, &'static str)],
+    /// How a snippet names the machine that runs f2bd, and how this one.
+    target: (&'static str, &'static str),
+}
+
+const RSYSLOG: Sender = Sender {
+    program: "rsyslogd",
+    options: &["-n", "-f", "HOME/configuration", "-i", "HOME/pid"],
+    modules: Some(("-M", "rsyslog")),
+    input: "global(workDirectory=\"HOME\" net.enableDNS=\"off\")
+        module(load=\"imuxsock\" SysSock.Use=\"off\")
+        input(type=\"imuxsock\" Socket=\"HOME/in\" RateLimit.Interval=\"0\")",
+    snippets: "rsyslog",
+    files: "/etc/rsyslog.d",
+    over_udp: &[
+        ("#*.* action", "*.* action"),
+        ("auth,authpriv.*", "#auth,authpriv.*"),
+    ],
+    target: ("target=\"f2bd.example\"", "target=\"127.0.0.1\""),
+};
+
+const SYSLOG_NG: Sender = Sender {
+    program: "syslog-ng",
+    options: &[
+        "--foreground",
+        "--stderr",
+        "--no-caps",
+        "--cfgfile=HOME/configuration",
+        "--pidfile=HOME/pid",
+        "--control=HOME/control",
+        "--persist-file=HOME/persist",
+    ],
+    modules: None,
+    input: "@version: current
+        options { stats-freq(0); use-dns(no); keep-hostname(yes); };
+        source s_src { unix-dgram(\"HOME/in\"); };",
+    snippets: "syslog-ng",
+    files: "/etc/syslog-ng",
+    over_udp: &[
+        (
+            "\ndestination d_f2bd {\n    unix-dgram(\"/run/f2bd/syslog.sock\" ts-format(iso));\n};\n",
+            "\n",
+        ),
+        ("#destination d_f2bd", "destination d_f2bd"),
+    ],
+    target: ("syslog(\"f2bd.example\"", "syslog(\"127.0.0.1\""),
+};
+
+/// A daemon that runs.
 struct Daemon {
     home: tempfile::TempDir,
     process: Child,
 }
 
 impl Daemon {
-    fn rsyslog(forward: &str) -> Option<Self> {
-        let program = sender("rsyslogd")?;
+    fn start(sender: &Sender, forward: &str) -> Option<Self> {
+        let program = program(sender.program)?;
         let home = tempfile::tempdir().unwrap();
-        let configuration = format!(
-            "global(workDirectory=\"{home}\" net.enableDNS=\"off\")
-             module(load=\"imuxsock\" SysSock.Use=\"off\")
-             input(type=\"imuxsock\" Socket=\"{home}/in\" RateLimit.Interval=\"0\")
-             {forward}",
-            home = home.path().display(),
-        );
-        let configuration = in_file(home.path(), &configuration);
+        let here = |text: &str| text.replace("HOME", home.path().to_str().unwrap());
+        let configuration = format!("{}\n{forward}", here(sender.input));
+        fs::write(home.path().join("configuration"), configuration).unwrap();
         let mut command = program.command();
-        command.arg("-n").arg("-f").arg(configuration);
-        command.arg("-i").arg(home.path().join("pid"));
-        if let Some(modules) = program.library("rsyslog") {
-            command.arg("-M").arg(modules);
+        command.args(sender.options.iter().map(|option| here(option)));
+        if let Some((option, name)) = sender.modules
+            && let Some(modules) = program.library(name)
+        {
+            command.arg(option).arg(modules);
         }
-        Some(Self::start(home, command))
-    }
-
-    fn syslog_ng(forward: &str) -> Option<Self> {
-        let program = sender("syslog-ng")?;
-        let home = tempfile::tempdir().unwrap();
-        let configuration = format!(
-            "@version: current
-             options {{ stats-freq(0); use-dns(no); keep-hostname(yes); }};
-             source s_src {{ unix-dgram(\"{home}/in\"); }};
-             {forward}",
-            home = home.path().display(),
-        );
-        let configuration = in_file(home.path(), &configuration);
-        let mut command = program.command();
-        command.args(["--foreground", "--stderr", "--no-caps", "--cfgfile"]);
-        command.arg(configuration);
-        for (option, name) in [
-            ("--pidfile", "pid"),
-            ("--control", "control"),
-            ("--persist-file", "persist"),
-        ] {
-            command.arg(option).arg(home.path().join(name));
-        }
-        Some(Self::start(home, command))
-    }
-
-    fn start(home: tempfile::TempDir, mut command: Command) -> Self {
         let log = fs::File::create(home.path().join("log")).unwrap();
         let process = command
             .stdin(Stdio::null())
@@ -71,7 +100,7 @@ impl Daemon {
             .stderr(log)
             .spawn()
             .unwrap();
-        Daemon { home, process }
+        Some(Daemon { home, process })
     }
 
     /// Gives it messages as sshd would.
@@ -107,7 +136,7 @@ struct Program {
     home: Option<PathBuf>,
 }
 
-fn sender(name: &str) -> Option<Program> {
+fn program(name: &str) -> Option<Program> {
     let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
     let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
     let home = target.join("senders");
@@ -153,12 +182,6 @@ impl Program {
     }
 }
 
-fn in_file(home: &Path, text: &str) -> PathBuf {
-    let path = home.join("configuration");
-    fs::write(&path, text).unwrap();
-    path
-}
-
 /// A snippet of contrib, with other addresses and files.
 fn snippet(path: &str, changes: &[(&str, &str)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -173,7 +196,10 @@ fn snippet(path: &str, changes: &[(&str, &str)]) -> String {
 }
 
 /// What comes is what the daemon was given.
-fn must_come(mut listening: Listening, daemon: &Daemon) {
+fn must_come(mut listening: Listening, sender: &Sender, forward: &str) {
+    let Some(daemon) = Daemon::start(sender, forward) else {
+        return;
+    };
     let message = |number| format!("message {number} \u{e9}");
     let mut missing: BTreeSet<String> = (0..COUNT).map(message).collect();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
@@ -198,49 +224,55 @@ fn must_come(mut listening: Listening, daemon: &Daemon) {
     listening.end();
 }
 
-fn unix(home: &tempfile::TempDir) -> (Listening, String) {
+fn over_unix(sender: &Sender) {
+    let home = tempfile::tempdir().unwrap();
     let path = home.path().join("syslog.sock");
-    let listening = Listening::on(&[&format!("unix://{}", path.display())]);
-    until("the socket is there", || path.exists().then_some(()));
-    (listening, path.to_str().unwrap().to_owned())
+    let path = path.to_str().unwrap();
+    let listening = Listening::on(&[&format!("unix://{path}")]);
+    until("the socket is there", || {
+        Path::new(path).exists().then_some(())
+    });
+    let name = format!("{}/f2bd.conf", sender.snippets);
+    let forward = snippet(&name, &[("/run/f2bd/syslog.sock", path)]);
+    must_come(listening, sender, &forward);
 }
 
-fn tls(authority: &Authority) -> (Listening, SocketAddr) {
+fn over_udp(sender: &Sender) {
     let address = free("127.0.0.1");
+    let listening = Listening::on(&[&format!("udp://{address}")]);
+    let port = address.port().to_string();
+    let changes = [sender.over_udp, &[("5514", &port)]].concat();
+    let forward = snippet(&format!("{}/f2bd.conf", sender.snippets), &changes);
+    must_come(listening, sender, &forward);
+}
+
+fn over_tls(sender: &Sender) {
+    let address = free("127.0.0.1");
+    let authority = Authority::new();
     let mut spec = spec(&[&format!("tls://{address}")]);
     spec.tls = Some(authority.spec());
     let listening = Listening::start(spec);
-    (listening, address)
+    let port = address.port().to_string();
+    let files = ["ca.crt", "client.crt", "client.key"].map(|name| {
+        let ours = authority.path(name).to_str().unwrap().to_owned();
+        (format!("{}/f2bd-{name}", sender.files), ours)
+    });
+    let files = files
+        .iter()
+        .map(|(theirs, ours)| (theirs.as_str(), ours.as_str()));
+    let changes: Vec<_> = files.chain([sender.target, ("6514", &port)]).collect();
+    let forward = snippet(&format!("{}/f2bd-remote.conf", sender.snippets), &changes);
+    must_come(listening, sender, &forward);
 }
 
 #[test]
 fn rsyslog_over_a_unix_socket() {
-    let home = tempfile::tempdir().unwrap();
-    let (listening, path) = unix(&home);
-    let forward = snippet("rsyslog/f2bd.conf", &[("/run/f2bd/syslog.sock", &path)]);
-    let Some(daemon) = Daemon::rsyslog(&forward) else {
-        return;
-    };
-    must_come(listening, &daemon);
+    over_unix(&RSYSLOG);
 }
 
 #[test]
 fn rsyslog_over_udp() {
-    let address = free("127.0.0.1");
-    let listening = Listening::on(&[&format!("udp://{address}")]);
-    let port = format!("port=\"{}\"", address.port());
-    let forward = snippet(
-        "rsyslog/f2bd.conf",
-        &[
-            ("#*.* action", "*.* action"),
-            ("port=\"5514\"", &port),
-            ("auth,authpriv.*", "#auth,authpriv.*"),
-        ],
-    );
-    let Some(daemon) = Daemon::rsyslog(&forward) else {
-        return;
-    };
-    must_come(listening, &daemon);
+    over_udp(&RSYSLOG);
 }
 
 #[test]
@@ -254,100 +286,26 @@ fn rsyslog_over_tcp() {
              TCP_Framing=\"{framing}\" template=\"RSYSLOG_ForwardFormat\" action.resumeRetryCount=\"-1\"
              action.resumeInterval=\"1\")"
         );
-        let Some(daemon) = Daemon::rsyslog(&forward) else {
-            return;
-        };
-        must_come(listening, &daemon);
+        must_come(listening, &RSYSLOG, &forward);
     }
 }
 
 #[test]
 fn rsyslog_over_tls() {
-    let authority = Authority::new();
-    let (listening, address) = tls(&authority);
-    let (ca, certificate, key) = (
-        authority.path("ca.crt"),
-        authority.path("client.crt"),
-        authority.path("client.key"),
-    );
-    let port = format!("port=\"{}\"", address.port());
-    let forward = snippet(
-        "rsyslog/f2bd-remote.conf",
-        &[
-            ("/etc/rsyslog.d/f2bd-ca.crt", ca.to_str().unwrap()),
-            (
-                "/etc/rsyslog.d/f2bd-client.crt",
-                certificate.to_str().unwrap(),
-            ),
-            ("/etc/rsyslog.d/f2bd-client.key", key.to_str().unwrap()),
-            ("target=\"f2bd.example\"", "target=\"127.0.0.1\""),
-            ("port=\"6514\"", &port),
-        ],
-    );
-    let Some(daemon) = Daemon::rsyslog(&forward) else {
-        return;
-    };
-    must_come(listening, &daemon);
+    over_tls(&RSYSLOG);
 }
 
 #[test]
 fn syslog_ng_over_a_unix_socket() {
-    let home = tempfile::tempdir().unwrap();
-    let (listening, path) = unix(&home);
-    let forward = snippet("syslog-ng/f2bd.conf", &[("/run/f2bd/syslog.sock", &path)]);
-    let Some(daemon) = Daemon::syslog_ng(&forward) else {
-        return;
-    };
-    must_come(listening, &daemon);
+    over_unix(&SYSLOG_NG);
 }
 
 #[test]
 fn syslog_ng_over_udp() {
-    let address = free("127.0.0.1");
-    let listening = Listening::on(&[&format!("udp://{address}")]);
-    let port = format!("port({})", address.port());
-    let forward = snippet(
-        "syslog-ng/f2bd.conf",
-        &[
-            (
-                "\ndestination d_f2bd {\n    unix-dgram(\"/run/f2bd/syslog.sock\" ts-format(iso));\n};\n",
-                "\n",
-            ),
-            ("#destination d_f2bd", "destination d_f2bd"),
-            ("port(5514)", &port),
-        ],
-    );
-    let Some(daemon) = Daemon::syslog_ng(&forward) else {
-        return;
-    };
-    must_come(listening, &daemon);
+    over_udp(&SYSLOG_NG);
 }
 
 #[test]
 fn syslog_ng_over_tls() {
-    let authority = Authority::new();
-    let (listening, address) = tls(&authority);
-    let (ca, certificate, key) = (
-        authority.path("ca.crt"),
-        authority.path("client.crt"),
-        authority.path("client.key"),
-    );
-    let port = format!("port({})", address.port());
-    let forward = snippet(
-        "syslog-ng/f2bd-remote.conf",
-        &[
-            ("/etc/syslog-ng/f2bd-ca.crt", ca.to_str().unwrap()),
-            (
-                "/etc/syslog-ng/f2bd-client.crt",
-                certificate.to_str().unwrap(),
-            ),
-            ("/etc/syslog-ng/f2bd-client.key", key.to_str().unwrap()),
-            ("syslog(\"f2bd.example\"", "syslog(\"127.0.0.1\""),
-            ("port(6514)", &port),
-        ],
-    );
-    let Some(daemon) = Daemon::syslog_ng(&forward) else {
-        return;
-    };
-    must_come(listening, &daemon);
+    over_tls(&SYSLOG_NG);
 }

@@ -116,9 +116,13 @@ impl LineReader {
             Format::Json(_) => return Err(Malformed),
         };
         if !is_object {
+            if !line.starts_with(b"{") {
+                self.forget_parts();
+            }
             return Ok(Some(self.text.read(line)));
         }
         let Some(chunk) = json::chunk(&self.object) else {
+            self.forget_parts();
             let time = self.text.time_in(self.fields.time_of(&self.object));
             return Ok(Some(self.fields.record(&self.object, time, line)));
         };
@@ -131,6 +135,13 @@ impl LineReader {
             self.lost += 1;
             None
         }))
+    }
+
+    /// This line was not written by Docker, and so none of the log is.
+    fn forget_parts(&mut self) {
+        if self.unfinished() != Unfinished::NONE {
+            self.outputs.resume(Unfinished::NONE);
+        }
     }
 
     fn read_cri<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
@@ -177,20 +188,16 @@ impl LineReader {
         Ok(None)
     }
 
-    /// The record of the last line of a log that will not grow, which has no end. Text is whole all the same; what has
-    /// a form may be half of it.
+    /// The record that the last line of a file is, which has no end. Text is whole without one; what has a form may be half
+    /// of it.
     ///
     /// # Errors
-    /// As for a line that was cut.
-    pub fn read_half<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
-        let is_text = match &self.format {
-            Format::Any => !line.starts_with(b"{"),
-            Format::Text => true,
-            Format::Json(_) | Format::Cri(_) => false,
-        };
-        match is_text {
-            true => self.read(line),
-            false => self.read_cut(line),
+    /// As for a whole line, as far as that can be said.
+    pub fn read_last<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
+        match &self.format {
+            Format::Any if line.starts_with(b"{") => self.read_cut(line),
+            Format::Any | Format::Text => self.read(line),
+            Format::Json(_) | Format::Cri(_) => self.read_cut(line),
         }
     }
 

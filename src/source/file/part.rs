@@ -3,6 +3,8 @@
 //! A part is a file in one of its lives: a file that is cut to nothing and written anew is another part. Comes in: an
 //! open file and a place in it. Goes out: bytes that are known to be of this life, and what the file has become.
 
+mod again;
+
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -12,13 +14,9 @@ use super::encoding::{Coding, Encoding};
 use super::lines::Splitter;
 use super::rotated::modified;
 use super::token::{Fingerprint, Identity, LONGEST_HEAD, Place};
-use crate::engine::record::line::LONGEST_LINE;
 use crate::engine::record::outputs::Unfinished;
 use crate::engine::time::Timestamp;
-
-/// What is read again at most, so that lines of a container that were not over come whole: both outputs at their limit,
-/// and as much between their parts. If there is more, they are lost, and counted.
-const MOST_AGAIN: u64 = 4 * LONGEST_LINE as u64;
+use again::Again;
 
 /// One file of a log.
 pub struct Part {
@@ -53,17 +51,6 @@ pub struct Part {
     /// Where the last line of each output of a container begins, if it is not over, is in this file, and no line of another
     /// file came since.
     begun: [Option<u64>; 2],
-}
-
-/// Which lines are taken again, only to know which ones are not over.
-#[derive(Clone, Copy, Debug)]
-pub struct Again {
-    /// Where that begins.
-    from: u64,
-    /// Where it ends.
-    pub to: u64,
-    /// Whether all that is not over at `to` begins behind `from`.
-    whole: bool,
 }
 
 /// Where the bytes of a part come from.
@@ -156,64 +143,6 @@ impl Part {
     pub fn reached(&self) -> u64 {
         self.again
             .map_or(self.offset, |again| again.to.max(self.offset))
-    }
-
-    /// Takes the lines again that stand between `from` and the place that was reached. If not all that goes on there begins
-    /// behind `from`, it is not `whole`.
-    pub fn go_back(&mut self, from: u64, whole: bool) {
-        let to = self.reached();
-        self.again = Some(Again { from, to, whole });
-        self.offset = from;
-    }
-
-    /// Which lines of a container are to be forgotten before the next line, since that is the first one that is taken again.
-    pub fn begins_anew(&self) -> Option<Unfinished> {
-        let again = self.again.filter(|again| again.from == self.offset)?;
-        Some(match again.whole {
-            true => Unfinished::NONE,
-            false => Unfinished::BOTH,
-        })
-    }
-
-    /// Whether it is not known which lines go on, as long as not all have been taken again.
-    pub fn is_unsure(&self) -> bool {
-        self.again
-            .is_some_and(|again| !again.whole || again.from < self.offset)
-    }
-
-    /// Notes which lines are not over behind a line that begins at `begun`, or that it was in another file.
-    pub fn note(&mut self, before: Unfinished, now: Unfinished, begun: Option<u64>) {
-        let outputs = [(before.stdout, now.stdout), (before.stderr, now.stderr)];
-        for (known, (before, now)) in self.begun.iter_mut().zip(outputs) {
-            *known = match (before, now) {
-                _ if begun.is_none() => None,
-                (_, false) => None,
-                (false, true) => begun,
-                (true, true) => *known,
-            };
-        }
-    }
-
-    /// How far before the place that was reached all lines begin that are not over; 0 if that is not known, or too far.
-    fn back(&self, unfinished: Unfinished) -> u64 {
-        if let Some(again) = self.again {
-            return if again.whole {
-                again.to - again.from
-            } else {
-                0
-            };
-        }
-        let outputs = [unfinished.stdout, unfinished.stderr];
-        let mut begins = self
-            .begun
-            .iter()
-            .zip(outputs)
-            .filter(|(_, goes_on)| *goes_on);
-        let first = begins.try_fold(self.offset, |first, (begun, _)| {
-            begun.map(|at| first.min(at))
-        });
-        let back = first.map_or(0, |first| self.offset - first);
-        if back > MOST_AGAIN { 0 } else { back }
     }
 
     /// Takes the place of `part`, whose bytes it holds too.

@@ -149,7 +149,7 @@ impl Log {
             let read = match line.cut {
                 _ if beheaded => Ok(None),
                 true => self.reader.read_cut(text),
-                false if half => self.reader.read_half(text),
+                false if half => self.reader.read_last(text),
                 false => self.reader.read(text),
             };
             match read {
