@@ -141,6 +141,183 @@ fn the_shipped_filter_is_found_in_all_its_modes() {
     assert!(normal < ddos && normal < extra && ddos.max(extra) < aggressive);
 }
 
+/// What contrib says of f2bd.conf can be copied as it is.
+#[test]
+fn what_contrib_shows_is_sound() {
+    let contrib = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib");
+    let home = tempfile::tempdir().unwrap();
+    let tls = home.path().display().to_string();
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["f2bd.example".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    for (name, text) in [
+        ("tls.crt", &certificate),
+        ("ca.crt", &certificate),
+        ("tls.key", &key.serialize_pem()),
+    ] {
+        fs::write(home.path().join(name), text).unwrap();
+    }
+    let mut shown = Vec::new();
+    for name in [
+        "rsyslog/f2bd.conf",
+        "rsyslog/f2bd-remote.conf",
+        "syslog-ng/f2bd.conf",
+        "syslog-ng/f2bd-remote.conf",
+    ] {
+        let text = fs::read_to_string(contrib.join(name)).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("#   "));
+        let lines: Vec<_> = lines.collect();
+        shown.push((name, lines.join("\n") + "\n[jail.sshd]\n"));
+    }
+    let readme = fs::read_to_string(contrib.join("report/README.md")).unwrap();
+    let block = readme.split("```toml").nth(1).unwrap();
+    let block = block.split("```").next().unwrap().to_owned();
+    shown.push(("report/README.md", block));
+    for (name, text) in shown {
+        assert!(text.contains("[source."), "{name} shows a source: {text}");
+        let config = text.replace("/etc/f2bd", &tls);
+        fs::write(home.path().join("f2bd.conf"), config).unwrap();
+        let output = check(home.path(), &[]);
+        let told = said(&output, home.path());
+        assert_eq!(output.status.code(), Some(0), "{name}: {told}");
+        assert!(!told.contains("warning"), "{name}: {told}");
+    }
+}
+
+/// Which of these files there are is another question, on each machine.
+#[test]
+fn a_file_that_repeats_the_journal_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let warns = |source: &str, jail: &str| {
+        let text = format!("{source}\n[jail.sshd]\n{jail}\n");
+        fs::write(home.path().join("f2bd.conf"), text).unwrap();
+        let output = check(home.path(), &[]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        said(&output, home.path()).contains("counts twice")
+    };
+    let (path, both) = (
+        "path = \"/var/log/auth.log\"",
+        "sources = [\"journal\", \"files\"]",
+    );
+    assert!(warns("", &format!("{both}\nlogpath = \"/var/log/secure\"")));
+    assert!(warns(&format!("[source.own]\ntype = \"file\"\n{path}"), ""));
+    assert!(!warns(
+        "",
+        &format!("{both}\nlogpath = \"/var/log/app.log\"")
+    ));
+    assert!(!warns(
+        "",
+        "sources = \"files\"\nlogpath = \"/var/log/secure\""
+    ));
+    let guests = "[source.journal]\nnamespace = \"guests\"";
+    assert!(!warns(
+        guests,
+        &format!("{both}\nlogpath = \"/var/log/secure\"")
+    ));
+}
+
+/// Certificates are looked at before they are needed.
+#[test]
+fn files_of_tls_are_looked_at() {
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let issue = |name: &str, from: i32, to: i32| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["f2bd.example".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(from, 1, 1);
+        params.not_after = date_time_ymd(to, 1, 1);
+        let certificate = params.self_signed(&key).unwrap();
+        fs::write(at(&format!("{name}.crt")), certificate.pem()).unwrap();
+        fs::write(at(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    };
+    issue("good", 2020, 2099);
+    issue("old", 2010, 2020);
+    issue("early", 2099, 2109);
+    fs::write(at("empty"), "").unwrap();
+    let told = |certificate: &str, key: &str, client_ca: &str| {
+        let path = |name: &str| at(name).display().to_string();
+        let text = format!(
+            "[source.net]\ntype = \"syslog\"\nlisten = \"tls://127.0.0.1:6514\"\ncertificate = {:?}\nkey = {:?}\n\
+             client_ca = {:?}\n\n[jail.sshd]\nsources = \"net\"\n",
+            path(certificate),
+            path(key),
+            path(client_ca)
+        );
+        fs::write(at("f2bd.conf"), text).unwrap();
+        let output = check(home.path(), &[]);
+        (output.status.code(), said(&output, home.path()))
+    };
+    let (code, text) = told("good.crt", "good.key", "good.crt");
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    for (certificate, key, client_ca, place, words) in [
+        (
+            "old.crt",
+            "old.key",
+            "good.crt",
+            "4:15",
+            "warning: the certificate in old.crt has expired",
+        ),
+        (
+            "good.crt",
+            "good.key",
+            "old.crt",
+            "6:13",
+            "warning: the certificate in old.crt has expired",
+        ),
+        (
+            "early.crt",
+            "early.key",
+            "good.crt",
+            "4:15",
+            "early.crt does not hold yet",
+        ),
+    ] {
+        let (code, text) = told(certificate, key, client_ca);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains(words) && text.contains(place), "{text}");
+    }
+    for (certificate, key, client_ca, place, words) in [
+        (
+            "good.crt",
+            "old.key",
+            "good.crt",
+            "5:7",
+            "old.key does not belong to the certificate good.crt",
+        ),
+        (
+            "good.key",
+            "good.key",
+            "good.crt",
+            "4:15",
+            "there is no certificate in it",
+        ),
+        (
+            "good.crt",
+            "good.crt",
+            "good.crt",
+            "5:7",
+            "there is no private key in it",
+        ),
+        ("good.crt", "good.key", "empty", "6:13", "cannot use empty"),
+        (
+            "none.crt",
+            "good.key",
+            "good.crt",
+            "4:15",
+            "cannot read none.crt: No such file",
+        ),
+    ] {
+        let (code, text) = told(certificate, key, client_ca);
+        assert_eq!(code, Some(78), "{text}");
+        assert!(
+            text.contains(words) && text.contains(place),
+            "{words}: {text}"
+        );
+    }
+}
+
 #[test]
 fn own_addresses_are_spared_unless_switched_off() {
     let home = tempfile::tempdir().unwrap();

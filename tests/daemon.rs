@@ -177,6 +177,112 @@ fn a_reload_takes_good_settings_and_keeps_the_old_ones_for_bad() {
     daemon.stop();
 }
 
+/// What comes to a socket cannot be had again.
+#[test]
+fn reloads_lose_nothing_that_is_sent_meanwhile() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let home = world.path().to_owned();
+    let (syslog, report) = (home.join("syslog.sock"), home.join("report.sock"));
+    let configure = |round: u32| {
+        let (zone, network) = [("UTC", "127.0.0.0/8"), ("+02:00", "127.0.0.1")][round as usize % 2];
+        world.configure(
+            &format!("{SLOW}\nsources = [\"journal\", \"net\"]"),
+            &format!(
+                "[source.net]\ntype = \"syslog\"\nlisten = [\"udp://127.0.0.1:5514\", \"unix://{}\"]\n\
+                 timezone = \"{zone}\"\nallow = [\"{network}\"]\n\n\
+                 [source.report]\ntype = \"report\"\nsocket = {report:?}\nallow = {{ uid = {round} }}\n\n\
+                 [jail.shop]\nfilter = \"report\"\nmaxretry = 1000\n",
+                syslog.display()
+            ),
+        );
+    };
+    configure(0);
+    let daemon = world.start();
+    let listens = |path: &std::path::Path| until("it listens", || path.exists().then_some(()));
+    listens(&syslog);
+    listens(&report);
+    let udp = world.netns.datagrams("127.0.0.1:0".parse().unwrap());
+    udp.connect("127.0.0.1:5514").unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let sender = std::thread::spawn({
+        let (done, syslog, report) = (Arc::clone(&done), syslog.clone(), report.clone());
+        move || {
+            let local = std::os::unix::net::UnixDatagram::unbound().unwrap();
+            let mut sent = 0;
+            while !done.load(Ordering::Relaxed) {
+                until("it is sent", || udp.send(b"<38>sshd[1]: hello").ok());
+                local.send_to(b"<38>sshd[1]: hello", &syslog).unwrap();
+                let text = br#"{"service":"other","ip":"192.0.2.7"}"#;
+                local.send_to(text, &report).unwrap();
+                sent += 1;
+            }
+            sent
+        }
+    });
+    for round in 1..=20 {
+        configure(round);
+        assert!(world.f2bd(&["reload"]).status.success());
+    }
+    done.store(true, Ordering::Relaxed);
+    let sent: u64 = sender.join().unwrap();
+    assert!(sent > 5_000, "{sent}");
+    let records = |name: &str| {
+        let status = world.json(&["status"]).remove(0);
+        let sources = status["sources"].as_array().unwrap().clone();
+        let source = sources.into_iter().find(|source| source["source"] == name);
+        source.unwrap()["records"].as_u64().unwrap()
+    };
+    until("all is heard", || {
+        (records("net") >= 2 * sent).then_some(())
+    });
+    until("all is reported", || {
+        (records("report") >= sent).then_some(())
+    });
+    assert_eq!((records("net"), records("report")), (2 * sent, sent));
+    daemon.stop();
+}
+
+#[test]
+fn status_knows_the_files_of_a_source() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    let logs = world.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    // Older ones are of no use to anybody.
+    let now = jiff::Timestamp::now().as_second();
+    let time = |number: i64| Timestamp::from_micros((now - 60 + number) * 1_000_000).to_string();
+    for number in 1..=7 {
+        let line = format!("{} box sshd[42]: hello\n", time(number as i64));
+        fs::write(logs.join(format!("{number}.log")), line.repeat(number)).unwrap();
+    }
+    world.configure(
+        &format!("{SLOW}\nsources = [\"journal\", \"logs\"]"),
+        &format!(
+            "[source.logs]\ntype = \"file\"\npath = \"{}/*.log\"\ntimezone = \"UTC\"",
+            logs.display()
+        ),
+    );
+    let daemon = world.start();
+    let source = until("all are read", || {
+        let source = world.json(&["status"])[0]["sources"][1].clone();
+        (source["records"] == 28 && source["files"].as_array()?.len() == 7).then_some(source)
+    });
+    assert_eq!(source["more_files"], 0);
+    let newest = &source["files"][0];
+    assert_eq!(newest["file"], logs.join("7.log").display().to_string());
+    assert_eq!(newest["records"], 7);
+    assert_eq!(newest["last_record"], time(7));
+    assert!(newest["bytes"].as_u64().unwrap() > 0);
+    let text = String::from_utf8(world.f2bd(&["--timezone", "UTC", "status"]).stdout).unwrap();
+    assert!(text.contains("7.log: 7 records, the last of 20"), "{text}");
+    assert!(text.contains("3.log") && !text.contains("2.log"), "{text}");
+    assert!(text.contains("and 2 files more"), "{text}");
+    daemon.stop();
+}
+
 #[test]
 fn a_reload_that_moves_the_action_leaves_nothing_behind() {
     let Some(world) = World::new(SLOW) else {

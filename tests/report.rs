@@ -164,6 +164,69 @@ fn nobody_listens() {
     assert_eq!(output.status.code(), Some(69), "{output:?}");
 }
 
+/// The configuration can be read, and nobody takes reports.
+#[test]
+fn nobody_is_configured_to_listen() {
+    let home = tempfile::tempdir().unwrap();
+    let report = |config: &str| {
+        fs::write(home.path().join("f2bd.conf"), config).unwrap();
+        let output = Command::new(F2BD)
+            .arg("--config")
+            .arg(home.path())
+            .args(["report", "shop", "192.0.2.7"])
+            .output()
+            .unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let socket = home.path().join("report.sock");
+    let source = format!("[source.report]\ntype = \"report\"\nsocket = {socket:?}\n");
+    for config in ["", &format!("{source}enabled = false\n")] {
+        let (code, told) = report(config);
+        assert_eq!(code, Some(78));
+        assert!(told.contains("[source.report]"), "{told}");
+    }
+    let (code, told) = report(&source);
+    assert_eq!(code, Some(69));
+    assert!(told.contains("does f2bd run"), "{told}");
+}
+
+/// Reports of a service that is in no jail.
+#[test]
+fn a_service_that_nobody_counts_is_told_once() {
+    let Some(world) = world() else { return };
+    let daemon = world.start();
+    for service in ["depot", "shop", "depot"] {
+        send(
+            &world,
+            &format!(r#"{{"service":"{service}","ip":"192.0.2.7"}}"#),
+        );
+    }
+    send(
+        &world,
+        r#"{"service":"other","ip":"192.0.2.7","outcome":"success"}"#,
+    );
+    until("one is counted", || {
+        (count(&world, "shop") == "1").then_some(())
+    });
+    daemon.says("no jail counts reports of the service \"depot\"");
+    assert_eq!(daemon.said("no jail counts"), 1, "{}", daemon.log());
+    for number in 0..30 {
+        send(
+            &world,
+            &format!(r#"{{"service":"s{number}","ip":"192.0.2.7"}}"#),
+        );
+    }
+    send(&world, r#"{"service":"till","ip":"192.0.2.7"}"#);
+    until("one more is counted", || {
+        (count(&world, "both") == "2").then_some(())
+    });
+    assert_eq!(daemon.said("no jail counts"), 16, "{}", daemon.log());
+    daemon.stop();
+}
+
 /// A login waits for whoever reports it.
 #[test]
 fn a_busy_daemon_is_not_waited_for() {
@@ -210,9 +273,32 @@ fn every_example_reports() {
         .env("PAM_SERVICE", "till")
         .env("PAM_RHOST", "192.0.2.2")
         .env("PAM_USER", "--success"));
-    run(Command::new(examples.join("pam"))
+    // The name of a host is nobody's address; nobody but the log hears of it.
+    let logger = format!("#!/bin/sh\necho \"$*\" >> {}/logged\n", bin.display());
+    fs::write(bin.join("logger"), logger).unwrap();
+    fs::set_permissions(
+        bin.join("logger"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let output = Command::new(examples.join("pam"))
+        .env("PATH", &path)
         .env("PAM_SERVICE", "till")
-        .env("PAM_RHOST", "a.example"));
+        .env("PAM_RHOST", "a.example")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(
+        (output.stdout.len(), output.stderr.len()),
+        (0, 0),
+        "{output:?}"
+    );
+    let logged = fs::read_to_string(bin.join("logged")).unwrap();
+    assert_eq!(logged.lines().count(), 1, "{logged}");
+    assert!(
+        logged.contains("f2bd-report") && logged.contains("a.example"),
+        "{logged}"
+    );
     let python = format!(
         "from report import report; report('shop', '192.0.2.3', user='c', to='{}')",
         to.display()

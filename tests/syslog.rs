@@ -1,10 +1,12 @@
 //! Facts about `syslog`, shown from outside, on real sockets.
 
 mod activation;
+mod changes;
 mod connections;
 mod daemons;
 mod datagrams;
 pub mod local;
+mod places;
 pub mod tls;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
@@ -24,6 +26,7 @@ use crate::support::wait::{DEADLINE, until};
 /// A listener on a thread of its own, as the daemon runs it. Like the daemon it takes one delivery at a
 /// time: the listener is blocked while nobody asks.
 struct Listening {
+    wanted: watch::Sender<SyslogSpec>,
     stop: watch::Sender<bool>,
     deliveries: Receiver<Delivery>,
     thread: JoinHandle<()>,
@@ -58,6 +61,7 @@ impl Listening {
     }
 
     fn start_as(spec: SyslogSpec, prepare: impl FnOnce() + Send + 'static) -> Self {
+        let (wanted, mut changes) = watch::channel(spec.clone());
         let (stop, stopped) = watch::channel(false);
         let (sender, deliveries) = mpsc::sync_channel(0);
         let thread = std::thread::spawn(move || {
@@ -66,14 +70,22 @@ impl Listening {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
             };
-            run(&spec, deliver, stopped).unwrap();
+            let changed = async || match changes.changed().await {
+                Ok(()) => changes.borrow_and_update().clone(),
+                Err(_) => std::future::pending().await,
+            };
+            run(spec, changed, deliver, stopped).unwrap();
         });
-        Listening {
+        let mut listening = Listening {
+            wanted,
             stop,
             deliveries,
             thread,
             losses: Losses::default(),
-        }
+        };
+        // First of all it says that nothing of the past is to be waited for.
+        assert_eq!(listening.some(), []);
+        listening
     }
 
     fn next(&self) -> Delivery {

@@ -1,11 +1,16 @@
 //! What goes wrong around a running daemon: it keeps protecting, says so once, and recovers by itself.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use rusqlite::Connection;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 
 use crate::support::skipped;
 use crate::support::wait::until;
@@ -340,5 +345,102 @@ fn changes_by_others_while_everything_is_put_back() {
             .then_some(())
     });
     banned(&world, "198.51.100.7");
+    daemon.stop();
+}
+
+/// The limit under which the daemon can open one file more than it has open all the time.
+fn room_for_one(daemon: &Daemon) -> u64 {
+    let sample = || -> BTreeSet<u64> {
+        std::thread::sleep(Duration::from_millis(2));
+        let open = fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();
+        let number = |name: OsString| name.into_string().unwrap().parse().unwrap();
+        open.map(|entry| number(entry.unwrap().file_name()))
+            .collect()
+    };
+    let first = sample();
+    let always = (0..50).fold(first, |always, _| &always & &sample());
+    // The limit is for the numbers of the files, and there are gaps.
+    let free = (0..).find(|number| !always.contains(number)).unwrap();
+    free + 1
+}
+
+/// Lets the daemon open files with numbers below this one.
+fn may_open(daemon: &Daemon, files: u64) {
+    let pid = Pid::from_raw(daemon.pid().try_into().unwrap());
+    let limit = Rlimit {
+        current: Some(files),
+        maximum: Some(4096),
+    };
+    prlimit(pid, Resource::Nofile, limit).unwrap();
+}
+
+/// No descriptors are left when a source begins: the others go on, and it begins as soon as there are some.
+#[test]
+fn a_source_for_which_the_system_has_no_means() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let daemon = world.start_with(&["--dry-run"], &[]);
+    let bans = || bans_in_database(&world);
+    // Then everything else is open.
+    world.attack("198.51.100.6", 3);
+    until("the journal is read", || (bans() == 1).then_some(()));
+    let socket = world.path().join("syslog.sock");
+    world.configure(
+        &format!("{JAIL}\nsources = [\"journal\", \"late\"]"),
+        &format!(
+            "[source.late]\ntype = \"syslog\"\nlisten = [\"unix://{}\"]",
+            socket.display()
+        ),
+    );
+    // One for the file that is being read, too few for whoever waits for sockets.
+    may_open(&daemon, room_for_one(&daemon));
+    daemon.signal(Signal::HUP);
+    daemon.says("source late cannot be read: cannot be read at all");
+    world.attack("198.51.100.7", 3);
+    until("the journal is read on", || (bans() == 2).then_some(()));
+    // Long enough for more than one try.
+    std::thread::sleep(Duration::from_millis(1_500));
+    may_open(&daemon, 1024);
+    daemon.says("source late can be read again");
+    let sender = UnixDatagram::unbound().unwrap();
+    for _ in 0..3 {
+        let text = b"<38>sshd[1]: Failed password for root from 198.51.100.8 port 1 ssh2";
+        until("it listens", || sender.send_to(text, &socket).ok());
+    }
+    until("it is read", || (bans() == 3).then_some(()));
+    assert_eq!(daemon.said("source late cannot"), 1, "{}", daemon.log());
+    let status = world.json(&["status"]).remove(0);
+    let sources = status["sources"].as_array().unwrap();
+    assert!(
+        sources.iter().all(|source| source["trouble"].is_null()),
+        "{status}"
+    );
+    daemon.stop();
+}
+
+/// The place of a socket goes and comes back.
+#[test]
+fn a_socket_without_a_directory() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let home = world.path().join("sockets");
+    let socket = home.join("syslog.sock");
+    world.configure(
+        &format!("{JAIL}\nsources = [\"journal\", \"late\"]"),
+        &format!(
+            "[source.late]\ntype = \"syslog\"\nlisten = [\"unix://{}\"]",
+            socket.display()
+        ),
+    );
+    let daemon = world.start();
+    daemon.says("make the directory first");
+    let trouble = || world.json(&["status"])[0]["sources"][1]["trouble"].clone();
+    assert!(trouble().is_string());
+    fs::create_dir(&home).unwrap();
+    daemon.says("source late can be read again");
+    until("status knows", || trouble().is_null().then_some(()));
+    assert_eq!(daemon.said("source late cannot"), 1, "{}", daemon.log());
     daemon.stop();
 }

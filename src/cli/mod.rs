@@ -127,7 +127,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
                 },
                 detail: detail.map(Cow::from),
             };
-            report::run(&report, to.unwrap_or_else(|| config::report_socket(config)))
+            report::run(&report, to.or_else(|| config::report_socket(config)))
         }
         Command::Reload => act(&common, Request::Reload, |_| {
             "the new configuration is in force".to_owned()

@@ -14,6 +14,9 @@ use crate::engine::prefix::Prefix;
 /// A source that is further behind is not keeping up, or its clock is wrong.
 const WORTH_TELLING: Duration = Duration::from_secs(10);
 
+/// How many files of a source are shown to people; all are in `--json`.
+const SHOWN_FILES: usize = 5;
+
 /// Asks the daemon; a refusal is a failure.
 ///
 /// # Errors
@@ -105,6 +108,22 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
                 let count = counted(usize::try_from(count).unwrap_or(usize::MAX), "record");
                 writeln!(out, "    {BAD}{count}{BAD:#} {what}")?;
             }
+        }
+        for file in source.files.iter().take(SHOWN_FILES) {
+            let records = counted(
+                usize::try_from(file.records).unwrap_or(usize::MAX),
+                "record",
+            );
+            let newest = clock.show(file.last_record);
+            writeln!(
+                out,
+                "    {}: {records}, the last of {newest}",
+                harmless(&file.file)
+            )?;
+        }
+        let more = source.files.len().saturating_sub(SHOWN_FILES) + source.more_files;
+        if more > 0 {
+            writeln!(out, "    and {} more", counted(more, "file"))?;
         }
     }
     for action in &status.actions {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::failure::{Exit, Failure};
 use super::logs::{Log, Understood, Writing};
 use super::output::{self, Clock, HEADING, Out, counted};
-use crate::config::{self, Settings};
+use crate::config::{self, Settings, Surroundings};
 use crate::control::text::{self, seconds};
 use crate::engine::Decision;
 use crate::engine::decision::{Ban, BanId};
@@ -32,7 +32,7 @@ pub fn run(
     logs: &[String],
     clock: &Clock,
 ) -> Result<(), Failure> {
-    let loaded = config::load(config);
+    let loaded = config::load(config, Surroundings::Ignore);
     let Some(Settings {
         mut policy,
         sources,

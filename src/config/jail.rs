@@ -15,7 +15,7 @@ use super::keys::{self, MOST_RETRIES};
 use super::listening::{self, Listening, Wishes};
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
-use super::source::Source;
+use super::source::Sources;
 use crate::action::ports::{PortError, Ports, Protocol, Services};
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
 use crate::engine::policy::{IgnoreList, MaxRetry};
@@ -89,7 +89,7 @@ pub struct JailReader<'c> {
     /// Where filter files are.
     pub search: &'c SearchPath,
     /// The sources there are.
-    pub sources: &'c [Source],
+    pub sources: &'c Sources,
     /// `[defaults]`
     pub defaults: Option<&'c Table>,
     /// The filter files that were read; `None` for one that cannot be used, which has been reported.

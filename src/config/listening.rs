@@ -5,7 +5,7 @@
 
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
-use super::source::Source;
+use super::source::{Source, Sources};
 use crate::engine::filter::RecordsSpec;
 use crate::engine::name::{FilterName, SourceName};
 use crate::engine::record::journal::JournalMatch;
@@ -43,7 +43,7 @@ impl Wishes {
     pub fn read(
         section: &Section<'_>,
         place: &Place,
-        known: &[Source],
+        known: &Sources,
         problems: &mut Problems,
     ) -> Self {
         let before = problems.count();
@@ -70,7 +70,7 @@ impl Wishes {
         self,
         filter: &FilterName,
         records: RecordsSpec,
-        known: &[Source],
+        known: &Sources,
         problems: &mut Problems,
     ) -> Option<Listening> {
         if self.broken {
@@ -97,7 +97,7 @@ impl Wishes {
             }
         };
         let names = |wanted: &dyn Fn(&Source) -> bool| -> Vec<SourceName> {
-            let of = known.iter().filter(|source| wanted(source));
+            let of = known.on.iter().filter(|source| wanted(source));
             of.map(|source| source.name().clone()).collect()
         };
         let sources = self.sources.unwrap_or_else(|| match names(&usual) {
@@ -106,7 +106,7 @@ impl Wishes {
             chosen => chosen,
         });
         let listens = |kind: fn(&Source) -> bool| {
-            let mut of_kind = known.iter().filter(|source| kind(source));
+            let mut of_kind = known.on.iter().filter(|source| kind(source));
             of_kind.any(|source| sources.contains(source.name()))
         };
         let (to_journal, to_files) = (listens(is_journal), listens(is_files));
@@ -165,16 +165,21 @@ impl Wishes {
 /// The sources that a section names, if it names any.
 pub fn sources(
     section: &Section<'_>,
-    known: &[Source],
+    known: &Sources,
     problems: &mut Problems,
 ) -> Option<Vec<SourceName>> {
     let list = section.texts("sources", problems)?;
-    let names = || known.iter().map(Source::name);
+    let names = || known.on.iter().map(Source::name);
     let mut chosen = Vec::new();
     for (word, place) in list {
         match names().find(|source| source.as_str() == word) {
             Some(source) if !chosen.contains(source) => chosen.push(source.clone()),
             Some(_) => {}
+            None if known.off.iter().any(|source| source.as_str() == word) => problems.error(
+                place,
+                format!("source `{word}` is switched off"),
+                format!("remove enabled = false from [source.{word}], or \"{word}\" here"),
+            ),
             None => {
                 let known = names().map(SourceName::as_str);
                 unknown("source", word, "", known, place, problems);

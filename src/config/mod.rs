@@ -5,7 +5,8 @@
 //! are the only thing that is asked of the network.
 //!
 //! [`files`] finds and reads, [`document`] keeps the places, [`keys`] lists what can be written,
-//! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean.
+//! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean;
+//! `surroundings` looks at what is around.
 
 mod action;
 mod daemon;
@@ -21,6 +22,7 @@ mod problem;
 mod resolved;
 mod section;
 mod source;
+mod surroundings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,7 @@ pub use daemon::DaemonSettings;
 pub use jail::JailSettings;
 pub use problem::{Place, Problem, Problems, Severity, Text, nearest};
 pub use resolved::{Patterns, problem as problem_as_json, resolved};
+pub use surroundings::Surroundings;
 
 use crate::action::ports::Services;
 use crate::action::{ActionJail, ActionSpec};
@@ -70,18 +73,22 @@ pub struct Loaded {
 }
 
 /// Reads the configuration that `path` names: a file, a directory with an f2bd.conf, or the usual one.
-pub fn load(path: Option<&Path>) -> Loaded {
-    load_and(path, |_, _| ())
+pub fn load(path: Option<&Path>, surroundings: Surroundings) -> Loaded {
+    load_and(path, surroundings, |_, _| ())
 }
 
 /// As [`load`], and lets every filter that is used prove itself by its samples.
 pub fn load_and_prove(path: Option<&Path>) -> Loaded {
-    load_and(path, |file, problems| {
+    load_and(path, Surroundings::Require, |file, problems| {
         file.prove(problems);
     })
 }
 
-fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -> Loaded {
+fn load_and(
+    path: Option<&Path>,
+    surroundings: Surroundings,
+    look_at: impl Fn(&FilterFile, &mut Problems),
+) -> Loaded {
     let mut problems = Problems::default();
     let main = files::main_file(path);
     let Some((text, table)) = files::read(&main, &mut problems) else {
@@ -118,6 +125,8 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
         );
     }
     let filters = reader.filters;
+    let written = (part("source"), part("jail"));
+    surroundings::look(&sources.on, &jails, written, surroundings, &mut problems);
     for file in filters.values().flatten() {
         look_at(file, &mut problems);
     }
@@ -128,6 +137,7 @@ fn load_and(path: Option<&Path>, look_at: impl Fn(&FilterFile, &mut Problems)) -
         .map(|policy| Settings {
             daemon,
             sources: sources
+                .on
                 .into_iter()
                 .filter_map(|source| source.wanted_by(&enabled))
                 .collect(),
@@ -170,23 +180,23 @@ pub fn socket(path: Option<&Path>) -> Result<PathBuf, Vec<Problem>> {
     Ok(DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems).socket)
 }
 
-/// The socket of the first source of reports; the usual one if none can be read, as by most users.
-pub fn report_socket(path: Option<&Path>) -> PathBuf {
+/// The socket of the first source of reports; `None` if the configuration has none. If it cannot be read, as by most
+/// users, the usual socket is meant.
+pub fn report_socket(path: Option<&Path>) -> Option<PathBuf> {
     let mut problems = Problems::default();
-    let read = files::read(&files::main_file(path), &mut problems);
-    let table = read.as_ref().and_then(|(_, table)| table.get("source"));
-    let table = table.and_then(|value| match &value.kind {
+    let Some((_, table)) = files::read(&files::main_file(path), &mut problems) else {
+        return Some(PathBuf::from(source::REPORT_SOCKET));
+    };
+    let table = table.get("source").and_then(|value| match &value.kind {
         Kind::Table(table) => Some(table),
         _ => None,
     });
-    let sources = source::read_all(table, &mut problems).into_iter();
+    let sources = source::read_all(table, &mut problems).on.into_iter();
     let mut sockets = sources.filter_map(|source| match source {
         Source::Report(spec) => Some(spec.socket),
         _ => None,
     });
-    sockets
-        .next()
-        .unwrap_or_else(|| PathBuf::from(source::REPORT_SOCKET))
+    sockets.next()
 }
 
 /// Reads one filter for `f2bd match`: by name, or by the path of its file.

@@ -101,24 +101,43 @@ impl Source {
                 })
             }
             Source::Syslog(spec) => SourceSpec::Syslog(spec),
-            Source::Report(spec) => SourceSpec::Report(spec),
+            Source::Report(spec) => {
+                let counted = jails.flatten().flat_map(|jail| jail.services.clone());
+                SourceSpec::Report(ReportSpec {
+                    counted: counted.collect(),
+                    ..spec
+                })
+            }
         })
     }
 }
 
+/// All sources.
+#[derive(Debug, Default)]
+pub struct Sources {
+    /// Those that are read if a jail listens.
+    pub on: Vec<Source>,
+    /// Those that are switched off.
+    pub off: Vec<SourceName>,
+}
+
 /// Reads all sections `[source.NAME]`.
-pub fn read_all(table: Option<&Table>, problems: &mut Problems) -> Vec<Source> {
+pub fn read_all(table: Option<&Table>, problems: &mut Problems) -> Sources {
     let entries = table.map(Table::entries).unwrap_or_default();
     let written = |name: &str| entries.iter().any(|entry| entry.key == name);
-    let mut sources = Vec::new();
+    let mut sources = Sources::default();
     if let (false, Ok(name)) = (written(JOURNAL), JOURNAL.parse()) {
-        sources.push(this_journal(name));
+        sources.on.push(this_journal(name));
     }
     for entry in entries {
-        sources.extend(read(entry, problems));
+        match read(entry, problems) {
+            Some((source, true)) => sources.on.push(source),
+            Some((source, false)) => sources.off.push(source.name().clone()),
+            None => {}
+        }
     }
     if let (false, Ok(name)) = (written(FILES), FILES.parse()) {
-        sources.push(Source::Files {
+        sources.on.push(Source::Files {
             spec: files(name),
             paths: None,
         });
@@ -126,7 +145,8 @@ pub fn read_all(table: Option<&Table>, problems: &mut Problems) -> Vec<Source> {
     sources
 }
 
-fn read(entry: &Entry, problems: &mut Problems) -> Option<Source> {
+/// A source, and whether it is switched on.
+fn read(entry: &Entry, problems: &mut Problems) -> Option<(Source, bool)> {
     let (name, table) =
         named::<SourceName>("source", &entry.key, &entry.place, &entry.value, problems)?;
     let any = Section::new(Some(table), keys::SOURCE);
@@ -177,7 +197,7 @@ fn read(entry: &Entry, problems: &mut Problems) -> Option<Source> {
         }
     };
     let enabled = any.flag("enabled", problems).unwrap_or(true);
-    source.filter(|_| enabled)
+    source.map(|source| (source, enabled))
 }
 
 fn this_journal(name: SourceName) -> Source {
@@ -344,6 +364,7 @@ fn report(name: SourceName, section: &Section<'_>, problems: &mut Problems) -> O
         name,
         socket: socket.into(),
         allow,
+        counted: Vec::new(),
     }))
 }
 

@@ -250,6 +250,24 @@ pub struct SourceRow {
     pub malformed: u64,
     /// Why it cannot be read at the moment.
     pub trouble: Option<String>,
+    /// The files that it reads, those with the newest records first.
+    pub files: Vec<FileRow>,
+    /// How many files there are beside these.
+    pub more_files: usize,
+}
+
+/// How a file of a source is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRow {
+    /// Its path.
+    pub file: String,
+    /// Records read since the daemon began.
+    pub records: u64,
+    /// Bytes of their text.
+    pub bytes: u64,
+    /// The time of the last record that was read.
+    #[serde(with = "text")]
+    pub last_record: Timestamp,
 }
 
 /// How an action is doing.

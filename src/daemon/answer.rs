@@ -3,8 +3,9 @@
 //! In: requests and the driver's parts, to look at. Out: what the engine should hear, or a reply. Nothing is
 //! decided and nothing is done here.
 
+mod explain;
+
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::memory::Memory;
 use super::notice::notice_text;
@@ -13,11 +14,9 @@ use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
-    ActionRow, BanRow, DatabaseRow, Explanation, FailureRow, FollowLine, HistoryRow, JailRow, PAGE,
-    PatternRow, PlaceRow, Refusal, Reply, Request, SourceRow, Status, VerdictRow, Why,
+    ActionRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow, JailRow, PAGE,
+    Refusal, Reply, Request, SourceRow, Status, Why,
 };
-use crate::engine::decision::FailureId;
-use crate::engine::explain::{Place, Verdict};
 use crate::engine::ledger::{Ledger, Standing};
 use crate::engine::name::JailName;
 use crate::engine::policy::{JailPolicy, Policy};
@@ -28,12 +27,8 @@ use crate::source::SourceSpec;
 use crate::store::text::kept;
 use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
 
-/// How many verdicts an explanation has at most. A wide network may hold every ban, and each verdict is looked up
-/// in the database while nobody is banned.
-const MOST_VERDICTS: usize = 100;
-
-/// How many of a subject's latest bans and failures an explanation shows.
-const LATEST: usize = 10;
+/// How many files of a source a status shows; a directory may have any number.
+const MOST_FILES: usize = 1_000;
 
 /// Under what the daemon runs: the settings in force, but for the policy, which is the engine's.
 #[derive(Debug)]
@@ -201,7 +196,9 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
                 Err(message) => refused(Why::Unable, message),
             }
         }
-        Request::Explain { subject } => Reply::Explanation(Box::new(explain(view, *subject))),
+        Request::Explain { subject } => {
+            Reply::Explanation(Box::new(explain::explain(view, *subject)))
+        }
         Request::Flush => done(0),
         Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Follow => refused(
             Why::Malformed,
@@ -265,6 +262,18 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         refused: source.read.losses.refused,
         malformed: source.read.losses.malformed,
         trouble: source.trouble,
+        more_files: source.files.len().saturating_sub(MOST_FILES),
+        files: source
+            .files
+            .into_iter()
+            .take(MOST_FILES)
+            .map(|file| FileRow {
+                file: file.path,
+                records: file.records,
+                bytes: file.bytes,
+                last_record: file.last_record,
+            })
+            .collect(),
     });
     let actions = view.outbox.states().map(|(action, works)| ActionRow {
         action: action.to_string(),
@@ -361,117 +370,6 @@ fn with_store<T>(
         .store()
         .ok_or("the database cannot be opened at the moment")?;
     ask(store).map_err(|error| format!("the database cannot be read: {error}"))
-}
-
-fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
-    let query = HistoryQuery {
-        subject: Some(subject),
-        jail: None,
-        limit: LATEST,
-    };
-    let known = with_store(view, |store| {
-        Ok((store.history(&query)?, store.failures_of(subject, LATEST)?))
-    });
-    let behind = "the newest are not in the database yet, which cannot be written at the moment";
-    let mut trouble = view.memory.wants_retry().then(|| behind.to_owned());
-    let (history, failures) = known.unwrap_or_else(|message| {
-        trouble = Some(message);
-        (Vec::new(), Vec::new())
-    });
-    let mut verdicts = view.engine.explain(view.now, subject);
-    if verdicts.len() > MOST_VERDICTS {
-        trouble = Some(format!(
-            "{subject} concerns {} of bans and watches; these are the first",
-            verdicts.len()
-        ));
-        verdicts.truncate(MOST_VERDICTS);
-    }
-    let verdicts = verdicts.into_iter().map(|verdict| {
-        let (row, missing) = verdict_row(view, verdict);
-        trouble = missing.or(trouble.take());
-        row
-    });
-    let verdicts = verdicts.collect();
-    Explanation {
-        subject,
-        now: view.now,
-        verdicts,
-        history: history.into_iter().map(history_row).collect(),
-        failures: failures.into_iter().map(failure_row).collect(),
-        trouble,
-    }
-}
-
-/// A verdict with the log lines behind it, and why they are missing if they are.
-fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>) {
-    let ledger = view.engine.ledger();
-    let (place, lines) = match verdict.place {
-        Place::Banned { subject, ban, .. } => {
-            let row = ban_row(ledger, &verdict.jail, subject, &ban);
-            (
-                PlaceRow::Banned { ban: row },
-                with_store(view, |store| store.lines_of_ban(ban.id)),
-            )
-        }
-        Place::Watched {
-            subject,
-            failures,
-            oldest_leaves,
-        } => {
-            let failing = failures.len();
-            let ids: Vec<FailureId> = failures.into_iter().map(|(_, id)| id).collect();
-            let lines = with_store(view, |store| {
-                // Failures of other jails lie between those of this one.
-                let mut rows = store.failures_of(subject, failing + 10 * LATEST)?;
-                rows.retain(|row| ids.contains(&row.id));
-                rows.reverse();
-                Ok(rows)
-            });
-            (
-                PlaceRow::Watched {
-                    subject,
-                    failing,
-                    oldest_leaves,
-                },
-                lines,
-            )
-        }
-        Place::Ignored { because } => (
-            PlaceRow::Ignored {
-                because: because.into(),
-            },
-            Ok(Vec::new()),
-        ),
-        Place::Clear => (PlaceRow::Clear, Ok(Vec::new())),
-    };
-    let policy = view.engine.policy();
-    let jail = policy.jails.iter().find(|jail| jail.name == verdict.jail);
-    let spec = jail.map(|jail| policy.filters.spec(jail.filter));
-    let (lines, trouble) = match lines {
-        Ok(lines) => (lines, None),
-        Err(message) => (Vec::new(), Some(message)),
-    };
-    let used = |number: u16| lines.iter().any(|line| line.pattern == number);
-    let patterns = spec
-        .into_iter()
-        .flat_map(|spec| &spec.failures)
-        .filter(|pattern| used(pattern.number));
-    let patterns = patterns.map(|pattern| PatternRow {
-        number: pattern.number,
-        text: pattern.to_string(),
-    });
-    let row = VerdictRow {
-        filter: spec.map(|spec| spec.name.to_string()).unwrap_or_default(),
-        maxretry: jail.map_or(0, |jail| jail.maxretry.0.get()),
-        findtime: jail
-            .map_or(Duration::ZERO, |jail| jail.findtime.0)
-            .as_secs_f64(),
-        jail: verdict.jail,
-        place,
-        patterns: patterns.collect(),
-        failures: lines.into_iter().map(failure_row).collect(),
-    };
-    (row, trouble)
 }
 
 /// A decision as those hear it who follow.

@@ -173,7 +173,7 @@ impl Driver {
                     more,
                 };
                 self.sources
-                    .advance(now, &stream, cursor.as_ref(), &batch, losses);
+                    .advance(now, &stream, cursor.as_ref(), &batch, losses, more);
                 self.decide(now, input, cursor.is_some().then_some(&stream));
                 // Without its first cursor a stream would be begun anew, wherever it is by then.
                 if is_new {
@@ -183,7 +183,7 @@ impl Driver {
             Delivery::Records { .. } => {}
             Delivery::Trouble(trouble) => {
                 report_trouble(&trouble);
-                self.sources.note(&trouble);
+                self.sources.note(&trouble, generation);
             }
         }
     }
@@ -305,8 +305,12 @@ impl Driver {
         {
             log::error!("cannot start an action's thread: {error}");
         }
-        if let Err(error) = self.sources.follow(&self.circumstances.sources, since) {
-            log::error!("cannot start a source's thread: {error}");
+        self.start_reading(since);
+    }
+
+    fn start_reading(&mut self, since: Timestamp) {
+        for trouble in self.sources.follow(&self.circumstances.sources, since) {
+            report_trouble(&trouble);
         }
     }
 
@@ -320,6 +324,10 @@ impl Driver {
             self.outbox.catch_up(self.engine.ledger());
         }
         if self.next_sweep <= now {
+            if self.sources.lack_threads() {
+                let since = now.before(super::longest_findtime(self.engine.policy()));
+                self.start_reading(since);
+            }
             let more = self.memory.sweep(now, self.circumstances.retention);
             self.next_sweep = now.after(if more { SWEEP_MORE_AFTER } else { SWEEP_EVERY });
         }

@@ -4,7 +4,9 @@
 //! ban, so nothing here fails: what the database does not take waits in memory, within bounds, and
 //! is written when the cause is gone. Trouble is told once, its end too.
 
-use std::collections::{BTreeMap, VecDeque};
+mod backlog;
+
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,18 +16,8 @@ use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{Ban, BanId, FailureId};
 use crate::engine::input::Remembered;
 use crate::engine::time::Timestamp;
-use crate::store::text::kept;
 use crate::store::{Retention, Salvage, Store, StoreError};
-
-/// Failures that wait at most: with lines of full length some 12 MB. Attackers decide how many there are.
-const MOST_WAITING_FAILURES: usize = 10_000;
-
-/// Bans, unbans and notices that wait at most: a full ledger. Beyond it the oldest are dropped, and the
-/// bans in force are stated anew afterwards, so that only history is lost.
-const MOST_WAITING_OTHERS: usize = 100_000;
-
-/// Decisions that are written at once after trouble: some 50 ms of work, in which no new ban is made.
-const STEP: usize = 1000;
+use backlog::Backlog;
 
 /// How long to leave a database alone that has just failed; each try may cost the patience with a lock.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -215,7 +207,7 @@ impl Memory {
             log::info!(
                 "the database {} is written again; {} failures were lost while it was not",
                 self.path.display(),
-                std::mem::take(&mut self.backlog.lost)
+                self.backlog.take_lost()
             );
         }
     }
@@ -252,7 +244,7 @@ impl Memory {
             remembered.failures.retain(|failure| failure.time < again);
             self.read = Read::Late(remembered);
         }
-        match self.backlog.steps.front() {
+        match self.backlog.first() {
             Some(step) => {
                 store.commit(step.now, &step.decisions, &step.cursors)?;
                 self.backlog.pop();
@@ -408,109 +400,4 @@ fn move_aside(path: &Path, now: Timestamp) -> Result<PathBuf, StoreError> {
     }
     std::fs::rename(path, &aside).map_err(told)?;
     Ok(aside)
-}
-
-/// What waits to be written, in its order.
-#[derive(Debug, Default)]
-struct Backlog {
-    steps: VecDeque<Step>,
-    failures: usize,
-    others: usize,
-    /// Failures that had to be dropped.
-    lost: usize,
-}
-
-/// Decisions that are written together with where their sources stood after them: never one without the
-/// other, lest a restart decides again what is stored already.
-#[derive(Debug)]
-struct Step {
-    now: Timestamp,
-    decisions: Vec<Decision>,
-    cursors: BTreeMap<Stream, Cursor>,
-}
-
-impl Backlog {
-    fn is_empty(&self) -> bool {
-        self.steps.is_empty()
-    }
-
-    fn push<'c>(
-        &mut self,
-        now: Timestamp,
-        decisions: &[Decision],
-        cursors: impl IntoIterator<Item = (&'c Stream, &'c Cursor)>,
-    ) {
-        for decision in decisions {
-            *self.room(decision) += 1;
-        }
-        self.append(Step {
-            now,
-            decisions: decisions.iter().cloned().map(shortened).collect(),
-            cursors: cursors
-                .into_iter()
-                .map(|(stream, cursor)| (stream.clone(), cursor.clone()))
-                .collect(),
-        });
-    }
-
-    /// Puts `step` last, as part of the one before it if that stays small, so that steps stay few.
-    fn append(&mut self, step: Step) {
-        match self.steps.back_mut() {
-            Some(last) if last.decisions.len() + step.decisions.len() <= STEP => {
-                last.decisions.extend(step.decisions);
-                last.cursors.extend(step.cursors);
-            }
-            _ => self.steps.push_back(step),
-        }
-    }
-
-    fn pop(&mut self) -> Option<Step> {
-        let step = self.steps.pop_front()?;
-        for decision in &step.decisions {
-            *self.room(decision) -= 1;
-        }
-        Some(step)
-    }
-
-    fn room(&mut self, decision: &Decision) -> &mut usize {
-        match decision {
-            Decision::Count(_) => &mut self.failures,
-            Decision::Ban(_) | Decision::Unban(_) | Decision::Notice(_) => &mut self.others,
-        }
-    }
-
-    /// Drops the oldest of what is too much: failures first, which are only history by now. Returns whether
-    /// anything else was dropped.
-    fn bound(&mut self) -> bool {
-        if self.failures > MOST_WAITING_FAILURES {
-            for mut step in std::mem::take(&mut self.steps) {
-                if self.failures > MOST_WAITING_FAILURES {
-                    let before = step.decisions.len();
-                    step.decisions
-                        .retain(|decision| !matches!(decision, Decision::Count(_)));
-                    self.failures -= before - step.decisions.len();
-                    self.lost += before - step.decisions.len();
-                }
-                self.append(step);
-            }
-        }
-        let mut dropped = false;
-        while self.others > MOST_WAITING_OTHERS && self.pop().is_some() {
-            dropped = true;
-        }
-        dropped
-    }
-}
-
-/// A failure keeps only as much text as the store would.
-fn shortened(decision: Decision) -> Decision {
-    match decision {
-        Decision::Count(mut failure) => {
-            failure.line = kept(&failure.line).into();
-            failure.user = failure.user.map(|user| kept(&user).into());
-            failure.session = failure.session.map(|session| kept(&session).into());
-            Decision::Count(failure)
-        }
-        other => other,
-    }
 }

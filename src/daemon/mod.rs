@@ -13,8 +13,10 @@ pub mod memory;
 mod notice;
 mod notify;
 mod outbox;
+mod reader;
 mod sources;
 mod unwritten;
+mod zone;
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -34,7 +36,7 @@ use self::notify::{Announcement, Notifier};
 use self::outbox::Outbox;
 use self::sources::Sources;
 use crate::action::{self, ActionError};
-use crate::config::{self, Loaded, Settings, Severity};
+use crate::config::{self, Loaded, Settings, Severity, Surroundings};
 use crate::control::protocol::{Reply, Request};
 use crate::control::server::BindError;
 use crate::control::{Question, server};
@@ -88,7 +90,9 @@ pub enum StartError {
 /// The daemon could not start; everything has been reported but the error itself.
 pub fn run(options: &RunOptions) -> Result<(), StartError> {
     logger::start(log::LevelFilter::Info);
-    let settings = load(options).settings.ok_or(StartError::Configuration)?;
+    let settings = load(options, Surroundings::Report)
+        .settings
+        .ok_or(StartError::Configuration)?;
     if !options.dry_run {
         for (spec, _) in &settings.actions {
             match action::check(spec) {
@@ -129,8 +133,8 @@ fn longest_findtime(policy: &Policy) -> Duration {
 }
 
 /// Reads the configuration; what the command line says goes before it.
-fn load(options: &RunOptions) -> Loaded {
-    let mut loaded = config::load(options.config.as_deref());
+fn load(options: &RunOptions, surroundings: Surroundings) -> Loaded {
+    let mut loaded = config::load(options.config.as_deref(), surroundings);
     if let (Some(settings), Some(socket)) = (&mut loaded.settings, &options.socket) {
         settings.daemon.socket.clone_from(socket);
     }
@@ -379,7 +383,7 @@ async fn reload(
     let _alone = RELOADING.lock().await;
     // Reading may wait for files and for names to be resolved.
     let options = Arc::clone(options);
-    let read = tokio::task::spawn_blocking(move || load(&options)).await;
+    let read = tokio::task::spawn_blocking(move || load(&options, Surroundings::Require)).await;
     let Ok(Loaded {
         settings, problems, ..
     }) = read

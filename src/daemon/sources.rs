@@ -1,22 +1,23 @@
 //! Which readers run, and where would they resume?
 //!
 //! Each source has a thread of its own. A reload that changes what is asked of a source stops its reader and
-//! starts another one behind the last record that was dealt with, so that nothing is lost or read twice of what can
-//! be read again; a socket of ours hears nothing until the new reader has opened it.
+//! starts another one behind the last record that was dealt with, so that nothing is lost or read twice. What comes to
+//! a socket of ours cannot be read again: its reader is told what is asked now, and goes on.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tokio::sync::mpsc::Sender;
 use tokio::sync::watch;
 
 use super::letter::Letter;
+use super::reader;
+use super::zone::{self, Suspicion};
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::name::SourceName;
 use crate::engine::record::Batch;
 use crate::engine::time::Timestamp;
-use crate::source::{self, Delivery, Losses, SourceSpec, Start, Trouble};
+use crate::source::{Losses, SourceSpec, Start, Trouble};
 
 /// All readers.
 pub struct Sources {
@@ -24,15 +25,30 @@ pub struct Sources {
     generation: u64,
     readers: HashMap<SourceName, Reader>,
     cursors: BTreeMap<Stream, Cursor>,
+    /// What came of each stream since the daemon began.
+    parts: BTreeMap<Stream, Part>,
+}
+
+#[derive(Default)]
+struct Part {
+    records: u64,
+    bytes: u64,
+    suspicion: Suspicion,
 }
 
 struct Reader {
-    spec: SourceSpec,
+    spec: watch::Sender<SourceSpec>,
     generation: u64,
+    /// Whether there was a thread for it.
+    runs: bool,
     /// The reader ends when it hears `true`, and also when this is gone.
     stop: watch::Sender<bool>,
     read: Read,
     trouble: Option<String>,
+    /// Whether it had nothing more when it was last heard of: what comes then was written just now.
+    is_live: bool,
+    /// Whether a wrong time zone has been told.
+    zone_told: bool,
 }
 
 /// What was read of a source since the daemon began.
@@ -59,6 +75,58 @@ pub struct SourceState {
     pub read: Read,
     /// Why it cannot be read at the moment.
     pub trouble: Option<String>,
+    /// Its files, those with the newest records first; a source that is one stream has none.
+    pub files: Vec<FileState>,
+}
+
+/// How a file of a source is doing.
+#[derive(Clone, Debug)]
+pub struct FileState {
+    /// Its path.
+    pub path: String,
+    /// Records that were read of it since the daemon began.
+    pub records: u64,
+    /// Bytes of their text.
+    pub bytes: u64,
+    /// The time of its last record, also of an earlier run.
+    pub last_record: Timestamp,
+}
+
+impl Reader {
+    /// Whether one of `specs` is what is being read, or what the reader can go over to; then it is told so, also if
+    /// it is the same: the certificates that it names may be others by now.
+    fn goes_on_with(&self, specs: &[SourceSpec]) -> bool {
+        let own = self.spec.borrow().clone();
+        if let Some(next) = specs.iter().find(|spec| own.can_become(spec)) {
+            self.spec.send_replace(next.clone());
+            return true;
+        }
+        specs.contains(&own)
+    }
+
+    /// Tells once that dates are taken for those of another zone. Those of a journal and of reports have none.
+    fn mind_the_zone(
+        &mut self,
+        suspicion: &mut Suspicion,
+        now: Timestamp,
+        newest: Timestamp,
+        stream: &Stream,
+    ) {
+        let kind = self.spec.borrow();
+        let has_zone = matches!(*kind, SourceSpec::Files(_) | SourceSpec::Syslog(_));
+        if self.zone_told || !has_zone {
+            return;
+        }
+        if let Some(steps) = suspicion.hear(now, newest) {
+            self.zone_told = true;
+            let Stream { source, part } = stream;
+            let which = if part.is_empty() { "" } else { " of " };
+            log::warn!(
+                "source {source}: {}{which}{part}; if its dates are of another time zone, set `timezone`, and if not, a clock",
+                zone::told(steps)
+            );
+        }
+    }
 }
 
 impl Sources {
@@ -70,18 +138,18 @@ impl Sources {
             generation: 0,
             readers: HashMap::new(),
             cursors,
+            parts: BTreeMap::new(),
         }
     }
 
-    /// Makes the running readers those of `specs`. A source that was never read before begins at `since`.
-    ///
-    /// # Errors
-    /// A thread could not be started.
-    pub fn follow(&mut self, specs: &[SourceSpec], since: Timestamp) -> std::io::Result<()> {
+    /// Makes the running readers those of `specs`. A source that was never read before begins at `since`. What is
+    /// to be told is returned: for which there is no thread, and for which there is one again.
+    pub fn follow(&mut self, specs: &[SourceSpec], since: Timestamp) -> Vec<Trouble> {
         let (stay, leave): (HashMap<_, _>, HashMap<_, _>) = std::mem::take(&mut self.readers)
             .into_iter()
-            .partition(|(_, reader)| specs.contains(&reader.spec));
+            .partition(|(_, reader)| reader.runs && reader.goes_on_with(specs));
         self.readers = stay;
+        let mut troubles = Vec::new();
         for spec in specs {
             let name = spec.name();
             if self.readers.contains_key(name) {
@@ -97,17 +165,25 @@ impl Sources {
                 .collect();
             let last_record = cursors.iter().map(|(_, cursor)| cursor.time).max();
             let start = Start { cursors, since };
+            let (wanted, wish) = watch::channel(spec.clone());
             let (stop, stopped) = watch::channel(false);
-            spawn(
-                spec.clone(),
-                start,
-                self.generation,
-                self.inbox.clone(),
-                stopped,
-            )?;
+            let inbox = self.inbox.clone();
+            let begun = reader::spawn(wish, start, self.generation, inbox, stopped);
+            let ran = leave.get(name).is_none_or(|old| old.runs);
+            let source = name.clone();
+            let trouble = match &begun {
+                Ok(()) => None,
+                Err(error) => Some(format!("there is no thread for it: {error}")),
+            };
+            match trouble.clone() {
+                Some(reason) if ran => troubles.push(Trouble::Unreadable { source, reason }),
+                None if !ran => troubles.push(Trouble::Recovered { source }),
+                _ => {}
+            }
             let reader = Reader {
-                spec: spec.clone(),
+                spec: wanted,
                 generation: self.generation,
+                runs: begun.is_ok(),
                 stop,
                 // The same source, though it is asked for something else.
                 read: leave.get(name).map_or_else(
@@ -117,11 +193,18 @@ impl Sources {
                     },
                     |old| old.read,
                 ),
-                trouble: None,
+                trouble,
+                is_live: false,
+                zone_told: false,
             };
             self.readers.insert(name.clone(), reader);
         }
-        Ok(())
+        troubles
+    }
+
+    /// Whether there was no thread for a source.
+    pub fn lack_threads(&self) -> bool {
+        self.readers.values().any(|reader| !reader.runs)
     }
 
     /// Whether a delivery comes from a reader that is still wanted.
@@ -136,7 +219,7 @@ impl Sources {
         self.readers.contains_key(source)
     }
 
-    /// Notes that a batch was taken at `now`; the reader of its stream would resume at `cursor`.
+    /// Notes that a batch was taken at `now`; the reader of its stream would resume at `cursor`, and has `more`.
     pub fn advance(
         &mut self,
         now: Timestamp,
@@ -144,8 +227,13 @@ impl Sources {
         cursor: Option<&Cursor>,
         batch: &Batch,
         losses: Losses,
+        more: bool,
     ) {
         if let Some(reader) = self.readers.get_mut(&stream.source) {
+            if !self.parts.contains_key(stream) {
+                self.parts.insert(stream.clone(), Part::default());
+            }
+            let was_live = std::mem::replace(&mut reader.is_live, !more);
             let read = &mut reader.read;
             read.records += batch.len() as u64;
             read.bytes += batch.bytes() as u64;
@@ -153,6 +241,13 @@ impl Sources {
             if let Some(newest) = batch.iter().map(|record| record.time).max() {
                 read.lag = now.since(newest);
                 read.last_record = read.last_record.max(Some(newest));
+                if let Some(part) = self.parts.get_mut(stream) {
+                    part.records += batch.len() as u64;
+                    part.bytes += batch.bytes() as u64;
+                    if was_live {
+                        reader.mind_the_zone(&mut part.suspicion, now, newest, stream);
+                    }
+                }
             }
         }
         if let Some(cursor) = cursor {
@@ -165,14 +260,15 @@ impl Sources {
         self.cursors.get(stream)
     }
 
-    /// Notes trouble, and that it is over.
-    pub fn note(&mut self, trouble: &Trouble) {
+    /// Notes trouble, and that it is over; of a reader that was replaced it is of no interest any more.
+    pub fn note(&mut self, trouble: &Trouble, generation: u64) {
         let (source, reason) = match trouble {
             Trouble::Unreadable { source, reason } => (source, Some(reason.clone())),
             Trouble::Recovered { source } => (source, None),
             Trouble::Gap { .. } => return,
         };
-        if let Some(reader) = self.readers.get_mut(source) {
+        let reader = self.readers.get_mut(source);
+        if let Some(reader) = reader.filter(|reader| reader.generation == generation) {
             reader.trouble = reason;
         }
     }
@@ -183,13 +279,33 @@ impl Sources {
             .readers
             .values()
             .map(|reader| SourceState {
-                name: reader.spec.name().clone(),
+                name: reader.spec.borrow().name().clone(),
                 read: reader.read,
                 trouble: reader.trouble.clone(),
+                files: self.files(reader.spec.borrow().name()),
             })
             .collect();
         states.sort_by(|a, b| a.name.cmp(&b.name));
         states
+    }
+
+    fn files(&self, source: &SourceName) -> Vec<FileState> {
+        let of_source = self.cursors.iter();
+        let of_source = of_source.filter(|(stream, _)| stream.source == *source);
+        let files = of_source.filter(|(stream, _)| !stream.part.is_empty());
+        let mut files: Vec<_> = files
+            .map(|(stream, cursor)| {
+                let part = self.parts.get(stream);
+                FileState {
+                    path: stream.part.to_string(),
+                    records: part.map_or(0, |part| part.records),
+                    bytes: part.map_or(0, |part| part.bytes),
+                    last_record: cursor.time,
+                }
+            })
+            .collect();
+        files.sort_by(|a, b| b.last_record.cmp(&a.last_record).then(a.path.cmp(&b.path)));
+        files
     }
 
     /// Tells all readers to end; they do at their next look.
@@ -199,32 +315,4 @@ impl Sources {
             let _ = reader.stop.send(true);
         }
     }
-}
-
-fn spawn(
-    spec: SourceSpec,
-    start: Start,
-    generation: u64,
-    inbox: Sender<Letter>,
-    stopped: watch::Receiver<bool>,
-) -> std::io::Result<()> {
-    let name = format!("source-{}", spec.name());
-    std::thread::Builder::new().name(name).spawn(move || {
-        let deliver = |delivery| match inbox.blocking_send(Letter::Delivery {
-            generation,
-            delivery,
-        }) {
-            Ok(()) => ControlFlow::Continue(()),
-            // The driver has ended.
-            Err(_) => ControlFlow::Break(()),
-        };
-        if let Err(error) = source::run(&spec, start, &deliver, stopped) {
-            // It stays so until a reload or a restart, and says so.
-            let _ = deliver(Delivery::Trouble(Trouble::Unreadable {
-                source: spec.name().clone(),
-                reason: error.to_string(),
-            }));
-        }
-    })?;
-    Ok(())
 }

@@ -66,36 +66,64 @@ impl SourceSpec {
             SourceSpec::Report(spec) => &spec.name,
         }
     }
+
+    /// Whether a reader of this one goes over to `other` by itself. What comes to a socket cannot be had again, so
+    /// the sockets that both have must stay open meanwhile.
+    pub fn can_become(&self, other: &SourceSpec) -> bool {
+        match (self, other) {
+            (SourceSpec::Syslog(_), SourceSpec::Syslog(_))
+            | (SourceSpec::Report(_), SourceSpec::Report(_)) => self.name() == other.name(),
+            _ => false,
+        }
+    }
 }
 
 /// Reads a source until `stop` holds `true`, its sender is gone, or `deliver` breaks. It may block in `deliver`:
-/// that is how a busy driver slows down a reader that can wait.
+/// that is how a busy driver slows down a reader that can wait. A source that listens goes by what `wanted` says
+/// later, too; see [`SourceSpec::can_become`].
 ///
 /// # Errors
 /// The system refuses what is needed to read at all. What can get better by itself is told as [`Trouble`].
 pub fn run(
-    spec: &SourceSpec,
+    mut wanted: watch::Receiver<SourceSpec>,
     start: Start,
-    mut deliver: impl FnMut(Delivery) -> ControlFlow<()>,
+    deliver: impl FnMut(Delivery) -> ControlFlow<()>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), SourceError> {
+    let spec = wanted.borrow_and_update().clone();
     match spec {
         SourceSpec::Journal(spec) => {
             let known = start.cursors.into_iter().next();
             let place = known.map_or(journal::Start::Since(start.since), |(_, cursor)| {
                 journal::Start::Cursor(cursor)
             });
-            Ok(journal::run(spec, place, deliver, stop)?)
+            Ok(journal::run(&spec, place, deliver, stop)?)
         }
-        SourceSpec::Files(spec) => Ok(file::run(spec, start, deliver, stop)?),
-        // What was sent while nobody listened is gone, and nothing of it is to be waited for.
-        SourceSpec::Syslog(_) | SourceSpec::Report(_)
-            if deliver(nothing_more(spec.name())).is_break() =>
-        {
-            Ok(())
+        SourceSpec::Files(spec) => Ok(file::run(&spec, start, deliver, stop)?),
+        SourceSpec::Syslog(spec) => {
+            let changed = async || loop {
+                if let SourceSpec::Syslog(spec) = changed(&mut wanted).await {
+                    return spec;
+                }
+            };
+            Ok(syslog::run(spec, changed, deliver, stop)?)
         }
-        SourceSpec::Syslog(spec) => Ok(syslog::run(spec, deliver, stop)?),
-        SourceSpec::Report(spec) => Ok(report::run(spec, deliver, stop)?),
+        SourceSpec::Report(spec) => {
+            let changed = async || loop {
+                if let SourceSpec::Report(spec) = changed(&mut wanted).await {
+                    return spec;
+                }
+            };
+            Ok(report::run(spec, changed, deliver, stop)?)
+        }
+    }
+}
+
+/// Waits until something is wanted anew; for ever, if nobody is there to want it.
+async fn changed(wanted: &mut watch::Receiver<SourceSpec>) -> SourceSpec {
+    match wanted.changed().await {
+        Ok(()) => wanted.borrow_and_update().clone(),
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -111,7 +139,8 @@ fn retry_after(failures: u32) -> Duration {
     FIRST_RETRY.saturating_mul(doubled).min(LONGEST_RETRY)
 }
 
-/// The word that a source has nothing more at the moment.
+/// The word that a source has nothing more at the moment. One that listens says so first of all: what was sent while
+/// nobody listened is gone, and nothing of it is to be waited for.
 fn nothing_more(source: &SourceName) -> Delivery {
     Delivery::Records {
         stream: Stream::whole(source.clone()),

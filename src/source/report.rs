@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 use super::socket::{LocalSocket, Received, SocketError};
-use super::{Delivery, Losses, Trouble, retry_after};
+use super::{Delivery, Losses, Trouble, nothing_more, retry_after};
 use crate::engine::cursor::Stream;
 use crate::engine::name::SourceName;
 use crate::engine::record::report::{Outcome, Report, Reported};
@@ -27,6 +27,8 @@ pub struct ReportSpec {
     pub socket: PathBuf,
     /// Who may report of what, beside the superuser and the user that runs f2bd, who may report of everything.
     pub allow: Vec<Reporter>,
+    /// The services whose reports a jail counts.
+    pub counted: Vec<Box<str>>,
 }
 
 /// Users that may report.
@@ -44,22 +46,29 @@ const MODE: u32 = 0o666;
 /// The longest report, in bytes.
 const LONGEST_REPORT: usize = 8 * 1024;
 
+/// Services of which is told that nobody counts them: there are few, and whoever may report can make up any.
+const UNCOUNTED_TOLD: usize = 16;
+
 /// Reports of one batch.
 const BATCH_RECORDS: usize = 1024;
 
-/// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks. A socket that cannot be made is told once
-/// and tried again.
+/// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks; whenever `changed` answers, as that says.
+/// A socket that cannot be made is told once and tried again.
 ///
 /// # Errors
 /// Only if the system refuses the means to wait.
 pub fn run(
-    spec: &ReportSpec,
+    spec: ReportSpec,
+    mut changed: impl AsyncFnMut() -> ReportSpec,
     mut deliver: impl FnMut(Delivery) -> ControlFlow<()>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    if deliver(nothing_more(&spec.name)).is_break() {
+        return Ok(());
+    }
     // Dropped before the runtime that its socket is registered with.
     let mut listener = Listener {
         spec,
@@ -69,24 +78,38 @@ pub fn run(
         buffer: vec![0; LONGEST_REPORT],
         told_refused: false,
         told_malformed: false,
+        told_uncounted: Vec::new(),
     };
     loop {
         let next = runtime.block_on(async {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => None,
-                delivery = listener.next() => Some(delivery),
+                _ = stop.wait_for(|stop| *stop) => Next::End,
+                spec = changed() => Next::Change(spec),
+                delivery = listener.next() => Next::Delivery(delivery),
             }
         });
-        // Outside of the runtime, since it may block.
-        let Some(ControlFlow::Continue(())) = next.map(&mut deliver) else {
-            return Ok(());
-        };
+        match next {
+            Next::End => return Ok(()),
+            Next::Change(spec) => listener.change(spec),
+            // Outside of the runtime, since it may block.
+            Next::Delivery(delivery) => {
+                if deliver(delivery).is_break() {
+                    return Ok(());
+                }
+            }
+        }
     }
 }
 
-struct Listener<'a> {
-    spec: &'a ReportSpec,
+enum Next {
+    End,
+    Change(ReportSpec),
+    Delivery(Delivery),
+}
+
+struct Listener {
+    spec: ReportSpec,
     socket: Option<LocalSocket>,
     /// How often in a row the socket could not be made.
     failures: u32,
@@ -96,9 +119,24 @@ struct Listener<'a> {
     /// What is wrong is said of the first one only: anybody can send anything, as often as he likes.
     told_refused: bool,
     told_malformed: bool,
+    /// Services that nobody counts, as was told.
+    told_uncounted: Vec<Box<str>>,
 }
 
-impl Listener<'_> {
+impl Listener {
+    /// Goes by other words from now on. A socket that stays hears on.
+    fn change(&mut self, spec: ReportSpec) {
+        if spec.socket != self.spec.socket {
+            self.socket = None;
+            self.failures = 0;
+        }
+        if spec.allow != self.spec.allow {
+            self.told_refused = false;
+        }
+        self.told_uncounted.clear();
+        self.spec = spec;
+    }
+
     async fn next(&mut self) -> Delivery {
         loop {
             let Some(socket) = &self.socket else {
@@ -139,7 +177,7 @@ impl Listener<'_> {
         }
     }
 
-    /// One failure is no trouble yet: after a reload the reader before this one may still be closing its socket.
+    /// One failure is no trouble yet: after a reload a reader of another name may still be closing this socket.
     fn failed(&mut self, error: &SocketError) -> Option<Delivery> {
         self.failures = self.failures.saturating_add(1);
         if self.failures < 2 || std::mem::replace(&mut self.told, true) {
@@ -159,8 +197,9 @@ impl Listener<'_> {
             && batch.len() < BATCH_RECORDS
             && let Some(message) = socket.receive(&mut self.buffer)?
         {
-            let (count, told, reason) = match heard(self.spec, &message, &self.buffer) {
+            let (count, told, reason) = match heard(&self.spec, &message, &self.buffer) {
                 Ok((report, by)) => {
+                    mind_the_uncounted(&self.spec, &mut self.told_uncounted, &report);
                     push(&mut batch, now, &report, &by);
                     continue;
                 }
@@ -178,6 +217,24 @@ impl Listener<'_> {
         }
         Ok((batch, losses))
     }
+}
+
+/// Tells once of a service that reports failures for nothing.
+fn mind_the_uncounted(spec: &ReportSpec, told: &mut Vec<Box<str>>, report: &Report<'_>) {
+    let service = &*report.service;
+    let is_known = |known: &[Box<str>]| known.iter().any(|known| **known == *service);
+    if report.outcome == Outcome::Success
+        || is_known(&spec.counted)
+        || is_known(told)
+        || told.len() >= UNCOUNTED_TOLD
+    {
+        return;
+    }
+    told.push(service.into());
+    log::warn!(
+        "source {}: no jail counts reports of the service {service:?}; write one of that name with filter = \"report\"",
+        spec.name
+    );
 }
 
 /// Why a message is not handed on.

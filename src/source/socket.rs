@@ -32,6 +32,11 @@ pub enum SocketError {
     /// The system refuses.
     #[error("{}", with_remedy(.0))]
     System(#[from] io::Error),
+    /// Somebody else listens at the path.
+    #[error(
+        "another process listens there: stop it, or choose another path (`ss -lxp` names the process)"
+    )]
+    Served,
 }
 
 impl From<Errno> for SocketError {
@@ -44,7 +49,7 @@ impl From<Errno> for SocketError {
 fn with_remedy(error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::AddrInUse => {
-            "; stop what listens there or choose another port ([::] listens for IPv4 too)"
+            "; stop what listens there (`ss -lntup` names the process) or choose another port ([::] listens for IPv4 too)"
         }
         io::ErrorKind::AddrNotAvailable => "; this machine has no such address now",
         io::ErrorKind::PermissionDenied => {
@@ -183,7 +188,7 @@ fn make(path: &Path, mode: u32) -> Result<(OwnedFd, SocketFile), SocketError> {
                 Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                     fs::remove_file(path)?;
                 }
-                _ => return Err(io::Error::from(io::ErrorKind::AddrInUse).into()),
+                _ => return Err(SocketError::Served),
             }
         }
     }

@@ -15,29 +15,32 @@ mod framing;
 mod inherited;
 mod intake;
 mod local;
+mod places;
 mod stream;
 mod tls;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::rc::Rc;
 
 use ipnet::IpNet;
 use tokio::sync::watch;
-use tokio::task::LocalSet;
+use tokio::task::{AbortHandle, LocalSet};
+use tokio_rustls::TlsAcceptor;
 
 use super::socket::LocalSocket;
-use super::{Delivery, retry_after};
+use super::{Delivery, nothing_more, retry_after};
 use crate::engine::name::SourceName;
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::record::line::LineForm;
 use address::OpenError;
 pub use address::{Listen, ListenError};
 use intake::Intake;
-use stream::Connections;
+use places::Places;
+pub use tls::{TlsError, TlsFile, TlsSpec};
 
 /// Where syslog comes from, and whose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,28 +57,26 @@ pub struct SyslogSpec {
     pub form: LineForm,
 }
 
-/// What we show to those who connect, and what they must show to us.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsSpec {
-    /// The certificate and those between it and its authority, in PEM.
-    pub certificate: PathBuf,
-    /// Its key, in PEM.
-    pub key: PathBuf,
-    /// If given, a client needs a certificate of one of these authorities.
-    pub client_ca: Option<PathBuf>,
+impl SyslogSpec {
+    fn acceptor(&self) -> Result<TlsAcceptor, OpenError> {
+        let tls = self.tls.as_ref().ok_or(OpenError::NoTls)?;
+        tls.acceptor().map_err(OpenError::Tls)
+    }
 }
 
 /// The longest message with its header, in bytes: the longest text, and as much again before it, where
 /// names take a few hundred bytes and structured data rarely more. What comes behind is skipped.
 const LONGEST_FRAME: usize = 2 * LONGEST_MESSAGE;
 
-/// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks. An address on which it cannot listen
-/// is told once and tried again, while the others go on.
+/// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks; whenever `changed` answers, as that says,
+/// and without a break at the addresses that stay. An address on which it cannot listen is told once and tried
+/// again, while the others go on.
 ///
 /// # Errors
 /// Only if the system refuses the means to wait.
 pub fn run(
-    spec: &SyslogSpec,
+    spec: SyslogSpec,
+    mut changed: impl AsyncFnMut() -> SyslogSpec,
     mut deliver: impl FnMut(Delivery) -> ControlFlow<()>,
     mut stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
@@ -84,49 +85,120 @@ pub fn run(
         .build()?;
     let listener = Rc::new(Listener {
         intake: Intake::new(&spec.name, &spec.form),
-        connections: Connections::default(),
+        places: Rc::default(),
+        tls: RefCell::default(),
         refusal_told: Cell::new(false),
-        spec: spec.clone(),
+        spec: RefCell::new(spec),
     });
     // Dropped before the runtime that its sockets are registered with.
     let tasks = LocalSet::new();
-    for address in &spec.listen {
-        tasks.spawn_local(keep_listening(address.clone(), Rc::clone(&listener)));
+    if deliver(nothing_more(&listener.name())).is_break() {
+        return Ok(());
     }
+    let mut open = HashMap::new();
+    listener.open(&tasks, &mut open);
     loop {
         let next = runtime.block_on(tasks.run_until(async {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => None,
-                delivery = listener.intake.next() => Some(delivery),
+                _ = stop.wait_for(|stop| *stop) => Next::End,
+                spec = changed() => Next::Change(spec),
+                delivery = listener.intake.next() => Next::Delivery(delivery),
             }
         }));
-        // Outside of the runtime, since it may block.
-        let Some(ControlFlow::Continue(())) = next.map(&mut deliver) else {
-            return Ok(());
-        };
+        match next {
+            Next::End => return Ok(()),
+            Next::Change(spec) => {
+                listener.change(spec);
+                listener.open(&tasks, &mut open);
+            }
+            // Outside of the runtime, since it may block.
+            Next::Delivery(delivery) => {
+                if deliver(delivery).is_break() {
+                    return Ok(());
+                }
+            }
+        }
     }
+}
+
+enum Next {
+    End,
+    Change(SyslogSpec),
+    Delivery(Delivery),
 }
 
 /// What the sockets of one source share.
 struct Listener {
-    spec: SyslogSpec,
+    spec: RefCell<SyslogSpec>,
     intake: Intake,
-    connections: Connections,
+    places: Rc<Places>,
+    /// What `tls://` goes by, once its files could be read.
+    tls: RefCell<Option<TlsAcceptor>>,
     /// Said of the first one only: whoever forges addresses is refused as often as he likes.
     refusal_told: Cell<bool>,
 }
 
 impl Listener {
+    fn name(&self) -> SourceName {
+        self.spec.borrow().name.clone()
+    }
+
+    /// Goes by other words from now on. What has come in meanwhile is judged by the new ones.
+    fn change(&self, spec: SyslogSpec) {
+        let old = self.spec.replace(spec);
+        let spec = self.spec.borrow();
+        if spec.form != old.form {
+            self.intake.read_as(&spec.form);
+        }
+        if spec.allow != old.allow {
+            self.refusal_told.set(false);
+        }
+        let mut tls = self.tls.borrow_mut();
+        if tls.is_some() && spec.tls.is_some() {
+            // The files may be others by now, also if their names are the same.
+            match spec.acceptor() {
+                Ok(renewed) => *tls = Some(renewed),
+                Err(error) => {
+                    let name = &spec.name;
+                    log::warn!("source {name}: {error}; what was read before stays in use");
+                }
+            }
+        }
+    }
+
+    /// Listens on the addresses that are wanted and on no others. One that stays is left as it is, with all that waits
+    /// there.
+    fn open(self: &Rc<Self>, tasks: &LocalSet, open: &mut HashMap<Listen, AbortHandle>) {
+        let wanted = self.spec.borrow().listen.clone();
+        open.retain(|address, task| {
+            let stays = wanted.contains(address);
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        self.places
+            .keep(|from, to| wanted.contains(to) && self.admits(from));
+        for address in wanted {
+            let task = |address: &Listen| {
+                let listening = keep_listening(address.clone(), Rc::clone(self));
+                tasks.spawn_local(listening).abort_handle()
+            };
+            open.entry(address).or_insert_with_key(task);
+        }
+    }
+
     fn admits(&self, sender: IpAddr) -> bool {
-        let allow = &self.spec.allow;
+        let spec = self.spec.borrow();
+        let allow = &spec.allow;
         let admitted = if allow.is_empty() {
             sender.is_loopback()
         } else {
             allow.iter().any(|network| network.contains(&sender))
         };
         if !admitted && !self.refusal_told.replace(true) {
-            let source = &self.spec.name;
+            let source = &spec.name;
             log::warn!(
                 "source {source}: {sender} may not send; `allow` says who may; this is said once"
             );
@@ -151,13 +223,15 @@ impl Listener {
             Listen::Tcp(at) => {
                 let socket = stream::open(*at, inherited)?;
                 up.now();
-                Ok(stream::accept(self, &socket, None).await?)
+                Ok(stream::accept(self, address, &socket).await?)
             }
             Listen::Tls(at) => {
-                let tls = tls::acceptor(self.spec.tls.as_ref())?;
+                if self.tls.borrow().is_none() {
+                    *self.tls.borrow_mut() = Some(self.spec.borrow().acceptor()?);
+                }
                 let socket = stream::open(*at, inherited)?;
                 up.now();
-                Ok(stream::accept(self, &socket, Some(tls)).await?)
+                Ok(stream::accept(self, address, &socket).await?)
             }
         }
     }
@@ -194,12 +268,21 @@ impl Up<'_> {
         }
     }
 
-    /// One failure is no trouble yet: after a reload the reader before this one may still be closing its sockets.
+    /// One failure is no trouble yet: after a reload a socket that is not wanted any more may still be closing.
     fn failed(&mut self, reason: String) {
         self.failures += 1;
         if self.failures > 1 && !self.told {
             self.told = true;
             self.intake.unreadable(reason);
+        }
+    }
+}
+
+impl Drop for Up<'_> {
+    /// An address that is not wanted any more is no trouble.
+    fn drop(&mut self) {
+        if self.told {
+            self.intake.recovered();
         }
     }
 }

@@ -77,7 +77,7 @@ fn main() {
 /// From the deciding record in the reader's hands to the kernel's answer: the engine, a transaction on disk, the
 /// worker's queue and one on netlink. The same rooms as in the daemon, without its inbox.
 fn in_hand(world: &World) {
-    let settings = config::load(Some(&world.config()))
+    let settings = config::load(Some(&world.config()), config::Surroundings::Ignore)
         .settings
         .expect("settings");
     let mut engine = Engine::new(settings.policy);

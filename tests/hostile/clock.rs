@@ -24,7 +24,7 @@ pub struct Clock {
 impl Clock {
     /// With the jails of a configuration, in Central Europe.
     pub fn new(config: &Path) -> Self {
-        let loaded = f2bd::config::load(Some(config));
+        let loaded = f2bd::config::load(Some(config), f2bd::config::Surroundings::Ignore);
         let settings = loaded
             .settings
             .unwrap_or_else(|| panic!("{:?}", loaded.problems));

@@ -285,10 +285,15 @@ impl Daemon {
 
     /// Waits until it has said something.
     pub fn says(&self, words: &str) {
-        until(
-            &format!("the daemon says `{words}`; it said:\n{}", self.log()),
-            || self.log().contains(words).then_some(()),
-        );
+        let end = Instant::now() + DEADLINE;
+        while !self.log().contains(words) {
+            let log = self.log();
+            assert!(
+                Instant::now() < end,
+                "the daemon does not say `{words}`, but:\n{log}"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Sends a signal.

@@ -16,7 +16,7 @@ fn malformed(malformed: u64) -> Losses {
 }
 
 /// Connects from another address of this machine.
-fn connect_from(ip: &str, to: SocketAddr) -> TcpStream {
+pub fn connect_from(ip: &str, to: SocketAddr) -> TcpStream {
     until("the listener takes connections", || {
         let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         let ip: IpAddr = ip.parse().unwrap();

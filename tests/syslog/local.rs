@@ -107,7 +107,7 @@ fn what_has_its_name_and_is_no_dead_socket_is_left_alone() {
     assert!(!other.exists(), "a link is not followed");
     fs::remove_file(&place.path).unwrap();
     let living = UnixDatagram::bind(&place.path).unwrap();
-    let mut listening = told("stop what listens there");
+    let mut listening = told("another process listens there");
     drop(living);
     assert!(matches!(listening.trouble(), Trouble::Recovered { .. }));
     connected(&place.path).send(b"<13>hello").unwrap();
@@ -116,7 +116,7 @@ fn what_has_its_name_and_is_no_dead_socket_is_left_alone() {
 }
 
 #[test]
-fn who_is_not_trusted_cannot_be_another_process() {
+fn who_is_not_trusted_speaks_for_himself() {
     if !rustix::process::geteuid().is_root() {
         let _: Option<()> = skipped("only root can be somebody else");
         return;
@@ -130,8 +130,12 @@ fn who_is_not_trusted_cannot_be_another_process() {
     let own = std::process::id();
     for (speaker, claimed, recorded) in [
         // Its own number, or none: the kernel's.
-        (NOBODY, format!("app[{own}]"), ("app", Some(own))),
-        (NOBODY, "app".to_owned(), ("app", Some(own))),
+        (
+            NOBODY,
+            format!("app[{own}]"),
+            ("by-uid-65534:app", Some(own)),
+        ),
+        (NOBODY, "app".to_owned(), ("by-uid-65534:app", Some(own))),
         // Another one.
         (
             NOBODY,

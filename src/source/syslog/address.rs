@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use super::tls::TlsError;
 use crate::source::socket::SocketError;
 
 /// A socket to listen on.
@@ -52,13 +53,8 @@ pub enum OpenError {
     #[error("no certificate and key are configured for TLS")]
     NoTls,
     /// A file of TLS cannot be used.
-    #[error("cannot use {path}: {reason}")]
-    Tls {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error("{0}; {remedy}", remedy = .0.remedy())]
+    Tls(TlsError),
 }
 
 impl<E: Into<io::Error>> From<E> for OpenError {

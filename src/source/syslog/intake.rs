@@ -82,6 +82,11 @@ impl Intake {
         }
     }
 
+    /// From now on stamps that do not say their zone are of this one.
+    pub fn read_as(&self, form: &LineForm) {
+        self.state.borrow_mut().reader = WireReader::new(&form.zone);
+    }
+
     /// Takes one message, of which `cut` says whether its end is missing.
     pub fn hear(&self, message: &[u8], cut: bool, sender: &Sender<'_>) {
         let state = &mut *self.state.borrow_mut();
@@ -131,7 +136,7 @@ impl Intake {
         self.filled.notify_one();
     }
 
-    /// An address of which trouble was told is listened on; the source has recovered when all are.
+    /// An address of which trouble was told is listened on, or not wanted any more; the source has recovered when all are.
     pub fn recovered(&self) {
         let state = &mut *self.state.borrow_mut();
         state.down -= 1;

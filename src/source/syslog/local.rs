@@ -1,10 +1,9 @@
 //! Whom does the unix socket believe?
 //!
 //! The kernel tells which process sent a message. Root, the user that runs f2bd and the owner of the socket's
-//! file relay what others said, and may name whom they like. Anybody else speaks for himself: the number of
-//! the record's process is the kernel's, and if the message claims another one, its program is marked, so
-//! that no filter takes it for the program that it claims to be. Which program he is he can say himself: the
-//! mode of the file is what keeps strangers away.
+//! file relay what others said, and may name whom they like. Anybody else speaks for himself: the number of the
+//! record's process is the kernel's, and its program is marked with his, so that no filter takes it for the program
+//! that he says it is. A filter that believes him names him with the program.
 
 use crate::engine::record::Record;
 
@@ -12,7 +11,10 @@ use crate::engine::record::Record;
 /// the group; a socket unit can say otherwise.
 pub const MODE: u32 = 0o660;
 
-/// What stands before the program of a message whose sender claims to be another process.
+/// What stands before the program of a message whose sender speaks for himself, and his number.
+const OWN: &str = "by-uid-";
+
+/// The same of one who claims to be another process than he is.
 const FORGED: &str = "forged-by-uid-";
 
 /// Who sent a message, by the word of the kernel.
@@ -40,9 +42,10 @@ impl Process {
         if self.relays { record.pid } else { self.pid }
     }
 
-    /// The name to be recorded, if the message claims to be of another process than it is.
+    /// The name to be recorded instead of the one that the message has.
     pub fn mark(&self, record: &Record<'_>) -> Option<String> {
-        let is_forged = !self.relays && record.pid.is_some() && record.pid != self.pid;
-        is_forged.then(|| format!("{FORGED}{}:{}", self.uid, record.program))
+        let is_forged = record.pid.is_some() && record.pid != self.pid;
+        let mark = if is_forged { FORGED } else { OWN };
+        (!self.relays).then(|| format!("{mark}{}:{}", self.uid, record.program))
     }
 }

@@ -3,10 +3,8 @@
 //! Everything that a connection can hold is bounded: its memory by [`LONGEST_FRAME`], its time within a message by
 //! [`FRAME_TIME`], its place by what its sender and all together may have.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener};
+use std::net::{SocketAddr, TcpListener as StdTcpListener};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,17 +16,11 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::Listener;
-use super::address::OpenError;
+use super::address::{Listen, OpenError};
 use super::framing::Splitter;
 use super::intake::{Room, Sender};
+use super::places::Place;
 use crate::source::Losses;
-
-/// Connections of one source. With all buffers a connection takes less than 100 KiB, so that all together
-/// stay below 50 MiB.
-const CONNECTIONS: usize = 512;
-
-/// Connections of one sender: a relay has one or a few, one for each of its workers.
-const CONNECTIONS_PER_SENDER: usize = 32;
 
 /// Connections that the kernel holds until they are taken.
 const BACKLOG: i32 = 128;
@@ -79,8 +71,8 @@ pub fn open(at: SocketAddr, inherited: Option<OwnedFd>) -> Result<TcpListener, O
 /// Takes connections until the socket fails.
 pub async fn accept(
     listener: &Rc<Listener>,
+    address: &Listen,
     socket: &TcpListener,
-    tls: Option<TlsAcceptor>,
 ) -> io::Result<()> {
     loop {
         let (stream, from) = match socket.accept().await {
@@ -94,12 +86,17 @@ pub async fn accept(
             Err(error) => return Err(error),
         };
         let sender = from.ip().to_canonical();
+        let tls = match address {
+            Listen::Tls(_) => listener.tls.borrow().clone(),
+            _ => None,
+        };
         let place = Some(sender)
             .filter(|sender| listener.admits(*sender))
-            .and_then(|sender| Place::take(listener, sender));
+            .and_then(|sender| listener.places.take(sender, address, tls.is_some()));
         match place {
             Some(place) => {
-                tokio::task::spawn_local(converse(place, sender, stream, tls.clone()));
+                let listener = Rc::clone(listener);
+                tokio::task::spawn_local(converse(listener, place, stream, tls));
             }
             None => listener.intake.lose(Losses {
                 refused: 1,
@@ -117,63 +114,34 @@ fn is_shortage(error: &io::Error) -> bool {
     })
 }
 
-/// Who has connections, and how many.
-#[derive(Default)]
-pub struct Connections(RefCell<HashMap<IpAddr, usize>>);
-
-/// The place of one connection among all.
-struct Place {
+/// Serves one connection to its end, or until its place is lost.
+async fn converse(
     listener: Rc<Listener>,
-    sender: IpAddr,
-}
-
-impl Place {
-    fn take(listener: &Rc<Listener>, sender: IpAddr) -> Option<Place> {
-        let mut senders = listener.connections.0.borrow_mut();
-        if senders.values().sum::<usize>() >= CONNECTIONS {
-            return None;
-        }
-        let own = senders.entry(sender).or_default();
-        if *own >= CONNECTIONS_PER_SENDER {
-            return None;
-        }
-        *own += 1;
-        Some(Place {
-            listener: Rc::clone(listener),
-            sender,
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut senders = self.listener.connections.0.borrow_mut();
-        if let Some(own) = senders.get_mut(&self.sender) {
-            *own -= 1;
-            if *own == 0 {
-                senders.remove(&self.sender);
-            }
-        }
-    }
-}
-
-/// Serves one connection to its end.
-async fn converse(place: Place, sender: IpAddr, stream: TcpStream, tls: Option<TlsAcceptor>) {
+    place: Place,
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+) {
     // A peer that vanished is noticed later without it, by the silence.
     let _ = sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
     let _ = sockopt::set_socket_keepalive(&stream, true);
-    let listener = &place.listener;
-    let losses = match tls {
-        None => read(listener, sender, stream).await,
-        Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-            Ok(Ok(stream)) => read(listener, sender, stream).await,
-            _ => Err(Losses {
-                refused: 1,
-                ..Losses::default()
-            }),
-        },
+    let refused = Losses {
+        refused: 1,
+        ..Losses::default()
     };
-    if let Err(losses) = losses {
+    let serve = async {
+        let Some(tls) = tls else {
+            return read(&listener, &place, stream).await;
+        };
+        match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+            Ok(Ok(stream)) if place.may_talk() => read(&listener, &place, stream).await,
+            _ => Err(refused),
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = serve => outcome,
+        () = place.lost() => Err(refused),
+    };
+    if let Err(losses) = outcome {
         listener.intake.lose(losses);
     }
 }
@@ -181,14 +149,14 @@ async fn converse(place: Place, sender: IpAddr, stream: TcpStream, tls: Option<T
 /// Takes messages until the connection ends; an end within a message is a loss.
 async fn read(
     listener: &Listener,
-    sender: IpAddr,
+    place: &Place,
     mut stream: impl AsyncRead + Unpin,
 ) -> Result<(), Losses> {
     let broken = Losses {
         malformed: 1,
         ..Losses::default()
     };
-    let sender = sender.to_string();
+    let sender = place.from().to_string();
     let sender = Sender::Host(&sender);
     let hear = |message: &[u8], cut: bool| listener.intake.hear(message, cut, &sender);
     let mut splitter = Splitter::default();
@@ -208,6 +176,7 @@ async fn read(
             Ok(Err(_)) | Err(_) if splitter.is_within() => return Err(broken),
             Ok(Err(_)) | Err(_) => return Ok(()),
         };
+        place.heard();
         let mut ended = false;
         let each = |message: &[u8], cut: bool| {
             ended = true;
@@ -228,7 +197,7 @@ async fn read(
 mod tests {
     use super::*;
     use crate::engine::record::line::LineForm;
-    use crate::source::syslog::{Connections, Intake, SyslogSpec};
+    use crate::source::syslog::{Intake, SyslogSpec};
     use tokio::io::AsyncWriteExt;
 
     fn listener() -> Listener {
@@ -241,10 +210,17 @@ mod tests {
         };
         Listener {
             intake: Intake::new(&spec.name, &spec.form),
-            connections: Connections::default(),
-            refusal_told: std::cell::Cell::new(false),
-            spec,
+            places: Default::default(),
+            tls: Default::default(),
+            refusal_told: Default::default(),
+            spec: spec.into(),
         }
+    }
+
+    fn place(listener: &Listener) -> Place {
+        let to = "tcp://127.0.0.1:5514".parse().expect("an address");
+        let place = listener.places.take([127, 0, 0, 1].into(), &to, false);
+        place.expect("a place")
     }
 
     #[tokio::test(start_paused = true)]
@@ -258,7 +234,8 @@ mod tests {
                 sender.write_all(b"<").await.expect("an open connection");
             }
         };
-        let reading = read(&listener, IpAddr::from([127, 0, 0, 1]), stream);
+        let place = place(&listener);
+        let reading = read(&listener, &place, stream);
         let outcome = tokio::select! {
             outcome = reading => outcome,
             () = drip => Ok(()),
@@ -282,7 +259,8 @@ mod tests {
             sender.write_all(b"<13>two\n").await.expect("a connection");
             std::future::pending().await
         };
-        let reading = read(&listener, IpAddr::from([127, 0, 0, 1]), stream);
+        let place = place(&listener);
+        let reading = read(&listener, &place, stream);
         let start = Instant::now();
         let outcome = tokio::select! {
             outcome = reading => outcome,
