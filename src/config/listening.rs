@@ -146,6 +146,7 @@ impl Wishes {
                 Source::Journal { .. } | Source::Syslog(_) | Source::Report(_) => true,
             };
             let named_only = known
+                .on
                 .iter()
                 .filter(|source| programs.len() > 0 && sources.contains(source.name()))
                 .filter(needs_name)
