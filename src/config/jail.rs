@@ -39,6 +39,9 @@ pub struct JailSettings {
     pub services: Vec<Box<str>>,
     /// What it listens to.
     pub sources: Vec<SourceName>,
+    /// Of these, the sources of which only records count that name their program, since its filter names programs and
+    /// the jail has not chosen them for that: whoever logs there without a name could be any program.
+    pub named_only: Vec<SourceName>,
     /// Which entries of journals it wants; nothing if it listens to none.
     pub journalmatch: JournalMatch,
     /// Which log files it wants of those that no source of their own has; nothing if it does not ask for any.
@@ -178,6 +181,7 @@ impl<'c> JailReader<'c> {
         let records = file.spec(&mode).records;
         let Listening {
             sources,
+            named_only,
             journalmatch,
             logpath,
         } = wishes.over(&filter, records, self.sources, problems)?;
@@ -197,6 +201,7 @@ impl<'c> JailReader<'c> {
             mode,
             services,
             sources,
+            named_only,
             journalmatch,
             logpath,
             maxretry,

@@ -14,6 +14,8 @@ use crate::source::file::FileGlob;
 /// What a jail says of it.
 pub struct Wishes {
     sources: Option<Vec<SourceName>>,
+    /// Whether it is the jail itself that names them.
+    are_own: bool,
     journalmatch: Option<JournalMatch>,
     logpath: Option<Vec<FileGlob>>,
     /// Where it says so, or where the jail begins.
@@ -27,6 +29,9 @@ pub struct Wishes {
 pub struct Listening {
     /// The sources.
     pub sources: Vec<SourceName>,
+    /// Of these, the sources of which only records count that name their program, since its filter names programs and
+    /// the jail has not chosen them for that: whoever logs there without a name could be any program.
+    pub named_only: Vec<SourceName>,
     /// The entries of journals; nothing if it listens to none.
     pub journalmatch: JournalMatch,
     /// The files; nothing if it asks for none.
@@ -48,6 +53,7 @@ impl Wishes {
         let sources = sources(section, known, problems);
         Wishes {
             sources,
+            are_own: section.says("sources"),
             journalmatch: journalmatch.and_then(|list| {
                 list.into_iter()
                     .map(|(item, _)| item)
@@ -133,7 +139,20 @@ impl Wishes {
                 "write `logpath` or `journalmatch` into the jail",
             )
         } else {
+            // The files that the jail or its filter names hold what is for it. Elsewhere everything comes in, but for a
+            // log that the jail itself has chosen.
+            let needs_name = |source: &&Source| match source {
+                Source::Files { paths, .. } => paths.is_some() && !self.are_own,
+                Source::Journal { .. } | Source::Syslog(_) | Source::Report(_) => true,
+            };
+            let named_only = known
+                .on
+                .iter()
+                .filter(|source| programs.len() > 0 && sources.contains(source.name()))
+                .filter(needs_name)
+                .map(|source| source.name().clone());
             return Some(Listening {
+                named_only: named_only.collect(),
                 sources,
                 journalmatch: journalmatch.filter(|_| to_journal).unwrap_or_default(),
                 logpath: if to_files { logpath } else { Vec::new() },

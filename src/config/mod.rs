@@ -320,6 +320,7 @@ fn policy(
             name: jail.name.clone(),
             filter: FilterId(u16::try_from(at).ok()?),
             sources: jail.sources.clone(),
+            named_only: jail.named_only.clone(),
             route: Some(RouteId(u16::try_from(route).ok()?)),
             maxretry: jail.maxretry,
             findtime: jail.findtime,

@@ -56,6 +56,11 @@ impl<'t> Section<'t> {
         own.or_else(|| lower.and_then(|table| table.get(key)))
     }
 
+    /// Whether the section itself has a key, not only the lower one.
+    pub fn says(&self, key: &str) -> bool {
+        self.layers[0].is_some_and(|table| table.get(key).is_some())
+    }
+
     /// A table under a key, over the one under the same key of the lower section.
     pub fn inner(&self, key: &str, keys: &'t [Key], problems: &mut Problems) -> Section<'t> {
         let [own, lower] = self.layers.map(|layer| {

@@ -34,6 +34,9 @@ pub struct JailPolicy {
     pub filter: FilterId,
     /// The sources it listens to.
     pub sources: Vec<SourceName>,
+    /// Of these, the sources of which only records count that name their program, since its filter names programs and
+    /// the jail has not chosen them for that: whoever logs there without a name could be any program.
+    pub named_only: Vec<SourceName>,
     /// Which journal entries it wants, as the number the journal source knows the match by;
     /// `None` if it listens to no journal.
     pub route: Option<RouteId>,

@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 use std::sync::LazyLock;
 
+use f2bd::engine::Engine;
 use f2bd::engine::filter::FilterSet;
-use f2bd::engine::record::LONGEST_MESSAGE;
+use f2bd::engine::input::Input;
 use f2bd::engine::record::line::Format;
+use f2bd::engine::record::{Batch, LONGEST_MESSAGE, Record};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde::Serialize;
@@ -247,4 +249,54 @@ fn a_message_that_may_be_cut_holds_no_object() {
     assert_eq!(found_in(&filters, &[&line(LONGEST_MESSAGE)]), [""; 0]);
     let rest = line(LONGEST_MESSAGE) + " and what follows";
     assert_eq!(found_in(&filters, &[&rest]), [""; 0]);
+}
+
+/// A log to which a jail listens only since everything comes in there may be that of any program, whose clients write
+/// what they like.
+#[test]
+fn who_does_not_name_himself_is_heard_only_where_the_jail_chose_him() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("f2bd.conf");
+    let sources = "[source.app]\ntype = \"file\"\npath = \"/var/log/app.log\"\n\
+         [source.syslog]\ntype = \"syslog\"\nlisten = \"udp://127.0.0.1:5514\"\n";
+    for (defaults, jail, from, is_counted) in [
+        ("", "", "app", [true, false]),
+        ("", "", "syslog", [true, false]),
+        ("", "", "journal", [true, false]),
+        ("sources = [\"app\"]", "", "app", [true, false]),
+        ("", "sources = [\"app\", \"syslog\"]", "app", [true, true]),
+        (
+            "",
+            "sources = [\"app\", \"syslog\"]",
+            "syslog",
+            [true, false],
+        ),
+        ("", "logpath = \"/var/log/auth.log\"", "files", [true, true]),
+    ] {
+        let text = format!("[defaults]\n{defaults}\n{sources}[jail.sshd]\n{jail}\n");
+        std::fs::write(&path, &text).unwrap();
+        let settings = f2bd::config::load(Some(&path)).settings.unwrap();
+        let mut engine = Engine::new(settings.policy);
+        for (program, expected) in ["sshd", ""].into_iter().zip(is_counted) {
+            let mut batch = Batch::default();
+            let message = b"Failed password for root from 203.0.113.66 port 22 ssh2";
+            batch.push(Record {
+                program,
+                ..Record::bare(moment(super::NOW), message)
+            });
+            let source = from.parse().unwrap();
+            let input = Input::Records {
+                source: Some(&source),
+                batch: &batch,
+                more: false,
+            };
+            let mut decisions = Vec::new();
+            engine.handle(moment(super::NOW), input, &mut decisions);
+            assert_eq!(
+                !decisions.is_empty(),
+                expected,
+                "{program} of {from} with {text}"
+            );
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use f2bd::engine::record::LONGEST_MESSAGE;
 use f2bd::engine::record::line::Format;
 
 use super::{filter, found_in, reader};
@@ -309,4 +310,28 @@ fn an_export_of_the_journal_is_a_log() {
     assert!(!record.host.is_empty());
     let age = super::moment(&jiff::Timestamp::now().to_string()).since(record.time);
     assert!(age.as_secs() < 60, "{age:?}");
+}
+
+/// What is left of an object is no object and no text, though it may look like one.
+#[test]
+fn a_line_without_its_end_is_whole_only_if_it_is_text() {
+    for (line, half) in [("denied 192.0.2.7", true), (AUTHELIA, false), ("{x", false)] {
+        let mut reader = reader(Format::Any);
+        assert!(reader.read(line.as_bytes()).unwrap().is_some(), "{line}");
+        let record = reader.read_last(line.as_bytes()).unwrap();
+        assert_eq!(record.is_some(), half, "{line}");
+        assert!(
+            reader.read_cut(line.as_bytes()).unwrap().is_none(),
+            "{line}"
+        );
+    }
+    let long = format!("{}{AUTHELIA}", " ".repeat(2 * LONGEST_MESSAGE));
+    let mut reader = reader(Format::Any);
+    assert!(reader.read_cut(long.as_bytes()).unwrap().is_some());
+    assert!(
+        reader
+            .read_cut(long.trim_start().as_bytes())
+            .unwrap()
+            .is_none()
+    );
 }

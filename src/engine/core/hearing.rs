@@ -187,9 +187,11 @@ impl Engine {
 /// Whether a jail listens to where the record came from. A record of a journal says itself which
 /// matches it satisfies; text of other sources is sorted by program, inside the filter set.
 fn wants(jail: &JailPolicy, source: Option<&SourceName>, record: &Record<'_>) -> bool {
-    source.is_none_or(|source| jail.sources.contains(source))
-        && (record.routes.is_empty()
-            || jail
-                .route
-                .is_some_and(|route| record.routes.contains(&route)))
+    let is_nameless = record.program.is_empty();
+    source.is_none_or(|source| {
+        jail.sources.contains(source) && !(is_nameless && jail.named_only.contains(source))
+    }) && (record.routes.is_empty()
+        || jail
+            .route
+            .is_some_and(|route| record.routes.contains(&route)))
 }

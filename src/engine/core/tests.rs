@@ -43,6 +43,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         name: "test".parse().expect("a name"),
         filter: FilterId(0),
         sources: vec!["journal".parse().expect("a name")],
+        named_only: Vec::new(),
         route: None,
         maxretry: MaxRetry(NonZeroU32::new(maxretry).expect("not zero")),
         findtime: FindTime(findtime as u32 * SECOND),

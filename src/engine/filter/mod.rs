@@ -44,7 +44,8 @@ pub struct FilterSpec {
 /// What a filter looks at; anything else is never tested.
 #[derive(Clone, Debug, Default)]
 pub struct RecordsSpec {
-    /// Names of programs; none means any. A record that names none is looked at all the same.
+    /// Names of programs; none means any. A record that names none is looked at all the same; which
+    /// jails hear of such a record is up to them.
     pub programs: Vec<Box<str>>,
     /// Entries of the journal; none stated means those of the programs.
     pub journal: Option<JournalMatch>,

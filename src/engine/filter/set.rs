@@ -128,7 +128,7 @@ impl Filter {
             let reported = record.reported.filter(|_| is_asked);
             return reported.and_then(|reported| failure(reported, record.message));
         }
-        // Whose programs do not name themselves, the jail has chosen by the source.
+        // Jails choose from where they hear what names no program.
         let programs = &records.programs;
         let asked = programs.is_empty()
             || record.program.is_empty()
