@@ -275,7 +275,9 @@ fn who_does_not_name_himself_is_heard_only_where_the_jail_chose_him() {
     ] {
         let text = format!("[defaults]\n{defaults}\n{sources}[jail.sshd]\n{jail}\n");
         std::fs::write(&path, &text).unwrap();
-        let settings = f2bd::config::load(Some(&path)).settings.unwrap();
+        let settings = f2bd::config::load(Some(&path), f2bd::config::Surroundings::Ignore)
+            .settings
+            .unwrap();
         let mut engine = Engine::new(settings.policy);
         for (program, expected) in ["sshd", ""].into_iter().zip(is_counted) {
             let mut batch = Batch::default();
