@@ -1025,10 +1025,10 @@ proptest! {
         ..ProptestConfig::with_cases(2000)
     })]
 
-    /// Between September 2001, when the seconds got their tenth digit, and 2100, seen a moment later.
+    /// Between September 2001, when the seconds got their tenth digit, and 2100 in any zone, seen a moment later.
     #[test]
     fn what_is_written_is_read(
-        micros in 1_000_000_000_000_000..4_102_444_800_000_000_i64,
+        micros in 1_000_000_000_000_000..4_102_358_400_000_000_i64,
         zone in zones(),
         (format, tells_zone, unit) in select(&WRITTEN[..]),
     ) {

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::sync::LazyLock;
 
+use f2bd::config::Surroundings;
 use f2bd::engine::Engine;
 use f2bd::engine::filter::FilterSet;
 use f2bd::engine::input::Input;
@@ -275,9 +276,8 @@ fn who_does_not_name_himself_is_heard_only_where_the_jail_chose_him() {
     ] {
         let text = format!("[defaults]\n{defaults}\n{sources}[jail.sshd]\n{jail}\n");
         std::fs::write(&path, &text).unwrap();
-        let settings = f2bd::config::load(Some(&path), f2bd::config::Surroundings::Ignore)
-            .settings
-            .unwrap();
+        let loaded = f2bd::config::load(Some(&path), Surroundings::Ignore);
+        let settings = loaded.settings.unwrap();
         let mut engine = Engine::new(settings.policy);
         for (program, expected) in ["sshd", ""].into_iter().zip(is_counted) {
             let mut batch = Batch::default();
