@@ -173,6 +173,16 @@ fn what_contrib_shows_is_sound() {
     let block = readme.split("```toml").nth(1).unwrap();
     let block = block.split("```").next().unwrap().to_owned();
     shown.push(("report/README.md", block));
+    // Of those blocks of the README that are whole configurations, the second one has sources.
+    let readme = fs::read_to_string(contrib.join("../README.md")).unwrap();
+    let block = readme.split("```toml").nth(2).unwrap();
+    let log = home.path().join("auth.log");
+    fs::write(&log, "").unwrap();
+    let block = block.split("```").next().unwrap();
+    shown.push((
+        "README.md",
+        block.replace("/var/log/auth.log", log.to_str().unwrap()),
+    ));
     for (name, text) in shown {
         assert!(text.contains("[source."), "{name} shows a source: {text}");
         let config = text.replace("/etc/f2bd", &tls);

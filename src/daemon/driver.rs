@@ -25,7 +25,7 @@ use crate::engine::input::{Outcome, Remembered};
 use crate::engine::name::ActionName;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Engine, Input};
-use crate::source::Delivery;
+use crate::source::{Delivery, Losses};
 
 /// How soon what could not be written is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -151,7 +151,21 @@ impl Driver {
             self.announce_status();
         }
         inbox.close();
+        self.take_leftovers(inbox);
         self.end();
+    }
+
+    /// What has come and cannot be read again is dealt with before the end.
+    fn take_leftovers(&mut self, mut inbox: mpsc::Receiver<Letter>) {
+        while let Some(letter) = inbox.blocking_recv() {
+            if let Letter::Delivery {
+                generation,
+                delivery: delivery @ Delivery::Records { cursor: None, .. },
+            } = letter
+            {
+                self.take_delivery(clock::now(), generation, delivery);
+            }
+        }
     }
 
     fn take_delivery(&mut self, now: Timestamp, generation: u64, delivery: Delivery) {
@@ -163,8 +177,11 @@ impl Driver {
                 losses,
                 more,
             } if self.sources.knows(&stream.source, generation)
-                // What cannot be read again is taken from a reader that was replaced, too.
-                || cursor.is_none() && self.sources.reads(&stream.source) =>
+                // What cannot be read again is taken from a reader that was replaced, too; not its word that there is
+                // no more.
+                || cursor.is_none()
+                    && (!batch.is_empty() || losses != Losses::default())
+                    && self.sources.reads(&stream.source) =>
             {
                 let is_new = cursor.is_some() && self.sources.cursor(&stream).is_none();
                 let input = Input::Records {
@@ -328,7 +345,9 @@ impl Driver {
                 let since = now.before(super::longest_findtime(self.engine.policy()));
                 self.start_reading(since);
             }
-            let more = self.memory.sweep(now, self.circumstances.retention);
+            let retention = self.circumstances.retention;
+            let more = self.memory.sweep(now, retention);
+            self.sources.forget(now.before(retention.failures));
             self.next_sweep = now.after(if more { SWEEP_MORE_AFTER } else { SWEEP_EVERY });
         }
     }

@@ -15,7 +15,7 @@ pub const MOST_LETTERS: usize = 64;
 /// One thing for the driver to deal with.
 #[derive(Debug)]
 pub enum Letter {
-    /// A source has something; letters of a reader that a reload has replaced are put aside unread.
+    /// A source has something. Of a reader that a reload has replaced only records count that nobody can read again.
     Delivery {
         /// Which generation of readers it comes from.
         generation: u64,

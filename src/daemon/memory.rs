@@ -285,7 +285,12 @@ impl Memory {
             return false;
         }
         match store.sweep(now, retention) {
-            Ok(rows) => rows > 0,
+            Ok(rows) => {
+                let before = now.before(retention.failures);
+                self.cursors
+                    .retain(|stream, cursor| stream.part.is_empty() || cursor.time >= before);
+                rows > 0
+            }
             Err(error) => {
                 self.failed(now, &error);
                 false

@@ -14,6 +14,7 @@ mod notice;
 mod notify;
 mod outbox;
 mod reader;
+mod reload;
 mod sources;
 mod unwritten;
 mod zone;
@@ -21,7 +22,7 @@ mod zone;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -34,9 +35,10 @@ use self::letter::{Letter, MOST_LETTERS};
 use self::memory::Memory;
 use self::notify::{Announcement, Notifier};
 use self::outbox::Outbox;
+use self::reload::{Reloader, load};
 use self::sources::Sources;
 use crate::action::{self, ActionError};
-use crate::config::{self, Loaded, Settings, Severity, Surroundings};
+use crate::config::{self, Settings, Surroundings};
 use crate::control::protocol::{Reply, Request};
 use crate::control::server::BindError;
 use crate::control::{Question, server};
@@ -90,7 +92,8 @@ pub enum StartError {
 /// The daemon could not start; everything has been reported but the error itself.
 pub fn run(options: &RunOptions) -> Result<(), StartError> {
     logger::start(log::LevelFilter::Info);
-    let settings = load(options, Surroundings::Report)
+    let mut told = Vec::new();
+    let settings = load(options, Surroundings::Report, &mut told)
         .settings
         .ok_or(StartError::Configuration)?;
     if !options.dry_run {
@@ -107,7 +110,7 @@ pub fn run(options: &RunOptions) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(serve(options, settings))
+    runtime.block_on(serve(options, settings, told))
 }
 
 /// Log files and connections take descriptors, and must leave some to the firewall: asks for all that there may be.
@@ -132,36 +135,12 @@ fn longest_findtime(policy: &Policy) -> Duration {
         .unwrap_or_default()
 }
 
-/// Reads the configuration; what the command line says goes before it.
-fn load(options: &RunOptions, surroundings: Surroundings) -> Loaded {
-    let mut loaded = config::load(options.config.as_deref(), surroundings);
-    if let (Some(settings), Some(socket)) = (&mut loaded.settings, &options.socket) {
-        settings.daemon.socket.clone_from(socket);
-    }
-    report_problems(&loaded.problems);
-    if let Some(settings) = &loaded.settings {
-        log::set_max_level(settings.daemon.log_level);
-    }
-    loaded
-}
-
-/// What was wrong with the configuration when it was read last: a warning that stays is not told at every reload.
-static TOLD: Mutex<Vec<config::Problem>> = Mutex::new(Vec::new());
-
-fn report_problems(problems: &[config::Problem]) {
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    for problem in problems {
-        match problem.severity {
-            Severity::Error => log::error!("{}", problem.told()),
-            Severity::Warning if told.contains(problem) => {}
-            Severity::Warning => log::warn!("{}", problem.told()),
-        }
-    }
-    *told = problems.to_vec();
-}
-
 /// The main thread's part: everything that waits for the world outside.
-async fn serve(options: &RunOptions, settings: Settings) -> Result<(), StartError> {
+async fn serve(
+    options: &RunOptions,
+    settings: Settings,
+    told_problems: Vec<config::Problem>,
+) -> Result<(), StartError> {
     let path = settings.daemon.socket.clone();
     // Before the database: whoever is refused here must not have touched it.
     let listener = server::bind(&path)?;
@@ -192,15 +171,15 @@ async fn serve(options: &RunOptions, settings: Settings) -> Result<(), StartErro
         .spawn(move || driver.run(letters))?;
 
     let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
-    let options = Arc::new(options.clone());
+    let reloader = Arc::new(Reloader {
+        options: options.clone(),
+        inbox: inbox.clone(),
+        told: tokio::sync::Mutex::new(told_problems),
+    });
     let notifier = Arc::new(Notifier::find());
     let tasks = [
         tokio::spawn(server::serve(listener, questions, followers)),
-        tokio::spawn(forward_questions(
-            asked,
-            inbox.clone(),
-            Arc::clone(&options),
-        )),
+        tokio::spawn(forward_questions(asked, Arc::clone(&reloader))),
         tokio::spawn(forward_reports(told, inbox.clone())),
         tokio::spawn(tick(deadlines, inbox.clone())),
         tokio::spawn({
@@ -209,7 +188,7 @@ async fn serve(options: &RunOptions, settings: Settings) -> Result<(), StartErro
         }),
         tokio::spawn(feed_watchdog(inbox.clone(), Arc::clone(&notifier))),
     ];
-    wait_for_the_end(&inbox, &options).await?;
+    wait_for_the_end(&reloader).await?;
     notifier.stopping().await;
     // The driver may be gone already; then there is nothing to tell it.
     let _ = inbox.send(Letter::Shutdown).await;
@@ -277,24 +256,25 @@ fn prepare(
 }
 
 /// Answers what concerns the configuration, and passes on every other question.
-async fn forward_questions(
-    mut asked: mpsc::Receiver<Question>,
-    inbox: mpsc::Sender<Letter>,
-    options: Arc<RunOptions>,
-) {
+async fn forward_questions(mut asked: mpsc::Receiver<Question>, reloader: Arc<Reloader>) {
     while let Some(question) = asked.recv().await {
         if matches!(question.request, Request::Reload) {
-            let (inbox, options) = (inbox.clone(), Arc::clone(&options));
+            let reloader = Arc::clone(&reloader);
             // Names may take seconds to be resolved; other questions need not wait for them.
             tokio::spawn(async move {
-                let reply = match reload(&inbox, &options).await {
+                let reply = match reloader.reload().await {
                     Ok(()) => Reply::Done { changed: 0 },
                     Err(problems) => answer::bad_configuration(&problems),
                 };
                 // Whoever asked may have gone.
                 let _ = question.reply.send(reply);
             });
-        } else if inbox.send(Letter::Question(question)).await.is_err() {
+        } else if reloader
+            .inbox
+            .send(Letter::Question(question))
+            .await
+            .is_err()
+        {
             return;
         }
     }
@@ -353,10 +333,7 @@ async fn feed_watchdog(inbox: mpsc::Sender<Letter>, notifier: Arc<Notifier>) {
 }
 
 /// Waits for SIGTERM or SIGINT; SIGHUP reloads.
-async fn wait_for_the_end(
-    inbox: &mpsc::Sender<Letter>,
-    options: &Arc<RunOptions>,
-) -> Result<(), StartError> {
+async fn wait_for_the_end(reloader: &Arc<Reloader>) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -365,48 +342,15 @@ async fn wait_for_the_end(
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
             // The driver ends by itself only when it has died.
-            () = inbox.closed() => return Ok(()),
+            () = reloader.inbox.closed() => return Ok(()),
             _ = hangup.recv() => {
-                let (inbox, options) = (inbox.clone(), Arc::clone(options));
+                let reloader = Arc::clone(reloader);
                 tokio::spawn(async move {
-                    if reload(&inbox, &options).await.is_err() {
+                    if reloader.reload().await.is_err() {
                         log::error!("the new configuration has mistakes; the old one stays in force");
                     }
                 });
             }
         }
     }
-}
-
-/// Only one reload at a time: the one that began first must not end last, with what was written before.
-static RELOADING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-/// Reads the configuration anew and puts it in force, or returns what is wrong with it.
-async fn reload(
-    inbox: &mpsc::Sender<Letter>,
-    options: &Arc<RunOptions>,
-) -> Result<(), Vec<config::Problem>> {
-    let _alone = RELOADING.lock().await;
-    // Reading may wait for files and for names to be resolved.
-    let options = Arc::clone(options);
-    let read = tokio::task::spawn_blocking(move || load(&options, Surroundings::Require)).await;
-    let Ok(Loaded {
-        settings, problems, ..
-    }) = read
-    else {
-        return Err(Vec::new());
-    };
-    let Some(settings) = settings else {
-        return Err(problems);
-    };
-    let (done, in_force) = oneshot::channel();
-    if inbox
-        .send(Letter::Settings(Box::new(settings), done))
-        .await
-        .is_ok()
-    {
-        // The driver answers unless the daemon is ending.
-        let _ = in_force.await;
-    }
-    Ok(())
 }

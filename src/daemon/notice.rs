@@ -80,7 +80,7 @@ pub fn notice_text(notice: &Notice) -> String {
             subject.plain()
         ),
         Notice::Future { jail, ahead_micros } => format!(
-            "[{jail}] records come from the future ({} ahead) and count as of now; is a clock wrong?",
+            "[{jail}] records come from the future ({} ahead) and count as of now; set `timezone` of their source if their dates are of another zone, or else the clock",
             Span(Duration::from_micros(ahead_micros.unsigned_abs()))
         ),
         Notice::Spared {

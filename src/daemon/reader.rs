@@ -21,6 +21,10 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// The most streams of which it is known where reading would go on: far more than are read at a time. Whoever may make
+/// files where f2bd looks for logs decides how many there ever are.
+const MOST_STREAMS: usize = 4096;
+
 /// How often a reader that waits looks whether it is still wanted: it has no means to wait for that, perhaps.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
@@ -44,6 +48,7 @@ pub fn spawn(
             generation,
             inbox,
             failures: 0,
+            told: false,
         };
         loop {
             let start = Start {
@@ -69,28 +74,52 @@ struct Reader {
     cursors: BTreeMap<Stream, Cursor>,
     generation: u64,
     inbox: Sender<Letter>,
-    /// How often in a row reading has ended before there was anything.
+    /// How often in a row reading has ended before there was a record.
     failures: u32,
+    /// Whether that it has ended was told, and not yet that it goes on.
+    told: bool,
 }
 
 impl Reader {
     fn pass_on(&mut self, delivery: Delivery) -> ControlFlow<()> {
-        if let Delivery::Records { stream, cursor, .. } = &delivery {
+        // Before anything else: what comes now may be another trouble.
+        if std::mem::take(&mut self.told) {
+            let source = self.source.clone();
+            self.send(Delivery::Trouble(Trouble::Recovered { source }))?;
+        }
+        if let Delivery::Records {
+            stream,
+            batch,
+            cursor,
+            ..
+        } = &delivery
+        {
+            if !batch.is_empty() {
+                self.failures = 0;
+            }
             if let Some(cursor) = cursor {
                 self.cursors.insert(stream.clone(), cursor.clone());
-            }
-            if std::mem::take(&mut self.failures) > 0 {
-                let source = self.source.clone();
-                self.send(Delivery::Trouble(Trouble::Recovered { source }))?;
+                self.bound();
             }
         }
         self.send(delivery)
     }
 
-    /// Counts a failure, and tells of the first one.
+    /// Forgets the streams that have been silent longest, when there are too many.
+    fn bound(&mut self) {
+        if self.cursors.len() <= MOST_STREAMS {
+            return;
+        }
+        let mut times: Vec<_> = self.cursors.values().map(|cursor| cursor.time).collect();
+        let (_, middle, _) = times.select_nth_unstable(MOST_STREAMS / 2);
+        let middle = *middle;
+        self.cursors.retain(|_, cursor| cursor.time > middle);
+    }
+
+    /// Counts a failure, and tells of it unless that was done and nothing has come since.
     fn failed(&mut self, reason: String) -> ControlFlow<()> {
         self.failures = self.failures.saturating_add(1);
-        if self.failures > 1 {
+        if std::mem::replace(&mut self.told, true) {
             return ControlFlow::Continue(());
         }
         let source = self.source.clone();
@@ -135,10 +164,94 @@ fn pause(failures: u32, stopped: &watch::Receiver<bool>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::record::Batch;
+    use crate::engine::time::Timestamp;
+    use crate::source::Losses;
 
     #[test]
     fn pauses_grow_and_stay_bearable() {
         let pauses = [1, 2, 3, 6, 7, u32::MAX].map(|failures| pause_after(failures).as_secs());
         assert_eq!(pauses, [1, 2, 4, 32, 60, 60]);
+    }
+
+    fn reader(inbox: Sender<Letter>) -> Reader {
+        Reader {
+            source: "files".parse().expect("a name"),
+            cursors: BTreeMap::new(),
+            generation: 1,
+            inbox,
+            failures: 0,
+            told: false,
+        }
+    }
+
+    fn records(part: &str, time: i64) -> Delivery {
+        let source = "files".parse().expect("a name");
+        Delivery::Records {
+            stream: Stream {
+                source,
+                part: part.into(),
+            },
+            batch: Batch::default(),
+            cursor: Some(Cursor {
+                token: String::new(),
+                time: Timestamp::from_micros(time),
+            }),
+            losses: Losses::default(),
+            more: false,
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_after_a_new_beginning_stays_told() {
+        let (inbox, mut letters) = tokio::sync::mpsc::channel(16);
+        let mut reader = reader(inbox);
+        let unreadable = |reason: &str| Trouble::Unreadable {
+            source: "files".parse().expect("a name"),
+            reason: reason.to_owned(),
+        };
+        assert!(reader.failed("no descriptors".to_owned()).is_continue());
+        assert!(reader.failed("no descriptors".to_owned()).is_continue());
+        let trouble = Delivery::Trouble(unreadable("no permission"));
+        assert!(reader.pass_on(trouble).is_continue());
+        assert!(reader.pass_on(records("", 0)).is_continue());
+        assert_eq!(reader.failures, 2, "nothing was read");
+        let mut told = Vec::new();
+        while let Ok(letter) = letters.try_recv() {
+            if let Letter::Delivery {
+                delivery: Delivery::Trouble(trouble),
+                ..
+            } = letter
+            {
+                told.push(trouble);
+            }
+        }
+        let recovered = Trouble::Recovered {
+            source: "files".parse().expect("a name"),
+        };
+        let expected = [
+            unreadable("no descriptors"),
+            recovered,
+            unreadable("no permission"),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn streams_that_are_long_over_are_forgotten() {
+        let (inbox, mut letters) = tokio::sync::mpsc::channel(1);
+        let mut reader = reader(inbox);
+        for number in 0..3 * MOST_STREAMS {
+            let time = i64::try_from(number).expect("a time");
+            assert!(
+                reader
+                    .pass_on(records(&format!("/x/{number}"), time))
+                    .is_continue()
+            );
+            assert!(letters.try_recv().is_ok());
+            assert!(reader.cursors.len() <= MOST_STREAMS);
+        }
+        let last = format!("/x/{}", 3 * MOST_STREAMS - 1);
+        assert!(reader.cursors.keys().any(|stream| *stream.part == *last));
     }
 }

@@ -120,9 +120,9 @@ impl Reader {
         if let Some(steps) = suspicion.hear(now, newest) {
             self.zone_told = true;
             let Stream { source, part } = stream;
-            let which = if part.is_empty() { "" } else { " of " };
+            let of = if part.is_empty() { "" } else { " of " };
             log::warn!(
-                "source {source}: {}{which}{part}; if its dates are of another time zone, set `timezone`, and if not, a clock",
+                "source {source}: records{of}{part} are {}; set `timezone` if their dates are of another zone, or else the clock",
                 zone::told(steps)
             );
         }
@@ -258,6 +258,15 @@ impl Sources {
     /// Where `stream` would be resumed.
     pub fn cursor(&self, stream: &Stream) -> Option<&Cursor> {
         self.cursors.get(stream)
+    }
+
+    /// Forgets the files whose last record is older, as the store does. One that goes on is new then.
+    pub fn forget(&mut self, before: Timestamp) {
+        self.cursors
+            .retain(|stream, cursor| stream.part.is_empty() || cursor.time >= before);
+        let cursors = &self.cursors;
+        self.parts
+            .retain(|stream, _| stream.part.is_empty() || cursors.contains_key(stream));
     }
 
     /// Notes trouble, and that it is over; of a reader that was replaced it is of no interest any more.

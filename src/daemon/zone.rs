@@ -53,7 +53,7 @@ fn steps(now: Timestamp, time: Timestamp) -> Option<i64> {
     (is_near && steps != 0 && steps.abs() <= MOST_STEPS).then_some(steps)
 }
 
-/// `records are 2 h old when they come`.
+/// `2 h old when they come`.
 pub fn told(steps: i64) -> String {
     let hours = steps.unsigned_abs() / 2;
     let half = if steps % 2 == 0 { "" } else { " 30 min" };
@@ -62,8 +62,8 @@ pub fn told(steps: i64) -> String {
         _ => format!("{hours} h{half}"),
     };
     match steps > 0 {
-        true => format!("records are {span} old when they come"),
-        false => format!("records are {span} ahead of the clock when they come"),
+        true => format!("{span} old when they come"),
+        false => format!("{span} ahead of the clock when they come"),
     }
 }
 
@@ -119,11 +119,8 @@ mod tests {
 
     #[test]
     fn it_is_told_in_hours() {
-        assert_eq!(told(4), "records are 2 h old when they come");
-        assert_eq!(told(11), "records are 5 h 30 min old when they come");
-        assert_eq!(
-            told(-1),
-            "records are 30 min ahead of the clock when they come"
-        );
+        assert_eq!(told(4), "2 h old when they come");
+        assert_eq!(told(11), "5 h 30 min old when they come");
+        assert_eq!(told(-1), "30 min ahead of the clock when they come");
     }
 }

@@ -1,0 +1,79 @@
+//! How is the configuration read, at the start and again?
+//!
+//! Comes in: what the command line says. Goes out: settings, to the driver if it is a reload; what is wrong with them is
+//! told. Nothing is decided here.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::RunOptions;
+use super::letter::Letter;
+use crate::config::{self, Loaded, Severity, Surroundings};
+
+/// Reads the configuration; what the command line says goes before it. `told` is what was wrong with it before.
+pub fn load(
+    options: &RunOptions,
+    surroundings: Surroundings,
+    told: &mut Vec<config::Problem>,
+) -> Loaded {
+    let mut loaded = config::load(options.config.as_deref(), surroundings);
+    if let (Some(settings), Some(socket)) = (&mut loaded.settings, &options.socket) {
+        settings.daemon.socket.clone_from(socket);
+    }
+    report_problems(&loaded.problems, told);
+    if let Some(settings) = &loaded.settings {
+        log::set_max_level(settings.daemon.log_level);
+    }
+    loaded
+}
+
+/// Tells what is wrong with the configuration, but for warnings that were told when it was read last.
+fn report_problems(problems: &[config::Problem], told: &mut Vec<config::Problem>) {
+    for problem in problems {
+        match problem.severity {
+            Severity::Error => log::error!("{}", problem.told()),
+            Severity::Warning if told.contains(problem) => {}
+            Severity::Warning => log::warn!("{}", problem.told()),
+        }
+    }
+    *told = problems.to_vec();
+}
+
+/// Who reads the configuration anew.
+pub struct Reloader {
+    /// What the command line says.
+    pub options: RunOptions,
+    /// To the driver.
+    pub inbox: mpsc::Sender<Letter>,
+    /// What was wrong with the configuration when it was read last. Only one reads it at a time: the one that began
+    /// first must not end last, with what was written before.
+    pub told: tokio::sync::Mutex<Vec<config::Problem>>,
+}
+
+impl Reloader {
+    /// Reads the configuration anew and puts it in force, or returns what is wrong with it.
+    pub async fn reload(self: &Arc<Self>) -> Result<(), Vec<config::Problem>> {
+        let mut told = self.told.lock().await;
+        // Reading may wait for files and for names to be resolved.
+        let (reloader, mut before) = (Arc::clone(self), std::mem::take(&mut *told));
+        let read = tokio::task::spawn_blocking(move || {
+            let loaded = load(&reloader.options, Surroundings::Require, &mut before);
+            (loaded, before)
+        });
+        let Ok((loaded, now)) = read.await else {
+            return Err(Vec::new());
+        };
+        *told = now;
+        let Some(settings) = loaded.settings else {
+            return Err(loaded.problems);
+        };
+        let (done, in_force) = oneshot::channel();
+        let letter = Letter::Settings(Box::new(settings), done);
+        if self.inbox.send(letter).await.is_ok() {
+            // The driver answers unless the daemon is ending.
+            let _ = in_force.await;
+        }
+        Ok(())
+    }
+}
