@@ -172,6 +172,7 @@ fn the_daemon_counts_what_fields_tell() {
         return;
     };
     let (web, pod) = (path(world.path(), "web.log"), path(world.path(), "pod.log"));
+    let odd = path(world.path(), "odd.log");
     fs::create_dir(world.path().join("filters")).unwrap();
     fs::write(world.path().join("filters/own.toml"), FILTER).unwrap();
     fs::write(&web, "").unwrap();
@@ -181,11 +182,13 @@ fn the_daemon_counts_what_fields_tell() {
         &format!(
             "[source.pod]\ntype = \"file\"\npath = {pod:?}\nformat = \"cri\"\n\
              [jail.web]\nfilter = \"own\"\nlogpath = {web:?}\nmaxretry = 2\nignoreself = false\n\
-             [jail.pod]\nfilter = \"own\"\nsources = [\"pod\"]\nmaxretry = 2\nignoreself = false\n"
+             [jail.pod]\nfilter = \"own\"\nsources = [\"pod\", \"odd\"]\nmaxretry = 2\nignoreself = false\n\
+             [source.odd]\ntype = \"file\"\npath = {odd:?}\ntime = \"%d/%b/%Y:%H:%M:%S\"\n"
         ),
     );
     let daemon = world.start_with(&["--dry-run"], &[]);
     let now = jiff::Timestamp::now();
+    fs::write(&odd, format!("{now} x\n").repeat(16)).unwrap();
     let object =
         |ip: &str| format!("{{\"time\":\"{now}\",\"msg\":\"x\",\"ip\":\"{ip}\",\"status\":401}}");
     fs::write(&web, format!("{0}\n{0}\n", object("198.18.0.1"))).unwrap();
@@ -203,7 +206,8 @@ fn the_daemon_counts_what_fields_tell() {
     // The line is told that accuses, not a message that says nothing.
     let lines = world.sql("SELECT DISTINCT line FROM failures WHERE jail = 'web'");
     assert_eq!(lines.trim(), object("198.18.0.1"));
-    daemon.says("is not of the form that the log has; this is said once");
+    daemon.says("`no line of a container` is not of the form that the log has");
+    daemon.says("its first lines have no date as `time` says");
     let status = world.json(&["status"]).remove(0);
     let sources = status["sources"].as_array().unwrap();
     let pod = sources.iter().find(|row| row["source"] == "pod").unwrap();

@@ -201,6 +201,11 @@ impl LineReader {
         }
     }
 
+    /// Whether a form of dates was told that none of the first lines has.
+    pub fn finds_no_date(&self) -> bool {
+        self.text.finds_no_date()
+    }
+
     /// Of how many lines too much was missing, since this was asked before. A record with a message over the limit is
     /// not among them.
     pub fn take_lost(&mut self) -> u64 {

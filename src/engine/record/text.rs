@@ -19,7 +19,12 @@ pub struct TextReader {
     now: Timestamp,
     /// The time of the last line with a date that can be trusted; `None` as long as there is none.
     last: Option<Timestamp>,
+    /// Lines that had no date though its form was told, until one has.
+    dateless: Option<u32>,
 }
+
+/// So many lines without a date and none with one are not by chance: some programs begin with a banner.
+const ENOUGH_DATELESS: u32 = 16;
 
 impl TextReader {
     /// A reader of lines that were not written later than about `now`, with dates in `zone` where they do not tell
@@ -30,6 +35,7 @@ impl TextReader {
             dates: Dates::new(zone, times),
             now,
             last: None,
+            dateless: (!times.is_empty()).then_some(0),
         }
     }
 
@@ -45,8 +51,21 @@ impl TextReader {
     /// log, what follows them. Otherwise it is the whole line.
     pub fn read<'l>(&mut self, line: &'l [u8]) -> Record<'l> {
         let line = without_end(line);
-        self.record(line)
-            .unwrap_or_else(|| Record::bare(self.time(), line))
+        match self.record(line) {
+            Some(record) => {
+                self.dateless = None;
+                record
+            }
+            None => {
+                self.dateless = self.dateless.map(|lines| lines.saturating_add(1));
+                Record::bare(self.time(), line)
+            }
+        }
+    }
+
+    /// Whether the form of dates was told, and no line has had one yet though there were enough.
+    pub(super) fn finds_no_date(&self) -> bool {
+        self.dateless.is_some_and(|lines| lines >= ENOUGH_DATELESS)
     }
 
     /// The record that `line` is, which was written at `time` whatever it says itself.
@@ -188,6 +207,23 @@ impl<'l> Tag<'l> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_form_that_no_line_has_is_noticed() {
+        let now = Timestamp::from_micros(1_790_000_000_000_000);
+        let times = ["%d/%b/%Y:%H:%M:%S".parse().expect("a form")];
+        let after = |first: &[u8], times| {
+            let mut reader = TextReader::new(TimeZone::UTC, times, now);
+            reader.read(first);
+            for _ in 0..ENOUGH_DATELESS {
+                reader.read(b"2026-09-21T12:00:00 host sshd[1]: x");
+            }
+            reader.finds_no_date()
+        };
+        assert!(after(b"a banner", &times));
+        assert!(!after(b"21/Sep/2026:12:00:00 x", &times));
+        assert!(!after(b"a banner", &[]));
+    }
 
     fn reader() -> TextReader {
         let now = "2026-02-13T00:00:00Z".parse().expect("a moment");

@@ -87,6 +87,8 @@ pub struct Log {
     decoded: String,
     /// Whether it has been said that there are lines of another form.
     told_malformed: bool,
+    /// Whether it was told that dates are not found.
+    told_dateless: bool,
 }
 
 /// What the path names.
@@ -157,6 +159,7 @@ impl Log {
             unread: 0,
             decoded: String::new(),
             told_malformed: false,
+            told_dateless: false,
         }
     }
 

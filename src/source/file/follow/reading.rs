@@ -22,6 +22,9 @@ const BATCH_RECORDS: usize = 4096;
 /// Text of one batch.
 const BATCH_BYTES: usize = 512 * 1024;
 
+/// What is shown of a line that is not understood.
+const QUOTED: usize = 80;
+
 /// What is read of one log before it is the next one's turn.
 const TURN: usize = 4 << 20;
 
@@ -174,7 +177,11 @@ impl Log {
                     self.losses.malformed += 1;
                     if !std::mem::replace(&mut self.told_malformed, true) {
                         let (source, path) = (&hands.spec.name, self.path.display());
-                        log::warn!("source {source}: {path}: {Malformed}; this is said once");
+                        let line = text[..text.len().min(QUOTED)].escape_ascii();
+                        log::warn!(
+                            "source {source}: {path}: `{line}` is not of the form that the log has; see `format` in \
+                             f2bd.conf(5); such lines are counted, and this is said once"
+                        );
                     }
                 }
             }
@@ -184,6 +191,13 @@ impl Log {
                 self.stale = true;
             }
             self.note_unfinished(before, index, begun);
+            if !self.told_dateless && self.reader.finds_no_date() {
+                self.told_dateless = true;
+                let (source, path) = (&hands.spec.name, self.path.display());
+                log::warn!(
+                    "source {source}: {path}: its first lines have no date as `time` says; they count as of now"
+                );
+            }
             if self.batch.len() >= BATCH_RECORDS || self.batch.bytes() >= BATCH_BYTES {
                 self.flush(hands)?;
             }
