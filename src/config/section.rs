@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::document::{Kind, Table, Value};
-use super::keys::{Key, LATER};
+use super::keys::{FILE_SOURCE, Key, LATER};
 use super::problem::{Place, Problems, nearest};
 use crate::engine::time::parse_span;
 
@@ -93,6 +93,16 @@ impl<'t> Section<'t> {
                     &entry.place,
                     format!("this version does not know `{key}` yet"),
                     "remove it until a later version does",
+                );
+                continue;
+            }
+            // What is `timezone` to a jail? Whoever writes it there means the log that the jail reads.
+            let of_source = FILE_SOURCE.iter().any(|of_source| of_source.name == key);
+            if of_source && known().any(|known| known == "sources") {
+                problems.error(
+                    &entry.place,
+                    format!("`{key}` belongs to a source, not into {place}"),
+                    "write it into [source.files], or into a source with a `path` of its own",
                 );
                 continue;
             }
