@@ -140,7 +140,7 @@ impl Pattern {
         if ip.is_none() && (strict || !looks_like_name(host)) {
             return Reading::Other;
         }
-        if continues(text, range.start, range.end, ip) {
+        if may_be_cut(text, range.end) || continues(text, range.start, range.end, ip) {
             return Reading::Doubtful;
         }
         let by_fields = self.parts.iter().any(|part| part.place != Place::Message);
@@ -254,6 +254,11 @@ fn looks_like_name(text: &str) -> bool {
     !text.contains([':', '%'])
         && text.bytes().any(|byte| byte.is_ascii_alphabetic())
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+/// Whether the text was perhaps cut before the bytes that [`continues`] looks at behind an address.
+fn may_be_cut(text: &[u8], end: usize) -> bool {
+    text.len() >= LONGEST_MESSAGE && end + 2 > text.len()
 }
 
 /// Whether a neighbouring byte makes the capture a part of something longer.
