@@ -44,7 +44,7 @@ pub(super) struct Pattern {
 struct Part {
     place: Place,
     regex: Regex,
-    /// Only the end of the text proves the address.
+    /// The end of the text decides, so one that may have been cut does not match.
     needs_end: bool,
 }
 
@@ -57,6 +57,19 @@ pub(super) enum Reading<'v> {
     Other,
     /// There is an address, but it may be a part of something longer: nobody can be blamed.
     Doubtful,
+}
+
+impl Part {
+    /// The text to look at, if there is one; if its end decides, it must be there.
+    fn text<'v>(&self, view: &'v View<'_>) -> Option<&'v [u8]> {
+        let text = view.text(&self.place)?;
+        (!self.needs_end || text.len() < LONGEST_MESSAGE).then_some(text)
+    }
+}
+
+fn over_message(parts: &[Part]) -> Option<&str> {
+    let over = |part: &&Part| part.place == Place::Message;
+    parts.iter().find(over).map(|part| part.regex.as_str())
 }
 
 impl Pattern {
@@ -102,20 +115,16 @@ impl Pattern {
 
     /// The regular expression over the message; `None` if it looks at fields alone.
     pub(super) fn over_message(&self) -> Option<&str> {
-        let over = |part: &&Part| part.place == Place::Message;
-        self.parts.iter().find(over).map(|part| part.regex.as_str())
+        over_message(&self.parts)
     }
 
     /// What the pattern finds in a record.
     pub(super) fn find<'v>(&self, view: &'v View<'_>) -> Reading<'v> {
         let (mut address, mut user, mut session) = (None, None, None);
         for part in &self.parts {
-            let Some(text) = view.text(&part.place) else {
+            let Some(text) = part.text(view) else {
                 return Reading::Other;
             };
-            if part.needs_end && text.len() >= LONGEST_MESSAGE {
-                return Reading::Other;
-            }
             let Some(captures) = part.regex.captures(text) else {
                 return Reading::Other;
             };
@@ -164,45 +173,42 @@ impl Pattern {
 /// user name by an attacker who wants to stay unseen.
 #[derive(Clone, Debug)]
 pub(super) struct Ignore {
-    /// Over the message; `None` if it looks at fields alone.
-    pub over_message: Option<String>,
-    fields: Vec<Part>,
+    /// All of them have to match.
+    parts: Vec<Part>,
 }
 
 impl Ignore {
     /// Compiles an ignore pattern.
     pub(super) fn new(spec: &PatternSpec) -> Result<Self, String> {
-        let (mut over_message, mut fields) = (None, Vec::new());
-        for text in texts(spec)? {
+        let part = |text: Text| {
             refuse_line_anchors(&text.hir).map_err(|reason| at(&text.place, reason))?;
-            if !text
-                .hir
-                .properties()
-                .look_set_prefix()
-                .contains(Look::Start)
-            {
+            let properties = text.hir.properties();
+            if !properties.look_set_prefix().contains(Look::Start) {
                 let reason = "an ignore pattern must begin with `^`, or an attacker could write it into his text";
                 return Err(at(&text.place, reason.to_owned()));
             }
-            match text.place {
-                Place::Message => over_message = Some(text.source),
-                place => fields.push(Part {
-                    regex: compile(&text.source).map_err(|reason| at(&place, reason))?,
-                    place,
-                    needs_end: false,
-                }),
-            }
-        }
+            Ok(Part {
+                // `\b` looks at the end as `$` does.
+                needs_end: properties.look_set().iter().any(|look| look != Look::Start),
+                regex: compile(&text.source).map_err(|reason| at(&text.place, reason))?,
+                place: text.place,
+            })
+        };
+        let parts = texts(spec)?.into_iter().map(part);
         Ok(Ignore {
-            over_message,
-            fields,
+            parts: parts.collect::<Result<_, _>>()?,
         })
     }
 
-    /// Whether all fields are as it says.
-    pub(super) fn takes_fields(&self, view: &View<'_>) -> bool {
-        self.fields.iter().all(|part| {
-            let text = view.text(&part.place);
+    /// The regular expression over the message; `None` if it looks at fields alone.
+    pub(super) fn over_message(&self) -> Option<&str> {
+        over_message(&self.parts)
+    }
+
+    /// Whether all is as it says.
+    pub(super) fn takes(&self, view: &View<'_>) -> bool {
+        self.parts.iter().all(|part| {
+            let text = part.text(view);
             text.is_some_and(|text| part.regex.is_match(text))
         })
     }
