@@ -11,7 +11,7 @@ use regex::bytes::Regex;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use super::language::{compile, expand, parse};
-use super::proof::{Proof, addresses, prove, refuse_line_anchors};
+use super::proof::{Proof, addresses, prove, refuse_floating, refuse_line_anchors};
 use super::view::{Place, View};
 use super::{Found, PatternSpec};
 use crate::engine::record::LONGEST_MESSAGE;
@@ -169,8 +169,9 @@ impl Pattern {
     }
 }
 
-/// A sound, compiled ignore pattern. Each of its texts must begin with `^`: one that floats could be written into a
-/// user name by an attacker who wants to stay unseen.
+/// A compiled ignore pattern. `^`, or `$` behind free text, holds all that it asks for, so that an attacker who wants
+/// to stay unseen cannot write that just anywhere. If his text stands where the pattern asks for something, he still
+/// can: only the author of the pattern knows the log.
 #[derive(Clone, Debug)]
 pub(super) struct Ignore {
     /// All of them have to match.
@@ -181,22 +182,19 @@ impl Ignore {
     /// Compiles an ignore pattern.
     pub(super) fn new(spec: &PatternSpec) -> Result<Self, String> {
         let part = |text: Text| {
-            refuse_line_anchors(&text.hir).map_err(|reason| at(&text.place, reason))?;
-            let properties = text.hir.properties();
-            if !properties.look_set_prefix().contains(Look::Start) {
-                let reason = "an ignore pattern must begin with `^`, or an attacker could write it into his text";
-                return Err(at(&text.place, reason.to_owned()));
-            }
+            let sound = refuse_line_anchors(&text.hir).and_then(|()| refuse_floating(&text.hir));
+            sound.map_err(|reason| at(&text.place, reason))?;
+            let mut looks = text.hir.properties().look_set().iter();
             Ok(Part {
                 // `\b` looks at the end as `$` does.
-                needs_end: properties.look_set().iter().any(|look| look != Look::Start),
+                needs_end: looks.any(|look| look != Look::Start),
                 regex: compile(&text.source).map_err(|reason| at(&text.place, reason))?,
                 place: text.place,
             })
         };
         let parts = texts(spec)?.into_iter().map(part);
         Ok(Ignore {
-            parts: parts.collect::<Result<_, _>>()?,
+            parts: parts.collect::<Result<_, String>>()?,
         })
     }
 

@@ -27,11 +27,13 @@
 //! newline that ends `.` early (`.` takes newlines here).
 
 mod edges;
+mod floats;
 mod marks;
 
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use edges::{Kind, Side, edges, takes};
+pub(super) use floats::refuse_floating;
 use marks::{Open, closed, counted};
 
 pub(super) fn refuse_line_anchors(hir: &Hir) -> Result<(), String> {

@@ -17,6 +17,15 @@ fn compile(text: &str) -> Result<Pattern, String> {
     })
 }
 
+fn ignore(text: &str) -> Result<Ignore, String> {
+    Ignore::new(&PatternSpec {
+        number: 1,
+        text: text.to_owned(),
+        fields: Vec::new(),
+        unless_counted: false,
+    })
+}
+
 fn ip_of(pattern: &Pattern, message: &str) -> Option<IpAddr> {
     let record = Record::bare(Timestamp::default(), message.as_bytes());
     match pattern.find(&record.into()) {
@@ -88,6 +97,36 @@ fn forgeable_patterns_are_refused() {
         let error = compile(text).map(|_| ()).expect_err(text);
         assert!(error.contains(why), "{text}: {error}");
     }
+}
+
+#[test]
+fn an_ignore_pattern_that_floats_is_refused() {
+    for text in [
+        "^.*trusted",
+        "^for <user> from trusted",
+        r"^(?:\S+ )*trusted",
+        r"^(?:a|.*(?:trusted|x))",
+        "^(.*trusted)?",
+        "^for (?:<text>trusted)+<text>",
+        "^.*trusted.*$",
+        r"^.*\btrusted",
+    ] {
+        let error = ignore(text).map(|_| ()).expect_err(text);
+        assert!(error.contains("free text"), "{text}: {error}");
+    }
+    for text in [
+        "^trusted <text>",
+        "^ *trusted",
+        "^for (?:a|b.*)",
+        "^for (?:a.*)?$",
+        "^for <user> from trusted$",
+        r#"^\["uptime-probe/"#,
+        r"^for \S+ from trusted <text>",
+    ] {
+        ignore(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+    let error = ignore("trusted").map(|_| ()).expect_err("no anchor");
+    assert!(error.contains("begin with `^`"), "{error}");
 }
 
 #[test]
@@ -355,12 +394,7 @@ proptest! {
     #[test]
     fn no_text_breaks_the_compiler(text in "[ -~<>()?*+^$\\\\|]{0,40}") {
         let _ = compile(&text);
-        let _ = Ignore::new(&PatternSpec {
-            number: 1,
-            text,
-            fields: Vec::new(),
-            unless_counted: false,
-        });
+        let _ = ignore(&text);
     }
 
     /// Whatever may follow an address in a sound pattern, no text there makes it another one.

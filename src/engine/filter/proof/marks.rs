@@ -180,7 +180,7 @@ fn marks(hir: &Hir) -> Result<Marks, Open> {
         HirKind::Repetition(repeated) => {
             let inner = marks(&repeated.sub)?;
             let once = repeated.max.is_some_and(|max| max <= 1);
-            if !once && (inner.all != (0, 0) || takes_blank(&repeated.sub)) {
+            if !once && (inner.all != (0, 0) || takes_any(&repeated.sub, is_blank)) {
                 return Err(Open::Free);
             }
             Ok(Marks {
@@ -209,10 +209,15 @@ fn has_pair(text: &[u8]) -> bool {
     })
 }
 
-fn takes_blank(hir: &Hir) -> bool {
+pub(super) fn is_blank(byte: &u8) -> bool {
+    *byte == b' '
+}
+
+/// Whether one of such bytes can be in a text that it takes.
+pub(super) fn takes_any(hir: &Hir, wanted: fn(&u8) -> bool) -> bool {
     match hir.kind() {
-        HirKind::Literal(text) => text.0.contains(&b' '),
-        HirKind::Class(class) => takes(class, b' '),
-        kind => kind.subs().iter().any(takes_blank),
+        HirKind::Literal(text) => text.0.iter().any(wanted),
+        HirKind::Class(class) => (0..=u8::MAX).any(|byte| wanted(&byte) && takes(class, byte)),
+        kind => kind.subs().iter().any(|sub| takes_any(sub, wanted)),
     }
 }
