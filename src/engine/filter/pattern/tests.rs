@@ -166,6 +166,7 @@ fn a_host_may_stand_behind_exact_text_and_separators() {
             "box",
         ),
         ("^[0-9]{2}/[a-f] <host> <text>$", "12/c box x", "box"),
+        (r"^from\s+\[?<host>\]? <text>$", "from [box] x", "box"),
         ("^<text> <host> failed$", "x y box failed", "box"),
     ] {
         let pattern = compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
