@@ -11,7 +11,7 @@ use regex::bytes::Regex;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use super::language::{compile, expand, parse};
-use super::proof::{Proof, addresses, prove, refuse_line_anchors};
+use super::proof::{Proof, addresses, prove, refuse_floating, refuse_line_anchors};
 use super::view::{Place, View};
 use super::{Found, PatternSpec};
 use crate::engine::record::LONGEST_MESSAGE;
@@ -44,7 +44,7 @@ pub(super) struct Pattern {
 struct Part {
     place: Place,
     regex: Regex,
-    /// Only the end of the text proves the address.
+    /// The end of the text decides, so one that may have been cut does not match.
     needs_end: bool,
 }
 
@@ -57,6 +57,19 @@ pub(super) enum Reading<'v> {
     Other,
     /// There is an address, but it may be a part of something longer: nobody can be blamed.
     Doubtful,
+}
+
+impl Part {
+    /// The text to look at, if there is one; if its end decides, it must be there.
+    fn text<'v>(&self, view: &'v View<'_>) -> Option<&'v [u8]> {
+        let text = view.text(&self.place)?;
+        (!self.needs_end || text.len() < LONGEST_MESSAGE).then_some(text)
+    }
+}
+
+fn over_message(parts: &[Part]) -> Option<&str> {
+    let over = |part: &&Part| part.place == Place::Message;
+    parts.iter().find(over).map(|part| part.regex.as_str())
 }
 
 impl Pattern {
@@ -102,20 +115,16 @@ impl Pattern {
 
     /// The regular expression over the message; `None` if it looks at fields alone.
     pub(super) fn over_message(&self) -> Option<&str> {
-        let over = |part: &&Part| part.place == Place::Message;
-        self.parts.iter().find(over).map(|part| part.regex.as_str())
+        over_message(&self.parts)
     }
 
     /// What the pattern finds in a record.
     pub(super) fn find<'v>(&self, view: &'v View<'_>) -> Reading<'v> {
         let (mut address, mut user, mut session) = (None, None, None);
         for part in &self.parts {
-            let Some(text) = view.text(&part.place) else {
+            let Some(text) = part.text(view) else {
                 return Reading::Other;
             };
-            if part.needs_end && text.len() >= LONGEST_MESSAGE {
-                return Reading::Other;
-            }
             let Some(captures) = part.regex.captures(text) else {
                 return Reading::Other;
             };
@@ -140,7 +149,7 @@ impl Pattern {
         if ip.is_none() && (strict || !looks_like_name(host)) {
             return Reading::Other;
         }
-        if continues(text, range.start, range.end, ip) {
+        if may_be_cut(text, range.end) || continues(text, range.start, range.end, ip) {
             return Reading::Doubtful;
         }
         let by_fields = self.parts.iter().any(|part| part.place != Place::Message);
@@ -160,49 +169,44 @@ impl Pattern {
     }
 }
 
-/// A sound, compiled ignore pattern. Each of its texts must begin with `^`: one that floats could be written into a
-/// user name by an attacker who wants to stay unseen.
+/// A compiled ignore pattern. `^`, or `$` behind free text, holds all that it asks for, so that an attacker who wants
+/// to stay unseen cannot write that just anywhere. If his text stands where the pattern asks for something, he still
+/// can: only the author of the pattern knows the log.
 #[derive(Clone, Debug)]
 pub(super) struct Ignore {
-    /// Over the message; `None` if it looks at fields alone.
-    pub over_message: Option<String>,
-    fields: Vec<Part>,
+    /// All of them have to match.
+    parts: Vec<Part>,
 }
 
 impl Ignore {
     /// Compiles an ignore pattern.
     pub(super) fn new(spec: &PatternSpec) -> Result<Self, String> {
-        let (mut over_message, mut fields) = (None, Vec::new());
-        for text in texts(spec)? {
-            refuse_line_anchors(&text.hir).map_err(|reason| at(&text.place, reason))?;
-            if !text
-                .hir
-                .properties()
-                .look_set_prefix()
-                .contains(Look::Start)
-            {
-                let reason = "an ignore pattern must begin with `^`, or an attacker could write it into his text";
-                return Err(at(&text.place, reason.to_owned()));
-            }
-            match text.place {
-                Place::Message => over_message = Some(text.source),
-                place => fields.push(Part {
-                    regex: compile(&text.source).map_err(|reason| at(&place, reason))?,
-                    place,
-                    needs_end: false,
-                }),
-            }
-        }
+        let part = |text: Text| {
+            let sound = refuse_line_anchors(&text.hir).and_then(|()| refuse_floating(&text.hir));
+            sound.map_err(|reason| at(&text.place, reason))?;
+            let mut looks = text.hir.properties().look_set().iter();
+            Ok(Part {
+                // `\b` looks at the end as `$` does.
+                needs_end: looks.any(|look| look != Look::Start),
+                regex: compile(&text.source).map_err(|reason| at(&text.place, reason))?,
+                place: text.place,
+            })
+        };
+        let parts = texts(spec)?.into_iter().map(part);
         Ok(Ignore {
-            over_message,
-            fields,
+            parts: parts.collect::<Result<_, String>>()?,
         })
     }
 
-    /// Whether all fields are as it says.
-    pub(super) fn takes_fields(&self, view: &View<'_>) -> bool {
-        self.fields.iter().all(|part| {
-            let text = view.text(&part.place);
+    /// The regular expression over the message; `None` if it looks at fields alone.
+    pub(super) fn over_message(&self) -> Option<&str> {
+        over_message(&self.parts)
+    }
+
+    /// Whether all is as it says.
+    pub(super) fn takes(&self, view: &View<'_>) -> bool {
+        self.parts.iter().all(|part| {
+            let text = part.text(view);
             text.is_some_and(|text| part.regex.is_match(text))
         })
     }
@@ -254,6 +258,11 @@ fn looks_like_name(text: &str) -> bool {
     !text.contains([':', '%'])
         && text.bytes().any(|byte| byte.is_ascii_alphabetic())
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
+}
+
+/// Whether the text was perhaps cut before the bytes that [`continues`] looks at behind an address.
+fn may_be_cut(text: &[u8], end: usize) -> bool {
+    text.len() >= LONGEST_MESSAGE && end + 2 > text.len()
 }
 
 /// Whether a neighbouring byte makes the capture a part of something longer.

@@ -13,6 +13,10 @@
 //! for a pattern anchored at the end, unless the message was cut: then its end may be the attacker's. One
 //! such side is enough; the other one may be anything.
 //!
+//! A name can be anything, so in `^(?:\w+ )?<host> <text>$` a word may be read as the host, and the host as text. So for
+//! `<host>` the bytes are counted that a name can have: where the anchored side has equally many of them in all
+//! texts that it takes, say N, the host begins with the next such byte of the message, whoever wrote what follows.
+//!
 //! That leaves where the address ends. `<ip>:<text>` takes `::7:dead: x` for the address `::7:dead`, though
 //! it may be `::7` and a text that begins with `dead:`. So what stands next to the address must not be able
 //! to go on with it. This is proven too.
@@ -23,12 +27,14 @@
 //! newline that ends `.` early (`.` takes newlines here).
 
 mod edges;
+mod floats;
 mod marks;
 
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use edges::{Kind, Side, edges, takes};
-use marks::{Open, closed};
+pub(super) use floats::refuse_floating;
+use marks::{Open, closed, counted};
 
 pub(super) fn refuse_line_anchors(hir: &Hir) -> Result<(), String> {
     let looks = hir.properties().look_set();
@@ -69,10 +75,12 @@ pub(super) fn prove(hir: &Hir) -> Result<Proof, String> {
     if !ends_before(&left) {
         return Err("what stands before the address can end with a piece of one: write a blank or another separator there".to_owned());
     }
-    if !starts_behind(&right, is_named(hir)) {
+    let named = is_named(hir);
+    if !starts_behind(&right, named) {
         return Err("what follows the address can be read as a part of it: separate them by a blank or `: `; `:<port>` is sound only where it is never left out and no hex digit or colon follows".to_owned());
     }
-    let (left, right) = (closed(&left), closed(&right));
+    let holds = if named { counted } else { closed };
+    let (left, right) = (holds(&left), holds(&right));
     if from_start && left.is_ok() {
         return Ok(Proof::Start);
     }
@@ -82,6 +90,9 @@ pub(super) fn prove(hir: &Hir) -> Result<Proof, String> {
     Err(match (left, right) {
         (Ok(()), _) => "nothing ties the address to the start: begin the pattern with `^`",
         (_, Ok(())) => "nothing ties the address to the end: finish the pattern with `$`",
+        (Err(Open::Names), Err(_)) if from_start || to_end => {
+            "text beside <host> can be taken for the host, or the host for that text: on the anchored side write nothing that takes now more, now fewer of the letters, digits and signs of names, such as `\\w+` or `(?:x )?`; write one pattern for each case, or `<ip>` for addresses only"
+        }
         (Err(Open::Marks), _) if from_start => {
             "the text before the address can be read as one: three dots, seven colons or `::` stand in it without a blank, a sign or a letter from g to z between them; write what follows the address exactly and finish the pattern with `$`"
         }

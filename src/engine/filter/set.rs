@@ -102,7 +102,7 @@ impl Filter {
         }
         let messages = set(patterns.iter().map(Pattern::over_message));
         let messages = messages.map_err(|reason| problems.push(error(0, false, reason)));
-        let ignored = set(ignores.iter().map(|ignore| ignore.over_message.as_deref()));
+        let ignored = set(ignores.iter().map(Ignore::over_message));
         let ignored = ignored.map_err(|reason| problems.push(error(0, true, reason)));
         match (messages, ignored) {
             (Ok(messages), Ok(ignored_messages)) if problems.is_empty() => Ok(Filter {
@@ -163,7 +163,7 @@ impl Filter {
     fn is_ignored(&self, view: &View<'_>) -> bool {
         let hits = self.ignored_messages.matches(view.message());
         (0..).zip(&self.ignores).any(|(at, ignore)| {
-            (hits.matched(at) || ignore.over_message.is_none()) && ignore.takes_fields(view)
+            (hits.matched(at) || ignore.over_message().is_none()) && ignore.takes(view)
         })
     }
 }
@@ -194,16 +194,25 @@ fn set<'s>(sources: impl Iterator<Item = Option<&'s str>>) -> Result<RegexSet, S
 mod tests {
     use super::*;
     use crate::engine::filter::{PatternSpec, RecordsSpec};
-    use crate::engine::record::Record;
+    use crate::engine::record::{LONGEST_MESSAGE, Record};
     use crate::engine::time::Timestamp;
 
     fn filter(patterns: &[&str]) -> FilterSet {
-        let failures = patterns.iter().zip(1..).map(|(text, number)| PatternSpec {
+        filter_with(patterns, Vec::new())
+    }
+
+    fn pattern(text: &str, number: u16) -> PatternSpec {
+        PatternSpec {
             number,
-            text: (*text).to_owned(),
+            text: text.to_owned(),
             fields: Vec::new(),
             unless_counted: false,
-        });
+        }
+    }
+
+    fn filter_with(patterns: &[&str], ignores: Vec<PatternSpec>) -> FilterSet {
+        let failures = patterns.iter().zip(1..);
+        let failures = failures.map(|(text, number)| pattern(text, number));
         FilterSet::compile(vec![FilterSpec {
             name: "test".parse().expect("a name"),
             mode: "normal".into(),
@@ -211,7 +220,7 @@ mod tests {
             records: RecordsSpec::default(),
             session_by_pid: false,
             failures: failures.collect(),
-            ignores: Vec::new(),
+            ignores,
         }])
         .expect("sound")
     }
@@ -249,6 +258,39 @@ mod tests {
             None,
             "a report is no text"
         );
+    }
+
+    #[test]
+    fn a_text_that_may_have_been_cut_is_not_ignored_for_its_end() {
+        let by_field = PatternSpec {
+            fields: vec![("agent".parse().expect("a path"), "^x*$".to_owned())],
+            ..pattern("", 1)
+        };
+        let padding = |used: &str, more: usize| "x".repeat(LONGEST_MESSAGE - used.len() + more);
+        for (ignore, head, is_ignored) in [
+            (pattern("^from <ip> x*$", 1), "from 192.0.2.7 ", false),
+            (pattern(r"^from <ip> x*\b", 1), "from 192.0.2.7 ", false),
+            (pattern("^from <ip> x", 1), "from 192.0.2.7 ", true),
+        ] {
+            let filter = filter_with(&["^from <ip> "], vec![ignore.clone()]);
+            for more in [0, 9] {
+                let message = format!("{head}{}", padding(head, more));
+                let record = Record::bare(Timestamp::default(), message.as_bytes());
+                let view = View::from(record);
+                let found = filter.find(FilterId(0), &view).is_some();
+                assert_eq!(found, !is_ignored, "{ignore} {more}");
+            }
+        }
+        let filter = filter_with(&["^from <ip>$"], vec![by_field]);
+        for (length, is_ignored) in [(LONGEST_MESSAGE - 1, true), (LONGEST_MESSAGE, false)] {
+            let object = format!(r#"{{"agent":"{}"}}"#, "x".repeat(length));
+            let view = View::from(Record {
+                object: object.as_bytes(),
+                ..Record::bare(Timestamp::default(), b"from 192.0.2.7")
+            });
+            let found = filter.find(FilterId(0), &view).is_some();
+            assert_eq!(found, !is_ignored, "{length}");
+        }
     }
 
     #[test]

@@ -17,10 +17,27 @@ fn compile(text: &str) -> Result<Pattern, String> {
     })
 }
 
+fn ignore(text: &str) -> Result<Ignore, String> {
+    Ignore::new(&PatternSpec {
+        number: 1,
+        text: text.to_owned(),
+        fields: Vec::new(),
+        unless_counted: false,
+    })
+}
+
 fn ip_of(pattern: &Pattern, message: &str) -> Option<IpAddr> {
     let record = Record::bare(Timestamp::default(), message.as_bytes());
     match pattern.find(&record.into()) {
         Reading::Failure(found) => found.ip,
+        Reading::Other | Reading::Doubtful => None,
+    }
+}
+
+fn host_of(pattern: &Pattern, message: &str) -> Option<String> {
+    let record = Record::bare(Timestamp::default(), message.as_bytes());
+    match pattern.find(&record.into()) {
+        Reading::Failure(found) => Some(found.host.into_owned()),
         Reading::Other | Reading::Doubtful => None,
     }
 }
@@ -63,12 +80,53 @@ fn forgeable_patterns_are_refused() {
         ("^x:1::2 <ip> <text>$", "can be read as one"),
         ("^<text> <ip> ::1$", "can be read as one"),
         ("^[x.]+ <ip> <text>$", "both sides"),
+        (r"^(?:\w+ )?<host> <text>$", "taken for the host"),
+        ("^from (?:unknown )?<host> <text>$", "taken for the host"),
+        ("^[a-z]* <host> failed", "finish the pattern with `$`"),
+        (
+            "^x{999}{999}{999}{999} <host> <text>$",
+            "taken for the host",
+        ),
+        (r"^login(?: of \w+)? <host> <text>$", "taken for the host"),
+        ("^(?:a|bc) <host> <text>$", "taken for the host"),
+        ("^ ??[a ] <host> <text>$", "taken for the host"),
+        ("^<text> <host>(?: x)?$", "taken for the host"),
         ("^<usr> <ip>$", "<user>"),
         ("^(?P<x>a) <ip>$", "named groups"),
     ] {
         let error = compile(text).map(|_| ()).expect_err(text);
         assert!(error.contains(why), "{text}: {error}");
     }
+}
+
+#[test]
+fn an_ignore_pattern_that_floats_is_refused() {
+    for text in [
+        "^.*trusted",
+        "^for <user> from trusted",
+        r"^(?:\S+ )*trusted",
+        r"^(?:a|.*(?:trusted|x))",
+        "^(.*trusted)?",
+        "^for (?:<text>trusted)+<text>",
+        "^.*trusted.*$",
+        r"^.*\btrusted",
+    ] {
+        let error = ignore(text).map(|_| ()).expect_err(text);
+        assert!(error.contains("free text"), "{text}: {error}");
+    }
+    for text in [
+        "^trusted <text>",
+        "^ *trusted",
+        "^for (?:a|b.*)",
+        "^for (?:a.*)?$",
+        "^for <user> from trusted$",
+        r#"^\["uptime-probe/"#,
+        r"^for \S+ from trusted <text>",
+    ] {
+        ignore(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    }
+    let error = ignore("trusted").map(|_| ()).expect_err("no anchor");
+    assert!(error.contains("begin with `^`"), "{error}");
 }
 
 #[test]
@@ -93,6 +151,26 @@ fn text_that_is_no_address_may_stand_before_one() {
             "192.0.2.7".parse().ok(),
             "{text}"
         );
+    }
+}
+
+#[test]
+fn a_host_may_stand_behind_exact_text_and_separators() {
+    for (text, message, host) in [
+        ("^<host> by <text>$", "box by x y", "box"),
+        (r"^1\.2\.3\.4 <host> <text>$", "1.2.3.4 box x", "box"),
+        (r"^(?i)from +\[?<host> <text>$", "FROM  [box x", "box"),
+        (
+            r#"^(?:from|with)\s+"?<host>"? <text>$"#,
+            "from \"box\" x",
+            "box",
+        ),
+        ("^[0-9]{2}/[a-f] <host> <text>$", "12/c box x", "box"),
+        (r"^from\s+\[?<host>\]? <text>$", "from [box] x", "box"),
+        ("^<text> <host> failed$", "x y box failed", "box"),
+    ] {
+        let pattern = compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(host_of(&pattern, message).as_deref(), Some(host), "{text}");
     }
 }
 
@@ -155,7 +233,8 @@ fn a_cut_message_proves_nothing_by_its_end() {
     for (text, length, found) in [
         ("^for <user> from <ip>$", free - 1, true),
         ("^for <user> from <ip>$", free, false),
-        ("^for x* from <ip>$", free, true),
+        ("^for x* from <ip>$", free - 1, true),
+        ("^for x* from <ip>$", free, false),
     ] {
         let message = format!("{head}{}{tail}", "x".repeat(length));
         let pattern = compile(text).expect("sound");
@@ -164,6 +243,22 @@ fn a_cut_message_proves_nothing_by_its_end() {
             found,
             "{text} {length}"
         );
+    }
+}
+
+#[test]
+fn an_address_that_may_have_been_cut_is_doubtful() {
+    for (text, end, whole) in [
+        ("^for /* from <ip>$", "192.0.2.7", "192.0.2.77"),
+        ("^for /* from <ip>:?", "2001:db8::7:", "2001:db8::7:8"),
+        ("^for /* from <host>", "box.example", "box.example.org"),
+    ] {
+        let pattern = compile(text).expect(text);
+        let padding = LONGEST_MESSAGE - "for  from ".len() - end.len();
+        let message = format!("for {} from {whole}", "/".repeat(padding));
+        let record = Record::bare(Timestamp::default(), message.as_bytes());
+        let view = record.into();
+        assert!(matches!(pattern.find(&view), Reading::Doubtful), "{text}");
     }
 }
 
@@ -231,6 +326,30 @@ const BEFORE: [(&str, &[&str]); 24] = [
     ("(?:1:2:3:4:5:6:7:8 )??", &["1:2:3:4:5:6:7:8 "]),
 ];
 
+/// What may stand beside a host, and texts that it takes.
+const BESIDE: [(&str, &[&str]); 20] = [
+    (" ", &[" "]),
+    (" ?", &["", " "]),
+    (" ??", &["", " "]),
+    (r"\s*", &["", " ", "  "]),
+    (r"\[?", &["", "["]),
+    (r"[\[(]", &["[", "("]),
+    ("x", &["x"]),
+    ("x?", &["", "x"]),
+    ("x??", &["", "x"]),
+    ("(?i)from", &["from", "FROM"]),
+    ("(?:ab|cd)", &["ab", "cd"]),
+    ("(?:a|cd)", &["a", "cd"]),
+    ("(?:ab|/)", &["ab", "/"]),
+    (r"\w+", &["x", "evil", "7"]),
+    ("[a-z]*", &["", "evil"]),
+    ("[a ]", &["a", " "]),
+    (r"(?:\w+ )?", &["", "evil "]),
+    (r"(?: \w+)?", &["", " evil"]),
+    ("(?:unknown )??", &["", "unknown "]),
+    (r"\b", &[""]),
+];
+
 proptest! {
     /// Whatever stands before an address in a sound pattern, it is not what is taken for the address, even if
     /// an attacker chooses all that follows.
@@ -249,15 +368,34 @@ proptest! {
         }
     }
 
+    /// Nor is it, or what stands behind on a side that `$` ends, taken for a name.
+    #[test]
+    fn a_sound_pattern_reads_no_other_name_than_the_true_one(
+        host in select(&["192.0.2.7", "2001:db8::7", "box", "7", "d.example"][..]),
+        parts in vec((select(&BESIDE[..]), any::<Index>()), 0..5),
+        gap in select(&["", " ", " x ", "/"][..]),
+        free in "[ :.x1d]{0,6}",
+    ) {
+        let pattern: String = parts.iter().map(|((part, _), _)| *part).collect();
+        let text: String = parts.iter().map(|((_, texts), at)| *at.get::<&str>(texts)).collect();
+        for (pattern, message) in [
+            (format!("^{pattern}{gap}<host> <text>$"), format!("{text}{gap}{host} {free}")),
+            (format!("^<text> <host>{gap}{pattern}$"), format!("{free} {host}{gap}{text}")),
+        ] {
+            if let Ok(compiled) = compile(&pattern) {
+                let found = host_of(&compiled, &message);
+                prop_assert!(
+                    found.as_deref().is_none_or(|found| found == host),
+                    "{pattern} reads {found:?} in {message:?}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn no_text_breaks_the_compiler(text in "[ -~<>()?*+^$\\\\|]{0,40}") {
         let _ = compile(&text);
-        let _ = Ignore::new(&PatternSpec {
-            number: 1,
-            text,
-            fields: Vec::new(),
-            unless_counted: false,
-        });
+        let _ = ignore(&text);
     }
 
     /// Whatever may follow an address in a sound pattern, no text there makes it another one.

@@ -1,7 +1,7 @@
-//! Can what an expression takes hold an address?
+//! Can what an expression takes hold an address, or be mistaken for a name?
 //!
 //! In: the structure of one side of a pattern. Out: that it cannot, or why it may. It is told by the dots and colons
-//! that can stand together, with no byte between them that no address has.
+//! that can stand together, with no byte between them that no address has; and by the number of bytes that names have.
 
 use regex_syntax::hir::{Hir, HirKind};
 
@@ -14,6 +14,8 @@ pub(super) enum Open {
     Free,
     /// What is written out looks like one.
     Marks,
+    /// It takes more or fewer bytes of names.
+    Names,
 }
 
 /// Proves that no text that `parts` take can hold an address.
@@ -26,6 +28,51 @@ pub(super) fn closed(parts: &[&Hir]) -> Result<(), Open> {
         true => Ok(()),
         false => Err(Open::Marks),
     }
+}
+
+/// Proves that all texts that `parts` take hold equally many bytes that a name can have.
+pub(super) fn counted(parts: &[&Hir]) -> Result<(), Open> {
+    let each = parts.iter().map(|part| name_bytes(part));
+    total(each).map(|_| ()).ok_or(Open::Names)
+}
+
+/// How many bytes of names every text holds that it takes; `None` if not all hold equally many.
+fn name_bytes(hir: &Hir) -> Option<u32> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(0),
+        HirKind::Literal(text) => {
+            let of_names = text.0.iter().filter(|byte| is_of_names(**byte));
+            u32::try_from(of_names.count()).ok()
+        }
+        HirKind::Class(class) => {
+            let taken = (0..=u8::MAX).filter(|byte| takes(class, *byte));
+            same(taken.map(|byte| Some(u32::from(is_of_names(byte)))))
+        }
+        HirKind::Repetition(repeated) => match name_bytes(&repeated.sub)? {
+            0 => Some(0),
+            once if repeated.max == Some(repeated.min) => once.checked_mul(repeated.min),
+            _ => None,
+        },
+        HirKind::Capture(group) => name_bytes(&group.sub),
+        HirKind::Concat(parts) => total(parts.iter().map(name_bytes)),
+        HirKind::Alternation(parts) => same(parts.iter().map(name_bytes)),
+    }
+}
+
+/// The sum; `x{999}{999}{999}{999}` has more than can be counted.
+fn total(mut counts: impl Iterator<Item = Option<u32>>) -> Option<u32> {
+    counts.try_fold(0_u32, |sum, count| sum.checked_add(count?))
+}
+
+/// What all of them are.
+fn same(mut counts: impl Iterator<Item = Option<u32>>) -> Option<u32> {
+    let first = counts.next().unwrap_or(Some(0))?;
+    counts.all(|count| count == Some(first)).then_some(first)
+}
+
+/// Whether `<host>` takes it.
+fn is_of_names(byte: u8) -> bool {
+    kinds(&[byte]) != [Kind::Other]
 }
 
 /// Whether two colons of different parts can meet.
@@ -133,7 +180,7 @@ fn marks(hir: &Hir) -> Result<Marks, Open> {
         HirKind::Repetition(repeated) => {
             let inner = marks(&repeated.sub)?;
             let once = repeated.max.is_some_and(|max| max <= 1);
-            if !once && (inner.all != (0, 0) || takes_blank(&repeated.sub)) {
+            if !once && (inner.all != (0, 0) || takes_any(&repeated.sub, is_blank)) {
                 return Err(Open::Free);
             }
             Ok(Marks {
@@ -162,10 +209,15 @@ fn has_pair(text: &[u8]) -> bool {
     })
 }
 
-fn takes_blank(hir: &Hir) -> bool {
+pub(super) fn is_blank(byte: &u8) -> bool {
+    *byte == b' '
+}
+
+/// Whether one of such bytes can be in a text that it takes.
+pub(super) fn takes_any(hir: &Hir, wanted: fn(&u8) -> bool) -> bool {
     match hir.kind() {
-        HirKind::Literal(text) => text.0.contains(&b' '),
-        HirKind::Class(class) => takes(class, b' '),
-        kind => kind.subs().iter().any(takes_blank),
+        HirKind::Literal(text) => text.0.iter().any(wanted),
+        HirKind::Class(class) => (0..=u8::MAX).any(|byte| wanted(&byte) && takes(class, byte)),
+        kind => kind.subs().iter().any(|sub| takes_any(sub, wanted)),
     }
 }
