@@ -55,7 +55,7 @@ impl LineForm {
     }
 }
 
-/// The line is not of the form that the log has.
+/// The line is not of the form that the log has, or nobody knows what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the line is not of the form that the log has")]
 pub struct Malformed;
@@ -104,7 +104,7 @@ impl LineReader {
     /// part of a line whose last part is still to come.
     ///
     /// # Errors
-    /// The line is not of the log's form. Plain text always is.
+    /// The line is not of the log's form, or an object whose message is told twice. Plain text always is of it.
     pub fn read<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
         let line = without_end(line);
         let is_object = match &self.format {
@@ -124,17 +124,13 @@ impl LineReader {
         let Some(chunk) = json::chunk(&self.object) else {
             self.forget_parts();
             let time = self.text.time_in(self.fields.time_of(&self.object));
-            return Ok(Some(self.fields.record(&self.object, time, line)));
+            return self.fields.record(&self.object, time, line).map(Some);
         };
         let time = self.engine.find(chunk.time, 0, self.now);
         let time = time.map_or_else(|| self.text.time_in(None), |date| date.time);
         let output = self.outputs.add(&chunk)?;
         let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
-        let record = inner(output, time, text, object, fields);
-        Ok(record.unwrap_or_else(|Lost| {
-            self.lost += 1;
-            None
-        }))
+        inner(output, time, text, object, fields, &mut self.lost)
     }
 
     /// This line was not written by Docker, and so none of the log is.
@@ -152,11 +148,7 @@ impl LineReader {
         let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
         let output = self.outputs.add(&chunk)?;
         let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
-        let record = inner(output, date.time, text, object, fields);
-        Ok(record.unwrap_or_else(|Lost| {
-            self.lost += 1;
-            None
-        }))
+        inner(output, date.time, text, object, fields, &mut self.lost)
     }
 
     /// The record whose line begins with `line` and was cut behind it, at [`LONGEST_LINE`]; `None` if its message may
@@ -220,31 +212,38 @@ impl LineReader {
     }
 }
 
-/// Too much of a line is missing.
-struct Lost;
-
 /// The record, if its message is longer than one may be, so that everybody knows that it was cut.
 fn over_limit(record: Record<'_>) -> Option<Record<'_>> {
     (record.message.len() > LONGEST_MESSAGE).then_some(record)
 }
 
-/// The record of a line that a container wrote at `time`, if it is over.
+/// The record of a line that a container wrote at `time`, if it is over and not `lost`, which is counted.
+///
+/// # Errors
+/// It is an object whose message is told twice.
 fn inner<'l>(
     output: Output<'l>,
     time: Timestamp,
     text: &mut TextReader,
     object: &'l mut Object,
     fields: &JsonFields,
-) -> Result<Option<Record<'l>>, Lost> {
+    lost: &mut u64,
+) -> Result<Option<Record<'l>>, Malformed> {
     let line = match output {
         Output::Unfinished => return Ok(None),
-        Output::Lost => return Err(Lost),
-        Output::Cut(line) => return over_limit(text.read_at(time, line)).ok_or(Lost).map(Some),
+        Output::Lost => {
+            *lost += 1;
+            return Ok(None);
+        }
+        Output::Cut(line) => {
+            let record = over_limit(text.read_at(time, line));
+            *lost += u64::from(record.is_none());
+            return Ok(record);
+        }
         Output::Whole(line) => line,
     };
-    let is_object = line.starts_with(b"{") && object.read(line);
-    Ok(Some(match is_object {
-        true => fields.record(object, time, line),
-        false => text.read_at(time, line),
-    }))
+    match line.starts_with(b"{") && object.read(line) {
+        true => fields.record(object, time, line).map(Some),
+        false => Ok(Some(text.read_at(time, line))),
+    }
 }

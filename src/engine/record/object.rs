@@ -9,8 +9,8 @@
 //!
 //! A path that is told twice has no value: nobody knows which of the two the logger meant. Where a logger escapes
 //! nothing, or takes over names from its clients, these can write fields of their own before the true ones and behind
-//! them. If one of the two counted, they would choose who is banned; so they can hide at best. `a.b` and `b` within `a`
-//! are one path.
+//! them. If one of the two counted, they would choose who is banned; and if the path counted as missing, they would
+//! where another one is taken instead. So [`Told::Twice`] is not [`Told::Never`]. `a.b` and `b` within `a` are one path.
 
 use std::ops::Range;
 
@@ -29,6 +29,18 @@ struct Field {
     parent: Option<usize>,
     name: Range<usize>,
     value: Range<usize>,
+}
+
+/// What is told under a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told<'o> {
+    /// Nothing, or that it is null.
+    Never,
+    /// This. A text is decoded, anything else is as it was written, but for a list of bytes, as which the journal exports
+    /// text of unknown encoding.
+    Once(&'o [u8]),
+    /// More than one value, even if they are the same.
+    Twice,
 }
 
 /// A list or an object whose end has not come.
@@ -53,15 +65,23 @@ impl Object {
         is_object
     }
 
-    /// The value under a path of names with dots between them. A text is decoded, anything else is as it was written,
-    /// but for a list of bytes, as which the journal exports text of unknown encoding. `None` if there is none, if it
-    /// is null, or if it is told twice.
-    pub fn get(&self, path: &str) -> Option<&[u8]> {
+    /// What is told under a path of names with dots between them.
+    pub fn told(&self, path: &str) -> Told<'_> {
         let is_it = |field: &&Field| self.is_at(field, path.as_bytes());
         let mut found = self.fields.iter().filter(is_it);
         match (found.next(), found.next()) {
-            (Some(field), None) => self.text.get(field.value.clone()),
-            _ => None,
+            (None, _) => Told::Never,
+            (Some(field), None) => Told::Once(&self.text[field.value.clone()]),
+            (Some(_), Some(_)) => Told::Twice,
+        }
+    }
+
+    /// The value under a path, if it is told once. Who goes on to another path without one must ask what was
+    /// [`told`](Self::told).
+    pub fn get(&self, path: &str) -> Option<&[u8]> {
+        match self.told(path) {
+            Told::Once(value) => Some(value),
+            Told::Never | Told::Twice => None,
         }
     }
 

@@ -67,6 +67,9 @@ fn what_is_told_twice_is_not_told() {
         r#"{"a":{"b":1},"c":2,"\u0061":{"\u0062":3}}"#,
     ] {
         assert_eq!(said(text, "a.b"), None, "{text}");
+        let object = read(text.as_bytes()).expect("an object");
+        assert_eq!(object.told("a.b"), Told::Twice, "{text}");
+        assert_eq!(object.told("a.x"), Told::Never, "{text}");
         assert_eq!(said(text, "c").as_deref(), Some("2"), "{text}");
     }
 }
