@@ -335,3 +335,42 @@ fn a_line_without_its_end_is_whole_only_if_it_is_text() {
             .is_none()
     );
 }
+
+/// Where the machine went down in the middle of a line, nobody knows which lines it ended.
+#[test]
+fn nothing_is_glued_to_what_stood_before_a_torn_line() {
+    let docker = |text: &str| {
+        serde_json::json!({ "log": text, "stream": "stdout", "time": "2026-02-12T14:10:21Z" })
+            .to_string()
+    };
+    let docker = [
+        docker("half of "),
+        r#"{"log":"it\n","stre"#.to_owned(),
+        docker("Failed password for x from 192.0.2.7\n"),
+        docker("whole\n"),
+    ];
+    let cri = [
+        "2026-02-12T14:10:21Z stdout P half of ",
+        "2026-02-12T14:10:2",
+        "2026-02-12T14:10:22Z stdout F Failed password for x from 192.0.2.7",
+        "2026-02-12T14:10:23Z stdout F whole",
+    ]
+    .map(str::to_owned);
+    for (format, lines) in [
+        (Format::Any, &docker),
+        (Format::Json(Default::default()), &docker),
+        (Format::Cri(Default::default()), &cri),
+    ] {
+        let mut reader = reader(format.clone());
+        let mut heard = Vec::new();
+        for line in lines {
+            if let Ok(Some(record)) = reader.read(line.as_bytes()) {
+                heard.push(String::from_utf8_lossy(record.message).into_owned());
+            }
+        }
+        // A line that looks like nothing else may be text.
+        heard.retain(|message| !message.starts_with('{'));
+        assert_eq!(heard, ["whole"], "{format:?}");
+        assert_eq!(reader.take_lost(), 1, "{format:?}");
+    }
+}

@@ -113,11 +113,15 @@ impl LineReader {
             Format::Any => line.starts_with(b"{") && self.object.read(line),
             Format::Json(_) if line.trim_ascii().is_empty() => return Ok(None),
             Format::Json(_) if self.object.read(line) => true,
-            Format::Json(_) => return Err(Malformed),
+            Format::Json(_) => {
+                self.outputs.tear();
+                return Err(Malformed);
+            }
         };
         if !is_object {
-            if !line.starts_with(b"{") {
-                self.forget_parts();
+            match line.starts_with(b"{") {
+                true => self.outputs.tear(),
+                false => self.forget_parts(),
             }
             return Ok(Some(self.text.read(line)));
         }
@@ -144,11 +148,15 @@ impl LineReader {
         if line.is_empty() {
             return Ok(None);
         }
-        let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
-        let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
+        let date = self.engine.find(line, 0, self.now);
+        let chunk = date.and_then(|date| Some((cri::chunk(line, &date)?, date.time)));
+        let Some((chunk, time)) = chunk else {
+            self.outputs.tear();
+            return Err(Malformed);
+        };
         let output = self.outputs.add(&chunk)?;
         let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
-        inner(output, date.time, text, object, fields, &mut self.lost)
+        inner(output, time, text, object, fields, &mut self.lost)
     }
 
     /// The record whose line begins with `line` and was cut behind it, at [`LONGEST_LINE`]; `None` if its message may
@@ -168,8 +176,11 @@ impl LineReader {
             }
             Format::Json(_) => self.outputs.resume(Unfinished::BOTH),
             Format::Cri(_) => {
-                let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
-                let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
+                let date = self.engine.find(line, 0, self.now);
+                let Some(chunk) = date.and_then(|date| cri::chunk(line, &date)) else {
+                    self.outputs.tear();
+                    return Err(Malformed);
+                };
                 if self.outputs.add_cut(&chunk)? == Output::Unfinished {
                     // It is counted at its end.
                     return Ok(None);
