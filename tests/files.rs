@@ -1316,6 +1316,35 @@ fn an_old_log_of_a_container_begins_with_a_whole_line() {
     }
 }
 
+/// Also if the line before the first one that matters is where the search for it ended.
+#[test]
+fn an_old_log_of_a_container_loses_no_line_wherever_it_begins() {
+    let log = Log::new();
+    let time = |second: i64| Timestamp::from_micros(1_770_000_000_000_000 + second * 1_000_000);
+    let line = |number: i64| {
+        let time = time(number);
+        format!("{time} stdout F line {number:05} with some more text in it\n")
+    };
+    let many = 1_000;
+    log.append((0..many).map(line).collect::<String>());
+    // In the middle, where a search begins.
+    for first in many / 2 - 1..many / 2 + 4 {
+        let start = Start {
+            cursors: Vec::new(),
+            since: time(first),
+        };
+        let reading = Reading::start(&of_container(&log), start);
+        let mut heard = Heard::default();
+        let last = format!("line {:05} with some more text in it", many - 1);
+        while heard.messages.last() != Some(&last) {
+            heard.hear(reading.next());
+        }
+        assert_eq!(heard.messages.len() as i64, many - first, "from {first}");
+        assert_eq!(heard.cut, 0, "from {first}");
+        reading.end();
+    }
+}
+
 #[test]
 fn a_long_line_of_json_is_understood_as_a_whole_or_not_at_all() {
     let log = Log::new();
