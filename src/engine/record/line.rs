@@ -191,16 +191,23 @@ impl LineReader {
         Ok(None)
     }
 
-    /// The record that the last line of a file is, which has no end. Text is whole without one; what has a form may be half
-    /// of it.
+    /// The record that the last line of a file is, which has no end. Text is whole without one, and so is an object, of
+    /// which no beginning is one itself. What an engine wrote was to have an end, and is half of it.
     ///
     /// # Errors
     /// As for a whole line, as far as that can be said.
     pub fn read_last<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
-        match &self.format {
-            Format::Any if line.starts_with(b"{") => self.read_cut(line),
-            Format::Any | Format::Text => self.read(line),
-            Format::Json(_) | Format::Cri(_) => self.read_cut(line),
+        let is_whole = match &self.format {
+            Format::Any if !line.starts_with(b"{") => true,
+            Format::Text => true,
+            Format::Any | Format::Json(_) => {
+                self.object.read(line) && json::chunk(&self.object).is_none()
+            }
+            Format::Cri(_) => false,
+        };
+        match is_whole {
+            true => self.read(line),
+            false => self.read_cut(line),
         }
     }
 
