@@ -1042,6 +1042,29 @@ fn a_glob_that_catches_rotated_files_reads_nothing_twice() {
 }
 
 #[test]
+fn more_names_of_a_file_than_are_remembered_are_told_and_read_once() {
+    let log = Log::new();
+    let (reading, mut heard) = log.follow();
+    log.append(lines(0..1));
+    heard.messages(&reading, 1);
+    reading.end();
+    for number in 0..1_030 {
+        fs::hard_link(&log.path, log.beside(&format!("name-{number:04}"))).unwrap();
+    }
+    let reading = Reading::start(&spec(&[&log.path, &log.beside("*")]), heard.start());
+    let reason = heard.unreadable(&reading);
+    assert!(reason.contains("1024 files or more"), "{reason}");
+    assert!(reason.contains("name-1024"), "{reason}");
+    // What comes now may be one more, which nobody could remember.
+    append(&log.beside("other"), lines(5..6));
+    log.append(lines(1..2));
+    heard.messages(&reading, 2);
+    heard.nothing_more(&reading, Duration::from_millis(100));
+    assert_eq!(heard.troubles, []);
+    reading.end();
+}
+
+#[test]
 fn a_log_that_was_taken_for_a_rotated_one_is_read_on() {
     let log = Log::new();
     let spec = spec(&[&log.beside("*.log")]);
