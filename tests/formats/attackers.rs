@@ -8,6 +8,7 @@ use f2bd::engine::Engine;
 use f2bd::engine::filter::FilterSet;
 use f2bd::engine::input::Input;
 use f2bd::engine::record::line::{Format, Malformed};
+use f2bd::engine::record::object::MOST_FIELDS;
 use f2bd::engine::record::{Batch, LONGEST_MESSAGE, Record};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -223,6 +224,23 @@ fn what_is_told_twice_makes_no_room_for_another_field() {
     let record = reader.read(line.as_bytes()).unwrap().unwrap();
     assert_eq!(record.time, moment(super::NOW));
     assert_eq!((record.host, record.program, record.pid), ("", "", None));
+}
+
+/// Who sends more headers than a server takes hides at best: the line does not become a text of his.
+#[test]
+fn an_object_of_too_many_fields_is_no_text() {
+    let line = |count: usize| {
+        let headers: Value = (0..count)
+            .map(|number| (format!("H{number}"), json!([VICTIM])))
+            .collect();
+        json!({ "ts": 1770905421.5, "msg": "handled request", "request": { "headers": headers } })
+            .to_string()
+    };
+    let mut reader = reader(Format::Any);
+    let record = line(1_000);
+    let record = reader.read(record.as_bytes()).unwrap().unwrap();
+    assert_eq!(record.message, b"handled request");
+    assert!(reader.read(line(MOST_FIELDS).as_bytes()).is_err());
 }
 
 /// A program that names itself is not looked at for another; one that does not is.

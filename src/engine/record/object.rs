@@ -14,6 +14,14 @@
 
 use std::ops::Range;
 
+/// The most fields of all levels that an object is understood with: all are gone through for each name that is looked
+/// for, and each takes more room than the few letters that it can be written with. Web servers that log every header
+/// have some hundreds at most.
+///
+/// With more it is an object all the same, but counts as one that tells every path twice: if it were none, its line
+/// might be taken for text, and who can add fields would choose that.
+pub const MOST_FIELDS: usize = 4096;
+
 /// An object. It is filled again and again, so that a line costs no memory of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Object {
@@ -21,6 +29,8 @@ pub struct Object {
     text: Vec<u8>,
     fields: Vec<Field>,
     open: Vec<Open>,
+    /// Whether it has more than [`MOST_FIELDS`].
+    overfull: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -39,7 +49,7 @@ pub enum Told<'o> {
     /// This. A text is decoded, anything else is as it was written, but for a list of bytes, as which the journal exports
     /// text of unknown encoding.
     Once(&'o [u8]),
-    /// More than one value, even if they are the same.
+    /// More than one value, even if they are the same, or nobody has counted.
     Twice,
 }
 
@@ -58,9 +68,11 @@ impl Object {
         self.text.extend_from_slice(text);
         self.fields.clear();
         self.open.clear();
+        self.overfull = false;
         let is_object = self.fill(text).is_some();
         if !is_object {
             self.fields.clear();
+            self.overfull = false;
         }
         is_object
     }
@@ -70,6 +82,7 @@ impl Object {
         let is_it = |field: &&Field| self.is_at(field, path.as_bytes());
         let mut found = self.fields.iter().filter(is_it);
         match (found.next(), found.next()) {
+            _ if self.overfull => Told::Twice,
             (None, _) => Told::Never,
             (Some(field), None) => Told::Once(&self.text[field.value.clone()]),
             (Some(_), Some(_)) => Told::Twice,
@@ -88,7 +101,7 @@ impl Object {
     /// Whether it has no fields but these, though perhaps not all of them.
     pub fn has_only(&self, names: &[&[u8]]) -> bool {
         let mut own = self.fields.iter().filter(|field| field.parent.is_none());
-        own.all(|field| names.contains(&&self.text[field.name.clone()]))
+        !self.overfull && own.all(|field| names.contains(&&self.text[field.name.clone()]))
     }
 
     /// Whether the path of `field` is `path`.
@@ -166,14 +179,19 @@ impl Object {
         let within = self.open.last()?;
         let has_path = std::ptr::eq(top, within) || within.field.is_some();
         let parent = within.field;
-        (has_path && !within.is_list).then(|| {
-            self.fields.push(Field {
-                parent,
-                name,
-                value,
-            });
-            self.fields.len() - 1
-        })
+        if !has_path || within.is_list {
+            return None;
+        }
+        if self.fields.len() == MOST_FIELDS {
+            self.overfull = true;
+            return None;
+        }
+        self.fields.push(Field {
+            parent,
+            name,
+            value,
+        });
+        Some(self.fields.len() - 1)
     }
 
     fn close(&mut self, end: usize) {
