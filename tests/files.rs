@@ -1042,6 +1042,29 @@ fn a_glob_that_catches_rotated_files_reads_nothing_twice() {
 }
 
 #[test]
+fn more_names_of_a_file_than_are_remembered_are_told_and_read_once() {
+    let log = Log::new();
+    let (reading, mut heard) = log.follow();
+    log.append(lines(0..1));
+    heard.messages(&reading, 1);
+    reading.end();
+    for number in 0..1_030 {
+        fs::hard_link(&log.path, log.beside(&format!("name-{number:04}"))).unwrap();
+    }
+    let reading = Reading::start(&spec(&[&log.path, &log.beside("*")]), heard.start());
+    let reason = heard.unreadable(&reading);
+    assert!(reason.contains("1024 files or more"), "{reason}");
+    assert!(reason.contains("name-1024"), "{reason}");
+    // What comes now may be one more, which nobody could remember.
+    append(&log.beside("other"), lines(5..6));
+    log.append(lines(1..2));
+    heard.messages(&reading, 2);
+    heard.nothing_more(&reading, Duration::from_millis(100));
+    assert_eq!(heard.troubles, []);
+    reading.end();
+}
+
+#[test]
 fn a_log_that_was_taken_for_a_rotated_one_is_read_on() {
     let log = Log::new();
     let spec = spec(&[&log.beside("*.log")]);
@@ -1312,6 +1335,35 @@ fn an_old_log_of_a_container_begins_with_a_whole_line() {
         heard.messages(&reading, many - first);
         assert_eq!(heard.messages[0], format!("begin of {first}"));
         assert_eq!(heard.cut, 0);
+        reading.end();
+    }
+}
+
+/// Also if the line before the first one that matters is where the search for it ended.
+#[test]
+fn an_old_log_of_a_container_loses_no_line_wherever_it_begins() {
+    let log = Log::new();
+    let time = |second: i64| Timestamp::from_micros(1_770_000_000_000_000 + second * 1_000_000);
+    let line = |number: i64| {
+        let time = time(number);
+        format!("{time} stdout F line {number:05} with some more text in it\n")
+    };
+    let many = 1_000;
+    log.append((0..many).map(line).collect::<String>());
+    // In the middle, where a search begins.
+    for first in many / 2 - 1..many / 2 + 4 {
+        let start = Start {
+            cursors: Vec::new(),
+            since: time(first),
+        };
+        let reading = Reading::start(&of_container(&log), start);
+        let mut heard = Heard::default();
+        let last = format!("line {:05} with some more text in it", many - 1);
+        while heard.messages.last() != Some(&last) {
+            heard.hear(reading.next());
+        }
+        assert_eq!(heard.messages.len() as i64, many - first, "from {first}");
+        assert_eq!(heard.cut, 0, "from {first}");
         reading.end();
     }
 }

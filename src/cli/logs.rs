@@ -177,8 +177,12 @@ fn read_lines(
         let piece = bytes.fill_buf().map_err(failed)?;
         let (length, mut rest) = (piece.len(), piece);
         loop {
+            let mut half = false;
             let line = match splitter.next(&mut rest) {
-                None if length == 0 => splitter.rest(),
+                None if length == 0 => {
+                    half = true;
+                    splitter.rest()
+                }
                 line => line,
             };
             let Some(line) = line else { break };
@@ -186,6 +190,7 @@ fn read_lines(
             let text = coding.text(line.text, number == 1, &mut decoded);
             let record = match line.cut {
                 true => reader.read_cut(text),
+                false if half => reader.read_last(text),
                 false => reader.read(text),
             };
             // What is no record of the log's form has a number all the same.

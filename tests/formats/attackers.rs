@@ -7,7 +7,8 @@ use f2bd::config::Surroundings;
 use f2bd::engine::Engine;
 use f2bd::engine::filter::FilterSet;
 use f2bd::engine::input::Input;
-use f2bd::engine::record::line::Format;
+use f2bd::engine::record::line::{Format, Malformed};
+use f2bd::engine::record::object::MOST_FIELDS;
 use f2bd::engine::record::{Batch, LONGEST_MESSAGE, Record};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -199,6 +200,47 @@ fn fields_that_are_told_twice_accuse_nobody() {
     let record = reader.read(line.as_bytes()).unwrap().unwrap();
     assert_eq!((record.program, record.host), ("", ""));
     assert_eq!(record.time, moment(super::NOW));
+}
+
+/// Who doubles a name does not make room for another one that he has written too.
+#[test]
+fn what_is_told_twice_makes_no_room_for_another_field() {
+    let line = r#"{"time":"2026-02-12T14:10:21Z","message":"denied x","message":"","msg":"Failed password for x from 203.0.113.66"}"#;
+    let in_docker =
+        json!({ "log": format!("{line}\n"), "stream": "stdout", "time": "2026-02-12T14:10:21Z" });
+    let in_cri = format!("2026-02-12T14:10:21Z stdout F {line}");
+    for (format, line) in [
+        (Format::Any, line),
+        (Format::Json(Default::default()), line),
+        (Format::Json(Default::default()), &in_docker.to_string()),
+        (Format::Cri(Default::default()), &in_cri),
+    ] {
+        let mut reader = reader(format);
+        assert_eq!(reader.read(line.as_bytes()), Err(Malformed), "{line}");
+        assert_eq!(reader.take_lost(), 0);
+    }
+    let line = r#"{"time":"2026-02-12T14:10:21Z","time":"","ts":1735689600,"hostname":"a","hostname":"","_HOSTNAME":"c","program":"a","program":"","appname":"c","pid":1,"pid":"","_PID":3,"msg":"x"}"#;
+    let mut reader = reader(Format::Any);
+    let record = reader.read(line.as_bytes()).unwrap().unwrap();
+    assert_eq!(record.time, moment(super::NOW));
+    assert_eq!((record.host, record.program, record.pid), ("", "", None));
+}
+
+/// Who sends more headers than a server takes hides at best: the line does not become a text of his.
+#[test]
+fn an_object_of_too_many_fields_is_no_text() {
+    let line = |count: usize| {
+        let headers: Value = (0..count)
+            .map(|number| (format!("H{number}"), json!([VICTIM])))
+            .collect();
+        json!({ "ts": 1770905421.5, "msg": "handled request", "request": { "headers": headers } })
+            .to_string()
+    };
+    let mut reader = reader(Format::Any);
+    let record = line(1_000);
+    let record = reader.read(record.as_bytes()).unwrap().unwrap();
+    assert_eq!(record.message, b"handled request");
+    assert!(reader.read(line(MOST_FIELDS).as_bytes()).is_err());
 }
 
 /// A program that names itself is not looked at for another; one that does not is.

@@ -71,6 +71,7 @@ fn match_reads_logs_as_they_are_written() {
     let home = home(&[
         ("any.log", b"{\"ts\":1770905421,\"ip\":\"192.0.2.1\",\"status\":401}\n2026-02-12 14:10:22 denied 192.0.2.2\n"),
         ("cri.log", b"2026-02-12T14:10:21Z stdout P {\"ip\":\"192.0.2.1\",\n2026-02-12T14:10:22Z stdout F \"status\":401}\n"),
+        ("torn.log", b"2026-02-12T14:10:21Z stdout F denied 192.0.2.1\n2026-02-12T14:10:22Z stdout F denied 192.0.2.2"),
         ("utf16.log", &utf16),
         ("bare.log", &utf16[2..]),
         ("own.log", b"12.02.26=14.10.21 denied 192.0.2.1\n12.02.26=14.10.22 denied 192.0.2.2\n"),
@@ -94,6 +95,8 @@ fn match_reads_logs_as_they_are_written() {
         matched(home, &["--format", "cri"], "cri.log"),
         pairs(&[("2026-02-12T14:10:22Z", "192.0.2.1")])
     );
+    // The address may go on behind the end.
+    assert_eq!(matched(home, &["--format", "cri"], "torn.log"), both[..1]);
     assert_eq!(matched(home, &[], "utf16.log"), both);
     assert_eq!(matched(home, &[], "bare.log"), []);
     assert_eq!(matched(home, &["--encoding", "utf-16le"], "bare.log"), both);

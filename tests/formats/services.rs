@@ -312,10 +312,10 @@ fn an_export_of_the_journal_is_a_log() {
     assert!(age.as_secs() < 60, "{age:?}");
 }
 
-/// What is left of an object is no object and no text, though it may look like one.
+/// What is left of an object is no object and no text, though it may look like one; but all of it is.
 #[test]
-fn a_line_without_its_end_is_whole_only_if_it_is_text() {
-    for (line, half) in [("denied 192.0.2.7", true), (AUTHELIA, false), ("{x", false)] {
+fn a_line_without_its_end_is_whole_if_it_is_text_or_an_object() {
+    for (line, half) in [("denied 192.0.2.7", true), (AUTHELIA, true), ("{x", false)] {
         let mut reader = reader(Format::Any);
         assert!(reader.read(line.as_bytes()).unwrap().is_some(), "{line}");
         let record = reader.read_last(line.as_bytes()).unwrap();
@@ -324,6 +324,17 @@ fn a_line_without_its_end_is_whole_only_if_it_is_text() {
             reader.read_cut(line.as_bytes()).unwrap().is_none(),
             "{line}"
         );
+    }
+    for format in [Format::Any, Format::Json(Default::default())] {
+        let mut reader = reader(format);
+        for end in 1..AUTHELIA.len() {
+            let record = reader.read_last(&AUTHELIA.as_bytes()[..end]).unwrap();
+            assert!(record.is_none(), "{}", &AUTHELIA[..end]);
+        }
+        assert!(reader.read_last(AUTHELIA.as_bytes()).unwrap().is_some());
+        // An engine ends its lines; nobody knows what became of this one.
+        let record = reader.read_last(VAULTWARDEN.as_bytes()).unwrap();
+        assert!(record.is_none());
     }
     let long = format!("{}{AUTHELIA}", " ".repeat(2 * LONGEST_MESSAGE));
     let mut reader = reader(Format::Any);
@@ -334,4 +345,43 @@ fn a_line_without_its_end_is_whole_only_if_it_is_text() {
             .unwrap()
             .is_none()
     );
+}
+
+/// Where the machine went down in the middle of a line, nobody knows which lines it ended.
+#[test]
+fn nothing_is_glued_to_what_stood_before_a_torn_line() {
+    let docker = |text: &str| {
+        serde_json::json!({ "log": text, "stream": "stdout", "time": "2026-02-12T14:10:21Z" })
+            .to_string()
+    };
+    let docker = [
+        docker("half of "),
+        r#"{"log":"it\n","stre"#.to_owned(),
+        docker("Failed password for x from 192.0.2.7\n"),
+        docker("whole\n"),
+    ];
+    let cri = [
+        "2026-02-12T14:10:21Z stdout P half of ",
+        "2026-02-12T14:10:2",
+        "2026-02-12T14:10:22Z stdout F Failed password for x from 192.0.2.7",
+        "2026-02-12T14:10:23Z stdout F whole",
+    ]
+    .map(str::to_owned);
+    for (format, lines) in [
+        (Format::Any, &docker),
+        (Format::Json(Default::default()), &docker),
+        (Format::Cri(Default::default()), &cri),
+    ] {
+        let mut reader = reader(format.clone());
+        let mut heard = Vec::new();
+        for line in lines {
+            if let Ok(Some(record)) = reader.read(line.as_bytes()) {
+                heard.push(String::from_utf8_lossy(record.message).into_owned());
+            }
+        }
+        // A line that looks like nothing else may be text.
+        heard.retain(|message| !message.starts_with('{'));
+        assert_eq!(heard, ["whole"], "{format:?}");
+        assert_eq!(reader.take_lost(), 1, "{format:?}");
+    }
 }

@@ -6,13 +6,16 @@
 use std::str::FromStr;
 
 use super::Record;
-use super::object::Object;
+use super::line::Malformed;
+use super::object::{Object, Told};
 use crate::engine::time::Timestamp;
 
-/// Which fields of an object hold what; of several, the first one that is there and not empty.
+/// Which fields of an object hold what; of several, the first one that is there and not empty. One that is told twice
+/// has no value, and none behind it counts: who can double a name could choose among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonFields {
-    /// The message; if there is none, it is the whole line.
+    /// The message; if there is none, it is the whole line. One that is told twice is not replaced by that: the line is
+    /// no record.
     pub message: Vec<FieldPath>,
     /// When it was logged.
     pub time: Vec<FieldPath>,
@@ -116,31 +119,45 @@ pub(super) fn chunk(object: &Object) -> Option<Chunk<'_>> {
 impl JsonFields {
     /// The text that tells the time.
     pub(super) fn time_of<'o>(&self, object: &'o Object) -> Option<&'o [u8]> {
-        first(&self.time, object)
+        first(&self.time, object).unwrap_or_default()
     }
 
     /// The record of `object`, which is all of `line`.
+    ///
+    /// # Errors
+    /// Its message is told twice.
     pub(super) fn record<'l>(
         &self,
         object: &'l Object,
         time: Timestamp,
         line: &'l [u8],
-    ) -> Record<'l> {
+    ) -> Result<Record<'l>, Malformed> {
+        let message = first(&self.message, object).map_err(|Ambiguous| Malformed)?;
         // A name in no known letters is none.
         let text = |text: Option<&'l [u8]>| std::str::from_utf8(text.unwrap_or_default());
-        let name = |paths| text(first(paths, object)).unwrap_or_default();
-        Record {
+        let name = |paths| text(first(paths, object).unwrap_or_default()).unwrap_or_default();
+        Ok(Record {
             host: name(&self.host),
             program: name(&self.program),
             pid: name(&self.pid).parse().ok(),
             unit: text(object.get(UNIT)).unwrap_or_default(),
             object: line,
-            ..Record::bare(time, first(&self.message, object).unwrap_or(line))
-        }
+            ..Record::bare(time, message.unwrap_or(line))
+        })
     }
 }
 
-fn first<'o>(paths: &[FieldPath], object: &'o Object) -> Option<&'o [u8]> {
-    let mut values = paths.iter().filter_map(|path| object.get(&path.0));
-    values.find(|value| !value.is_empty())
+/// The path that counts is told twice.
+struct Ambiguous;
+
+/// The value that is there first and not empty.
+fn first<'o>(paths: &[FieldPath], object: &'o Object) -> Result<Option<&'o [u8]>, Ambiguous> {
+    for path in paths {
+        match object.told(&path.0) {
+            Told::Never | Told::Once(b"") => {}
+            Told::Once(value) => return Ok(Some(value)),
+            Told::Twice => return Err(Ambiguous),
+        }
+    }
+    Ok(None)
 }

@@ -55,7 +55,7 @@ impl LineForm {
     }
 }
 
-/// The line is not of the form that the log has.
+/// The line is not of the form that the log has, or nobody knows what it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the line is not of the form that the log has")]
 pub struct Malformed;
@@ -104,7 +104,7 @@ impl LineReader {
     /// part of a line whose last part is still to come.
     ///
     /// # Errors
-    /// The line is not of the log's form. Plain text always is.
+    /// The line is not of the log's form, or an object whose message is told twice. Plain text always is of it.
     pub fn read<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
         let line = without_end(line);
         let is_object = match &self.format {
@@ -113,28 +113,28 @@ impl LineReader {
             Format::Any => line.starts_with(b"{") && self.object.read(line),
             Format::Json(_) if line.trim_ascii().is_empty() => return Ok(None),
             Format::Json(_) if self.object.read(line) => true,
-            Format::Json(_) => return Err(Malformed),
+            Format::Json(_) => {
+                self.outputs.tear();
+                return Err(Malformed);
+            }
         };
         if !is_object {
-            if !line.starts_with(b"{") {
-                self.forget_parts();
+            match line.starts_with(b"{") {
+                true => self.outputs.tear(),
+                false => self.forget_parts(),
             }
             return Ok(Some(self.text.read(line)));
         }
         let Some(chunk) = json::chunk(&self.object) else {
             self.forget_parts();
             let time = self.text.time_in(self.fields.time_of(&self.object));
-            return Ok(Some(self.fields.record(&self.object, time, line)));
+            return self.fields.record(&self.object, time, line).map(Some);
         };
         let time = self.engine.find(chunk.time, 0, self.now);
         let time = time.map_or_else(|| self.text.time_in(None), |date| date.time);
         let output = self.outputs.add(&chunk)?;
         let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
-        let record = inner(output, time, text, object, fields);
-        Ok(record.unwrap_or_else(|Lost| {
-            self.lost += 1;
-            None
-        }))
+        inner(output, time, text, object, fields, &mut self.lost)
     }
 
     /// This line was not written by Docker, and so none of the log is.
@@ -148,15 +148,15 @@ impl LineReader {
         if line.is_empty() {
             return Ok(None);
         }
-        let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
-        let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
+        let date = self.engine.find(line, 0, self.now);
+        let chunk = date.and_then(|date| Some((cri::chunk(line, &date)?, date.time)));
+        let Some((chunk, time)) = chunk else {
+            self.outputs.tear();
+            return Err(Malformed);
+        };
         let output = self.outputs.add(&chunk)?;
         let (text, object, fields) = (&mut self.text, &mut self.object, &self.fields);
-        let record = inner(output, date.time, text, object, fields);
-        Ok(record.unwrap_or_else(|Lost| {
-            self.lost += 1;
-            None
-        }))
+        inner(output, time, text, object, fields, &mut self.lost)
     }
 
     /// The record whose line begins with `line` and was cut behind it, at [`LONGEST_LINE`]; `None` if its message may
@@ -176,8 +176,11 @@ impl LineReader {
             }
             Format::Json(_) => self.outputs.resume(Unfinished::BOTH),
             Format::Cri(_) => {
-                let date = self.engine.find(line, 0, self.now).ok_or(Malformed)?;
-                let chunk = cri::chunk(line, &date).ok_or(Malformed)?;
+                let date = self.engine.find(line, 0, self.now);
+                let Some(chunk) = date.and_then(|date| cri::chunk(line, &date)) else {
+                    self.outputs.tear();
+                    return Err(Malformed);
+                };
                 if self.outputs.add_cut(&chunk)? == Output::Unfinished {
                     // It is counted at its end.
                     return Ok(None);
@@ -188,16 +191,23 @@ impl LineReader {
         Ok(None)
     }
 
-    /// The record that the last line of a file is, which has no end. Text is whole without one; what has a form may be half
-    /// of it.
+    /// The record that the last line of a file is, which has no end. Text is whole without one, and so is an object, of
+    /// which no beginning is one itself. What an engine wrote was to have an end, and is half of it.
     ///
     /// # Errors
     /// As for a whole line, as far as that can be said.
     pub fn read_last<'l>(&'l mut self, line: &'l [u8]) -> Result<Option<Record<'l>>, Malformed> {
-        match &self.format {
-            Format::Any if line.starts_with(b"{") => self.read_cut(line),
-            Format::Any | Format::Text => self.read(line),
-            Format::Json(_) | Format::Cri(_) => self.read_cut(line),
+        let is_whole = match &self.format {
+            Format::Any if !line.starts_with(b"{") => true,
+            Format::Text => true,
+            Format::Any | Format::Json(_) => {
+                self.object.read(line) && json::chunk(&self.object).is_none()
+            }
+            Format::Cri(_) => false,
+        };
+        match is_whole {
+            true => self.read(line),
+            false => self.read_cut(line),
         }
     }
 
@@ -225,31 +235,38 @@ impl LineReader {
     }
 }
 
-/// Too much of a line is missing.
-struct Lost;
-
 /// The record, if its message is longer than one may be, so that everybody knows that it was cut.
 fn over_limit(record: Record<'_>) -> Option<Record<'_>> {
     (record.message.len() > LONGEST_MESSAGE).then_some(record)
 }
 
-/// The record of a line that a container wrote at `time`, if it is over.
+/// The record of a line that a container wrote at `time`, if it is over and not `lost`, which is counted.
+///
+/// # Errors
+/// It is an object whose message is told twice.
 fn inner<'l>(
     output: Output<'l>,
     time: Timestamp,
     text: &mut TextReader,
     object: &'l mut Object,
     fields: &JsonFields,
-) -> Result<Option<Record<'l>>, Lost> {
+    lost: &mut u64,
+) -> Result<Option<Record<'l>>, Malformed> {
     let line = match output {
         Output::Unfinished => return Ok(None),
-        Output::Lost => return Err(Lost),
-        Output::Cut(line) => return over_limit(text.read_at(time, line)).ok_or(Lost).map(Some),
+        Output::Lost => {
+            *lost += 1;
+            return Ok(None);
+        }
+        Output::Cut(line) => {
+            let record = over_limit(text.read_at(time, line));
+            *lost += u64::from(record.is_none());
+            return Ok(record);
+        }
         Output::Whole(line) => line,
     };
-    let is_object = line.starts_with(b"{") && object.read(line);
-    Ok(Some(match is_object {
-        true => fields.record(object, time, line),
-        false => text.read_at(time, line),
-    }))
+    match line.starts_with(b"{") && object.read(line) {
+        true => fields.record(object, time, line).map(Some),
+        false => Ok(Some(text.read_at(time, line))),
+    }
 }

@@ -9,10 +9,18 @@
 //!
 //! A path that is told twice has no value: nobody knows which of the two the logger meant. Where a logger escapes
 //! nothing, or takes over names from its clients, these can write fields of their own before the true ones and behind
-//! them. If one of the two counted, they would choose who is banned; so they can hide at best. `a.b` and `b` within `a`
-//! are one path.
+//! them. If one of the two counted, they would choose who is banned; and if the path counted as missing, they would
+//! where another one is taken instead. So [`Told::Twice`] is not [`Told::Never`]. `a.b` and `b` within `a` are one path.
 
 use std::ops::Range;
+
+/// The most fields of all levels that an object is understood with: all are gone through for each name that is looked
+/// for, and each takes more room than the few letters that it can be written with. Web servers that log every header
+/// have some hundreds at most.
+///
+/// With more it is an object all the same, but counts as one that tells every path twice: if it were none, its line
+/// might be taken for text, and who can add fields would choose that.
+pub const MOST_FIELDS: usize = 4096;
 
 /// An object. It is filled again and again, so that a line costs no memory of its own.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +29,8 @@ pub struct Object {
     text: Vec<u8>,
     fields: Vec<Field>,
     open: Vec<Open>,
+    /// Whether it has more than [`MOST_FIELDS`].
+    overfull: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -29,6 +39,18 @@ struct Field {
     parent: Option<usize>,
     name: Range<usize>,
     value: Range<usize>,
+}
+
+/// What is told under a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told<'o> {
+    /// Nothing, or that it is null.
+    Never,
+    /// This. A text is decoded, anything else is as it was written, but for a list of bytes, as which the journal exports
+    /// text of unknown encoding.
+    Once(&'o [u8]),
+    /// More than one value, even if they are the same, or nobody has counted.
+    Twice,
 }
 
 /// A list or an object whose end has not come.
@@ -46,29 +68,40 @@ impl Object {
         self.text.extend_from_slice(text);
         self.fields.clear();
         self.open.clear();
+        self.overfull = false;
         let is_object = self.fill(text).is_some();
         if !is_object {
             self.fields.clear();
+            self.overfull = false;
         }
         is_object
     }
 
-    /// The value under a path of names with dots between them. A text is decoded, anything else is as it was written,
-    /// but for a list of bytes, as which the journal exports text of unknown encoding. `None` if there is none, if it
-    /// is null, or if it is told twice.
-    pub fn get(&self, path: &str) -> Option<&[u8]> {
+    /// What is told under a path of names with dots between them.
+    pub fn told(&self, path: &str) -> Told<'_> {
         let is_it = |field: &&Field| self.is_at(field, path.as_bytes());
         let mut found = self.fields.iter().filter(is_it);
         match (found.next(), found.next()) {
-            (Some(field), None) => self.text.get(field.value.clone()),
-            _ => None,
+            _ if self.overfull => Told::Twice,
+            (None, _) => Told::Never,
+            (Some(field), None) => Told::Once(&self.text[field.value.clone()]),
+            (Some(_), Some(_)) => Told::Twice,
+        }
+    }
+
+    /// The value under a path, if it is told once. Who goes on to another path without one must ask what was
+    /// [`told`](Self::told).
+    pub fn get(&self, path: &str) -> Option<&[u8]> {
+        match self.told(path) {
+            Told::Once(value) => Some(value),
+            Told::Never | Told::Twice => None,
         }
     }
 
     /// Whether it has no fields but these, though perhaps not all of them.
     pub fn has_only(&self, names: &[&[u8]]) -> bool {
         let mut own = self.fields.iter().filter(|field| field.parent.is_none());
-        own.all(|field| names.contains(&&self.text[field.name.clone()]))
+        !self.overfull && own.all(|field| names.contains(&&self.text[field.name.clone()]))
     }
 
     /// Whether the path of `field` is `path`.
@@ -146,14 +179,19 @@ impl Object {
         let within = self.open.last()?;
         let has_path = std::ptr::eq(top, within) || within.field.is_some();
         let parent = within.field;
-        (has_path && !within.is_list).then(|| {
-            self.fields.push(Field {
-                parent,
-                name,
-                value,
-            });
-            self.fields.len() - 1
-        })
+        if !has_path || within.is_list {
+            return None;
+        }
+        if self.fields.len() == MOST_FIELDS {
+            self.overfull = true;
+            return None;
+        }
+        self.fields.push(Field {
+            parent,
+            name,
+            value,
+        });
+        Some(self.fields.len() - 1)
     }
 
     fn close(&mut self, end: usize) {

@@ -79,6 +79,14 @@ impl Outputs {
         self.stderr = Pending::resumed(unfinished.stderr);
     }
 
+    /// Comes behind a line that no engine writes, as where the machine went down: if lines were not over, it may have held
+    /// the end of one and the beginning of another, of either output.
+    pub fn tear(&mut self) {
+        if self.unfinished() != Unfinished::NONE {
+            self.resume(Unfinished::BOTH);
+        }
+    }
+
     /// Which lines are not over.
     pub fn unfinished(&self) -> Unfinished {
         Unfinished {
@@ -109,7 +117,10 @@ impl Outputs {
         match name {
             b"stdout" => Ok(&mut self.stdout),
             b"stderr" => Ok(&mut self.stderr),
-            _ => Err(Malformed),
+            _ => {
+                self.tear();
+                Err(Malformed)
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ const MOST_DATELESS: usize = 16;
 pub struct Place {
     /// Where the first line begins that matters.
     pub begin: u64,
-    /// Where an older line begins, not far before; the same place if none is known.
+    /// Where a line begins up to [`STRETCH`] before, or the file; the same place if none is known.
     pub before: u64,
 }
 
@@ -66,11 +66,8 @@ pub fn place(
         }
     }
     let begin = dates.first_not_older(low, since)?;
-    let near = begin - low <= STRETCH;
-    Ok(Place {
-        begin,
-        before: if near { low } else { begin },
-    })
+    let before = dates.line_before(begin)?;
+    Ok(Place { begin, before })
 }
 
 struct Dates<'a, S> {
@@ -156,6 +153,19 @@ impl<S: Fn() -> bool> Dates<'_, S> {
             }
         }
         Ok(place)
+    }
+
+    /// Where the first line begins that is no further before `place` than one looks.
+    fn line_before(&mut self, place: u64) -> io::Result<u64> {
+        // Units of two bytes begin at even places.
+        let from = place.saturating_sub(STRETCH) & !1;
+        if from == 0 {
+            return Ok(0);
+        }
+        self.fill(from)?;
+        let mut splitter = Splitter::new(self.end);
+        let half = splitter.next(&mut &self.buffer[..]);
+        Ok(half.map_or(place, |line| place.min(from + line.length)))
     }
 
     /// The place behind the last whole line, as far back as `from` and as one looks; otherwise the end.

@@ -20,7 +20,8 @@ use crate::source::Delivery;
 const COPYING: Duration = Duration::from_secs(60);
 
 /// The most names of other logs' files that are remembered; without that, one would be a log of its own as soon as the
-/// other log has forgotten it. A log remembers some itself.
+/// other log has forgotten it, and read again. So while there are more, what else a wildcard catches is not read. A log
+/// remembers some itself.
 const MOST_ALIASES: usize = 4 * MOST_FILES;
 
 /// A file that is not read because it is named like a rotated one.
@@ -55,7 +56,15 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 log.real = real;
             }
         }
-        let mut surplus = None;
+        let said = self.hands.troubles.get(Path::new("")).cloned();
+        let mut surplus: Option<String> = None;
+        let mut leave_out = |why: String, path: &Path| {
+            surplus.get_or_insert_with(|| {
+                // The first one stays the example: the same must not be said of each that comes before it.
+                let said = said.clone().filter(|said| said.starts_with(&why));
+                said.unwrap_or_else(|| format!("{why}; {} is not read", path.display()))
+            });
+        };
         // A log without a file costs nothing.
         let followed = self.logs.iter().filter(|log| may_exist(&log.path));
         let mut count = followed.count();
@@ -74,7 +83,12 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 self.note_unread(path);
                 continue;
             }
-            if self.is_alias(&path, first && named) {
+            if self.is_alias(&path, named, first) {
+                continue;
+            }
+            if !named && self.aliases.len() >= MOST_ALIASES {
+                let why = format!("{MOST_ALIASES} files or more are those of other logs");
+                leave_out(why, &path);
                 continue;
             }
             let there = match path.metadata() {
@@ -86,13 +100,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 false => Begin::Head,
             };
             if count >= MOST_FILES && there {
-                // The first one stays the example: the same must not be said of each that comes before it.
-                let said = self.hands.troubles.get(Path::new("")).cloned();
-                let example = path.display();
-                surplus = said.or_else(|| {
-                    let text = format!("more than {MOST_FILES} files match; {example} is not read");
-                    Some(text)
-                });
+                leave_out(format!("more than {MOST_FILES} files match"), &path);
                 break;
             }
             count += usize::from(there);
@@ -222,24 +230,24 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         }
     }
 
-    /// Whether it is the file of another log, by another name. What is `named` at the start is a log of its own, even if
-    /// it was once taken for a rotated file of another one.
-    fn is_alias(&mut self, path: &Path, named: bool) -> bool {
+    /// Whether it is known to be the file of another log, by another name. What is `named` is a log of its own at the
+    /// start, even if it was once taken for a rotated file of another one.
+    fn is_alias(&mut self, path: &Path, named: bool, first: bool) -> bool {
         let real = path.canonicalize();
         if real.is_ok_and(|real| self.logs.iter().any(|log| log.real == real)) {
             return true;
         }
-        if named {
+        if named && first {
             return false;
         }
         let Ok(file) = Candidate::open(path) else {
             return false;
         };
         let identity = file.identity();
-        if self.logs.iter().any(|log| log.owns(&file)) {
-            if self.aliases.len() >= MOST_ALIASES {
-                self.aliases.pop_first();
-            }
+        // As many are named as somebody has written.
+        let has_room =
+            named || self.aliases.len() < MOST_ALIASES || self.aliases.contains_key(path);
+        if has_room && self.logs.iter().any(|log| log.owns(&file)) {
             self.aliases.insert(path.to_owned(), identity);
         }
         self.aliases.get(path) == Some(&identity)

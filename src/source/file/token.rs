@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use siphasher::sip::SipHasher24;
 
+use crate::engine::record::line::LONGEST_LINE;
 use crate::engine::record::outputs::Unfinished;
 
 /// How much of a file's beginning makes its fingerprint: some lines, of which one has another time in another file.
@@ -17,6 +18,10 @@ pub const LONGEST_HEAD: usize = 1024;
 /// The most files that one token names. It bounds what is kept of a log that is rotated all the time; logrotate's
 /// `delaycompress` wants two.
 pub const MOST_PLACES: usize = 64;
+
+/// What is read again at most, so that lines of a container that were not over come whole: both outputs at their limit,
+/// and as much between their parts. If there is more, they are lost, and counted.
+pub const MOST_AGAIN: u64 = 4 * LONGEST_LINE as u64;
 
 /// The form of the text. Another one is not understood by this version.
 const FORM: &str = "1";
@@ -170,7 +175,7 @@ fn place(text: &str) -> Result<Place, TokenError> {
     let of_what_was_read = u64::from(place.head.length) <= place.offset;
     let sound = usize::from(place.head.length) <= LONGEST_HEAD
         && of_what_was_read
-        && place.back <= place.offset;
+        && place.back <= place.offset.min(MOST_AGAIN);
     match numbers.next() {
         None if sound => Ok(place),
         _ => Err(TokenError),
@@ -197,7 +202,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn places() -> impl Strategy<Value = Place> {
-        let back = prop_oneof![Just(0_u64), 1..=1024_u64];
+        let back = prop_oneof![Just(0_u64), 1..=MOST_AGAIN];
         (any::<[u64; 4]>(), 0..=1024_u16, back, any::<bool>()).prop_map(
             |(numbers, length, back, done)| Place {
                 identity: Identity {
@@ -208,7 +213,7 @@ mod tests {
                     length,
                     hash: numbers[2],
                 },
-                offset: numbers[3].max(1024),
+                offset: numbers[3].max(MOST_AGAIN),
                 back,
                 done,
             },
@@ -242,6 +247,13 @@ mod tests {
         let reached = |place: &Place| (place.offset, place.back, place.done);
         let reached: Vec<_> = token.places.iter().map(reached).collect();
         assert_eq!(reached, [(5, 0, false), (10, 0, true)]);
+    }
+
+    #[test]
+    fn nobody_is_sent_further_back_than_was_ever_written() {
+        let token = |back: u64| format!("1;0;1.2.3.4.{back:x}-{back:x}").parse::<Token>();
+        assert!(token(MOST_AGAIN).is_ok());
+        assert_eq!(token(MOST_AGAIN + 1), Err(TokenError));
     }
 
     #[test]

@@ -67,6 +67,9 @@ fn what_is_told_twice_is_not_told() {
         r#"{"a":{"b":1},"c":2,"\u0061":{"\u0062":3}}"#,
     ] {
         assert_eq!(said(text, "a.b"), None, "{text}");
+        let object = read(text.as_bytes()).expect("an object");
+        assert_eq!(object.told("a.b"), Told::Twice, "{text}");
+        assert_eq!(object.told("a.x"), Told::Never, "{text}");
         assert_eq!(said(text, "c").as_deref(), Some("2"), "{text}");
     }
 }
@@ -106,13 +109,34 @@ fn what_is_no_object_has_no_fields() {
     }
 }
 
+/// Who can add fields must not choose by their number as what the others are taken.
+#[test]
+fn nothing_is_told_by_an_object_of_too_many_fields() {
+    for (name, value) in [("\"x\"", "1"), ("\"\"", "{\"\":1}"), ("\"a.b\"", "[1,2]")] {
+        let more = format!(",{name}:{value}");
+        let each = 1 + usize::from(value.starts_with('{'));
+        let line = |count: usize| format!("{{\"a\":1{}}}", more.repeat(count / each));
+        let object = read(line(MOST_FIELDS - each).as_bytes()).expect("an object");
+        assert_eq!(object.told("a"), Told::Once(b"1"));
+        let object = read(line(MOST_FIELDS).as_bytes()).expect("an object");
+        assert_eq!(object.told("a"), Told::Twice);
+        assert_eq!(object.told("none"), Told::Twice);
+        assert!(object.fields.len() <= MOST_FIELDS);
+    }
+    let mut object = read(b"{}").expect("an object");
+    assert!(object.read(format!("{{{}\"a\":1}}", "\"x\":1,".repeat(MOST_FIELDS)).as_bytes()));
+    assert!(object.read(b"{\"a\":1}"));
+    assert_eq!(object.get("a"), Some(&b"1"[..]));
+}
+
 /// Deep nesting and long names cost no more than their own length.
 #[test]
 fn depth_costs_nothing() {
+    let nested = |depth| ["{\"a\":".repeat(depth), "1".into(), "}".repeat(depth)].concat();
+    assert!(said(&nested(MOST_FIELDS), "a").is_some());
+    assert!(said(&nested(MOST_FIELDS), "a.a.a").is_some());
     let depth = 60_000;
-    let text = ["{\"a\":".repeat(depth), "1".into(), "}".repeat(depth)].concat();
-    assert!(said(&text, "a").is_some());
-    assert!(said(&text, "a.a.a").is_some());
+    assert_eq!(said(&nested(depth), "a"), None);
     let text = ["{\"a\":", &"[".repeat(depth), &"]".repeat(depth), "}"].concat();
     let object = read(text.as_bytes()).expect("an object");
     assert!(object.text.len() <= text.len());

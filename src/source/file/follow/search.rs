@@ -80,11 +80,15 @@ impl Log {
             self.begin_search(here.as_ref());
         }
         let sure = is_new || self.look_around(&mut here, hands);
-        if let Some(here) = here
-            && !self.at_path
-        {
-            self.add_current(here, hands)?;
+        let added = match here {
+            Some(here) if !self.at_path => self.add_current(here, hands),
+            _ => Ok(()),
+        };
+        if added.is_err() {
+            // A cursor of more files would not be understood, and one may be written all the same.
+            self.bound();
         }
+        added?;
         let begun = self.search.as_ref().map(|search| search.begun);
         let over = sure || begun.is_some_and(|begun| begun.elapsed() > PATIENCE);
         // Without a file at the path, others may still come.

@@ -3,13 +3,9 @@
 //! Comes in: where the lines begin that are not over. Goes out: how far to go back to them after a restart, and which
 //! lines were known. What they say is not known here.
 
+use super::super::token::MOST_AGAIN;
 use super::Part;
-use crate::engine::record::line::LONGEST_LINE;
 use crate::engine::record::outputs::Unfinished;
-
-/// What is read again at most, so that lines of a container that were not over come whole: both outputs at their limit,
-/// and as much between their parts. If there is more, they are lost, and counted.
-const MOST_AGAIN: u64 = 4 * LONGEST_LINE as u64;
 
 /// Which lines are taken again, only to know which ones are not over.
 #[derive(Clone, Copy, Debug)]
