@@ -57,7 +57,7 @@ pub fn kinds() -> Vec<Kind> {
             report(case, "Failed password")
         })
         .malformed(1)
-        .says("not a report"),
+        .says("not a report: it is no JSON object"),
         kind("report: an empty datagram", Way::Report, |case| {
             report(case, "")
         })
@@ -88,7 +88,8 @@ pub fn kinds() -> Vec<Kind> {
         kind("report: a name for the address", Way::Report, |case| {
             report(case, r#"{"service":"shop","ip":"example.org"}"#);
         })
-        .malformed(1),
+        .malformed(1)
+        .says("`ip` is no address"),
         kind("report: a key too many", Way::Report, |case| {
             let ip = case.address(Who::Itself);
             report(
@@ -107,7 +108,7 @@ pub fn kinds() -> Vec<Kind> {
             say_as(NOBODY, &case.home().join("report.sock"), &text);
         })
         .refuses(1)
-        .says("may not report"),
+        .says("uid 65534 may not report"),
         kind(
             "report: a service that its user may not report of",
             Way::Report,
@@ -117,7 +118,8 @@ pub fn kinds() -> Vec<Kind> {
                 say_as(33, &case.home().join("report.sock"), &text);
             },
         )
-        .refuses(1),
+        .refuses(1)
+        .says("uid 33 may not report"),
         kind("report: descriptors beside it", Way::Report, |case| {
             let ip = case.address(Who::Itself);
             let text = format!(r#"{{"service":"shop","ip":"{ip}"}}"#);

@@ -20,7 +20,8 @@ use super::address::{Listen, OpenError};
 use super::framing::Splitter;
 use super::intake::{Room, Sender};
 use super::places::Place;
-use crate::source::Losses;
+use super::tls::Failure;
+use crate::source::{EXCERPT, Losses};
 
 /// Connections that the kernel holds until they are taken.
 const BACKLOG: i32 = 128;
@@ -68,6 +69,26 @@ pub fn open(at: SocketAddr, inherited: Option<OwnedFd>) -> Result<TcpListener, O
     Ok(TcpListener::from_std(socket)?)
 }
 
+/// What a connection's messages come in.
+enum Carrier {
+    Plain,
+    Tls(TlsAcceptor),
+}
+
+impl Listener {
+    /// What must be spoken at an address; `None` if nobody can come in there now.
+    fn carrier(&self, address: &Listen) -> Option<Carrier> {
+        match address {
+            Listen::Tcp(_) => Some(Carrier::Plain),
+            Listen::Tls(_) => {
+                let tls = self.tls.borrow();
+                tls.as_ref().map(|tls| Carrier::Tls(tls.acceptor.clone()))
+            }
+            Listen::Udp(_) | Listen::Unix(_) => None,
+        }
+    }
+}
+
 /// Takes connections until the socket fails.
 pub async fn accept(
     listener: &Rc<Listener>,
@@ -86,17 +107,19 @@ pub async fn accept(
             Err(error) => return Err(error),
         };
         let sender = from.ip().to_canonical();
-        let tls = match address {
-            Listen::Tls(_) => listener.tls.borrow().clone(),
-            _ => None,
+        let place = || {
+            if !listener.admits(sender) {
+                return None;
+            }
+            let carrier = listener.carrier(address)?;
+            let shakes = matches!(carrier, Carrier::Tls(_));
+            let place = listener.places.take(sender, address, shakes)?;
+            Some((place, carrier))
         };
-        let place = Some(sender)
-            .filter(|sender| listener.admits(*sender))
-            .and_then(|sender| listener.places.take(sender, address, tls.is_some()));
-        match place {
-            Some(place) => {
+        match place() {
+            Some((place, carrier)) => {
                 let listener = Rc::clone(listener);
-                tokio::task::spawn_local(converse(listener, place, stream, tls));
+                tokio::task::spawn_local(converse(listener, place, stream, carrier));
             }
             None => listener.intake.lose(Losses {
                 refused: 1,
@@ -115,12 +138,7 @@ fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// Serves one connection to its end, or until its place is lost.
-async fn converse(
-    listener: Rc<Listener>,
-    place: Place,
-    stream: TcpStream,
-    tls: Option<TlsAcceptor>,
-) {
+async fn converse(listener: Rc<Listener>, place: Place, stream: TcpStream, carrier: Carrier) {
     // A peer that vanished is noticed later without it, by the silence.
     let _ = sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
     let _ = sockopt::set_socket_keepalive(&stream, true);
@@ -129,13 +147,18 @@ async fn converse(
         ..Losses::default()
     };
     let serve = async {
-        let Some(tls) = tls else {
-            return read(&listener, &place, stream).await;
+        let tls = match carrier {
+            Carrier::Plain => return read(&listener, &place, stream).await,
+            Carrier::Tls(tls) => tls,
         };
-        match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-            Ok(Ok(stream)) if place.may_talk() => read(&listener, &place, stream).await,
-            _ => Err(refused),
-        }
+        let failure = match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+            Ok(Ok(stream)) if place.may_talk() => return read(&listener, &place, stream).await,
+            Ok(Ok(_)) => return Err(refused),
+            Ok(Err(error)) => Failure::from(&error),
+            Err(_) => Failure::Unfinished,
+        };
+        listener.tell_failure(place.from(), failure);
+        Err(refused)
     };
     let outcome = tokio::select! {
         outcome = serve => outcome,
@@ -146,15 +169,34 @@ async fn converse(
     }
 }
 
+/// How a connection fails to bring messages.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum Malformed {
+    /// It announced a length before, and none comes.
+    #[error("no length stands before a message")]
+    Framing,
+    /// What is there of the message could name another address than the whole would.
+    #[error("its connection ended within a message")]
+    Ended,
+    /// The message does not end in time.
+    #[error("a message takes longer than {} seconds", FRAME_TIME.as_secs())]
+    Slow,
+}
+
 /// Takes messages until the connection ends; an end within a message is a loss.
 async fn read(
     listener: &Listener,
     place: &Place,
     mut stream: impl AsyncRead + Unpin,
 ) -> Result<(), Losses> {
-    let broken = Losses {
-        malformed: 1,
-        ..Losses::default()
+    // How the connection began, as far as it is shown.
+    let mut beginning = Vec::new();
+    let broken = |what: Malformed, beginning: &[u8]| {
+        listener.tell_malformed(place.from(), what, beginning);
+        Losses {
+            malformed: 1,
+            ..Losses::default()
+        }
     };
     let sender = place.from().to_string();
     let sender = Sender::Host(&sender);
@@ -170,10 +212,14 @@ async fn read(
             None => Instant::now() + IDLE_TIME,
         };
         let came = match timeout_at(deadline, stream.read(&mut buffer)).await {
-            Ok(Ok(0)) => return splitter.end(hear).map_err(|_| broken),
+            Ok(Ok(0)) => {
+                let ended = splitter.end(hear);
+                return ended.map_err(|_| broken(Malformed::Ended, &beginning));
+            }
             Ok(Ok(came)) => came,
             // What was cut off here could name another address than its whole would.
-            Ok(Err(_)) | Err(_) if splitter.is_within() => return Err(broken),
+            Ok(Err(_)) if splitter.is_within() => return Err(broken(Malformed::Ended, &beginning)),
+            Err(_) if splitter.is_within() => return Err(broken(Malformed::Slow, &beginning)),
             Ok(Err(_)) | Err(_) => return Ok(()),
         };
         place.heard();
@@ -182,7 +228,12 @@ async fn read(
             ended = true;
             hear(message, cut);
         };
-        splitter.feed(&buffer[..came], each).map_err(|_| broken)?;
+        let came = &buffer[..came];
+        // One more than is shown, so that it is seen whether there is more.
+        let wanting = (EXCERPT + 1).saturating_sub(beginning.len());
+        beginning.extend_from_slice(&came[..came.len().min(wanting)]);
+        let fed = splitter.feed(came, each);
+        fed.map_err(|_| broken(Malformed::Framing, &beginning))?;
         begun = match (splitter.is_within(), ended) {
             (false, _) => None,
             (true, true) => Some(Instant::now()),
@@ -197,6 +248,7 @@ async fn read(
 mod tests {
     use super::*;
     use crate::engine::record::line::LineForm;
+    use crate::source::Delivery;
     use crate::source::syslog::{Intake, SyslogSpec};
     use tokio::io::AsyncWriteExt;
 
@@ -212,7 +264,7 @@ mod tests {
             intake: Intake::new(&spec.name, &spec.form),
             places: Default::default(),
             tls: Default::default(),
-            refusal_told: Default::default(),
+            told: Default::default(),
             spec: spec.into(),
         }
     }
@@ -268,5 +320,34 @@ mod tests {
         };
         assert_eq!(outcome, Ok(()));
         assert!(start.elapsed() >= IDLE_TIME + IDLE_TIME / 2);
+    }
+
+    /// Without its files read there is no TLS, and nothing may come in plain text instead.
+    #[tokio::test]
+    async fn tls_that_is_not_ready_is_refused() {
+        let listener = Rc::new(listener());
+        let socket = open(([127, 0, 0, 1], 0).into(), None).expect("a socket");
+        let at = socket.local_addr().expect("an address");
+        let address = Listen::Tls(at);
+        let talk = async {
+            let mut sender = TcpStream::connect(at).await.expect("a connection");
+            sender
+                .write_all(b"<13>plain\n")
+                .await
+                .expect("a connection");
+            listener.intake.next().await
+        };
+        let delivery = tokio::task::LocalSet::new()
+            .run_until(async {
+                tokio::select! {
+                    delivery = talk => delivery,
+                    error = accept(&listener, &address, &socket) => panic!("{error:?}"),
+                }
+            })
+            .await;
+        let Delivery::Records { batch, losses, .. } = delivery else {
+            panic!("{delivery:?}");
+        };
+        assert_eq!((batch.len(), losses.refused), (0, 1));
     }
 }
