@@ -29,7 +29,6 @@ use std::rc::Rc;
 use ipnet::IpNet;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, LocalSet};
-use tokio_rustls::TlsAcceptor;
 
 use super::socket::LocalSocket;
 use super::{Delivery, nothing_more, retry_after};
@@ -40,6 +39,7 @@ use address::OpenError;
 pub use address::{Listen, ListenError};
 use intake::Intake;
 use places::Places;
+use tls::Tls;
 pub use tls::{TlsError, TlsFile, TlsSpec};
 
 /// Where syslog comes from, and whose.
@@ -58,9 +58,9 @@ pub struct SyslogSpec {
 }
 
 impl SyslogSpec {
-    fn acceptor(&self) -> Result<TlsAcceptor, OpenError> {
+    fn read_tls(&self) -> Result<Tls, OpenError> {
         let tls = self.tls.as_ref().ok_or(OpenError::NoTls)?;
-        tls.acceptor().map_err(OpenError::Tls)
+        Tls::read(tls).map_err(OpenError::Tls)
     }
 }
 
@@ -134,7 +134,7 @@ struct Listener {
     intake: Intake,
     places: Rc<Places>,
     /// What `tls://` goes by, once its files could be read.
-    tls: RefCell<Option<TlsAcceptor>>,
+    tls: RefCell<Option<Tls>>,
     /// Said of the first one only: whoever forges addresses is refused as often as he likes.
     refusal_told: Cell<bool>,
 }
@@ -155,10 +155,18 @@ impl Listener {
             self.refusal_told.set(false);
         }
         let mut tls = self.tls.borrow_mut();
-        if tls.is_some() && spec.tls.is_some() {
+        if let Some(read) = tls.as_mut() {
             // The files may be others by now, also if their names are the same.
-            match spec.acceptor() {
-                Ok(renewed) => *tls = Some(renewed),
+            match spec.read_tls() {
+                Ok(renewed) => {
+                    // Who came by other authorities, or without any, might not come now.
+                    if renewed.authorities != read.authorities {
+                        self.places.keep(|_, to| !matches!(to, Listen::Tls(_)));
+                    }
+                    *read = renewed;
+                }
+                // No address needs it any more.
+                Err(OpenError::NoTls) => *tls = None,
                 Err(error) => {
                     let name = &spec.name;
                     log::warn!("source {name}: {error}; what was read before stays in use");
@@ -227,7 +235,7 @@ impl Listener {
             }
             Listen::Tls(at) => {
                 if self.tls.borrow().is_none() {
-                    *self.tls.borrow_mut() = Some(self.spec.borrow().acceptor()?);
+                    *self.tls.borrow_mut() = Some(self.spec.borrow().read_tls()?);
                 }
                 let socket = stream::open(*at, inherited)?;
                 up.now();

@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use f2bd::source::syslog::TlsSpec;
+
 use super::tls::Authority;
 use super::*;
 
@@ -144,12 +146,17 @@ fn a_renewed_certificate_is_shown_to_the_next() {
     let mut first = old.connect(address, Some(&old));
     first.write_all(b"7 <13>one").unwrap();
     assert_eq!(listening.one().message(), "one");
-    for name in ["server.crt", "server.key", "ca.crt"] {
+    for name in ["server.crt", "server.key"] {
         std::fs::copy(new.path(name), old.path(name)).unwrap();
+    }
+    // Its own certificate is of the old authority, which is believed as before.
+    let client = Authority::new();
+    for name in ["client.crt", "client.key"] {
+        std::fs::copy(old.path(name), client.path(name)).unwrap();
     }
     listening.wanted.send_replace(spec.clone());
     let mut second = until("the new one is shown", || {
-        let mut stream = new.connect(address, Some(&new));
+        let mut stream = new.connect(address, Some(&client));
         let said = stream.write_all(b"7 <13>two");
         if said.is_err() {
             // It is blocked until somebody hears of the handshake that failed.
@@ -169,8 +176,43 @@ fn a_renewed_certificate_is_shown_to_the_next() {
     listening.wanted.send_replace(spec);
     second.write_all(b"8 <13>four").unwrap();
     assert_eq!(listening.one().message(), "four");
-    let mut third = new.connect(address, Some(&new));
+    let mut third = new.connect(address, Some(&client));
     third.write_all(b"8 <13>five").unwrap();
     assert_eq!(listening.one().message(), "five");
+    listening.end();
+}
+
+/// Whoever could not come in by the new words does not stay by the old ones.
+#[test]
+fn other_authorities_send_away_who_is_there() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let address = free("127.0.0.1");
+    let tcp = free("127.0.0.1");
+    let mut spec = spec(&[&format!("tls://{address}"), &format!("tcp://{tcp}")]);
+    spec.tls = Some(TlsSpec {
+        client_ca: None,
+        ..authority.spec()
+    });
+    let mut listening = Listening::start(spec.clone());
+    let mut plain = connect(tcp);
+    plain.write_all(b"<13>plain\n").unwrap();
+    assert_eq!(listening.one().message(), "plain");
+    let mut stream = authority.connect(address, None);
+    stream.write_all(b"7 <13>one").unwrap();
+    assert_eq!(listening.one().message(), "one");
+    spec.tls = Some(authority.spec());
+    listening.wanted.send_replace(spec.clone());
+    listening.must_lose(refused(1));
+    assert!(!matches!(stream.read(&mut [0]), Ok(1..)));
+    // The same file, in which stands another authority.
+    let mut stream = authority.connect(address, Some(&authority));
+    stream.write_all(b"7 <13>two").unwrap();
+    assert_eq!(listening.one().message(), "two");
+    std::fs::copy(other.path("ca.crt"), authority.path("ca.crt")).unwrap();
+    listening.wanted.send_replace(spec);
+    listening.must_lose(refused(2));
+    assert!(!matches!(stream.read(&mut [0]), Ok(1..)));
+    plain.write_all(b"<13>still\n").unwrap();
+    assert_eq!(listening.one().message(), "still");
     listening.end();
 }

@@ -87,7 +87,10 @@ pub async fn accept(
         };
         let sender = from.ip().to_canonical();
         let tls = match address {
-            Listen::Tls(_) => listener.tls.borrow().clone(),
+            Listen::Tls(_) => {
+                let tls = listener.tls.borrow();
+                tls.as_ref().map(|tls| tls.acceptor.clone())
+            }
             _ => None,
         };
         let place = Some(sender)

@@ -126,7 +126,8 @@ impl TlsSpec {
             .err()
             .into_iter()
             .collect();
-        errors.extend(self.verifier().err());
+        let verifier = self.authorities().and_then(|all| self.verifier(&all));
+        errors.extend(verifier.err());
         let certificate = Some((TlsFile::Certificate, &self.certificate));
         let client_ca = self
             .client_ca
@@ -159,42 +160,66 @@ impl TlsSpec {
         })
     }
 
-    /// Whom we let in.
-    fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-        let Some(path) = &self.client_ca else {
-            return Ok(Arc::new(NoClientAuth));
-        };
-        let file = TlsFile::ClientCa;
-        let mut authorities = RootCertStore::empty();
-        for authority in certificates(file, path)? {
-            authorities
-                .add(authority)
-                .map_err(|error| unusable(file, path, error))?;
-        }
-        let provider = Arc::new(ring::default_provider());
-        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider);
-        match verifier.build() {
-            Ok(verifier) => Ok(verifier),
-            Err(error) => Err(unusable(file, path, error)),
+    /// The authorities of those whom we let in; none if they need no certificate.
+    fn authorities(&self) -> Result<Authorities, TlsError> {
+        match &self.client_ca {
+            Some(path) => certificates(TlsFile::ClientCa, path).map(Some),
+            None => Ok(None),
         }
     }
 
+    /// Whom we let in.
+    fn verifier(&self, authorities: &Authorities) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let (Some(path), Some(authorities)) = (&self.client_ca, authorities) else {
+            return Ok(Arc::new(NoClientAuth));
+        };
+        let unusable = |error: String| unusable(TlsFile::ClientCa, path, error);
+        let mut store = RootCertStore::empty();
+        for authority in authorities {
+            let added = store.add(authority.clone());
+            added.map_err(|error| unusable(error.to_string()))?;
+        }
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(store), provider);
+        match verifier.build() {
+            Ok(verifier) => Ok(verifier),
+            Err(error) => Err(unusable(error.to_string())),
+        }
+    }
+}
+
+/// Certificates of authorities.
+type Authorities = Option<Vec<CertificateDer<'static>>>;
+
+/// What the files of TLS said.
+pub struct Tls {
+    /// Shakes hands.
+    pub acceptor: TlsAcceptor,
+    /// Who must have signed a sender's certificate, if it needs one.
+    pub authorities: Authorities,
+}
+
+impl Tls {
     /// Reads the files. Whoever may connect at all is another question.
     ///
     /// # Errors
     /// What is wrong with them.
-    pub(super) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
+    pub fn read(spec: &TlsSpec) -> Result<Tls, TlsError> {
         let provider = Arc::new(ring::default_provider());
-        let identity = self.identity(&provider)?;
+        let identity = spec.identity(&provider)?;
+        let authorities = spec.authorities()?;
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| unusable(TlsFile::Certificate, &self.certificate, error))?
-            .with_client_cert_verifier(self.verifier()?)
+            .map_err(|error| unusable(TlsFile::Certificate, &spec.certificate, error))?
+            .with_client_cert_verifier(spec.verifier(&authorities)?)
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
         // A log's sender never reads. With tickets unread its end would reset the connection, and with it what we
         // have not yet read.
         config.send_tls13_tickets = 0;
-        Ok(TlsAcceptor::from(Arc::new(config)))
+        Ok(Tls {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            authorities,
+        })
     }
 }
 
