@@ -68,6 +68,26 @@ pub fn open(at: SocketAddr, inherited: Option<OwnedFd>) -> Result<TcpListener, O
     Ok(TcpListener::from_std(socket)?)
 }
 
+/// What a connection's messages come in.
+enum Carrier {
+    Plain,
+    Tls(TlsAcceptor),
+}
+
+impl Listener {
+    /// What must be spoken at an address; `None` if nobody can come in there now.
+    fn carrier(&self, address: &Listen) -> Option<Carrier> {
+        match address {
+            Listen::Tcp(_) => Some(Carrier::Plain),
+            Listen::Tls(_) => {
+                let tls = self.tls.borrow();
+                tls.as_ref().map(|tls| Carrier::Tls(tls.acceptor.clone()))
+            }
+            Listen::Udp(_) | Listen::Unix(_) => None,
+        }
+    }
+}
+
 /// Takes connections until the socket fails.
 pub async fn accept(
     listener: &Rc<Listener>,
@@ -86,20 +106,19 @@ pub async fn accept(
             Err(error) => return Err(error),
         };
         let sender = from.ip().to_canonical();
-        let tls = match address {
-            Listen::Tls(_) => {
-                let tls = listener.tls.borrow();
-                tls.as_ref().map(|tls| tls.acceptor.clone())
+        let place = || {
+            if !listener.admits(sender) {
+                return None;
             }
-            _ => None,
+            let carrier = listener.carrier(address)?;
+            let shakes = matches!(carrier, Carrier::Tls(_));
+            let place = listener.places.take(sender, address, shakes)?;
+            Some((place, carrier))
         };
-        let place = Some(sender)
-            .filter(|sender| listener.admits(*sender))
-            .and_then(|sender| listener.places.take(sender, address, tls.is_some()));
-        match place {
-            Some(place) => {
+        match place() {
+            Some((place, carrier)) => {
                 let listener = Rc::clone(listener);
-                tokio::task::spawn_local(converse(listener, place, stream, tls));
+                tokio::task::spawn_local(converse(listener, place, stream, carrier));
             }
             None => listener.intake.lose(Losses {
                 refused: 1,
@@ -118,12 +137,7 @@ fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// Serves one connection to its end, or until its place is lost.
-async fn converse(
-    listener: Rc<Listener>,
-    place: Place,
-    stream: TcpStream,
-    tls: Option<TlsAcceptor>,
-) {
+async fn converse(listener: Rc<Listener>, place: Place, stream: TcpStream, carrier: Carrier) {
     // A peer that vanished is noticed later without it, by the silence.
     let _ = sockopt::set_tcp_keepidle(&stream, KEEPALIVE);
     let _ = sockopt::set_socket_keepalive(&stream, true);
@@ -132,8 +146,9 @@ async fn converse(
         ..Losses::default()
     };
     let serve = async {
-        let Some(tls) = tls else {
-            return read(&listener, &place, stream).await;
+        let tls = match carrier {
+            Carrier::Plain => return read(&listener, &place, stream).await,
+            Carrier::Tls(tls) => tls,
         };
         match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
             Ok(Ok(stream)) if place.may_talk() => read(&listener, &place, stream).await,
@@ -200,6 +215,7 @@ async fn read(
 mod tests {
     use super::*;
     use crate::engine::record::line::LineForm;
+    use crate::source::Delivery;
     use crate::source::syslog::{Intake, SyslogSpec};
     use tokio::io::AsyncWriteExt;
 
@@ -271,5 +287,34 @@ mod tests {
         };
         assert_eq!(outcome, Ok(()));
         assert!(start.elapsed() >= IDLE_TIME + IDLE_TIME / 2);
+    }
+
+    /// Without its files read there is no TLS, and nothing may come in plain text instead.
+    #[tokio::test]
+    async fn tls_that_is_not_ready_is_refused() {
+        let listener = Rc::new(listener());
+        let socket = open(([127, 0, 0, 1], 0).into(), None).expect("a socket");
+        let at = socket.local_addr().expect("an address");
+        let address = Listen::Tls(at);
+        let talk = async {
+            let mut sender = TcpStream::connect(at).await.expect("a connection");
+            sender
+                .write_all(b"<13>plain\n")
+                .await
+                .expect("a connection");
+            listener.intake.next().await
+        };
+        let delivery = tokio::task::LocalSet::new()
+            .run_until(async {
+                tokio::select! {
+                    delivery = talk => delivery,
+                    error = accept(&listener, &address, &socket) => panic!("{error:?}"),
+                }
+            })
+            .await;
+        let Delivery::Records { batch, losses, .. } = delivery else {
+            panic!("{delivery:?}");
+        };
+        assert_eq!((batch.len(), losses.refused), (0, 1));
     }
 }
