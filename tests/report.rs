@@ -120,35 +120,71 @@ fn only_those_who_may_report() {
     until("two are counted", || {
         (count(&world, "both") == "2").then_some(())
     });
-    assert_eq!(daemon.said("may not report"), 1, "{}", daemon.log());
+    for (uid, service) in [(NOBODY, "shop"), (WEB, "till"), (NOBODY, "till")] {
+        daemon.says(&format!("uid {uid} may not report of \"{service}\""));
+    }
+    // Each is said once.
+    report(WEB, "till");
+    until("one more is refused", || {
+        (losses(&world, "refused") == 4).then_some(())
+    });
+    assert_eq!(daemon.said("may not report"), 3, "{}", daemon.log());
     daemon.stop();
 }
 
 #[test]
-fn what_is_no_report_is_counted_and_said_once() {
+fn what_is_no_report_is_counted_and_each_cause_said_once() {
     let Some(world) = world() else { return };
     let daemon = world.start();
     let long = format!(
         r#"{{"service":"shop","ip":"192.0.2.7","detail":"{}"}}"#,
         "x".repeat(60_000)
     );
-    for text in [
+    let wrong = [
         "",
         "{",
         "null",
+        r#"["shop"]"#,
+        r#"{"service":"shop"}"#,
+        r#"{"ip":"192.0.2.7"}"#,
         r#"{"service":"shop","ip":"example.org"}"#,
+        r#"{"service":"shop","ip":"192.0.2.7","outcome":"maybe"}"#,
+        r#"{"service":"shop","ip":"192.0.2.7","user":7}"#,
+        r#"{"service":"shop","ip":"192.0.2.7","adress":"x"}"#,
+        r#"{"service":"shop","service":"shop","ip":"192.0.2.7"}"#,
         &long,
-    ] {
+    ];
+    for text in wrong.iter().chain(&wrong) {
         send(&world, text);
     }
     send(&world, r#"{"service":"shop","ip":"192.0.2.7"}"#);
     until("one is counted", || {
         (count(&world, "shop") == "1").then_some(())
     });
-    until("five are not", || {
-        (losses(&world, "malformed") == 5).then_some(())
+    until("the others are not", || {
+        (losses(&world, "malformed") == 2 * wrong.len() as u64).then_some(())
     });
-    assert_eq!(daemon.said("not a report"), 1, "{}", daemon.log());
+    let causes = [
+        "it is no JSON object",
+        "`service` is missing",
+        "`ip` is missing",
+        "`ip` is no address",
+        "`outcome` is neither `failure` nor `success`",
+        "`user` is no text",
+        "it has a field that no report has",
+        "a field stands in it twice",
+        "it is longer than 8192 bytes",
+    ];
+    for cause in causes {
+        daemon.says(&format!("what uid 0 sent is not a report: {cause}"));
+    }
+    assert_eq!(
+        daemon.said("not a report"),
+        causes.len(),
+        "{}",
+        daemon.log()
+    );
+    assert!(!daemon.log().contains("column"), "{}", daemon.log());
     daemon.stop();
     assert!(!socket(&world).exists(), "it goes with the daemon");
 }

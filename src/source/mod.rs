@@ -151,6 +151,46 @@ fn nothing_more(source: &SourceName) -> Delivery {
     }
 }
 
+/// How many lines are said of one thing that strangers do: enough for every sender that is set up wrongly. Whoever
+/// forges his address has as many as he likes.
+const TOLD: usize = 16;
+
+/// Of whom something was said: of each once, and of no more than [`TOLD`].
+#[derive(Debug)]
+struct Told<K>(Vec<K>);
+
+impl<K: PartialEq> Told<K> {
+    /// Whether it is to be said of this one now.
+    fn is_news(&mut self, of: K) -> bool {
+        let is_news = self.0.len() < TOLD && !self.0.contains(&of);
+        if is_news {
+            self.0.push(of);
+        }
+        is_news
+    }
+
+    /// All is news again.
+    fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+impl<K> Default for Told<K> {
+    fn default() -> Self {
+        Told(Vec::new())
+    }
+}
+
+/// So much of what a stranger wrote stands in a line of ours.
+const EXCERPT: usize = 48;
+
+/// The beginning of what a stranger wrote, harmless.
+fn excerpt(bytes: &[u8]) -> String {
+    let start = &bytes[..bytes.len().min(EXCERPT)];
+    let more = if start.len() < bytes.len() { "..." } else { "" };
+    format!("{}{more}", start.escape_ascii())
+}
+
 /// What a source could not hand on as it came, since its last delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use tokio::sync::watch;
 
 use super::socket::{LocalSocket, Received, SocketError};
-use super::{Delivery, Losses, Trouble, nothing_more, retry_after};
+use super::{Delivery, Losses, Told, Trouble, excerpt, nothing_more, retry_after};
 use crate::engine::cursor::Stream;
 use crate::engine::name::SourceName;
 use crate::engine::record::report::{Outcome, Report, Reported};
@@ -46,9 +46,6 @@ const MODE: u32 = 0o666;
 /// The longest report, in bytes.
 const LONGEST_REPORT: usize = 8 * 1024;
 
-/// Services of which is told that nobody counts them: there are few, and whoever may report can make up any.
-const UNCOUNTED_TOLD: usize = 16;
-
 /// Reports of one batch.
 const BATCH_RECORDS: usize = 1024;
 
@@ -76,9 +73,9 @@ pub fn run(
         failures: 0,
         told: false,
         buffer: vec![0; LONGEST_REPORT],
-        told_refused: false,
-        told_malformed: false,
-        told_uncounted: Vec::new(),
+        told_refused: Told::default(),
+        told_malformed: Told::default(),
+        told_uncounted: Told::default(),
     };
     loop {
         let next = runtime.block_on(async {
@@ -116,11 +113,11 @@ struct Listener {
     /// Whether that has been told, and not yet that it is over.
     told: bool,
     buffer: Vec<u8>,
-    /// What is wrong is said of the first one only: anybody can send anything, as often as he likes.
-    told_refused: bool,
-    told_malformed: bool,
+    /// What was said of reports that are not taken: whose they were, and of what or why.
+    told_refused: Told<String>,
+    told_malformed: Told<String>,
     /// Services that nobody counts, as was told.
-    told_uncounted: Vec<Box<str>>,
+    told_uncounted: Told<Box<str>>,
 }
 
 impl Listener {
@@ -130,10 +127,9 @@ impl Listener {
             self.socket = None;
             self.failures = 0;
         }
-        if spec.allow != self.spec.allow {
-            self.told_refused = false;
-        }
-        self.told_uncounted.clear();
+        self.told_refused.forget();
+        self.told_malformed.forget();
+        self.told_uncounted.forget();
         self.spec = spec;
     }
 
@@ -211,8 +207,9 @@ impl Listener {
                 }
             };
             *count += 1;
-            if !std::mem::replace(told, true) {
-                log::warn!("source {}: {reason}; this is said once", self.spec.name);
+            let line = format!("source {}: {reason}", self.spec.name);
+            if told.is_news(reason) {
+                log::warn!("{line}");
             }
         }
         Ok((batch, losses))
@@ -220,17 +217,12 @@ impl Listener {
 }
 
 /// Tells once of a service that reports failures for nothing.
-fn mind_the_uncounted(spec: &ReportSpec, told: &mut Vec<Box<str>>, report: &Report<'_>) {
+fn mind_the_uncounted(spec: &ReportSpec, told: &mut Told<Box<str>>, report: &Report<'_>) {
     let service = &*report.service;
-    let is_known = |known: &[Box<str>]| known.iter().any(|known| **known == *service);
-    if report.outcome == Outcome::Success
-        || is_known(&spec.counted)
-        || is_known(told)
-        || told.len() >= UNCOUNTED_TOLD
-    {
+    let is_counted = spec.counted.iter().any(|counted| **counted == *service);
+    if report.outcome == Outcome::Success || is_counted || !told.is_news(service.into()) {
         return;
     }
-    told.push(service.into());
     log::warn!(
         "source {}: no jail counts reports of the service {service:?}; write one of that name with filter = \"report\"",
         spec.name
@@ -275,8 +267,9 @@ fn heard<'b>(
         .map_err(|error| Unheard::Malformed(format!("what uid {} sent is {error}", by.uid)))?;
     if !spec.admits(by.uid, &report.service) {
         return Err(Unheard::Refused(format!(
-            "uid {} may not report of {:?}; `allow` says who may",
-            by.uid, report.service
+            "uid {} may not report of \"{}\"; `allow` says who may",
+            by.uid,
+            excerpt(report.service.as_bytes())
         )));
     }
     Ok((report, by))

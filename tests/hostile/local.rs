@@ -57,7 +57,7 @@ pub fn kinds() -> Vec<Kind> {
             report(case, "Failed password")
         })
         .malformed(1)
-        .says("not a report"),
+        .says("not a report: it is no JSON object"),
         kind("report: an empty datagram", Way::Report, |case| {
             report(case, "")
         })
@@ -107,7 +107,7 @@ pub fn kinds() -> Vec<Kind> {
             say_as(NOBODY, &case.home().join("report.sock"), &text);
         })
         .refuses(1)
-        .says("may not report"),
+        .says("uid 65534 may not report"),
         kind(
             "report: a service that its user may not report of",
             Way::Report,
@@ -117,7 +117,8 @@ pub fn kinds() -> Vec<Kind> {
                 say_as(33, &case.home().join("report.sock"), &text);
             },
         )
-        .refuses(1),
+        .refuses(1)
+        .says("uid 33 may not report"),
         kind("report: descriptors beside it", Way::Report, |case| {
             let ip = case.address(Who::Itself);
             let text = format!(r#"{{"service":"shop","ip":"{ip}"}}"#);

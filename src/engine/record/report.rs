@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// One report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,10 +40,31 @@ pub enum Outcome {
     Success,
 }
 
-/// The bytes are no report.
-#[derive(Debug, thiserror::Error)]
+/// The bytes are no report; in no words of the sender's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a report: {0}")]
-pub struct ReportError(#[from] serde_json::Error);
+pub struct ReportError(Fault);
+
+/// What is wrong with them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Fault {
+    #[error("it is no JSON object")]
+    NoObject,
+    #[error("`{0}` is missing")]
+    Missing(&'static str),
+    #[error("`{0}` is no text")]
+    NoText(&'static str),
+    #[error("`ip` is no address")]
+    NoAddress,
+    #[error("`outcome` is neither `failure` nor `success`")]
+    Outcome,
+    #[error(
+        "it has a field that no report has; `service`, `ip`, `user`, `outcome` and `detail` are known"
+    )]
+    UnknownField,
+    #[error("a field stands in it twice")]
+    Twice,
+}
 
 impl<'a> Report<'a> {
     /// Reads one.
@@ -50,7 +72,47 @@ impl<'a> Report<'a> {
     /// # Errors
     /// It is none.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ReportError> {
-        Ok(serde_json::from_slice(bytes)?)
+        serde_json::from_slice(bytes).map_err(|_| ReportError(Fault::of(bytes)))
+    }
+}
+
+impl Fault {
+    /// What is wrong with bytes that are no report, in our words instead of those of a parser.
+    fn of(bytes: &[u8]) -> Fault {
+        let Ok(fields) = serde_json::from_slice::<serde_json::Map<String, Value>>(bytes) else {
+            return Fault::NoObject;
+        };
+        let required = ["service", "ip"];
+        if let Some(name) = required
+            .into_iter()
+            .find(|name| !fields.contains_key(*name))
+        {
+            return Fault::Missing(name);
+        }
+        // What may be left out may be null instead.
+        let is_text = |name: &str| match fields.get(name) {
+            None | Some(Value::String(_)) => true,
+            Some(Value::Null) => matches!(name, "user" | "detail"),
+            Some(_) => false,
+        };
+        let texts = ["service", "user", "detail"];
+        if let Some(name) = texts.into_iter().find(|name| !is_text(name)) {
+            return Fault::NoText(name);
+        }
+        let text = |name: &str| fields.get(name).and_then(Value::as_str);
+        let is_known =
+            |name: &String| texts.contains(&name.as_str()) || name == "ip" || name == "outcome";
+        if text("ip").is_none_or(|ip| ip.parse::<IpAddr>().is_err()) {
+            Fault::NoAddress
+        } else if fields.contains_key("outcome")
+            && !matches!(text("outcome"), Some("failure" | "success"))
+        {
+            Fault::Outcome
+        } else if !fields.keys().all(is_known) {
+            Fault::UnknownField
+        } else {
+            Fault::Twice
+        }
     }
 }
 
@@ -77,16 +139,40 @@ mod tests {
             (report.service.as_ref(), report.outcome, report.user),
             ("shop", Outcome::Failure, None)
         );
-        for bad in [
-            "",
-            "{}",
-            r#"{"service":"shop"}"#,
-            r#"{"service":"shop","ip":"example.org"}"#,
-            r#"{"service":"shop","ip":"192.0.2.7","outcome":"maybe"}"#,
-            r#"{"service":"shop","ip":"192.0.2.7","adress":"x"}"#,
-            r#"{"service":"shop","ip":"192.0.2.7"} {}"#,
+        for (bad, fault) in [
+            ("", Fault::NoObject),
+            ("{}", Fault::Missing("service")),
+            (r#"{"service":"shop"}"#, Fault::Missing("ip")),
+            (
+                r#"{"service":7,"ip":"192.0.2.7"}"#,
+                Fault::NoText("service"),
+            ),
+            (
+                r#"{"service":"shop","ip":"192.0.2.7","user":7}"#,
+                Fault::NoText("user"),
+            ),
+            (r#"{"service":"shop","ip":"example.org"}"#, Fault::NoAddress),
+            (r#"{"service":"shop","ip":3232235521}"#, Fault::NoAddress),
+            (
+                r#"{"service":"shop","ip":"192.0.2.7","outcome":"maybe"}"#,
+                Fault::Outcome,
+            ),
+            (
+                r#"{"service":"shop","ip":"192.0.2.7","outcome":null}"#,
+                Fault::Outcome,
+            ),
+            (
+                r#"{"service":"shop","ip":"192.0.2.7","adress":"x"}"#,
+                Fault::UnknownField,
+            ),
+            (
+                r#"{"service":"shop","ip":"192.0.2.7","ip":"192.0.2.8"}"#,
+                Fault::Twice,
+            ),
+            (r#"{"service":"shop","ip":"192.0.2.7"} {}"#, Fault::NoObject),
         ] {
-            assert!(Report::parse(bad.as_bytes()).is_err(), "{bad}");
+            let ReportError(found) = Report::parse(bad.as_bytes()).expect_err(bad);
+            assert_eq!(found, fault, "{bad}");
         }
     }
 
