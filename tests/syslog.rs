@@ -8,6 +8,7 @@ mod datagrams;
 pub mod local;
 mod places;
 pub mod tls;
+mod told;
 
 use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::ops::ControlFlow;

@@ -98,14 +98,22 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
             )?,
             Some(trouble) => writeln!(out, "Source {}: {BAD}{trouble}{BAD:#}", source.source)?,
         }
-        for (count, what) in [
-            (source.dropped, "lost, since more came than could be read"),
-            (source.refused, "of senders that are not allowed"),
-            (source.cut, "too long and cut"),
-            (source.malformed, "not of the form that the source has"),
+        for (count, of, what) in [
+            (
+                source.dropped,
+                "record",
+                "lost, since more came than could be read",
+            ),
+            (source.refused, "refusal", "of messages or connections"),
+            (source.cut, "record", "too long and cut"),
+            (
+                source.malformed,
+                "record",
+                "not of the form that the source has",
+            ),
         ] {
             if count > 0 {
-                let count = counted(usize::try_from(count).unwrap_or(usize::MAX), "record");
+                let count = counted(usize::try_from(count).unwrap_or(usize::MAX), of);
                 writeln!(out, "    {BAD}{count}{BAD:#} {what}")?;
             }
         }

@@ -244,7 +244,7 @@ pub struct SourceRow {
     pub cut: u64,
     /// Records that the kernel dropped since they came faster than they were read.
     pub dropped: u64,
-    /// Records of senders that are not allowed.
+    /// Messages and connections that were not let in.
     pub refused: u64,
     /// Lines that are not of the form that the source has.
     pub malformed: u64,

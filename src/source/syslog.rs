@@ -19,7 +19,7 @@ mod places;
 mod stream;
 mod tls;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
@@ -31,15 +31,17 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, LocalSet};
 
 use super::socket::LocalSocket;
-use super::{Delivery, nothing_more, retry_after};
+use super::{Delivery, Told, excerpt, nothing_more, retry_after};
 use crate::engine::name::SourceName;
+use crate::engine::prefix::{Prefix, SubjectWidth};
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::record::line::LineForm;
 use address::OpenError;
 pub use address::{Listen, ListenError};
 use intake::Intake;
 use places::Places;
-use tls::Tls;
+use stream::Malformed;
+use tls::{Failure, Tls};
 pub use tls::{TlsError, TlsFile, TlsSpec};
 
 /// Where syslog comes from, and whose.
@@ -87,7 +89,7 @@ pub fn run(
         intake: Intake::new(&spec.name, &spec.form),
         places: Rc::default(),
         tls: RefCell::default(),
-        refusal_told: Cell::new(false),
+        told: RefCell::default(),
         spec: RefCell::new(spec),
     });
     // Dropped before the runtime that its sockets are registered with.
@@ -135,8 +137,16 @@ struct Listener {
     places: Rc<Places>,
     /// What `tls://` goes by, once its files could be read.
     tls: RefCell<Option<Tls>>,
-    /// Said of the first one only: whoever forges addresses is refused as often as he likes.
-    refusal_told: Cell<bool>,
+    told: RefCell<Strangers>,
+}
+
+/// What was said of those who send, since the last change.
+#[derive(Default)]
+struct Strangers {
+    refused: Told<Prefix>,
+    malformed: Told<Prefix>,
+    /// Once each for all senders: those who do not get as far as a message are the many that look for open doors.
+    handshakes: Told<Failure>,
 }
 
 impl Listener {
@@ -151,9 +161,7 @@ impl Listener {
         if spec.form != old.form {
             self.intake.read_as(&spec.form);
         }
-        if spec.allow != old.allow {
-            self.refusal_told.set(false);
-        }
+        self.told.take();
         let mut tls = self.tls.borrow_mut();
         if let Some(read) = tls.as_mut() {
             // The files may be others by now, also if their names are the same.
@@ -205,13 +213,32 @@ impl Listener {
         } else {
             allow.iter().any(|network| network.contains(&sender))
         };
-        if !admitted && !self.refusal_told.replace(true) {
+        if !admitted && self.told.borrow_mut().refused.is_news(subject(sender)) {
             let source = &spec.name;
-            log::warn!(
-                "source {source}: {sender} may not send; `allow` says who may; this is said once"
-            );
+            log::warn!("source {source}: {sender} may not send; `allow` says who may");
         }
         admitted
+    }
+
+    /// Tells of a connection that does not keep to its form, and how it began.
+    fn tell_malformed(&self, sender: IpAddr, what: Malformed, beginning: &[u8]) {
+        if self.told.borrow_mut().malformed.is_news(subject(sender)) {
+            log::warn!(
+                "source {}: what {sender} sends is malformed: {what}; it began with `{}`",
+                self.name(),
+                excerpt(beginning)
+            );
+        }
+    }
+
+    /// Tells why somebody cannot come in.
+    fn tell_failure(&self, sender: IpAddr, failure: Failure) {
+        if self.told.borrow_mut().handshakes.is_news(failure) {
+            log::warn!(
+                "source {}: TLS handshake with {sender} failed: {failure}",
+                self.name()
+            );
+        }
     }
 
     /// Listens on `address` as long as it works.
@@ -243,6 +270,11 @@ impl Listener {
             }
         }
     }
+}
+
+/// Who sends, as far as he cannot choose it.
+fn subject(sender: IpAddr) -> Prefix {
+    SubjectWidth::DEFAULT.subject(sender)
 }
 
 /// Listens on one address, again and again if need be.

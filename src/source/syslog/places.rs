@@ -15,7 +15,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::address::Listen;
-use crate::engine::prefix::{Prefix, SubjectWidth};
+use super::subject;
+use crate::engine::prefix::Prefix;
 
 /// Connections of one source. With all buffers a connection takes less than 100 KiB, so that all together
 /// stay below 50 MiB.
@@ -55,7 +56,7 @@ impl Places {
     pub fn take(self: &Rc<Self>, from: IpAddr, to: &Listen, handshake: bool) -> Option<Place> {
         let connection = Rc::new(Connection {
             from,
-            sender: SubjectWidth::DEFAULT.subject(from),
+            sender: subject(from),
             to: to.clone(),
             talks: Cell::new(!handshake),
             heard: Cell::new(Instant::now()),

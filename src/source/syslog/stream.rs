@@ -20,7 +20,8 @@ use super::address::{Listen, OpenError};
 use super::framing::Splitter;
 use super::intake::{Room, Sender};
 use super::places::Place;
-use crate::source::Losses;
+use super::tls::Failure;
+use crate::source::{EXCERPT, Losses};
 
 /// Connections that the kernel holds until they are taken.
 const BACKLOG: i32 = 128;
@@ -150,10 +151,14 @@ async fn converse(listener: Rc<Listener>, place: Place, stream: TcpStream, carri
             Carrier::Plain => return read(&listener, &place, stream).await,
             Carrier::Tls(tls) => tls,
         };
-        match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-            Ok(Ok(stream)) if place.may_talk() => read(&listener, &place, stream).await,
-            _ => Err(refused),
-        }
+        let failure = match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+            Ok(Ok(stream)) if place.may_talk() => return read(&listener, &place, stream).await,
+            Ok(Ok(_)) => return Err(refused),
+            Ok(Err(error)) => Failure::from(&error),
+            Err(_) => Failure::Unfinished,
+        };
+        listener.tell_failure(place.from(), failure);
+        Err(refused)
     };
     let outcome = tokio::select! {
         outcome = serve => outcome,
@@ -164,15 +169,34 @@ async fn converse(listener: Rc<Listener>, place: Place, stream: TcpStream, carri
     }
 }
 
+/// How a connection fails to bring messages.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub enum Malformed {
+    /// It announced a length before, and none comes.
+    #[error("no length stands before a message")]
+    Framing,
+    /// What is there of the message could name another address than the whole would.
+    #[error("its connection ended within a message")]
+    Ended,
+    /// The message does not end in time.
+    #[error("a message takes longer than {} seconds", FRAME_TIME.as_secs())]
+    Slow,
+}
+
 /// Takes messages until the connection ends; an end within a message is a loss.
 async fn read(
     listener: &Listener,
     place: &Place,
     mut stream: impl AsyncRead + Unpin,
 ) -> Result<(), Losses> {
-    let broken = Losses {
-        malformed: 1,
-        ..Losses::default()
+    // How the connection began, as far as it is shown.
+    let mut beginning = Vec::new();
+    let broken = |what: Malformed, beginning: &[u8]| {
+        listener.tell_malformed(place.from(), what, beginning);
+        Losses {
+            malformed: 1,
+            ..Losses::default()
+        }
     };
     let sender = place.from().to_string();
     let sender = Sender::Host(&sender);
@@ -188,10 +212,14 @@ async fn read(
             None => Instant::now() + IDLE_TIME,
         };
         let came = match timeout_at(deadline, stream.read(&mut buffer)).await {
-            Ok(Ok(0)) => return splitter.end(hear).map_err(|_| broken),
+            Ok(Ok(0)) => {
+                let ended = splitter.end(hear);
+                return ended.map_err(|_| broken(Malformed::Ended, &beginning));
+            }
             Ok(Ok(came)) => came,
             // What was cut off here could name another address than its whole would.
-            Ok(Err(_)) | Err(_) if splitter.is_within() => return Err(broken),
+            Ok(Err(_)) if splitter.is_within() => return Err(broken(Malformed::Ended, &beginning)),
+            Err(_) if splitter.is_within() => return Err(broken(Malformed::Slow, &beginning)),
             Ok(Err(_)) | Err(_) => return Ok(()),
         };
         place.heard();
@@ -200,7 +228,12 @@ async fn read(
             ended = true;
             hear(message, cut);
         };
-        splitter.feed(&buffer[..came], each).map_err(|_| broken)?;
+        let came = &buffer[..came];
+        // One more than is shown, so that it is seen whether there is more.
+        let wanting = (EXCERPT + 1).saturating_sub(beginning.len());
+        beginning.extend_from_slice(&came[..came.len().min(wanting)]);
+        let fed = splitter.feed(came, each);
+        fed.map_err(|_| broken(Malformed::Framing, &beginning))?;
         begun = match (splitter.is_within(), ended) {
             (false, _) => None,
             (true, true) => Some(Instant::now()),
@@ -231,7 +264,7 @@ mod tests {
             intake: Intake::new(&spec.name, &spec.form),
             places: Default::default(),
             tls: Default::default(),
-            refusal_told: Default::default(),
+            told: Default::default(),
             spec: spec.into(),
         }
     }

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoClientAuth, ParsedCertificate, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{
-    CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig,
+    AlertDescription, CertificateError, Error, InconsistentKeys, RootCertStore, ServerConfig,
 };
 
 use crate::engine::time::Timestamp;
@@ -220,6 +220,69 @@ impl Tls {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             authorities,
         })
+    }
+}
+
+/// Why a handshake came to nothing, in no words of the stranger's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// It needs one.
+    #[error("it showed no certificate")]
+    NoCertificate,
+    /// Whoever signed it is not among our authorities.
+    #[error("it showed a certificate that client_ca has not signed")]
+    NotSigned,
+    /// It was valid, or will be.
+    #[error("it showed a certificate that is out of date")]
+    OutOfDate,
+    /// The certificate is of no use for another reason.
+    #[error("it showed a certificate that cannot be used")]
+    Unusable,
+    /// It does not know our authority, or another name, or our certificate is out of date.
+    #[error("it does not accept our certificate")]
+    Ours,
+    /// It speaks a TLS that we do not.
+    #[error("it knows no version or cipher of TLS that is safe")]
+    Incompatible,
+    /// Something else.
+    #[error("it does not speak TLS")]
+    Foreign,
+    /// It went, for a reason that it may not have said, or was silent.
+    #[error("it did not finish")]
+    Unfinished,
+}
+
+impl From<&io::Error> for Failure {
+    fn from(error: &io::Error) -> Self {
+        use CertificateError::{
+            Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer,
+        };
+        let error = error.get_ref();
+        match error.and_then(|error| error.downcast_ref::<Error>()) {
+            None => Failure::Unfinished,
+            Some(Error::NoCertificatesPresented) => Failure::NoCertificate,
+            // By the wrong key of an authority that has our authority's name.
+            Some(Error::InvalidCertificate(UnknownIssuer | CertificateError::BadSignature)) => {
+                Failure::NotSigned
+            }
+            Some(Error::InvalidCertificate(
+                Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. },
+            )) => Failure::OutOfDate,
+            Some(Error::InvalidCertificate(_)) => Failure::Unusable,
+            Some(Error::AlertReceived(
+                AlertDescription::BadCertificate
+                | AlertDescription::UnsupportedCertificate
+                | AlertDescription::CertificateRevoked
+                | AlertDescription::CertificateExpired
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::UnknownCA
+                // The signature of another authority of the same name.
+                | AlertDescription::DecryptError,
+            )) => Failure::Ours,
+            Some(Error::AlertReceived(_)) => Failure::Unfinished,
+            Some(Error::PeerIncompatible(_)) => Failure::Incompatible,
+            Some(_) => Failure::Foreign,
+        }
     }
 }
 
