@@ -162,6 +162,7 @@ impl Listener {
             self.intake.read_as(&spec.form);
         }
         self.told.take();
+        self.intake.forget_told();
         let mut tls = self.tls.borrow_mut();
         if let Some(read) = tls.as_mut() {
             // The files may be others by now, also if their names are the same.

@@ -1,8 +1,11 @@
 //! What the administrator hears of those who are refused, not believed or not understood.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
 
+use super::local::say_as;
 use super::tls::Authority;
 use super::*;
 use crate::support::world::{Daemon, World};
@@ -129,6 +132,36 @@ fn each_cause_of_a_failed_handshake_is_said_once() {
         (refused_in(&world) == 10).then_some(())
     });
     assert_eq!(daemon.said(&failed("")), causes.len(), "{}", daemon.log());
+    daemon.stop();
+}
+
+#[test]
+fn each_user_that_is_not_believed_is_said_once() {
+    let Some((world, daemon)) = listening("listen = [\"unix://HOME/syslog.sock\"]") else {
+        return;
+    };
+    let path = world.path().join("syslog.sock");
+    until("it listens", || {
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).ok()
+    });
+    for program in ["sshd", "app"] {
+        say_as(33, &path, &format!("<38>Feb 12 14:10:21 {program}: Failed"));
+    }
+    say_as(34, &path, "<38>Feb 12 14:10:21 s\u{1b}d[1]: Failed");
+    say_as(0, &path, "<38>Feb 12 14:10:21 sshd: Failed");
+    daemon.says("source net: uid 33 says it is `sshd`; it is not believed, its records are of `by-uid-33:sshd`; see `listen` in f2bd.conf(5)");
+    daemon.says("source net: uid 34 says it is ");
+    for uid in 100..100 + 2 * TOLD as u32 {
+        say_as(uid, &path, "<38>Feb 12 14:10:21 sshd: Failed");
+    }
+    until("all are read", || {
+        let status = world.json(&["status"]).remove(0);
+        let sources = status["sources"].as_array().unwrap().clone();
+        let net = sources.iter().find(|source| source["source"] == "net");
+        (net.unwrap()["records"] == 4 + 2 * TOLD).then_some(())
+    });
+    assert_eq!(daemon.said("is not believed"), TOLD, "{}", daemon.log());
+    assert!(!daemon.log().contains('\u{1b}'));
     daemon.stop();
 }
 

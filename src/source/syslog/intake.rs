@@ -16,7 +16,7 @@ use crate::engine::name::SourceName;
 use crate::engine::record::line::LineForm;
 use crate::engine::record::wire::WireReader;
 use crate::engine::record::{Batch, LONGEST_MESSAGE};
-use crate::source::{Delivery, Losses, Trouble};
+use crate::source::{Delivery, Losses, Told, Trouble, excerpt};
 
 /// Records of one batch: enough that what a batch costs does not count, few enough that a flood shows its
 /// first bans at once.
@@ -62,6 +62,8 @@ struct State {
     troubles: VecDeque<Trouble>,
     /// How many addresses are told to be out of order.
     down: usize,
+    /// Users that are not believed, as was told.
+    told_unbelieved: Told<u32>,
 }
 
 impl Intake {
@@ -76,6 +78,7 @@ impl Intake {
                 due: None,
                 troubles: VecDeque::new(),
                 down: 0,
+                told_unbelieved: Told::default(),
             }),
             filled: Notify::new(),
             emptied: Notify::new(),
@@ -85,6 +88,11 @@ impl Intake {
     /// From now on stamps that do not say their zone are of this one.
     pub fn read_as(&self, form: &LineForm) {
         self.state.borrow_mut().reader = WireReader::new(&form.zone);
+    }
+
+    /// What was said of users is said anew.
+    pub fn forget_told(&self) {
+        self.state.borrow_mut().told_unbelieved.forget();
     }
 
     /// Takes one message, of which `cut` says whether its end is missing.
@@ -109,6 +117,16 @@ impl Intake {
             Sender::Host(_) => {}
             Sender::Process(process) => {
                 if let Some(mark) = process.mark(&record) {
+                    if state.told_unbelieved.is_news(process.uid()) {
+                        log::warn!(
+                            "source {}: uid {} says it is `{}`; it is not believed, its records are of `{}`; see \
+                             `listen` in f2bd.conf(5)",
+                            self.source,
+                            process.uid(),
+                            excerpt(record.program.as_bytes()),
+                            excerpt(mark.as_bytes())
+                        );
+                    }
                     marked = mark;
                     record.program = &marked;
                 }

@@ -37,6 +37,11 @@ impl Process {
         }
     }
 
+    /// The user.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
     /// The number of the process whose message this is.
     pub fn number_of(&self, record: &Record<'_>) -> Option<u32> {
         if self.relays { record.pid } else { self.pid }
