@@ -260,6 +260,8 @@ fn share(figure: &str, daemon: &Daemon, before: Duration, span: Duration) {
 fn latency(world: &World, figure: &str, mut write: impl FnMut(&str)) {
     let monitor = Monitor::start(world);
     let mut spans = Vec::new();
+    // For a while after a flow its pace holds; calm comes later.
+    std::thread::sleep(Duration::from_secs(5));
     for attempt in 0..200_u32 {
         let address = format!("198.51.{}.{}", 100 + attempt / 250, attempt % 250 + 1);
         let text = |port: u32| {
