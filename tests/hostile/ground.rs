@@ -69,7 +69,7 @@ impl Ground {
         authority.open_to_everybody();
         world.configure(JAIL, &sources(world.path(), &authority, ""));
         let clock = Clock::new(&world.config());
-        let daemon = start(&world);
+        let daemon = world.start_as(USER);
         let store = Connection::open_with_flags(
             world.database(),
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -265,23 +265,6 @@ impl Drop for Ground {
             );
         }
     }
-}
-
-fn start(world: &World) -> Daemon {
-    let binary = world.public_binary().display().to_string();
-    let user = [format!("--reuid={USER}"), format!("--regid={USER}")];
-    world.start_through(&[
-        "setpriv",
-        &user[0],
-        &user[1],
-        "--groups=systemd-journal",
-        "--inh-caps=-all,+net_admin",
-        "--ambient-caps=-all,+net_admin",
-        "--bounding-set=-all,+net_admin",
-        "--no-new-privs",
-        "--",
-        &binary,
-    ])
 }
 
 /// All that is read, from `home`; `logs` is said of the source of that name beside its path.

@@ -118,9 +118,22 @@ impl World {
         self.launch(&[], arguments, &[])
     }
 
-    /// The daemon as another program makes it run, such as setpriv, when it is ready.
-    pub fn start_through(&self, program: &[&str]) -> Daemon {
-        self.launch(program, &[], &[]).wait_ready()
+    /// Starts it as `user`, who may read the journal and change the firewall and nothing else.
+    pub fn start_as(&self, user: u32) -> Daemon {
+        let binary = self.public_binary().display().to_string();
+        let through = [
+            "setpriv",
+            &format!("--reuid={user}"),
+            &format!("--regid={user}"),
+            "--groups=systemd-journal",
+            "--inh-caps=-all,+net_admin",
+            "--ambient-caps=-all,+net_admin",
+            "--bounding-set=-all,+net_admin",
+            "--no-new-privs",
+            "--",
+            &binary,
+        ];
+        self.launch(&through, &[], &[]).wait_ready()
     }
 
     /// Lets the user nobody own and everybody enter this world's directory.
