@@ -490,6 +490,7 @@ const FILTER_FILE: &[(&str, &[Key])] = &[
     ("Top of the file", keys::FILTER),
     ("[records]", keys::RECORDS),
     ("[[failure]]", keys::FAILURE),
+    ("[[success]]", keys::SUCCESS),
     ("[[ignore]]", keys::IGNORE),
     ("[[sample]]", keys::SAMPLE),
 ];

@@ -218,6 +218,7 @@ pub const FILTER: &[Key] = &[
     key("records", "a section [records]", ""),
     key("session", "\"pid\"", ""),
     key("failure", "sections [[failure]]", ""),
+    key("success", "sections [[success]]", ""),
     key("ignore", "sections [[ignore]]", ""),
     key("sample", "sections [[sample]]", ""),
 ];
@@ -246,6 +247,17 @@ pub const FAILURE: &[Key] = &[
     key("unless_counted", "true or false", "false"),
 ];
 
+/// `[[success]]` of a filter file.
+pub const SUCCESS: &[Key] = &[
+    key("pattern", "a regular expression with <ip> or <host>", ""),
+    key(
+        "fields",
+        "patterns over fields, such as { \"request.remote_ip\" = '^<ip>$', status = '^200$' }",
+        "",
+    ),
+    key("mode", "a list of modes such as [\"aggressive\"]", ""),
+];
+
 /// `[[ignore]]` of a filter file.
 pub const IGNORE: &[Key] = &[
     key("pattern", "a regular expression", ""),
@@ -270,6 +282,7 @@ pub const SAMPLE: &[Key] = &[
     key("host", "the text that <host> must capture", ""),
     key("user", "the text that <user> must capture", ""),
     key("failures", "a number from 1 to 1000", "1"),
+    key("success", "true or false", "false"),
 ];
 
 /// `filter = { … }`

@@ -217,8 +217,10 @@ pub fn filter(
         }
         let spec = file.spec(mode);
         // Compiled here for the sake of its mistakes, which only the file can place.
+        let before = problems.count();
+        file.check_successes(&spec, &mut problems);
         match FilterSet::compile(vec![spec.clone()]) {
-            Ok(_) => Some(spec),
+            Ok(_) => (problems.count() == before).then_some(spec),
             Err(errors) => {
                 for error in &errors {
                     file.report(error, &mut problems);
@@ -309,7 +311,9 @@ fn policy(
         let at = match known {
             Some(at) => at,
             None => {
-                let mut spec = filters.get(&jail.filter)?.as_ref()?.spec(&jail.mode);
+                let file = filters.get(&jail.filter)?.as_ref()?;
+                let mut spec = file.spec(&jail.mode);
+                file.check_successes(&spec, problems);
                 spec.records.services = jail.services.clone();
                 specs.push(spec);
                 compiled.push(wanted);
