@@ -209,6 +209,9 @@ pub const ACTION: &[Key] = &[key("use", "the name of an action file", "")];
 /// Keys of the design that this version refuses, rather than to protect less than was asked for.
 pub const LATER: &[&str] = &["escalation", "network", "distributed"];
 
+/// Keys of [`JAIL`] whose values `f2bd replay --set` may change: those that the engine decides by, and nothing else.
+pub const WHAT_IF: &[&str] = &["maxretry", "findtime", "bantime", "ignoreip"];
+
 /// The most failures that [`JAIL`]'s `maxretry` may ask for: each watched subject remembers that many.
 pub const MOST_RETRIES: u32 = 1_000;
 

@@ -7,6 +7,7 @@
 mod banning;
 mod continuity;
 mod hearing;
+mod recount;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -87,6 +88,7 @@ impl Engine {
                 self.hear_records(now, source, batch, out);
                 self.note_progress(now, source, batch, more);
             }
+            Input::Recount(failure) => self.recount(now, failure, out),
             Input::Tick => {}
             Input::Ban {
                 jail,
