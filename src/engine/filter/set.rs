@@ -204,6 +204,16 @@ impl FilterSet {
         &self.filters[usize::from(filter.0)].spec
     }
 
+    /// How many filters there are.
+    pub fn len(&self) -> usize {
+        self.filters.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.filters.is_empty()
+    }
+
     /// The sieve for lines of which only these filters hear; `None` if one of them has a pattern that needs no text.
     pub fn sieve(&self, filters: &[FilterId]) -> Option<Sieve> {
         let is_loose = |filter: &FilterId| self.filters[usize::from(filter.0)].loose.is_some();

@@ -26,6 +26,9 @@ const ROOM: usize = 32;
 /// The smallest and the largest table; as many bytes as these are in the processor's own memory.
 const TABLE: (usize, usize) = (1 << 10, 1 << 16);
 
+/// So many bytes are looked through for one thing after the other. They are at hand then, and little is looked at in vain.
+const BLOCK: usize = 2 * LONGEST_MESSAGE;
+
 /// What a sample that another text has too makes up for in rarity: looking at all of them takes time.
 const SHARED: u32 = 32;
 
@@ -137,24 +140,51 @@ impl Sieve {
         })
     }
 
-    /// The lines at the head of `bytes` that no pattern can take. The last line with an end is never one of them, so that
-    /// somebody sees how late it is; nor is a line that is too long, or that begins as an object of JSON, in which texts
-    /// are written in other ways.
-    pub fn quiet(&self, bytes: &[u8]) -> Quiet {
-        let whole = memrchr(b'\n', bytes).unwrap_or(0);
-        let mut end = line_start(bytes, whole);
-        if let Some((_, start)) = self.hits(&bytes[..end]).next() {
-            end = line_start(bytes, start);
+    /// The lines at the head of `lines`, all of which have an end, that no pattern can take. One that is too long is never
+    /// one of them, since somebody has to know of it; nor is one that begins as an object of JSON, in which texts are
+    /// written in other ways.
+    pub fn quiet(&self, lines: &[u8]) -> Quiet {
+        let mut end = 0;
+        let mut count = 0;
+        while end < lines.len() {
+            let block = whole_lines(&lines[end..]);
+            let quiet = self.quiet_in(block);
+            count += memchr_iter(b'\n', &block[..quiet]).count();
+            end += quiet;
+            if quiet < block.len() {
+                break;
+            }
         }
-        end = match bytes.first() {
-            Some(b'{') => 0,
-            _ => memmem::find(&bytes[..end], b"\n{").map_or(end, |before| before + 1),
-        };
-        end = before_long_line(&bytes[..end]);
         Quiet {
             bytes: end,
-            lines: memchr_iter(b'\n', &bytes[..end]).count(),
+            lines: count,
         }
+    }
+
+    /// Where the first line begins that is not quiet, or the end.
+    fn quiet_in(&self, block: &[u8]) -> usize {
+        if block.first() == Some(&b'{') || block.len() > BLOCK {
+            return 0;
+        }
+        let hit = self.hits(block).next();
+        let end = hit.map_or(block.len(), |(_, place)| line_start(block, place));
+        let end = memmem::find(&block[..end], b"\n{").map_or(end, |before| before + 1);
+        before_long_line(&block[..end])
+    }
+}
+
+/// How many bytes at the head of `bytes` are lines with an end, without the last one of these: that is always read, so that
+/// somebody sees how late it is.
+pub fn but_last_line(bytes: &[u8]) -> usize {
+    memrchr(b'\n', bytes).map_or(0, |end| line_start(bytes, end))
+}
+
+/// Some of `lines`, at least one.
+fn whole_lines(lines: &[u8]) -> &[u8] {
+    let block = lines.get(..BLOCK).unwrap_or(lines);
+    match memrchr(b'\n', block) {
+        Some(end) => &block[..=end],
+        None => lines,
     }
 }
 
@@ -163,8 +193,7 @@ fn line_start(bytes: &[u8], place: usize) -> usize {
     memrchr(b'\n', &bytes[..place]).map_or(0, |before| before + 1)
 }
 
-/// Where the first line begins that is longer than a message may be, of which somebody has to know; or the end. All
-/// lines of `bytes` have an end.
+/// Where the first line begins that is longer than a message may be; or the end.
 fn before_long_line(bytes: &[u8]) -> usize {
     let mut start = 0;
     while let Some(ahead) = bytes.get(start..start + LONGEST_MESSAGE) {
@@ -257,11 +286,12 @@ mod tests {
         ) {
             let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let text = format!("{text}{rest}").replace('L', &"x".repeat(LONGEST_MESSAGE + 1));
-            let quiet = sieve(&["denied"]).quiet(text.as_bytes());
+            let text = text.as_bytes();
+            let quiet = sieve(&["denied"]).quiet(&text[..but_last_line(text)]);
             let is_loud = |line: &String| line == "denied" || line == "L" || line.starts_with('{');
             let expected = lines.iter().position(is_loud).unwrap_or(lines.len().saturating_sub(1));
             prop_assert_eq!(quiet.lines, expected.min(lines.len().saturating_sub(1)));
-            let bytes: usize = text.split_inclusive('\n').take(quiet.lines).map(str::len).sum();
+            let bytes: usize = text.split_inclusive(|byte| *byte == b'\n').take(quiet.lines).map(<[u8]>::len).sum();
             prop_assert_eq!(quiet.bytes, bytes);
         }
     }
