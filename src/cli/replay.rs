@@ -53,6 +53,7 @@ pub fn run(args: &ReplayArgs, clock: &Clock, config: Option<&Path>) -> Result<()
         start: args.since.map(|since| since.moment(clock.now)),
         sources: &sources,
         database: daemon.database,
+        prints_meanwhile: changed.is_none(),
         clock,
     };
     let (understood, somebody) = match changed {

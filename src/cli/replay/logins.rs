@@ -25,7 +25,6 @@ pub struct Login {
 /// What tells of logins.
 pub struct Logins {
     filters: FilterSet,
-    count: u16,
 }
 
 impl Logins {
@@ -40,7 +39,6 @@ impl Logins {
         let specs = filters.iter().map(|filter| policy.filters.spec(*filter));
         let successes: Vec<FilterSpec> = specs.filter_map(FilterSpec::of_successes).collect();
         Ok(Logins {
-            count: u16::try_from(successes.len()).unwrap_or(u16::MAX),
             filters: FilterSet::compile(successes).map_err(|errors| {
                 let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
                 Failure::new(Exit::BadConfiguration, lines.join("\n"))
@@ -52,14 +50,11 @@ impl Logins {
     pub fn find(&self, record: Record<'_>) -> Option<Login> {
         let time = record.time;
         let view = View::from(record);
-        let mut filters = (0..self.count).map(FilterId);
-        filters.find_map(|filter| {
-            let found = self.filters.find(filter, &view)?;
-            Some(Login {
-                time,
-                address: found.ip?.to_canonical(),
-                user: found.user.as_deref().map(Box::from),
-            })
+        let (_, found) = self.filters.hits(&view).into_iter().next()?;
+        Some(Login {
+            time,
+            address: found.ip?.to_canonical(),
+            user: found.user.as_deref().map(Box::from),
         })
     }
 }

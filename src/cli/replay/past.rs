@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::logs::{Log, Understood, Writing};
 use crate::cli::output::Clock;
+use crate::cli::progress::Progress;
 use crate::engine::decision;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
@@ -38,6 +39,8 @@ pub struct Past<'p> {
     pub sources: &'p [SourceSpec],
     /// The daemon's database.
     pub database: PathBuf,
+    /// Whether decisions are printed while logs are read.
+    pub prints_meanwhile: bool,
     /// The present.
     pub clock: &'p Clock,
 }
@@ -66,17 +69,25 @@ impl Past<'_> {
             return Ok(understood);
         }
         let routes = routes(self.sources);
+        let mut progress = Progress::of(self.words, self.prints_meanwhile);
         for word in self.words {
             let log = Log::of(word);
             let writing = writing(&log, self.sources, self.clock);
-            log.read(&writing, self.clock.now, &routes, |_, record| {
-                understood.look_at(&record);
-                match self.start {
-                    Some(start) if record.time < start => Ok(()),
-                    _ => each(Event::Record(record)),
-                }
-            })?;
+            log.read(
+                &writing,
+                self.clock.now,
+                &routes,
+                &mut progress,
+                |_, record| {
+                    understood.look_at(&record);
+                    match self.start {
+                        Some(start) if record.time < start => Ok(()),
+                        _ => each(Event::Record(record)),
+                    }
+                },
+            )?;
         }
+        progress.end();
         Ok(understood)
     }
 

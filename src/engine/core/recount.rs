@@ -28,6 +28,6 @@ impl Engine {
         };
         let record = Record::bare(failure.time, line);
         self.judge(now, at, &record, &found, failure.session.as_deref(), out);
-        self.heard.insert(None, Some(failure.time.min(now)));
+        self.progress.insert(None, Some(failure.time.min(now)));
     }
 }
