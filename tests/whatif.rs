@@ -12,6 +12,10 @@ use crate::support::dice::Dice;
 use crate::support::journald::Journald;
 use crate::support::wait::until;
 use crate::support::world::{F2BD, World};
+use f2bd::config::{self, Surroundings};
+use f2bd::engine::record::line::{LineForm, LineReader};
+use f2bd::engine::replay::Replay;
+use f2bd::store::Store;
 
 /// A configuration and a log.
 struct Case {
@@ -173,7 +177,7 @@ fn a_longer_ban_tells_only_of_those_whom_it_locks_out() {
     let case = Case::new("", &log);
     assert_eq!(
         text(&case.over_log(&["--set", "bantime=1h"])),
-        "Banned for longer: 2, of whom logged in later:\n\
+        "Banned for longer: 2, of whom logged in later\n\
          JAIL  ADDRESS    FIRST BAN            FAILURES  BANS  LOGGED IN LATER\n\
          sshd  192.0.2.7  2026-02-12 10:00:04         5     1  as `jo` at 2026-02-12 10:30:00, while banned\n\
          \n\
@@ -201,8 +205,8 @@ fn a_login_counts_where_it_stands_in_the_log() {
     assert_eq!(
         logins[..2],
         [
-            (&json!("192.0.2.1/32"), &Value::Null),
-            (&json!("192.0.2.3/32"), &json!(false))
+            (&json!("192.0.2.3/32"), &json!(false)),
+            (&json!("192.0.2.1/32"), &Value::Null)
         ]
     );
 }
@@ -418,20 +422,26 @@ fn difference(present: Option<&Treatment>, changed: Option<&Treatment>) -> Optio
     })
 }
 
+/// Four hours of forty hosts that fail and get in.
+fn traffic(dice: &mut Dice) -> String {
+    let (mut log, mut second) = (String::new(), 0);
+    for _ in 0..1500 {
+        second += u32::try_from(dice.below(20)).unwrap();
+        let address = format!("198.51.100.{}", dice.below(40));
+        log += &match dice.below(8) {
+            0 => accepted(second, &address),
+            _ => failed(second, &address),
+        };
+    }
+    log
+}
+
 #[test]
 fn it_says_what_two_runs_with_two_configurations_say() {
     let other = "\n[jail.other]\nfilter = \"sshd\"\n";
     for seed in 0..6 {
         let mut dice = Dice::new(seed);
-        let (mut log, mut second) = (String::new(), 0);
-        for _ in 0..1500 {
-            second += u32::try_from(dice.below(20)).unwrap();
-            let address = format!("198.51.100.{}", dice.below(40));
-            log += &match dice.below(8) {
-                0 => accepted(second, &address),
-                _ => failed(second, &address),
-            };
-        }
+        let log = traffic(&mut dice);
         let keys = |dice: &mut Dice| {
             let ban = [
                 "\"forever\"".to_owned(),
@@ -524,6 +534,61 @@ fn gist(output: &Output) -> Vec<Value> {
     };
     let rows = objects(output);
     rows[..rows.len() - 1].iter().map(row).collect()
+}
+
+/// Lets an engine hear a log and stores what it decides.
+fn remember(case: &Case) {
+    let loaded = config::load(
+        Some(&case.home.path().join("f2bd.conf")),
+        Surroundings::Ignore,
+    );
+    let mut replay = Replay::new([loaded.settings.unwrap().policy]);
+    let now = "2026-03-01T00:00:00Z".parse().unwrap();
+    let mut reader = LineReader::new(&LineForm::in_zone(jiff::tz::TimeZone::UTC), now);
+    let mut decisions = [Vec::new()];
+    for line in fs::read(case.log()).unwrap().split(|byte| *byte == b'\n') {
+        if let Ok(Some(record)) = reader.read(line) {
+            replay.hear(record, &mut decisions);
+        }
+    }
+    replay.catch_up(&mut decisions);
+    let mut store = Store::open(&case.home.path().join("f2bd.db")).unwrap();
+    store.commit(now, &decisions[0], []).unwrap();
+}
+
+#[test]
+fn the_history_tells_what_the_log_told() {
+    let case = Case::new("maxretry = 4", &traffic(&mut Dice::new(7)));
+    remember(&case);
+    let from_log = objects(&case.over_log(&["--json"]));
+    let bans = |rows: &[Value]| {
+        let bans = rows.iter().filter(|row| row["decision"] == "ban");
+        bans.cloned().collect::<Vec<_>>()
+    };
+    let from_history = objects(&case.replay(&["--json", "history"]));
+    assert!(bans(&from_log).len() > 50);
+    assert_eq!(bans(&from_history), bans(&from_log));
+
+    for changes in [
+        ["--set", "maxretry=2"],
+        ["--set", "findtime=1h"],
+        ["--set", "bantime=1m"],
+    ] {
+        let without_logins = |output: &Output| {
+            let mut rows = objects(output);
+            for row in &mut rows {
+                row["login"] = Value::Null;
+                row["logins_known"] = Value::Null;
+            }
+            rows.sort_by_key(Value::to_string);
+            rows
+        };
+        let json = [&changes[..], &["--json"]].concat();
+        let from_log = without_logins(&case.over_log(&json));
+        assert!(from_log.len() > 10, "{changes:?}");
+        let from_history = without_logins(&case.replay(&[&json[..], &["history"]].concat()));
+        assert_eq!(from_history, from_log, "{changes:?}");
+    }
 }
 
 #[test]

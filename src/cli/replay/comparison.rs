@@ -257,14 +257,21 @@ impl Comparison {
         fates.filter(|fate| fate.treatments[side].is_some()).count()
     }
 
-    /// Those over which the settings differ, kind by kind in the order of their bans.
+    /// Those over which the settings differ, kind by kind: those who logged in later, then the others, in the order of
+    /// their bans.
     pub fn differences(&self) -> Vec<(Difference, &JailName, Prefix, &Fate)> {
         let fates = self.fates.iter();
         let differences = fates
             .filter_map(|((jail, subject), fate)| Some((fate.difference()?, jail, *subject, fate)));
         let mut differences: Vec<_> = differences.collect();
         differences.sort_by_key(|(difference, jail, subject, fate)| {
-            (*difference, fate.first(), *jail, *subject)
+            (
+                *difference,
+                fate.login.is_none(),
+                fate.first(),
+                *jail,
+                *subject,
+            )
         });
         differences
     }

@@ -114,6 +114,14 @@ impl Difference {
         }
     }
 
+    /// Whether it is to be told when each of the settings bans.
+    fn has_two_moments(self) -> bool {
+        matches!(
+            self,
+            Difference::Earlier | Difference::Later | Difference::More | Difference::Fewer
+        )
+    }
+
     /// Whether it is worth a line for everybody whom it concerns: a change of bantime concerns all.
     fn is_told_of_all(self) -> bool {
         !matches!(self, Difference::Longer | Difference::Shorter)
@@ -150,58 +158,56 @@ impl WhatIf<'_> {
         let Some((difference, ..)) = rows.first() else {
             return Ok(());
         };
-        let (heading, number) = (difference.heading(), rows.len());
-        let mut rows = rows.to_vec();
-        let mut among = "";
-        if !difference.is_told_of_all() {
-            rows.retain(|(.., fate)| fate.login.is_some());
-            among = if rows.is_empty() {
-                ""
-            } else {
-                ", of whom logged in later:"
-            };
+        write!(out, "{HEADING}{}: {}", difference.heading(), rows.len())?;
+        // Those who logged in stand first.
+        let logins = rows.partition_point(|(.., fate)| fate.login.is_some());
+        let rows = match difference.is_told_of_all() {
+            true => rows,
+            false => &rows[..logins],
+        };
+        if !difference.is_told_of_all() && logins > 0 {
+            write!(out, ", of whom logged in later")?;
         }
-        writeln!(out, "{HEADING}{heading}: {number}{among}{HEADING:#}")?;
-        let mut headings = vec!["JAIL", "ADDRESS"];
-        headings.extend(match difference {
-            Difference::Earlier | Difference::Later | Difference::More | Difference::Fewer => {
-                ["FIRST BAN", "PRESENTLY", "BANS"]
-            }
-            _ => ["FIRST BAN", "FAILURES", "BANS"],
+        writeln!(out, "{HEADING:#}")?;
+        let mut headings = vec!["JAIL", "ADDRESS", "FIRST BAN"];
+        headings.extend(match difference.has_two_moments() {
+            true => ["PRESENTLY", "BANS"],
+            false => ["FAILURES", "BANS"],
         });
-        let has_login = rows.iter().any(|(.., fate)| fate.login.is_some());
-        headings.extend(has_login.then_some("LOGGED IN LATER"));
+        headings.extend((logins > 0).then_some("LOGGED IN LATER"));
         let mut table = Table::new(&headings);
-        for (_, jail, subject, fate) in &rows {
-            let mut cells = vec![jail.to_string(), subject.plain()];
-            cells.extend(match fate.treatments {
-                [Some(present), Some(changed)] if difference.is_told_of_all() => [
-                    self.clock.show(changed.first),
-                    self.clock.show(present.first),
-                    format!("{} instead of {}", changed.bans, present.bans),
-                ],
-                [present, changed] => {
-                    let only = changed.or(present);
-                    let number = |of: fn(Treatment) -> String| only.map(of).unwrap_or_default();
-                    [
-                        self.clock.show(fate.first()),
-                        number(|only| only.failures.to_string()),
-                        number(|only| only.bans.to_string()),
-                    ]
-                }
-            });
-            cells.push(
-                fate.login
-                    .as_ref()
-                    .map(|login| self.told(login))
-                    .unwrap_or_default(),
-            );
-            cells.truncate(headings.len());
-            table.row(cells);
+        for row in rows {
+            table.row(self.cells(row).into_iter().take(headings.len()));
         }
         table.print(out)?;
         writeln!(out)?;
         Ok(())
+    }
+
+    fn cells(&self, (difference, jail, subject, fate): &Row<'_>) -> [String; 6] {
+        let [present, changed] = fate.treatments;
+        let both = present.zip(changed);
+        let [what, bans] = match both.filter(|_| difference.has_two_moments()) {
+            Some((present, changed)) => [
+                self.clock.show(present.first),
+                format!("{} instead of {}", changed.bans, present.bans),
+            ],
+            None => {
+                let number = |of: fn(Treatment) -> String| changed.or(present).map(of);
+                let failures = number(|one| one.failures.to_string());
+                let bans = number(|one| one.bans.to_string());
+                [failures, bans].map(Option::unwrap_or_default)
+            }
+        };
+        let login = fate.login.as_ref().map(|login| self.told(login));
+        [
+            jail.to_string(),
+            subject.plain(),
+            self.clock.show(fate.first()),
+            what,
+            bans,
+            login.unwrap_or_default(),
+        ]
     }
 
     fn told(&self, login: &LaterLogin) -> String {
