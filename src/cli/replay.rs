@@ -48,17 +48,25 @@ pub fn run(args: &ReplayArgs, clock: &Clock, config: Option<&Path>) -> Result<()
         let records = &policy.filters.spec(jail.filter).records;
         !records.programs.is_empty() || records.reports
     });
-    let past = Past {
+    let mut past = Past {
         words: &args.logs,
         start: args.since.map(|since| since.moment(clock.now)),
         sources: &sources,
         database: daemon.database,
         prints_meanwhile: changed.is_none(),
+        sieve: None,
         clock,
     };
     let (understood, somebody) = match changed {
-        None => replay(policy, &past, args.json)?,
-        Some(changed) => compare(policy, changed, &past, args)?,
+        None => {
+            past.sieve = policy.filters.sieve(&logins::filters_of(&policy));
+            replay(policy, &past, args.json)?
+        }
+        Some(changed) => {
+            let (logins, sieve) = Logins::of(&policy)?;
+            past.sieve = sieve;
+            compare(policy, changed, &logins, &past, args)?
+        }
     };
     if !somebody {
         return Err(understood.failure(by_program));
@@ -122,10 +130,10 @@ fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bo
 fn compare(
     policy: Policy,
     changed: Policy,
+    logins: &Logins,
     past: &Past<'_>,
     args: &ReplayArgs,
 ) -> Result<(Understood, bool), Failure> {
-    let logins = Logins::of(&policy)?;
     let mut comparison = Comparison::new(&policy);
     let mut replay = Replay::new([policy, changed]);
     let mut decisions = [Vec::new(), Vec::new()];

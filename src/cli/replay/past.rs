@@ -11,6 +11,7 @@ use crate::cli::logs::{Log, Understood, Writing};
 use crate::cli::output::Clock;
 use crate::cli::progress::Progress;
 use crate::engine::decision;
+use crate::engine::filter::sieve::Sieve;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::line::LineForm;
@@ -37,6 +38,8 @@ pub struct Past<'p> {
     pub start: Option<Timestamp>,
     /// What the configuration says of logs.
     pub sources: &'p [SourceSpec],
+    /// What lines need not be read, if there are any.
+    pub sieve: Option<Sieve>,
     /// The daemon's database.
     pub database: PathBuf,
     /// Whether decisions are printed while logs are read.
@@ -77,6 +80,7 @@ impl Past<'_> {
                 &writing,
                 self.clock.now,
                 &routes,
+                self.sieve.as_ref(),
                 &mut progress,
                 |_, record| {
                     understood.look_at(&record);
