@@ -350,6 +350,28 @@ fn mistakes_are_told_with_what_to_write() {
     assert_eq!(output.status.code(), Some(64));
 }
 
+#[test]
+fn a_database_that_cannot_be_read_is_told() {
+    let case = Case::new("", "");
+    let path = case.home.path().join("f2bd.db");
+    fs::write(&path, "no database at all, whatever its name").unwrap();
+    let told = |code: i32, said: &str| {
+        let output = case.replay(&["history"]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            told.contains("cannot read the history in") && told.contains(said),
+            "{told}"
+        );
+        assert_eq!(output.status.code(), Some(code), "{told}");
+    };
+    told(74, "the database is damaged");
+    fs::remove_file(&path).unwrap();
+    drop(Store::open(&path).unwrap());
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    told(78, "the database has schema 99");
+}
+
 // Against what two plain runs say.
 
 /// What became of a subject: how often it was banned, the first time, by how many failures, and until when.
