@@ -14,7 +14,7 @@ use super::output::{self, Clock, HEADING, Out, counted, harmless};
 use super::progress::Progress;
 use crate::config;
 use crate::control::text;
-use crate::engine::filter::session::{self, Sessions};
+use crate::engine::filter::session::Sessions;
 use crate::engine::filter::{FilterSet, FilterSpec, Found, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
@@ -87,9 +87,8 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
                 let mut is_taken = false;
                 for (filter, found) in filters.hits(&view) {
                     is_taken = true;
-                    let session = session::key(record.host, &found);
                     let spec = filters.spec(filter);
-                    if sessions.counts(spec, session.as_deref(), &found, record.time) {
+                    if sessions.counts(spec, record.host, &found, record.time) {
                         sums.counted += 1;
                         if !args.missed {
                             print(
