@@ -1,52 +1,24 @@
 //! `f2bd match`: which lines of a log does a filter count?
 
 use std::io::Write;
-use std::net::IpAddr;
 use std::path::Path;
 
-use serde::Serialize;
-use serde_json::json;
-
-use super::args::{LogFormat, MatchArgs};
+use super::args::{LogFormat, MatchArgs, Missed};
 use super::failure::{Exit, Failure};
+use super::found::{Printer, Shown};
+use super::likely::Likely;
 use super::logs::{Log, Understood, Writing};
-use super::output::{self, Clock, HEADING, Out, counted, harmless};
+use super::output::{self, Clock};
 use super::progress::Progress;
+use super::summary::Summary;
 use crate::config;
-use crate::control::text;
 use crate::engine::filter::session::{self, Sessions};
-use crate::engine::filter::{FilterSet, FilterSpec, Found, View};
+use crate::engine::filter::{FilterSet, FilterSpec, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::json::JsonFields;
 use crate::engine::record::line::{Format, LineForm};
-use crate::engine::time::Timestamp;
-
-/// A line of `--json`, a contract.
-#[derive(Serialize)]
-struct Line<'a> {
-    line: u64,
-    filter: &'a str,
-    pattern: u16,
-    #[serde(with = "text")]
-    time: Timestamp,
-    ip: Option<IpAddr>,
-    host: &'a str,
-    user: Option<&'a str>,
-    /// The pattern itself, with `--explain`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-}
-
-/// What came of all lines.
-#[derive(Debug, Default)]
-struct Sums {
-    lines: u64,
-    counted: u64,
-    missed: u64,
-    understood: Understood,
-}
 
 /// Reads the logs and prints what the filter counts.
 ///
@@ -64,69 +36,84 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Exit::BadConfiguration, lines.join("\n"))
     })?;
+    let likely = match args.missed {
+        Some(Missed::Failures) => {
+            let software = |error| Failure::new(Exit::Software, format!("{error}"));
+            Some(Likely::new().map_err(software)?)
+        }
+        _ => None,
+    };
+    let prints_hits = args.missed.is_none() && !args.summary && (args.hits || args.json);
+    let mut out = match args.json {
+        true => output::bare(),
+        false => output::stdout(),
+    };
+    let mut printer = Printer {
+        json: args.json,
+        explain: args.explain,
+        names_filter: args.all,
+        log: None,
+        clock,
+        shown: Shown::default(),
+    };
+    let mut progress = Progress::of(logs, prints_hits || args.missed.is_some());
     let mut sessions = Sessions::default();
-    let mut sums = Sums::default();
-    let mut out = output::stdout();
-    let mut progress = Progress::of(logs, true);
-    for log in logs {
-        let log = Log::of(log);
-        log.read(
-            &writing,
-            clock.now,
-            &routes,
-            &mut progress,
-            |number, record| {
-                sums.lines += 1;
-                sums.understood.look_at(&record);
-                let view = View::from(record);
-                let mut is_taken = false;
-                for filter in (0..count).map(FilterId) {
-                    let Some(found) = filters.find(filter, &view) else {
-                        continue;
-                    };
-                    is_taken = true;
-                    let session = session::key(record.host, &found);
-                    let spec = filters.spec(filter);
-                    if sessions.counts(spec, session.as_deref(), &found, record.time) {
-                        sums.counted += 1;
-                        if !args.missed {
-                            print(
-                                &mut out,
-                                args,
-                                clock,
-                                filters.spec(filter),
-                                number,
-                                &record,
-                                &found,
-                            )?;
-                        }
-                    }
+    let mut summary = Summary::of(usize::from(count));
+    let mut understood = Understood::default();
+    for word in logs {
+        let log = Log::of(word);
+        summary.begin(word);
+        printer.log = (logs.len() > 1).then_some(word);
+        let look = |number, record: Record<'_>| {
+            summary.read();
+            understood.look_at(&record);
+            let view = View::from(record);
+            let mut is_taken = false;
+            for filter in (0..count).map(FilterId) {
+                let Some(found) = filters.find(filter, &view) else {
+                    continue;
+                };
+                is_taken = true;
+                let session = session::key(record.host, &found);
+                let spec = filters.spec(filter);
+                let counts = sessions.counts(spec, session.as_deref(), &found, record.time);
+                summary.take(filter, &found, record.time, counts);
+                if counts && prints_hits {
+                    printer.found(&mut out, spec, number, &record, &found)?;
                 }
-                if !is_taken {
-                    sums.missed += 1;
-                    if args.missed {
-                        print_missed(&mut out, args, number, &record)?;
-                    }
+            }
+            if !is_taken {
+                summary.miss();
+                if is_shown(args.missed, likely.as_ref(), &record) {
+                    printer.missed(&mut out, number, &record)?;
                 }
-                Ok(())
-            },
-        )?;
+            }
+            Ok(())
+        };
+        log.read(&writing, clock.now, &routes, &mut progress, look)?;
     }
     progress.end();
-    if !args.json {
-        let lines = usize::try_from(sums.lines).unwrap_or(usize::MAX);
-        let lines = counted(lines, "line");
-        writeln!(
-            out,
-            "{HEADING}{lines}: {} counted, {} missed{HEADING:#}",
-            sums.counted, sums.missed
-        )?;
+    match (args.json, prints_hits || args.missed.is_some()) {
+        (true, true) => {}
+        (true, false) => summary.print_object(&mut out, &filters)?,
+        (false, true) => summary.print_sums(&mut out)?,
+        (false, false) => summary.print(&mut out, &filters, clock, args.explain)?,
     }
     out.flush()?;
-    if sums.counted == 0 {
-        return Err(sums.understood.failure(by_program));
+    if summary.is_empty() {
+        return Err(understood.failure(by_program));
     }
     Ok(())
+}
+
+/// Whether a line that no pattern takes is printed.
+fn is_shown(missed: Option<Missed>, likely: Option<&Likely>, record: &Record<'_>) -> bool {
+    let is_likely = |likely: &Likely| likely.is(record.message) || likely.is(record.object);
+    match missed {
+        None => false,
+        Some(Missed::All) => true,
+        Some(Missed::Failures) => likely.is_some_and(is_likely),
+    }
 }
 
 /// The filters and logs that the words name.
@@ -196,81 +183,4 @@ fn wanted(spec: &FilterSpec) -> JournalMatch {
     journal
         .or_else(|| programs.reduce(JournalMatch::or))
         .unwrap_or_default()
-}
-
-fn print(
-    out: &mut Out,
-    args: &MatchArgs,
-    clock: &Clock,
-    spec: &FilterSpec,
-    number: u64,
-    record: &Record<'_>,
-    found: &Found<'_>,
-) -> Result<(), Failure> {
-    let pattern = spec
-        .failures
-        .iter()
-        .find(|pattern| pattern.number == found.pattern);
-    if args.json {
-        let line = Line {
-            line: number,
-            filter: spec.name.as_str(),
-            pattern: found.pattern,
-            time: record.time,
-            ip: found.ip.map(|ip| ip.to_canonical()),
-            host: &found.host,
-            user: found.user.as_deref(),
-            text: pattern.filter(|_| args.explain).map(ToString::to_string),
-        };
-        serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-        return Ok(());
-    }
-    let user = found
-        .user
-        .as_deref()
-        .map(|user| format!(" user `{}`", harmless(user)));
-    let filter = if args.all {
-        format!("{} ", spec.name)
-    } else {
-        String::new()
-    };
-    writeln!(
-        out,
-        "{number}: {filter}pattern {} {} {}{}",
-        found.pattern,
-        clock.show(record.time),
-        harmless(&found.host),
-        user.unwrap_or_default(),
-    )?;
-    if args.explain {
-        writeln!(
-            out,
-            "    {}",
-            harmless(&String::from_utf8_lossy(found.line))
-        )?;
-        let pattern = pattern.map(ToString::to_string).unwrap_or_default();
-        writeln!(out, "    {pattern}")?;
-    }
-    Ok(())
-}
-
-fn print_missed(
-    out: &mut Out,
-    args: &MatchArgs,
-    number: u64,
-    record: &Record<'_>,
-) -> Result<(), Failure> {
-    let message = String::from_utf8_lossy(record.message);
-    if args.json {
-        let line = json!({ "line": number, "program": record.program, "message": &*message });
-        writeln!(out, "{line}")?;
-    } else {
-        let program = match record.program {
-            "" => String::new(),
-            program => format!("{} ", harmless(program)),
-        };
-        writeln!(out, "{number}: {program}{}", harmless(&message))?;
-    }
-    Ok(())
 }
