@@ -801,6 +801,77 @@ fn on_a_terminal(command: &str) -> Option<Vec<u8>> {
     }
 }
 
+// f2bd(8): "standard error shows on a terminal how far it has come, unless results are printed there meanwhile".
+#[test]
+fn a_terminal_sees_how_far_it_is() {
+    let home = home("");
+    let log = home.path().join("pipe.log");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &log,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    for (options, is_shown) in [("", true), ("--json", false), ("--json >/dev/null", true)] {
+        let command = format!("{F2BD} match sshd {} {options}", log.display());
+        let child = Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = match child {
+            Ok(child) => child,
+            Err(error) => {
+                skipped::<()>(&format!("script(1) makes terminals: {error}"));
+                return;
+            }
+        };
+        let mut terminal = child.stdout.take().unwrap();
+        let (sender, seen) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = terminal.read(&mut piece) {
+                text.extend(&piece[..length]);
+                // Once it has been seen, nobody listens any more.
+                let _ = sender.send(());
+            }
+            String::from_utf8(text).unwrap()
+        });
+        let mut pipe = fs::OpenOptions::new().write(true).open(&log).unwrap();
+        if is_shown {
+            // Lines come until something of it is seen.
+            until("a line is drawn", || {
+                pipe.write_all(NOTHING).unwrap();
+                seen.try_recv().ok()
+            });
+        }
+        pipe.write_all(LOG).unwrap();
+        drop(pipe);
+        assert!(child.wait().unwrap().success());
+        let text = reader.join().unwrap();
+        let drawn: Vec<_> = text
+            .split('\r')
+            .filter(|part| part.ends_with("/s\x1b[K"))
+            .collect();
+        assert_eq!(!drawn.is_empty(), is_shown, "{options}: {text:?}");
+        for line in drawn {
+            assert!(
+                line.starts_with(&format!("{}: ", log.display())),
+                "{line:?}"
+            );
+        }
+        // It is gone at the end.
+        let rest = text.rsplit("\x1b[K").next().unwrap();
+        assert!(!rest.contains("/s"), "{rest:?}");
+        if options.is_empty() {
+            assert!(rest.contains(": 3 counted, "), "{text:?}");
+        }
+    }
+}
+
 #[test]
 fn a_hostile_line_does_nothing_to_the_terminal() {
     let home = home("");
