@@ -14,7 +14,6 @@ use super::summary::Summary;
 use crate::config;
 use crate::engine::filter::session::{self, Sessions};
 use crate::engine::filter::{FilterSet, FilterSpec, View};
-use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::json::JsonFields;
@@ -31,7 +30,6 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     let by_program = specs
         .iter()
         .all(|spec| !spec.records.programs.is_empty() || spec.records.reports);
-    let count = u16::try_from(specs.len()).unwrap_or(u16::MAX);
     let filters = FilterSet::compile(specs).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Exit::BadConfiguration, lines.join("\n"))
@@ -58,31 +56,27 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     };
     let mut progress = Progress::of(logs, prints_hits || args.missed.is_some());
     let mut sessions = Sessions::default();
-    let mut summary = Summary::of(usize::from(count));
+    let mut summary = Summary::of(filters.len());
     let mut understood = Understood::default();
     for word in logs {
         let log = Log::of(word);
         summary.begin(word);
         printer.log = (logs.len() > 1).then_some(word);
         let look = |number, record: Record<'_>| {
-            summary.read();
+            summary.read(u64::from(record.passed));
             understood.look_at(&record);
             let view = View::from(record);
-            let mut is_taken = false;
-            for filter in (0..count).map(FilterId) {
-                let Some(found) = filters.find(filter, &view) else {
-                    continue;
-                };
-                is_taken = true;
-                let session = session::key(record.host, &found);
-                let spec = filters.spec(filter);
-                let counts = sessions.counts(spec, session.as_deref(), &found, record.time);
-                summary.take(filter, &found, record.time, counts);
+            let hits = filters.hits(&view);
+            for (filter, found) in &hits {
+                let session = session::key(record.host, found);
+                let spec = filters.spec(*filter);
+                let counts = sessions.counts(spec, session.as_deref(), found, record.time);
+                summary.take(*filter, found, record.time, counts);
                 if counts && prints_hits {
-                    printer.found(&mut out, spec, number, &record, &found)?;
+                    printer.found(&mut out, spec, number, &record, found)?;
                 }
             }
-            if !is_taken {
+            if hits.is_empty() {
                 summary.miss();
                 if is_shown(args.missed, likely.as_ref(), &record) {
                     printer.missed(&mut out, number, &record)?;

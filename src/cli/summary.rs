@@ -61,11 +61,12 @@ impl Summary {
         self.logs.push((log.to_owned(), 0));
     }
 
-    /// A line was read.
-    pub fn read(&mut self) {
-        self.lines += 1;
+    /// A line was read, behind so many that no pattern can take.
+    pub fn read(&mut self, passed: u64) {
+        self.lines += passed + 1;
+        self.missed += passed;
         if let Some((_, lines)) = self.logs.last_mut() {
-            *lines += 1;
+            *lines += passed + 1;
         }
     }
 
