@@ -182,7 +182,7 @@ fn a_log_that_is_not_there_is_66() {
             &["replay", "--config", directory, log],
         ] {
             let output = f2bd(command, b"");
-            assert_eq!(code(&output), 66, "{command:?}");
+            assert_eq!((code(&output), out(&output)), (66, ""), "{command:?}");
             assert!(
                 err(&output).starts_with(&format!("f2bd: {reason}")),
                 "{}",
@@ -202,7 +202,12 @@ fn what_was_found_before_a_missing_log_is_printed() {
         b"",
     );
     assert_eq!(code(&output), 66);
-    assert_eq!(out(&output).lines().count(), 3, "{}", out(&output));
+    assert_eq!(out(&output).lines().count(), 4, "{}", out(&output));
+    assert!(
+        out(&output).ends_with("\n5 lines: 3 counted, 2 missed\n"),
+        "{}",
+        out(&output)
+    );
     assert!(
         err(&output).starts_with("f2bd: cannot read /missing.log: "),
         "{}",

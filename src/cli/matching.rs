@@ -8,7 +8,7 @@ use super::failure::{Exit, Failure};
 use super::found::{Printer, Shown};
 use super::likely::Likely;
 use super::logs::{Log, Understood, Writing};
-use super::output::{self, Clock};
+use super::output::{self, Clock, Out};
 use super::progress::Progress;
 use super::summary::Summary;
 use crate::config;
@@ -34,79 +34,136 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Exit::BadConfiguration, lines.join("\n"))
     })?;
-    let likely = match args.missed {
-        Some(Missed::Failures) => {
-            let software = |error| Failure::new(Exit::Software, format!("{error}"));
-            Some(Likely::new().map_err(software)?)
-        }
-        _ => None,
+    let prints = Prints::of(args)?;
+    let mut progress = Progress::of(logs, !matches!(prints, Prints::Summary));
+    let mut matching = Matching {
+        summary: Summary::of(filters.len()),
+        filters,
+        sessions: Sessions::default(),
+        understood: Understood::default(),
+        prints,
+        printer: Printer {
+            json: args.json,
+            explain: args.explain,
+            names_filter: args.all,
+            log: None,
+            clock,
+            shown: Shown::default(),
+        },
+        out: match args.json {
+            true => output::bare(),
+            false => output::stdout(),
+        },
     };
-    let prints_hits = args.missed.is_none() && !args.summary && (args.hits || args.json);
-    let mut out = match args.json {
-        true => output::bare(),
-        false => output::stdout(),
-    };
-    let mut printer = Printer {
-        json: args.json,
-        explain: args.explain,
-        names_filter: args.all,
-        log: None,
-        clock,
-        shown: Shown::default(),
-    };
-    let mut progress = Progress::of(logs, prints_hits || args.missed.is_some());
-    let mut sessions = Sessions::default();
-    let mut summary = Summary::of(filters.len());
-    let mut understood = Understood::default();
-    for word in logs {
-        let log = Log::of(word);
-        summary.begin(word);
-        printer.log = (logs.len() > 1).then_some(word);
-        let look = |number, record: Record<'_>| {
-            summary.read(u64::from(record.passed));
-            understood.look_at(&record);
-            let view = View::from(record);
-            let hits = filters.hits(&view);
-            for (filter, found) in &hits {
-                let session = session::key(record.host, found);
-                let spec = filters.spec(*filter);
-                let counts = sessions.counts(spec, session.as_deref(), found, record.time);
-                summary.take(*filter, found, record.time, counts);
-                if counts && prints_hits {
-                    printer.found(&mut out, spec, number, &record, found)?;
-                }
-            }
-            if hits.is_empty() {
-                summary.miss();
-                if is_shown(args.missed, likely.as_ref(), &record) {
-                    printer.missed(&mut out, number, &record)?;
-                }
-            }
-            Ok(())
-        };
-        log.read(&writing, clock.now, &routes, &mut progress, look)?;
-    }
+    let mut logs = logs.iter().map(|word| {
+        matching.summary.begin(word);
+        matching.printer.log = (logs.len() > 1).then_some(word);
+        let look = |number, record: Record<'_>| matching.look(number, &record);
+        Log::of(word).read(&writing, clock.now, &routes, &mut progress, look)
+    });
+    let read = logs.find(Result::is_err).unwrap_or(Ok(()));
+    drop(logs);
     progress.end();
-    match (args.json, prints_hits || args.missed.is_some()) {
-        (true, true) => {}
-        (true, false) => summary.print_object(&mut out, &filters)?,
-        (false, true) => summary.print_sums(&mut out)?,
-        (false, false) => summary.print(&mut out, &filters, clock, args.explain)?,
+    // What was found before a log that cannot be read is told too, if somebody listens.
+    let is_over = |failure: &Failure| failure.is_broken_pipe() || matching.summary.lines() == 0;
+    if !read.as_ref().is_err_and(is_over) {
+        matching.end()?;
     }
-    out.flush()?;
-    if summary.is_empty() {
-        return Err(understood.failure(by_program));
+    read?;
+    if matching.summary.counted() == 0 {
+        return Err(matching.understood.failure(by_program));
     }
     Ok(())
 }
 
-/// Whether a line that no pattern takes is printed.
-fn is_shown(missed: Option<Missed>, likely: Option<&Likely>, record: &Record<'_>) -> bool {
-    let is_likely = |likely: &Likely| likely.is(record.message) || likely.is(record.object);
-    match missed {
-        None => false,
-        Some(Missed::All) => true,
-        Some(Missed::Failures) => likely.is_some_and(is_likely),
+/// What is printed.
+#[derive(Debug)]
+enum Prints {
+    Summary,
+    /// Each line that counts.
+    Hits,
+    /// Each line that no pattern takes.
+    Missed,
+    /// Those of them that look like failures.
+    Likely(Likely),
+}
+
+impl Prints {
+    fn of(args: &MatchArgs) -> Result<Self, Failure> {
+        Ok(match args.missed {
+            Some(Missed::All) => Prints::Missed,
+            Some(Missed::Failures) => {
+                let software = |error| Failure::new(Exit::Software, format!("{error}"));
+                Prints::Likely(Likely::new().map_err(software)?)
+            }
+            None if args.hits || args.json && !args.summary => Prints::Hits,
+            None => Prints::Summary,
+        })
+    }
+}
+
+struct Matching<'m> {
+    filters: FilterSet,
+    sessions: Sessions,
+    summary: Summary,
+    understood: Understood,
+    prints: Prints,
+    printer: Printer<'m>,
+    out: Out,
+}
+
+impl Matching<'_> {
+    /// What is in a line.
+    fn look(&mut self, number: u64, record: &Record<'_>) -> Result<(), Failure> {
+        self.summary.read(u64::from(record.passed));
+        self.understood.look_at(record);
+        let view = View::from(*record);
+        let hits = self.filters.hits(&view);
+        for (filter, found) in &hits {
+            let session = session::key(record.host, found);
+            let spec = self.filters.spec(*filter);
+            let (session, time) = (session.as_deref(), record.time);
+            let counts = self.sessions.counts(spec, session, found, time);
+            self.summary.take(*filter, found, time, counts);
+            if counts && matches!(self.prints, Prints::Hits) {
+                self.printer
+                    .found(&mut self.out, spec, number, record, found)?;
+            }
+        }
+        if !hits.is_empty() {
+            return Ok(());
+        }
+        self.summary.miss();
+        let is_shown = match &self.prints {
+            Prints::Summary | Prints::Hits => false,
+            Prints::Missed => true,
+            Prints::Likely(likely) => likely.is(record.message) || likely.is(record.object),
+        };
+        if is_shown {
+            self.printer.missed(&mut self.out, number, record)?;
+        }
+        Ok(())
+    }
+
+    /// What came of all lines.
+    fn end(&mut self) -> Result<(), Failure> {
+        let (
+            out,
+            Printer {
+                json,
+                explain,
+                clock,
+                ..
+            },
+        ) = (&mut self.out, &self.printer);
+        match (&self.prints, json) {
+            (Prints::Summary, true) => self.summary.print_object(out, &self.filters)?,
+            (Prints::Summary, false) => self.summary.print(out, &self.filters, clock, *explain)?,
+            (_, true) => {}
+            (_, false) => self.summary.print_sums(out)?,
+        }
+        out.flush()?;
+        Ok(())
     }
 }
 

@@ -91,9 +91,14 @@ impl Summary {
         self.missed += 1;
     }
 
-    /// Whether there was nothing to count.
-    pub fn is_empty(&self) -> bool {
-        self.counted == 0
+    /// How many lines were read.
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+
+    /// How many failures they were.
+    pub fn counted(&self) -> u64 {
+        self.counted
     }
 
     /// The patterns of all filters, in order; `None` stands for reports, which need none.
