@@ -14,6 +14,7 @@ use super::summary::Summary;
 use crate::config;
 use crate::engine::filter::session::{self, Sessions};
 use crate::engine::filter::{FilterSet, FilterSpec, View};
+use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::json::JsonFields;
@@ -35,6 +36,9 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
         Failure::new(Exit::BadConfiguration, lines.join("\n"))
     })?;
     let prints = Prints::of(args)?;
+    // To show what is missed, all of it must be read.
+    let all: Vec<_> = (0..).map(FilterId).take(filters.len()).collect();
+    let sieve = filters.sieve(&all).filter(|_| args.missed.is_none());
     let mut progress = Progress::of(logs, !matches!(prints, Prints::Summary));
     let mut matching = Matching {
         summary: Summary::of(filters.len()),
@@ -59,7 +63,8 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
         matching.summary.begin(word);
         matching.printer.log = (logs.len() > 1).then_some(word);
         let look = |number, record: Record<'_>| matching.look(number, &record);
-        Log::of(word).read(&writing, clock.now, &routes, &mut progress, look)
+        let (log, sieve) = (Log::of(word), sieve.as_ref());
+        log.read(&writing, clock.now, &routes, sieve, &mut progress, look)
     });
     let read = logs.find(Result::is_err).unwrap_or(Ok(()));
     drop(logs);

@@ -69,7 +69,7 @@ pub struct Quiet {
     /// How many bytes they have.
     pub bytes: usize,
     /// How many they are.
-    pub lines: usize,
+    pub lines: u32,
 }
 
 impl Sieve {
@@ -157,7 +157,7 @@ impl Sieve {
         }
         Quiet {
             bytes: end,
-            lines: count,
+            lines: u32::try_from(count).unwrap_or(u32::MAX),
         }
     }
 
@@ -290,8 +290,8 @@ mod tests {
             let quiet = sieve(&["denied"]).quiet(&text[..but_last_line(text)]);
             let is_loud = |line: &String| line == "denied" || line == "L" || line.starts_with('{');
             let expected = lines.iter().position(is_loud).unwrap_or(lines.len().saturating_sub(1));
-            prop_assert_eq!(quiet.lines, expected.min(lines.len().saturating_sub(1)));
-            let bytes: usize = text.split_inclusive(|byte| *byte == b'\n').take(quiet.lines).map(<[u8]>::len).sum();
+            prop_assert_eq!(quiet.lines as usize, expected.min(lines.len().saturating_sub(1)));
+            let bytes: usize = text.split_inclusive(|byte| *byte == b'\n').take(quiet.lines as usize).map(<[u8]>::len).sum();
             prop_assert_eq!(quiet.bytes, bytes);
         }
     }
