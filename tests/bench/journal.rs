@@ -23,10 +23,10 @@ pub const SENDER: &str = "send-to-journal";
 pub const READER: &str = "read-journal";
 
 /// How many entries the journal has.
-const ENTRIES: u64 = 200_000;
+const ENTRIES: usize = 200_000;
 
 /// The last of them.
-const LAST: &str = "the last entry";
+const LAST: &str = "sshd[1]: the last entry";
 
 /// How much of the loop's rate `f2bd match` has, over the entries that the filter asks for: all of them. With nothing
 /// to pass over there is nothing to win.
@@ -47,7 +47,7 @@ pub fn rate(world: &World) -> Option<f64> {
             "--output=cat",
         ]);
         let output = last.stderr(Stdio::null()).output().ok()?;
-        output.stdout.starts_with(LAST.as_bytes()).then_some(())
+        output.stdout.starts_with(b"the last entry").then_some(())
     });
     let words = |words: &[&str]| {
         words
@@ -57,6 +57,12 @@ pub fn rate(world: &World) -> Option<f64> {
     };
     let loops = words(&[&program, READER, &directory]);
     let matches = words(&[F2BD, "match", "sshd", &format!("journal:{directory}")]);
+    let found = Command::new(F2BD)
+        .args(&matches[1..])
+        .arg("--json")
+        .output();
+    let found = found.unwrap().stdout.split(|byte| *byte == b'\n').count() - 1;
+    assert_eq!(found, messages().1, "all failures are found in the journal");
     let (mut bare, mut own) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         bare.push(cost(&loops, None, world.path()));
@@ -87,25 +93,29 @@ pub fn be_sender(words: &[String]) {
     std::fs::write("/proc/self/comm", "sshd").unwrap();
     let sender = UnixDatagram::unbound().unwrap();
     sender.connect(socket).unwrap();
+    let (messages, _) = messages();
+    for message in messages.lines().chain([LAST]) {
+        let datagram = format!("<38>Nov 21 12:00:00 {message}");
+        sender.send(datagram.as_bytes()).unwrap();
+    }
+}
+
+/// What is logged, and how many failures are among it.
+fn messages() -> (String, usize) {
     let mut machine = Machine::new();
-    let (mut text, mut sent) = (String::new(), 0);
-    while sent < ENTRIES {
-        text.clear();
-        match sent % 20 {
-            0 => machine.attacked("", &mut text),
+    let (mut text, mut lines, mut failures) = (String::new(), 0, 0);
+    while lines < ENTRIES {
+        let before = text.len();
+        match lines % 20 {
+            0 => {
+                failures += 1;
+                machine.attacked("", &mut text);
+            }
             _ => machine.calm("", &mut text),
         }
-        for line in text.lines() {
-            let line = line.trim_start().trim_start_matches("host ");
-            sender
-                .send(format!("<38>Nov 21 12:00:00 {line}").as_bytes())
-                .unwrap();
-            sent += 1;
-        }
+        lines += text[before..].lines().count();
     }
-    sender
-        .send(format!("<38>Nov 21 12:00:00 sshd[1]: {LAST}").as_bytes())
-        .unwrap();
+    (text.replace(" host ", ""), failures)
 }
 
 /// Reads all that `f2bd match sshd` asks for.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Zoned};
 
-use super::support::dice::Dice;
+use super::dice::Dice;
 
 /// A log on disk.
 pub struct Log {

@@ -43,6 +43,7 @@ use f2bd::engine::record::{Batch, Record};
 use f2bd::engine::time::{BanTime, Timestamp};
 use f2bd::engine::{Decision, Engine, Input};
 use f2bd::store::Store;
+use support::dice;
 use support::world::World;
 
 const JAIL: &str = "maxretry = 3\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false";

@@ -7,13 +7,13 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark may panic")]
 #![allow(
     dead_code,
-    reason = "the whole runs use more of the logs and the support than the parts"
+    reason = "the whole runs use more of the logs than the parts"
 )]
 
+#[path = "../support/dice.rs"]
+mod dice;
 mod jails;
 mod logs;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::fs;
 use std::sync::LazyLock;
@@ -26,6 +26,7 @@ use f2bd::engine::policy::{FilterId, Policy};
 use f2bd::engine::record::date::Dates;
 use f2bd::engine::record::line::{LineForm, LineReader};
 use f2bd::engine::record::{Batch, Record};
+use f2bd::engine::time::Timestamp;
 use f2bd::engine::{Engine, Input};
 use f2bd::source::file::lines::{LineEnd, Splitter};
 use jiff::tz::TimeZone;
@@ -49,6 +50,10 @@ const LINES: u64 = 20_000;
 /// Failures in a hundred lines.
 const SHARE: u64 = 5;
 
+fn now() -> Timestamp {
+    jiff::Timestamp::now().into()
+}
+
 fn text(log: fn(&std::path::Path, u64, u64) -> logs::Log) -> Vec<u8> {
     let home = tempfile::tempdir().unwrap();
     fs::read(log(&home.path().join("log"), LINES, SHARE).path).unwrap()
@@ -60,7 +65,7 @@ fn lines(text: &[u8]) -> Vec<&[u8]> {
 
 /// The records of a log in one batch.
 fn records(text: &[u8]) -> Batch {
-    let mut reader = LineReader::new(&LineForm::in_zone(TimeZone::UTC), support::now());
+    let mut reader = LineReader::new(&LineForm::in_zone(TimeZone::UTC), now());
     let mut batch = Batch::default();
     for line in lines(text) {
         batch.push(reader.read(line).unwrap().unwrap());
@@ -68,9 +73,9 @@ fn records(text: &[u8]) -> Batch {
     batch
 }
 
-/// sshd's filter and `others`.
-fn filters(others: usize) -> FilterSet {
-    let others = (0..others).map(|number| FilterSpec {
+/// So many filters: sshd's, and those of others.
+fn filters(count: usize) -> FilterSet {
+    let others = (1..count).map(|number| FilterSpec {
         name: jails::name(number).parse().unwrap(),
         mode: "normal".into(),
         title: String::new(),
@@ -124,7 +129,7 @@ fn headers(bencher: Bencher, log: &str) {
     let form = LineForm::in_zone(TimeZone::UTC);
     bencher
         .counter(ItemsCount::new(lines.len()))
-        .with_inputs(|| LineReader::new(&form, support::now()))
+        .with_inputs(|| LineReader::new(&form, now()))
         .bench_refs(|reader| {
             for line in &lines {
                 let _ = black_box(reader.read(line));
@@ -136,7 +141,7 @@ fn headers(bencher: Bencher, log: &str) {
 #[divan::bench(args = ["auth", "access"])]
 fn dates(bencher: Bencher, log: &str) {
     let lines = lines(if log == "auth" { &AUTH } else { &ACCESS });
-    let now = support::now();
+    let now = now();
     bencher
         .counter(ItemsCount::new(lines.len()))
         .with_inputs(|| Dates::new(TimeZone::UTC, &[]))
@@ -148,14 +153,14 @@ fn dates(bencher: Bencher, log: &str) {
 }
 
 /// Messages of all kinds against one filter, and against a hundred.
-#[divan::bench(args = [0, jails::OTHERS])]
-fn messages(bencher: Bencher, others: usize) {
-    let (filters, batch) = (filters(others), records(&AUTH));
-    let count = u16::try_from(others).unwrap();
+#[divan::bench(args = [1, 1 + jails::OTHERS])]
+fn messages(bencher: Bencher, count: usize) {
+    let (filters, batch) = (filters(count), records(&AUTH));
+    let count = u16::try_from(count).unwrap();
     bencher.counter(ItemsCount::new(batch.len())).bench(|| {
         for record in batch.iter() {
             let view = View::from(record);
-            for filter in 0..=count {
+            for filter in 0..count {
                 black_box(filters.find(FilterId(filter), &view));
             }
         }
@@ -165,7 +170,7 @@ fn messages(bencher: Bencher, others: usize) {
 /// Failures alone: whose, and of which account.
 #[divan::bench]
 fn hits(bencher: Bencher) {
-    let filters = filters(0);
+    let filters = filters(1);
     let failures = failures(&filters);
     bencher.counter(ItemsCount::new(failures.len())).bench(|| {
         for record in failures.iter() {
@@ -177,7 +182,7 @@ fn hits(bencher: Bencher) {
 /// Failures alone, in an engine that counts them and bans.
 #[divan::bench]
 fn windows(bencher: Bencher) {
-    let failures = failures(&filters(0));
+    let failures = failures(&filters(1));
     let last = failures.iter().last().unwrap().time;
     bencher
         .counter(ItemsCount::new(failures.len()))
