@@ -25,3 +25,4 @@ mod store;
 mod support;
 mod syslog;
 mod trouble;
+mod whatif;

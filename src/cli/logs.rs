@@ -3,11 +3,17 @@
 //! In: `LOG` words, and how the logs are written. Out: records one by one, in order. Lines are read as the daemon reads
 //! them.
 
-use std::io::{self, BufRead, Read as _};
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use super::blocks::Blocks;
 use super::failure::{Exit, Failure};
 use super::output::Clock;
+use super::progress::Progress;
+use crate::engine::filter::sieve::{Sieve, but_last_line};
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::line::{LineForm, LineReader};
@@ -37,9 +43,6 @@ pub struct Writing {
     pub encoding: Encoding,
 }
 
-/// So many bytes tell by a byte order mark in which letters a log is written.
-const LONGEST_MARK: u64 = 3;
-
 impl Writing {
     /// Nothing is known of it but the zone.
     pub fn unknown(clock: &Clock) -> Self {
@@ -61,7 +64,7 @@ pub struct Understood {
 impl Understood {
     /// Takes a record into account.
     pub fn look_at(&mut self, record: &Record<'_>) {
-        self.records += 1;
+        self.records += 1 + u64::from(record.passed);
         let has_parts = !record.program.is_empty() || !record.object.is_empty();
         self.with_parts += u64::from(has_parts);
     }
@@ -89,7 +92,7 @@ impl Log {
     }
 
     /// Hands on its records with their number, from 1, until `each` fails. Of a journal, only those that one of
-    /// `routes` wants.
+    /// `routes` wants. Lines that `sieve` says are quiet are passed over.
     ///
     /// # Errors
     /// The log cannot be read, or `each` says so.
@@ -98,29 +101,27 @@ impl Log {
         writing: &Writing,
         now: Timestamp,
         routes: &[JournalMatch],
+        sieve: Option<&Sieve>,
+        progress: &mut Progress,
         mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        match self {
-            Log::StandardInput => read_lines(io::stdin().lock(), writing, now, each),
-            Log::File(path) => {
-                let failed = |error: io::Error| {
-                    let exit = match error.kind() {
-                        io::ErrorKind::NotFound => Exit::NoInput,
-                        io::ErrorKind::PermissionDenied => Exit::NotPermitted,
-                        _ => Exit::Io,
-                    };
-                    Failure::new(exit, format!("cannot read {}: {error}", path.display()))
-                };
-                if std::fs::metadata(path).map_err(failed)?.is_dir() {
-                    let message = format!(
-                        "{0} is a directory; for a journal's write journal:{0}",
-                        path.display()
-                    );
-                    return Err(Failure::new(Exit::NoInput, message));
-                }
-                read_lines(file::open(path).map_err(failed)?, writing, now, each)
+        let failed = |error: io::Error| {
+            let exit = match error.kind() {
+                io::ErrorKind::NotFound => Exit::NoInput,
+                io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+                _ => Exit::Io,
+            };
+            Failure::new(exit, format!("cannot read {self}: {error}"))
+        };
+        let file = match self {
+            Log::StandardInput => {
+                let blocks = Blocks::of(|| Ok(io::stdin())).map_err(failed)?;
+                progress.begin(self, standard_input().ok());
+                return read_lines(blocks, writing, now, sieve, progress, failed, each);
             }
+            Log::File(path) => File::open(path).map_err(failed)?,
             Log::Journal(directory) => {
+                progress.begin(self, None);
                 let mut number = 0;
                 let mut result = Ok(());
                 let spec = spec(directory.clone(), routes)?;
@@ -131,12 +132,48 @@ impl Log {
                             result = each(number, record);
                         }
                     }
+                    progress.advance(batch.bytes());
                 });
                 read.map_err(|error| Failure::new(exit_of(&error), error.to_string()))?;
-                result
+                return result;
             }
+        };
+        if file.metadata().map_err(failed)?.is_dir() {
+            let message = format!("{self} is a directory; for a journal's write journal:{self}");
+            return Err(Failure::new(Exit::NoInput, message));
+        }
+        progress.begin(self, file.try_clone().ok());
+        let blocks = Blocks::of(|| file::open(file)).map_err(failed)?;
+        read_lines(blocks, writing, now, sieve, progress, failed, each)
+    }
+
+    /// What can be said of its size: that of its file, packed or not.
+    pub fn size(&self) -> Option<u64> {
+        let metadata = match self {
+            Log::StandardInput => standard_input().and_then(|file| file.metadata()),
+            Log::File(path) => path.metadata(),
+            Log::Journal(_) => return None,
+        };
+        let metadata = metadata.ok().filter(Metadata::is_file)?;
+        Some(metadata.len())
+    }
+}
+
+/// As it is called in what people read.
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Log::StandardInput => f.write_str("standard input"),
+            Log::File(path) => path.display().fmt(f),
+            Log::Journal(None) => f.write_str("journal"),
+            Log::Journal(Some(directory)) => write!(f, "journal:{}", directory.display()),
         }
     }
+}
+
+/// Standard input as the file that it may be.
+fn standard_input() -> io::Result<File> {
+    io::stdin().as_fd().try_clone_to_owned().map(File::from)
 }
 
 fn exit_of(error: &JournalError) -> Exit {
@@ -158,49 +195,66 @@ fn spec(directory: Option<PathBuf>, routes: &[JournalMatch]) -> Result<JournalSp
     })
 }
 
+/// Hands on the records of a text, with the numbers of their lines.
 fn read_lines(
-    mut bytes: impl BufRead,
+    mut blocks: Blocks,
     writing: &Writing,
     now: Timestamp,
+    sieve: Option<&Sieve>,
+    progress: &mut Progress,
+    failed: impl Fn(io::Error) -> Failure,
     mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::new(Exit::Io, format!("cannot read the log: {error}"));
-    let mut front = Vec::new();
-    let head = io::Read::take(&mut bytes, LONGEST_MARK).read_to_end(&mut front);
-    head.map_err(failed)?;
-    let coding = Coding::of(writing.encoding, &front).unwrap_or_default();
-    let mut bytes = io::Cursor::new(front).chain(bytes);
-    let mut reader = LineReader::new(&writing.form, now);
+    let mut block = blocks.next().map_err(&failed)?;
+    let coding = Coding::of(writing.encoding, block).unwrap_or_default();
     let mut splitter = Splitter::new(coding.line_end());
-    let (mut number, mut decoded) = (0, String::new());
-    loop {
-        let piece = bytes.fill_buf().map_err(failed)?;
-        let (length, mut rest) = (piece.len(), piece);
+    let mut reader = LineReader::new(&writing.form, now);
+    let sieve = sieve.filter(|_| coding.is_plain());
+    let (mut number, mut passed, mut decoded) = (0, 0, String::new());
+    while !block.is_empty() {
+        let mut rest = block;
+        let last_line = block.len() - but_last_line(block);
         loop {
-            let mut half = false;
-            let line = match splitter.next(&mut rest) {
-                None if length == 0 => {
-                    half = true;
-                    splitter.rest()
-                }
-                line => line,
+            if let Some(sieve) = sieve
+                && splitter.is_between_lines()
+                && reader.is_settled()
+            {
+                let lines = rest.len().saturating_sub(last_line);
+                let quiet = sieve.quiet(&rest[..lines]);
+                let (lines, next) = rest.split_at(quiet.bytes);
+                reader.pass(lines, next);
+                number += u64::from(quiet.lines);
+                passed += quiet.lines;
+                rest = next;
+            }
+            let Some(line) = splitter.next(&mut rest) else {
+                break;
             };
-            let Some(line) = line else { break };
             number += 1;
             let text = coding.text(line.text, number == 1, &mut decoded);
             let record = match line.cut {
                 true => reader.read_cut(text),
-                false if half => reader.read_last(text),
                 false => reader.read(text),
             };
             // What is no record of the log's form has a number all the same.
             if let Ok(Some(record)) = record {
-                each(number, record)?;
+                let passed = std::mem::take(&mut passed);
+                each(number, Record { passed, ..record })?;
             }
         }
-        if length == 0 {
-            return Ok(());
-        }
-        bytes.consume(length);
+        progress.advance(block.len());
+        block = blocks.next().map_err(&failed)?;
+    }
+    let Some(line) = splitter.rest() else {
+        return Ok(());
+    };
+    let text = coding.text(line.text, number == 0, &mut decoded);
+    let record = match line.cut {
+        true => reader.read_cut(text),
+        false => reader.read_last(text),
+    };
+    match record {
+        Ok(Some(record)) => each(number + 1, record),
+        _ => Ok(()),
     }
 }

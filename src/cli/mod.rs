@@ -4,12 +4,14 @@
 //! own beside it. Nothing is decided here: the engine decides, the daemon acts, and this room prints.
 
 pub mod args;
+mod blocks;
 mod check;
 mod explain;
 mod failure;
 mod logs;
 mod matching;
 mod output;
+mod progress;
 mod query;
 mod replay;
 mod report;
@@ -72,9 +74,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Run { dry_run } => run_daemon(common, dry_run),
         Command::Check { json } => check::run(config, json),
         Command::Match(args) => matching::run(&args, &clock, config),
-        Command::Replay { jail, json, logs } => {
-            replay::run(config, jail.as_ref(), json, &logs, &clock)
-        }
+        Command::Replay(args) => replay::run(&args, &clock, config),
         Command::Status { jail, json } => query::status(&socket(&common)?, jail, json, &clock),
         Command::Bans { jail, json } => query::bans(&socket(&common)?, jail, json, &clock),
         Command::History {
