@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use choices::Choices;
-use f2bd::engine::record::Record;
 use f2bd::engine::record::line::{LineForm, LineReader};
+use f2bd::engine::record::{LONGEST_MESSAGE, Record};
 use f2bd::engine::time::Timestamp;
 use generated::{Both, Tally};
 use jiff::tz::TimeZone;
@@ -38,7 +38,7 @@ fn cases(usual: u32) -> ProptestConfig {
 #[test]
 fn generated_patterns_take_of_generated_texts_what_each_takes_by_itself() {
     let sum = Cell::new(Tally::default());
-    let mut runner = TestRunner::new(cases(150));
+    let mut runner = TestRunner::new(cases(300));
     let run = runner.run(&vec(any::<u8>(), 200..800), |bytes| {
         let mut tally = sum.get();
         tally.add(generated::check(&bytes));
@@ -55,6 +55,97 @@ fn generated_patterns_take_of_generated_texts_what_each_takes_by_itself() {
         tally.found * 10 > tally.shown,
         "too few records are found: {tally:?}"
     );
+}
+
+/// Filters whose patterns are in each other's way.
+const RIVALS: [&[&str]; 14] = [
+    &["^from <ip>", "^<user> <ip>$"],
+    &["^from <ip>", "^<host> <text>$"],
+    &["^from /?<ip>", "^from <host>", "^from <text> <ip>$"],
+    &["<text> <ip>$", "^<ip> <text>$"],
+    &[
+        "^from <ip>(?:: | port <port>)?",
+        "^from <text>[^.:0-9A-Za-z_%-]<ip>$",
+    ],
+    &["^from <host> <text>$", "^<text> <ip>$"],
+    &["^for /* from <ip>"],
+    &["^for /* from <ip>$"],
+    &["^for /* from <host>", "^for <user> <ip>$"],
+    &["^for /* from <ip>:?", "^for <user> from <ip>$"],
+    &["^for <user> from <ip>$"],
+    &["^for <user> from <host>$", "^for /* from <ip>"],
+    &["(?i)^FOR /* FROM <ip>", "^for <text> <ip>:<port>$"],
+    &["^<ip>", "<ip>$"],
+];
+
+/// The address and what stands around it: whole, a part of something longer, or none.
+const NEIGHBOURS: [(&str, &str); 22] = [
+    ("", ""),
+    ("", ".5"),
+    ("", ". x"),
+    ("", "7"),
+    ("", "x"),
+    ("", ":22"),
+    ("", "::1"),
+    ("", ": x"),
+    ("", ":x"),
+    ("", "%eth0"),
+    ("", "-x"),
+    ("", " 203.0.113.9"),
+    ("", ".5 203.0.113.9"),
+    ("", "x port 22 ::9"),
+    ("x", ""),
+    ("x:", " ::9"),
+    ("a:", " ::9"),
+    ("::", " ::9"),
+    (".", " ::9"),
+    ("-", " ::9"),
+    ("[", "] 203.0.113.9:1"),
+    ("\u{e9}", "\u{e9}"),
+];
+
+/// Also where the text is cut somewhere about the address.
+#[test]
+fn patterns_that_are_in_each_others_way_take_what_each_takes_by_itself() {
+    let spec = |(number, patterns): (usize, &&[&str])| {
+        let failures = patterns.iter().zip(1..);
+        generated::filter(
+            number,
+            failures
+                .map(|(text, number)| generated::pattern(number, (*text).to_owned()))
+                .collect(),
+        )
+    };
+    let both = Both::new(RIVALS.iter().enumerate().map(spec).collect()).unwrap();
+    let compare = |text: &str| both.compare(Record::bare(Timestamp::default(), text.as_bytes()));
+    let mut found = 0;
+    for address in [
+        "192.0.2.7",
+        "2001:db8::7",
+        "fe80::",
+        "::",
+        "box.example",
+        "999.0.2.7",
+    ] {
+        for (before, behind) in NEIGHBOURS {
+            for head in [
+                "",
+                "from ",
+                "From ",
+                "for from ",
+                "for / from ",
+                "for 203.0.113.9 from ",
+            ] {
+                found += compare(&format!("{head}{before}{address}{behind}"));
+            }
+            let head = "for  from ".len() + before.len() + address.len();
+            for length in LONGEST_MESSAGE - 4..LONGEST_MESSAGE + 4 {
+                let padding = "/".repeat(length - head);
+                found += compare(&format!("for {padding} from {before}{address}{behind}"));
+            }
+        }
+    }
+    assert!(found > 1000, "{found}");
 }
 
 /// What a line of a sample says.

@@ -4,6 +4,7 @@ use f2bd::engine::filter::{FilterSet, FilterSpec, PatternError, PatternSpec, Rec
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::Record;
 use f2bd::engine::time::Timestamp;
+use serde_json::json;
 
 use super::choices::Choices;
 use super::naive::{Naive, parsed};
@@ -11,6 +12,9 @@ use super::{patterns, texts};
 
 /// The most records that one set of filters is shown: compiling it costs more than many of them.
 const MOST_RECORDS: usize = 32;
+
+/// The field that patterns look at which look at any.
+const FIELD: &str = "request.agent";
 
 /// How often something happened, so that a test knows that it tested something.
 #[derive(Clone, Copy, Debug, Default)]
@@ -96,18 +100,34 @@ pub fn check(bytes: &[u8]) -> Tally {
     let structures: Vec<_> = specs
         .iter()
         .flat_map(|spec| spec.failures.iter().chain(&spec.ignores))
-        .map(|spec| parsed(&spec.text))
+        .flat_map(|spec| spec.fields.iter().map(|(_, text)| text).chain([&spec.text]))
+        .map(|text| parsed(text))
         .collect();
     for _ in 0..MOST_RECORDS {
         if choices.is_over() {
             break;
         }
-        let hir = &structures[choices.below(structures.len())];
-        let mut text = texts::sample(hir, &mut choices);
+        let sample = |choices: &mut Choices<'_>| {
+            let hir = &structures[choices.below(structures.len())];
+            texts::sample(hir, choices)
+        };
+        let mut text = sample(&mut choices);
+        if choices.once_in(4) {
+            text.push(b' ');
+            text.extend_from_slice(&sample(&mut choices));
+        }
         for _ in 0..choices.below(4) {
             texts::change(&mut text, &mut choices);
         }
+        let object = match choices.once_in(3) {
+            true => {
+                let value = sample(&mut choices);
+                json!({"request": {"agent": String::from_utf8_lossy(&value)}}).to_string()
+            }
+            false => String::new(),
+        };
         let record = Record {
+            object: object.as_bytes(),
             program: choices.of(&["sshd", "sshd", "", "app"]),
             pid: choices.of(&[None, Some(7), Some(u32::MAX)]),
             ..Record::bare(Timestamp::default(), &text)
@@ -137,35 +157,50 @@ fn filters(choices: &mut Choices<'_>) -> Vec<FilterSpec> {
                         Some(known) => known.text.clone(),
                         None => patterns::failure(choices),
                     };
-                    PatternSpec {
+                    let mut pattern = PatternSpec {
                         unless_counted: choices.once_in(4),
                         ..pattern(number, text)
+                    };
+                    if choices.once_in(6) {
+                        let text = match choices.below(3) {
+                            0 => patterns::failure(choices),
+                            1 => patterns::ignore(choices),
+                            _ => std::mem::take(&mut pattern.text),
+                        };
+                        pattern.fields = vec![(FIELD.parse().expect("a path"), text)];
                     }
+                    pattern
                 })
                 .collect();
             known.extend_from_slice(&failures);
             let ignores = 1..=(choices.below(4) / 2) as u16;
             let ignores = ignores.map(|number| pattern(number, patterns::ignore(choices)));
-            FilterSpec {
-                name: format!("filter{number}").parse().expect("a name"),
-                mode: "normal".into(),
-                title: String::new(),
-                ignores: ignores.collect(),
-                failures,
-                session_by_pid: choices.once_in(3),
-                records: RecordsSpec {
-                    programs: match choices.once_in(3) {
-                        true => vec!["sshd".into(), "sshd-session".into()],
-                        false => Vec::new(),
-                    },
-                    ..RecordsSpec::default()
-                },
+            let mut spec = filter(number, failures);
+            spec.ignores = ignores.collect();
+            spec.session_by_pid = choices.once_in(3);
+            if choices.once_in(3) {
+                spec.records.programs = vec!["sshd".into(), "sshd-session".into()];
             }
+            spec
         })
         .collect()
 }
 
-fn pattern(number: u16, text: String) -> PatternSpec {
+/// A filter of nothing but patterns.
+pub fn filter(number: usize, failures: Vec<PatternSpec>) -> FilterSpec {
+    FilterSpec {
+        name: format!("filter{number}").parse().expect("a name"),
+        mode: "normal".into(),
+        title: String::new(),
+        records: RecordsSpec::default(),
+        session_by_pid: false,
+        failures,
+        ignores: Vec::new(),
+    }
+}
+
+/// A pattern over the message.
+pub fn pattern(number: u16, text: String) -> PatternSpec {
     PatternSpec {
         number,
         text,

@@ -84,6 +84,18 @@ const FREE: [&str; 20] = [
     "(?s-u:.)",
 ];
 
+/// Sound patterns that take nearly everything which ends, or begins, with an address.
+const LAX: [&str; 8] = [
+    "^<user> <ip>$",
+    "<text>from <ip>$",
+    "^<text> <host>$",
+    "^<ip> <text>",
+    "^<host> <text>$",
+    "<ip>$",
+    "^for <text> <ip> port <port>$",
+    "(?i)<user> FROM <ip><text> from$",
+];
+
 /// What any pattern may be made of.
 const WILD: [&str; 12] = [
     "^", "$", " ", "from", "for", "(?:", ")", "|", "?", "*", "<ip>", "<text>",
@@ -91,7 +103,7 @@ const WILD: [&str; 12] = [
 
 /// The text of a pattern that is perhaps sound.
 pub fn failure(choices: &mut Choices<'_>) -> String {
-    let sides = choices.below(12);
+    let sides = choices.below(16);
     let mut text = String::new();
     let address = choices.of(&ADDRESS);
     match sides {
@@ -117,6 +129,7 @@ pub fn failure(choices: &mut Choices<'_>) -> String {
             some(&mut text, &EXACT, 0, 2, choices);
             text.push('$');
         }
+        11..=13 => text.push_str(choices.of(&LAX)),
         _ => {
             text.push_str(choices.of(&["^", ""]));
             some(&mut text, &WILD, 0, 4, choices);

@@ -85,34 +85,78 @@ const PHRASES: [&[u8]; 24] = [
 
 /// A text that the structure of a pattern takes, but for its addresses and the ends of words.
 pub fn sample(hir: &Hir, choices: &mut Choices<'_>) -> Vec<u8> {
-    let mut text = Vec::new();
-    append(hir, &mut text, choices);
-    text
+    let mut sample = Sample::default();
+    sample.append(hir, choices);
+    if choices.once_in(12) {
+        sample.reach_the_cut(choices);
+    }
+    sample.text
 }
 
-fn append(hir: &Hir, text: &mut Vec<u8>, choices: &mut Choices<'_>) {
-    match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) => {}
-        HirKind::Literal(literal) => text.extend_from_slice(&literal.0),
-        HirKind::Class(class) => text.push(member(class, choices)),
-        HirKind::Repetition(repeated) => {
-            let most = repeated.max.unwrap_or(u32::MAX).min(repeated.min + 4);
-            let count = choices.below((most - repeated.min + 1) as usize);
-            for _ in 0..repeated.min as usize + count {
-                append(&repeated.sub, text, choices);
+#[derive(Default)]
+struct Sample {
+    text: Vec<u8>,
+    /// Where what can be repeated without end stands, and how long it is.
+    elastic: Vec<(usize, usize)>,
+}
+
+impl Sample {
+    fn append(&mut self, hir: &Hir, choices: &mut Choices<'_>) {
+        match hir.kind() {
+            HirKind::Empty | HirKind::Look(_) => {}
+            HirKind::Literal(literal) => self.text.extend_from_slice(&literal.0),
+            HirKind::Class(class) => self.text.push(member(class, choices)),
+            HirKind::Repetition(repeated) => {
+                let most = repeated.max.unwrap_or(u32::MAX).min(repeated.min + 4);
+                let count = choices.below((most - repeated.min + 1) as usize);
+                for _ in 0..repeated.min as usize + count {
+                    let start = self.text.len();
+                    self.append(&repeated.sub, choices);
+                    if repeated.max.is_none() && self.text.len() > start {
+                        self.elastic.push((start, self.text.len() - start));
+                    }
+                }
+            }
+            HirKind::Capture(group) => match group.name.as_deref() {
+                Some("ip") => self.push(choices.of(&ADDRESSES)),
+                Some("host") if choices.once_in(2) => self.push(choices.of(&NAMES)),
+                Some("host") => self.push(choices.of(&ADDRESSES)),
+                Some("user") if choices.once_in(2) => {
+                    self.text.extend_from_slice(choices.of(&PHRASES));
+                }
+                _ => self.append(&group.sub, choices),
+            },
+            HirKind::Concat(parts) => parts.iter().for_each(|part| self.append(part, choices)),
+            HirKind::Alternation(parts) => {
+                self.append(&parts[choices.below(parts.len())], choices);
             }
         }
-        HirKind::Capture(group) => match group.name.as_deref() {
-            Some("ip") => text.extend_from_slice(choices.of(&ADDRESSES).as_bytes()),
-            Some("host") if choices.once_in(2) => {
-                text.extend_from_slice(choices.of(&NAMES).as_bytes());
-            }
-            Some("host") => text.extend_from_slice(choices.of(&ADDRESSES).as_bytes()),
-            Some("user") if choices.once_in(2) => text.extend_from_slice(choices.of(&PHRASES)),
-            _ => append(&group.sub, text, choices),
-        },
-        HirKind::Concat(parts) => parts.iter().for_each(|part| append(part, text, choices)),
-        HirKind::Alternation(parts) => append(&parts[choices.below(parts.len())], text, choices),
+    }
+
+    fn push(&mut self, text: &str) {
+        self.text.extend_from_slice(text.as_bytes());
+    }
+
+    /// Repeats a part that may be so often that a word ends about where messages are cut.
+    fn reach_the_cut(&mut self, choices: &mut Choices<'_>) {
+        if self.elastic.is_empty() {
+            return;
+        }
+        let (start, length) = choices.of(&self.elastic);
+        let part = self.text[start..start + length].to_vec();
+        let is_end = |place: &usize| {
+            let in_word = |byte: &u8| byte.is_ascii_alphanumeric() || b".:".contains(byte);
+            let behind = self.text.get(*place).is_some_and(in_word);
+            in_word(&self.text[place - 1]) && !behind
+        };
+        let ends: Vec<usize> = (start + length..=self.text.len()).filter(is_end).collect();
+        let end = match ends.as_slice() {
+            [] => self.text.len(),
+            ends => choices.of(ends),
+        };
+        let missing = (LONGEST_MESSAGE + choices.below(4)).saturating_sub(end + 1);
+        let filling = part.repeat(missing / length);
+        insert(&mut self.text, start, &filling);
     }
 }
 
