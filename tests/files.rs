@@ -1552,7 +1552,7 @@ fn a_packed_log_is_opened_by_its_first_bytes() {
         fs::remove_file(&packed).unwrap();
         fs::write(log.beside("any"), twice).unwrap();
         let mut text = String::new();
-        open(&log.beside("any"))
+        open(File::open(log.beside("any")).unwrap())
             .unwrap()
             .read_to_string(&mut text)
             .unwrap();
@@ -1561,7 +1561,10 @@ fn a_packed_log_is_opened_by_its_first_bytes() {
     }
     log.append(lines(0..3));
     let mut text = String::new();
-    open(&log.path).unwrap().read_to_string(&mut text).unwrap();
+    open(File::open(&log.path).unwrap())
+        .unwrap()
+        .read_to_string(&mut text)
+        .unwrap();
     assert_eq!(text, lines(0..3));
 }
 

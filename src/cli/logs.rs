@@ -3,11 +3,16 @@
 //! In: `LOG` words, and how the logs are written. Out: records one by one, in order. Lines are read as the daemon reads
 //! them.
 
-use std::io::{self, BufRead, Read as _};
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
+use super::blocks::Blocks;
 use super::failure::{Exit, Failure};
 use super::output::Clock;
+use super::progress::Progress;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::line::{LineForm, LineReader};
@@ -36,9 +41,6 @@ pub struct Writing {
     /// Its letters.
     pub encoding: Encoding,
 }
-
-/// So many bytes tell by a byte order mark in which letters a log is written.
-const LONGEST_MARK: u64 = 3;
 
 impl Writing {
     /// Nothing is known of it but the zone.
@@ -98,29 +100,26 @@ impl Log {
         writing: &Writing,
         now: Timestamp,
         routes: &[JournalMatch],
+        progress: &mut Progress,
         mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        match self {
-            Log::StandardInput => read_lines(io::stdin().lock(), writing, now, each),
-            Log::File(path) => {
-                let failed = |error: io::Error| {
-                    let exit = match error.kind() {
-                        io::ErrorKind::NotFound => Exit::NoInput,
-                        io::ErrorKind::PermissionDenied => Exit::NotPermitted,
-                        _ => Exit::Io,
-                    };
-                    Failure::new(exit, format!("cannot read {}: {error}", path.display()))
-                };
-                if std::fs::metadata(path).map_err(failed)?.is_dir() {
-                    let message = format!(
-                        "{0} is a directory; for a journal's write journal:{0}",
-                        path.display()
-                    );
-                    return Err(Failure::new(Exit::NoInput, message));
-                }
-                read_lines(file::open(path).map_err(failed)?, writing, now, each)
+        let failed = |error: io::Error| {
+            let exit = match error.kind() {
+                io::ErrorKind::NotFound => Exit::NoInput,
+                io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+                _ => Exit::Io,
+            };
+            Failure::new(exit, format!("cannot read {self}: {error}"))
+        };
+        let file = match self {
+            Log::StandardInput => {
+                let blocks = Blocks::of(|| Ok(io::stdin())).map_err(failed)?;
+                progress.begin(self, standard_input().ok());
+                return read_lines(blocks, writing, now, progress, failed, each);
             }
+            Log::File(path) => File::open(path).map_err(failed)?,
             Log::Journal(directory) => {
+                progress.begin(self, None);
                 let mut number = 0;
                 let mut result = Ok(());
                 let spec = spec(directory.clone(), routes)?;
@@ -131,12 +130,48 @@ impl Log {
                             result = each(number, record);
                         }
                     }
+                    progress.advance(batch.bytes());
                 });
                 read.map_err(|error| Failure::new(exit_of(&error), error.to_string()))?;
-                result
+                return result;
             }
+        };
+        if file.metadata().map_err(failed)?.is_dir() {
+            let message = format!("{self} is a directory; for a journal's write journal:{self}");
+            return Err(Failure::new(Exit::NoInput, message));
+        }
+        progress.begin(self, file.try_clone().ok());
+        let blocks = Blocks::of(|| file::open(file)).map_err(failed)?;
+        read_lines(blocks, writing, now, progress, failed, each)
+    }
+
+    /// What can be said of its size: that of its file, packed or not.
+    pub fn size(&self) -> Option<u64> {
+        let metadata = match self {
+            Log::StandardInput => standard_input().and_then(|file| file.metadata()),
+            Log::File(path) => path.metadata(),
+            Log::Journal(_) => return None,
+        };
+        let metadata = metadata.ok().filter(Metadata::is_file)?;
+        Some(metadata.len())
+    }
+}
+
+/// As it is called in what people read.
+impl fmt::Display for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Log::StandardInput => f.write_str("standard input"),
+            Log::File(path) => path.display().fmt(f),
+            Log::Journal(None) => f.write_str("journal"),
+            Log::Journal(Some(directory)) => write!(f, "journal:{}", directory.display()),
         }
     }
+}
+
+/// Standard input as the file that it may be.
+fn standard_input() -> io::Result<File> {
+    io::stdin().as_fd().try_clone_to_owned().map(File::from)
 }
 
 fn exit_of(error: &JournalError) -> Exit {
@@ -158,39 +193,27 @@ fn spec(directory: Option<PathBuf>, routes: &[JournalMatch]) -> Result<JournalSp
     })
 }
 
+/// Hands on the records of a text, with the numbers of their lines.
 fn read_lines(
-    mut bytes: impl BufRead,
+    mut blocks: Blocks,
     writing: &Writing,
     now: Timestamp,
+    progress: &mut Progress,
+    failed: impl Fn(io::Error) -> Failure,
     mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::new(Exit::Io, format!("cannot read the log: {error}"));
-    let mut front = Vec::new();
-    let head = io::Read::take(&mut bytes, LONGEST_MARK).read_to_end(&mut front);
-    head.map_err(failed)?;
-    let coding = Coding::of(writing.encoding, &front).unwrap_or_default();
-    let mut bytes = io::Cursor::new(front).chain(bytes);
-    let mut reader = LineReader::new(&writing.form, now);
+    let mut block = blocks.next().map_err(&failed)?;
+    let coding = Coding::of(writing.encoding, block).unwrap_or_default();
     let mut splitter = Splitter::new(coding.line_end());
+    let mut reader = LineReader::new(&writing.form, now);
     let (mut number, mut decoded) = (0, String::new());
-    loop {
-        let piece = bytes.fill_buf().map_err(failed)?;
-        let (length, mut rest) = (piece.len(), piece);
-        loop {
-            let mut half = false;
-            let line = match splitter.next(&mut rest) {
-                None if length == 0 => {
-                    half = true;
-                    splitter.rest()
-                }
-                line => line,
-            };
-            let Some(line) = line else { break };
+    while !block.is_empty() {
+        let mut rest = block;
+        while let Some(line) = splitter.next(&mut rest) {
             number += 1;
             let text = coding.text(line.text, number == 1, &mut decoded);
             let record = match line.cut {
                 true => reader.read_cut(text),
-                false if half => reader.read_last(text),
                 false => reader.read(text),
             };
             // What is no record of the log's form has a number all the same.
@@ -198,9 +221,19 @@ fn read_lines(
                 each(number, record)?;
             }
         }
-        if length == 0 {
-            return Ok(());
-        }
-        bytes.consume(length);
+        progress.advance(block.len());
+        block = blocks.next().map_err(&failed)?;
+    }
+    let Some(line) = splitter.rest() else {
+        return Ok(());
+    };
+    let text = coding.text(line.text, number == 0, &mut decoded);
+    let record = match line.cut {
+        true => reader.read_cut(text),
+        false => reader.read_last(text),
+    };
+    match record {
+        Ok(Some(record)) => each(number + 1, record),
+        _ => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ use super::args::{LogFormat, MatchArgs};
 use super::failure::{Exit, Failure};
 use super::logs::{Log, Understood, Writing};
 use super::output::{self, Clock, HEADING, Out, counted, harmless};
+use super::progress::Progress;
 use crate::config;
 use crate::control::text;
 use crate::engine::filter::session::{self, Sessions};
@@ -66,43 +67,52 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     let mut sessions = Sessions::default();
     let mut sums = Sums::default();
     let mut out = output::stdout();
+    let mut progress = Progress::of(logs, true);
     for log in logs {
-        Log::of(log).read(&writing, clock.now, &routes, |number, record| {
-            sums.lines += 1;
-            sums.understood.look_at(&record);
-            let view = View::from(record);
-            let mut is_taken = false;
-            for filter in (0..count).map(FilterId) {
-                let Some(found) = filters.find(filter, &view) else {
-                    continue;
-                };
-                is_taken = true;
-                let session = session::key(record.host, &found);
-                let spec = filters.spec(filter);
-                if sessions.counts(spec, session.as_deref(), &found, record.time) {
-                    sums.counted += 1;
-                    if !args.missed {
-                        print(
-                            &mut out,
-                            args,
-                            clock,
-                            filters.spec(filter),
-                            number,
-                            &record,
-                            &found,
-                        )?;
+        let log = Log::of(log);
+        log.read(
+            &writing,
+            clock.now,
+            &routes,
+            &mut progress,
+            |number, record| {
+                sums.lines += 1;
+                sums.understood.look_at(&record);
+                let view = View::from(record);
+                let mut is_taken = false;
+                for filter in (0..count).map(FilterId) {
+                    let Some(found) = filters.find(filter, &view) else {
+                        continue;
+                    };
+                    is_taken = true;
+                    let session = session::key(record.host, &found);
+                    let spec = filters.spec(filter);
+                    if sessions.counts(spec, session.as_deref(), &found, record.time) {
+                        sums.counted += 1;
+                        if !args.missed {
+                            print(
+                                &mut out,
+                                args,
+                                clock,
+                                filters.spec(filter),
+                                number,
+                                &record,
+                                &found,
+                            )?;
+                        }
                     }
                 }
-            }
-            if !is_taken {
-                sums.missed += 1;
-                if args.missed {
-                    print_missed(&mut out, args, number, &record)?;
+                if !is_taken {
+                    sums.missed += 1;
+                    if args.missed {
+                        print_missed(&mut out, args, number, &record)?;
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
     }
+    progress.end();
     if !args.json {
         let lines = usize::try_from(sums.lines).unwrap_or(usize::MAX);
         let lines = counted(lines, "line");

@@ -4,12 +4,14 @@
 //! own beside it. Nothing is decided here: the engine decides, the daemon acts, and this room prints.
 
 pub mod args;
+mod blocks;
 mod check;
 mod explain;
 mod failure;
 mod logs;
 mod matching;
 mod output;
+mod progress;
 mod query;
 mod replay;
 mod report;

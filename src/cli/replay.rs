@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::failure::{Exit, Failure};
 use super::logs::{Log, Understood, Writing};
 use super::output::{self, Clock, HEADING, Out, counted};
+use super::progress::Progress;
 use crate::config::{self, Settings, Surroundings};
 use crate::control::text::{self, seconds};
 use crate::engine::Decision;
@@ -68,10 +69,11 @@ pub fn run(
     let routes = routes(&sources);
     let mut decisions = Vec::new();
     let mut understood = Understood::default();
+    let mut progress = Progress::of(logs, true);
     for log in logs {
         let log = Log::of(log);
         let writing = writing(&log, &sources, clock);
-        log.read(&writing, clock.now, &routes, |_, record| {
+        log.read(&writing, clock.now, &routes, &mut progress, |_, record| {
             understood.look_at(&record);
             replay.hear(record, &mut decisions);
             for decision in decisions.drain(..) {
@@ -80,6 +82,7 @@ pub fn run(
             Ok(())
         })?;
     }
+    progress.end();
     if !json {
         let banned = counted(replay.engine().ledger().len(), "ban");
         writeln!(

@@ -6,6 +6,7 @@
 
 mod banning;
 mod continuity;
+mod heard;
 mod hearing;
 
 use std::collections::HashMap;
@@ -18,9 +19,10 @@ use super::input::Input;
 use super::jail::Windows;
 use super::ledger::Ledger;
 use super::name::SourceName;
-use super::policy::{FilterId, Policy};
+use super::policy::Policy;
 use super::prefix::Prefix;
 use super::time::Timestamp;
+use heard::Heard;
 
 /// How often windows that nobody fills any more are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -33,8 +35,8 @@ const LATEST: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Engine {
     policy: Policy,
-    /// Each filter with the jails that use it, by their place.
-    listeners: Vec<(FilterId, Vec<usize>)>,
+    /// The jails that use each filter, by their place.
+    listeners: Vec<Vec<usize>>,
     jails: Vec<JailState>,
     ledger: Ledger,
     sessions: Sessions,
@@ -42,8 +44,9 @@ pub struct Engine {
     next_ban: BanId,
     /// Whether it has been told that no further ban has room; until one has.
     full_told: bool,
+    heard: Heard,
     /// How far each source was heard: up to its newest record, or, where there was no more, up to the present.
-    heard: HashMap<Option<SourceName>, Option<Timestamp>>,
+    progress: HashMap<Option<SourceName>, Option<Timestamp>>,
     swept: Timestamp,
 }
 
@@ -55,6 +58,7 @@ struct JailState {
     future_told: bool,
     failures: u64,
     bans: u64,
+    /// Without those that `heard` holds.
     records: u64,
 }
 
@@ -71,7 +75,8 @@ impl Engine {
             next_failure: FailureId(1),
             next_ban: BanId(1),
             full_told: false,
-            heard: HashMap::new(),
+            heard: Heard::default(),
+            progress: HashMap::new(),
             swept: Timestamp::default(),
         }
     }
@@ -132,10 +137,18 @@ impl Engine {
                     banned: self.ledger.count_in(&policy.name),
                     failures: state.failures,
                     bans: state.bans,
-                    records: state.records,
+                    records: state.records + self.heard.by(policy),
                 }
             })
             .collect()
+    }
+
+    /// Gives each jail what it has heard until now.
+    fn sum_up(&mut self) {
+        let heard = std::mem::take(&mut self.heard);
+        for (policy, state) in self.policy.jails.iter().zip(&mut self.jails) {
+            state.records += heard.by(policy);
+        }
     }
 
     /// What each jail has to say about `subject`: at least one verdict a jail.
@@ -196,10 +209,10 @@ impl Engine {
         for (policy, state) in self.policy.jails.iter().zip(&mut self.jails) {
             // A source that has not been heard yet may have records of any age.
             let heard = |source: &SourceName| {
-                let progress = self.heard.get(&Some(source.clone()))?;
+                let progress = self.progress.get(&Some(source.clone()))?;
                 Some(progress.unwrap_or(now).before(LATEST))
             };
-            let replayed = self.heard.get(&None).copied().flatten();
+            let replayed = self.progress.get(&None).copied().flatten();
             let far = match replayed {
                 Some(newest) => Some(newest),
                 None => policy.sources.iter().map(heard).min().flatten(),
@@ -212,16 +225,10 @@ impl Engine {
 }
 
 /// Which jails listen to which filter.
-fn listeners(policy: &Policy) -> Vec<(FilterId, Vec<usize>)> {
-    let mut listeners: Vec<(FilterId, Vec<usize>)> = Vec::new();
+fn listeners(policy: &Policy) -> Vec<Vec<usize>> {
+    let mut listeners = vec![Vec::new(); policy.filters.len()];
     for (at, jail) in policy.jails.iter().enumerate() {
-        match listeners
-            .iter_mut()
-            .find(|(filter, _)| *filter == jail.filter)
-        {
-            Some((_, jails)) => jails.push(at),
-            None => listeners.push((jail.filter, vec![at])),
-        }
+        listeners[usize::from(jail.filter.0)].push(at);
     }
     listeners
 }

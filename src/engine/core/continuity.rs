@@ -69,6 +69,7 @@ impl Engine {
     }
 
     pub(super) fn obey(&mut self, now: Timestamp, policy: Policy, out: &mut Vec<Decision>) {
+        self.sum_up();
         let mut old: HashMap<JailName, JailState> = self
             .policy
             .jails
@@ -84,7 +85,7 @@ impl Engine {
         self.listeners = listeners(&policy);
         self.policy = policy;
         let jails = &self.policy.jails;
-        self.heard.retain(|source, _| {
+        self.progress.retain(|source, _| {
             let listens = |source| jails.iter().any(|jail| jail.sources.contains(source));
             source.as_ref().is_none_or(listens)
         });

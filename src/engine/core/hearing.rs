@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Engine;
+use super::heard::wants;
 use crate::engine::decision::{Decision, Failure, FailureId, Notice, Origin};
 use crate::engine::filter::{Found, View, session};
 use crate::engine::name::SourceName;
-use crate::engine::policy::JailPolicy;
+use crate::engine::policy::FilterId;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::{Batch, Record};
 use crate::engine::time::Timestamp;
@@ -26,9 +27,13 @@ impl Engine {
         out: &mut Vec<Decision>,
     ) {
         for record in batch.iter() {
+            if self.heard.count(source, &record) {
+                self.sum_up();
+                self.heard.count(source, &record);
+            }
             let view = View::from(record);
-            for filter in 0..self.listeners.len() {
-                self.match_once(now, filter, source, &view, out);
+            for (filter, found) in self.policy.filters.hits(&view) {
+                self.hear_failure(now, filter, source, view.record(), &found, out);
             }
         }
     }
@@ -42,40 +47,39 @@ impl Engine {
     ) {
         let newest = batch.iter().map(|record| record.time.min(now)).max();
         if !more {
-            self.heard.insert(source.cloned(), None);
+            self.progress.insert(source.cloned(), None);
         } else if newest.is_some() {
-            self.heard.insert(source.cloned(), newest);
+            self.progress.insert(source.cloned(), newest);
         }
     }
 
-    /// One record before one filter, and what it finds before each jail that listens.
-    fn match_once(
+    /// What a filter found in a record, before each jail that listens.
+    fn hear_failure(
         &mut self,
         now: Timestamp,
-        filter: usize,
+        filter: FilterId,
         source: Option<&SourceName>,
-        view: &View<'_>,
+        record: &Record<'_>,
+        found: &Found<'_>,
         out: &mut Vec<Decision>,
     ) {
-        let record = view.record();
-        let mut heard = None;
-        for turn in 0..self.listeners[filter].1.len() {
-            let (filter, ref jails) = self.listeners[filter];
-            let at = jails[turn];
-            if !wants(&self.policy.jails[at], source, record) {
+        // Only what a jail listens to uses a session.
+        let mut counted = None;
+        for turn in 0..self.listeners[usize::from(filter.0)].len() {
+            let at = self.listeners[usize::from(filter.0)][turn];
+            let is_nameless = record.program.is_empty();
+            if !wants(&self.policy.jails[at], source, record.routes, is_nameless) {
                 continue;
             }
-            self.jails[at].records += 1;
             let (policy, sessions) = (&self.policy, &mut self.sessions);
-            let found = heard.get_or_insert_with(|| {
-                let found = policy.filters.find(filter, view)?;
-                let session = session::key(record.host, &found);
+            let session = counted.get_or_insert_with(|| {
+                let session = session::key(record.host, found);
                 let spec = policy.filters.spec(filter);
                 let time = record.time.min(now);
-                let counts = sessions.counts(spec, session.as_deref(), &found, time);
-                counts.then_some((found, session))
+                let counts = sessions.counts(spec, session.as_deref(), found, time);
+                counts.then_some(session)
             });
-            if let Some((found, session)) = found {
+            if let Some(session) = session {
                 self.judge(now, at, record, found, session.as_deref(), out);
             }
         }
@@ -182,16 +186,4 @@ impl Engine {
             );
         }
     }
-}
-
-/// Whether a jail listens to where the record came from. A record of a journal says itself which
-/// matches it satisfies; text of other sources is sorted by program, inside the filter set.
-fn wants(jail: &JailPolicy, source: Option<&SourceName>, record: &Record<'_>) -> bool {
-    let is_nameless = record.program.is_empty();
-    source.is_none_or(|source| {
-        jail.sources.contains(source) && !(is_nameless && jail.named_only.contains(source))
-    }) && (record.routes.is_empty()
-        || jail
-            .route
-            .is_some_and(|route| record.routes.contains(&route)))
 }

@@ -4,11 +4,14 @@
 //! [`Found`]. What becomes of a failure is decided in `jail`, not here.
 
 mod language;
+mod literal;
 pub mod pattern;
 mod proof;
+mod quick;
 pub mod sample;
 pub mod session;
 pub mod set;
+pub mod sieve;
 mod view;
 
 use std::borrow::Cow;

@@ -6,12 +6,15 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use regex::bytes::Regex;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use super::language::{compile, expand, parse};
+use super::literal::required;
 use super::proof::{Proof, addresses, prove, refuse_floating, refuse_line_anchors};
+use super::quick::{Address, Quick, Taken};
 use super::view::{Place, View};
 use super::{Found, PatternSpec};
 use crate::engine::record::LONGEST_MESSAGE;
@@ -35,8 +38,8 @@ pub struct PatternError {
 pub(super) struct Pattern {
     /// All of them have to match.
     parts: Vec<Part>,
-    number: u16,
-    unless_counted: bool,
+    /// Texts, folded, of which the message must hold one; `None` if nothing of it is known.
+    needs: Option<Vec<Vec<u8>>>,
 }
 
 /// A regular expression over one text of a record.
@@ -44,6 +47,7 @@ pub(super) struct Pattern {
 struct Part {
     place: Place,
     regex: Regex,
+    quick: Option<Quick>,
     /// The end of the text decides, so one that may have been cut does not match.
     needs_end: bool,
 }
@@ -51,7 +55,7 @@ struct Part {
 /// What a record is to a pattern.
 #[derive(Debug)]
 pub(super) enum Reading<'v> {
-    /// A failure.
+    /// A failure. Number and counting of the pattern are each filter's own, and not filled in.
     Failure(Found<'v>),
     /// Not what the pattern is for: another one may take it.
     Other,
@@ -64,6 +68,25 @@ impl Part {
     fn text<'v>(&self, view: &'v View<'_>) -> Option<&'v [u8]> {
         let text = view.text(&self.place)?;
         (!self.needs_end || text.len() < LONGEST_MESSAGE).then_some(text)
+    }
+
+    /// What its groups take of a text, if it takes that.
+    fn take(&self, text: &[u8]) -> Option<Taken> {
+        if let Some(taken) = self.quick.as_ref().and_then(|quick| quick.take(text)) {
+            return Some(taken);
+        }
+        // Most texts that come here are not taken, and these are to cost no memory.
+        if !self.regex.is_match(text) {
+            return None;
+        }
+        let captures = self.regex.captures(text)?;
+        let range = |name: &str| captures.name(name).map(|group| group.range());
+        let address = |name, strict| range(name).map(|range| Address { range, strict });
+        Some(Taken {
+            address: address("ip", true).or_else(|| address("host", false)),
+            user: range("user"),
+            session: range("session"),
+        })
     }
 }
 
@@ -103,19 +126,25 @@ impl Pattern {
             Ok(Part {
                 needs_end: needs_end.map_err(|reason| at(&text.place, reason))?,
                 regex: compile(&text.source).map_err(|reason| at(&text.place, reason))?,
+                quick: Quick::of(&text.hir),
                 place: text.place,
             })
         };
+        let message = texts.iter().find(|text| text.place == Place::Message);
         Ok(Pattern {
+            needs: message.and_then(|text| required(&text.hir)),
             parts: texts.into_iter().map(part).collect::<Result<_, String>>()?,
-            number: spec.number,
-            unless_counted: spec.unless_counted,
         })
     }
 
     /// The regular expression over the message; `None` if it looks at fields alone.
     pub(super) fn over_message(&self) -> Option<&str> {
         over_message(&self.parts)
+    }
+
+    /// Texts, folded, of which every message holds one that it takes; `None` if it has to be tried.
+    pub(super) fn needs(&self) -> Option<&[Vec<u8>]> {
+        self.needs.as_deref()
     }
 
     /// What the pattern finds in a record.
@@ -125,21 +154,15 @@ impl Pattern {
             let Some(text) = part.text(view) else {
                 return Reading::Other;
             };
-            let Some(captures) = part.regex.captures(text) else {
+            let Some(taken) = part.take(text) else {
                 return Reading::Other;
             };
-            let lossy = |name: &str| {
-                let part = captures.name(name)?;
-                Some(String::from_utf8_lossy(part.as_bytes()))
-            };
-            user = user.or_else(|| lossy("user"));
-            session = session.or_else(|| lossy("session"));
-            let strict = captures.name("ip");
-            if let Some(host) = strict.or_else(|| captures.name("host")) {
-                address = Some((text, host.range(), strict.is_some()));
-            }
+            let lossy = |range: Range<usize>| String::from_utf8_lossy(&text[range]);
+            user = user.or_else(|| taken.user.map(lossy));
+            session = session.or_else(|| taken.session.map(lossy));
+            address = address.or_else(|| Some((text, taken.address?)));
         }
-        let Some((text, range, strict)) = address else {
+        let Some((text, Address { range, strict })) = address else {
             return Reading::Other;
         };
         let Ok(host) = std::str::from_utf8(&text[range.clone()]) else {
@@ -154,12 +177,12 @@ impl Pattern {
         }
         let by_fields = self.parts.iter().any(|part| part.place != Place::Message);
         Reading::Failure(Found {
-            pattern: self.number,
+            pattern: 0,
             host: Cow::Borrowed(host),
             ip,
             user,
             session,
-            unless_counted: self.unless_counted,
+            unless_counted: false,
             line: if by_fields {
                 view.line()
             } else {
@@ -186,6 +209,7 @@ impl Ignore {
             sound.map_err(|reason| at(&text.place, reason))?;
             let mut looks = text.hir.properties().look_set().iter();
             Ok(Part {
+                quick: None,
                 // `\b` looks at the end as `$` does.
                 needs_end: looks.any(|look| look != Look::Start),
                 regex: compile(&text.source).map_err(|reason| at(&text.place, reason))?,

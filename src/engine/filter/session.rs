@@ -3,11 +3,11 @@
 //! In: what was found, from which machine and when. Out: whether it counts. The closing line of a
 //! connection whose failed attempts were logged before is not one more attempt. No failure is kept here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use super::{FilterSpec, Found};
-use crate::engine::name::FilterName;
 use crate::engine::time::Timestamp;
 
 /// The most sessions that are remembered, some megabytes at worst. An attacker who opens more at once
@@ -18,15 +18,23 @@ const MOST_SESSIONS: usize = 16_384;
 /// gives a client two minutes to log in.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// Filters are known by name and mode here, since their numbers are others after a reload.
-type Key = (FilterName, Box<str>, Box<str>);
-
 /// The sessions that counted something, the least recently used first to be forgotten.
 #[derive(Debug, Default)]
 pub struct Sessions {
-    known: HashMap<Key, (Timestamp, u64)>,
-    order: BTreeMap<u64, Key>,
+    /// By the hash of filter, mode and session, whose key nobody outside knows: to make two alike is a matter of luck.
+    /// Filters are known by name and mode, since their numbers are others after a reload.
+    known: HashMap<u64, Use>,
+    hasher: RandomState,
+    /// Each use of a session, in order; only the last one of each matters.
+    order: VecDeque<(u64, u64)>,
     uses: u64,
+}
+
+/// When a session was used last.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    time: Timestamp,
+    number: u64,
 }
 
 impl Sessions {
@@ -48,25 +56,29 @@ impl Sessions {
     /// Marks the session as used and counted, for instance one that counted before a restart; tells whether it
     /// was so before.
     pub fn restore(&mut self, filter: &FilterSpec, session: &str, time: Timestamp) -> bool {
-        self.note(
-            (filter.name.clone(), filter.mode.clone(), session.into()),
-            time,
-        )
+        let key = self.hasher.hash_one((&filter.name, &filter.mode, session));
+        self.uses += 1;
+        let number = self.uses;
+        let before = self.known.insert(key, Use { time, number });
+        self.order.push_back((key, number));
+        self.bound();
+        before.is_some_and(|before| time.since(before.time) <= IDLE)
     }
 
-    fn note(&mut self, key: Key, time: Timestamp) -> bool {
-        self.uses += 1;
-        let before = self.known.insert(key.clone(), (time, self.uses));
-        if let Some((_, used)) = before {
-            self.order.remove(&used);
-        }
-        self.order.insert(self.uses, key);
-        if self.known.len() > MOST_SESSIONS
-            && let Some((_, oldest)) = self.order.pop_first()
+    fn bound(&mut self) {
+        let is_last = |known: &HashMap<u64, Use>, (key, number): (u64, u64)| {
+            known.get(&key).is_some_and(|last| last.number == number)
+        };
+        while self.known.len() > MOST_SESSIONS
+            && let Some(oldest) = self.order.pop_front()
         {
-            self.known.remove(&oldest);
+            if is_last(&self.known, oldest) {
+                self.known.remove(&oldest.0);
+            }
         }
-        before.is_some_and(|(last, _)| time.since(last) <= IDLE)
+        if self.order.len() > 2 * MOST_SESSIONS {
+            self.order.retain(|used| is_last(&self.known, *used));
+        }
     }
 }
 
@@ -142,10 +154,14 @@ mod tests {
             sessions.restore(&filter(), &number.to_string(), Timestamp::default());
         }
         assert_eq!(sessions.known.len(), MOST_SESSIONS);
-        assert_eq!(sessions.order.len(), MOST_SESSIONS);
         assert!(
             !sessions.restore(&filter(), "0", Timestamp::default()),
             "the oldest is forgotten"
         );
+        for time in 0..9 * MOST_SESSIONS as i64 {
+            sessions.restore(&filter(), "busy", Timestamp::from_micros(time));
+        }
+        assert!(sessions.order.len() <= 2 * MOST_SESSIONS);
+        assert_eq!(sessions.known.len(), MOST_SESSIONS);
     }
 }

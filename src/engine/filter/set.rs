@@ -1,42 +1,92 @@
-//! Which filter takes which record?
+//! Which filters take which record?
 //!
-//! In: the specs of all filters, then records. Out: what was found. One pass of an automaton over all
-//! patterns of a filter rejects nearly every message; only a record that passes it costs memory, or one that has
-//! fields before a filter that looks at fields alone.
+//! In: the specs of all filters, then records. Out: what was found. One look at the message for the texts that
+//! patterns need rejects nearly every record, however many filters there are; only a pattern whose text stands in it is
+//! tried, once for all filters that have it. What is not taken costs no memory.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::language::LARGEST_PROGRAM;
 use super::pattern::{Ignore, Pattern, Reading};
-use super::{FilterSpec, Found, PatternError, View};
+use super::sieve::Sieve;
+use super::{FilterSpec, Found, PatternError, PatternSpec, RecordsSpec, View};
 use crate::engine::policy::FilterId;
+use crate::engine::record::Record;
 use crate::engine::record::report::{Outcome, Reported};
 
-/// The most memory that all patterns of one filter may take together.
+/// The most memory that the patterns of one filter that are tried together may take.
 const LARGEST_SET: usize = 4 * LARGEST_PROGRAM;
 
+/// So many patterns are noted down whose texts stand in a message; if there are more, all are tried.
+const MOST_CANDIDATES: usize = 16;
+
 /// All filters of a policy, compiled.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FilterSet {
     filters: Vec<Filter>,
+    /// Those of all filters, each different one once.
+    patterns: Vec<Shared>,
+    /// The texts that they need, by their place.
+    sieve: Sieve,
+}
+
+/// A pattern, and which filters have it.
+#[derive(Debug)]
+struct Shared {
+    pattern: Pattern,
+    uses: Vec<Use>,
+}
+
+/// A pattern as one filter has it.
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    filter: FilterId,
+    /// The first one that takes a record decides.
+    place: usize,
+    number: u16,
+    unless_counted: bool,
 }
 
 #[derive(Debug)]
 struct Filter {
     spec: FilterSpec,
-    /// What each pattern says of the message.
-    messages: RegexSet,
-    patterns: Vec<Pattern>,
-    /// Whether there is one that says nothing of it.
-    by_fields: bool,
+    loose: Option<Loose>,
     ignored_messages: RegexSet,
     ignores: Vec<Ignore>,
 }
 
+/// The patterns of one filter of which no text is known that messages must hold.
+#[derive(Debug)]
+struct Loose {
+    /// By their place in the set.
+    patterns: Vec<usize>,
+    /// What each of them says of the message.
+    messages: RegexSet,
+    /// Whether there is one that says nothing of it.
+    by_fields: bool,
+}
+
+/// What a filter makes of a record; nothing, if an address was doubtful.
+struct Verdict<'v> {
+    of: Use,
+    found: Option<Found<'v>>,
+}
+
 /// In a set of those over messages it stands for a pattern that looks at fields alone: it takes nothing.
 const NOTHING: &str = "[a&&b]";
+
+impl Default for FilterSet {
+    fn default() -> Self {
+        FilterSet {
+            filters: Vec::new(),
+            patterns: Vec::new(),
+            sieve: Sieve::new(Vec::new()),
+        }
+    }
+}
 
 impl FilterSet {
     /// Compiles the filters; [`FilterId`] is the place in `specs`.
@@ -45,34 +95,28 @@ impl FilterSet {
     /// Every pattern that cannot be compiled or would let free text move an address, and every filter
     /// that has none.
     pub fn compile(specs: Vec<FilterSpec>) -> Result<Self, Vec<PatternError>> {
+        let mut set = FilterSet::default();
         let mut problems = Vec::new();
-        let mut filters = Vec::new();
-        for spec in specs {
-            match Filter::compile(spec) {
-                Ok(filter) => filters.push(filter),
+        let mut known = HashMap::new();
+        for (spec, id) in specs.into_iter().zip(0..) {
+            match set.compile_filter(spec, FilterId(id), &mut known) {
+                Ok(filter) => set.filters.push(filter),
                 Err(errors) => problems.extend(errors),
             }
         }
-        if problems.is_empty() {
-            Ok(FilterSet { filters })
-        } else {
-            Err(problems)
+        if !problems.is_empty() {
+            return Err(problems);
         }
+        set.sieve = Sieve::new(set.texts(|_| true));
+        Ok(set)
     }
 
-    /// The filter's own words.
-    pub fn spec(&self, filter: FilterId) -> &FilterSpec {
-        &self.filters[usize::from(filter.0)].spec
-    }
-
-    /// The failure that a record is to `filter`, if the filter asked for such records.
-    pub fn find<'v>(&self, filter: FilterId, view: &'v View<'_>) -> Option<Found<'v>> {
-        self.filters.get(usize::from(filter.0))?.find(view)
-    }
-}
-
-impl Filter {
-    fn compile(spec: FilterSpec) -> Result<Self, Vec<PatternError>> {
+    fn compile_filter(
+        &mut self,
+        spec: FilterSpec,
+        filter: FilterId,
+        known: &mut HashMap<(String, String), usize>,
+    ) -> Result<Filter, Vec<PatternError>> {
         let error = |number, ignore, reason| PatternError {
             filter: spec.name.to_string(),
             number,
@@ -81,37 +125,42 @@ impl Filter {
         };
         let mut problems = Vec::new();
         if spec.failures.is_empty() && !spec.records.reports {
-            problems.push(error(
-                0,
-                false,
-                "there is no [[failure]] pattern for this mode".to_owned(),
-            ));
+            let reason = "there is no [[failure]] pattern for this mode".to_owned();
+            problems.push(error(0, false, reason));
         }
-        let (mut patterns, mut ignores) = (Vec::new(), Vec::new());
-        for failure in &spec.failures {
-            match Pattern::failure(failure) {
-                Ok(pattern) => patterns.push(pattern),
-                Err(reason) => problems.push(error(failure.number, false, reason)),
-            }
+        let mut own = Vec::new();
+        for (place, failure) in spec.failures.iter().enumerate() {
+            let at = match self.share(failure, known) {
+                Ok(at) => at,
+                Err(reason) => {
+                    problems.push(error(failure.number, false, reason));
+                    continue;
+                }
+            };
+            own.push(at);
+            self.patterns[at].uses.push(Use {
+                filter,
+                place,
+                number: failure.number,
+                unless_counted: failure.unless_counted,
+            });
         }
+        let mut ignores = Vec::new();
         for ignore in &spec.ignores {
             match Ignore::new(ignore) {
                 Ok(ignore) => ignores.push(ignore),
                 Err(reason) => problems.push(error(ignore.number, true, reason)),
             }
         }
-        let messages = set(patterns.iter().map(Pattern::over_message));
-        let messages = messages.map_err(|reason| problems.push(error(0, false, reason)));
+        own.retain(|at| self.patterns[*at].pattern.needs().is_none());
+        let loose = Loose::of(own, &self.patterns);
+        let loose = loose.map_err(|reason| problems.push(error(0, false, reason)));
         let ignored = set(ignores.iter().map(Ignore::over_message));
         let ignored = ignored.map_err(|reason| problems.push(error(0, true, reason)));
-        match (messages, ignored) {
-            (Ok(messages), Ok(ignored_messages)) if problems.is_empty() => Ok(Filter {
-                by_fields: patterns
-                    .iter()
-                    .any(|pattern| pattern.over_message().is_none()),
+        match (loose, ignored) {
+            (Ok(loose), Ok(ignored_messages)) if problems.is_empty() => Ok(Filter {
                 spec,
-                messages,
-                patterns,
+                loose,
                 ignored_messages,
                 ignores,
             }),
@@ -119,52 +168,264 @@ impl Filter {
         }
     }
 
-    fn find<'v>(&self, view: &'v View<'_>) -> Option<Found<'v>> {
-        let records = &self.spec.records;
-        let record = view.record();
-        if records.reports || record.reported.is_some() {
-            let mut services = records.services.iter();
-            let is_asked = services.any(|name| **name == *record.program);
-            let reported = record.reported.filter(|_| is_asked);
-            return reported.and_then(|reported| failure(reported, record.message));
+    /// The place of a pattern among all; it is compiled if no filter has had it.
+    fn share(
+        &mut self,
+        spec: &PatternSpec,
+        known: &mut HashMap<(String, String), usize>,
+    ) -> Result<usize, String> {
+        let key = (spec.text.clone(), format!("{:?}", spec.fields));
+        if let Some(at) = known.get(&key) {
+            return Ok(*at);
         }
-        // Jails choose from where they hear what names no program.
-        let programs = &records.programs;
-        let asked = programs.is_empty()
-            || record.program.is_empty()
-            || programs.iter().any(|name| **name == *record.program);
+        self.patterns.push(Shared {
+            pattern: Pattern::failure(spec)?,
+            uses: Vec::new(),
+        });
+        let at = self.patterns.len() - 1;
+        known.insert(key, at);
+        Ok(at)
+    }
+
+    /// The texts that the patterns of some filters need.
+    fn texts(&self, of: impl Fn(FilterId) -> bool) -> Vec<(Vec<u8>, usize)> {
+        let used = |shared: &Shared| shared.uses.iter().any(|one| of(one.filter));
+        let patterns = self.patterns.iter().enumerate();
+        let patterns = patterns.filter(|(_, shared)| used(shared));
+        let texts = patterns.flat_map(|(at, shared)| {
+            let texts = shared.pattern.needs().into_iter().flatten();
+            texts.map(move |text| (text.clone(), at))
+        });
+        texts.collect()
+    }
+
+    /// The filter's own words.
+    pub fn spec(&self, filter: FilterId) -> &FilterSpec {
+        &self.filters[usize::from(filter.0)].spec
+    }
+
+    /// How many filters there are.
+    pub fn len(&self) -> usize {
+        self.filters.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.filters.is_empty()
+    }
+
+    /// The sieve for lines of which only these filters hear; `None` if one of them has a pattern that needs no text.
+    pub fn sieve(&self, filters: &[FilterId]) -> Option<Sieve> {
+        let is_loose = |filter: &FilterId| self.filters[usize::from(filter.0)].loose.is_some();
+        let sieve = || Sieve::new(self.texts(|filter| filters.contains(&filter)));
+        (!filters.iter().any(is_loose)).then(sieve)
+    }
+
+    /// The patterns of a filter, by their numbers, that are tried on every record, since they need no text that could be
+    /// looked for.
+    pub fn tried_always(&self, filter: FilterId) -> Vec<u16> {
+        let loose = self.filters[usize::from(filter.0)].loose.iter();
+        let patterns = loose.flat_map(|loose| &loose.patterns);
+        let uses = patterns.flat_map(|at| &self.patterns[*at].uses);
+        uses.filter(|one| one.filter == filter)
+            .map(|one| one.number)
+            .collect()
+    }
+
+    /// The failure that a record is to `filter`, if the filter asked for such records.
+    pub fn find<'v>(&self, filter: FilterId, view: &'v View<'_>) -> Option<Found<'v>> {
+        let mut hits = self.hits(view).into_iter();
+        hits.find(|(of, _)| *of == filter).map(|(_, found)| found)
+    }
+
+    /// The filters to which a record is a failure, of those that asked for such records, in their order.
+    pub fn hits<'v>(&self, view: &'v View<'_>) -> Vec<(FilterId, Found<'v>)> {
+        let record = view.record();
+        if let Some(reported) = record.reported {
+            return self.reports(record, reported);
+        }
+        let mut verdicts = Vec::new();
+        let mut candidates = Candidates::default();
+        for (pattern, _) in self.sieve.hits(view.message()) {
+            candidates.add(pattern);
+        }
+        match candidates.all() {
+            Some(candidates) => {
+                for pattern in candidates {
+                    self.patterns[*pattern].judge(&self.filters, view, &mut verdicts);
+                }
+            }
+            None => {
+                for shared in self
+                    .patterns
+                    .iter()
+                    .filter(|shared| shared.pattern.needs().is_some())
+                {
+                    shared.judge(&self.filters, view, &mut verdicts);
+                }
+            }
+        }
+        for (filter, id) in self.filters.iter().zip(0..) {
+            if let Some(loose) = &filter.loose
+                && filter.asks(record)
+            {
+                loose.judge(FilterId(id), &self.patterns, view, &mut verdicts);
+            }
+        }
+        self.decided(verdicts, view)
+    }
+
+    /// What each filter finds, by the verdicts of its patterns: the first one decides.
+    fn decided<'v>(
+        &self,
+        mut verdicts: Vec<Verdict<'v>>,
+        view: &View<'_>,
+    ) -> Vec<(FilterId, Found<'v>)> {
+        verdicts.sort_by_key(|verdict| (verdict.of.filter, verdict.of.place));
+        verdicts.dedup_by_key(|verdict| verdict.of.filter);
+        let found = verdicts.into_iter().filter_map(|Verdict { of, found }| {
+            let filter = &self.filters[usize::from(of.filter.0)];
+            let mut found = found?;
+            if filter.is_ignored(view) {
+                return None;
+            }
+            found.pattern = of.number;
+            found.unless_counted = of.unless_counted;
+            if filter.spec.session_by_pid && found.session.is_none() {
+                let pid = view.record().pid;
+                found.session = pid.map(|pid| Cow::Owned(pid.to_string()));
+            }
+            Some((of.filter, found))
+        });
+        found.collect()
+    }
+
+    /// The filters that asked for reports of this service.
+    fn reports<'v>(
+        &self,
+        record: &Record<'v>,
+        reported: Reported<'v>,
+    ) -> Vec<(FilterId, Found<'v>)> {
+        let filters = self.filters.iter().zip((0..).map(FilterId));
+        let asked = filters.filter(|(filter, _)| {
+            let mut services = filter.spec.records.services.iter();
+            services.any(|name| **name == *record.program)
+        });
+        asked
+            .filter_map(|(_, id)| Some((id, failure(reported, record.message)?)))
+            .collect()
+    }
+}
+
+impl Shared {
+    /// What the record is to the filters that have the pattern and asked for such records.
+    fn judge<'v>(&self, filters: &[Filter], view: &'v View<'_>, verdicts: &mut Vec<Verdict<'v>>) {
+        let asks = |one: &&Use| filters[usize::from(one.filter.0)].asks(view.record());
+        let mut uses = self.uses.iter().filter(asks).peekable();
+        if uses.peek().is_none() {
+            return;
+        }
+        let found = match self.pattern.find(view) {
+            Reading::Failure(found) => Some(found),
+            Reading::Doubtful => None,
+            Reading::Other => return,
+        };
+        verdicts.extend(uses.map(|of| Verdict {
+            of: *of,
+            found: found.clone(),
+        }));
+    }
+}
+
+impl Loose {
+    /// These patterns; `None` if there are none.
+    fn of(patterns: Vec<usize>, all: &[Shared]) -> Result<Option<Self>, String> {
+        if patterns.is_empty() {
+            return Ok(None);
+        }
+        let over = |at: &usize| all[*at].pattern.over_message();
+        Ok(Some(Loose {
+            messages: set(patterns.iter().map(over))?,
+            by_fields: patterns.iter().any(|at| over(at).is_none()),
+            patterns,
+        }))
+    }
+
+    fn judge<'v>(
+        &self,
+        filter: FilterId,
+        all: &[Shared],
+        view: &'v View<'_>,
+        verdicts: &mut Vec<Verdict<'v>>,
+    ) {
         let message = view.message();
         // `is_match` keeps no list of what matched and so allocates nothing.
-        if !asked || !(self.messages.is_match(message) || self.by_fields && view.has_fields()) {
-            return None;
+        if !(self.messages.is_match(message) || self.by_fields && view.has_fields()) {
+            return;
         }
         let hits = self.messages.matches(message);
-        // A pattern that takes the record for what it is not leaves it to the next; a doubtful address
-        // ends the search, or a laxer pattern might read another one at the same place.
-        let mut candidates = (0..)
-            .zip(&self.patterns)
-            .filter(|(at, pattern)| hits.matched(*at) || pattern.over_message().is_none());
-        let mut found = loop {
-            match candidates.next()?.1.find(view) {
-                Reading::Failure(found) => break found,
-                Reading::Other => {}
-                Reading::Doubtful => return None,
+        for (at, pattern) in self.patterns.iter().enumerate() {
+            let Shared { pattern, uses } = &all[*pattern];
+            if !hits.matched(at) && pattern.over_message().is_some() {
+                continue;
             }
-        };
-        if self.is_ignored(view) {
-            return None;
+            let found = match pattern.find(view) {
+                Reading::Failure(found) => Some(found),
+                Reading::Doubtful => None,
+                Reading::Other => continue,
+            };
+            let own = uses.iter().filter(|one| one.filter == filter);
+            verdicts.extend(own.map(|of| Verdict {
+                of: *of,
+                found: found.clone(),
+            }));
         }
-        if self.spec.session_by_pid && found.session.is_none() {
-            found.session = record.pid.map(|pid| Cow::Owned(pid.to_string()));
-        }
-        Some(found)
+    }
+}
+
+impl Filter {
+    /// Whether the filter looks at the text of such records. Jails choose from where they hear what names no program.
+    fn asks(&self, record: &Record<'_>) -> bool {
+        let RecordsSpec {
+            programs, reports, ..
+        } = &self.spec.records;
+        let is_named = || programs.iter().any(|name| **name == *record.program);
+        !reports && (programs.is_empty() || record.program.is_empty() || is_named())
     }
 
     fn is_ignored(&self, view: &View<'_>) -> bool {
+        if self.ignores.is_empty() {
+            return false;
+        }
         let hits = self.ignored_messages.matches(view.message());
         (0..).zip(&self.ignores).any(|(at, ignore)| {
             (hits.matched(at) || ignore.over_message().is_none()) && ignore.takes(view)
         })
+    }
+}
+
+/// Some different patterns, until they are too many.
+#[derive(Default)]
+struct Candidates {
+    patterns: [usize; MOST_CANDIDATES],
+    count: usize,
+}
+
+impl Candidates {
+    fn add(&mut self, pattern: usize) {
+        let known = &self.patterns[..self.count.min(MOST_CANDIDATES)];
+        if known.contains(&pattern) {
+            return;
+        }
+        if let Some(next) = self.patterns.get_mut(self.count) {
+            *next = pattern;
+        }
+        self.count = (self.count + 1).min(MOST_CANDIDATES + 1);
+    }
+
+    /// Them; `None` if they are too many.
+    fn all(&self) -> Option<&[usize]> {
+        self.patterns.get(..self.count)
     }
 }
 
@@ -193,8 +454,7 @@ fn set<'s>(sources: impl Iterator<Item = Option<&'s str>>) -> Result<RegexSet, S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::filter::{PatternSpec, RecordsSpec};
-    use crate::engine::record::{LONGEST_MESSAGE, Record};
+    use crate::engine::record::LONGEST_MESSAGE;
     use crate::engine::time::Timestamp;
 
     fn filter(patterns: &[&str]) -> FilterSet {

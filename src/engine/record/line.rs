@@ -211,6 +211,21 @@ impl LineReader {
         }
     }
 
+    /// Whether lines can be passed over that no pattern can take: nothing but their time is to be learnt of them, and how
+    /// it is told is known.
+    pub fn is_settled(&self) -> bool {
+        matches!(self.format, Format::Any | Format::Text)
+            && self.unfinished() == Unfinished::NONE
+            && self.text.is_settled()
+    }
+
+    /// Passes over these lines, each with its end; `next` follows them.
+    pub fn pass(&mut self, passed: &[u8], next: &[u8]) {
+        if !passed.is_empty() {
+            self.text.pass(passed, next);
+        }
+    }
+
     /// Whether a form of dates was told that none of the first lines has.
     pub fn finds_no_date(&self) -> bool {
         self.text.finds_no_date()

@@ -47,6 +47,8 @@ pub struct Record<'a> {
     /// What an application reports by itself, instead of a message that has to be understood. Its service is the
     /// record's program.
     pub reported: Option<Reported<'a>>,
+    /// How many lines stood right before it that were passed over, since no pattern can take them. They count as heard.
+    pub passed: u32,
 }
 
 impl<'a> Record<'a> {
@@ -62,6 +64,7 @@ impl<'a> Record<'a> {
             object: b"",
             routes: &[],
             reported: None,
+            passed: 0,
         }
     }
 }
@@ -74,6 +77,7 @@ struct Head {
     /// Ends of host, program, unit, message and object in `text`, each part starting where the last one ended.
     ends: [usize; 5],
     routes_end: usize,
+    passed: u32,
 }
 
 /// The report that a record is.
@@ -125,6 +129,7 @@ impl Batch {
             pid: record.pid,
             ends,
             routes_end: self.routes.len(),
+            passed: record.passed,
         });
     }
 
@@ -157,6 +162,7 @@ impl Batch {
                     user: report.user.as_deref(),
                     outcome: report.outcome,
                 }),
+                passed: head.passed,
             }
         })
     }
@@ -164,6 +170,12 @@ impl Batch {
     /// How many records there are.
     pub fn len(&self) -> usize {
         self.heads.len()
+    }
+
+    /// How many there are together with those that were passed over.
+    pub fn heard(&self) -> u64 {
+        let passed = self.heads.iter().map(|head| u64::from(head.passed));
+        self.heads.len() as u64 + passed.sum::<u64>()
     }
 
     /// Whether there is none.
@@ -203,6 +215,7 @@ mod tests {
             object: b"{}",
             routes: &routes,
             reported: None,
+            passed: 7,
         };
         let second = Record::bare(Timestamp::from_micros(2), b"");
         let third = Record {
@@ -218,6 +231,7 @@ mod tests {
             batch.push(record);
         }
         assert_eq!(batch.iter().collect::<Vec<_>>(), all);
+        assert_eq!((batch.len(), batch.heard()), (5, 12));
         batch.clear();
         assert!(batch.is_empty());
     }

@@ -5,6 +5,7 @@
 //! is given.
 
 use jiff::tz::TimeZone;
+use memchr::memrchr;
 
 use super::Record;
 use super::date::{Dates, TimeFormat};
@@ -21,6 +22,8 @@ pub struct TextReader {
     last: Option<Timestamp>,
     /// Lines that had no date though its form was told, until one has.
     dateless: Option<u32>,
+    /// Whether the last line was one of RFC 5424.
+    is_standard: bool,
 }
 
 /// So many lines without a date and none with one are not by chance: some programs begin with a banner.
@@ -36,6 +39,7 @@ impl TextReader {
             now,
             last: None,
             dateless: (!times.is_empty()).then_some(0),
+            is_standard: false,
         }
     }
 
@@ -52,7 +56,7 @@ impl TextReader {
     pub fn read<'l>(&mut self, line: &'l [u8]) -> Record<'l> {
         let line = without_end(line);
         match self.record(line) {
-            Some(record) => {
+            Some((record, _)) => {
                 self.dateless = None;
                 record
             }
@@ -66,6 +70,31 @@ impl TextReader {
     /// Whether the form of dates was told, and no line has had one yet though there were enough.
     pub(super) fn finds_no_date(&self) -> bool {
         self.dateless.is_some_and(|lines| lines >= ENOUGH_DATELESS)
+    }
+
+    /// Whether it is known how the time of further lines is told.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_standard || self.dates.is_settled()
+    }
+
+    /// Goes on behind lines that nobody has to read: `next` is as late as the last one of them if it does not tell by
+    /// itself.
+    pub(super) fn pass(&mut self, passed: &[u8], next: &[u8]) {
+        let head = next.len() - after_priority(next).len();
+        if !self.is_standard && self.dates.leads(next, head, self.now) {
+            return;
+        }
+        // Dates that are only guessed tell nothing of other lines, but are believed only where all lines have one.
+        let looks_far = self.is_standard || self.dates.have_trusted();
+        let mut rest = passed;
+        while let Some(whole) = rest.strip_suffix(b"\n") {
+            let start = memrchr(b'\n', whole).map_or(0, |before| before + 1);
+            let record = self.record(without_end(&rest[start..]));
+            if record.is_some_and(|(_, is_trusted)| is_trusted) || !looks_far {
+                return;
+            }
+            rest = &rest[..start];
+        }
     }
 
     /// The record that `line` is, which was written at `time` whatever it says itself.
@@ -88,7 +117,8 @@ impl TextReader {
         self.last.unwrap_or(self.now)
     }
 
-    fn record<'l>(&mut self, line: &'l [u8]) -> Option<Record<'l>> {
+    /// The record of a line with a date, and whether that tells the time of other lines.
+    fn record<'l>(&mut self, line: &'l [u8]) -> Option<(Record<'l>, bool)> {
         let body = after_priority(line);
         let head = line.len() - body.len();
         if head > 0
@@ -96,8 +126,10 @@ impl TextReader {
             && let Some(record) = self.rfc5424.standard(body, self.time())
         {
             self.last = Some(record.time);
-            return Some(record);
+            self.is_standard = true;
+            return Some((record, true));
         }
+        self.is_standard = false;
         let date = self.dates.find(line, head, self.now)?;
         if date.trusted {
             self.last = Some(date.time);
@@ -107,14 +139,14 @@ impl TextReader {
             return None;
         }
         if !date.at_head {
-            return Some(Record::bare(date.time, line));
+            return Some((Record::bare(date.time, line), date.trusted));
         }
         let rest = line.get(date.end..)?;
         let bare = Record::bare(date.time, after_date(rest, date.start > head));
         if !date.heads_syslog || date.start > head {
-            return Some(bare);
+            return Some((bare, date.trusted));
         }
-        Some(header(date.time, rest).unwrap_or(bare))
+        Some((header(date.time, rest).unwrap_or(bare), date.trusted))
     }
 }
 

@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek};
-use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use liblzma::bufread::XzDecoder;
@@ -59,12 +58,12 @@ impl Packing {
     }
 }
 
-/// Opens a log that may be packed, from its first line on.
+/// Opens a log that may be packed, from its first line on. The place in `file`, which its duplicates share, tells how
+/// much of it has been read.
 ///
 /// # Errors
 /// It cannot be read.
-pub fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    let mut file = File::open(path)?;
+pub fn open(mut file: File) -> io::Result<Box<dyn BufRead>> {
     // A pipe cannot be read twice, and nobody packs what goes through one.
     if !file.metadata()?.is_file() {
         return Ok(Box::new(BufReader::new(file)));

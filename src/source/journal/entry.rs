@@ -137,6 +137,7 @@ impl Entry {
             object: b"",
             routes: &self.satisfied,
             reported: None,
+            passed: 0,
         });
         true
     }
@@ -240,6 +241,7 @@ mod tests {
             object: b"",
             routes: &[RouteId(1)],
             reported: None,
+            passed: 0,
         };
         assert_eq!(record, expected);
     }

@@ -140,6 +140,29 @@ impl Dates {
         found.filter(|found| found.trusted || self.is_told() || !self.habit.doubtful)
     }
 
+    /// Whether it is known where the dates of further lines stand, and how they are to be read.
+    pub fn is_settled(&self) -> bool {
+        match (self.head, self.within) {
+            (Some(lock), _) => lock.choice.rival.is_none(),
+            (None, Some(lock)) => {
+                lock.choice.rival.is_none() && (lock.confirmed || self.habit.is_regular())
+            }
+            (None, None) => false,
+        }
+    }
+
+    /// Whether the dates of this log tell the time of lines without one, too.
+    pub fn have_trusted(&self) -> bool {
+        self.head.is_some() || self.within.is_some_and(|lock| lock.confirmed)
+    }
+
+    /// Whether `line`, whose text begins at `head`, begins with a date as others before.
+    pub fn leads(&mut self, line: &[u8], head: usize, now: Timestamp) -> bool {
+        let text = line.get(..SEARCHED).unwrap_or(line);
+        let lock = self.head;
+        lock.is_some_and(|lock| self.at_head(text, head, lock, now).is_some())
+    }
+
     fn search(&mut self, text: &[u8], head: usize, now: Timestamp) -> Option<Found> {
         if let Some(lock) = self.head
             && let Some(found) = self.at_head(text, head, lock, now)

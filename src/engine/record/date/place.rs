@@ -69,6 +69,11 @@ impl Habit {
         self.doubtful &= self.run < REGULAR;
     }
 
+    /// Whether so many lines in a row had one that they are believed.
+    pub fn is_regular(&self) -> bool {
+        self.run == REGULAR && !self.doubtful
+    }
+
     /// A line has no date.
     pub fn breaks(&mut self) {
         self.doubtful |= self.run < REGULAR;

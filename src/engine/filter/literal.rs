@@ -1,0 +1,234 @@
+//! Which text must a message hold for a pattern to take it?
+//!
+//! In: the structure of a pattern. Out: a few texts of which every message holds one that the pattern takes, without
+//! regard to the case of letters. They are looked for before any pattern is tried; see [`sieve`](super::sieve).
+
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// Shorter texts stand in too many lines, and looking for them is slow.
+pub(super) const SHORTEST: usize = 4;
+
+/// A text of this length tells as much as a longer one.
+const LONG_ENOUGH: usize = 12;
+
+/// The most texts for one pattern. `(?:GET|POST|HEAD) /(?:a|b|c)` has nine.
+const MOST: usize = 24;
+
+/// The byte as it is compared: letters without regard to their case, and some signs as others, which does no harm.
+pub(super) fn fold(byte: u8) -> u8 {
+    byte | 0x20
+}
+
+/// Texts, folded, of which every message holds one that `hir` takes; `None` if there are none that are long enough.
+pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    let texts = best(hir)?;
+    (shortest(&texts) >= SHORTEST).then_some(texts)
+}
+
+/// The best texts of which one is in whatever `hir` takes.
+fn best(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => None,
+        HirKind::Literal(_) => exact(hir),
+        HirKind::Capture(group) => best(&group.sub),
+        HirKind::Repetition(repeated) if repeated.min > 0 => best(&repeated.sub),
+        HirKind::Repetition(_) => None,
+        HirKind::Alternation(parts) => {
+            let each = parts.iter().map(best).collect::<Option<Vec<_>>>()?;
+            let all: Vec<_> = each.into_iter().flatten().collect();
+            (all.len() <= MOST).then_some(all)
+        }
+        HirKind::Concat(parts) => best_of_concat(parts),
+    }
+}
+
+/// Parts that can only be few texts are put together; all others stand between them.
+fn best_of_concat(parts: &[Hir]) -> Option<Vec<Vec<u8>>> {
+    let mut found: Option<Vec<Vec<u8>>> = None;
+    let mut consider = |texts: Vec<Vec<u8>>| {
+        let texts = reduced(texts);
+        if found
+            .as_ref()
+            .is_none_or(|best| worth(&texts) > worth(best))
+        {
+            found = Some(texts);
+        }
+    };
+    let mut run = vec![Vec::new()];
+    for part in parts {
+        // What looks at its neighbours takes nothing.
+        if matches!(part.kind(), HirKind::Look(_) | HirKind::Empty) {
+            continue;
+        }
+        let Some(next) = exact(part) else {
+            consider(std::mem::replace(&mut run, vec![Vec::new()]));
+            best(part).into_iter().for_each(&mut consider);
+            continue;
+        };
+        if next.len() > 1 {
+            consider(run.clone());
+        }
+        run = match run.len() * next.len() <= MOST {
+            true => joined(&run, &next),
+            false => {
+                consider(run);
+                next
+            }
+        };
+    }
+    consider(run);
+    found
+}
+
+/// All texts that `hir` takes, folded, if they are few.
+fn exact(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    match hir.kind() {
+        HirKind::Empty => Some(vec![Vec::new()]),
+        HirKind::Look(_) => None,
+        HirKind::Literal(text) => Some(vec![text.0.iter().copied().map(fold).collect()]),
+        HirKind::Class(Class::Bytes(class)) => {
+            let mut bytes: Vec<u8> = Vec::new();
+            for range in class.ranges() {
+                if range.len() > MOST {
+                    return None;
+                }
+                bytes.extend((range.start()..=range.end()).map(fold));
+            }
+            bytes.sort_unstable();
+            bytes.dedup();
+            let few = !bytes.is_empty() && bytes.len() <= MOST;
+            few.then(|| bytes.into_iter().map(|byte| vec![byte]).collect())
+        }
+        HirKind::Class(Class::Unicode(_)) => None,
+        HirKind::Capture(group) => exact(&group.sub),
+        HirKind::Repetition(repeated) => {
+            let once = exact(&repeated.sub)?;
+            match (repeated.min, repeated.max) {
+                (1, Some(1)) => Some(once),
+                (0, Some(1)) => {
+                    let mut texts = once;
+                    texts.push(Vec::new());
+                    (texts.len() <= MOST).then_some(texts)
+                }
+                _ => None,
+            }
+        }
+        HirKind::Concat(parts) => parts.iter().try_fold(vec![Vec::new()], |run, part| {
+            let next = exact(part)?;
+            (run.len() * next.len() <= MOST).then(|| joined(&run, &next))
+        }),
+        HirKind::Alternation(parts) => {
+            let each = parts.iter().map(exact).collect::<Option<Vec<_>>>()?;
+            let all: Vec<_> = each.into_iter().flatten().collect();
+            (all.len() <= MOST).then_some(all)
+        }
+    }
+}
+
+/// Where one text holds another, only the other is needed.
+fn reduced(mut texts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    texts.sort_unstable_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
+    let mut needed: Vec<Vec<u8>> = Vec::new();
+    for text in texts {
+        let holds = |other: &Vec<u8>| memchr::memmem::find(&text, other).is_some();
+        if !needed.iter().any(holds) {
+            needed.push(text);
+        }
+    }
+    needed
+}
+
+/// Each of `first` with each of `second` behind it.
+fn joined(first: &[Vec<u8>], second: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let pair = |head: &Vec<u8>| {
+        second
+            .iter()
+            .map(|tail| [&head[..], tail].concat())
+            .collect()
+    };
+    first.iter().flat_map::<Vec<Vec<u8>>, _>(pair).collect()
+}
+
+fn shortest(texts: &[Vec<u8>]) -> usize {
+    texts.iter().map(Vec::len).min().unwrap_or(0)
+}
+
+/// Long texts first, then few of them, then the rarest bytes.
+fn worth(texts: &[Vec<u8>]) -> (usize, usize, u32) {
+    let length = shortest(texts).min(LONG_ENOUGH);
+    let rarity = texts.iter().map(|text| rarity(text)).min().unwrap_or(0);
+    (length, MOST.saturating_sub(texts.len()), rarity)
+}
+
+/// Letters by how common they are in English and in logs, the most common first.
+const COMMON: &[u8] = b" etaoinsr0123456789./:-hldcumfpgwybvkxjqz";
+
+/// How rare the bytes of a text are, all together.
+pub(super) fn rarity(text: &[u8]) -> u32 {
+    let rank = |byte: &u8| {
+        let place = COMMON.iter().position(|common| common == byte);
+        u32::try_from(place.unwrap_or(COMMON.len())).unwrap_or(u32::MAX)
+    };
+    text.iter().map(rank).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::language;
+    use super::*;
+
+    fn texts(pattern: &str) -> Option<Vec<String>> {
+        let source = language::expand(pattern).expect("a pattern");
+        let hir = language::parse(&source).expect("a regular expression");
+        let required = required(&hir)?;
+        let mut texts: Vec<_> = required
+            .into_iter()
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .collect();
+        texts.sort();
+        Some(texts)
+    }
+
+    #[test]
+    fn the_longest_text_that_is_always_there() {
+        for (pattern, expected) in [
+            (
+                "^Failed password for <user> from <ip>$",
+                &["failed password for "][..],
+            ),
+            ("^(?i)Denied: <ip>", &["denied: "]),
+            ("^(?:closed|reset) by <ip>$", &["closed by ", "reset by "]),
+            ("^(?:error: )?no route from <ip>$", &["no route from "]),
+            ("^(?:x|yy)?<user> rejected <ip>$", &[" rejected "]),
+            ("^<ip> (?:a+|b) denied [0-9]{3}$", &[" denied "]),
+            (
+                "^(?:from|to)? ?<ip> (?:was banned|is listed)$",
+                &[" is listed", " was banned"],
+            ),
+            (
+                "^<ip> costs? [45] dollars",
+                &[
+                    " cost 4 dollars",
+                    " cost 5 dollars",
+                    " costs 4 dollars",
+                    " costs 5 dollars",
+                ],
+            ),
+        ] {
+            let texts = texts(pattern).expect("texts");
+            assert_eq!(texts, expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_missing_or_is_short_is_no_help() {
+        for pattern in [
+            "^<ip>$",
+            "^(?:denied )?<ip>$",
+            "^<ip> no$",
+            "^<user> <ip>(?: denied)*$",
+        ] {
+            assert_eq!(texts(pattern), None, "{pattern}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Where is the address, without the search that remembers every group?
+//!
+//! In: the structure of a pattern, then texts. Out: what its groups take, if that can be said quickly. Most patterns are
+//! a beginning, perhaps any text with exact text behind it, the address, and an end. Beginning and end are tried by
+//! automata that remember nothing, the exact text is looked for from behind, as a greedy `.*` does it, and the address
+//! is read byte by byte: a tenth of the time. Whatever is not clear at once is left to the whole pattern, so there is
+//! no second opinion of what it takes: a test compares the two.
+
+use std::ops::Range;
+
+use memchr::memmem::FinderRev;
+use regex::bytes::Regex;
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
+
+use super::language::compile;
+
+/// After so many places of the exact text the whole pattern is tried: an attacker may write it as often as he likes.
+const MOST_PLACES: usize = 8;
+
+/// What the groups of a pattern take of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    pub address: Option<Address>,
+    pub user: Option<Range<usize>>,
+    pub session: Option<Range<usize>>,
+}
+
+/// What stands where the address is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    pub range: Range<usize>,
+    /// Whether it cannot be a name.
+    pub strict: bool,
+}
+
+/// A pattern of the usual form.
+#[derive(Clone, Debug)]
+pub(super) struct Quick {
+    head: Regex,
+    gap: Option<Gap>,
+    strict: bool,
+    /// Of what follows the address.
+    tail: Regex,
+}
+
+/// Any text, and the exact text behind it.
+#[derive(Clone, Debug)]
+struct Gap {
+    is_user: bool,
+    end: FinderRev<'static>,
+}
+
+/// What stands at a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum There {
+    /// The address of which this is the end, or none at all.
+    Address(usize),
+    /// No address in any reading.
+    Nothing,
+    /// The pattern has to tell.
+    Unclear,
+}
+
+impl Quick {
+    /// The pattern, if it is of that form.
+    pub(super) fn of(hir: &Hir) -> Option<Self> {
+        let HirKind::Concat(parts) = hir.kind() else {
+            return None;
+        };
+        let at = parts
+            .iter()
+            .position(|part| group(part).is_some_and(|name| ["ip", "host"].contains(&name)))?;
+        let (left, right) = (&parts[..at], &parts[at + 1..]);
+        let free = left.iter().position(is_any_text);
+        let (head, gap) = match free {
+            None => (left, None),
+            Some(free) => {
+                let [between] = &left[free + 1..] else {
+                    return None;
+                };
+                let HirKind::Literal(end) = between.kind() else {
+                    return None;
+                };
+                let gap = Gap {
+                    is_user: group(&left[free]) == Some("user"),
+                    end: FinderRev::new(&end.0).into_owned(),
+                };
+                (&left[..free], Some(gap))
+            }
+        };
+        let [start, head @ ..] = head else {
+            return None;
+        };
+        let is_plain = |part: &Hir, looks: &[Look]| {
+            let properties = part.properties();
+            let looks = properties
+                .look_set()
+                .iter()
+                .all(|look| looks.contains(&look));
+            looks && properties.explicit_captures_len() == 0
+        };
+        let is_sound = matches!(start.kind(), HirKind::Look(Look::Start))
+            && head.iter().all(|part| is_plain(part, &[]))
+            && right.iter().all(|part| is_plain(part, &[Look::End]));
+        let automaton = |parts: &[Hir]| {
+            let anchored = [&[Hir::look(Look::Start)], parts].concat();
+            compile(&Hir::concat(anchored).to_string()).ok()
+        };
+        is_sound.then_some(())?;
+        Some(Quick {
+            head: automaton(head)?,
+            gap,
+            strict: group(&parts[at]) == Some("ip"),
+            tail: automaton(right)?,
+        })
+    }
+
+    /// What the groups take; `None` if the whole pattern has to be asked.
+    pub(super) fn take(&self, text: &[u8]) -> Option<Taken> {
+        let begin = self.head.find(text)?.end();
+        let Some(gap) = &self.gap else {
+            return self
+                .address(text, begin)
+                .ok()?
+                .map(|range| self.taken(range, None));
+        };
+        for before in gap.end.rfind_iter(&text[begin..]).take(MOST_PLACES) {
+            let start = begin + before + gap.end.needle().len();
+            if let Some(range) = self.address(text, start).ok()? {
+                let user = gap.is_user.then_some(begin..begin + before);
+                return Some(self.taken(range, user));
+            }
+        }
+        None
+    }
+
+    fn taken(&self, range: Range<usize>, user: Option<Range<usize>>) -> Taken {
+        Taken {
+            address: Some(Address {
+                range,
+                strict: self.strict,
+            }),
+            user,
+            session: None,
+        }
+    }
+
+    /// The address that begins at `start` and what follows it, or that there is none.
+    ///
+    /// # Errors
+    /// It is unclear.
+    fn address(&self, text: &[u8], start: usize) -> Result<Option<Range<usize>>, ()> {
+        let there = match self.strict {
+            true => address(text, start),
+            false => name(text, start),
+        };
+        match there {
+            There::Address(end) if self.tail.is_match(&text[end..]) => Ok(Some(start..end)),
+            There::Nothing => Ok(None),
+            There::Address(_) | There::Unclear => Err(()),
+        }
+    }
+}
+
+/// What `<ip>` takes at `start`.
+fn address(text: &[u8], start: usize) -> There {
+    let rest = &text[start..];
+    let digits = |text: &[u8], digit: fn(&u8) -> bool, most: usize| {
+        text.iter()
+            .take(most)
+            .take_while(|byte| digit(byte))
+            .count()
+    };
+    let behind = |length: usize| rest.get(length).copied().unwrap_or(b' ');
+    let mut end = digits(rest, u8::is_ascii_digit, 3);
+    for _ in 0..3 {
+        if end == 0 || behind(end) != b'.' {
+            end = 0;
+            break;
+        }
+        let more = digits(&rest[end + 1..], u8::is_ascii_digit, 3);
+        end = if more == 0 { 0 } else { end + 1 + more };
+    }
+    if end > 0 {
+        return match behind(end) {
+            b'%' | b'0'..=b'9' => There::Unclear,
+            _ => There::Address(start + end),
+        };
+    }
+    let group = digits(rest, u8::is_ascii_hexdigit, 4);
+    if behind(group) != b':' {
+        return There::Nothing;
+    }
+    let of_address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+    let end = digits(rest, of_address, usize::MAX);
+    match rest[end - 1].is_ascii_hexdigit() && behind(end) != b'%' {
+        true => There::Address(start + end),
+        false => There::Unclear,
+    }
+}
+
+/// What `<host>` takes at `start`.
+fn name(text: &[u8], start: usize) -> There {
+    let of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b":._%-".contains(byte);
+    match text[start..].iter().take_while(of_name).count() {
+        0 => There::Nothing,
+        length => There::Address(start + length),
+    }
+}
+
+/// The name of the group that a part is.
+fn group(part: &Hir) -> Option<&str> {
+    match part.kind() {
+        HirKind::Capture(group) => group.name.as_deref(),
+        _ => None,
+    }
+}
+
+/// Whether a part is `<user>` or `<text>`.
+fn is_any_text(part: &Hir) -> bool {
+    match part.kind() {
+        HirKind::Capture(group) => group.name.as_deref() == Some("user") && is_any_text(&group.sub),
+        HirKind::Repetition(repeated) => {
+            let is_any = matches!(repeated.sub.kind(), HirKind::Class(Class::Bytes(class))
+                if class.ranges().first().is_some_and(|range| range.len() == 256));
+            is_any && repeated.greedy && (repeated.min, repeated.max) == (0, None)
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,298 @@
+//! Which messages can no pattern take?
+//!
+//! In: texts of which a message must hold one, and bytes: one message, or many lines. Out: where such texts stand.
+//! No pattern is tried here.
+//!
+//! The texts are found by samples: of every text, each four bytes within a window of it are known by a table, so it is
+//! enough to look at every so manyth place of the bytes, as many as the window has room for. How many texts there are
+//! makes no difference, and one look does not wait for the other, unlike the steps of an automaton.
+
+use std::collections::HashMap;
+
+use memchr::{memchr_iter, memmem, memrchr};
+
+use super::literal::{SHORTEST, fold, rarity};
+use crate::engine::record::LONGEST_MESSAGE;
+
+/// What a sample has.
+const GRAM: usize = SHORTEST;
+
+/// The longest window. A longer one finds nothing faster: most of the time goes into reading the bytes.
+const LONGEST_WINDOW: usize = 11;
+
+/// How many places the table has for a sample: hits by chance are then rare.
+const ROOM: usize = 32;
+
+/// The smallest and the largest table; as many bytes as these are in the processor's own memory.
+const TABLE: (usize, usize) = (1 << 10, 1 << 16);
+
+/// So many bytes are looked through for one thing after the other. They are at hand then, and little is looked at in vain.
+const BLOCK: usize = 2 * LONGEST_MESSAGE;
+
+/// What a sample that another text has too makes up for in rarity: looking at all of them takes time.
+const SHARED: u32 = 32;
+
+/// An index of texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sieve {
+    /// At which hashes there are samples.
+    table: Box<[bool]>,
+    /// By how much a product is shifted to make a hash.
+    shift: u32,
+    /// How far the places are apart that are looked at.
+    stride: usize,
+    /// Where the samples of each bucket begin; the bucket is a part of the hash.
+    buckets: Box<[usize]>,
+    samples: Box<[Sample]>,
+    texts: Box<[Text]>,
+}
+
+/// Four bytes of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sample {
+    gram: u32,
+    text: usize,
+    /// Where they stand in it.
+    offset: usize,
+}
+
+/// A text, folded, and what it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Text {
+    bytes: Box<[u8]>,
+    owner: usize,
+}
+
+/// Lines that no pattern can take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Quiet {
+    /// How many bytes they have.
+    pub bytes: usize,
+    /// How many they are.
+    pub lines: usize,
+}
+
+impl Sieve {
+    /// An index of texts, each with the number that it stands for. All are folded and have at least [`SHORTEST`] bytes.
+    pub(super) fn new(texts: Vec<(Vec<u8>, usize)>) -> Self {
+        let shortest = texts.iter().map(|(bytes, _)| bytes.len()).min();
+        let window = shortest.unwrap_or(LONGEST_WINDOW).min(LONGEST_WINDOW);
+        let stride = window - GRAM + 1;
+        let mut samples: Vec<Sample> = Vec::with_capacity(texts.len() * stride);
+        let mut shared: HashMap<u32, u32> = HashMap::new();
+        for (text, (bytes, _)) in texts.iter().enumerate() {
+            let start = best_window(bytes, window, &shared);
+            for (bytes, offset) in bytes[start..start + window].windows(GRAM).zip(start..) {
+                let gram = folded(bytes);
+                *shared.entry(gram).or_default() += 1;
+                samples.push(Sample { gram, text, offset });
+            }
+        }
+        let room = (samples.len() * ROOM).next_power_of_two();
+        let room = room.clamp(TABLE.0, TABLE.1);
+        let shift = u32::BITS - room.trailing_zeros();
+        let count = samples.len().next_power_of_two();
+        let bucket = |sample: &Sample| hash(sample.gram, shift) % count;
+        samples.sort_by_key(bucket);
+        let begins = |number: usize| samples.partition_point(|sample| bucket(sample) < number);
+        let mut table = vec![false; room];
+        for sample in &samples {
+            table[hash(sample.gram, shift)] = true;
+        }
+        Sieve {
+            table: table.into(),
+            shift,
+            stride,
+            buckets: (0..=count).map(begins).collect(),
+            samples: samples.into(),
+            texts: texts
+                .into_iter()
+                .map(|(bytes, owner)| Text {
+                    bytes: bytes.into(),
+                    owner,
+                })
+                .collect(),
+        }
+    }
+
+    /// The texts in `bytes`, by the number that each stands for and where it begins. The same one may come several
+    /// times.
+    pub(super) fn hits<'b>(&'b self, bytes: &'b [u8]) -> impl Iterator<Item = (usize, usize)> + 'b {
+        let places = (0..bytes.len().saturating_sub(GRAM - 1)).step_by(self.stride);
+        let sampled = places.filter_map(|place| {
+            let gram = folded(&bytes[place..place + GRAM]);
+            let hash = hash(gram, self.shift);
+            self.table[hash].then_some((place, gram, hash & (self.buckets.len() - 2)))
+        });
+        sampled.flat_map(move |(place, gram, bucket)| {
+            let samples = &self.samples[self.buckets[bucket]..self.buckets[bucket + 1]];
+            let same = samples.iter().filter(move |sample| sample.gram == gram);
+            same.filter_map(move |sample| {
+                let text = &self.texts[sample.text];
+                let start = place.checked_sub(sample.offset)?;
+                let there = bytes.get(start..start + text.bytes.len())?;
+                let is_it = there
+                    .iter()
+                    .zip(&text.bytes)
+                    .all(|(byte, of)| fold(*byte) == *of);
+                is_it.then_some((text.owner, start))
+            })
+        })
+    }
+
+    /// The lines at the head of `lines`, all of which have an end, that no pattern can take. One that is too long is never
+    /// one of them, since somebody has to know of it; nor is one that begins as an object of JSON, in which texts are
+    /// written in other ways.
+    pub fn quiet(&self, lines: &[u8]) -> Quiet {
+        let mut end = 0;
+        let mut count = 0;
+        while end < lines.len() {
+            let block = whole_lines(&lines[end..]);
+            let quiet = self.quiet_in(block);
+            count += memchr_iter(b'\n', &block[..quiet]).count();
+            end += quiet;
+            if quiet < block.len() {
+                break;
+            }
+        }
+        Quiet {
+            bytes: end,
+            lines: count,
+        }
+    }
+
+    /// Where the first line begins that is not quiet, or the end.
+    fn quiet_in(&self, block: &[u8]) -> usize {
+        if block.first() == Some(&b'{') || block.len() > BLOCK {
+            return 0;
+        }
+        let hit = self.hits(block).next();
+        let end = hit.map_or(block.len(), |(_, place)| line_start(block, place));
+        let end = memmem::find(&block[..end], b"\n{").map_or(end, |before| before + 1);
+        before_long_line(&block[..end])
+    }
+}
+
+/// How many bytes at the head of `bytes` are lines with an end, without the last one of these: that is always read, so that
+/// somebody sees how late it is.
+pub fn but_last_line(bytes: &[u8]) -> usize {
+    memrchr(b'\n', bytes).map_or(0, |end| line_start(bytes, end))
+}
+
+/// Some of `lines`, at least one.
+fn whole_lines(lines: &[u8]) -> &[u8] {
+    let block = lines.get(..BLOCK).unwrap_or(lines);
+    match memrchr(b'\n', block) {
+        Some(end) => &block[..=end],
+        None => lines,
+    }
+}
+
+/// Where the line begins that `place` is in.
+fn line_start(bytes: &[u8], place: usize) -> usize {
+    memrchr(b'\n', &bytes[..place]).map_or(0, |before| before + 1)
+}
+
+/// Where the first line begins that is longer than a message may be; or the end.
+fn before_long_line(bytes: &[u8]) -> usize {
+    let mut start = 0;
+    while let Some(ahead) = bytes.get(start..start + LONGEST_MESSAGE) {
+        match memrchr(b'\n', ahead) {
+            Some(end) => start += end + 1,
+            None => return start,
+        }
+    }
+    bytes.len()
+}
+
+/// Where the window begins whose bytes are the rarest, in logs and in the other texts.
+fn best_window(text: &[u8], window: usize, shared: &HashMap<u32, u32>) -> usize {
+    let worth = |bytes: &[u8]| {
+        let grams = bytes.windows(GRAM).map(folded);
+        let others: u32 = grams.filter_map(|gram| shared.get(&gram)).sum();
+        i64::from(rarity(bytes)) - i64::from(others) * i64::from(SHARED)
+    };
+    let windows = text.windows(window).enumerate();
+    let best = windows.max_by_key(|(_, bytes)| worth(bytes));
+    best.map_or(0, |(start, _)| start)
+}
+
+/// The first bytes as one number, folded.
+fn folded(bytes: &[u8]) -> u32 {
+    bytes[..GRAM]
+        .iter()
+        .rev()
+        .fold(0, |gram, byte| gram << 8 | u32::from(fold(*byte)))
+}
+
+/// A place in the table.
+fn hash(gram: u32, shift: u32) -> usize {
+    // Knuth's constant: the golden ratio, which spreads what differs in few bits.
+    (gram.wrapping_mul(0x9E37_79B1) >> shift) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn sieve(texts: &[&str]) -> Sieve {
+        let texts = texts.iter().enumerate();
+        let folded = |text: &&str| text.bytes().map(fold).collect();
+        Sieve::new(texts.map(|(owner, text)| (folded(text), owner)).collect())
+    }
+
+    /// The texts in `bytes`, found one by one.
+    fn naive(texts: &[String], bytes: &[u8]) -> Vec<(usize, usize)> {
+        let folded: Vec<u8> = bytes.iter().copied().map(fold).collect();
+        let mut hits = Vec::new();
+        for (owner, text) in texts.iter().enumerate() {
+            let text: Vec<u8> = text.bytes().map(fold).collect();
+            let starts = folded.windows(text.len()).enumerate();
+            hits.extend(
+                starts
+                    .filter(|(_, there)| *there == text)
+                    .map(|(at, _)| (owner, at)),
+            );
+        }
+        hits.sort_unstable();
+        hits
+    }
+
+    proptest! {
+        #[test]
+        fn every_text_is_found_wherever_it_stands(
+            texts in proptest::collection::vec("[abA \n*]{4,14}", 1..40),
+            bytes in "[abA \n*]{0,120}",
+            inside in any::<prop::sample::Index>(),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = bytes.into_bytes();
+            let text = &texts[inside.index(texts.len())];
+            let place = at.index(bytes.len() + 1);
+            bytes.splice(place..place, text.bytes());
+            let names: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let sieve = sieve(&names);
+            let mut hits: Vec<_> = sieve.hits(&bytes).collect();
+            hits.sort_unstable();
+            hits.dedup();
+            prop_assert_eq!(hits, naive(&texts, &bytes));
+        }
+
+        #[test]
+        fn only_lines_that_hold_nothing_are_quiet(
+            lines in proptest::collection::vec("[a-f {\r]{0,12}|denied|L", 0..30),
+            rest in "[a-f]{0,9}",
+        ) {
+            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let text = format!("{text}{rest}").replace('L', &"x".repeat(LONGEST_MESSAGE + 1));
+            let text = text.as_bytes();
+            let quiet = sieve(&["denied"]).quiet(&text[..but_last_line(text)]);
+            let is_loud = |line: &String| line == "denied" || line == "L" || line.starts_with('{');
+            let expected = lines.iter().position(is_loud).unwrap_or(lines.len().saturating_sub(1));
+            prop_assert_eq!(quiet.lines, expected.min(lines.len().saturating_sub(1)));
+            let bytes: usize = text.split_inclusive(|byte| *byte == b'\n').take(quiet.lines).map(<[u8]>::len).sum();
+            prop_assert_eq!(quiet.bytes, bytes);
+        }
+    }
+}
