@@ -60,19 +60,34 @@ impl Both {
     /// One of them does not find what the slow way finds.
     pub fn compare(&self, record: Record<'_>) -> usize {
         let view = View::from(record);
-        let mut count = 0;
-        for (number, slow) in (0..).zip(&self.slow) {
-            let fast = self.fast.find(FilterId(number), &view);
-            let slow = slow.find(&record);
-            assert!(
-                fast == slow,
-                "found is\n{fast:?}, not\n{slow:?} in\n{:?}, {record:?}, by\n{:#?}",
+        let slow = (0..).map(FilterId).zip(&self.slow);
+        let slow = slow.filter_map(|(filter, slow)| Some((filter, slow.find(&record)?)));
+        let slow: Vec<_> = slow.collect();
+        let fast = self.fast.hits(&view);
+        if fast != slow {
+            let same = |(fast, slow)| fast == slow;
+            let at = fast
+                .iter()
+                .zip(&slow)
+                .take_while(|pair| same(*pair))
+                .count();
+            let filter = [&fast, &slow]
+                .into_iter()
+                .filter_map(|all| all.get(at))
+                .map(|(filter, _)| *filter)
+                .min();
+            panic!(
+                "found is\n{:#?}, not\n{:#?} in\n{:?}, {record:?}, by\n{:#?}",
+                fast.get(at),
+                slow.get(at),
                 String::from_utf8_lossy(record.message),
-                self.fast.spec(FilterId(number)),
+                filter.map(|filter| self.fast.spec(filter)),
             );
-            count += usize::from(fast.is_some());
         }
-        count
+        let first = slow.iter().find(|(filter, _)| *filter == FilterId(0));
+        let first = first.map(|(_, found)| found.clone());
+        assert_eq!(self.fast.find(FilterId(0), &view), first);
+        slow.len()
     }
 }
 
