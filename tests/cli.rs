@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use f2bd::engine::filter::session::{self, Sessions};
+use f2bd::engine::filter::session::Sessions;
 use f2bd::engine::filter::{FilterSet, View};
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::text::TextReader;
@@ -600,9 +600,8 @@ fn read(filters: &FilterSet, log: &[u8]) {
         for filter in [FilterId(0), FilterId(1)] {
             if let Some(found) = filters.find(filter, &view) {
                 assert!(!found.host.is_empty());
-                let session = session::key(record.host, &found);
                 let spec = filters.spec(filter);
-                sessions.counts(spec, session.as_deref(), &found, record.time);
+                sessions.counts(spec, record.host, &found, record.time);
             }
         }
     }

@@ -181,6 +181,7 @@ fn spec(globs: &[&Path]) -> FilesSpec {
         wanted: globs.iter().map(glob).collect(),
         form: LineForm::in_zone(TimeZone::UTC),
         encoding: Default::default(),
+        sieve: None,
     }
 }
 
@@ -392,7 +393,12 @@ fn rotation(style: &Style) {
         let mut seen: Vec<usize> = heard
             .messages
             .iter()
-            .map(|line| line.strip_prefix("line ").unwrap().parse().unwrap())
+            .map(|line| {
+                let number = line
+                    .strip_prefix("line ")
+                    .and_then(|number| number.parse().ok());
+                number.unwrap_or_else(|| panic!("`{line}` was never written"))
+            })
             .collect();
         seen.sort_unstable();
         let missing: Vec<_> = (0..count)

@@ -13,6 +13,7 @@ use super::blocks::Blocks;
 use super::failure::{Exit, Failure};
 use super::output::Clock;
 use super::progress::Progress;
+use crate::engine::filter::sieve::{Sieve, but_last_line};
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::line::{LineForm, LineReader};
@@ -63,7 +64,7 @@ pub struct Understood {
 impl Understood {
     /// Takes a record into account.
     pub fn look_at(&mut self, record: &Record<'_>) {
-        self.records += 1;
+        self.records += 1 + u64::from(record.passed);
         let has_parts = !record.program.is_empty() || !record.object.is_empty();
         self.with_parts += u64::from(has_parts);
     }
@@ -91,7 +92,7 @@ impl Log {
     }
 
     /// Hands on its records with their number, from 1, until `each` fails. Of a journal, only those that one of
-    /// `routes` wants.
+    /// `routes` wants. Lines that `sieve` says are quiet are passed over.
     ///
     /// # Errors
     /// The log cannot be read, or `each` says so.
@@ -100,6 +101,7 @@ impl Log {
         writing: &Writing,
         now: Timestamp,
         routes: &[JournalMatch],
+        sieve: Option<&Sieve>,
         progress: &mut Progress,
         mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
@@ -115,7 +117,7 @@ impl Log {
             Log::StandardInput => {
                 let blocks = Blocks::of(|| Ok(io::stdin())).map_err(failed)?;
                 progress.begin(self, standard_input().ok());
-                return read_lines(blocks, writing, now, progress, failed, each);
+                return read_lines(blocks, writing, now, sieve, progress, failed, each);
             }
             Log::File(path) => File::open(path).map_err(failed)?,
             Log::Journal(directory) => {
@@ -142,7 +144,7 @@ impl Log {
         }
         progress.begin(self, file.try_clone().ok());
         let blocks = Blocks::of(|| file::open(file)).map_err(failed)?;
-        read_lines(blocks, writing, now, progress, failed, each)
+        read_lines(blocks, writing, now, sieve, progress, failed, each)
     }
 
     /// What can be said of its size: that of its file, packed or not.
@@ -198,6 +200,7 @@ fn read_lines(
     mut blocks: Blocks,
     writing: &Writing,
     now: Timestamp,
+    sieve: Option<&Sieve>,
     progress: &mut Progress,
     failed: impl Fn(io::Error) -> Failure,
     mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
@@ -206,10 +209,27 @@ fn read_lines(
     let coding = Coding::of(writing.encoding, block).unwrap_or_default();
     let mut splitter = Splitter::new(coding.line_end());
     let mut reader = LineReader::new(&writing.form, now);
-    let (mut number, mut decoded) = (0, String::new());
+    let sieve = sieve.filter(|_| coding.is_plain());
+    let (mut number, mut passed, mut decoded) = (0, 0, String::new());
     while !block.is_empty() {
         let mut rest = block;
-        while let Some(line) = splitter.next(&mut rest) {
+        let last_line = block.len() - but_last_line(block);
+        loop {
+            if let Some(sieve) = sieve
+                && splitter.is_between_lines()
+                && reader.is_settled()
+            {
+                let lines = rest.len().saturating_sub(last_line);
+                let quiet = sieve.quiet(&rest[..lines]);
+                let (lines, next) = rest.split_at(quiet.bytes);
+                reader.pass(lines, next);
+                number += u64::from(quiet.lines);
+                passed += quiet.lines;
+                rest = next;
+            }
+            let Some(line) = splitter.next(&mut rest) else {
+                break;
+            };
             number += 1;
             let text = coding.text(line.text, number == 1, &mut decoded);
             let record = match line.cut {
@@ -218,7 +238,8 @@ fn read_lines(
             };
             // What is no record of the log's form has a number all the same.
             if let Ok(Some(record)) = record {
-                each(number, record)?;
+                let passed = std::mem::take(&mut passed);
+                each(number, Record { passed, ..record })?;
             }
         }
         progress.advance(block.len());

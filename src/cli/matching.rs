@@ -14,7 +14,7 @@ use super::output::{self, Clock, HEADING, Out, counted, harmless};
 use super::progress::Progress;
 use crate::config;
 use crate::control::text;
-use crate::engine::filter::session::{self, Sessions};
+use crate::engine::filter::session::Sessions;
 use crate::engine::filter::{FilterSet, FilterSpec, Found, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
@@ -64,6 +64,9 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Exit::BadConfiguration, lines.join("\n"))
     })?;
+    let all: Vec<_> = (0..count).map(FilterId).collect();
+    // To show what is missed, all of it must be read.
+    let sieve = filters.sieve(&all).filter(|_| !args.missed);
     let mut sessions = Sessions::default();
     let mut sums = Sums::default();
     let mut out = output::stdout();
@@ -74,20 +77,18 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
             &writing,
             clock.now,
             &routes,
+            sieve.as_ref(),
             &mut progress,
             |number, record| {
-                sums.lines += 1;
+                sums.lines += 1 + u64::from(record.passed);
+                sums.missed += u64::from(record.passed);
                 sums.understood.look_at(&record);
                 let view = View::from(record);
                 let mut is_taken = false;
-                for filter in (0..count).map(FilterId) {
-                    let Some(found) = filters.find(filter, &view) else {
-                        continue;
-                    };
+                for (filter, found) in filters.hits(&view) {
                     is_taken = true;
-                    let session = session::key(record.host, &found);
                     let spec = filters.spec(filter);
-                    if sessions.counts(spec, session.as_deref(), &found, record.time) {
+                    if sessions.counts(spec, record.host, &found, record.time) {
                         sums.counted += 1;
                         if !args.missed {
                             print(

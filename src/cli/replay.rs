@@ -65,6 +65,8 @@ pub fn run(
     let by_program = specs
         .into_iter()
         .all(|spec| !spec.records.programs.is_empty() || spec.records.reports);
+    let filters: Vec<_> = policy.jails.iter().map(|jail| jail.filter).collect();
+    let sieve = policy.filters.sieve(&filters);
     let mut replay = Replay::new(policy);
     let routes = routes(&sources);
     let mut decisions = Vec::new();
@@ -73,14 +75,21 @@ pub fn run(
     for log in logs {
         let log = Log::of(log);
         let writing = writing(&log, &sources, clock);
-        log.read(&writing, clock.now, &routes, &mut progress, |_, record| {
-            understood.look_at(&record);
-            replay.hear(record, &mut decisions);
-            for decision in decisions.drain(..) {
-                printer.print(&decision)?;
-            }
-            Ok(())
-        })?;
+        log.read(
+            &writing,
+            clock.now,
+            &routes,
+            sieve.as_ref(),
+            &mut progress,
+            |_, record| {
+                understood.look_at(&record);
+                replay.hear(record, &mut decisions);
+                for decision in decisions.drain(..) {
+                    printer.print(&decision)?;
+                }
+                Ok(())
+            },
+        )?;
     }
     progress.end();
     if !json {

@@ -139,7 +139,7 @@ fn load_and(
             sources: sources
                 .on
                 .into_iter()
-                .filter_map(|source| source.wanted_by(&enabled))
+                .filter_map(|source| source.wanted_by(&enabled, &policy))
                 .collect(),
             policy,
             actions: actions

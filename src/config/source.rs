@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::tz::TimeZone;
@@ -14,6 +15,7 @@ use super::keys::{self, Key};
 use super::problem::Problems;
 use super::section::{Section, unknown};
 use crate::engine::name::SourceName;
+use crate::engine::policy::Policy;
 use crate::engine::record::date::TimeFormat;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::line::LineForm;
@@ -67,8 +69,9 @@ impl Source {
         }
     }
 
-    /// What is to be read for `jails`, the enabled ones, each by the number of its route; `None` if nobody listens.
-    pub fn wanted_by(self, jails: &[&JailSettings]) -> Option<SourceSpec> {
+    /// What is to be read for `jails`, the enabled ones, each by the number of its route and its place in `policy`; `None`
+    /// if nobody listens.
+    pub fn wanted_by(self, jails: &[&JailSettings], policy: &Policy) -> Option<SourceSpec> {
         let name = self.name().clone();
         let listens = |jail: &JailSettings| jail.sources.contains(&name);
         if !jails.iter().any(|jail| listens(jail)) {
@@ -97,6 +100,7 @@ impl Source {
                     wanted: jails
                         .map(|jail| jail.map(wants).unwrap_or_default())
                         .collect(),
+                    sieve: policy.sieve(&name).map(Arc::new),
                     ..spec
                 })
             }
@@ -239,6 +243,7 @@ fn journal(name: SourceName, section: &Section<'_>, problems: &mut Problems) -> 
 
 fn files(name: SourceName) -> FilesSpec {
     FilesSpec {
+        sieve: None,
         name,
         wanted: Vec::new(),
         form: LineForm::in_zone(TimeZone::system()),

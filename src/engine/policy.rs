@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use super::filter::FilterSet;
+use super::filter::sieve::Sieve;
 use super::name::{ActionName, JailName, SourceName};
 use super::prefix::{Prefix, SubjectWidth};
 use super::record::journal::RouteId;
@@ -23,6 +24,18 @@ pub struct Policy {
     pub filters: FilterSet,
     /// The enabled jails, in the order of the configuration.
     pub jails: Vec<JailPolicy>,
+}
+
+impl Policy {
+    /// The sieve for lines of a source; `None` if a jail that listens there has to see all of them.
+    pub fn sieve(&self, source: &SourceName) -> Option<Sieve> {
+        let listening = self
+            .jails
+            .iter()
+            .filter(|jail| jail.sources.contains(source));
+        let filters: Vec<_> = listening.map(|jail| jail.filter).collect();
+        self.filters.sieve(&filters)
+    }
 }
 
 /// One enabled jail.

@@ -23,12 +23,14 @@ use std::ffi::OsString;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio::sync::watch as channel;
 
 use super::{Delivery, Start};
+use crate::engine::filter::sieve::Sieve;
 use crate::engine::name::SourceName;
 use crate::engine::record::line::LineForm;
 use crate::engine::time::Timestamp;
@@ -51,6 +53,8 @@ pub struct FilesSpec {
     pub form: LineForm,
     /// In which letters.
     pub encoding: Encoding,
+    /// Which lines need not be handed on; if there is none, all are.
+    pub sieve: Option<Arc<Sieve>>,
 }
 
 /// The most logs that are followed; each costs a descriptor for the file that its path names, and a look a second. A

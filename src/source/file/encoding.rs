@@ -77,6 +77,11 @@ impl Coding {
         }
     }
 
+    /// Whether lines are taken as they are.
+    pub fn is_plain(&self) -> bool {
+        self.encoding.is_none()
+    }
+
     /// The text of a line; `first` if it begins at the head of the file. `decoded` is room for it.
     pub fn text<'a>(&self, line: &'a [u8], first: bool, decoded: &'a mut String) -> &'a [u8] {
         let line = match first {

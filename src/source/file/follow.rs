@@ -5,6 +5,7 @@
 //! behind it that finds the place again.
 
 mod adding;
+mod passing;
 mod reading;
 mod release;
 mod search;
@@ -75,6 +76,12 @@ pub struct Log {
     gap: Option<(Timestamp, Option<Timestamp>)>,
     batch: Batch,
     losses: Losses,
+    /// How many lines were passed over since the last record.
+    passed: u32,
+    /// Whether there is something in the batch that a pattern may take.
+    is_loud: bool,
+    /// When something was handed on last.
+    told: Instant,
     /// The time of the last record.
     last: Timestamp,
     /// Whether the cursor says something new although there was no record.
@@ -153,6 +160,9 @@ impl Log {
             gap: None,
             batch: Batch::default(),
             losses: Losses::default(),
+            passed: 0,
+            is_loud: false,
+            told: Instant::now(),
             last: since,
             stale: false,
             active: Instant::now(),
@@ -241,7 +251,9 @@ impl Log {
             return Err(Stopped);
         }
         let more = self.read(hands)?;
-        self.flush(hands)?;
+        if self.has_news() {
+            self.flush(hands)?;
+        }
         hands.unread -= self.unread;
         self.unread = match more {
             true => self.parts.iter().filter(|part| part.is_open()).count(),

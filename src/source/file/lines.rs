@@ -62,6 +62,11 @@ impl Splitter {
         if self.given { 0 } else { self.length }
     }
 
+    /// Whether what comes next is the beginning of a line.
+    pub fn is_between_lines(&self) -> bool {
+        self.pending() == 0
+    }
+
     /// Takes the next line off `bytes`. If there is none, all of them are taken, and the next ones continue them.
     pub fn next<'l, 'b: 'l>(&'l mut self, bytes: &mut &'b [u8]) -> Option<Line<'l>> {
         if std::mem::take(&mut self.given) {

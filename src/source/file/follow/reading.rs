@@ -9,6 +9,7 @@ use super::super::hands::{Hands, Stopped};
 use super::super::part::{Body, Part, Seen};
 use super::super::token::Token;
 use super::Log;
+use super::passing::News;
 use super::search::{PATIENCE, Search};
 use crate::engine::cursor::Cursor;
 use crate::engine::record::line::Malformed;
@@ -117,17 +118,20 @@ impl Log {
     fn take<D: FnMut(Delivery) -> ControlFlow<()>>(
         &mut self,
         index: usize,
-        mut bytes: &[u8],
+        bytes: &[u8],
         last: bool,
         hands: &mut Hands<'_, D>,
     ) -> Result<(), Stopped> {
+        let mut news = News::of(bytes);
         loop {
+            let sieve = hands.spec.sieve.as_deref();
+            let is_quiet = sieve.is_some_and(|sieve| self.pass_over(index, &mut news, sieve));
             let part = &mut self.parts[index];
             let coding = part.coding.unwrap_or_default();
             let begun = part.offset;
             let anew = part.begins_anew();
             let mut half = false;
-            let line = match part.splitter.next(&mut bytes) {
+            let line = match part.splitter.next(&mut news.bytes) {
                 None if last => {
                     half = true;
                     part.splitter.rest()
@@ -168,8 +172,10 @@ impl Log {
                     self.last = record.time;
                     self.losses.cut += u64::from(record.message.len() > LONGEST_MESSAGE);
                     self.resumed.1.get_or_insert(record.time);
+                    self.is_loud |= !is_quiet;
                     self.batch.push(Record {
                         routes: &self.routes,
+                        passed: std::mem::take(&mut self.passed),
                         ..record
                     });
                 }
@@ -221,6 +227,8 @@ impl Log {
         hands: &mut Hands<'_, D>,
     ) -> Result<(), Stopped> {
         let stale = std::mem::take(&mut self.stale);
+        self.is_loud = false;
+        self.told = Instant::now();
         if self.batch.is_empty() && !stale {
             return Ok(());
         }
