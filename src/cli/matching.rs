@@ -127,7 +127,7 @@ impl Matching<'_> {
         for (filter, found) in &hits {
             let spec = self.filters.spec(*filter);
             let counts = self.sessions.counts(spec, record.host, found, record.time);
-            self.summary.take(*filter, found, time, counts);
+            self.summary.take(*filter, found, record.time, counts);
             if counts && matches!(self.prints, Prints::Hits) {
                 self.printer
                     .found(&mut self.out, spec, number, record, found)?;
