@@ -83,6 +83,7 @@ fn filters(count: usize) -> FilterSet {
         session_by_pid: false,
         failures: (1..).zip(jails::patterns(number)).map(pattern).collect(),
         ignores: Vec::new(),
+        successes: Vec::new(),
     });
     let sshd = config::filter("sshd", None, None).unwrap();
     FilterSet::compile([sshd].into_iter().chain(others).collect()).unwrap()
