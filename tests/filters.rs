@@ -21,13 +21,14 @@ use regex::bytes::{Regex, RegexBuilder};
 const FILTER: FilterId = FilterId(0);
 
 /// All patterns of a filter: every filter that has modes has this one.
-const ALL: &str = "aggressive";
+pub const ALL: &str = "aggressive";
 
 fn now() -> Timestamp {
     "2026-02-13T00:00:00Z".parse().unwrap()
 }
 
-fn names() -> Vec<String> {
+/// All shipped filters.
+pub fn names() -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/filters");
     let mut names: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
@@ -41,7 +42,7 @@ fn names() -> Vec<String> {
 }
 
 /// What the file of a filter says in one mode.
-fn filter(name: &str, mode: &str) -> (FilterSpec, Vec<Sample>) {
+pub fn filter(name: &str, mode: &str) -> (FilterSpec, Vec<Sample>) {
     let path = format!("{}/filters/{name}.toml", env!("CARGO_MANIFEST_DIR"));
     let mut problems = Problems::default();
     let file = config::read_filter(&path, None, &mut problems);

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::support::skipped;
 use f2bd::action::file::{ActionFile, NFTABLES};
 use f2bd::cli::args::CommandLine;
+use f2bd::cli::hosts::MOST_ADDRESSES;
 use f2bd::config::keys::{self, Key};
 use f2bd::config::{self, Loaded, Problem, Settings, Severity};
 use f2bd::control::protocol::{BanRow, Explanation, FollowLine, HistoryRow, PAGE, Status};
@@ -143,7 +144,10 @@ fn written_options(text: &str) -> Options {
                 continue;
             };
             if words[..at].iter().rev().find(|word| is_macro(word)) == Some(&"Fl") {
-                let takes_value = words.get(at + 1) == Some(&"Ar");
+                // `--name argument`, or `--name[=argument]`.
+                let joins = |word: &&str| ["Ns", "Op", "="].contains(word);
+                let behind = words[at + 1..].iter().find(|word| !joins(word));
+                let takes_value = behind == Some(&"Ar");
                 *options.entry(name.to_owned()).or_default() |= takes_value;
             }
         }
@@ -396,7 +400,25 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
                     "sshd",
                     log,
                 ]),
-                printed(&["match", "--json", "--missed", "--config", good, "sshd", log]),
+                printed(&[
+                    "match",
+                    "--json",
+                    "--missed=all",
+                    "--config",
+                    good,
+                    "sshd",
+                    log,
+                    log,
+                ]),
+                printed(&[
+                    "match",
+                    "--json",
+                    "--summary",
+                    "--config",
+                    good,
+                    "sshd",
+                    log,
+                ]),
             ],
         ),
         (
@@ -742,6 +764,10 @@ fn the_bounds_are_those_of_the_program() {
         ),
         ("f2bd.8", format!("first {LONGEST_MESSAGE} bytes")),
         ("f2bd.8", format!("up to {PAGE}")),
+        (
+            "f2bd.8",
+            format!("tells {} addresses apart", grouped(MOST_ADDRESSES)),
+        ),
         ("f2bd-filter.5", format!("{LONGEST_MESSAGE} bytes")),
         ("f2bd-store.5", format!("at most {LONGEST_TEXT} bytes")),
         (

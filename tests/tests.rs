@@ -11,6 +11,7 @@ mod config;
 mod control;
 mod daemon;
 mod dates;
+mod differential;
 mod files;
 mod filters;
 mod formats;

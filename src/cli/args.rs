@@ -200,15 +200,30 @@ pub struct MatchArgs {
     /// The encoding of the logs, if it is not UTF-8
     #[arg(long, value_name = "NAME")]
     pub encoding: Option<Encoding>,
-    /// Print the lines that no pattern takes instead
+    /// Print each line that counts, instead of a summary
     #[arg(long)]
-    pub missed: bool,
-    /// Print the pattern and its captures below each line
+    pub hits: bool,
+    /// Print the lines that no pattern takes: those that look like failures, or all
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "failures", conflicts_with = "hits")]
+    pub missed: Option<Missed>,
+    /// Print the whole patterns, also those that take nothing; with --hits, message and pattern below each line
     #[arg(long)]
     pub explain: bool,
-    /// Print one JSON object a line
+    /// Print one JSON object for each line that counts
     #[arg(long)]
     pub json: bool,
+    /// Print the summary, with --json too, as one object
+    #[arg(long, conflicts_with_all = ["hits", "missed"])]
+    pub summary: bool,
+}
+
+/// Which of the lines that no pattern takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Missed {
+    /// Those that look like failures
+    Failures,
+    /// All
+    All,
 }
 
 /// What to replay.

@@ -8,6 +8,9 @@ mod blocks;
 mod check;
 mod explain;
 mod failure;
+mod found;
+pub mod hosts;
+mod likely;
 mod logs;
 mod matching;
 mod output;
@@ -15,6 +18,7 @@ mod progress;
 mod query;
 mod replay;
 mod report;
+mod summary;
 
 use std::borrow::Cow;
 use std::io::Write;

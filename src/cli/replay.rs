@@ -48,25 +48,17 @@ pub fn run(args: &ReplayArgs, clock: &Clock, config: Option<&Path>) -> Result<()
         let records = &policy.filters.spec(jail.filter).records;
         !records.programs.is_empty() || records.reports
     });
-    let mut past = Past {
+    let past = Past {
         words: &args.logs,
         start: args.since.map(|since| since.moment(clock.now)),
         sources: &sources,
         database: daemon.database,
         prints_meanwhile: changed.is_none(),
-        sieve: None,
         clock,
     };
     let (understood, somebody) = match changed {
-        None => {
-            past.sieve = policy.filters.sieve(&logins::filters_of(&policy));
-            replay(policy, &past, args.json)?
-        }
-        Some(changed) => {
-            let (logins, sieve) = Logins::of(&policy)?;
-            past.sieve = sieve;
-            compare(policy, changed, &logins, &past, args)?
-        }
+        None => replay(policy, &past, args.json)?,
+        Some(changed) => compare(policy, changed, &past, args)?,
     };
     if !somebody {
         return Err(understood.failure(by_program));
@@ -104,6 +96,7 @@ fn keep_only(jail: &JailName, args: &ReplayArgs, policy: &mut Policy) -> Result<
 /// Prints what the jails would have done; tells whether that is anything.
 fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bool), Failure> {
     let mut printer = Decisions::new(output::stdout(), json, past.clock);
+    let sieve = policy.filters.sieve(&logins::filters_of(&policy));
     let mut replay = Replay::new([policy]);
     let mut decisions = [Vec::new()];
     let mut print = |[decisions]: &mut [Vec<Decision>; 1]| -> Result<(), Failure> {
@@ -112,7 +105,7 @@ fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bo
         }
         Ok(())
     };
-    let understood = past.tell(|event| {
+    let understood = past.tell(sieve.as_ref(), |event| {
         match event {
             Event::Record(record) => replay.hear(record, &mut decisions),
             Event::Failure(failure) => replay.recount(failure, &mut decisions),
@@ -130,14 +123,14 @@ fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bo
 fn compare(
     policy: Policy,
     changed: Policy,
-    logins: &Logins,
     past: &Past<'_>,
     args: &ReplayArgs,
 ) -> Result<(Understood, bool), Failure> {
+    let (logins, sieve) = Logins::of(&policy)?;
     let mut comparison = Comparison::new(&policy);
     let mut replay = Replay::new([policy, changed]);
     let mut decisions = [Vec::new(), Vec::new()];
-    let understood = past.tell(|event| {
+    let understood = past.tell(sieve.as_ref(), |event| {
         match event {
             Event::Failure(failure) => replay.recount(failure, &mut decisions),
             Event::Record(record) => {

@@ -38,8 +38,6 @@ pub struct Past<'p> {
     pub start: Option<Timestamp>,
     /// What the configuration says of logs.
     pub sources: &'p [SourceSpec],
-    /// What lines need not be read, if there are any.
-    pub sieve: Option<Sieve>,
     /// The daemon's database.
     pub database: PathBuf,
     /// Whether decisions are printed while logs are read.
@@ -54,12 +52,13 @@ impl Past<'_> {
         self.words.iter().any(|word| word == HISTORY)
     }
 
-    /// Tells all of it, until `each` fails.
+    /// Tells all of it but the lines that `sieve` says are quiet, until `each` fails.
     ///
     /// # Errors
     /// A log cannot be read, or `each` says so.
     pub fn tell(
         &self,
+        sieve: Option<&Sieve>,
         mut each: impl FnMut(Event<'_>) -> Result<(), Failure>,
     ) -> Result<Understood, Failure> {
         let mut understood = Understood::default();
@@ -80,7 +79,7 @@ impl Past<'_> {
                 &writing,
                 self.clock.now,
                 &routes,
-                self.sieve.as_ref(),
+                sieve,
                 &mut progress,
                 |_, record| {
                     understood.look_at(&record);

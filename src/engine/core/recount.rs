@@ -22,12 +22,12 @@ impl Engine {
             host: Cow::Borrowed(""),
             ip: Some(failure.address),
             user: failure.user.as_deref().map(Cow::Borrowed),
-            session: None,
+            session: failure.session.as_deref().map(Cow::Borrowed),
             unless_counted: false,
             line,
         };
         let record = Record::bare(failure.time, line);
-        self.judge(now, at, &record, &found, failure.session.as_deref(), out);
+        self.judge(now, at, &record, &found, out);
         self.progress.insert(None, Some(failure.time.min(now)));
     }
 }

@@ -4,7 +4,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::session::{self, Sessions};
+use super::session::Sessions;
 use super::{FilterSet, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::line::{LineForm, LineReader};
@@ -67,13 +67,7 @@ impl Sample {
                 continue;
             };
             hit.push(found.pattern);
-            let session = session::key(record.host, &found);
-            if sessions.counts(
-                filters.spec(filter),
-                session.as_deref(),
-                &found,
-                record.time,
-            ) {
+            if sessions.counts(filters.spec(filter), record.host, &found, record.time) {
                 counted += 1;
                 let address = found.ip.map(|ip| ip.to_string()).unwrap_or_default();
                 let account = found.user.unwrap_or_default().into_owned();
