@@ -394,7 +394,9 @@ fn rotation(style: &Style) {
             .messages
             .iter()
             .map(|line| {
-                let number = line.strip_prefix("line ").and_then(|number| number.parse().ok());
+                let number = line
+                    .strip_prefix("line ")
+                    .and_then(|number| number.parse().ok());
                 number.unwrap_or_else(|| panic!("`{line}` was never written"))
             })
             .collect();
