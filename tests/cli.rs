@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use f2bd::engine::filter::session::{self, Sessions};
+use f2bd::engine::filter::session::Sessions;
 use f2bd::engine::filter::{FilterSet, View};
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::text::TextReader;
@@ -267,7 +267,9 @@ fn where_nothing_matches_it_is_1() {
         (
             &["replay", "--config", config, "-"],
             LOG,
-            "0 bans in force at the end\n",
+            "JAIL  FAILURES  ADDRESSES  BANS  IN FORCE\n\
+             sshd         3          2     0         0\n\
+             0 bans in force at the end\n",
         ),
         (&["replay", "--config", config, "-", "--json"], LOG, ""),
     ] {
@@ -727,6 +729,9 @@ fn replay_prints_bans_and_unbans() {
     assert_eq!(
         out(&output),
         "2026-02-12 14:10:23  ban    sshd  192.0.2.7  2 failures for 10m, offence 1\n\
+         \n\
+         JAIL  FAILURES  ADDRESSES  BANS  IN FORCE\n\
+         sshd         3          2     1         1\n\
          1 ban in force at the end\n"
     );
     let output = f2bd(&["replay", "--config", config, "--json", "-"], LOG);
@@ -956,9 +961,8 @@ fn read(filters: &FilterSet, log: &[u8]) {
         for filter in [FilterId(0), FilterId(1)] {
             if let Some(found) = filters.find(filter, &view) {
                 assert!(!found.host.is_empty());
-                let session = session::key(record.host, &found);
                 let spec = filters.spec(filter);
-                sessions.counts(spec, session.as_deref(), &found, record.time);
+                sessions.counts(spec, record.host, &found, record.time);
             }
         }
     }

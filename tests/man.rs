@@ -308,7 +308,9 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         "Feb 12 14:10:21 box sshd[42]: Failed password for root from 192.0.2.7 port 22 ssh2\n";
     fs::write(
         &log,
-        line.repeat(5) + "Feb 12 15:10:21 box cron[7]: nothing\n",
+        line.repeat(5)
+            + &line.repeat(3).replace("192.0.2.7", "192.0.2.8")
+            + "Feb 12 15:10:21 box sshd[43]: Accepted password for jo from 192.0.2.8 port 22 ssh2\n",
     )
     .unwrap();
     let config = home.path().join("f2bd.conf");
@@ -421,7 +423,18 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         ),
         (
             "replay",
-            vec![printed(&["replay", "--json", "--config", good, log])],
+            vec![
+                printed(&["replay", "--json", "--config", good, log]),
+                printed(&[
+                    "replay",
+                    "--json",
+                    "--set",
+                    "maxretry=3",
+                    "--config",
+                    good,
+                    log,
+                ]),
+            ],
         ),
         ("status", vec![status]),
         ("bans", vec![row::<BanRow>(ban)]),
@@ -512,6 +525,7 @@ const FILTER_FILE: &[(&str, &[Key])] = &[
     ("Top of the file", keys::FILTER),
     ("[records]", keys::RECORDS),
     ("[[failure]]", keys::FAILURE),
+    ("[[success]]", keys::SUCCESS),
     ("[[ignore]]", keys::IGNORE),
     ("[[sample]]", keys::SAMPLE),
 ];
@@ -743,6 +757,10 @@ fn the_bounds_are_those_of_the_program() {
         (
             "f2bd.8",
             format!("At most {} bans are in force", grouped(MOST_BANS)),
+        ),
+        (
+            "f2bd.8",
+            format!("beyond the first {}", grouped(MOST_SUBJECTS)),
         ),
         ("f2bd.8", format!("first {LONGEST_MESSAGE} bytes")),
         ("f2bd.8", format!("up to {PAGE}")),

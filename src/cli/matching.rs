@@ -12,7 +12,7 @@ use super::output::{self, Clock, Out};
 use super::progress::Progress;
 use super::summary::Summary;
 use crate::config;
-use crate::engine::filter::session::{self, Sessions};
+use crate::engine::filter::session::Sessions;
 use crate::engine::filter::{FilterSet, FilterSpec, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
@@ -123,11 +123,9 @@ impl Matching<'_> {
         let view = View::from(*record);
         let hits = self.filters.hits(&view);
         for (filter, found) in &hits {
-            let session = session::key(record.host, found);
             let spec = self.filters.spec(*filter);
-            let (session, time) = (session.as_deref(), record.time);
-            let counts = self.sessions.counts(spec, session, found, time);
-            self.summary.take(*filter, found, time, counts);
+            let counts = self.sessions.counts(spec, record.host, found, record.time);
+            self.summary.take(*filter, found, record.time, counts);
             if counts && matches!(self.prints, Prints::Hits) {
                 self.printer
                     .found(&mut self.out, spec, number, record, found)?;

@@ -78,9 +78,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Run { dry_run } => run_daemon(common, dry_run),
         Command::Check { json } => check::run(config, json),
         Command::Match(args) => matching::run(&args, &clock, config),
-        Command::Replay { jail, json, logs } => {
-            replay::run(config, jail.as_ref(), json, &logs, &clock)
-        }
+        Command::Replay(args) => replay::run(&args, &clock, config),
         Command::Status { jail, json } => query::status(&socket(&common)?, jail, json, &clock),
         Command::Bans { jail, json } => query::bans(&socket(&common)?, jail, json, &clock),
         Command::History {

@@ -72,27 +72,23 @@ impl Engine {
                 continue;
             }
             let (policy, sessions) = (&self.policy, &mut self.sessions);
-            let session = counted.get_or_insert_with(|| {
-                let session = session::key(record.host, found);
+            let counts = counted.get_or_insert_with(|| {
                 let spec = policy.filters.spec(filter);
-                let time = record.time.min(now);
-                let counts = sessions.counts(spec, session.as_deref(), found, time);
-                counts.then_some(session)
+                sessions.counts(spec, record.host, found, record.time.min(now))
             });
-            if let Some(session) = session {
-                self.judge(now, at, record, found, session.as_deref(), out);
+            if *counts {
+                self.judge(now, at, record, found, out);
             }
         }
     }
 
     /// One failure before one jail.
-    fn judge(
+    pub(super) fn judge(
         &mut self,
         now: Timestamp,
         at: usize,
         record: &Record<'_>,
         found: &Found<'_>,
-        session: Option<&str>,
         out: &mut Vec<Decision>,
     ) {
         let jail = &self.policy.jails[at];
@@ -121,6 +117,7 @@ impl Engine {
         }
         // What ended before this record was logged must not stand in its way.
         self.expire(time, out);
+        let session = session::key(record.host, found);
         self.count(at, time, subject, address, found, session, out);
     }
 
@@ -135,7 +132,7 @@ impl Engine {
         subject: Prefix,
         address: IpAddr,
         found: &Found<'_>,
-        session: Option<&str>,
+        session: Option<Box<str>>,
         out: &mut Vec<Decision>,
     ) {
         let jail = &self.policy.jails[at];
@@ -152,7 +149,7 @@ impl Engine {
             address,
             user: found.user.as_deref().map(Box::from),
             pattern: found.pattern,
-            session: session.map(Box::from),
+            session,
             counted,
             line: String::from_utf8_lossy(found.line).into(),
         }));

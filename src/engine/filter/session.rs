@@ -3,9 +3,11 @@
 //! In: what was found, from which machine and when. Out: whether it counts. The closing line of a
 //! connection whose failed attempts were logged before is not one more attempt. No failure is kept here.
 
-use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
 
 use super::{FilterSpec, Found};
 use crate::engine::time::Timestamp;
@@ -18,78 +20,102 @@ const MOST_SESSIONS: usize = 16_384;
 /// gives a client two minutes to log in.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// The sessions that counted something, the least recently used first to be forgotten.
-#[derive(Debug, Default)]
+/// The sessions that counted something, those that were not used lately first to be forgotten.
+#[derive(Debug)]
 pub struct Sessions {
-    /// By the hash of filter, mode and session, whose key nobody outside knows: to make two alike is a matter of luck.
-    /// Filters are known by name and mode, since their numbers are others after a reload.
-    known: HashMap<u64, Use>,
-    hasher: RandomState,
-    /// Each use of a session, in order; only the last one of each matters.
-    order: VecDeque<(u64, u64)>,
-    uses: u64,
+    /// Of the hashes that sessions are known by. Nobody outside knows its key, so nobody can make two alike at will.
+    hasher: SipHasher13,
+    /// When each was used last. At half the bound they become the earlier ones, and those are forgotten.
+    recent: Times,
+    earlier: Times,
 }
 
-/// When a session was used last.
-#[derive(Clone, Copy, Debug)]
-struct Use {
-    time: Timestamp,
-    number: u64,
+type Times = HashMap<u64, Timestamp, BuildHasherDefault<Hashed>>;
+
+/// The hash of what is a hash.
+#[derive(Debug, Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        let random = RandomState::new();
+        Sessions {
+            hasher: SipHasher13::new_with_keys(random.hash_one(0), random.hash_one(1)),
+            recent: Times::default(),
+            earlier: Times::default(),
+        }
+    }
 }
 
 impl Sessions {
-    /// Whether the failure counts; it is noted if it does. `session` is what [`key`] made of it.
+    /// Whether the failure, of a record of `host`, counts; it is noted if it does.
     pub fn counts(
         &mut self,
         filter: &FilterSpec,
-        session: Option<&str>,
+        host: &str,
         found: &Found<'_>,
         time: Timestamp,
     ) -> bool {
-        let Some(session) = session else {
+        let Some(session) = &found.session else {
             return true;
         };
-        let counted = self.restore(filter, session, time);
+        let counted = self.note(filter, &parts(session, host), time);
         !(found.unless_counted && counted)
     }
 
-    /// Marks the session as used and counted, for instance one that counted before a restart; tells whether it
-    /// was so before.
-    pub fn restore(&mut self, filter: &FilterSpec, session: &str, time: Timestamp) -> bool {
-        let key = self.hasher.hash_one((&filter.name, &filter.mode, session));
-        self.uses += 1;
-        let number = self.uses;
-        let before = self.known.insert(key, Use { time, number });
-        self.order.push_back((key, number));
-        self.bound();
-        before.is_some_and(|before| time.since(before.time) <= IDLE)
+    /// Marks the session as used and counted, one that counted before a restart; `key` is what [`key`] made of it.
+    pub fn restore(&mut self, filter: &FilterSpec, key: &str, time: Timestamp) {
+        self.note(filter, &[key], time);
     }
 
-    fn bound(&mut self) {
-        let is_last = |known: &HashMap<u64, Use>, (key, number): (u64, u64)| {
-            known.get(&key).is_some_and(|last| last.number == number)
-        };
-        while self.known.len() > MOST_SESSIONS
-            && let Some(oldest) = self.order.pop_front()
+    /// Notes that a session was used; answers whether it was before. Filters are known by name and mode, since their
+    /// numbers are others after a reload.
+    fn note(&mut self, filter: &FilterSpec, session: &[&str], time: Timestamp) -> bool {
+        let mut hasher = self.hasher;
+        for text in [filter.name.as_str(), "\0", &filter.mode, "\0"]
+            .iter()
+            .chain(session)
         {
-            if is_last(&self.known, oldest) {
-                self.known.remove(&oldest.0);
-            }
+            hasher.write(text.as_bytes());
         }
-        if self.order.len() > 2 * MOST_SESSIONS {
-            self.order.retain(|used| is_last(&self.known, *used));
+        let key = hasher.finish();
+        let earlier = self.earlier.get(&key).copied();
+        let before = self.recent.insert(key, time).or(earlier);
+        if self.recent.len() >= MOST_SESSIONS / 2 {
+            self.earlier = std::mem::take(&mut self.recent);
         }
+        before.is_some_and(|before| time.since(before) <= IDLE)
     }
 }
 
 /// What a session is known by: processes of different machines may have the same number.
 pub fn key(host: &str, found: &Found<'_>) -> Option<Box<str>> {
     let session = found.session.as_deref()?;
-    Some(if host.is_empty() {
-        session.into()
-    } else {
-        format!("{session}@{host}").into()
-    })
+    Some(parts(session, host).concat().into())
+}
+
+/// One after the other they are the key.
+fn parts<'s>(session: &'s str, host: &'s str) -> [&'s str; 3] {
+    match host {
+        "" => [session, "", ""],
+        host => [session, "@", host],
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +143,7 @@ mod tests {
             records: RecordsSpec::default(),
             session_by_pid: true,
             failures: Vec::new(),
+            successes: Vec::new(),
             ignores: Vec::new(),
         }
     }
@@ -127,7 +154,7 @@ mod tests {
         let mut counts = |host: &str, session: &str, unless_counted, seconds: i64| {
             let found = found(session, unless_counted);
             let time = Timestamp::from_micros(seconds * 1_000_000);
-            sessions.counts(&filter(), key(host, &found).as_deref(), &found, time)
+            sessions.counts(&filter(), host, &found, time)
         };
         assert!(counts("a", "1", false, 0));
         assert!(counts("a", "1", false, 1));
@@ -139,29 +166,23 @@ mod tests {
         );
         sessions.restore(&filter(), "8@a", Timestamp::default());
         let late = found("8", true);
-        assert!(!sessions.counts(
-            &filter(),
-            key("a", &late).as_deref(),
-            &late,
-            Timestamp::default()
-        ));
+        assert!(!sessions.counts(&filter(), "a", &late, Timestamp::default()));
+        assert_eq!(key("a", &late).as_deref(), Some("8@a"));
     }
 
     #[test]
     fn sessions_are_bounded() {
         let mut sessions = Sessions::default();
-        for number in 0..=MOST_SESSIONS {
-            sessions.restore(&filter(), &number.to_string(), Timestamp::default());
+        let mut counts = |session: usize| {
+            let session = session.to_string();
+            sessions.counts(&filter(), "", &found(&session, true), Timestamp::default())
+        };
+        assert!(counts(usize::MAX));
+        for number in 0..9 * MOST_SESSIONS {
+            assert!(counts(number));
+            assert!(!counts(usize::MAX), "used lately");
         }
-        assert_eq!(sessions.known.len(), MOST_SESSIONS);
-        assert!(
-            !sessions.restore(&filter(), "0", Timestamp::default()),
-            "the oldest is forgotten"
-        );
-        for time in 0..9 * MOST_SESSIONS as i64 {
-            sessions.restore(&filter(), "busy", Timestamp::from_micros(time));
-        }
-        assert!(sessions.order.len() <= 2 * MOST_SESSIONS);
-        assert_eq!(sessions.known.len(), MOST_SESSIONS);
+        assert!(counts(0), "the oldest is forgotten");
+        assert!(sessions.recent.len() + sessions.earlier.len() <= MOST_SESSIONS);
     }
 }

@@ -117,27 +117,14 @@ impl Sieve {
 
     /// The texts in `bytes`, by the number that each stands for and where it begins. The same one may come several
     /// times.
-    pub(super) fn hits<'b>(&'b self, bytes: &'b [u8]) -> impl Iterator<Item = (usize, usize)> + 'b {
-        let places = (0..bytes.len().saturating_sub(GRAM - 1)).step_by(self.stride);
-        let sampled = places.filter_map(|place| {
-            let gram = folded(&bytes[place..place + GRAM]);
-            let hash = hash(gram, self.shift);
-            self.table[hash].then_some((place, gram, hash & (self.buckets.len() - 2)))
-        });
-        sampled.flat_map(move |(place, gram, bucket)| {
-            let samples = &self.samples[self.buckets[bucket]..self.buckets[bucket + 1]];
-            let same = samples.iter().filter(move |sample| sample.gram == gram);
-            same.filter_map(move |sample| {
-                let text = &self.texts[sample.text];
-                let start = place.checked_sub(sample.offset)?;
-                let there = bytes.get(start..start + text.bytes.len())?;
-                let is_it = there
-                    .iter()
-                    .zip(&text.bytes)
-                    .all(|(byte, of)| fold(*byte) == *of);
-                is_it.then_some((text.owner, start))
-            })
-        })
+    pub(super) fn hits<'b>(&'b self, bytes: &'b [u8]) -> Hits<'b> {
+        Hits {
+            sieve: self,
+            bytes,
+            place: 0,
+            gram: 0,
+            samples: Default::default(),
+        }
     }
 
     /// The lines at the head of `lines`, all of which have an end, that no pattern can take. One that is too long is never
@@ -161,6 +148,17 @@ impl Sieve {
         }
     }
 
+    /// The text of `sample`, if it stands there as a whole.
+    fn confirm(&self, bytes: &[u8], place: usize, sample: &Sample) -> Option<(usize, usize)> {
+        let text = &self.texts[sample.text];
+        let start = place.checked_sub(sample.offset)?;
+        let there = bytes.get(start..start + text.bytes.len())?;
+        let mut pairs = there.iter().zip(&text.bytes);
+        pairs
+            .all(|(byte, of)| fold(*byte) == *of)
+            .then_some((text.owner, start))
+    }
+
     /// Where the first line begins that is not quiet, or the end.
     fn quiet_in(&self, block: &[u8]) -> usize {
         if block.first() == Some(&b'{') || block.len() > BLOCK {
@@ -170,6 +168,54 @@ impl Sieve {
         let end = hit.map_or(block.len(), |(_, place)| line_start(block, place));
         let end = memmem::find(&block[..end], b"\n{").map_or(end, |before| before + 1);
         before_long_line(&block[..end])
+    }
+}
+
+/// Goes through bytes from sample to sample.
+pub(super) struct Hits<'b> {
+    sieve: &'b Sieve,
+    bytes: &'b [u8],
+    /// Where to look next.
+    place: usize,
+    /// What was seen last.
+    gram: u32,
+    /// What it may be.
+    samples: std::slice::Iter<'b, Sample>,
+}
+
+impl Iterator for Hits<'_> {
+    type Item = (usize, usize);
+
+    fn next(&mut self) -> Option<(usize, usize)> {
+        let Sieve {
+            table,
+            shift,
+            stride,
+            buckets,
+            samples,
+            ..
+        } = self.sieve;
+        loop {
+            for sample in self.samples.by_ref() {
+                if sample.gram == self.gram
+                    && let Some(hit) = self.sieve.confirm(self.bytes, self.place - stride, sample)
+                {
+                    return Some(hit);
+                }
+            }
+            loop {
+                let gram = self.bytes.get(self.place..self.place + GRAM)?;
+                self.place += stride;
+                let gram = folded(gram);
+                let hash = hash(gram, *shift);
+                if table[hash] {
+                    self.gram = gram;
+                    let bucket = hash & (buckets.len() - 2);
+                    self.samples = samples[buckets[bucket]..buckets[bucket + 1]].iter();
+                    break;
+                }
+            }
+        }
     }
 }
 
@@ -219,10 +265,8 @@ fn best_window(text: &[u8], window: usize, shared: &HashMap<u32, u32>) -> usize 
 
 /// The first bytes as one number, folded.
 fn folded(bytes: &[u8]) -> u32 {
-    bytes[..GRAM]
-        .iter()
-        .rev()
-        .fold(0, |gram, byte| gram << 8 | u32::from(fold(*byte)))
+    let gram = [bytes[0], bytes[1], bytes[2], bytes[3]];
+    u32::from_le_bytes(gram.map(fold))
 }
 
 /// A place in the table.

@@ -82,6 +82,34 @@ pub struct Dates {
     head: Option<Head>,
     within: Option<Within>,
     habit: Habit,
+    latest: Latest,
+}
+
+/// The last date at the head of a line: the next one mostly is the same second.
+#[derive(Clone, Debug, Default)]
+struct Latest {
+    /// The line up to some bytes behind the date, on which may depend where that ends.
+    text: Vec<u8>,
+    now: Timestamp,
+    found: Option<Found>,
+}
+
+/// How many bytes behind a date can make it longer: a blank and an offset.
+const LOOKS_BEHIND: usize = 8;
+
+impl Latest {
+    fn again(&self, text: &[u8], now: Timestamp) -> Option<Found> {
+        let is_same = self.now == now && text.starts_with(&self.text);
+        self.found.filter(|_| is_same)
+    }
+
+    fn keep(&mut self, text: &[u8], now: Timestamp, found: Found) {
+        let up_to = text.get(..found.end + LOOKS_BEHIND);
+        self.found = up_to.map(|_| found);
+        self.text.clear();
+        self.text.extend_from_slice(up_to.unwrap_or_default());
+        self.now = now;
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -124,6 +152,7 @@ impl Dates {
             head: None,
             within: None,
             habit: Habit::default(),
+            latest: Latest::default(),
         }
     }
 
@@ -186,13 +215,20 @@ impl Dates {
 
     /// The date at the head of the text, where it stood before.
     fn at_head(&mut self, text: &[u8], head: usize, lock: Head, now: Timestamp) -> Option<Found> {
+        if let Some(found) = self.latest.again(text, now) {
+            return Some(found);
+        }
         let start = head + lock.signs;
         if text.get(head..start)?.iter().any(|byte| is_word(*byte)) {
             return None;
         }
         let (reading, choice) = self.read(text, start, lock.choice, now)?;
         self.head = Some(Head { choice, ..lock });
-        Some(self.found(reading, start, true, true))
+        let found = self.found(reading, start, true, true);
+        if choice.rival.is_none() {
+            self.latest.keep(text, now, found);
+        }
+        Some(found)
     }
 
     /// The date between the bytes that it stood between before.
@@ -284,6 +320,7 @@ impl Dates {
             };
             if at_head {
                 let signs = start - head;
+                self.latest.found = None;
                 self.head = Some(Head { choice, signs });
                 return Some(self.found(reading, start, true, true));
             }

@@ -1,0 +1,181 @@
+//! A record that is no failure costs no memory: not when its line is read, not before the filters, not in the engine.
+//!
+//! A binary of its own, since its allocator counts.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use allocation_counter::measure;
+use f2bd::config::{self, Problems};
+use f2bd::engine::filter::{FilterSet, FilterSpec, View};
+use f2bd::engine::input::Input;
+use f2bd::engine::policy::{FilterId, IgnoreList, JailPolicy, MaxRetry, Policy};
+use f2bd::engine::prefix::SubjectWidth;
+use f2bd::engine::record::Batch;
+use f2bd::engine::record::line::{LineForm, LineReader};
+use f2bd::engine::time::{BanTime, FindTime, Timestamp};
+use f2bd::engine::{Decision, Engine};
+use jiff::tz::TimeZone;
+
+/// What sshd and others write that is no failure; some of it begins as one.
+const MESSAGES: [&str; 12] = [
+    "Accepted publickey for root from 192.0.2.7 port 22 ssh2: ED25519 SHA256:abc",
+    "Failed publickey for invalid user x from 192.0.2.7 port 22 ssh2",
+    "Failed password for root",
+    "Failed password for root from UNKNOWN port 65535 ssh2",
+    "message repeated 2 times: [ Failed password for x from 192.0.2 port 7 ssh2]",
+    "error: PAM: Authentication failure for root from",
+    "pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)",
+    "Connection closed by remote host from 192.0.2.7",
+    "Server listening on :: port 22.",
+    "\u{e9}\u{0} \u{1b}[2J",
+    "",
+    "(root) CMD (run-parts /etc/cron.hourly)",
+];
+
+const PROGRAMS: [&str; 5] = ["sshd[42]", "sshd-session[7]", "CRON[9]", "kernel", "app"];
+
+fn now() -> Timestamp {
+    "2026-02-13T00:00:00Z".parse().unwrap()
+}
+
+/// All lines of all programs, in each of the usual forms of system logs, and some with no head at all.
+fn lines() -> Vec<String> {
+    let mut lines = Vec::new();
+    for message in MESSAGES {
+        for program in PROGRAMS {
+            lines.push(format!("Feb 12 14:10:21 box {program}: {message}"));
+            lines.push(format!(
+                "2026-02-12T14:10:21.123456+01:00 box {program}: {message}"
+            ));
+        }
+        lines.push(message.to_owned());
+        lines.push(format!("{message}{}", " from 192.0.2.7".repeat(600)));
+    }
+    lines
+}
+
+/// What the shipped filters say in their strictest mode.
+fn specs() -> Vec<FilterSpec> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/filters");
+    let paths = std::fs::read_dir(folder).unwrap();
+    let read = |entry: std::io::Result<std::fs::DirEntry>| {
+        let mut problems = Problems::default();
+        let path = entry.unwrap().path();
+        let file = config::read_filter(path.to_str().unwrap(), None, &mut problems);
+        file.unwrap().spec("aggressive")
+    };
+    paths.map(read).collect()
+}
+
+/// The allocations of `act` when it is done for the second time: the first one may fill what is used again.
+fn again(mut act: impl FnMut()) -> u64 {
+    act();
+    measure(act).count_total
+}
+
+#[test]
+fn the_count_is_true() {
+    let mut vectors = Vec::with_capacity(9);
+    assert_eq!(again(|| vectors.push(vec![1_u8])), 1);
+}
+
+#[test]
+fn a_line_that_no_filter_takes_costs_no_memory() {
+    let lines = lines();
+    for form in [LineForm::in_zone(TimeZone::UTC), told()] {
+        let mut reader = LineReader::new(&form, now());
+        let count = again(|| {
+            for line in &lines {
+                let record = reader.read(line.as_bytes());
+                assert!(record.is_ok_and(|record| record.is_some()));
+            }
+        });
+        assert_eq!(count, 0, "reading with {:?}", form.times);
+    }
+    let filters = FilterSet::compile(specs()).unwrap();
+    let mut reader = LineReader::new(&LineForm::in_zone(TimeZone::UTC), now());
+    for line in &lines {
+        let count = again(|| {
+            let record = reader.read(line.as_bytes()).unwrap().unwrap();
+            let view = View::from(record);
+            for filter in (0..).map(FilterId).take(filters.len()) {
+                assert_eq!(filters.find(filter, &view), None, "{line}");
+            }
+            assert!(filters.hits(&view).is_empty());
+        });
+        assert_eq!(count, 0, "{line}");
+    }
+}
+
+/// A log of which it is known how it writes its dates.
+fn told() -> LineForm {
+    LineForm {
+        times: vec!["%b %d %H:%M:%S".parse().unwrap()],
+        ..LineForm::in_zone(TimeZone::UTC)
+    }
+}
+
+/// The engine with a jail for each filter.
+fn engine() -> Engine {
+    let filters = FilterSet::compile(specs()).unwrap();
+    let jails = (0..)
+        .map(FilterId)
+        .take(filters.len())
+        .map(|filter| JailPolicy {
+            name: format!("jail{}", filter.0).parse().unwrap(),
+            filter,
+            sources: vec!["log".parse().unwrap()],
+            named_only: Vec::new(),
+            route: None,
+            maxretry: MaxRetry(5.try_into().unwrap()),
+            findtime: FindTime(std::time::Duration::from_secs(600)),
+            bantime: BanTime::Forever,
+            ignore: IgnoreList::default(),
+            width: SubjectWidth::DEFAULT,
+            actions: Vec::new(),
+        });
+    let jails = jails.collect();
+    Engine::new(Policy { filters, jails })
+}
+
+#[test]
+fn a_record_that_is_no_failure_costs_the_engine_no_memory() {
+    let lines = lines();
+    let mut reader = LineReader::new(&LineForm::in_zone(TimeZone::UTC), now());
+    let mut engine = engine();
+    let source = "log".parse().unwrap();
+    let mut decisions: Vec<Decision> = Vec::new();
+    let mut counts = [1, 10].map(|times| {
+        let mut batch = Batch::default();
+        for _ in 0..times {
+            for line in &lines {
+                batch.push(reader.read(line.as_bytes()).unwrap().unwrap());
+            }
+        }
+        again(|| {
+            let records = Input::Records {
+                source: Some(&source),
+                batch: &batch,
+                more: true,
+            };
+            engine.handle(now(), records, &mut decisions);
+        })
+    });
+    assert!(decisions.is_empty(), "{decisions:?}");
+    counts.sort_unstable();
+    assert_eq!(counts, [0, 0], "for a batch, and for one ten times as long");
+}
+
+#[test]
+fn a_batch_that_is_filled_again_costs_no_memory() {
+    let lines = lines();
+    let mut reader = LineReader::new(&LineForm::in_zone(TimeZone::UTC), now());
+    let mut batch = Batch::default();
+    let count = again(|| {
+        batch.clear();
+        for line in &lines {
+            batch.push(reader.read(line.as_bytes()).unwrap().unwrap());
+        }
+    });
+    assert_eq!(count, 0);
+}
