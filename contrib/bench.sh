@@ -1,5 +1,5 @@
 #!/bin/bash
-# Measures f2bd on this machine, from the journal to the kernel, and prints the figures.
+# Measures f2bd on this machine, from the journal to the kernel and against others, and prints the figures.
 set -euo pipefail
 # shellcheck source=contrib/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -11,8 +11,17 @@ Usage: contrib/bench.sh [--no-install] [SECTION...]
 Installs what is missing, builds f2bd as it is released and measures it: all sections of
 tests/bench/main.rs, or only those that are named. Needs root, for namespaces of its own.
 
+  in_hand latency burst restore idle    from a record to the kernel, many bans, rest
+  files syslog                          log files and syslog messages in their flow
+  matching                              old logs, looked through by f2bd and by others; some 15
+                                        minutes and 1 GB in the directory for temporary files
+
   --no-install  install nothing; say what is missing
   --help        this text
+
+Others are measured if they are installed, and never installed from here, since their packages
+start daemons that change the firewall:
+  apt-get install fail2ban sshguard ripgrep; cargo install fail2ban-rs
 END
 }
 

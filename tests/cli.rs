@@ -182,7 +182,7 @@ fn a_log_that_is_not_there_is_66() {
             &["replay", "--config", directory, log],
         ] {
             let output = f2bd(command, b"");
-            assert_eq!(code(&output), 66, "{command:?}");
+            assert_eq!((code(&output), out(&output)), (66, ""), "{command:?}");
             assert!(
                 err(&output).starts_with(&format!("f2bd: {reason}")),
                 "{}",
@@ -197,9 +197,22 @@ fn what_was_found_before_a_missing_log_is_printed() {
     let home = home("");
     let log = home.path().join("first.log");
     fs::write(&log, LOG).unwrap();
-    let output = f2bd(&["match", "sshd", path(&log), "/missing.log"], b"");
+    let output = f2bd(
+        &["match", "--hits", "sshd", path(&log), "/missing.log"],
+        b"",
+    );
     assert_eq!(code(&output), 66);
-    assert_eq!(out(&output).lines().count(), 3, "{}", out(&output));
+    assert_eq!(out(&output).lines().count(), 4, "{}", out(&output));
+    assert!(
+        out(&output).ends_with("\n5 lines: 3 counted, 2 missed\n"),
+        "{}",
+        out(&output)
+    );
+    assert!(
+        err(&output).starts_with("f2bd: cannot read /missing.log: "),
+        "{}",
+        err(&output)
+    );
 }
 
 // f2bd(8): "77 not permitted".
@@ -254,7 +267,9 @@ fn where_nothing_matches_it_is_1() {
         (
             &["replay", "--config", config, "-"],
             LOG,
-            "0 bans in force at the end\n",
+            "JAIL  FAILURES  ADDRESSES  BANS  IN FORCE\n\
+             sshd         3          2     0         0\n\
+             0 bans in force at the end\n",
         ),
         (&["replay", "--config", config, "-", "--json"], LOG, ""),
     ] {
@@ -326,7 +341,7 @@ fn a_filter_that_is_wrong_is_78() {
 
 #[test]
 fn match_prints_what_counts() {
-    let output = f2bd(&["match", "sshd", "-"], LOG);
+    let output = f2bd(&["match", "sshd", "--hits", "-"], LOG);
     assert_eq!(code(&output), 0);
     assert_eq!(
         out(&output),
@@ -336,7 +351,7 @@ fn match_prints_what_counts() {
 5 lines: 3 counted, 2 missed
 "
     );
-    let output = f2bd(&["match", "--all", "-"], LOG);
+    let output = f2bd(&["match", "--all", "--hits", "-"], LOG);
     assert_eq!(code(&output), 0);
     assert!(
         out(&output).contains("2: sshd pattern 1 2026-02-12 14:10:21 192.0.2.7 user `root`\n"),
@@ -347,7 +362,7 @@ fn match_prints_what_counts() {
 
 #[test]
 fn match_prints_what_is_missed() {
-    let output = f2bd(&["match", "sshd", "--missed", "-"], LOG);
+    let output = f2bd(&["match", "sshd", "--missed=all", "-"], LOG);
     assert_eq!(code(&output), 0);
     assert_eq!(
         out(&output),
@@ -356,7 +371,7 @@ fn match_prints_what_is_missed() {
 5 lines: 3 counted, 2 missed
 "
     );
-    let output = f2bd(&["match", "sshd", "--missed", "--json", "-"], LOG);
+    let output = f2bd(&["match", "sshd", "--missed=all", "--json", "-"], LOG);
     let lines: Vec<Value> = rows(&output);
     assert_eq!(
         lines,
@@ -367,9 +382,257 @@ fn match_prints_what_is_missed() {
     );
 }
 
+// f2bd(8): "those that have an address and one of these words".
+#[test]
+fn what_is_missed_may_look_like_a_failure() {
+    let log = [
+        LOG,
+        b"Feb 12 14:10:24 www sshd[105]: Odd login FAILURE of jo, client 192.0.2.9:4711.
+Feb 12 14:10:25 www sshd[106]: Accepted publickey for jo from 192.0.2.9 port 1 ssh2
+Feb 12 14:10:26 www cron[107]: (root) FAILED to open crontab
+",
+    ]
+    .concat();
+    let output = f2bd(&["match", "sshd", "--missed", "-"], &log);
+    assert_eq!(
+        (code(&output), out(&output)),
+        (
+            0,
+            "6: sshd Odd login FAILURE of jo, client 192.0.2.9:4711.\n8 lines: 3 counted, 5 missed\n"
+        )
+    );
+    let output = f2bd(&["match", "sshd", "--missed", "--json", "-"], &log);
+    let found: Vec<_> = rows(&output)
+        .iter()
+        .map(|row| row["line"].clone())
+        .collect();
+    assert_eq!(found, [6]);
+}
+
+#[test]
+fn match_sums_up() {
+    let home = home("");
+    let log = home.path().join("first.log");
+    // The closing line is a failure already counted.
+    let first = [
+        LOG,
+        b"Feb 12 14:10:25 www sshd[104]: Connection closed by invalid user ann 192.0.2.7 port 4002 [preauth]\n",
+    ]
+    .concat();
+    fs::write(&log, &first).unwrap();
+    let output = f2bd(&["match", "sshd", path(&log), "-"], LOG);
+    assert_eq!((code(&output), err(&output)), (0, ""));
+    let mut parts = out(&output).split("\n\n");
+    assert_eq!(
+        parts.next().unwrap(),
+        format!("Lines  Log\n    6  {}\n    5  -", log.display())
+    );
+    let patterns: Vec<_> = parts.next().unwrap().lines().collect();
+    let [headings, first, closing, rest] = patterns[..] else {
+        panic!("{patterns:?}");
+    };
+    assert_eq!(headings, "Failures  Lines  Filter  Pattern");
+    assert!(
+        first.starts_with("       6      6  sshd          1  ^"),
+        "{first}"
+    );
+    assert!(closing.starts_with("       0      1  sshd  "), "{closing}");
+    assert!(
+        rest.ends_with(" patterns more took no line (--explain shows all)"),
+        "{rest}"
+    );
+    assert_eq!(
+        parts.next().unwrap(),
+        "\
+Failures  Host         First                Last
+       4  192.0.2.7    2026-02-12 14:10:21  2026-02-12 14:10:23
+       2  2001:db8::7  2026-02-12 14:10:22  2026-02-12 14:10:22"
+    );
+    assert_eq!(parts.next(), Some("11 lines: 6 counted, 4 missed\n"));
+    assert_eq!(parts.next(), None);
+
+    let output = f2bd(&["match", "sshd", "--explain", "-"], LOG);
+    let known = shipped().spec(FilterId(0)).failures.len();
+    let shown = out(&output)
+        .lines()
+        .filter(|line| line.contains("  sshd  "));
+    assert_eq!(shown.count(), known, "{}", out(&output));
+}
+
+#[test]
+fn the_summary_is_for_programs_too() {
+    let output = f2bd(&["match", "sshd", "--summary", "--json", "-"], LOG);
+    assert_eq!((code(&output), err(&output)), (0, ""));
+    let [object] = &rows(&output)[..] else {
+        panic!("{}", out(&output));
+    };
+    assert_eq!(object["lines"], 5);
+    assert_eq!(object["counted"], 3);
+    assert_eq!(object["missed"], 2);
+    assert_eq!(object["forgotten"], 0);
+    assert_eq!(
+        object["logs"],
+        serde_json::json!([{ "log": "-", "lines": 5 }])
+    );
+    let patterns = object["patterns"].as_array().unwrap();
+    assert_eq!(patterns.len(), shipped().spec(FilterId(0)).failures.len());
+    for (pattern, failures) in patterns.iter().zip([3, 0]) {
+        assert_eq!(pattern["filter"], "sshd");
+        assert_eq!(pattern["failures"], failures, "{pattern}");
+        assert_eq!(pattern["lines"], failures, "{pattern}");
+        assert!(pattern["text"].as_str().unwrap().starts_with('^'));
+    }
+    assert_eq!(
+        object["hosts"],
+        serde_json::json!([
+            {"ip": "192.0.2.7", "host": "192.0.2.7", "failures": 2, "first": "2026-02-12T14:10:21Z", "last": "2026-02-12T14:10:23Z"},
+            {"ip": "2001:db8::7", "host": "2001:db8::7", "failures": 1, "first": "2026-02-12T14:10:22Z", "last": "2026-02-12T14:10:22Z"},
+        ])
+    );
+    let output = f2bd(&["match", "sshd", "--summary", "--json", "-"], NOTHING);
+    assert_eq!((code(&output), rows(&output).len()), (1, 1));
+}
+
+#[test]
+fn a_summary_is_short_however_many_hosts_there_are() {
+    let line = |host: u32| {
+        let [_, b, c, d] = host.to_be_bytes();
+        format!(
+            "Feb 12 14:10:21 www sshd[{host}]: Failed password for root from 10.{b}.{c}.{d} port 1 ssh2\n"
+        )
+    };
+    let log: String = (0..300).chain(0..10).map(line).collect();
+    let output = f2bd(&["match", "sshd", "-"], log.as_bytes());
+    assert!(out(&output).lines().count() < 30, "{}", out(&output));
+    assert!(
+        out(&output).contains("\n280 hosts more with 280 failures\n"),
+        "{}",
+        out(&output)
+    );
+    assert!(
+        out(&output).contains("\n       2  10.0.0.9 "),
+        "{}",
+        out(&output)
+    );
+}
+
+/// Packs a file beside it; `None` if there is no such program.
+fn pack(program: &str, log: &Path) -> Option<String> {
+    let packed = Command::new(program).arg("-kq").arg(log).status();
+    match packed {
+        Ok(status) => assert!(status.success(), "{program}"),
+        Err(error) => return skipped(&format!("{program}: {error}")),
+    }
+    let ending = match program {
+        "gzip" => "gz",
+        "zstd" => "zst",
+        other => other,
+    };
+    Some(format!("{}.{ending}", log.display()))
+}
+
+#[test]
+fn several_logs_are_read_in_order_packed_or_not() {
+    let home = home("");
+    let mut logs = Vec::new();
+    for (at, program) in ["gzip", "xz", "zstd"].into_iter().enumerate() {
+        let log = home.path().join(format!("{at}.log"));
+        // More than what is read at once.
+        let noise = NOTHING.repeat(20_000 * (at + 1));
+        fs::write(&log, [&noise, LOG, NOTHING].concat()).unwrap();
+        logs.push((path(&log).to_owned(), 20_000 * (at as u64 + 1)));
+        if let Some(packed) = pack(program, &log) {
+            logs.push((packed, 20_000 * (at as u64 + 1)));
+        }
+    }
+    let names: Vec<_> = logs.iter().map(|(name, _)| name.as_str()).collect();
+    let output = f2bd(&[&["match", "--json", "sshd"], &names[..]].concat(), b"");
+    assert_eq!((code(&output), err(&output)), (0, ""));
+    let found: Vec<_> = rows(&output)
+        .iter()
+        .map(|row| {
+            let log = row["log"].as_str().unwrap().to_owned();
+            (log, row["line"].as_u64().unwrap())
+        })
+        .collect();
+    let expected: Vec<_> = logs
+        .iter()
+        .flat_map(|(name, before)| [2, 3, 5].map(|line| (name.clone(), before + line)))
+        .collect();
+    assert_eq!(found, expected);
+    let output = f2bd(&[&["match", "--hits", "sshd"], &names[..]].concat(), b"");
+    let places: Vec<_> = expected
+        .iter()
+        .map(|(name, line)| format!("{name}:{line}: pattern 1 "))
+        .collect();
+    let printed: Vec<_> = out(&output).lines().collect();
+    assert_eq!(printed.len(), places.len() + 1);
+    for (line, place) in printed.iter().zip(&places) {
+        assert!(line.starts_with(place), "{line}");
+    }
+}
+
+// f2bd(8): "74 input or output failed".
+#[test]
+fn a_packed_log_that_is_torn_is_74() {
+    let home = home("");
+    let log = home.path().join("torn.log");
+    fs::write(&log, LOG).unwrap();
+    let Some(packed) = pack("gzip", &log) else {
+        return;
+    };
+    let whole = fs::read(&packed).unwrap();
+    fs::write(&packed, &whole[..whole.len() / 2]).unwrap();
+    let output = f2bd(&["match", "--json", "sshd", path(&log), &packed], b"");
+    assert_eq!(code(&output), 74);
+    assert!(
+        err(&output).starts_with(&format!("f2bd: cannot read {packed}: ")),
+        "{}",
+        err(&output)
+    );
+    assert!(rows(&output).len() >= 3);
+}
+
+/// The most memory that `match` has had at the end of a log, in kilobytes.
+fn peak(log: &str) -> u64 {
+    let mut child = Command::new(F2BD)
+        .args(["match", "--json", "sshd", log])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    // It has more to say than a pipe holds, and so is still there.
+    stdout.read_line(&mut line).unwrap();
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    drop(stdout);
+    child.wait().unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.unwrap().trim().strip_suffix(" kB").unwrap();
+    peak.parse().unwrap()
+}
+
+#[test]
+fn a_log_takes_the_same_memory_however_long_it_is() {
+    let home = home("");
+    let line = format!("Feb 12 14:10:21 box cron[7]: {}\n", "x".repeat(4000));
+    let mut peaks = Vec::new();
+    for megabytes in [10, 100] {
+        let log = home.path().join(format!("{megabytes}.log"));
+        let noise = line.repeat(megabytes * 1_000_000 / line.len());
+        fs::write(&log, [noise.as_bytes(), &LOG.repeat(2000)].concat()).unwrap();
+        let mut both = vec![peak(path(&log))];
+        both.extend(pack("gzip", &log).map(|packed| peak(&packed)));
+        peaks.push(both);
+    }
+    for (short, long) in peaks[0].iter().zip(&peaks[1]) {
+        assert!(*long < short + 1000, "{peaks:?}");
+    }
+}
+
 #[test]
 fn match_explains_with_line_and_pattern() {
-    let output = f2bd(&["match", "sshd", "--explain", "-"], LOG);
+    let output = f2bd(&["match", "sshd", "--hits", "--explain", "-"], LOG);
     let lines: Vec<_> = out(&output).lines().collect();
     assert_eq!(lines.len(), 10, "{lines:?}");
     assert_eq!(
@@ -466,6 +729,9 @@ fn replay_prints_bans_and_unbans() {
     assert_eq!(
         out(&output),
         "2026-02-12 14:10:23  ban    sshd  192.0.2.7  2 failures for 10m, offence 1\n\
+         \n\
+         JAIL  FAILURES  ADDRESSES  BANS  IN FORCE\n\
+         sshd         3          2     1         1\n\
          1 ban in force at the end\n"
     );
     let output = f2bd(&["replay", "--config", config, "--json", "-"], LOG);
@@ -482,7 +748,11 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let log = home.path().join("long.log");
     // Far more than a pipe holds.
     fs::write(&log, LOG.repeat(20_000)).unwrap();
-    for arguments in [&["match", "sshd"][..], &["match", "sshd", "--json"]] {
+    for arguments in [
+        &["match", "sshd", "--hits"][..],
+        &["match", "sshd", "--json"],
+        &["match", "sshd", "--missed=all"],
+    ] {
         let mut child = Command::new(F2BD)
             .args(arguments)
             .arg(&log)
@@ -493,7 +763,10 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
         let mut line = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
-        assert!(line.contains("192.0.2.7"), "{line}");
+        assert!(
+            line.contains("192.0.2.7") || line.contains("Server"),
+            "{line}"
+        );
         drop(stdout);
         let mut stderr = String::new();
         child
@@ -509,6 +782,23 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     }
 }
 
+#[test]
+fn who_has_seen_enough_need_not_wait_for_the_end_of_the_input() {
+    let mut child = Command::new(F2BD)
+        .args(["match", "sshd", "--json", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    // It stays open; when it is read no more, nobody reads.
+    while stdin.write_all(&LOG.repeat(100)).is_ok() {}
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((code(&output), err(&output)), (0, ""));
+}
+
 /// What a terminal gets to see of a command.
 fn on_a_terminal(command: &str) -> Option<Vec<u8>> {
     let output = Command::new("script")
@@ -518,6 +808,77 @@ fn on_a_terminal(command: &str) -> Option<Vec<u8>> {
     match output {
         Ok(output) => Some(output.stdout),
         Err(error) => skipped(&format!("script(1) makes terminals: {error}")),
+    }
+}
+
+// f2bd(8): "standard error shows on a terminal how far it has come, unless results are printed there meanwhile".
+#[test]
+fn a_terminal_sees_how_far_it_is() {
+    let home = home("");
+    let log = home.path().join("pipe.log");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &log,
+        rustix::fs::FileType::Fifo,
+        0o600.into(),
+        0,
+    )
+    .unwrap();
+    for (options, is_shown) in [("", true), ("--json", false), ("--json >/dev/null", true)] {
+        let command = format!("{F2BD} match sshd {} {options}", log.display());
+        let child = Command::new("script")
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = match child {
+            Ok(child) => child,
+            Err(error) => {
+                skipped::<()>(&format!("script(1) makes terminals: {error}"));
+                return;
+            }
+        };
+        let mut terminal = child.stdout.take().unwrap();
+        let (sender, seen) = std::sync::mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = terminal.read(&mut piece) {
+                text.extend(&piece[..length]);
+                // Once it has been seen, nobody listens any more.
+                let _ = sender.send(());
+            }
+            String::from_utf8(text).unwrap()
+        });
+        let mut pipe = fs::OpenOptions::new().write(true).open(&log).unwrap();
+        if is_shown {
+            // Lines come until something of it is seen.
+            until("a line is drawn", || {
+                pipe.write_all(NOTHING).unwrap();
+                seen.try_recv().ok()
+            });
+        }
+        pipe.write_all(LOG).unwrap();
+        drop(pipe);
+        assert!(child.wait().unwrap().success());
+        let text = reader.join().unwrap();
+        let drawn: Vec<_> = text
+            .split('\r')
+            .filter(|part| part.ends_with("/s\x1b[K"))
+            .collect();
+        assert_eq!(!drawn.is_empty(), is_shown, "{options}: {text:?}");
+        for line in drawn {
+            assert!(
+                line.starts_with(&format!("{}: ", log.display())),
+                "{line:?}"
+            );
+        }
+        // It is gone at the end.
+        let rest = text.rsplit("\x1b[K").next().unwrap();
+        assert!(!rest.contains("/s"), "{rest:?}");
+        if options.is_empty() {
+            assert!(rest.contains(": 3 counted, "), "{text:?}");
+        }
     }
 }
 
@@ -532,7 +893,7 @@ fn a_hostile_line_does_nothing_to_the_terminal() {
         b"Feb 12 14:10:22 \x1b[5mwww \x1b[31msshd\x07[1]: \x1b[31mred\x1b]52;c;eA==\x07\r\n",
     );
     fs::write(&log, text).unwrap();
-    for options in ["", "--explain", "--missed"] {
+    for options in ["--hits", "--hits --explain", "--missed=all"] {
         let command = format!("{F2BD} match sshd {options} {}", log.display());
         let Some(shown) = on_a_terminal(&command) else {
             return;

@@ -52,6 +52,14 @@ pub fn filter(name: &str, mode: &str) -> (FilterSpec, Vec<Sample>) {
     (file.spec(mode), file.samples().cloned().collect())
 }
 
+/// The filter of the failures, or that of the successes, if there are any.
+fn part(spec: FilterSpec, success: bool) -> Option<FilterSpec> {
+    match success {
+        true => spec.of_successes(),
+        false => Some(spec),
+    }
+}
+
 /// Who is found in a message that came the way of every record, the bound of its length included.
 fn found(filters: &FilterSet, record: Record<'_>) -> Option<(u16, IpAddr)> {
     let mut batch = Batch::default();
@@ -73,18 +81,24 @@ fn every_pattern_is_proven_and_every_sample_holds() {
         for sample in &samples {
             let mode = sample.mode.as_deref().unwrap_or("normal");
             let filters = modes
-                .entry(mode)
-                .or_insert_with(|| compiled(filter(&name, mode).0));
+                .entry((mode, sample.success))
+                .or_insert_with(|| compiled(part(filter(&name, mode).0, sample.success).unwrap()));
             let hit = sample.check(filters, FILTER, now()).unwrap();
             let versions = sample.lines.iter().any(|line| line.contains("2001:db8"));
-            proven.extend(hit.into_iter().map(|number| (number, versions)));
+            proven.extend(
+                hit.into_iter()
+                    .map(|number| (sample.success, number, versions)),
+            );
         }
-        for PatternSpec { number, .. } in all.failures {
-            for (versions, what) in [(false, "IPv4"), (true, "IPv6")] {
-                assert!(
-                    proven.contains(&(number, versions)),
-                    "{name}: pattern {number} has no sample with {what}"
-                );
+        for success in [false, true] {
+            let patterns = part(all.clone(), success).map(|spec| spec.failures);
+            for PatternSpec { number, .. } in patterns.unwrap_or_default() {
+                for (versions, what) in [(false, "IPv4"), (true, "IPv6")] {
+                    assert!(
+                        proven.contains(&(success, number, versions)),
+                        "{name}: pattern {number} has no sample with {what}; of successes: {success}"
+                    );
+                }
             }
         }
         let is_proven = samples.iter().any(|sample| sample.expect == Expect::Silent);
@@ -115,12 +129,18 @@ struct Field {
 
 static FIELD: LazyLock<Field> = LazyLock::new(|| {
     let (mut filters, mut messages, mut places) = (Vec::new(), Vec::new(), Vec::new());
-    for name in names() {
+    let parts = names()
+        .into_iter()
+        .flat_map(|name| [(name.clone(), false), (name, true)]);
+    for (name, success) in parts {
         let (all, samples) = filter(&name, ALL);
+        let Some(all) = part(all, success) else {
+            continue;
+        };
         let modes = samples.iter().filter_map(|sample| sample.mode.as_deref());
         let mut filled = BTreeSet::new();
         for mode in modes.chain(["normal"]).collect::<BTreeSet<_>>() {
-            filters.push(compiled(filter(&name, mode).0));
+            filters.push(compiled(part(filter(&name, mode).0, success).unwrap()));
             let filter = filters.len() - 1;
             let heard = samples
                 .iter()
@@ -149,7 +169,7 @@ static FIELD: LazyLock<Field> = LazyLock::new(|| {
             assert_eq!(
                 filled.contains(&number),
                 free,
-                "{name}: samples of pattern {number}"
+                "{name}: samples of pattern {number}; of successes: {success}"
             );
         }
     }

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::support::skipped;
 use f2bd::action::file::{ActionFile, NFTABLES};
 use f2bd::cli::args::CommandLine;
+use f2bd::cli::hosts::MOST_ADDRESSES;
 use f2bd::config::keys::{self, Key};
 use f2bd::config::{self, Loaded, Problem, Settings, Severity};
 use f2bd::control::protocol::{BanRow, Explanation, FollowLine, HistoryRow, PAGE, Status};
@@ -143,7 +144,10 @@ fn written_options(text: &str) -> Options {
                 continue;
             };
             if words[..at].iter().rev().find(|word| is_macro(word)) == Some(&"Fl") {
-                let takes_value = words.get(at + 1) == Some(&"Ar");
+                // `--name argument`, or `--name[=argument]`.
+                let joins = |word: &&str| ["Ns", "Op", "="].contains(word);
+                let behind = words[at + 1..].iter().find(|word| !joins(word));
+                let takes_value = behind == Some(&"Ar");
                 *options.entry(name.to_owned()).or_default() |= takes_value;
             }
         }
@@ -304,7 +308,9 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         "Feb 12 14:10:21 box sshd[42]: Failed password for root from 192.0.2.7 port 22 ssh2\n";
     fs::write(
         &log,
-        line.repeat(5) + "Feb 12 15:10:21 box cron[7]: nothing\n",
+        line.repeat(5)
+            + &line.repeat(3).replace("192.0.2.7", "192.0.2.8")
+            + "Feb 12 15:10:21 box sshd[43]: Accepted password for jo from 192.0.2.8 port 22 ssh2\n",
     )
     .unwrap();
     let config = home.path().join("f2bd.conf");
@@ -394,12 +400,41 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
                     "sshd",
                     log,
                 ]),
-                printed(&["match", "--json", "--missed", "--config", good, "sshd", log]),
+                printed(&[
+                    "match",
+                    "--json",
+                    "--missed=all",
+                    "--config",
+                    good,
+                    "sshd",
+                    log,
+                    log,
+                ]),
+                printed(&[
+                    "match",
+                    "--json",
+                    "--summary",
+                    "--config",
+                    good,
+                    "sshd",
+                    log,
+                ]),
             ],
         ),
         (
             "replay",
-            vec![printed(&["replay", "--json", "--config", good, log])],
+            vec![
+                printed(&["replay", "--json", "--config", good, log]),
+                printed(&[
+                    "replay",
+                    "--json",
+                    "--set",
+                    "maxretry=3",
+                    "--config",
+                    good,
+                    log,
+                ]),
+            ],
         ),
         ("status", vec![status]),
         ("bans", vec![row::<BanRow>(ban)]),
@@ -490,6 +525,7 @@ const FILTER_FILE: &[(&str, &[Key])] = &[
     ("Top of the file", keys::FILTER),
     ("[records]", keys::RECORDS),
     ("[[failure]]", keys::FAILURE),
+    ("[[success]]", keys::SUCCESS),
     ("[[ignore]]", keys::IGNORE),
     ("[[sample]]", keys::SAMPLE),
 ];
@@ -722,8 +758,16 @@ fn the_bounds_are_those_of_the_program() {
             "f2bd.8",
             format!("At most {} bans are in force", grouped(MOST_BANS)),
         ),
+        (
+            "f2bd.8",
+            format!("beyond the first {}", grouped(MOST_SUBJECTS)),
+        ),
         ("f2bd.8", format!("first {LONGEST_MESSAGE} bytes")),
         ("f2bd.8", format!("up to {PAGE}")),
+        (
+            "f2bd.8",
+            format!("tells {} addresses apart", grouped(MOST_ADDRESSES)),
+        ),
         ("f2bd-filter.5", format!("{LONGEST_MESSAGE} bytes")),
         ("f2bd-store.5", format!("at most {LONGEST_TEXT} bytes")),
         (

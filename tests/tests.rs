@@ -26,3 +26,4 @@ mod store;
 mod support;
 mod syslog;
 mod trouble;
+mod whatif;

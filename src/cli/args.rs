@@ -4,13 +4,16 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::Change;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::date::TimeFormat;
-use crate::engine::time::{BanTime, Timestamp};
+use crate::engine::time::{BanTime, Timestamp, parse_span};
 use crate::source::file::Encoding;
 
 /// Reads a machine's logs, recognises the hosts that attack it and bans them with the firewall for a while.
@@ -65,17 +68,7 @@ pub enum Command {
     /// Show which lines of logs a filter counts
     Match(MatchArgs),
     /// Show what the jails would have done with old logs, in the logs' own time
-    Replay {
-        /// Only this jail
-        #[arg(long, value_name = "JAIL")]
-        jail: Option<JailName>,
-        /// Print one JSON object a line
-        #[arg(long)]
-        json: bool,
-        /// Log files; `-` is standard input, `journal` this machine's journal, `journal:DIR` that of a directory
-        #[arg(required = true, value_name = "LOG")]
-        logs: Vec<String>,
-    },
+    Replay(ReplayArgs),
     /// Show how the daemon and its jails are doing
     Status {
         /// Only this jail, with its bans
@@ -207,15 +200,83 @@ pub struct MatchArgs {
     /// The encoding of the logs, if it is not UTF-8
     #[arg(long, value_name = "NAME")]
     pub encoding: Option<Encoding>,
-    /// Print the lines that no pattern takes instead
+    /// Print each line that counts, instead of a summary
     #[arg(long)]
-    pub missed: bool,
-    /// Print the pattern and its captures below each line
+    pub hits: bool,
+    /// Print the lines that no pattern takes: those that look like failures, or all
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "failures", conflicts_with = "hits")]
+    pub missed: Option<Missed>,
+    /// Print the whole patterns, also those that take nothing; with --hits, message and pattern below each line
     #[arg(long)]
     pub explain: bool,
+    /// Print one JSON object for each line that counts
+    #[arg(long)]
+    pub json: bool,
+    /// Print the summary, with --json too, as one object
+    #[arg(long, conflicts_with_all = ["hits", "missed"])]
+    pub summary: bool,
+}
+
+/// Which of the lines that no pattern takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Missed {
+    /// Those that look like failures
+    Failures,
+    /// All
+    All,
+}
+
+/// What to replay.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Only this jail
+    #[arg(long, value_name = "JAIL")]
+    pub jail: Option<JailName>,
+    /// Tell what would be decided otherwise if maxretry, findtime, bantime or ignoreip were this, in all jails or in one;
+    /// may be given several times
+    #[arg(long, value_name = "[JAIL.]KEY=VALUE")]
+    pub set: Vec<Change>,
+    /// Only records since then: a time ago such as 30d, or a moment such as 2026-02-12T14:10:21Z
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Since>,
     /// Print one JSON object a line
     #[arg(long)]
     pub json: bool,
+    /// Log files; `-` is standard input, `journal` this machine's journal, `journal:DIR` that of a directory, `history`
+    /// the failures that the daemon has stored
+    #[arg(required = true, value_name = "LOG")]
+    pub logs: Vec<String>,
+}
+
+/// Where a replay begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// So long before the present.
+    Ago(Duration),
+    /// At this moment.
+    Moment(Timestamp),
+}
+
+impl Since {
+    /// The moment.
+    pub fn moment(self, now: Timestamp) -> Timestamp {
+        match self {
+            Since::Ago(span) => now.before(span),
+            Since::Moment(moment) => moment,
+        }
+    }
+}
+
+impl FromStr for Since {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let ago = parse_span(text).map(Since::Ago);
+        ago.or_else(|_| text.parse().map(Since::Moment))
+            .map_err(|_| {
+                "write a time ago such as 30d, or a moment such as 2026-02-12T14:10:21Z".to_owned()
+            })
+    }
 }
 
 /// How the lines of a log are written.

@@ -1,52 +1,24 @@
 //! `f2bd match`: which lines of a log does a filter count?
 
 use std::io::Write;
-use std::net::IpAddr;
 use std::path::Path;
 
-use serde::Serialize;
-use serde_json::json;
-
-use super::args::{LogFormat, MatchArgs};
+use super::args::{LogFormat, MatchArgs, Missed};
 use super::failure::{Exit, Failure};
+use super::found::{Printer, Shown};
+use super::likely::Likely;
 use super::logs::{Log, Understood, Writing};
-use super::output::{self, Clock, HEADING, Out, counted, harmless};
+use super::output::{self, Clock, Out};
 use super::progress::Progress;
+use super::summary::Summary;
 use crate::config;
-use crate::control::text;
 use crate::engine::filter::session::Sessions;
-use crate::engine::filter::{FilterSet, FilterSpec, Found, View};
+use crate::engine::filter::{FilterSet, FilterSpec, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::json::JsonFields;
 use crate::engine::record::line::{Format, LineForm};
-use crate::engine::time::Timestamp;
-
-/// A line of `--json`, a contract.
-#[derive(Serialize)]
-struct Line<'a> {
-    line: u64,
-    filter: &'a str,
-    pattern: u16,
-    #[serde(with = "text")]
-    time: Timestamp,
-    ip: Option<IpAddr>,
-    host: &'a str,
-    user: Option<&'a str>,
-    /// The pattern itself, with `--explain`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<String>,
-}
-
-/// What came of all lines.
-#[derive(Debug, Default)]
-struct Sums {
-    lines: u64,
-    counted: u64,
-    missed: u64,
-    understood: Understood,
-}
 
 /// Reads the logs and prints what the filter counts.
 ///
@@ -59,75 +31,143 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     let by_program = specs
         .iter()
         .all(|spec| !spec.records.programs.is_empty() || spec.records.reports);
-    let count = u16::try_from(specs.len()).unwrap_or(u16::MAX);
     let filters = FilterSet::compile(specs).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Exit::BadConfiguration, lines.join("\n"))
     })?;
-    let all: Vec<_> = (0..count).map(FilterId).collect();
+    let prints = Prints::of(args)?;
     // To show what is missed, all of it must be read.
-    let sieve = filters.sieve(&all).filter(|_| !args.missed);
-    let mut sessions = Sessions::default();
-    let mut sums = Sums::default();
-    let mut out = output::stdout();
-    let mut progress = Progress::of(logs, true);
-    for log in logs {
-        let log = Log::of(log);
-        log.read(
-            &writing,
-            clock.now,
-            &routes,
-            sieve.as_ref(),
-            &mut progress,
-            |number, record| {
-                sums.lines += 1 + u64::from(record.passed);
-                sums.missed += u64::from(record.passed);
-                sums.understood.look_at(&record);
-                let view = View::from(record);
-                let mut is_taken = false;
-                for (filter, found) in filters.hits(&view) {
-                    is_taken = true;
-                    let spec = filters.spec(filter);
-                    if sessions.counts(spec, record.host, &found, record.time) {
-                        sums.counted += 1;
-                        if !args.missed {
-                            print(
-                                &mut out,
-                                args,
-                                clock,
-                                filters.spec(filter),
-                                number,
-                                &record,
-                                &found,
-                            )?;
-                        }
-                    }
-                }
-                if !is_taken {
-                    sums.missed += 1;
-                    if args.missed {
-                        print_missed(&mut out, args, number, &record)?;
-                    }
-                }
-                Ok(())
-            },
-        )?;
-    }
+    let all: Vec<_> = (0..).map(FilterId).take(filters.len()).collect();
+    let sieve = filters.sieve(&all).filter(|_| args.missed.is_none());
+    let mut progress = Progress::of(logs, !matches!(prints, Prints::Summary));
+    let mut matching = Matching {
+        summary: Summary::of(filters.len()),
+        filters,
+        sessions: Sessions::default(),
+        understood: Understood::default(),
+        prints,
+        printer: Printer {
+            json: args.json,
+            explain: args.explain,
+            names_filter: args.all,
+            log: None,
+            clock,
+            shown: Shown::default(),
+        },
+        out: match args.json {
+            true => output::bare(),
+            false => output::stdout(),
+        },
+    };
+    let mut logs = logs.iter().map(|word| {
+        matching.summary.begin(word);
+        matching.printer.log = (logs.len() > 1).then_some(word);
+        let look = |number, record: Record<'_>| matching.look(number, &record);
+        let (log, sieve) = (Log::of(word), sieve.as_ref());
+        log.read(&writing, clock.now, &routes, sieve, &mut progress, look)
+    });
+    let read = logs.find(Result::is_err).unwrap_or(Ok(()));
+    drop(logs);
     progress.end();
-    if !args.json {
-        let lines = usize::try_from(sums.lines).unwrap_or(usize::MAX);
-        let lines = counted(lines, "line");
-        writeln!(
-            out,
-            "{HEADING}{lines}: {} counted, {} missed{HEADING:#}",
-            sums.counted, sums.missed
-        )?;
+    // What was found before a log that cannot be read is told too, if somebody listens.
+    let is_over = |failure: &Failure| failure.is_broken_pipe() || matching.summary.lines() == 0;
+    if !read.as_ref().is_err_and(is_over) {
+        matching.end()?;
     }
-    out.flush()?;
-    if sums.counted == 0 {
-        return Err(sums.understood.failure(by_program));
+    read?;
+    if matching.summary.counted() == 0 {
+        return Err(matching.understood.failure(by_program));
     }
     Ok(())
+}
+
+/// What is printed.
+#[derive(Debug)]
+enum Prints {
+    Summary,
+    /// Each line that counts.
+    Hits,
+    /// Each line that no pattern takes.
+    Missed,
+    /// Those of them that look like failures.
+    Likely(Likely),
+}
+
+impl Prints {
+    fn of(args: &MatchArgs) -> Result<Self, Failure> {
+        Ok(match args.missed {
+            Some(Missed::All) => Prints::Missed,
+            Some(Missed::Failures) => {
+                let software = |error| Failure::new(Exit::Software, format!("{error}"));
+                Prints::Likely(Likely::new().map_err(software)?)
+            }
+            None if args.hits || args.json && !args.summary => Prints::Hits,
+            None => Prints::Summary,
+        })
+    }
+}
+
+struct Matching<'m> {
+    filters: FilterSet,
+    sessions: Sessions,
+    summary: Summary,
+    understood: Understood,
+    prints: Prints,
+    printer: Printer<'m>,
+    out: Out,
+}
+
+impl Matching<'_> {
+    /// What is in a line.
+    fn look(&mut self, number: u64, record: &Record<'_>) -> Result<(), Failure> {
+        self.summary.read(u64::from(record.passed));
+        self.understood.look_at(record);
+        let view = View::from(*record);
+        let hits = self.filters.hits(&view);
+        for (filter, found) in &hits {
+            let spec = self.filters.spec(*filter);
+            let counts = self.sessions.counts(spec, record.host, found, record.time);
+            self.summary.take(*filter, found, record.time, counts);
+            if counts && matches!(self.prints, Prints::Hits) {
+                self.printer
+                    .found(&mut self.out, spec, number, record, found)?;
+            }
+        }
+        if !hits.is_empty() {
+            return Ok(());
+        }
+        self.summary.miss();
+        let is_shown = match &self.prints {
+            Prints::Summary | Prints::Hits => false,
+            Prints::Missed => true,
+            Prints::Likely(likely) => likely.is(record.message) || likely.is(record.object),
+        };
+        if is_shown {
+            self.printer.missed(&mut self.out, number, record)?;
+        }
+        Ok(())
+    }
+
+    /// What came of all lines.
+    fn end(&mut self) -> Result<(), Failure> {
+        let (
+            out,
+            Printer {
+                json,
+                explain,
+                clock,
+                ..
+            },
+        ) = (&mut self.out, &self.printer);
+        match (&self.prints, json) {
+            (Prints::Summary, true) => self.summary.print_object(out, &self.filters)?,
+            (Prints::Summary, false) => self.summary.print(out, &self.filters, clock, *explain)?,
+            (_, true) => {}
+            (_, false) => self.summary.print_sums(out)?,
+        }
+        out.flush()?;
+        Ok(())
+    }
 }
 
 /// The filters and logs that the words name.
@@ -197,81 +237,4 @@ fn wanted(spec: &FilterSpec) -> JournalMatch {
     journal
         .or_else(|| programs.reduce(JournalMatch::or))
         .unwrap_or_default()
-}
-
-fn print(
-    out: &mut Out,
-    args: &MatchArgs,
-    clock: &Clock,
-    spec: &FilterSpec,
-    number: u64,
-    record: &Record<'_>,
-    found: &Found<'_>,
-) -> Result<(), Failure> {
-    let pattern = spec
-        .failures
-        .iter()
-        .find(|pattern| pattern.number == found.pattern);
-    if args.json {
-        let line = Line {
-            line: number,
-            filter: spec.name.as_str(),
-            pattern: found.pattern,
-            time: record.time,
-            ip: found.ip.map(|ip| ip.to_canonical()),
-            host: &found.host,
-            user: found.user.as_deref(),
-            text: pattern.filter(|_| args.explain).map(ToString::to_string),
-        };
-        serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
-        writeln!(out)?;
-        return Ok(());
-    }
-    let user = found
-        .user
-        .as_deref()
-        .map(|user| format!(" user `{}`", harmless(user)));
-    let filter = if args.all {
-        format!("{} ", spec.name)
-    } else {
-        String::new()
-    };
-    writeln!(
-        out,
-        "{number}: {filter}pattern {} {} {}{}",
-        found.pattern,
-        clock.show(record.time),
-        harmless(&found.host),
-        user.unwrap_or_default(),
-    )?;
-    if args.explain {
-        writeln!(
-            out,
-            "    {}",
-            harmless(&String::from_utf8_lossy(found.line))
-        )?;
-        let pattern = pattern.map(ToString::to_string).unwrap_or_default();
-        writeln!(out, "    {pattern}")?;
-    }
-    Ok(())
-}
-
-fn print_missed(
-    out: &mut Out,
-    args: &MatchArgs,
-    number: u64,
-    record: &Record<'_>,
-) -> Result<(), Failure> {
-    let message = String::from_utf8_lossy(record.message);
-    if args.json {
-        let line = json!({ "line": number, "program": record.program, "message": &*message });
-        writeln!(out, "{line}")?;
-    } else {
-        let program = match record.program {
-            "" => String::new(),
-            program => format!("{} ", harmless(program)),
-        };
-        writeln!(out, "{number}: {program}{}", harmless(&message))?;
-    }
-    Ok(())
 }

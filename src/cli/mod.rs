@@ -8,6 +8,9 @@ mod blocks;
 mod check;
 mod explain;
 mod failure;
+mod found;
+pub mod hosts;
+mod likely;
 mod logs;
 mod matching;
 mod output;
@@ -15,6 +18,7 @@ mod progress;
 mod query;
 mod replay;
 mod report;
+mod summary;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -74,9 +78,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Run { dry_run } => run_daemon(common, dry_run),
         Command::Check { json } => check::run(config, json),
         Command::Match(args) => matching::run(&args, &clock, config),
-        Command::Replay { jail, json, logs } => {
-            replay::run(config, jail.as_ref(), json, &logs, &clock)
-        }
+        Command::Replay(args) => replay::run(&args, &clock, config),
         Command::Status { jail, json } => query::status(&socket(&common)?, jail, json, &clock),
         Command::Bans { jail, json } => query::bans(&socket(&common)?, jail, json, &clock),
         Command::History {

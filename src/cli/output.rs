@@ -19,12 +19,21 @@ pub const BAD: Style = AnsiColor::Red.on_default();
 /// What is well.
 pub const GOOD: Style = AnsiColor::Green.on_default();
 
-/// Standard output, without colours where nobody would see them.
-pub type Out = BufWriter<anstream::AutoStream<io::StdoutLock<'static>>>;
+/// Standard output.
+pub type Out = BufWriter<Box<dyn Write>>;
 
-/// Opens standard output.
+/// How much is written at once; a log can have millions of lines to print.
+const ROOM: usize = 64 * 1024;
+
+/// Opens standard output, for text that loses its colours where nobody would see them.
 pub fn stdout() -> Out {
-    BufWriter::new(anstream::AutoStream::auto(io::stdout().lock()))
+    let stdout = anstream::AutoStream::auto(io::stdout().lock());
+    BufWriter::with_capacity(ROOM, Box::new(stdout))
+}
+
+/// Opens standard output for what has no colours: looking for them costs more than finding a failure.
+pub fn bare() -> Out {
+    BufWriter::with_capacity(ROOM, Box::new(io::stdout().lock()))
 }
 
 /// Shows moments in the reader's time zone.

@@ -1,245 +1,162 @@
-//! `f2bd replay`: what would the jails have done with old logs?
+//! `f2bd replay`: what would the jails have done with old logs, by the present settings or by others?
 
-use std::collections::HashMap;
-use std::io::Write;
+mod comparison;
+mod decisions;
+mod difference;
+mod logins;
+mod past;
+
 use std::path::Path;
 
-use serde::Serialize;
-
+use self::comparison::{CHANGED, Comparison, PRESENT};
+use self::decisions::Decisions;
+use self::difference::WhatIf;
+use self::logins::Logins;
+use self::past::{Event, Past};
+use super::args::ReplayArgs;
 use super::failure::{Exit, Failure};
-use super::logs::{Log, Understood, Writing};
-use super::output::{self, Clock, HEADING, Out, counted};
-use super::progress::Progress;
-use crate::config::{self, Settings, Surroundings};
-use crate::control::text::{self, seconds};
+use super::logs::Understood;
+use super::output::{self, Clock};
+use crate::config::{self, Problem, Settings, Severity};
 use crate::engine::Decision;
-use crate::engine::decision::{Ban, BanId};
 use crate::engine::name::JailName;
-use crate::engine::prefix::Prefix;
-use crate::engine::record::journal::JournalMatch;
-use crate::engine::record::line::LineForm;
+use crate::engine::policy::Policy;
 use crate::engine::replay::Replay;
-use crate::engine::time::{BanTime, Timestamp};
-use crate::source::SourceSpec;
 
-/// Reads the logs and prints bans and unbans.
+/// Reads the logs and prints bans and unbans, or which of them other settings would have made.
 ///
 /// # Errors
 /// Nobody would have been banned, or the configuration or a log cannot be read.
-pub fn run(
-    config: Option<&Path>,
-    jail: Option<&JailName>,
-    json: bool,
-    logs: &[String],
-    clock: &Clock,
-) -> Result<(), Failure> {
-    let loaded = config::load(config, Surroundings::Ignore);
+pub fn run(args: &ReplayArgs, clock: &Clock, config: Option<&Path>) -> Result<(), Failure> {
+    let (loaded, mut changed) = config::load_changed(config, &args.set);
     let Some(Settings {
+        daemon,
         mut policy,
         sources,
         ..
     }) = loaded.settings
     else {
-        return Err(Failure::of_problems(&loaded.problems));
+        return Err(failure(args, &loaded.problems));
     };
-    if let Some(jail) = jail {
-        policy.jails.retain(|policy| policy.name == *jail);
-        if policy.jails.is_empty() {
-            return Err(Failure::new(
-                Exit::NotSo,
-                format!("no jail {jail} is enabled"),
-            ));
+    if let Some(jail) = &args.jail {
+        keep_only(jail, args, &mut policy)?;
+        if let Some(changed) = &mut changed {
+            keep_only(jail, args, changed)?;
         }
     }
-    let mut printer = Printer {
-        out: output::stdout(),
-        json,
+    let by_program = policy.jails.iter().all(|jail| {
+        let records = &policy.filters.spec(jail.filter).records;
+        !records.programs.is_empty() || records.reports
+    });
+    let past = Past {
+        words: &args.logs,
+        start: args.since.map(|since| since.moment(clock.now)),
+        sources: &sources,
+        database: daemon.database,
+        prints_meanwhile: changed.is_none(),
         clock,
-        bans: HashMap::new(),
-        printed: 0,
     };
-    let specs = policy
-        .jails
-        .iter()
-        .map(|jail| policy.filters.spec(jail.filter));
-    let by_program = specs
-        .into_iter()
-        .all(|spec| !spec.records.programs.is_empty() || spec.records.reports);
-    let filters: Vec<_> = policy.jails.iter().map(|jail| jail.filter).collect();
-    let sieve = policy.filters.sieve(&filters);
-    let mut replay = Replay::new(policy);
-    let routes = routes(&sources);
-    let mut decisions = Vec::new();
-    let mut understood = Understood::default();
-    let mut progress = Progress::of(logs, true);
-    for log in logs {
-        let log = Log::of(log);
-        let writing = writing(&log, &sources, clock);
-        log.read(
-            &writing,
-            clock.now,
-            &routes,
-            sieve.as_ref(),
-            &mut progress,
-            |_, record| {
-                understood.look_at(&record);
-                replay.hear(record, &mut decisions);
-                for decision in decisions.drain(..) {
-                    printer.print(&decision)?;
-                }
-                Ok(())
-            },
-        )?;
-    }
-    progress.end();
-    if !json {
-        let banned = counted(replay.engine().ledger().len(), "ban");
-        writeln!(
-            printer.out,
-            "{HEADING}{banned} in force at the end{HEADING:#}"
-        )?;
-    }
-    printer.out.flush()?;
-    if printer.printed == 0 {
+    let (understood, somebody) = match changed {
+        None => replay(policy, &past, args.json)?,
+        Some(changed) => compare(policy, changed, &past, args)?,
+    };
+    if !somebody {
         return Err(understood.failure(by_program));
     }
     Ok(())
 }
 
-/// How a log is written: as the source says that reads it, or the log that it was before it was rotated.
-fn writing(log: &Log, sources: &[SourceSpec], clock: &Clock) -> Writing {
-    let unknown = Writing::unknown(clock);
-    let Log::File(path) = log else {
-        return unknown;
-    };
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let files = || {
-        sources.iter().filter_map(|source| match source {
-            SourceSpec::Files(spec) => Some(spec),
-            _ => None,
-        })
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // What rotation appends begins with one of these signs: `.1.gz`, `-20260212`.
-    let shorter = name.rmatch_indices(['.', '-']).map(|(end, _)| &name[..end]);
-    let mut paths = std::iter::once(&*name)
-        .chain(shorter)
-        .map(|name| path.with_file_name(name));
-    let spec = paths.find_map(|path| {
-        files().find(|spec| spec.wanted.iter().flatten().any(|glob| glob.matches(&path)))
-    });
-    match spec {
-        None => unknown,
-        Some(spec) => Writing {
-            form: LineForm {
-                zone: match clock.is_told {
-                    true => clock.zone.clone(),
-                    false => spec.form.zone.clone(),
-                },
-                ..spec.form.clone()
-            },
-            encoding: spec.encoding,
-        },
+/// The problems of the configuration, or of the changes alone if these make it unusable.
+fn failure(args: &ReplayArgs, problems: &[Problem]) -> Failure {
+    let is_change = |problem: &Problem| args.set.iter().any(|change| change.is_blamed_by(problem));
+    let errors = problems.iter();
+    let mut errors = errors.filter(|problem| problem.severity == Severity::Error);
+    if !errors.all(is_change) {
+        return Failure::of_problems(problems);
     }
+    let blamed = problems.iter().filter(|problem| is_change(problem));
+    let lines: Vec<_> = blamed.map(Problem::told).collect();
+    Failure::new(Exit::Usage, lines.join("\n"))
 }
 
-/// What the jails want of a journal, by the number of the route, whatever source they take it from.
-fn routes(sources: &[SourceSpec]) -> Vec<JournalMatch> {
-    let journals: Vec<_> = sources
-        .iter()
-        .filter_map(|source| match source {
-            SourceSpec::Journal(spec) => Some(spec),
-            _ => None,
-        })
-        .collect();
-    let count = journals
-        .iter()
-        .map(|journal| journal.routes.len())
-        .max()
-        .unwrap_or(0);
-    let of = |route: usize| {
-        let wanted = journals
-            .iter()
-            .filter_map(|journal| journal.routes.get(route))
-            .cloned();
-        wanted.reduce(JournalMatch::or).unwrap_or_default()
+fn keep_only(jail: &JailName, args: &ReplayArgs, policy: &mut Policy) -> Result<(), Failure> {
+    policy.jails.retain(|policy| policy.name == *jail);
+    if policy.jails.is_empty() {
+        let message = format!("no jail {jail} is enabled");
+        return Err(Failure::new(Exit::NotSo, message));
+    }
+    let mut others = args.set.iter().filter_map(|change| change.jail());
+    if let Some(other) = others.find(|other| *other != jail) {
+        let message = format!("--set is for jail {other}, which --jail {jail} leaves out");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(())
+}
+
+/// Prints what the jails would have done; tells whether that is anything.
+fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bool), Failure> {
+    let mut printer = Decisions::new(output::stdout(), json, past.clock);
+    let filters: Vec<_> = policy.jails.iter().map(|jail| jail.filter).collect();
+    let sieve = policy.filters.sieve(&filters);
+    let mut replay = Replay::new([policy]);
+    let mut decisions = [Vec::new()];
+    let mut print = |[decisions]: &mut [Vec<Decision>; 1]| -> Result<(), Failure> {
+        for decision in decisions.drain(..) {
+            printer.take(decision)?;
+        }
+        Ok(())
     };
-    (0..count).map(of).collect()
+    let understood = past.tell(sieve.as_ref(), |event| {
+        match event {
+            Event::Record(record) => replay.hear(record, &mut decisions),
+            Event::Failure(failure) => replay.recount(failure, &mut decisions),
+        }
+        print(&mut decisions)
+    })?;
+    replay.catch_up(&mut decisions);
+    print(&mut decisions)?;
+    let [engine] = replay.engines();
+    let somebody = printer.finish(&engine.jails(replay.now()))?;
+    Ok((understood, somebody))
 }
 
-/// A line of `--json`, a contract.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(with = "text")]
-    time: Timestamp,
-    #[serde(with = "text")]
-    jail: &'a JailName,
-    decision: &'static str,
-    #[serde(with = "text")]
-    subject: Prefix,
-    failures: usize,
-    #[serde(with = "seconds")]
-    bantime: BanTime,
-    offence: u32,
-    #[serde(with = "text::option")]
-    until: Option<Timestamp>,
-}
-
-struct Printer<'c> {
-    out: Out,
-    json: bool,
-    clock: &'c Clock,
-    /// Bans in force, to tell of them again when they end; the ledger bounds how many there are.
-    bans: HashMap<BanId, Ban>,
-    printed: u64,
-}
-
-impl Printer<'_> {
-    fn print(&mut self, decision: &Decision) -> Result<(), Failure> {
-        match decision {
-            Decision::Ban(ban) => {
-                self.line(ban.start, "ban", ban)?;
-                self.bans.insert(ban.id, ban.clone());
-            }
-            Decision::Unban(unban) => {
-                if let Some(ban) = self.bans.remove(&unban.ban) {
-                    self.line(unban.time, "unban", &ban)?;
+/// Prints which bans would have been others; tells whether there would have been any at all.
+fn compare(
+    policy: Policy,
+    changed: Policy,
+    past: &Past<'_>,
+    args: &ReplayArgs,
+) -> Result<(Understood, bool), Failure> {
+    let logins = Logins::of(&policy)?;
+    let mut comparison = Comparison::new(&policy);
+    let mut replay = Replay::new([policy, changed]);
+    let mut decisions = [Vec::new(), Vec::new()];
+    // Who logged in is to be seen as well.
+    let understood = past.tell(None, |event| {
+        match event {
+            Event::Failure(failure) => replay.recount(failure, &mut decisions),
+            Event::Record(record) => {
+                if let Some(login) = logins.find(record) {
+                    // Whether he was banned then is known when all before it has been judged.
+                    replay.catch_up(&mut decisions);
+                    comparison.take(&mut decisions);
+                    comparison.log_in(login);
                 }
+                replay.hear(record, &mut decisions);
             }
-            Decision::Count(_) | Decision::Notice(_) => {}
         }
+        comparison.take(&mut decisions);
         Ok(())
-    }
-
-    fn line(&mut self, time: Timestamp, word: &'static str, ban: &Ban) -> Result<(), Failure> {
-        self.printed += 1;
-        if self.json {
-            let line = Line {
-                time,
-                jail: &ban.jail,
-                decision: word,
-                subject: ban.subject,
-                failures: ban.evidence.len(),
-                bantime: ban.bantime,
-                offence: ban.offence,
-                until: ban.until(),
-            };
-            serde_json::to_writer(&mut self.out, &line).map_err(std::io::Error::from)?;
-            writeln!(self.out)?;
-            return Ok(());
-        }
-        let (time, subject) = (self.clock.show(time), ban.subject.plain());
-        let why = match word {
-            "ban" => format!(
-                "{} {}, offence {}",
-                counted(ban.evidence.len(), "failure"),
-                ban.bantime.lasting(),
-                ban.offence
-            ),
-            _ => String::new(),
-        };
-        let line = format!("{time}  {word:<5}  {}  {subject}  {why}", ban.jail);
-        writeln!(self.out, "{}", line.trim_end())?;
-        Ok(())
-    }
+    })?;
+    replay.catch_up(&mut decisions);
+    comparison.take(&mut decisions);
+    let what_if = WhatIf {
+        changes: &args.set,
+        start: past.start,
+        is_history: past.is_history(),
+        clock: past.clock,
+    };
+    what_if.print(&comparison, args.json)?;
+    let [present, changed] = [PRESENT, CHANGED].map(|side| comparison.sums()[side].bans);
+    Ok((understood, present + changed > 0))
 }

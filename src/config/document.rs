@@ -80,6 +80,26 @@ impl Table {
         &self.entries
     }
 
+    /// The tables in this one.
+    pub fn tables_mut(&mut self) -> impl Iterator<Item = (&str, &mut Table)> {
+        self.entries
+            .iter_mut()
+            .filter_map(|entry| match &mut entry.value.kind {
+                Kind::Table(table) => Some((entry.key.as_str(), table)),
+                _ => None,
+            })
+    }
+
+    /// Gives `key` this value, whatever it had.
+    pub fn set(&mut self, key: &str, value: Value) {
+        self.entries.retain(|entry| entry.key != key);
+        self.entries.push(Entry {
+            key: key.to_owned(),
+            place: value.place.clone(),
+            value,
+        });
+    }
+
     /// Lays `upper` over this table: tables are merged key by key down to `depth` levels, anything else is
     /// replaced.
     pub fn overlay(&mut self, upper: Table, depth: usize) {

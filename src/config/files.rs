@@ -22,6 +22,10 @@ const SHIPPED: [&str; 2] = ["/usr/local/share/f2bd", "/usr/share/f2bd"];
 const BUILT_IN: &[(&str, &str)] = &[
     ("actions/nftables.toml", action::file::NFTABLES),
     (
+        "filters/nginx-botsearch.toml",
+        include_str!("../../filters/nginx-botsearch.toml"),
+    ),
+    (
         "filters/report.toml",
         include_str!("../../filters/report.toml"),
     ),

@@ -33,6 +33,7 @@ pub struct FilterFile {
     records: RecordsSpec,
     session_by_pid: bool,
     failures: Vec<Pattern>,
+    successes: Vec<Pattern>,
     ignores: Vec<Pattern>,
     samples: Vec<(Sample, Place)>,
 }
@@ -74,13 +75,11 @@ impl FilterFile {
             records: records(&top, problems),
             session_by_pid,
             failures: patterns(&top, "failure", keys::FAILURE, problems),
+            successes: patterns(&top, "success", keys::SUCCESS, problems),
             ignores: patterns(&top, "ignore", keys::IGNORE, problems),
             samples: samples(&top, problems),
         };
-        if let (true, Some(pattern)) = (
-            file.records.reports,
-            file.failures.iter().chain(&file.ignores).next(),
-        ) {
+        if let (true, Some(pattern)) = (file.records.reports, file.patterns().next()) {
             problems.error(
                 &pattern.place,
                 "a report is no text: no pattern is held against it",
@@ -97,7 +96,9 @@ impl FilterFile {
         }
         // Its patterns may have mistakes of their own; what belongs to no pattern may come of those found above.
         for mode in file.modes() {
-            let errors = FilterSet::compile(vec![file.spec(mode)]).err();
+            let spec = file.spec(mode);
+            file.check_successes(&spec, problems);
+            let errors = FilterSet::compile(vec![spec]).err();
             let errors = errors.unwrap_or_default().into_iter();
             for error in errors.filter(|error| error.number > 0) {
                 file.report(&error, problems);
@@ -132,7 +133,7 @@ impl FilterFile {
     /// The modes that can be chosen.
     pub fn modes(&self) -> Vec<&str> {
         let mut modes = vec![NORMAL];
-        for pattern in self.failures.iter().chain(&self.ignores) {
+        for pattern in self.patterns() {
             for mode in &pattern.modes {
                 if !modes.contains(&mode.as_str()) {
                     modes.push(mode);
@@ -140,6 +141,11 @@ impl FilterFile {
             }
         }
         modes
+    }
+
+    fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        let counted = self.failures.iter().chain(&self.successes);
+        counted.chain(&self.ignores)
     }
 
     /// Whether it takes what applications report by themselves, which a jail has to name.
@@ -162,6 +168,7 @@ impl FilterFile {
             records: self.records.clone(),
             session_by_pid: self.session_by_pid,
             failures: chosen(&self.failures),
+            successes: chosen(&self.successes),
             ignores: chosen(&self.ignores),
         }
     }
@@ -173,6 +180,21 @@ impl FilterFile {
         } else {
             &self.failures
         };
+        self.report_of(patterns, error, problems);
+    }
+
+    /// Reports what the engine has against the successes of `spec`, a mode of this file. Nothing is decided by them,
+    /// but a filter with a mistake is refused at once, not when somebody asks about logins.
+    pub fn check_successes(&self, spec: &FilterSpec, problems: &mut Problems) {
+        let compiled = spec
+            .of_successes()
+            .map(|spec| FilterSet::compile(vec![spec]));
+        for error in compiled.and_then(Result::err).unwrap_or_default() {
+            self.report_of(&self.successes, &error, problems);
+        }
+    }
+
+    fn report_of(&self, patterns: &[Pattern], error: &PatternError, problems: &mut Problems) {
         let pattern = patterns
             .iter()
             .find(|pattern| pattern.spec.number == error.number);
@@ -190,7 +212,12 @@ impl FilterFile {
     pub fn prove(&self, problems: &mut Problems) -> Vec<u16> {
         let mut proven = Vec::new();
         for mode in self.modes() {
-            let filters = match FilterSet::compile(vec![self.spec(mode)]) {
+            let spec = self.spec(mode);
+            self.check_successes(&spec, problems);
+            let successes = spec.of_successes().into_iter().collect();
+            // What is wrong with these has been reported.
+            let successes = FilterSet::compile(successes).unwrap_or_default();
+            let filters = match FilterSet::compile(vec![spec]) {
                 Ok(filters) => filters,
                 Err(errors) => {
                     for error in errors {
@@ -201,8 +228,10 @@ impl FilterFile {
             };
             let own = |sample: &Sample| sample.mode.as_deref().unwrap_or(NORMAL) == mode;
             for (sample, place) in self.samples.iter().filter(|(sample, _)| own(sample)) {
-                match sample.check(&filters, FilterId(0), SAMPLES_ARE_READ_AT) {
-                    Ok(patterns) => proven.extend(patterns),
+                let asked = if sample.success { &successes } else { &filters };
+                match sample.check(asked, FilterId(0), SAMPLES_ARE_READ_AT) {
+                    Ok(patterns) if !sample.success => proven.extend(patterns),
+                    Ok(_) => {}
                     Err(difference) => problems.error(
                         place,
                         format!("the sample does not hold in mode `{mode}`: {difference}"),
@@ -219,11 +248,6 @@ impl FilterFile {
     /// The samples.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
         self.samples.iter().map(|(sample, _)| sample)
-    }
-
-    /// How many patterns of failures there are, over all modes.
-    pub fn patterns(&self) -> usize {
-        self.failures.len()
     }
 }
 
@@ -378,6 +402,7 @@ fn samples(top: &Section<'_>, problems: &mut Problems) -> Vec<(Sample, Place)> {
             Sample {
                 lines,
                 mode,
+                success: section.flag("success", problems).unwrap_or(false),
                 expect,
             },
             item.place.clone(),

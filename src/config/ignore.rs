@@ -33,7 +33,9 @@ impl Resolver {
     pub fn resolve(&mut self, words: &[(&str, &Place)], problems: &mut Problems) {
         let mut names: Vec<(&str, &Place)> = Vec::new();
         for (word, place) in words {
-            let is_new = !names.iter().any(|(name, _)| name == word);
+            // Also not one that is known already: two answers of one run could differ.
+            let is_new =
+                !names.iter().any(|(name, _)| name == word) && !self.hosts.contains_key(*word);
             if is_host_name(word) && word.parse::<Prefix>().is_err() && is_new {
                 names.push((word, place));
             }

@@ -209,6 +209,9 @@ pub const ACTION: &[Key] = &[key("use", "the name of an action file", "")];
 /// Keys of the design that this version refuses, rather than to protect less than was asked for.
 pub const LATER: &[&str] = &["escalation", "network", "distributed"];
 
+/// Keys of [`JAIL`] whose values `f2bd replay --set` may change: those that the engine decides by, and nothing else.
+pub const WHAT_IF: &[&str] = &["maxretry", "findtime", "bantime", "ignoreip"];
+
 /// The most failures that [`JAIL`]'s `maxretry` may ask for: each watched subject remembers that many.
 pub const MOST_RETRIES: u32 = 1_000;
 
@@ -218,6 +221,7 @@ pub const FILTER: &[Key] = &[
     key("records", "a section [records]", ""),
     key("session", "\"pid\"", ""),
     key("failure", "sections [[failure]]", ""),
+    key("success", "sections [[success]]", ""),
     key("ignore", "sections [[ignore]]", ""),
     key("sample", "sections [[sample]]", ""),
 ];
@@ -246,6 +250,17 @@ pub const FAILURE: &[Key] = &[
     key("unless_counted", "true or false", "false"),
 ];
 
+/// `[[success]]` of a filter file.
+pub const SUCCESS: &[Key] = &[
+    key("pattern", "a regular expression with <ip> or <host>", ""),
+    key(
+        "fields",
+        "patterns over fields, such as { \"request.remote_ip\" = '^<ip>$', status = '^200$' }",
+        "",
+    ),
+    key("mode", "a list of modes such as [\"aggressive\"]", ""),
+];
+
 /// `[[ignore]]` of a filter file.
 pub const IGNORE: &[Key] = &[
     key("pattern", "a regular expression", ""),
@@ -270,6 +285,7 @@ pub const SAMPLE: &[Key] = &[
     key("host", "the text that <host> must capture", ""),
     key("user", "the text that <user> must capture", ""),
     key("failures", "a number from 1 to 1000", "1"),
+    key("success", "true or false", "false"),
 ];
 
 /// `filter = { … }`

@@ -6,9 +6,10 @@
 //!
 //! [`files`] finds and reads, [`document`] keeps the places, [`keys`] lists what can be written,
 //! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean;
-//! `surroundings` looks at what is around.
+//! `surroundings` looks at what is around; `change` is what somebody wonders about.
 
 mod action;
+mod change;
 mod daemon;
 mod document;
 pub mod files;
@@ -27,6 +28,7 @@ mod surroundings;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use change::Change;
 pub use daemon::DaemonSettings;
 pub use jail::JailSettings;
 pub use problem::{Place, Problem, Problems, Severity, Text, nearest};
@@ -74,29 +76,38 @@ pub struct Loaded {
 
 /// Reads the configuration that `path` names: a file, a directory with an f2bd.conf, or the usual one.
 pub fn load(path: Option<&Path>, surroundings: Surroundings) -> Loaded {
-    load_and(path, surroundings, |_, _| ())
+    load_and(path, surroundings, &[], |_, _| ()).0
+}
+
+/// Reads the configuration for old logs, as it is and with some settings changed: the second policy has the same
+/// jails as the first. It is `None` without changes, and where there is a mistake.
+pub fn load_changed(path: Option<&Path>, changes: &[Change]) -> (Loaded, Option<Policy>) {
+    load_and(path, Surroundings::Ignore, changes, |_, _| ())
 }
 
 /// As [`load`], and lets every filter that is used prove itself by its samples.
 pub fn load_and_prove(path: Option<&Path>) -> Loaded {
-    load_and(path, Surroundings::Require, |file, problems| {
+    let (loaded, _) = load_and(path, Surroundings::Require, &[], |file, problems| {
         file.prove(problems);
-    })
+    });
+    loaded
 }
 
 fn load_and(
     path: Option<&Path>,
     surroundings: Surroundings,
+    changes: &[Change],
     look_at: impl Fn(&FilterFile, &mut Problems),
-) -> Loaded {
+) -> (Loaded, Option<Policy>) {
     let mut problems = Problems::default();
     let main = files::main_file(path);
     let Some((text, table)) = files::read(&main, &mut problems) else {
-        return Loaded {
+        let loaded = Loaded {
             settings: None,
             jails: Vec::new(),
             problems: problems.into_sorted(),
         };
+        return (loaded, None);
     };
     check_sections(&table, &mut problems);
     let part = |name: &str| match table.get(name).map(|value| &value.kind) {
@@ -106,6 +117,7 @@ fn load_and(
     let daemon = DaemonSettings::read(&Section::new(part("daemon"), keys::DAEMON), &mut problems);
     let sources = source::read_all(part("source"), &mut problems);
     let search = SearchPath::beside(&main);
+    let changed = change::apply(changes, part("jail"));
     let mut reader = JailReader {
         search: &search,
         sources: &sources,
@@ -124,6 +136,11 @@ fn load_and(
             "write a section such as [jail.sshd]",
         );
     }
+    change::check_jails(changes, &jails, &mut problems);
+    let changed = match changes {
+        [] => None,
+        _ => Some(reader.read_all(changed.as_ref(), &mut problems)),
+    };
     let filters = reader.filters;
     let written = (part("source"), part("jail"));
     surroundings::look(&sources.on, &jails, written, surroundings, &mut problems);
@@ -131,6 +148,7 @@ fn load_and(
         look_at(file, &mut problems);
     }
     let policy = policy(&jails, &filters, &mut problems);
+    let changed = changed.and_then(|jails| self::policy(&jails, &filters, &mut problems));
     let enabled: Vec<_> = jails.iter().filter(|jail| jail.enabled).collect();
     let settings = policy
         .filter(|_| !problems.is_fatal())
@@ -154,11 +172,13 @@ fn load_and(
             (jail, patterns)
         })
         .collect();
-    Loaded {
+    let changed = changed.filter(|_| settings.is_some());
+    let loaded = Loaded {
         settings,
         jails,
         problems: problems.into_sorted(),
-    }
+    };
+    (loaded, changed)
 }
 
 /// The control socket, for commands that need nothing else of the configuration. Most users cannot read the usual
@@ -217,8 +237,10 @@ pub fn filter(
         }
         let spec = file.spec(mode);
         // Compiled here for the sake of its mistakes, which only the file can place.
+        let before = problems.count();
+        file.check_successes(&spec, &mut problems);
         match FilterSet::compile(vec![spec.clone()]) {
-            Ok(_) => Some(spec),
+            Ok(_) => (problems.count() == before).then_some(spec),
             Err(errors) => {
                 for error in &errors {
                     file.report(error, &mut problems);
@@ -309,7 +331,9 @@ fn policy(
         let at = match known {
             Some(at) => at,
             None => {
-                let mut spec = filters.get(&jail.filter)?.as_ref()?.spec(&jail.mode);
+                let file = filters.get(&jail.filter)?.as_ref()?;
+                let mut spec = file.spec(&jail.mode);
+                file.check_successes(&spec, problems);
                 spec.records.services = jail.services.clone();
                 specs.push(spec);
                 compiled.push(wanted);

@@ -8,6 +8,7 @@ mod banning;
 mod continuity;
 mod heard;
 mod hearing;
+mod recount;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -92,6 +93,7 @@ impl Engine {
                 self.hear_records(now, source, batch, out);
                 self.note_progress(now, source, batch, more);
             }
+            Input::Recount(failure) => self.recount(now, failure, out),
             Input::Tick => {}
             Input::Ban {
                 jail,

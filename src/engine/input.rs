@@ -21,6 +21,8 @@ pub enum Input<'a> {
         /// Whether the source has more already; if not, what comes later was logged later, or not much earlier.
         more: bool,
     },
+    /// A failure that an earlier run found, to be judged anew by the settings of this one; for a replay.
+    Recount(&'a Failure),
     /// Time has passed: bans may be over.
     Tick,
     /// The administrator bans somebody.

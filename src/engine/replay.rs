@@ -1,54 +1,80 @@
 //! What would the jails have done with old logs?
 //!
-//! The very same engine, with the records' own time as `now`.
+//! The very same engine, with the records' own time as `now`. Several of them live side by side on one reading of the
+//! logs, each with settings of its own, so that what they decide can be compared.
 
 use super::core::Engine;
-use super::decision::Decision;
+use super::decision::{Decision, Failure};
 use super::input::Input;
 use super::policy::Policy;
 use super::record::{Batch, Record};
 use super::time::Timestamp;
 
-/// An engine that lives in its records' time.
+/// So many records are heard at once: what each input costs beside its records is then too little to be measured.
+const RECORDS_AT_ONCE: usize = 512;
+
+/// So many bytes of records are heard at once; they stay in the processor's cache from the copy to the last engine.
+const BYTES_AT_ONCE: usize = 64 * 1024;
+
+/// Engines that live in their records' time.
 #[derive(Debug)]
-pub struct Replay {
-    engine: Engine,
+pub struct Replay<const ENGINES: usize> {
+    engines: [Engine; ENGINES],
     now: Timestamp,
-    batch: Batch,
+    /// What the engines have not heard yet.
+    waiting: Batch,
 }
 
-impl Replay {
-    /// An engine without history.
-    pub fn new(policy: Policy) -> Self {
+impl<const ENGINES: usize> Replay<ENGINES> {
+    /// Engines without history, one for each of the settings.
+    pub fn new(policies: [Policy; ENGINES]) -> Self {
         Replay {
-            engine: Engine::new(policy),
+            engines: policies.map(Engine::new),
             now: Timestamp::from_micros(i64::MIN),
-            batch: Batch::default(),
+            waiting: Batch::default(),
         }
     }
 
-    /// Hears one record. Its time becomes the present unless a later record was heard before.
-    pub fn hear(&mut self, record: Record<'_>, out: &mut Vec<Decision>) {
+    /// Takes one record. The engines hear it with others, and append to `out` what they decide, each to its own list.
+    pub fn hear(&mut self, record: Record<'_>, out: &mut [Vec<Decision>; ENGINES]) {
         self.now = self.now.max(record.time);
-        self.batch.clear();
-        self.batch.push(record);
-        self.engine.handle(
-            self.now,
-            Input::Records {
+        self.waiting.push(record);
+        if self.waiting.len() >= RECORDS_AT_ONCE || self.waiting.bytes() >= BYTES_AT_ONCE {
+            self.catch_up(out);
+        }
+    }
+
+    /// Lets the engines hear whatever has been taken. Each record is judged at its own time.
+    pub fn catch_up(&mut self, out: &mut [Vec<Decision>; ENGINES]) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        for (engine, out) in self.engines.iter_mut().zip(out) {
+            let input = Input::Records {
                 source: None,
-                batch: &self.batch,
+                batch: &self.waiting,
                 more: true,
-            },
-            out,
-        );
+            };
+            engine.handle(self.now, input, out);
+        }
+        self.waiting.clear();
     }
 
-    /// The engine at the last record's time.
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    /// Lets the engines judge a failure that was found and stored when its record was new.
+    pub fn recount(&mut self, failure: &Failure, out: &mut [Vec<Decision>; ENGINES]) {
+        self.catch_up(out);
+        self.now = self.now.max(failure.time);
+        for (engine, out) in self.engines.iter_mut().zip(out) {
+            engine.handle(self.now, Input::Recount(failure), out);
+        }
     }
 
-    /// The last record's time.
+    /// The engines, as of what they have heard.
+    pub fn engines(&self) -> &[Engine; ENGINES] {
+        &self.engines
+    }
+
+    /// The time of the newest record that was taken.
     pub fn now(&self) -> Timestamp {
         self.now
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use error::StoreError;
-pub use read::{FailureRow, HistoryQuery, HistoryRow, Salvage};
+pub use read::{Archive, FailureRow, HistoryQuery, HistoryRow, Salvage};
 pub use sweep::Retention;
 
 /// The schema, one file for each version; a database knows in `user_version` how many it has had.
@@ -62,14 +62,7 @@ impl Store {
         connection.busy_timeout(PATIENCE)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Asked first: a database of a newer f2bd must not be changed in any way.
-        let found = version(&connection)?;
-        let known = SCHEMA.len();
-        if usize::try_from(found).is_ok_and(|found| found > known) {
-            return Err(StoreError::Newer {
-                found: found.cast_unsigned(),
-                known: known as u64,
-            });
-        }
+        refuse_newer(&connection)?;
         connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
         // A power cut may take the last transactions, cursor included, so that they are decided again.
         connection.pragma_update(None, "synchronous", "normal")?;
@@ -116,6 +109,17 @@ fn make_file(path: &Path) -> Result<(u64, u64), StoreError> {
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
+}
+
+fn refuse_newer(connection: &Connection) -> Result<(), StoreError> {
+    let (found, known) = (version(connection)?, SCHEMA.len());
+    if usize::try_from(found).is_ok_and(|found| found > known) {
+        return Err(StoreError::Newer {
+            found: found.cast_unsigned(),
+            known: known as u64,
+        });
+    }
+    Ok(())
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

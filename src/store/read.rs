@@ -13,7 +13,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OpenFlags, Params, Row, params};
 
 use super::write::bytes;
-use super::{Store, StoreError};
+use super::{Store, StoreError, refuse_newer};
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{Ban, BanId, Failure, FailureId, Origin, Release};
 use crate::engine::input::Remembered;
@@ -90,6 +90,9 @@ const BAN_COLUMNS: &str = "id, jail, subject, start, until, offence, origin";
 const HISTORY_COLUMNS: &str =
     "id, jail, subject, start, until, ended, release, offence, failures, origin";
 
+const COUNT_COLUMNS: &str =
+    "id, time, jail, subject, address, user, pattern, session, counted, line";
+
 const FAILURE_COLUMNS: &str = "id, time, jail, address, user, pattern, line, counted, ban";
 
 impl Store {
@@ -113,23 +116,11 @@ impl Store {
         )?;
         let failures = rows(
             &self.connection,
-            "SELECT id, time, jail, subject, address, user, pattern, session, line FROM failures
-             WHERE pending AND time >= ?1 ORDER BY id",
+            &format!(
+                "SELECT {COUNT_COLUMNS} FROM failures WHERE pending AND time >= ?1 ORDER BY id"
+            ),
             params![self.resume_time(now)?.before(longest_findtime).as_micros()],
-            |row| {
-                Ok(Failure {
-                    id: FailureId(number(row, 0)?),
-                    time: time(row, 1)?,
-                    jail: names.jail(row, 2)?,
-                    subject: parsed(row, 3)?,
-                    address: parsed(row, 4)?,
-                    user: row.get(5)?,
-                    pattern: row.get(6)?,
-                    session: row.get(7)?,
-                    counted: true,
-                    line: row.get(8)?,
-                })
-            },
+            |row| count(row, &mut names),
         )?;
         let offences = rows(
             &self.connection,
@@ -270,6 +261,47 @@ impl Store {
     }
 }
 
+/// The database of a daemon that may be running, open for reading alone: nothing in it is changed or held up.
+#[derive(Debug)]
+pub struct Archive {
+    connection: Connection,
+}
+
+impl Archive {
+    /// Opens the database at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of a newer f2bd.
+    pub fn open(path: &Path) -> Result<Archive, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        refuse_newer(&connection)?;
+        Ok(Archive { connection })
+    }
+
+    /// Hands on the failures that are kept, those since `start` if it is said, in the order in which they were counted.
+    ///
+    /// # Errors
+    /// The database cannot be read to its end.
+    pub fn failures(
+        &self,
+        start: Option<Timestamp>,
+        each: impl FnMut(Failure),
+    ) -> Result<(), StoreError> {
+        let mut names = Names::default();
+        // By number, so that no memory is needed to put them in order; an index would tempt SQLite to do that.
+        each_row(
+            &self.connection,
+            &format!(
+                "SELECT {COUNT_COLUMNS} FROM failures NOT INDEXED WHERE time >= ?1 ORDER BY id"
+            ),
+            params![start.map_or(i64::MIN, Timestamp::as_micros)],
+            |row| count(row, &mut names),
+            each,
+        )
+    }
+}
+
 /// What could be saved from a damaged database.
 #[derive(Debug, Default)]
 pub struct Salvage {
@@ -290,7 +322,7 @@ impl Salvage {
         let mut bans = BTreeMap::new();
         // Without indexes, which are the first to go wrong, and from both ends towards the damage.
         for order in ["ASC", "DESC"] {
-            let _ = each(
+            let _ = each_row(
                 &connection,
                 &format!(
                     "SELECT {BAN_COLUMNS} FROM bans NOT INDEXED WHERE {IN_FORCE} ORDER BY id {order}"
@@ -334,12 +366,12 @@ fn rows<T>(
     read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Vec<T>, StoreError> {
     let mut found = Vec::new();
-    each(connection, sql, params, read, |value| found.push(value))?;
+    each_row(connection, sql, params, read, |value| found.push(value))?;
     Ok(found)
 }
 
 /// Hands on the answer to `sql` row by row, up to an error, without the rows that make no sense.
-fn each<T>(
+fn each_row<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -380,6 +412,22 @@ fn ban(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Ban> {
         offence: row.get(5)?,
         origin: parsed(row, 6)?,
         evidence: Vec::new(),
+    })
+}
+
+/// A failure as it was decided.
+fn count(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Failure> {
+    Ok(Failure {
+        id: FailureId(number(row, 0)?),
+        time: time(row, 1)?,
+        jail: names.jail(row, 2)?,
+        subject: parsed(row, 3)?,
+        address: parsed(row, 4)?,
+        user: row.get(5)?,
+        pattern: row.get(6)?,
+        session: row.get(7)?,
+        counted: row.get(8)?,
+        line: row.get(9)?,
     })
 }
 

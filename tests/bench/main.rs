@@ -14,6 +14,12 @@
     reason = "the tests use more of the support than the benchmarks"
 )]
 
+mod jails;
+mod journal;
+mod logs;
+mod matching;
+mod meter;
+mod rivals;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
@@ -37,6 +43,7 @@ use f2bd::engine::record::{Batch, Record};
 use f2bd::engine::time::{BanTime, Timestamp};
 use f2bd::engine::{Decision, Engine, Input};
 use f2bd::store::Store;
+use support::dice;
 use support::world::World;
 
 const JAIL: &str = "maxretry = 3\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false";
@@ -45,16 +52,16 @@ const JAIL: &str = "maxretry = 3\nfindtime = \"1h\"\nbantime = \"1h\"\nignoresel
 type Section = (&'static str, fn(&World));
 
 fn main() {
-    let chosen: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| !word.starts_with('-'))
-        .collect();
-    if let [word, count, rate] = chosen.as_slice()
-        && word == streams::SENDER
-    {
-        return streams::be_sender(count.parse().unwrap(), rate.parse().unwrap());
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    match words.split_first() {
+        Some((word, rest)) if word == streams::SENDER => return streams::be_sender(rest),
+        Some((word, rest)) if word == meter::METER => return meter::be_meter(rest),
+        Some((word, rest)) if word == journal::SENDER => return journal::be_sender(rest),
+        Some((word, rest)) if word == journal::READER => return journal::be_reader(rest),
+        _ => {}
     }
-    let sections: [Section; 7] = [
+    let chosen: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
+    let sections: [Section; 8] = [
         ("in_hand", in_hand),
         ("latency", latency),
         ("burst", burst),
@@ -62,10 +69,11 @@ fn main() {
         ("files", streams::files),
         ("syslog", streams::syslog),
         ("idle", idle),
+        ("matching", matching::matching),
     ];
     println!("{:<64} {:>12}", "figure", "value");
     for (name, section) in sections {
-        if chosen.is_empty() || chosen.iter().any(|word| word == name) {
+        if chosen.is_empty() || chosen.iter().any(|word| *word == name) {
             match World::new(JAIL) {
                 Some(world) => section(&world),
                 None => eprintln!("{name}: no world can be made here"),

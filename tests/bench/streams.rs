@@ -190,7 +190,11 @@ pub fn syslog(world: &World) {
 }
 
 /// Sends datagrams at a rate; what the program does when its first word is [`SENDER`].
-pub fn be_sender(count: u32, rate: u32) {
+pub fn be_sender(words: &[String]) {
+    let numbers: Vec<u32> = words.iter().map(|word| word.parse().unwrap()).collect();
+    let [count, rate] = numbers[..] else {
+        panic!("a count and a rate must be named");
+    };
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.connect(("127.0.0.1", PORT)).unwrap();
     let now = present();

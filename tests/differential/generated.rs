@@ -211,6 +211,7 @@ pub fn filter(number: usize, failures: Vec<PatternSpec>) -> FilterSpec {
         session_by_pid: false,
         failures,
         ignores: Vec::new(),
+        successes: Vec::new(),
     }
 }
 

@@ -17,6 +17,7 @@ libfuzzer_sys::fuzz_target!(|text: String| {
             fields: Vec::new(),
             unless_counted: false,
         }],
+        successes: Vec::new(),
         ignores: Vec::new(),
     }]);
 });

@@ -83,7 +83,7 @@ impl Engine {
     }
 
     /// One failure before one jail.
-    fn judge(
+    pub(super) fn judge(
         &mut self,
         now: Timestamp,
         at: usize,

@@ -33,6 +33,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         records: RecordsSpec::default(),
         session_by_pid: false,
         failures: vec![pattern],
+        successes: Vec::new(),
         ignores: Vec::new(),
     };
     let rule = |text: &&str| IgnoreRule {

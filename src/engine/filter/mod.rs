@@ -40,8 +40,22 @@ pub struct FilterSpec {
     pub session_by_pid: bool,
     /// The failures, in the order of the file, already reduced to the chosen mode.
     pub failures: Vec<PatternSpec>,
+    /// Records that tell of somebody who was let in, reduced to the chosen mode as well.
+    pub successes: Vec<PatternSpec>,
     /// Records that are no failure though a pattern takes them.
     pub ignores: Vec<PatternSpec>,
+}
+
+impl FilterSpec {
+    /// The filter that takes what this one knows for successes, for whoever asks about them; `None` if it knows none.
+    pub fn of_successes(&self) -> Option<FilterSpec> {
+        (!self.successes.is_empty()).then(|| FilterSpec {
+            failures: self.successes.clone(),
+            successes: Vec::new(),
+            ignores: Vec::new(),
+            ..self.clone()
+        })
+    }
 }
 
 /// What a filter looks at; anything else is never tested.

@@ -17,6 +17,9 @@ pub struct Sample {
     pub lines: Vec<String>,
     /// The mode that the sample is for; the filter's default if none.
     pub mode: Option<String>,
+    /// Whether the filter's successes are meant, see
+    /// [`FilterSpec::of_successes`](super::FilterSpec::of_successes): they are to find what is said of a failure.
+    pub success: bool,
     /// What must come of them.
     pub expect: Expect,
 }
@@ -77,12 +80,14 @@ impl Sample {
                 self.lines
             ))
         };
+        let number = match self.success {
+            true => "the number of successes",
+            false => "the number of failures",
+        };
         match (&self.expect, last) {
             (Expect::Silent, None) => Ok(hit),
             (Expect::Silent, Some((_, host, _))) => told("the sample", "silent", &host),
-            (Expect::Failure { count, .. }, None) => {
-                told("the number of failures", &count.to_string(), "0")
-            }
+            (Expect::Failure { count, .. }, None) => told(number, &count.to_string(), "0"),
             (
                 Expect::Failure {
                     ip,
@@ -93,11 +98,7 @@ impl Sample {
                 Some((found_ip, found_host, found_user)),
             ) => {
                 if *count != counted {
-                    return told(
-                        "the number of failures",
-                        &count.to_string(),
-                        &counted.to_string(),
-                    );
+                    return told(number, &count.to_string(), &counted.to_string());
                 }
                 for (what, wanted, got) in [
                     ("ip", ip, found_ip),

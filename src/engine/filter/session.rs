@@ -143,6 +143,7 @@ mod tests {
             records: RecordsSpec::default(),
             session_by_pid: true,
             failures: Vec::new(),
+            successes: Vec::new(),
             ignores: Vec::new(),
         }
     }

@@ -480,6 +480,7 @@ mod tests {
             records: RecordsSpec::default(),
             session_by_pid: false,
             failures: failures.collect(),
+            successes: Vec::new(),
             ignores,
         }])
         .expect("sound")

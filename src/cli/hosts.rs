@@ -1,0 +1,236 @@
+//! Who has failed how often?
+//!
+//! In: the hosts of failures, which attackers choose. Out: how often and when each has failed, in bounded memory: if there
+//! are too many hosts, those that have failed least are forgotten, so that those that matter never are.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::engine::filter::Found;
+use crate::engine::time::Timestamp;
+
+/// The most addresses that are told apart: as many as a table with places for 65,536 takes, two megabytes.
+pub const MOST_ADDRESSES: usize = 57_344;
+
+/// The most names: they are rare, but longer.
+const MOST_NAMES: usize = 3_584;
+
+/// No host has a longer name.
+const LONGEST_NAME: usize = 253;
+
+/// How often and when somebody has failed. It is small because there are so many: with 64 bits a number, the table was
+/// twice as large.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    failures: u32,
+    /// In seconds since 1970.
+    first: u32,
+    last: u32,
+}
+
+impl Tally {
+    /// How often.
+    pub fn failures(&self) -> u64 {
+        u64::from(self.failures)
+    }
+
+    /// When for the first time, by the records' own account, and in whole seconds.
+    pub fn first(&self) -> Timestamp {
+        Timestamp::from_micros(i64::from(self.first) * 1_000_000)
+    }
+
+    /// When for the last time.
+    pub fn last(&self) -> Timestamp {
+        Timestamp::from_micros(i64::from(self.last) * 1_000_000)
+    }
+
+    fn add(&mut self, second: u32) {
+        self.failures = self.failures.saturating_add(1);
+        self.first = self.first.min(second);
+        self.last = self.last.max(second);
+    }
+}
+
+/// A host.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Host<'h> {
+    /// Its address.
+    Address(IpAddr),
+    /// Its name, which nobody has looked up.
+    Name(&'h str),
+}
+
+/// How often each host has failed.
+#[derive(Debug, Default)]
+pub struct Hosts {
+    /// IPv4 addresses are written as IPv6.
+    addresses: HashMap<Ipv6Addr, Tally>,
+    names: HashMap<Box<str>, Tally>,
+    forgotten: u64,
+}
+
+impl Hosts {
+    /// Counts a failure.
+    pub fn add(&mut self, found: &Found<'_>, time: Timestamp) {
+        let second = time.as_micros().div_euclid(1_000_000);
+        let second = u32::try_from(second.max(0)).unwrap_or(u32::MAX);
+        let begun = Tally {
+            failures: 1,
+            first: second,
+            last: second,
+        };
+        match found.ip {
+            Some(ip) => {
+                let address = match ip {
+                    IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+                    IpAddr::V6(ip) => ip,
+                };
+                if let Some(tally) = self.addresses.get_mut(&address) {
+                    return tally.add(second);
+                }
+                self.forgotten += make_room(&mut self.addresses, MOST_ADDRESSES);
+                self.addresses.insert(address, begun);
+            }
+            None => {
+                if let Some(tally) = self.names.get_mut(&*found.host) {
+                    return tally.add(second);
+                }
+                if found.host.len() > LONGEST_NAME {
+                    self.forgotten += 1;
+                    return;
+                }
+                self.forgotten += make_room(&mut self.names, MOST_NAMES);
+                self.names.insert((*found.host).into(), begun);
+            }
+        }
+    }
+
+    /// All that are remembered, those with the most failures first.
+    pub fn sorted(&self) -> Vec<(Host<'_>, Tally)> {
+        let addresses = self.addresses.iter().map(|(address, tally)| {
+            let address = IpAddr::V6(*address).to_canonical();
+            (Host::Address(address), *tally)
+        });
+        let names = self.names.iter();
+        let names = names.map(|(name, tally)| (Host::Name(name), *tally));
+        let mut hosts: Vec<_> = addresses.chain(names).collect();
+        hosts.sort_unstable_by(|(host, tally), (other, others)| {
+            let failures = others.failures.cmp(&tally.failures);
+            failures.then_with(|| host.cmp(other))
+        });
+        hosts
+    }
+
+    /// The failures of hosts that were forgotten.
+    pub fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+}
+
+/// If there are `most`, an eighth is forgotten, those with the fewest and oldest failures. Tells how many failures they
+/// had.
+fn make_room<K: Hash + Eq>(tallies: &mut HashMap<K, Tally>, most: usize) -> u64 {
+    if tallies.len() < most {
+        return 0;
+    }
+    let weight = |tally: &Tally| (tally.failures, tally.last);
+    let mut weights: Vec<_> = tallies.values().map(weight).collect();
+    let mut surplus = most / 8;
+    let (_, limit, _) = weights.select_nth_unstable(surplus);
+    let mut forgotten = 0;
+    tallies.retain(|_, tally| {
+        let stays = surplus == 0 || weight(tally) > *limit;
+        if !stays {
+            surplus -= 1;
+            forgotten += tally.failures();
+        }
+        stays
+    });
+    forgotten
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn fail(hosts: &mut Hosts, host: &str, second: i64) {
+        let found = Found {
+            pattern: 1,
+            host: host.into(),
+            ip: host.parse().ok(),
+            user: None,
+            session: None,
+            unless_counted: false,
+            line: b"",
+        };
+        hosts.add(&found, Timestamp::from_micros(second * 1_000_000 + 1));
+    }
+
+    #[test]
+    fn failures_are_counted_by_host() {
+        let mut hosts = Hosts::default();
+        for (host, second) in [
+            ("192.0.2.7", 20),
+            ("::ffff:192.0.2.7", 10),
+            ("evil.example.org", 30),
+            ("192.0.2.7", 15),
+            ("2001:db8::7", -5),
+        ] {
+            fail(&mut hosts, host, second);
+        }
+        fail(&mut hosts, &"x".repeat(LONGEST_NAME + 1), 1);
+        let told = |(host, tally): &(Host<'_>, Tally)| {
+            let host = match host {
+                Host::Address(ip) => ip.to_string(),
+                Host::Name(name) => (*name).to_owned(),
+            };
+            (host, tally.failures, tally.first, tally.last)
+        };
+        assert_eq!(
+            hosts.sorted().iter().map(told).collect::<Vec<_>>(),
+            [
+                ("192.0.2.7".to_owned(), 3, 10, 20),
+                ("2001:db8::7".to_owned(), 1, 0, 0),
+                ("evil.example.org".to_owned(), 1, 30, 30),
+            ]
+        );
+        assert_eq!(hosts.forgotten(), 1);
+    }
+
+    #[test]
+    fn who_fails_much_is_never_forgotten() {
+        let mut hosts = Hosts::default();
+        let rare = |number: u32| Ipv4Addr::from(0x0a00_0000 + number).to_string();
+        let most = u32::try_from(MOST_ADDRESSES).expect("a small number");
+        for number in 0..2 * most {
+            fail(&mut hosts, &rare(number), 1);
+            if number % 10 == 0 {
+                fail(&mut hosts, "192.0.2.7", i64::from(number));
+            }
+        }
+        let sorted = hosts.sorted();
+        assert!(sorted.len() <= MOST_ADDRESSES && sorted.len() > MOST_ADDRESSES / 2);
+        let (first, tally) = &sorted[0];
+        assert_eq!(*first, Host::Address([192, 0, 2, 7].into()));
+        assert_eq!(tally.failures(), u64::from((2 * most).div_ceil(10)));
+        let told: u64 = sorted.iter().map(|(_, tally)| tally.failures()).sum();
+        let all = u64::from(2 * most + (2 * most).div_ceil(10));
+        assert_eq!(told + hosts.forgotten(), all);
+    }
+
+    #[test]
+    fn names_are_bounded_too() {
+        let mut hosts = Hosts::default();
+        for number in 0..2 * MOST_NAMES {
+            fail(&mut hosts, &format!("host{number}.example.org"), 1);
+        }
+        assert!(hosts.names.len() <= MOST_NAMES);
+        assert_eq!(
+            hosts.forgotten() + hosts.names.len() as u64,
+            2 * MOST_NAMES as u64
+        );
+    }
+}

@@ -1,0 +1,191 @@
+//! How is a replay told?
+//!
+//! In: decisions in their order. Out: a line for each ban and unban, and for people what they come to.
+
+use std::collections::{HashMap, HashSet};
+use std::io::Write;
+use std::net::Ipv6Addr;
+
+use serde::Serialize;
+
+use crate::cli::failure::Failure;
+use crate::cli::output::{Clock, HEADING, Out, Table, counted};
+use crate::control::text::{self, seconds};
+use crate::engine::Decision;
+use crate::engine::decision::{self, Ban, BanId};
+use crate::engine::explain::JailStatus;
+use crate::engine::name::JailName;
+use crate::engine::prefix::Prefix;
+use crate::engine::time::{BanTime, Timestamp};
+
+/// So many addresses of all jails together are told apart, in some 6 MB; of further ones it is only known that there
+/// are some.
+const MOST_ADDRESSES: usize = 131_072;
+
+/// A line of `--json`, a contract.
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(with = "text")]
+    time: Timestamp,
+    #[serde(with = "text")]
+    jail: &'a JailName,
+    decision: &'static str,
+    #[serde(with = "text")]
+    subject: Prefix,
+    failures: usize,
+    #[serde(with = "seconds")]
+    bantime: BanTime,
+    offence: u32,
+    #[serde(with = "text::option")]
+    until: Option<Timestamp>,
+}
+
+/// Prints decisions.
+pub struct Decisions<'c> {
+    out: Out,
+    json: bool,
+    clock: &'c Clock,
+    /// Bans in force, to tell of them again when they end; the ledger bounds how many there are.
+    bans: HashMap<BanId, Ban>,
+    addresses: Addresses,
+    printed: u64,
+}
+
+/// Who failed in each jail.
+#[derive(Default)]
+struct Addresses {
+    /// In a list, since jails are few.
+    jails: Vec<(JailName, HashSet<Ipv6Addr>)>,
+    count: usize,
+}
+
+impl<'c> Decisions<'c> {
+    /// Prints to `out`.
+    pub fn new(out: Out, json: bool, clock: &'c Clock) -> Self {
+        Decisions {
+            out,
+            json,
+            clock,
+            bans: HashMap::new(),
+            addresses: Addresses::default(),
+            printed: 0,
+        }
+    }
+
+    /// Prints a decision if it is a ban or an unban.
+    ///
+    /// # Errors
+    /// The output is gone.
+    pub fn take(&mut self, decision: Decision) -> Result<(), Failure> {
+        match decision {
+            Decision::Ban(ban) => {
+                self.line(ban.start, "ban", &ban)?;
+                self.bans.insert(ban.id, ban);
+            }
+            Decision::Unban(unban) => {
+                if let Some(ban) = self.bans.remove(&unban.ban) {
+                    self.line(unban.time, "unban", &ban)?;
+                }
+            }
+            Decision::Count(failure) if !self.json => self.addresses.note(&failure),
+            Decision::Count(_) | Decision::Notice(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Prints the summary for people; tells whether there was anything to print before.
+    ///
+    /// # Errors
+    /// The output is gone.
+    pub fn finish(mut self, jails: &[JailStatus]) -> Result<bool, Failure> {
+        if !self.json {
+            self.summary(jails)?;
+        }
+        self.out.flush()?;
+        Ok(self.printed > 0)
+    }
+
+    fn summary(&mut self, jails: &[JailStatus]) -> Result<(), Failure> {
+        if self.printed > 0 {
+            writeln!(self.out)?;
+        }
+        let mut table = Table::new(&["JAIL", "FAILURES", "ADDRESSES", "BANS", "IN FORCE"]);
+        for jail in jails {
+            table.row([
+                jail.jail.to_string(),
+                jail.failures.to_string(),
+                self.addresses.told(&jail.jail),
+                jail.bans.to_string(),
+                jail.banned.to_string(),
+            ]);
+        }
+        table.print(&mut self.out)?;
+        let banned = jails.iter().map(|jail| jail.banned).sum();
+        let banned = counted(banned, "ban");
+        writeln!(self.out, "{HEADING}{banned} in force at the end{HEADING:#}")?;
+        Ok(())
+    }
+
+    fn line(&mut self, time: Timestamp, word: &'static str, ban: &Ban) -> Result<(), Failure> {
+        self.printed += 1;
+        if self.json {
+            let line = Line {
+                time,
+                jail: &ban.jail,
+                decision: word,
+                subject: ban.subject,
+                failures: ban.evidence.len(),
+                bantime: ban.bantime,
+                offence: ban.offence,
+                until: ban.until(),
+            };
+            serde_json::to_writer(&mut self.out, &line).map_err(std::io::Error::from)?;
+            writeln!(self.out)?;
+            return Ok(());
+        }
+        let (time, subject) = (self.clock.show(time), ban.subject.plain());
+        let why = match word {
+            "ban" => format!(
+                "{} {}, offence {}",
+                counted(ban.evidence.len(), "failure"),
+                ban.bantime.lasting(),
+                ban.offence
+            ),
+            _ => String::new(),
+        };
+        let line = format!("{time}  {word:<5}  {}  {subject}  {why}", ban.jail);
+        writeln!(self.out, "{}", line.trim_end())?;
+        Ok(())
+    }
+}
+
+impl Addresses {
+    fn note(&mut self, failure: &decision::Failure) {
+        if self.count >= MOST_ADDRESSES {
+            return;
+        }
+        let known = self
+            .jails
+            .iter()
+            .position(|(jail, _)| *jail == failure.jail);
+        let at = known.unwrap_or_else(|| {
+            self.jails.push((failure.jail.clone(), HashSet::new()));
+            self.jails.len() - 1
+        });
+        let address = match failure.address {
+            std::net::IpAddr::V4(address) => address.to_ipv6_mapped(),
+            std::net::IpAddr::V6(address) => address,
+        };
+        self.count += usize::from(self.jails[at].1.insert(address));
+    }
+
+    fn told(&self, jail: &JailName) -> String {
+        let mut jails = self.jails.iter();
+        let known = jails.find(|(known, _)| known == jail);
+        let count = known.map_or(0, |(_, addresses)| addresses.len());
+        match self.count < MOST_ADDRESSES {
+            true => count.to_string(),
+            false => format!("{count} or more"),
+        }
+    }
+}

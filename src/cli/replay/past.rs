@@ -1,0 +1,196 @@
+//! What happened, as far as logs or the daemon's own database tell?
+//!
+//! In: the `LOG` words of `f2bd replay`. Out: records and failures, one by one, none older than asked for.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::logs::{Log, Understood, Writing};
+use crate::cli::output::Clock;
+use crate::cli::progress::Progress;
+use crate::engine::decision;
+use crate::engine::filter::sieve::Sieve;
+use crate::engine::record::Record;
+use crate::engine::record::journal::JournalMatch;
+use crate::engine::record::line::LineForm;
+use crate::engine::time::Timestamp;
+use crate::source::SourceSpec;
+use crate::store::{Archive, StoreError};
+
+/// The word for what the daemon has stored.
+const HISTORY: &str = "history";
+
+/// One thing that happened.
+pub enum Event<'e> {
+    /// Something was logged.
+    Record(Record<'e>),
+    /// The daemon counted a failure.
+    Failure(&'e decision::Failure),
+}
+
+/// Logs, and how they are read.
+pub struct Past<'p> {
+    /// The words for them.
+    pub words: &'p [String],
+    /// What is older is left out.
+    pub start: Option<Timestamp>,
+    /// What the configuration says of logs.
+    pub sources: &'p [SourceSpec],
+    /// The daemon's database.
+    pub database: PathBuf,
+    /// Whether decisions are printed while logs are read.
+    pub prints_meanwhile: bool,
+    /// The present.
+    pub clock: &'p Clock,
+}
+
+impl Past<'_> {
+    /// Whether it is the daemon's database that tells, which knows failures and nothing else.
+    pub fn is_history(&self) -> bool {
+        self.words.iter().any(|word| word == HISTORY)
+    }
+
+    /// Tells all of it but the lines that `sieve` says are quiet, until `each` fails.
+    ///
+    /// # Errors
+    /// A log cannot be read, or `each` says so.
+    pub fn tell(
+        &self,
+        sieve: Option<&Sieve>,
+        mut each: impl FnMut(Event<'_>) -> Result<(), Failure>,
+    ) -> Result<Understood, Failure> {
+        let mut understood = Understood::default();
+        if self.is_history() {
+            if self.words.len() > 1 {
+                let message = "`history` stands alone: what the daemon has stored it found in logs, and would count twice; a file of that name is ./history";
+                return Err(Failure::new(Exit::Usage, message));
+            }
+            self.tell_history(each)?;
+            return Ok(understood);
+        }
+        let routes = routes(self.sources);
+        let mut progress = Progress::of(self.words, self.prints_meanwhile);
+        for word in self.words {
+            let log = Log::of(word);
+            let writing = writing(&log, self.sources, self.clock);
+            log.read(
+                &writing,
+                self.clock.now,
+                &routes,
+                sieve,
+                &mut progress,
+                |_, record| {
+                    understood.look_at(&record);
+                    match self.start {
+                        Some(start) if record.time < start => Ok(()),
+                        _ => each(Event::Record(record)),
+                    }
+                },
+            )?;
+        }
+        progress.end();
+        Ok(understood)
+    }
+
+    fn tell_history(
+        &self,
+        mut each: impl FnMut(Event<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut result = Ok(());
+        let archive = open(&self.database)?;
+        archive
+            .failures(self.start, |failure| {
+                if result.is_ok() {
+                    result = each(Event::Failure(&failure));
+                }
+            })
+            .map_err(|error| unreadable(&self.database, &error))?;
+        result
+    }
+}
+
+fn open(path: &Path) -> Result<Archive, Failure> {
+    // Asked first: SQLite has one word for all that the system can say.
+    File::open(path).map_err(|error| {
+        let exit = match error.kind() {
+            io::ErrorKind::NotFound => Exit::NoInput,
+            io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+            _ => Exit::Io,
+        };
+        let message = format!("cannot read the history in {}: {error}", path.display());
+        Failure::new(exit, message)
+    })?;
+    Archive::open(path).map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &StoreError) -> Failure {
+    let exit = match error {
+        StoreError::Denied(_) => Exit::NotPermitted,
+        _ => Exit::Io,
+    };
+    let message = format!("cannot read the history in {}: {error}", path.display());
+    Failure::new(exit, message)
+}
+
+/// How a log is written: as the source says that reads it, or the log that it was before it was rotated.
+fn writing(log: &Log, sources: &[SourceSpec], clock: &Clock) -> Writing {
+    let unknown = Writing::unknown(clock);
+    let Log::File(path) = log else {
+        return unknown;
+    };
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let files = || {
+        sources.iter().filter_map(|source| match source {
+            SourceSpec::Files(spec) => Some(spec),
+            _ => None,
+        })
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    // What rotation appends begins with one of these signs: `.1.gz`, `-20260212`.
+    let shorter = name.rmatch_indices(['.', '-']).map(|(end, _)| &name[..end]);
+    let mut paths = std::iter::once(&*name)
+        .chain(shorter)
+        .map(|name| path.with_file_name(name));
+    let spec = paths.find_map(|path| {
+        files().find(|spec| spec.wanted.iter().flatten().any(|glob| glob.matches(&path)))
+    });
+    match spec {
+        None => unknown,
+        Some(spec) => Writing {
+            form: LineForm {
+                zone: match clock.is_told {
+                    true => clock.zone.clone(),
+                    false => spec.form.zone.clone(),
+                },
+                ..spec.form.clone()
+            },
+            encoding: spec.encoding,
+        },
+    }
+}
+
+/// What the jails want of a journal, by the number of the route, whatever source they take it from.
+fn routes(sources: &[SourceSpec]) -> Vec<JournalMatch> {
+    let journals: Vec<_> = sources
+        .iter()
+        .filter_map(|source| match source {
+            SourceSpec::Journal(spec) => Some(spec),
+            _ => None,
+        })
+        .collect();
+    let count = journals
+        .iter()
+        .map(|journal| journal.routes.len())
+        .max()
+        .unwrap_or(0);
+    let of = |route: usize| {
+        let wanted = journals
+            .iter()
+            .filter_map(|journal| journal.routes.get(route))
+            .cloned();
+        wanted.reduce(JournalMatch::or).unwrap_or_default()
+    };
+    (0..count).map(of).collect()
+}

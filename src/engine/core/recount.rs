@@ -1,0 +1,33 @@
+//! What becomes of a failure that an earlier run has found?
+//!
+//! In: failures as the store keeps them. Out: what records would bring in their place. No filter is asked: its word
+//! was heard when the record was new, and so was what its session had counted.
+
+use std::borrow::Cow;
+
+use super::Engine;
+use crate::engine::decision::{Decision, Failure};
+use crate::engine::filter::Found;
+use crate::engine::record::Record;
+use crate::engine::time::Timestamp;
+
+impl Engine {
+    pub(super) fn recount(&mut self, now: Timestamp, failure: &Failure, out: &mut Vec<Decision>) {
+        let Some(at) = self.place(&failure.jail) else {
+            return;
+        };
+        let line = failure.line.as_bytes();
+        let found = Found {
+            pattern: failure.pattern,
+            host: Cow::Borrowed(""),
+            ip: Some(failure.address),
+            user: failure.user.as_deref().map(Cow::Borrowed),
+            session: failure.session.as_deref().map(Cow::Borrowed),
+            unless_counted: false,
+            line,
+        };
+        let record = Record::bare(failure.time, line);
+        self.judge(now, at, &record, &found, out);
+        self.progress.insert(None, Some(failure.time.min(now)));
+    }
+}
