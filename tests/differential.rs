@@ -175,6 +175,7 @@ static SHIPPED: LazyLock<(Both, Vec<Said>)> = LazyLock::new(|| {
     let (mut specs, mut said) = (Vec::new(), Vec::new());
     for name in filters::names() {
         let (all, samples) = filters::filter(&name, ALL);
+        specs.extend(all.of_successes());
         specs.push(all);
         let modes = samples.iter().filter_map(|sample| sample.mode.as_deref());
         for mode in modes.chain(["normal"]).collect::<BTreeSet<_>>() {

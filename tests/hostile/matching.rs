@@ -70,6 +70,7 @@ fn all_filters() -> FilterSet {
         session_by_pid: false,
         failures: failures.collect(),
         ignores: Vec::new(),
+        successes: Vec::new(),
     });
     FilterSet::compile(specs).unwrap()
 }
