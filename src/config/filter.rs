@@ -210,7 +210,7 @@ impl FilterFile {
     /// Runs the samples, each in its mode, and reports those that do not come out as they say. Returns the
     /// numbers of the patterns that a sample has proven.
     pub fn prove(&self, problems: &mut Problems) -> Vec<u16> {
-        let mut proven = Vec::new();
+        let (mut proven, mut costly) = (Vec::new(), Vec::new());
         for mode in self.modes() {
             let spec = self.spec(mode);
             self.check_successes(&spec, problems);
@@ -226,6 +226,7 @@ impl FilterFile {
                     continue;
                 }
             };
+            costly.extend(filters.tried_always(FilterId(0)));
             let own = |sample: &Sample| sample.mode.as_deref().unwrap_or(NORMAL) == mode;
             for (sample, place) in self.samples.iter().filter(|(sample, _)| own(sample)) {
                 let asked = if sample.success { &successes } else { &filters };
@@ -240,9 +241,26 @@ impl FilterFile {
                 }
             }
         }
+        self.warn_of_cost(&mut costly, problems);
         proven.sort_unstable();
         proven.dedup();
         proven
+    }
+
+    /// Tells which patterns are tried on every record.
+    fn warn_of_cost(&self, numbers: &mut Vec<u16>, problems: &mut Problems) {
+        numbers.sort_unstable();
+        numbers.dedup();
+        let is_one = |pattern: &&Pattern| numbers.contains(&pattern.spec.number);
+        for pattern in self.failures.iter().filter(is_one) {
+            problems.warning(
+                &pattern.place,
+                "no exact text of four letters or more is in every message that this pattern takes, so it is tried on \
+                 every record, and no line of the files that its jails read can be passed over: they take about ten \
+                 times as long",
+                "put exact text into it, such as the words before the address",
+            );
+        }
     }
 
     /// The samples.
