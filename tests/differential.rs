@@ -7,6 +7,7 @@ mod choices;
 mod generated;
 mod naive;
 mod patterns;
+mod streams;
 mod texts;
 
 use std::cell::Cell;
@@ -148,6 +149,19 @@ fn patterns_that_are_in_each_others_way_take_what_each_takes_by_itself() {
     assert!(found > 1000, "{found}");
 }
 
+#[test]
+fn lines_that_are_passed_over_change_nothing_of_the_others() {
+    let readers = streams::Readers::new();
+    let counted = Cell::new(0);
+    let mut runner = TestRunner::new(cases(400));
+    let run = runner.run(&vec(any::<u8>(), 20..300), |bytes| {
+        counted.set(counted.get() + readers.check(&bytes));
+        Ok(())
+    });
+    run.unwrap_or_else(|error| panic!("{error}"));
+    assert!(counted.get() > 400, "{}", counted.get());
+}
+
 /// What a line of a sample says.
 struct Said {
     program: String,
@@ -161,6 +175,7 @@ static SHIPPED: LazyLock<(Both, Vec<Said>)> = LazyLock::new(|| {
     let (mut specs, mut said) = (Vec::new(), Vec::new());
     for name in filters::names() {
         let (all, samples) = filters::filter(&name, ALL);
+        specs.extend(all.of_successes());
         specs.push(all);
         let modes = samples.iter().filter_map(|sample| sample.mode.as_deref());
         for mode in modes.chain(["normal"]).collect::<BTreeSet<_>>() {

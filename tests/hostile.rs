@@ -11,6 +11,7 @@ mod files;
 mod ground;
 mod lines;
 mod local;
+mod matching;
 mod network;
 
 use case::Case;
