@@ -118,12 +118,12 @@ fn it_tells_whom_a_stricter_jail_would_have_banned_and_who_of_them_logged_in() {
     assert_eq!(
         text(&output),
         "Banned in addition: 1\n\
-         JAIL  ADDRESS    FIRST BAN            FAILURES  BANS  LOGGED IN LATER\n\
-         sshd  192.0.2.7  2026-02-12 10:00:02         3     1  as `jo` at 2026-02-12 10:00:20, while banned\n\
+         IP         JAIL  FIRST BAN            FAILURES  BANS  LOGGED IN LATER\n\
+         192.0.2.7  sshd  2026-02-12 10:00:02         3     1  as `jo` at 2026-02-12 10:00:20, while banned\n\
          \n\
          Banned earlier: 1\n\
-         JAIL  ADDRESS       FIRST BAN            PRESENTLY            BANS\n\
-         sshd  198.51.100.1  2026-02-12 10:01:42  2026-02-12 10:01:44  1 instead of 1\n\
+         IP            JAIL  FIRST BAN            PRESENTLY            BANS\n\
+         198.51.100.1  sshd  2026-02-12 10:01:42  2026-02-12 10:01:44  1 instead of 1\n\
          \n\
          SETTINGS    BANS  ADDRESSES  FAILURES  KEPT OUT\n\
          present        1          1        14         1\n\
@@ -178,8 +178,8 @@ fn a_longer_ban_tells_only_of_those_whom_it_locks_out() {
     assert_eq!(
         text(&case.over_log(&["--set", "bantime=1h"])),
         "Banned for longer: 2, of whom logged in later\n\
-         JAIL  ADDRESS    FIRST BAN            FAILURES  BANS  LOGGED IN LATER\n\
-         sshd  192.0.2.7  2026-02-12 10:00:04         5     1  as `jo` at 2026-02-12 10:30:00, while banned\n\
+         IP         JAIL  FIRST BAN            FAILURES  BANS  LOGGED IN LATER\n\
+         192.0.2.7  sshd  2026-02-12 10:00:04         5     1  as `jo` at 2026-02-12 10:30:00, while banned\n\
          \n\
          SETTINGS    BANS  ADDRESSES  FAILURES  KEPT OUT\n\
          present        2          2        10         0\n\
@@ -348,6 +348,28 @@ fn mistakes_are_told_with_what_to_write() {
         "{told}"
     );
     assert_eq!(output.status.code(), Some(64));
+}
+
+#[test]
+fn a_database_that_cannot_be_read_is_told() {
+    let case = Case::new("", "");
+    let path = case.home.path().join("f2bd.db");
+    fs::write(&path, "no database at all, whatever its name").unwrap();
+    let told = |code: i32, said: &str| {
+        let output = case.replay(&["history"]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            told.contains("cannot read the history in") && told.contains(said),
+            "{told}"
+        );
+        assert_eq!(output.status.code(), Some(code), "{told}");
+    };
+    told(74, "the database is damaged");
+    fs::remove_file(&path).unwrap();
+    drop(Store::open(&path).unwrap());
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    told(78, "the database has schema 99");
 }
 
 // Against what two plain runs say.

@@ -1,32 +1,97 @@
 //! What does a log hold, block by block?
 //!
-//! In: a log that is opened. Out: its bytes, unpacked, in blocks that are cut anywhere. A thread of its own reads and
-//! unpacks the next blocks while somebody looks at this one; the blocks go round, so that it takes the same memory for
-//! any log.
+//! In: a log that is opened. Out: its bytes, unpacked, in blocks that are cut anywhere, in the same memory for any log.
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// The size of a block. With larger ones the threads meet less often, but a block leaves the processor's own memory
-/// between the two.
-const BLOCK: usize = 256 * 1024;
+/// The size of a block, which stays in the processor's own memory until it has been looked at: with four times as much,
+/// reading took more than twice the time.
+const BLOCK: usize = 64 * 1024;
 
-/// One is being looked at, one is being filled, and one waits so that neither has to.
+/// How many blocks go round between two threads: one is being looked at, one is being filled, and one waits so that
+/// neither has to.
 const BLOCKS: usize = 3;
 
 /// So many bytes tell by a byte order mark in which letters a log is written.
 const LONGEST_MARK: usize = 3;
 
+/// The blocks of a log, in order.
+pub enum Blocks {
+    /// Each is read when it is asked for.
+    AsAsked(Box<dyn Read>, Block),
+    /// The next ones are read meanwhile.
+    Ahead(Ahead),
+}
+
+impl Blocks {
+    /// The blocks of a log that costs nothing but a copy. It is not done by another thread: that one would have to take it
+    /// out of the other processor's memory, which takes longer.
+    pub fn of(log: impl Read + 'static) -> Self {
+        Blocks::AsAsked(Box::new(log), Block::default())
+    }
+
+    /// The blocks of a log for which there is work to do: a thread of its own does it while somebody looks at what there
+    /// is already.
+    ///
+    /// # Errors
+    /// There is no thread for it.
+    pub fn ahead(log: impl Read + Send + 'static) -> io::Result<Self> {
+        Ahead::of(log).map(Blocks::Ahead)
+    }
+
+    /// The next block; an empty one at the end. The first one is long enough for a byte order mark, if the log is.
+    ///
+    /// # Errors
+    /// The log cannot be read, or not be unpacked.
+    pub fn next(&mut self) -> io::Result<&[u8]> {
+        match self {
+            Blocks::Ahead(ahead) => ahead.next(),
+            Blocks::AsAsked(log, block) => {
+                block.fill(log)?;
+                Ok(block.bytes())
+            }
+        }
+    }
+}
+
 /// A place for bytes.
-struct Block {
+pub struct Block {
     room: Box<[u8]>,
     /// How much of it is filled.
     length: usize,
 }
 
-/// The blocks of a log, in order.
-pub struct Blocks {
+impl Default for Block {
+    fn default() -> Self {
+        let room = vec![0; BLOCK].into_boxed_slice();
+        Block { room, length: 0 }
+    }
+}
+
+impl Block {
+    fn bytes(&self) -> &[u8] {
+        &self.room[..self.length]
+    }
+
+    /// Takes what is there, and waits only for the first bytes. There are none at the end.
+    fn fill(&mut self, log: &mut impl Read) -> io::Result<()> {
+        self.length = 0;
+        while self.length < LONGEST_MARK {
+            match log.read(&mut self.room[self.length..]) {
+                Ok(0) => break,
+                Ok(more) => self.length += more,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A thread that reads.
+pub struct Ahead {
     full: Receiver<Block>,
     empty: SyncSender<Block>,
     /// The block that was given out last.
@@ -35,31 +100,25 @@ pub struct Blocks {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-impl Blocks {
-    /// The blocks of what `open` opens.
-    ///
-    /// # Errors
-    /// There is no thread for it.
-    pub fn of<R: Read>(open: impl FnOnce() -> io::Result<R> + Send + 'static) -> io::Result<Self> {
+impl Ahead {
+    fn of(mut log: impl Read + Send + 'static) -> io::Result<Self> {
         let (filled, full) = sync_channel(BLOCKS);
         let (empty, emptied) = sync_channel(BLOCKS);
         for _ in 0..BLOCKS {
-            let room = vec![0; BLOCK].into_boxed_slice();
             // There is place for all of them.
-            let _ = empty.try_send(Block { room, length: 0 });
+            let _ = empty.try_send(Block::default());
         }
         let read = move || {
-            let mut log = open()?;
             while let Ok(mut block) = emptied.recv() {
-                block.length = fill(&mut log, &mut block.room)?;
-                if block.length == 0 || filled.send(block).is_err() {
+                block.fill(&mut log)?;
+                if block.bytes().is_empty() || filled.send(block).is_err() {
                     break;
                 }
             }
             Ok(())
         };
         let thread = std::thread::Builder::new().name("reader".into());
-        Ok(Blocks {
+        Ok(Ahead {
             full,
             empty,
             current: None,
@@ -67,40 +126,20 @@ impl Blocks {
         })
     }
 
-    /// The next block; an empty one at the end. The first one is long enough for a byte order mark, if the log is.
-    ///
-    /// # Errors
-    /// The log cannot be read, or not be unpacked.
-    pub fn next(&mut self) -> io::Result<&[u8]> {
+    fn next(&mut self) -> io::Result<&[u8]> {
         if let Some(block) = self.current.take() {
             // If the thread has ended, it needs none.
             let _ = self.empty.try_send(block);
         }
         self.current = self.full.recv().ok();
-        match (&self.current, self.thread.take()) {
-            (Some(block), thread) => {
-                self.thread = thread;
-                Ok(&block.room[..block.length])
-            }
-            (None, None) => Ok(&[]),
-            (None, Some(thread)) => match thread.join() {
-                Ok(read) => read.map(|()| &[][..]),
+        if self.current.is_none()
+            && let Some(thread) = self.thread.take()
+        {
+            match thread.join() {
+                Ok(read) => read?,
                 Err(panic) => std::panic::resume_unwind(panic),
-            },
+            }
         }
+        Ok(self.current.as_ref().map_or(&[], Block::bytes))
     }
-}
-
-/// Fills a block with what is there, and waits only for its first bytes. Tells how many it has; none at the end.
-fn fill(log: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < LONGEST_MARK {
-        match log.read(&mut room[length..]) {
-            Ok(0) => break,
-            Ok(more) => length += more,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
 }

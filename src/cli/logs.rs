@@ -20,7 +20,7 @@ use crate::engine::record::line::{LineForm, LineReader};
 use crate::engine::time::Timestamp;
 use crate::source::file::encoding::Coding;
 use crate::source::file::lines::Splitter;
-use crate::source::file::{self, Encoding};
+use crate::source::file::{self, Content, Encoding};
 use crate::source::journal::{self, JournalError, JournalSpec};
 
 /// A log.
@@ -115,7 +115,7 @@ impl Log {
         };
         let file = match self {
             Log::StandardInput => {
-                let blocks = Blocks::of(|| Ok(io::stdin())).map_err(failed)?;
+                let blocks = Blocks::of(io::stdin());
                 progress.begin(self, standard_input().ok());
                 return read_lines(blocks, writing, now, sieve, progress, failed, each);
             }
@@ -143,7 +143,10 @@ impl Log {
             return Err(Failure::new(Exit::NoInput, message));
         }
         progress.begin(self, file.try_clone().ok());
-        let blocks = Blocks::of(|| file::open(file)).map_err(failed)?;
+        let blocks = match file::open(file).map_err(failed)? {
+            Content::Plain(file) => Blocks::of(file),
+            Content::Packed(bytes) => Blocks::ahead(bytes).map_err(failed)?,
+        };
         read_lines(blocks, writing, now, sieve, progress, failed, each)
     }
 

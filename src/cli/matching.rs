@@ -54,10 +54,7 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
             clock,
             shown: Shown::default(),
         },
-        out: match args.json {
-            true => output::bare(),
-            false => output::stdout(),
-        },
+        out: output::bare(),
     };
     let mut logs = logs.iter().map(|word| {
         matching.summary.begin(word);
@@ -114,6 +111,7 @@ struct Matching<'m> {
     understood: Understood,
     prints: Prints,
     printer: Printer<'m>,
+    /// For lines, which have no colours.
     out: Out,
 }
 
@@ -150,20 +148,25 @@ impl Matching<'_> {
 
     /// What came of all lines.
     fn end(&mut self) -> Result<(), Failure> {
-        let (
-            out,
-            Printer {
-                json,
-                explain,
-                clock,
-                ..
-            },
-        ) = (&mut self.out, &self.printer);
+        self.out.flush()?;
+        let Printer {
+            json,
+            explain,
+            clock,
+            ..
+        } = &self.printer;
+        let mut out = match json {
+            true => output::bare(),
+            false => output::stdout(),
+        };
         match (&self.prints, json) {
-            (Prints::Summary, true) => self.summary.print_object(out, &self.filters)?,
-            (Prints::Summary, false) => self.summary.print(out, &self.filters, clock, *explain)?,
+            (Prints::Summary, true) => self.summary.print_object(&mut out, &self.filters)?,
+            (Prints::Summary, false) => {
+                self.summary
+                    .print(&mut out, &self.filters, clock, *explain)?;
+            }
             (_, true) => {}
-            (_, false) => self.summary.print_sums(out)?,
+            (_, false) => self.summary.print_sums(&mut out)?,
         }
         out.flush()?;
         Ok(())

@@ -31,7 +31,8 @@ pub fn stdout() -> Out {
     BufWriter::with_capacity(ROOM, Box::new(stdout))
 }
 
-/// Opens standard output for what has no colours: looking for them costs more than finding a failure.
+/// Opens standard output for what has no colours: to look for them where nobody would see them takes longer than to write
+/// a line.
 pub fn bare() -> Out {
     BufWriter::with_capacity(ROOM, Box::new(io::stdout().lock()))
 }

@@ -96,8 +96,7 @@ fn keep_only(jail: &JailName, args: &ReplayArgs, policy: &mut Policy) -> Result<
 /// Prints what the jails would have done; tells whether that is anything.
 fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bool), Failure> {
     let mut printer = Decisions::new(output::stdout(), json, past.clock);
-    let filters: Vec<_> = policy.jails.iter().map(|jail| jail.filter).collect();
-    let sieve = policy.filters.sieve(&filters);
+    let sieve = policy.filters.sieve(&logins::filters_of(&policy));
     let mut replay = Replay::new([policy]);
     let mut decisions = [Vec::new()];
     let mut print = |[decisions]: &mut [Vec<Decision>; 1]| -> Result<(), Failure> {
@@ -127,12 +126,11 @@ fn compare(
     past: &Past<'_>,
     args: &ReplayArgs,
 ) -> Result<(Understood, bool), Failure> {
-    let logins = Logins::of(&policy)?;
+    let (logins, sieve) = Logins::of(&policy)?;
     let mut comparison = Comparison::new(&policy);
     let mut replay = Replay::new([policy, changed]);
     let mut decisions = [Vec::new(), Vec::new()];
-    // Who logged in is to be seen as well.
-    let understood = past.tell(None, |event| {
+    let understood = past.tell(sieve.as_ref(), |event| {
         match event {
             Event::Failure(failure) => replay.recount(failure, &mut decisions),
             Event::Record(record) => {

@@ -169,7 +169,7 @@ impl WhatIf<'_> {
             write!(out, ", of whom logged in later")?;
         }
         writeln!(out, "{HEADING:#}")?;
-        let mut headings = vec!["JAIL", "ADDRESS", "FIRST BAN"];
+        let mut headings = vec!["IP", "JAIL", "FIRST BAN"];
         headings.extend(match difference.has_two_moments() {
             true => ["PRESENTLY", "BANS"],
             false => ["FAILURES", "BANS"],
@@ -201,8 +201,8 @@ impl WhatIf<'_> {
         };
         let login = fate.login.as_ref().map(|login| self.told(login));
         [
-            jail.to_string(),
             subject.plain(),
+            jail.to_string(),
             self.clock.show(fate.first()),
             what,
             bans,

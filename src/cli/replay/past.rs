@@ -126,11 +126,15 @@ fn open(path: &Path) -> Result<Archive, Failure> {
 }
 
 fn unreadable(path: &Path, error: &StoreError) -> Failure {
-    let exit = match error {
-        StoreError::Denied(_) => Exit::NotPermitted,
-        _ => Exit::Io,
+    let (exit, why) = match error {
+        StoreError::Denied(error) => {
+            let why = format!("{error}; try it as the user that f2bd runs as");
+            (Exit::NotPermitted, why)
+        }
+        StoreError::Newer { .. } => (Exit::BadConfiguration, error.to_string()),
+        _ => (Exit::Io, error.to_string()),
     };
-    let message = format!("cannot read the history in {}: {error}", path.display());
+    let message = format!("cannot read the history in {}: {why}", path.display());
     Failure::new(exit, message)
 }
 

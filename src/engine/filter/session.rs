@@ -98,7 +98,8 @@ impl Sessions {
         let earlier = self.earlier.get(&key).copied();
         let before = self.recent.insert(key, time).or(earlier);
         if self.recent.len() >= MOST_SESSIONS / 2 {
-            self.earlier = std::mem::take(&mut self.recent);
+            std::mem::swap(&mut self.earlier, &mut self.recent);
+            self.recent.clear();
         }
         before.is_some_and(|before| time.since(before) <= IDLE)
     }

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
+use smallvec::SmallVec;
 
 use super::language::LARGEST_PROGRAM;
 use super::pattern::{Ignore, Pattern, Reading};
@@ -31,6 +32,8 @@ pub struct FilterSet {
     patterns: Vec<Shared>,
     /// The texts that they need, by their place.
     sieve: Sieve,
+    /// Filters with patterns that need no text.
+    with_loose: Vec<FilterId>,
 }
 
 /// A pattern, and which filters have it.
@@ -75,6 +78,12 @@ struct Verdict<'v> {
     found: Option<Found<'v>>,
 }
 
+/// There mostly is one at the most, which needs no memory of its own.
+type Verdicts<'v> = SmallVec<[Verdict<'v>; 1]>;
+
+/// The filters to which a record is a failure, and what they find in it.
+pub type Hits<'v> = SmallVec<[(FilterId, Found<'v>); 1]>;
+
 /// In a set of those over messages it stands for a pattern that looks at fields alone: it takes nothing.
 const NOTHING: &str = "[a&&b]";
 
@@ -84,6 +93,7 @@ impl Default for FilterSet {
             filters: Vec::new(),
             patterns: Vec::new(),
             sieve: Sieve::new(Vec::new()),
+            with_loose: Vec::new(),
         }
     }
 }
@@ -108,6 +118,9 @@ impl FilterSet {
             return Err(problems);
         }
         set.sieve = Sieve::new(set.texts(|_| true));
+        let all = set.filters.iter().zip((0..).map(FilterId));
+        let loose = all.filter(|(filter, _)| filter.loose.is_some());
+        set.with_loose = loose.map(|(_, id)| id).collect();
         Ok(set)
     }
 
@@ -239,12 +252,12 @@ impl FilterSet {
     }
 
     /// The filters to which a record is a failure, of those that asked for such records, in their order.
-    pub fn hits<'v>(&self, view: &'v View<'_>) -> Vec<(FilterId, Found<'v>)> {
+    pub fn hits<'v>(&self, view: &'v View<'_>) -> Hits<'v> {
         let record = view.record();
         if let Some(reported) = record.reported {
             return self.reports(record, reported);
         }
-        let mut verdicts = Vec::new();
+        let mut verdicts = Verdicts::new();
         let mut candidates = Candidates::default();
         for (pattern, _) in self.sieve.hits(view.message()) {
             candidates.add(pattern);
@@ -265,22 +278,17 @@ impl FilterSet {
                 }
             }
         }
-        for (filter, id) in self.filters.iter().zip(0..) {
-            if let Some(loose) = &filter.loose
-                && filter.asks(record)
-            {
-                loose.judge(FilterId(id), &self.patterns, view, &mut verdicts);
+        for id in &self.with_loose {
+            let filter = &self.filters[usize::from(id.0)];
+            if let Some(loose) = filter.loose.as_ref().filter(|_| filter.asks(record)) {
+                loose.judge(*id, &self.patterns, view, &mut verdicts);
             }
         }
         self.decided(verdicts, view)
     }
 
     /// What each filter finds, by the verdicts of its patterns: the first one decides.
-    fn decided<'v>(
-        &self,
-        mut verdicts: Vec<Verdict<'v>>,
-        view: &View<'_>,
-    ) -> Vec<(FilterId, Found<'v>)> {
+    fn decided<'v>(&self, mut verdicts: Verdicts<'v>, view: &View<'_>) -> Hits<'v> {
         verdicts.sort_by_key(|verdict| (verdict.of.filter, verdict.of.place));
         verdicts.dedup_by_key(|verdict| verdict.of.filter);
         let found = verdicts.into_iter().filter_map(|Verdict { of, found }| {
@@ -301,11 +309,7 @@ impl FilterSet {
     }
 
     /// The filters that asked for reports of this service.
-    fn reports<'v>(
-        &self,
-        record: &Record<'v>,
-        reported: Reported<'v>,
-    ) -> Vec<(FilterId, Found<'v>)> {
+    fn reports<'v>(&self, record: &Record<'v>, reported: Reported<'v>) -> Hits<'v> {
         let filters = self.filters.iter().zip((0..).map(FilterId));
         let asked = filters.filter(|(filter, _)| {
             let mut services = filter.spec.records.services.iter();
@@ -319,7 +323,7 @@ impl FilterSet {
 
 impl Shared {
     /// What the record is to the filters that have the pattern and asked for such records.
-    fn judge<'v>(&self, filters: &[Filter], view: &'v View<'_>, verdicts: &mut Vec<Verdict<'v>>) {
+    fn judge<'v>(&self, filters: &[Filter], view: &'v View<'_>, verdicts: &mut Verdicts<'v>) {
         let asks = |one: &&Use| filters[usize::from(one.filter.0)].asks(view.record());
         let mut uses = self.uses.iter().filter(asks).peekable();
         if uses.peek().is_none() {
@@ -356,7 +360,7 @@ impl Loose {
         filter: FilterId,
         all: &[Shared],
         view: &'v View<'_>,
-        verdicts: &mut Vec<Verdict<'v>>,
+        verdicts: &mut Verdicts<'v>,
     ) {
         let message = view.message();
         // `is_match` keeps no list of what matched and so allocates nothing.

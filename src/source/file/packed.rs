@@ -44,9 +44,9 @@ impl Packing {
     ///
     /// # Errors
     /// It cannot be read, or is not what its first bytes say.
-    pub fn unpack(self, packed: File) -> io::Result<Box<dyn Read>> {
+    pub fn unpack(self, packed: File) -> io::Result<Box<dyn Read + Send>> {
         let packed = BufReader::new(packed);
-        let bytes: Box<dyn Read> = match self {
+        let bytes: Box<dyn Read + Send> = match self {
             Packing::Gzip => Box::new(MultiGzDecoder::new(packed)),
             Packing::Xz => {
                 let stream = Stream::new_stream_decoder(XZ_MEMORY, CONCATENATED)?;
@@ -58,22 +58,39 @@ impl Packing {
     }
 }
 
+/// The bytes of a log.
+pub enum Content {
+    /// As they are in the file.
+    Plain(File),
+    /// Unpacked, which takes far longer than to read them.
+    Packed(Box<dyn Read + Send>),
+}
+
+impl Read for Content {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Content::Plain(file) => file.read(buffer),
+            Content::Packed(bytes) => bytes.read(buffer),
+        }
+    }
+}
+
 /// Opens a log that may be packed, from its first line on. The place in `file`, which its duplicates share, tells how
 /// much of it has been read.
 ///
 /// # Errors
 /// It cannot be read.
-pub fn open(mut file: File) -> io::Result<Box<dyn BufRead>> {
+pub fn open(mut file: File) -> io::Result<Content> {
     // A pipe cannot be read twice, and nobody packs what goes through one.
     if !file.metadata()?.is_file() {
-        return Ok(Box::new(BufReader::new(file)));
+        return Ok(Content::Plain(file));
     }
     let mut front = Vec::new();
     (&file).take(8).read_to_end(&mut front)?;
     file.rewind()?;
     Ok(match Packing::of(&front) {
-        Some(packing) => Box::new(BufReader::new(packing.unpack(file)?)),
-        None => Box::new(BufReader::new(file)),
+        Some(packing) => Content::Packed(packing.unpack(file)?),
+        None => Content::Plain(file),
     })
 }
 
