@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use memchr::{memchr_iter, memmem, memrchr};
+use memchr::{memchr_iter, memrchr};
 
 use super::literal::{CASE, SHORTEST, rarity};
 use crate::engine::record::LONGEST_MESSAGE;
@@ -161,12 +161,12 @@ impl Sieve {
 
     /// Where the first line begins that is not quiet, or the end.
     fn quiet_in(&self, block: &[u8]) -> usize {
-        if block.first() == Some(&b'{') || block.len() > BLOCK {
+        if block.len() > BLOCK {
             return 0;
         }
         let hit = self.hits(block).next();
         let end = hit.map_or(block.len(), |(_, place)| line_start(block, place));
-        let end = memmem::find(&block[..end], b"\n{").map_or(end, |before| before + 1);
+        let end = before_object(&block[..end]);
         before_long_line(&block[..end])
     }
 }
@@ -237,6 +237,18 @@ fn whole_lines(lines: &[u8]) -> &[u8] {
 /// Where the line begins that `place` is in.
 fn line_start(bytes: &[u8], place: usize) -> usize {
     memrchr(b'\n', &bytes[..place]).map_or(0, |before| before + 1)
+}
+
+/// Where the first line begins that may be an object; or the end. Zeros and a mark of UTF-8 may stand before it.
+fn before_object(bytes: &[u8]) -> usize {
+    let mut braces = memchr_iter(b'{', bytes);
+    let begins = |brace: &usize| {
+        let before = bytes[..*brace].last();
+        before.is_none_or(|before| matches!(before, b'\n' | b'\0' | b'\xbf'))
+    };
+    braces
+        .find(begins)
+        .map_or(bytes.len(), |brace| line_start(bytes, brace))
 }
 
 /// Where the first line begins that is longer than a message may be; or the end.

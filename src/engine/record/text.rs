@@ -80,6 +80,7 @@ impl TextReader {
     /// Goes on behind lines that nobody has to read: `next` is as late as the last one of them if it does not tell by
     /// itself.
     pub(super) fn pass(&mut self, passed: &[u8], next: &[u8]) {
+        let next = without_end(without_zeros(next));
         let head = next.len() - after_priority(next).len();
         if !self.is_standard && self.dates.leads(next, head, self.now) {
             return;
@@ -89,7 +90,7 @@ impl TextReader {
         let mut rest = passed;
         while let Some(whole) = rest.strip_suffix(b"\n") {
             let start = memrchr(b'\n', whole).map_or(0, |before| before + 1);
-            let record = self.record(without_end(&rest[start..]));
+            let record = self.record(without_end(without_zeros(&rest[start..])));
             if record.is_some_and(|(_, is_trusted)| is_trusted) || !looks_far {
                 return;
             }
@@ -148,6 +149,13 @@ impl TextReader {
         }
         Some((header(date.time, rest).unwrap_or(bare), date.trusted))
     }
+}
+
+/// The line without the zeros before it: a program that writes on at its old place in a file that was cut to nothing leaves a
+/// hole, which reads as zeros, and the next line follows it.
+pub fn without_zeros(line: &[u8]) -> &[u8] {
+    let zeros = line.iter().take_while(|byte| **byte == 0).count();
+    &line[zeros..]
 }
 
 /// The line without its end, and without the mark that some programs put before the first one.

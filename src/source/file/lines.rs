@@ -4,6 +4,7 @@
 //! that it took in the file. What has no end yet waits for it. No file is read here.
 
 pub use crate::engine::record::line::LONGEST_LINE;
+use crate::engine::record::text::without_zeros;
 
 /// What is kept of the room for a half line: most lines are shorter, and there is one for each file.
 const KEPT_ROOM: usize = 8 * 1024;
@@ -163,13 +164,6 @@ impl Splitter {
             self.last = *last;
         }
     }
-}
-
-/// A program that writes on at its old place in a file that was cut to nothing leaves a hole, which reads as zeros; the
-/// next line follows it.
-fn without_zeros(text: &[u8]) -> &[u8] {
-    let zeros = text.iter().take_while(|byte| **byte == 0).count();
-    &text[zeros..]
 }
 
 #[cfg(test)]

@@ -115,6 +115,16 @@ impl TimeFormat {
         }
     }
 
+    /// Whether it begins with the numbers of a day and a month, in any order.
+    pub(super) fn begins_with_day_and_month(&self) -> bool {
+        use item::Number::{Day, Month};
+        matches!(
+            &*self.items,
+            [Item::Number(Day, ..), _, Item::Number(Month, ..), ..]
+                | [Item::Number(Month, ..), _, Item::Number(Day, ..), ..]
+        )
+    }
+
     /// Whether it has hours and minutes with a colon between them.
     pub(super) fn has_clock(&self) -> bool {
         let clock = |item: &Item| matches!(item, Item::Clock(_));

@@ -14,6 +14,8 @@ pub(super) struct Form {
     pub heads_syslog: bool,
     /// Whether it cannot be where no clock with a colon follows soon.
     pub has_clock: bool,
+    /// Whether it begins with the numbers of a day and a month, which another form may read in the other order.
+    pub is_of_numbers: bool,
     first: FirstBytes,
 }
 
@@ -41,6 +43,7 @@ impl Form {
             first: FirstBytes(bytes.fold(0, |all, byte| all | 1 << byte)),
             heads_syslog: format.heads_syslog(),
             has_clock: false,
+            is_of_numbers: format.begins_with_day_and_month(),
             format,
         }
     }

@@ -396,7 +396,10 @@ impl Dates {
             match best {
                 Some(best) if reading.end < best.end => {}
                 Some(best) if reading.end == best.end => {
-                    let other = reading.time != best.time;
+                    // What is the same on the 1st of January is not so on other days.
+                    let of_numbers = |form: usize| self.forms.all()[form].is_of_numbers;
+                    let other = reading.time != best.time
+                        || of_numbers(reading.form) && of_numbers(best.form);
                     rival = rival.or(other.then_some(reading));
                 }
                 _ => (best, rival) = (Some(reading), None),
