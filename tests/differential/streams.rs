@@ -49,7 +49,7 @@ const DATED: [&str; 19] = [
 /// is otherwise changes how, unless it is passed over; so in such a log there is none.
 const REGULAR: [&str; 5] = [
     "%d/%m/%Y %H:%M:%S <>",
-    "%d.%m.%Y %H:%M:%S <>",
+    "%m/%d/%Y %H:%M:%S <>",
     "192.0.2.9 - - [%d/%b/%Y:%H:%M:%S +0000] \"<>\" 200 denied",
     "192.0.2.9 - - [%d/%b/%Y:%H:%M:%S +0000] \"GET /\" <>",
     "x [%d/%b/%Y:%H:%M:%S +0000] <>",
@@ -97,9 +97,9 @@ const MESSAGES: [&str; 14] = [
 /// What becomes of a line here and there.
 const MARKS: [(&[u8], &[u8]); 10] = [
     (b"", b"\r"),
-    (b"\xef\xbb", b""),
-    (b"\t", b""),
-    (b"x\0", b"\0"),
+    (b"\xef\xbb\xbf", b""),
+    (b"\0\0", b""),
+    (b"\0", b"\0"),
     (b"\xff", b""),
     (b"", b"\xff\xc3"),
     (b" ", b""),
@@ -287,7 +287,7 @@ fn log(choices: &mut Choices<'_>) -> Vec<u8> {
             0 => line.extend_from_slice(&b"x".repeat(9 * 1024)),
             1 => line.extend_from_slice(&b"x".repeat(140 * 1024)),
             2 => line.splice(0..0, b"x".repeat(9 * 1024)).for_each(drop),
-            3 => line.splice(0..0, b"\t".repeat(9 * 1024)).for_each(drop),
+            3 => line.splice(0..0, b"\0".repeat(9 * 1024)).for_each(drop),
             place @ 4..14 if !is_regular => {
                 let (before, behind) = MARKS[place - 4];
                 line.splice(0..0, before.iter().copied()).for_each(drop);
