@@ -3,10 +3,15 @@
 //! In: the structure of a pattern. Out: a few texts of which every message holds one that the pattern takes, without
 //! regard to the case of letters. They are looked for before any pattern is tried; see [`sieve`](super::sieve).
 
+use std::cmp::Reverse;
+
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Shorter texts stand in too many lines, and looking for them is slow.
 pub(super) const SHORTEST: usize = 4;
+
+/// Texts of this length can be looked for at every fifth place.
+const USEFUL: usize = 8;
 
 /// A text of this length tells as much as a longer one.
 const LONG_ENOUGH: usize = 12;
@@ -23,41 +28,59 @@ fn fold(byte: u8) -> u8 {
     byte | CASE
 }
 
-/// Texts, folded, of which every message holds one that `hir` takes; `None` if there are none that are long enough.
-pub(super) fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
-    let texts = best(hir)?;
-    (shortest(&texts) >= SHORTEST).then_some(texts)
+/// Some texts, folded, of which every message holds one that a pattern takes.
+pub(super) type Texts = Vec<Vec<u8>>;
+
+/// All that could be looked for: of each of these, every message holds one text that `hir` takes.
+pub(super) fn options(hir: &Hir) -> Vec<Texts> {
+    let mut options = Vec::new();
+    collect(hir, &mut options);
+    options.retain(|texts| shortest(texts) >= SHORTEST);
+    options
 }
 
-/// The best texts of which one is in whatever `hir` takes.
-fn best(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+/// The best of these. Long texts are, up to a length at which they are seldom seen and soon found; then those that few
+/// patterns have, as `shared` tells, since all that have one are tried; then longer and fewer and rarer ones.
+pub(super) fn best(options: Vec<Texts>, shared: impl Fn(&[u8]) -> usize) -> Option<Texts> {
+    let worth = |texts: &Texts| {
+        let length = shortest(texts);
+        let others = texts.iter().map(|text| shared(text)).max().unwrap_or(0);
+        let rarity = texts.iter().map(|text| rarity(text)).min().unwrap_or(0);
+        (
+            length.min(USEFUL),
+            Reverse(others),
+            length.min(LONG_ENOUGH),
+            Reverse(texts.len()),
+            rarity,
+        )
+    };
+    options.into_iter().max_by_key(worth)
+}
+
+fn collect(hir: &Hir, options: &mut Vec<Texts>) {
     match hir.kind() {
-        HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => None,
-        HirKind::Literal(_) => exact(hir),
-        HirKind::Capture(group) => best(&group.sub),
-        HirKind::Repetition(repeated) if repeated.min > 0 => best(&repeated.sub),
-        HirKind::Repetition(_) => None,
-        HirKind::Alternation(parts) => {
-            let each = parts.iter().map(best).collect::<Option<Vec<_>>>()?;
-            let all: Vec<_> = each.into_iter().flatten().collect();
-            (all.len() <= MOST).then_some(all)
-        }
-        HirKind::Concat(parts) => best_of_concat(parts),
+        HirKind::Empty | HirKind::Look(_) | HirKind::Class(_) => {}
+        HirKind::Literal(_) => options.extend(exact(hir)),
+        HirKind::Capture(group) => collect(&group.sub, options),
+        HirKind::Repetition(repeated) if repeated.min > 0 => collect(&repeated.sub, options),
+        HirKind::Repetition(_) => {}
+        HirKind::Alternation(parts) => options.extend(one_of_each(parts)),
+        HirKind::Concat(parts) => collect_of_concat(parts, options),
     }
 }
 
+/// The best texts of all branches.
+fn one_of_each(parts: &[Hir]) -> Option<Texts> {
+    let mut all = Texts::new();
+    for part in parts {
+        all.extend(best(self::options(part), |_| 0)?);
+    }
+    let all = reduced(all);
+    (all.len() <= MOST).then_some(all)
+}
+
 /// Parts that can only be few texts are put together; all others stand between them.
-fn best_of_concat(parts: &[Hir]) -> Option<Vec<Vec<u8>>> {
-    let mut found: Option<Vec<Vec<u8>>> = None;
-    let mut consider = |texts: Vec<Vec<u8>>| {
-        let texts = reduced(texts);
-        if found
-            .as_ref()
-            .is_none_or(|best| worth(&texts) > worth(best))
-        {
-            found = Some(texts);
-        }
-    };
+fn collect_of_concat(parts: &[Hir], options: &mut Vec<Texts>) {
     let mut run = vec![Vec::new()];
     for part in parts {
         // What looks at its neighbours takes nothing.
@@ -65,27 +88,26 @@ fn best_of_concat(parts: &[Hir]) -> Option<Vec<Vec<u8>>> {
             continue;
         }
         let Some(next) = exact(part) else {
-            consider(std::mem::replace(&mut run, vec![Vec::new()]));
-            best(part).into_iter().for_each(&mut consider);
+            options.push(reduced(std::mem::replace(&mut run, vec![Vec::new()])));
+            collect(part, options);
             continue;
         };
         if next.len() > 1 {
-            consider(run.clone());
+            options.push(reduced(run.clone()));
         }
         run = match run.len() * next.len() <= MOST {
             true => joined(&run, &next),
             false => {
-                consider(run);
+                options.push(reduced(run));
                 next
             }
         };
     }
-    consider(run);
-    found
+    options.push(reduced(run));
 }
 
 /// All texts that `hir` takes, folded, if they are few.
-fn exact(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+fn exact(hir: &Hir) -> Option<Texts> {
     match hir.kind() {
         HirKind::Empty => Some(vec![Vec::new()]),
         HirKind::Look(_) => None,
@@ -130,9 +152,9 @@ fn exact(hir: &Hir) -> Option<Vec<Vec<u8>>> {
 }
 
 /// Where one text holds another, only the other is needed.
-fn reduced(mut texts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+fn reduced(mut texts: Texts) -> Texts {
     texts.sort_unstable_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
-    let mut needed: Vec<Vec<u8>> = Vec::new();
+    let mut needed = Texts::new();
     for text in texts {
         let holds = |other: &Vec<u8>| memchr::memmem::find(&text, other).is_some();
         if !needed.iter().any(holds) {
@@ -143,25 +165,18 @@ fn reduced(mut texts: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
 }
 
 /// Each of `first` with each of `second` behind it.
-fn joined(first: &[Vec<u8>], second: &[Vec<u8>]) -> Vec<Vec<u8>> {
+fn joined(first: &[Vec<u8>], second: &[Vec<u8>]) -> Texts {
     let pair = |head: &Vec<u8>| {
         second
             .iter()
             .map(|tail| [&head[..], tail].concat())
             .collect()
     };
-    first.iter().flat_map::<Vec<Vec<u8>>, _>(pair).collect()
+    first.iter().flat_map::<Texts, _>(pair).collect()
 }
 
 fn shortest(texts: &[Vec<u8>]) -> usize {
     texts.iter().map(Vec::len).min().unwrap_or(0)
-}
-
-/// Long texts first, then few of them, then the rarest bytes.
-fn worth(texts: &[Vec<u8>]) -> (usize, usize, u32) {
-    let length = shortest(texts).min(LONG_ENOUGH);
-    let rarity = texts.iter().map(|text| rarity(text)).min().unwrap_or(0);
-    (length, MOST.saturating_sub(texts.len()), rarity)
 }
 
 /// Letters by how common they are in English and in logs, the most common first.
@@ -184,8 +199,10 @@ mod tests {
     fn texts(pattern: &str) -> Option<Vec<String>> {
         let source = language::expand(pattern).expect("a pattern");
         let hir = language::parse(&source).expect("a regular expression");
-        let required = required(&hir)?;
-        let mut texts: Vec<_> = required
+        let best = best(options(&hir), |text| {
+            usize::from(text.starts_with(b"common"))
+        })?;
+        let mut texts: Vec<_> = best
             .into_iter()
             .map(|text| String::from_utf8_lossy(&text).into_owned())
             .collect();
@@ -208,6 +225,10 @@ mod tests {
             (
                 "^(?:from|to)? ?<ip> (?:was banned|is listed)$",
                 &[" is listed", " was banned"],
+            ),
+            (
+                "^commonly known is that <ip> is rejected$",
+                &[" is rejected"],
             ),
             (
                 "^<ip> costs? [45] dollars",

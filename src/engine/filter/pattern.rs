@@ -8,11 +8,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use regex::bytes::Regex;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
-use super::language::{compile, expand, parse};
-use super::literal::required;
+use super::language::{Expression, expand, parse};
+use super::literal::{Texts, options};
 use super::proof::{Proof, addresses, prove, refuse_floating, refuse_line_anchors};
 use super::quick::{Address, Quick, Taken};
 use super::view::{Place, View};
@@ -38,15 +37,15 @@ pub struct PatternError {
 pub(super) struct Pattern {
     /// All of them have to match.
     parts: Vec<Part>,
-    /// Texts, folded, of which the message must hold one; `None` if nothing of it is known.
-    needs: Option<Vec<Vec<u8>>>,
+    /// Of each of these the message must hold one text.
+    options: Vec<Texts>,
 }
 
 /// A regular expression over one text of a record.
 #[derive(Clone, Debug)]
 struct Part {
     place: Place,
-    regex: Regex,
+    regex: Expression,
     quick: Option<Quick>,
     /// The end of the text decides, so one that may have been cut does not match.
     needs_end: bool,
@@ -76,10 +75,11 @@ impl Part {
             return Some(taken);
         }
         // Most texts that come here are not taken, and these are to cost no memory.
-        if !self.regex.is_match(text) {
+        let regex = self.regex.regex();
+        if !regex.is_match(text) {
             return None;
         }
-        let captures = self.regex.captures(text)?;
+        let captures = regex.captures(text)?;
         let range = |name: &str| captures.name(name).map(|group| group.range());
         let address = |name, strict| range(name).map(|range| Address { range, strict });
         Some(Taken {
@@ -92,7 +92,7 @@ impl Part {
 
 fn over_message(parts: &[Part]) -> Option<&str> {
     let over = |part: &&Part| part.place == Place::Message;
-    parts.iter().find(over).map(|part| part.regex.as_str())
+    parts.iter().find(over).map(|part| part.regex.source())
 }
 
 impl Pattern {
@@ -125,14 +125,14 @@ impl Pattern {
             };
             Ok(Part {
                 needs_end: needs_end.map_err(|reason| at(&text.place, reason))?,
-                regex: compile(&text.source).map_err(|reason| at(&text.place, reason))?,
+                regex: expression(text.source, &text.hir, &text.place)?,
                 quick: Quick::of(&text.hir),
                 place: text.place,
             })
         };
         let message = texts.iter().find(|text| text.place == Place::Message);
         Ok(Pattern {
-            needs: message.and_then(|text| required(&text.hir)),
+            options: message.map(|text| options(&text.hir)).unwrap_or_default(),
             parts: texts.into_iter().map(part).collect::<Result<_, String>>()?,
         })
     }
@@ -142,9 +142,9 @@ impl Pattern {
         over_message(&self.parts)
     }
 
-    /// Texts, folded, of which every message holds one that it takes; `None` if it has to be tried.
-    pub(super) fn needs(&self) -> Option<&[Vec<u8>]> {
-        self.needs.as_deref()
+    /// What can be looked for instead of trying it: of each of these, every message that it takes holds one text.
+    pub(super) fn options(&self) -> &[Texts] {
+        &self.options
     }
 
     /// What the pattern finds in a record.
@@ -212,7 +212,7 @@ impl Ignore {
                 quick: None,
                 // `\b` looks at the end as `$` does.
                 needs_end: looks.any(|look| look != Look::Start),
-                regex: compile(&text.source).map_err(|reason| at(&text.place, reason))?,
+                regex: expression(text.source, &text.hir, &text.place)?,
                 place: text.place,
             })
         };
@@ -231,7 +231,7 @@ impl Ignore {
     pub(super) fn takes(&self, view: &View<'_>) -> bool {
         self.parts.iter().all(|part| {
             let text = part.text(view);
-            text.is_some_and(|text| part.regex.is_match(text))
+            text.is_some_and(|text| part.regex.regex().is_match(text))
         })
     }
 }
@@ -255,6 +255,10 @@ fn texts(spec: &PatternSpec) -> Result<Vec<Text>, String> {
         Ok(Text { place, source, hir })
     };
     message.into_iter().chain(fields).map(read).collect()
+}
+
+fn expression(source: String, hir: &Hir, place: &Place) -> Result<Expression, String> {
+    Expression::new(source, hir).map_err(|reason| at(place, reason))
 }
 
 /// The reason, with the field that it is about.

@@ -9,10 +9,9 @@
 use std::ops::Range;
 
 use memchr::memmem::FinderRev;
-use regex::bytes::Regex;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
-use super::language::compile;
+use super::language::{Expression, parse};
 
 /// After so many places of the exact text the whole pattern is tried: an attacker may write it as often as he likes.
 const MOST_PLACES: usize = 8;
@@ -36,11 +35,11 @@ pub(super) struct Address {
 /// A pattern of the usual form.
 #[derive(Clone, Debug)]
 pub(super) struct Quick {
-    head: Regex,
+    head: Expression,
     gap: Option<Gap>,
     strict: bool,
     /// Of what follows the address.
-    tail: Regex,
+    tail: Expression,
 }
 
 /// Any text, and the exact text behind it.
@@ -104,7 +103,9 @@ impl Quick {
             && right.iter().all(|part| is_plain(part, &[Look::End]));
         let automaton = |parts: &[Hir]| {
             let anchored = [&[Hir::look(Look::Start)], parts].concat();
-            compile(&Hir::concat(anchored).to_string()).ok()
+            let source = Hir::concat(anchored).to_string();
+            let hir = parse(&source).ok()?;
+            Expression::new(source, &hir).ok()
         };
         is_sound.then_some(())?;
         Some(Quick {
@@ -117,7 +118,7 @@ impl Quick {
 
     /// What the groups take; `None` if the whole pattern has to be asked.
     pub(super) fn take(&self, text: &[u8]) -> Option<Taken> {
-        let begin = self.head.find(text)?.end();
+        let begin = self.head.regex().find(text)?.end();
         let Some(gap) = &self.gap else {
             return self
                 .address(text, begin)
@@ -155,7 +156,7 @@ impl Quick {
             false => name(text, start),
         };
         match there {
-            There::Address(end) if self.tail.is_match(&text[end..]) => Ok(Some(start..end)),
+            There::Address(end) if self.tail.regex().is_match(&text[end..]) => Ok(Some(start..end)),
             There::Nothing => Ok(None),
             There::Address(_) | There::Unclear => Err(()),
         }

@@ -11,6 +11,7 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 use smallvec::SmallVec;
 
 use super::language::LARGEST_PROGRAM;
+use super::literal::{self, Texts};
 use super::pattern::{Ignore, Pattern, Reading};
 use super::sieve::Sieve;
 use super::{FilterSpec, Found, PatternError, PatternSpec, RecordsSpec, View};
@@ -40,6 +41,8 @@ pub struct FilterSet {
 #[derive(Debug)]
 struct Shared {
     pattern: Pattern,
+    /// Texts of which every message holds one that it takes; none if it is tried on all.
+    needs: Texts,
     uses: Vec<Use>,
 }
 
@@ -117,6 +120,7 @@ impl FilterSet {
         if !problems.is_empty() {
             return Err(problems);
         }
+        set.choose_texts();
         set.sieve = Sieve::new(set.texts(|_| true));
         let all = set.filters.iter().zip((0..).map(FilterId));
         let loose = all.filter(|(filter, _)| filter.loose.is_some());
@@ -165,7 +169,7 @@ impl FilterSet {
                 Err(reason) => problems.push(error(ignore.number, true, reason)),
             }
         }
-        own.retain(|at| self.patterns[*at].pattern.needs().is_none());
+        own.retain(|at| self.patterns[*at].pattern.options().is_empty());
         let loose = Loose::of(own, &self.patterns);
         let loose = loose.map_err(|reason| problems.push(error(0, false, reason)));
         let ignored = set(ignores.iter().map(Ignore::over_message));
@@ -193,6 +197,7 @@ impl FilterSet {
         }
         self.patterns.push(Shared {
             pattern: Pattern::failure(spec)?,
+            needs: Texts::new(),
             uses: Vec::new(),
         });
         let at = self.patterns.len() - 1;
@@ -200,15 +205,29 @@ impl FilterSet {
         Ok(at)
     }
 
+    /// Chooses what is looked for instead of trying patterns: what few of them have.
+    fn choose_texts(&mut self) {
+        let mut shared: HashMap<Vec<u8>, usize> = HashMap::new();
+        let options = self
+            .patterns
+            .iter()
+            .flat_map(|shared| shared.pattern.options());
+        for text in options.flatten() {
+            *shared.entry(text.clone()).or_default() += 1;
+        }
+        let shared_by = |text: &[u8]| shared.get(text).copied().unwrap_or(0);
+        for Shared { pattern, needs, .. } in &mut self.patterns {
+            *needs = literal::best(pattern.options().to_vec(), shared_by).unwrap_or_default();
+        }
+    }
+
     /// The texts that the patterns of some filters need.
     fn texts(&self, of: impl Fn(FilterId) -> bool) -> Vec<(Vec<u8>, usize)> {
         let used = |shared: &Shared| shared.uses.iter().any(|one| of(one.filter));
         let patterns = self.patterns.iter().enumerate();
         let patterns = patterns.filter(|(_, shared)| used(shared));
-        let texts = patterns.flat_map(|(at, shared)| {
-            let texts = shared.pattern.needs().into_iter().flatten();
-            texts.map(move |text| (text.clone(), at))
-        });
+        let texts = patterns
+            .flat_map(|(at, shared)| shared.needs.iter().map(move |text| (text.clone(), at)));
         texts.collect()
     }
 
@@ -259,8 +278,8 @@ impl FilterSet {
         }
         let mut verdicts = Verdicts::new();
         let mut candidates = Candidates::default();
-        for (pattern, _) in self.sieve.hits(view.message()) {
-            candidates.add(pattern);
+        for (patterns, _) in self.sieve.hits(view.message()) {
+            patterns.iter().for_each(|pattern| candidates.add(*pattern));
         }
         match candidates.all() {
             Some(candidates) => {
@@ -272,7 +291,7 @@ impl FilterSet {
                 for shared in self
                     .patterns
                     .iter()
-                    .filter(|shared| shared.pattern.needs().is_some())
+                    .filter(|shared| !shared.needs.is_empty())
                 {
                     shared.judge(&self.filters, view, &mut verdicts);
                 }
@@ -369,7 +388,7 @@ impl Loose {
         }
         let hits = self.messages.matches(message);
         for (at, pattern) in self.patterns.iter().enumerate() {
-            let Shared { pattern, uses } = &all[*pattern];
+            let Shared { pattern, uses, .. } = &all[*pattern];
             if !hits.matched(at) && pattern.over_message().is_some() {
                 continue;
             }

@@ -7,7 +7,7 @@
 //! enough to look at every so manyth place of the bytes, as many as the window has room for. How many texts there are
 //! makes no difference, and one look does not wait for the other, unlike the steps of an automaton.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use memchr::{memchr_iter, memrchr};
 
@@ -54,13 +54,15 @@ struct Sample {
     text: usize,
     /// Where they stand in it.
     offset: usize,
+    /// Where four other bytes stand in it, and which: the ones that the fewest texts have. Many may have a word in common.
+    other: (usize, u32),
 }
 
 /// A text, folded, and what it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Text {
     bytes: Box<[u8]>,
-    owner: usize,
+    owners: Box<[usize]>,
 }
 
 /// Lines that no pattern can take.
@@ -75,18 +77,31 @@ pub struct Quiet {
 impl Sieve {
     /// An index of texts, each with the number that it stands for. All are folded and have at least [`SHORTEST`] bytes.
     pub(super) fn new(texts: Vec<(Vec<u8>, usize)>) -> Self {
+        let mut owners: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
+        for (bytes, owner) in texts {
+            owners.entry(bytes).or_default().push(owner);
+        }
+        let texts: Vec<_> = owners.into_iter().collect();
         let shortest = texts.iter().map(|(bytes, _)| bytes.len()).min();
         let window = shortest.unwrap_or(LONGEST_WINDOW).min(LONGEST_WINDOW);
         let stride = window - GRAM + 1;
         let mut samples: Vec<Sample> = Vec::with_capacity(texts.len() * stride);
-        let mut shared: HashMap<u32, u32> = HashMap::new();
+        let mut counts: HashMap<u32, u32> = HashMap::new();
+        for gram in texts.iter().flat_map(|(bytes, _)| bytes.windows(GRAM)) {
+            *counts.entry(folded(gram)).or_default() += 1;
+        }
         for (text, (bytes, _)) in texts.iter().enumerate() {
-            let start = best_window(bytes, window, &shared);
-            for (bytes, offset) in bytes[start..start + window].windows(GRAM).zip(start..) {
-                let gram = folded(bytes);
-                *shared.entry(gram).or_default() += 1;
-                samples.push(Sample { gram, text, offset });
-            }
+            let start = best_window(bytes, window, &counts);
+            let grams = || bytes.windows(GRAM).map(folded).enumerate();
+            let other = grams().min_by_key(|(_, gram)| counts.get(gram));
+            let other = other.unwrap_or_default();
+            let sampled = grams().skip(start).take(stride);
+            samples.extend(sampled.map(|(offset, gram)| Sample {
+                gram,
+                text,
+                offset,
+                other,
+            }));
         }
         let room = (samples.len() * ROOM).next_power_of_two();
         let room = room.clamp(TABLE.0, TABLE.1);
@@ -107,15 +122,15 @@ impl Sieve {
             samples: samples.into(),
             texts: texts
                 .into_iter()
-                .map(|(bytes, owner)| Text {
+                .map(|(bytes, owners)| Text {
                     bytes: bytes.into(),
-                    owner,
+                    owners: owners.into(),
                 })
                 .collect(),
         }
     }
 
-    /// The texts in `bytes`, by the number that each stands for and where it begins. The same one may come several
+    /// The texts in `bytes`, by the numbers that each stands for and where it begins. The same one may come several
     /// times.
     pub(super) fn hits<'b>(&'b self, bytes: &'b [u8]) -> Hits<'b> {
         Hits {
@@ -149,19 +164,23 @@ impl Sieve {
     }
 
     /// The text of `sample`, if it stands there as a whole.
-    fn confirm(&self, bytes: &[u8], place: usize, sample: &Sample) -> Option<(usize, usize)> {
-        let text = &self.texts[sample.text];
+    fn confirm(&self, bytes: &[u8], place: usize, sample: &Sample) -> Option<(&[usize], usize)> {
         let start = place.checked_sub(sample.offset)?;
+        let (offset, gram) = sample.other;
+        if folded(bytes.get(start + offset..start + offset + GRAM)?) != gram {
+            return None;
+        }
+        let text = &self.texts[sample.text];
         let there = bytes.get(start..start + text.bytes.len())?;
         // Without an end before the last byte it takes a few steps for all of them.
         let pairs = there.iter().zip(&text.bytes);
         let difference = pairs.fold(0, |sum, (byte, of)| sum | (byte | CASE) ^ of);
-        (difference == 0).then_some((text.owner, start))
+        (difference == 0).then_some((&*text.owners, start))
     }
 
     /// Where the first line begins that is not quiet, or the end.
     fn quiet_in(&self, block: &[u8]) -> usize {
-        if block.len() > BLOCK {
+        if block.first() == Some(&b'{') || block.len() > BLOCK {
             return 0;
         }
         let hit = self.hits(block).next();
@@ -183,10 +202,10 @@ pub(super) struct Hits<'b> {
     samples: std::slice::Iter<'b, Sample>,
 }
 
-impl Iterator for Hits<'_> {
-    type Item = (usize, usize);
+impl<'b> Iterator for Hits<'b> {
+    type Item = (&'b [usize], usize);
 
-    fn next(&mut self) -> Option<(usize, usize)> {
+    fn next(&mut self) -> Option<Self::Item> {
         let Sieve {
             table,
             shift,
@@ -264,10 +283,10 @@ fn before_long_line(bytes: &[u8]) -> usize {
 }
 
 /// Where the window begins whose bytes are the rarest, in logs and in the other texts.
-fn best_window(text: &[u8], window: usize, shared: &HashMap<u32, u32>) -> usize {
+fn best_window(text: &[u8], window: usize, counts: &HashMap<u32, u32>) -> usize {
     let worth = |bytes: &[u8]| {
         let grams = bytes.windows(GRAM).map(folded);
-        let others: u32 = grams.filter_map(|gram| shared.get(&gram)).sum();
+        let others: u32 = grams.filter_map(|gram| counts.get(&gram)).sum();
         i64::from(rarity(bytes)) - i64::from(others) * i64::from(SHARED)
     };
     let windows = text.windows(window).enumerate();
@@ -329,7 +348,8 @@ mod tests {
             bytes.splice(place..place, text.bytes());
             let names: Vec<&str> = texts.iter().map(String::as_str).collect();
             let sieve = sieve(&names);
-            let mut hits: Vec<_> = sieve.hits(&bytes).collect();
+            let of = |(owners, start): (&[usize], usize)| owners.iter().map(move |owner| (*owner, start)).collect::<Vec<_>>();
+            let mut hits: Vec<_> = sieve.hits(&bytes).flat_map(of).collect();
             hits.sort_unstable();
             hits.dedup();
             prop_assert_eq!(hits, naive(&texts, &bytes));
