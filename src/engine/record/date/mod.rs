@@ -172,7 +172,9 @@ impl Dates {
     /// Whether it is known where the dates of further lines stand, and how they are to be read.
     pub fn is_settled(&self) -> bool {
         match (self.head, self.within) {
-            (Some(lock), _) => lock.choice.rival.is_none(),
+            (Some(lock), None) => lock.choice.rival.is_none(),
+            // Lines of several forms: which one is looked for first depends on the lines before.
+            (Some(_), Some(_)) => false,
             (None, Some(lock)) => {
                 lock.choice.rival.is_none() && (lock.confirmed || self.habit.is_regular())
             }
