@@ -95,7 +95,11 @@ fn keep_only(jail: &JailName, args: &ReplayArgs, policy: &mut Policy) -> Result<
 
 /// Prints what the jails would have done; tells whether that is anything.
 fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bool), Failure> {
-    let mut printer = Decisions::new(output::stdout(), json, past.clock);
+    let out = match json {
+        true => output::bare(),
+        false => output::stdout(),
+    };
+    let mut printer = Decisions::new(out, json, past.clock);
     let sieve = policy.filters.sieve(&logins::filters_of(&policy));
     let mut replay = Replay::new([policy]);
     let mut decisions = [Vec::new()];

@@ -12,7 +12,7 @@ use crate::engine::filter::{Found, View, session};
 use crate::engine::name::SourceName;
 use crate::engine::policy::FilterId;
 use crate::engine::prefix::Prefix;
-use crate::engine::record::{Batch, Record};
+use crate::engine::record::{Batch, Record, lossy};
 use crate::engine::time::Timestamp;
 
 /// Clocks of machines differ a little; a record may run ahead by this much without a word.
@@ -151,7 +151,7 @@ impl Engine {
             pattern: found.pattern,
             session,
             counted,
-            line: String::from_utf8_lossy(found.line).into(),
+            line: lossy(found.line).into(),
         }));
         if !counted {
             return;

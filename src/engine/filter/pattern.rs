@@ -16,7 +16,7 @@ use super::proof::{Proof, addresses, prove, refuse_floating, refuse_line_anchors
 use super::quick::{Address, Quick, Taken};
 use super::view::{Place, View};
 use super::{Found, PatternSpec};
-use crate::engine::record::LONGEST_MESSAGE;
+use crate::engine::record::{LONGEST_MESSAGE, lossy};
 
 /// A pattern that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -157,7 +157,7 @@ impl Pattern {
             let Some(taken) = part.take(text) else {
                 return Reading::Other;
             };
-            let lossy = |range: Range<usize>| String::from_utf8_lossy(&text[range]);
+            let lossy = |range: Range<usize>| lossy(&text[range]);
             user = user.or_else(|| taken.user.map(lossy));
             session = session.or_else(|| taken.session.map(lossy));
             address = address.or_else(|| Some((text, taken.address?)));

@@ -75,18 +75,24 @@ impl Sessions {
         let Some(session) = &found.session else {
             return true;
         };
-        let counted = self.note(filter, &parts(session, host), time);
-        !(found.unless_counted && counted)
+        let before = self.note(filter, &parts(session, host), time, found.unless_counted);
+        !before.is_some_and(|before| time.since(before) <= IDLE)
     }
 
     /// Marks the session as used and counted, one that counted before a restart; `key` is what [`key`] made of it.
     pub fn restore(&mut self, filter: &FilterSpec, key: &str, time: Timestamp) {
-        self.note(filter, &[key], time);
+        self.note(filter, &[key], time, false);
     }
 
-    /// Notes that a session was used; answers whether it was before. Filters are known by name and mode, since their
-    /// numbers are others after a reload.
-    fn note(&mut self, filter: &FilterSpec, session: &[&str], time: Timestamp) -> bool {
+    /// Notes that a session was used; answers when it was before, if somebody `asks`. Filters are known by name and mode,
+    /// since their numbers are others after a reload.
+    fn note(
+        &mut self,
+        filter: &FilterSpec,
+        session: &[&str],
+        time: Timestamp,
+        asks: bool,
+    ) -> Option<Timestamp> {
         let mut hasher = self.hasher;
         for text in [filter.name.as_str(), "\0", &filter.mode, "\0"]
             .iter()
@@ -95,13 +101,16 @@ impl Sessions {
             hasher.write(text.as_bytes());
         }
         let key = hasher.finish();
-        let earlier = self.earlier.get(&key).copied();
-        let before = self.recent.insert(key, time).or(earlier);
+        let recent = self.recent.insert(key, time);
+        let before = match asks {
+            true => recent.or_else(|| self.earlier.get(&key).copied()),
+            false => None,
+        };
         if self.recent.len() >= MOST_SESSIONS / 2 {
             std::mem::swap(&mut self.earlier, &mut self.recent);
             self.recent.clear();
         }
-        before.is_some_and(|before| time.since(before) <= IDLE)
+        before
     }
 }
 

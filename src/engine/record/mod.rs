@@ -15,6 +15,7 @@ pub mod report;
 pub mod text;
 pub mod wire;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use crate::engine::time::Timestamp;
@@ -24,6 +25,15 @@ use report::{Outcome, Reported};
 /// The longest message that is kept, in bytes. Attack lines are short; a longer one is cut here, and the
 /// sources count it. 8 KiB bounds both memory and the time a pattern can take on one record.
 pub const LONGEST_MESSAGE: usize = 8 * 1024;
+
+/// What a record says, as text; bytes that are none become U+FFFD.
+pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    // Much faster than to look for the first byte that is none, and nearly all of them are text.
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => String::from_utf8_lossy(bytes),
+    }
+}
 
 /// One normalized log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

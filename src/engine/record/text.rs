@@ -5,7 +5,7 @@
 //! is given.
 
 use jiff::tz::TimeZone;
-use memchr::memrchr;
+use memchr::{memchr, memrchr};
 
 use super::Record;
 use super::date::{Dates, TimeFormat};
@@ -211,7 +211,7 @@ fn header(time: Timestamp, text: &[u8]) -> Option<Record<'_>> {
 
 /// The text up to the first blank, and what follows it.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
-    match text.iter().position(|byte| *byte == b' ') {
+    match memchr(b' ', text) {
         Some(end) => (&text[..end], &text[end + 1..]),
         None => (text, &[]),
     }
@@ -219,7 +219,13 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
 
 /// The word as the name or the address of a host, as relays write them too: `relay/192.0.2.1`.
 fn host(word: &[u8]) -> Option<&str> {
-    let sign = |byte: &u8| b"[](){}=,;\"'".contains(byte) || byte.is_ascii_control();
+    let sign = |byte: &u8| {
+        let is_sign = matches!(
+            byte,
+            b'[' | b']' | b'(' | b')' | b'{' | b'}' | b'=' | b',' | b';' | b'"' | b'\''
+        );
+        is_sign || byte.is_ascii_control()
+    };
     let wrong = word.is_empty() || word.ends_with(b":") || word.iter().any(sign);
     (!wrong).then(|| std::str::from_utf8(word).ok())?
 }
@@ -235,10 +241,13 @@ impl<'l> Tag<'l> {
     fn of(word: &'l [u8]) -> Option<Self> {
         let name = word.strip_suffix(b":").filter(|name| !name.is_empty())?;
         let name = std::str::from_utf8(name).ok()?;
-        let split = name
+        let open = name
             .strip_suffix(']')
-            .and_then(|name| name.rsplit_once('['));
-        let (program, pid) = split.map_or((name, None), |(name, pid)| (name, pid.parse().ok()));
+            .and_then(|name| memrchr(b'[', name.as_bytes()));
+        let (program, pid) = match open {
+            None => (name, None),
+            Some(open) => (&name[..open], name[open + 1..name.len() - 1].parse().ok()),
+        };
         Some(Tag { program, pid })
     }
 }
