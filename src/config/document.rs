@@ -3,6 +3,8 @@
 //! In: a text. Out: tables whose keys and values know their place. Values have no meaning yet; drop-ins are laid
 //! over what came before, key by key.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -177,11 +179,21 @@ fn owned(text: &Arc<Text>, value: Spanned<DeValue<'_>>, broken: &[usize]) -> Val
     Value { place, kind }
 }
 
+/// The longest file that is read: a hundred times what the largest shipped one has.
+const LONGEST_FILE: u64 = 4 << 20;
+
 /// Reads a file; bytes that are no text are reported at their place.
 pub fn read(path: &Path, problems: &mut Problems) -> Option<Arc<Text>> {
     problems.reading(path);
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
+    let mut bytes = Vec::new();
+    let file = File::open(path).map(|file| file.take(LONGEST_FILE + 1));
+    let bytes = match file.and_then(|mut file| file.read_to_end(&mut bytes)) {
+        Ok(length) if length as u64 > LONGEST_FILE => {
+            let message = format!("is larger than {} MiB", LONGEST_FILE >> 20);
+            problems.unreadable(path, message, "name a file that is written by people, not a log");
+            return None;
+        }
+        Ok(_) => bytes,
         Err(error) => {
             let remedy = match error.kind() {
                 std::io::ErrorKind::NotFound => {

@@ -14,8 +14,8 @@ use super::prefix::Prefix;
 use super::time::{FindTime, Timestamp};
 pub use window::Window;
 
-/// How many subjects one jail watches at once. A botnet of a hundred thousand hosts fits; at about 100 bytes
-/// each the jail stays near 13 MB in the worst case.
+/// How many subjects one jail watches at once. A botnet of a hundred thousand hosts fits; at about 240 bytes
+/// each, the jail stays near 30 MB in the worst case.
 pub const MOST_SUBJECTS: usize = 131_072;
 
 /// Which part of the subjects is forgotten at once when the bound is reached, so that the search for the
