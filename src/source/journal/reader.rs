@@ -234,7 +234,8 @@ impl Reader {
                 break false;
             }
             let more = self.journal.next()? > 0;
-            if self.asked && (!more || self.is_near(&end)?) {
+            let is_near = more && self.is_near(&end)?;
+            if self.asked && (!more || is_near) {
                 self.stand_near(&end)?;
                 continue;
             }
@@ -244,7 +245,8 @@ impl Reader {
             let time = self.time()?;
             self.read(time, batch);
             last = Some(time);
-            if !self.asked && self.journal.test_cursor(end.token.as_str())? {
+            // The end is near itself, and cursors are compared as texts, which is slow.
+            if is_near && self.journal.test_cursor(end.token.as_str())? {
                 break true;
             }
         };
