@@ -4,7 +4,7 @@
 //! logs. Goes out: a record, and which routes the entry satisfies. No journal is opened here.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crate::engine::record::journal::{JournalMatch, RouteId, Term};
 use crate::engine::record::{LONGEST_MESSAGE, Record};
@@ -32,7 +32,7 @@ pub struct Entry {
     held: Vec<usize>,
     /// Which routes are satisfied by what entries have held. To ask each route costs more than to read the entry
     /// if there are many.
-    satisfied: HashMap<Vec<usize>, Vec<RouteId>>,
+    satisfied: BTreeMap<Vec<usize>, Vec<RouteId>>,
     host: Name,
     identifier: Name,
     comm: Name,
@@ -61,6 +61,11 @@ impl Entry {
         }
     }
 
+    /// How many terms the routes have, each counted once.
+    pub fn terms(&self) -> usize {
+        self.terms.len()
+    }
+
     /// Forgets the fields of the last entry.
     pub fn clear(&mut self) {
         self.held.clear();
@@ -84,19 +89,20 @@ impl Entry {
         if let Ok(at) = self.terms.binary_search_by(|term| order(term, data)) {
             self.held.push(at);
         }
-        let Some(equals) = memchr::memchr(b'=', data) else {
-            return;
-        };
-        let (name, value) = (&data[..equals], &data[equals + 1..]);
-        match name {
-            b"MESSAGE" => self.message.keep(value),
-            b"SYSLOG_IDENTIFIER" => self.identifier.keep(value),
-            b"_COMM" => self.comm.keep(value),
-            b"_HOSTNAME" => self.host.keep(value),
-            b"_SYSTEMD_UNIT" => self.unit.keep(value),
-            b"_PID" => self.pid = self.pid.or_else(|| number(value)),
-            b"SYSLOG_PID" => self.said_pid = self.said_pid.or_else(|| number(value)),
-            _ => {}
+        if let Some(value) = data.strip_prefix(b"MESSAGE=") {
+            self.message.keep(value);
+        } else if let Some(value) = data.strip_prefix(b"SYSLOG_IDENTIFIER=") {
+            self.identifier.keep(value);
+        } else if let Some(value) = data.strip_prefix(b"_COMM=") {
+            self.comm.keep(value);
+        } else if let Some(value) = data.strip_prefix(b"_HOSTNAME=") {
+            self.host.keep(value);
+        } else if let Some(value) = data.strip_prefix(b"_SYSTEMD_UNIT=") {
+            self.unit.keep(value);
+        } else if let Some(value) = data.strip_prefix(b"_PID=") {
+            self.pid = self.pid.or_else(|| number(value));
+        } else if let Some(value) = data.strip_prefix(b"SYSLOG_PID=") {
+            self.said_pid = self.said_pid.or_else(|| number(value));
         }
     }
 

@@ -25,6 +25,18 @@ const BATCH_RECORDS: usize = 512;
 /// Text of one batch; with the longest messages it holds few dozens of them.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// After how many entries it is considered how to go on reading: few enough that the wrong way costs little,
+/// enough that they say something about those that come.
+const LOOKED_AT: usize = 64;
+
+/// How many entries that were asked for come before others are looked at again.
+const ASKED_FOR: usize = 1024;
+
+/// By how many terms the journal searches in the time in which we look at an entry. For each entry that it
+/// shows it searches by all terms of the routes: with systemd 252 that takes some 0.6 µs and 0.05 to 0.1 µs
+/// for each term, and an entry with its fields 1.8 µs.
+const TERMS_PER_ENTRY: usize = 20;
+
 /// An open journal and the place in it.
 ///
 /// It is read in stretches, each up to the entry that was the newest when the stretch began. journald raises
@@ -41,9 +53,12 @@ pub struct Reader {
     place: Place,
     /// The newest entry when the stretch began; `None` if all that was there is read.
     end: Option<End>,
-    /// Whether the journal shows only what the routes ask for. So it is in the first stretch, which may be
-    /// weeks long. Later ones are short, and as every entry is looked at, none is searched for.
+    /// Whether the journal shows only what the routes ask for. To search for a few entries among many is much
+    /// cheaper than to look at all; but in a flood of attacks most entries are wanted.
     asked: bool,
+    /// How many entries the journal has shown, and how many of them were wanted, since it shows what it shows now.
+    shown: usize,
+    wanted: usize,
 }
 
 /// Up to where the journal has been read.
@@ -129,6 +144,8 @@ impl Reader {
             place: Place::Head,
             end: None,
             asked: false,
+            shown: 0,
+            wanted: 0,
         };
         reader.check(spec)?;
         Ok(reader)
@@ -249,6 +266,10 @@ impl Reader {
             if is_near && self.journal.test_cursor(end.token.as_str())? {
                 break true;
             }
+            // Who asks near the end would come back to entries that he has read.
+            if !is_near {
+                self.consider()?;
+            }
         };
         if !at_end {
             self.end = Some(end);
@@ -266,19 +287,39 @@ impl Reader {
         })
     }
 
-    /// Begins the first stretch at the place: what the routes ask for, up to what is the newest now.
+    /// Begins the first stretch at the place, up to what is the newest now.
     fn begin(&mut self) -> Result<(), JournalError> {
         self.end = self.newest()?.map(|(end, _)| end);
         self.resume()?;
-        let Some(end) = &self.end else {
-            return Ok(());
-        };
-        if let Place::Behind(token) = &self.place
+        if let (Some(end), Place::Behind(token)) = (&self.end, &self.place)
             && *token == end.token
         {
             self.end = None;
+        }
+        Ok(())
+    }
+
+    /// Changes between asking and looking at all where that is cheaper; the place stays.
+    fn consider(&mut self) -> Result<(), JournalError> {
+        if self.asked {
+            if self.shown >= ASKED_FOR {
+                self.show_all()?;
+            }
             return Ok(());
         }
+        if self.shown < LOOKED_AT {
+            return Ok(());
+        }
+        let searches = self.entry.terms() + TERMS_PER_ENTRY;
+        if self.wanted * searches < self.shown * TERMS_PER_ENTRY {
+            return self.ask();
+        }
+        (self.shown, self.wanted) = (0, 0);
+        Ok(())
+    }
+
+    /// Lets the journal show only what the routes ask for from here on; the place stays.
+    fn ask(&mut self) -> Result<(), JournalError> {
         for alternative in self.routes.iter().flat_map(|route| &route.alternatives) {
             for term in alternative {
                 self.journal.match_add(&term.field, term.value.as_bytes())?;
@@ -286,6 +327,7 @@ impl Reader {
             self.journal.match_or()?;
         }
         self.asked = true;
+        (self.shown, self.wanted) = (0, 0);
         Ok(())
     }
 
@@ -293,6 +335,7 @@ impl Reader {
     fn show_all(&mut self) -> Result<(), JournalError> {
         self.journal.match_flush()?;
         self.asked = false;
+        (self.shown, self.wanted) = (0, 0);
         Ok(())
     }
 
@@ -377,7 +420,9 @@ impl Reader {
         while let Ok(Some(field)) = self.journal.enumerate_data() {
             self.entry.field(field.data());
         }
-        self.entry.wanted(time, |record| batch.push(record));
+        let wanted = self.entry.wanted(time, |record| batch.push(record));
+        self.shown += 1;
+        self.wanted += usize::from(wanted);
     }
 
     fn time(&self) -> Result<Timestamp, JournalError> {
