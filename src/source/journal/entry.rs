@@ -3,7 +3,6 @@
 //! Comes in: the fields of an entry as `NAME=value` bytes, in any order, some of them written by whoever
 //! logs. Goes out: a record, and which routes the entry satisfies. No journal is opened here.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::engine::record::journal::{JournalMatch, RouteId, Term};
@@ -26,8 +25,7 @@ const MOST_COMBINATIONS: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Entry {
     routes: Vec<JournalMatch>,
-    /// Every term of every route as the journal writes it, once, in [`order`].
-    terms: Vec<Vec<u8>>,
+    terms: Terms,
     /// Which of the terms the entry holds.
     held: Vec<usize>,
     /// Which routes are satisfied by what entries have held. To ask each route costs more than to read the entry
@@ -46,24 +44,16 @@ pub struct Entry {
 impl Entry {
     /// A reader of entries for jails that want these routes.
     pub fn new(routes: &[JournalMatch]) -> Self {
-        let mut terms: Vec<_> = routes
-            .iter()
-            .flat_map(|route| &route.alternatives)
-            .flatten()
-            .map(written)
-            .collect();
-        terms.sort_unstable_by(|a, b| order(a, b));
-        terms.dedup();
         Entry {
             routes: routes.to_vec(),
-            terms,
+            terms: Terms::of(routes),
             ..Entry::default()
         }
     }
 
     /// How many terms the routes have, each counted once.
     pub fn terms(&self) -> usize {
-        self.terms.len()
+        self.terms.texts.len()
     }
 
     /// Forgets the fields of the last entry.
@@ -86,9 +76,7 @@ impl Entry {
     /// values can satisfy a match, as the journal itself does it.
     pub fn field(&mut self, data: &[u8]) {
         let data = &data[..data.len().min(LONGEST_FIELD)];
-        if let Ok(at) = self.terms.binary_search_by(|term| order(term, data)) {
-            self.held.push(at);
-        }
+        self.held.extend(self.terms.place(data));
         if let Some(value) = data.strip_prefix(b"MESSAGE=") {
             self.message.keep(value);
         } else if let Some(value) = data.strip_prefix(b"SYSLOG_IDENTIFIER=") {
@@ -116,13 +104,16 @@ impl Entry {
         }
         self.held.sort_unstable();
         self.held.dedup();
-        if !self.satisfied.contains_key(&self.held) {
-            if self.satisfied.len() >= MOST_COMBINATIONS {
-                self.satisfied.clear();
+        let routes = match self.satisfied.get(&self.held) {
+            Some(routes) => routes,
+            None => {
+                let routes = self.satisfied();
+                if self.satisfied.len() >= MOST_COMBINATIONS {
+                    self.satisfied.clear();
+                }
+                self.satisfied.entry(self.held.clone()).or_insert(routes)
             }
-            self.satisfied.insert(self.held.clone(), self.satisfied());
-        }
-        let routes = &self.satisfied[&self.held];
+        };
         if routes.is_empty() {
             return false;
         }
@@ -156,9 +147,8 @@ impl Entry {
     /// The routes that are satisfied by the terms that the entry holds.
     fn satisfied(&self) -> Vec<RouteId> {
         let holds = |term: &Term| {
-            let term = written(term);
-            let at = self.terms.binary_search_by(|other| order(other, &term));
-            at.is_ok_and(|at| self.held.contains(&at))
+            let at = self.terms.place(&written(term));
+            at.is_some_and(|at| self.held.contains(&at))
         };
         let routes = self.routes.iter().zip(0_u16..);
         routes
@@ -173,9 +163,38 @@ fn written(term: &Term) -> Vec<u8> {
     [term.field.as_bytes(), b"=", term.value.as_bytes()].concat()
 }
 
-/// The order of terms. Most fields of an entry are no term, and most of them are as long as none.
-fn order(a: &[u8], b: &[u8]) -> Ordering {
-    (a.len(), a).cmp(&(b.len(), b))
+/// Every term of every route, once.
+///
+/// Most fields of an entry are no term, and most of those are as long as none; so they are told apart by their
+/// length first.
+#[derive(Debug, Default)]
+struct Terms {
+    /// As the journal writes them; the shorter ones first, those of one length in the order of their bytes.
+    texts: Vec<Vec<u8>>,
+    /// For each length up to one more than that of the longest, how many are shorter.
+    shorter: Vec<usize>,
+}
+
+impl Terms {
+    fn of(routes: &[JournalMatch]) -> Self {
+        let terms = routes.iter().flat_map(|route| &route.alternatives);
+        let mut texts: Vec<_> = terms.flatten().map(written).collect();
+        texts.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+        texts.dedup();
+        let longest = texts.last().map_or(0, Vec::len);
+        let shorter = |length| texts.partition_point(|text| text.len() < length);
+        let shorter = (0..=longest + 1).map(shorter).collect();
+        Terms { texts, shorter }
+    }
+
+    /// Which of them a field is.
+    fn place(&self, data: &[u8]) -> Option<usize> {
+        let from = *self.shorter.get(data.len())?;
+        let to = *self.shorter.get(data.len() + 1)?;
+        let as_long = &self.texts[from..to];
+        let at = as_long.binary_search_by(|text| text.as_slice().cmp(data));
+        at.ok().map(|at| from + at)
+    }
 }
 
 /// The first value of a field with a name in it, if any came. It stands here beyond its entry: mostly that of
@@ -227,7 +246,7 @@ impl Message {
 }
 
 fn number(value: &[u8]) -> Option<u32> {
-    std::str::from_utf8(value).ok()?.trim().parse().ok()
+    std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
 }
 
 #[cfg(test)]
