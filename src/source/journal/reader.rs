@@ -74,6 +74,7 @@ enum Place {
 /// The last entry of a stretch.
 struct End {
     token: String,
+    time: Timestamp,
     /// The time since which boot it was written. Unlike the time of day it never goes back.
     since_boot: (u64, Id128),
 }
@@ -251,8 +252,7 @@ impl Reader {
                 break false;
             }
             let more = self.journal.next()? > 0;
-            let is_near = more && self.is_near(&end)?;
-            if self.asked && (!more || is_near) {
+            if self.asked && (!more || self.is_near(&end)?) {
                 self.stand_near(&end)?;
                 continue;
             }
@@ -262,14 +262,11 @@ impl Reader {
             let time = self.time()?;
             self.read(time, batch);
             last = Some(time);
-            // The end is near itself, and cursors are compared as texts, which is slow.
-            if is_near && self.journal.test_cursor(end.token.as_str())? {
+            // Cursors are compared as texts, which is slow.
+            if !self.asked && time == end.time && self.journal.test_cursor(end.token.as_str())? {
                 break true;
             }
-            // Who asks near the end would come back to entries that he has read.
-            if !is_near {
-                self.consider()?;
-            }
+            self.consider(&end)?;
         };
         if !at_end {
             self.end = Some(end);
@@ -300,7 +297,7 @@ impl Reader {
     }
 
     /// Changes between asking and looking at all where that is cheaper; the place stays.
-    fn consider(&mut self) -> Result<(), JournalError> {
+    fn consider(&mut self, end: &End) -> Result<(), JournalError> {
         if self.asked {
             if self.shown >= ASKED_FOR {
                 self.show_all()?;
@@ -311,7 +308,9 @@ impl Reader {
             return Ok(());
         }
         let searches = self.entry.terms() + TERMS_PER_ENTRY;
-        if self.wanted * searches < self.shown * TERMS_PER_ENTRY {
+        let is_cheaper = self.wanted * searches < self.shown * TERMS_PER_ENTRY;
+        // Who asks near the end would come back to entries that he has read.
+        if is_cheaper && !self.is_near(end)? {
             return self.ask();
         }
         (self.shown, self.wanted) = (0, 0);
@@ -370,6 +369,7 @@ impl Reader {
         let cursor = self.here()?;
         let end = End {
             token: cursor.token.clone(),
+            time: cursor.time,
             since_boot: self.journal.monotonic_timestamp()?,
         };
         Ok(Some((end, cursor)))
