@@ -455,6 +455,43 @@ fn records_of_many_programs_come_in_order_while_files_change_and_readers_stop() 
 }
 
 #[test]
+fn records_come_once_whether_few_or_many_are_wanted() {
+    let Some(journald) = Journald::start() else {
+        return;
+    };
+    // How many entries to each that is wanted: from flood to calm and back, each long enough to be noticed.
+    let mut count = 0;
+    for (wanted, entries) in [(700, 1), (1_300, 8), (600, 1), (300, 20), (1_000, 2)] {
+        for _ in 0..wanted {
+            for _ in 1..entries {
+                journald.log("other", "nobody asks for this");
+            }
+            journald.log("sshd", &count.to_string());
+            count += 1;
+        }
+        journald.rotate();
+    }
+    let spec = sshd(&journald);
+    written(&spec, count);
+    let mut all = Vec::new();
+    read_all(&spec, None, |batch| {
+        all.extend(heard(batch).iter().map(Heard::message));
+    })
+    .unwrap();
+    assert_eq!(all, numbers(0..count));
+    let (mut seen, mut start) = (Vec::new(), EVER);
+    while seen.len() < count {
+        let reading = Reading::start(spec.clone(), start);
+        start = reading.take(&mut seen);
+        if seen.len() < count {
+            start = reading.take(&mut seen);
+        }
+        reading.end();
+    }
+    assert_eq!(seen, numbers(0..count));
+}
+
+#[test]
 fn entries_of_the_same_moment_come_once() {
     let Some(journald) = Journald::start() else {
         return;

@@ -3,7 +3,7 @@
 //! Comes in: the fields of an entry as `NAME=value` bytes, in any order, some of them written by whoever
 //! logs. Goes out: a record, and which routes the entry satisfies. No journal is opened here.
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use crate::engine::record::journal::{JournalMatch, RouteId, Term};
 use crate::engine::record::{LONGEST_MESSAGE, Record};
@@ -17,21 +17,25 @@ pub const LONGEST_FIELD: usize = LONGEST_MESSAGE + "MESSAGE=".len();
 /// fits.
 const LONGEST_NAME: usize = 256;
 
+/// For how many combinations of terms it is remembered which routes they satisfy. A journal has a few; whoever
+/// makes up more of them makes them be worked out again.
+const MOST_COMBINATIONS: usize = 1024;
+
 /// The fields of the entry that is being read. One value serves all entries, so that its buffers do too.
 #[derive(Debug, Default)]
 pub struct Entry {
     routes: Vec<JournalMatch>,
-    /// Every term of every route, once, sorted.
-    terms: Vec<Term>,
+    terms: Terms,
     /// Which of the terms the entry holds.
-    held: Vec<bool>,
-    /// The routes that the entry satisfies.
-    satisfied: Vec<RouteId>,
-    host: Part,
-    identifier: Part,
-    comm: Part,
-    unit: Part,
-    message: Part,
+    held: Vec<usize>,
+    /// Which routes are satisfied by what entries have held. To ask each route costs more than to read the entry
+    /// if there are many.
+    satisfied: BTreeMap<Vec<usize>, Vec<RouteId>>,
+    host: Name,
+    identifier: Name,
+    comm: Name,
+    unit: Name,
+    message: Message,
     pid: Option<u32>,
     /// What a program that sent syslog said its number was.
     said_pid: Option<u32>,
@@ -40,35 +44,30 @@ pub struct Entry {
 impl Entry {
     /// A reader of entries for jails that want these routes.
     pub fn new(routes: &[JournalMatch]) -> Self {
-        let mut terms: Vec<Term> = routes
-            .iter()
-            .flat_map(|route| &route.alternatives)
-            .flatten()
-            .cloned()
-            .collect();
-        terms.sort_unstable();
-        terms.dedup();
         Entry {
             routes: routes.to_vec(),
-            held: vec![false; terms.len()],
-            terms,
+            terms: Terms::of(routes),
             ..Entry::default()
         }
     }
 
+    /// How many terms the routes have, each counted once.
+    pub fn terms(&self) -> usize {
+        self.terms.texts.len()
+    }
+
     /// Forgets the fields of the last entry.
     pub fn clear(&mut self) {
-        self.held.fill(false);
-        self.satisfied.clear();
-        for part in [
+        self.held.clear();
+        for name in [
             &mut self.host,
             &mut self.identifier,
             &mut self.comm,
             &mut self.unit,
-            &mut self.message,
         ] {
-            part.clear();
+            name.present = false;
         }
+        self.message.present = false;
         self.pid = None;
         self.said_pid = None;
     }
@@ -77,26 +76,21 @@ impl Entry {
     /// values can satisfy a match, as the journal itself does it.
     pub fn field(&mut self, data: &[u8]) {
         let data = &data[..data.len().min(LONGEST_FIELD)];
-        let Some(equals) = data.iter().position(|byte| *byte == b'=') else {
-            return;
-        };
-        let (name, value) = (&data[..equals], &data[equals + 1..]);
-        let order = |term: &Term| {
-            let term = (term.field.as_bytes(), term.value.as_bytes());
-            term.cmp(&(name, value))
-        };
-        if let Ok(at) = self.terms.binary_search_by(order) {
-            self.held[at] = true;
-        }
-        match name {
-            b"MESSAGE" => self.message.keep(value, LONGEST_MESSAGE),
-            b"SYSLOG_IDENTIFIER" => self.identifier.keep(value, LONGEST_NAME),
-            b"_COMM" => self.comm.keep(value, LONGEST_NAME),
-            b"_HOSTNAME" => self.host.keep(value, LONGEST_NAME),
-            b"_SYSTEMD_UNIT" => self.unit.keep(value, LONGEST_NAME),
-            b"_PID" => self.pid = self.pid.or_else(|| number(value)),
-            b"SYSLOG_PID" => self.said_pid = self.said_pid.or_else(|| number(value)),
-            _ => {}
+        self.held.extend(self.terms.place(data));
+        if let Some(value) = data.strip_prefix(b"MESSAGE=") {
+            self.message.keep(value);
+        } else if let Some(value) = data.strip_prefix(b"SYSLOG_IDENTIFIER=") {
+            self.identifier.keep(value);
+        } else if let Some(value) = data.strip_prefix(b"_COMM=") {
+            self.comm.keep(value);
+        } else if let Some(value) = data.strip_prefix(b"_HOSTNAME=") {
+            self.host.keep(value);
+        } else if let Some(value) = data.strip_prefix(b"_SYSTEMD_UNIT=") {
+            self.unit.keep(value);
+        } else if let Some(value) = data.strip_prefix(b"_PID=") {
+            self.pid = self.pid.or_else(|| number(value));
+        } else if let Some(value) = data.strip_prefix(b"SYSLOG_PID=") {
+            self.said_pid = self.said_pid.or_else(|| number(value));
         }
     }
 
@@ -104,16 +98,23 @@ impl Entry {
     /// process number the one that the journal saw, if it saw one. A message of several lines
     /// stays one message: whoever sends it cannot make two records of it.
     pub fn wanted(&mut self, time: Timestamp, hand_on: impl FnOnce(Record<'_>)) -> bool {
-        for (route, at) in self.routes.iter().zip(0_u16..) {
-            let holds = |term: &Term| {
-                let at = self.terms.binary_search(term);
-                at.is_ok_and(|at| self.held[at])
-            };
-            if route.accepts(holds) {
-                self.satisfied.push(RouteId(at));
-            }
+        // Every alternative of a route has terms.
+        if self.held.is_empty() {
+            return false;
         }
-        if self.satisfied.is_empty() {
+        self.held.sort_unstable();
+        self.held.dedup();
+        let routes = match self.satisfied.get(&self.held) {
+            Some(routes) => routes,
+            None => {
+                let routes = self.satisfied();
+                if self.satisfied.len() >= MOST_COMBINATIONS {
+                    self.satisfied.clear();
+                }
+                self.satisfied.entry(self.held.clone()).or_insert(routes)
+            }
+        };
+        if routes.is_empty() {
             return false;
         }
         let program = self.identifier.text();
@@ -122,55 +123,130 @@ impl Entry {
         } else {
             program
         };
+        let message = self.message.bytes();
         hand_on(Record {
             time,
-            host: &self.host.text(),
-            program: &program,
+            host: self.host.text(),
+            program,
             pid: self.pid.or(self.said_pid),
-            unit: &self.unit.text(),
-            message: if self.message.bytes.len() < LONGEST_MESSAGE {
-                self.message.bytes.trim_ascii_end()
+            unit: self.unit.text(),
+            message: if message.len() < LONGEST_MESSAGE {
+                message.trim_ascii_end()
             } else {
                 // What is this long may have been cut, and has to be known by its length: its end proves nothing.
-                &self.message.bytes
+                message
             },
             object: b"",
-            routes: &self.satisfied,
+            routes,
             reported: None,
             passed: 0,
         });
         true
     }
+
+    /// The routes that are satisfied by the terms that the entry holds.
+    fn satisfied(&self) -> Vec<RouteId> {
+        let holds = |term: &Term| {
+            let at = self.terms.place(&written(term));
+            at.is_some_and(|at| self.held.contains(&at))
+        };
+        let routes = self.routes.iter().zip(0_u16..);
+        routes
+            .filter(|(route, _)| route.accepts(holds))
+            .map(|(_, at)| RouteId(at))
+            .collect()
+    }
 }
 
-/// The first value of a field, if any came.
+/// A term as the journal writes its fields.
+fn written(term: &Term) -> Vec<u8> {
+    [term.field.as_bytes(), b"=", term.value.as_bytes()].concat()
+}
+
+/// Every term of every route, once.
+///
+/// Most fields of an entry are no term, and most of those are as long as none; so they are told apart by their
+/// length first.
 #[derive(Debug, Default)]
-struct Part {
+struct Terms {
+    /// As the journal writes them; the shorter ones first, those of one length in the order of their bytes.
+    texts: Vec<Vec<u8>>,
+    /// For each length up to one more than that of the longest, how many are shorter.
+    shorter: Vec<usize>,
+}
+
+impl Terms {
+    fn of(routes: &[JournalMatch]) -> Self {
+        let terms = routes.iter().flat_map(|route| &route.alternatives);
+        let mut texts: Vec<_> = terms.flatten().map(written).collect();
+        texts.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+        texts.dedup();
+        let longest = texts.last().map_or(0, Vec::len);
+        let shorter = |length| texts.partition_point(|text| text.len() < length);
+        let shorter = (0..=longest + 1).map(shorter).collect();
+        Terms { texts, shorter }
+    }
+
+    /// Which of them a field is.
+    fn place(&self, data: &[u8]) -> Option<usize> {
+        let from = *self.shorter.get(data.len())?;
+        let to = *self.shorter.get(data.len() + 1)?;
+        let as_long = &self.texts[from..to];
+        let at = as_long.binary_search_by(|text| text.as_slice().cmp(data));
+        at.ok().map(|at| from + at)
+    }
+}
+
+/// The first value of a field with a name in it, if any came. It stands here beyond its entry: mostly that of
+/// the next one is the same, and need not be looked through again.
+#[derive(Debug, Default)]
+struct Name {
+    text: String,
+    present: bool,
+}
+
+impl Name {
+    fn keep(&mut self, value: &[u8]) {
+        if self.present {
+            return;
+        }
+        self.present = true;
+        let value = &value[..value.len().min(LONGEST_NAME)];
+        if value != self.text.as_bytes() {
+            self.text.clear();
+            self.text.push_str(&String::from_utf8_lossy(value));
+        }
+    }
+
+    fn text(&self) -> &str {
+        if self.present { &self.text } else { "" }
+    }
+}
+
+/// The first message, if any came.
+#[derive(Debug, Default)]
+struct Message {
     bytes: Vec<u8>,
     present: bool,
 }
 
-impl Part {
-    fn keep(&mut self, value: &[u8], longest: usize) {
+impl Message {
+    fn keep(&mut self, value: &[u8]) {
         if !self.present {
             self.present = true;
+            self.bytes.clear();
             self.bytes
-                .extend_from_slice(&value[..value.len().min(longest)]);
+                .extend_from_slice(&value[..value.len().min(LONGEST_MESSAGE)]);
         }
     }
 
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.present = false;
-    }
-
-    fn text(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.bytes)
+    fn bytes(&self) -> &[u8] {
+        if self.present { &self.bytes } else { b"" }
     }
 }
 
 fn number(value: &[u8]) -> Option<u32> {
-    std::str::from_utf8(value).ok()?.trim().parse().ok()
+    std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -260,7 +336,61 @@ mod tests {
         assert!(read(&[], &[b"MESSAGE=x"]).is_empty());
     }
 
+    #[test]
+    fn made_up_combinations_are_forgotten() {
+        let terms: Vec<_> = (0..12).map(|at| format!("A={at}")).collect();
+        let routes: Vec<JournalMatch> = terms
+            .iter()
+            .map(|term| term.parse().expect("a match"))
+            .collect();
+        let mut entry = Entry::new(&routes);
+        for combination in 1..1 << terms.len() {
+            entry.clear();
+            let held = |at: &usize| combination >> at & 1 == 1;
+            let held: Vec<_> = (0..terms.len()).filter(held).collect();
+            for at in &held {
+                entry.field(terms[*at].as_bytes());
+            }
+            let mut found = Vec::new();
+            entry.wanted(Timestamp::from_micros(7), |record| {
+                found = record
+                    .routes
+                    .iter()
+                    .map(|route| usize::from(route.0))
+                    .collect();
+            });
+            assert_eq!(found, held);
+            assert!(entry.satisfied.len() <= MOST_COMBINATIONS);
+        }
+    }
+
     proptest! {
+        // One reader for all entries, as in life: what it remembers is true of the next one too.
+        #[test]
+        fn routes_are_satisfied_as_their_matches_say(
+            routes in prop::collection::vec("[AB]=[0-3]( [AB]=[0-3]){0,2}( \\+ C=[0-9]{2})?", 1..6),
+            entries in prop::collection::vec(prop::collection::vec("[ABC]=[0-9]{1,2}", 0..9), 1..20),
+        ) {
+            let routes: Vec<JournalMatch> =
+                routes.iter().map(|route| route.parse().expect("a match")).collect();
+            let mut entry = Entry::new(&routes);
+            for fields in &entries {
+                entry.clear();
+                for field in fields {
+                    entry.field(field.as_bytes());
+                }
+                let holds = |term: &Term| fields.contains(&format!("{}={}", term.field, term.value));
+                let expected: Vec<_> = (0..routes.len())
+                    .filter(|at| routes[*at].accepts(holds))
+                    .map(|at| RouteId(at as u16))
+                    .collect();
+                let mut batch = Batch::default();
+                entry.wanted(Timestamp::from_micros(7), |record| batch.push(record));
+                let found = batch.iter().next().map(|record| record.routes.to_vec());
+                prop_assert_eq!(found.unwrap_or_default(), expected);
+            }
+        }
+
         #[test]
         fn any_bytes_make_at_most_one_bounded_record(
             fields in prop::collection::vec(

@@ -25,6 +25,18 @@ const BATCH_RECORDS: usize = 512;
 /// Text of one batch; with the longest messages it holds few dozens of them.
 const BATCH_BYTES: usize = 256 * 1024;
 
+/// After how many entries it is considered how to go on reading: few enough that the wrong way costs little,
+/// enough that they say something about those that come.
+const LOOKED_AT: usize = 64;
+
+/// How many entries that were asked for come before others are looked at again.
+const ASKED_FOR: usize = 1024;
+
+/// By how many terms the journal searches in the time in which we look at an entry. For each entry that it
+/// shows it searches by all terms of the routes: with systemd 252 that takes some 0.6 µs and 0.05 to 0.1 µs
+/// for each term, and an entry with its fields 1.8 µs.
+const TERMS_PER_ENTRY: usize = 20;
+
 /// An open journal and the place in it.
 ///
 /// It is read in stretches, each up to the entry that was the newest when the stretch began. journald raises
@@ -41,9 +53,12 @@ pub struct Reader {
     place: Place,
     /// The newest entry when the stretch began; `None` if all that was there is read.
     end: Option<End>,
-    /// Whether the journal shows only what the routes ask for. So it is in the first stretch, which may be
-    /// weeks long. Later ones are short, and as every entry is looked at, none is searched for.
+    /// Whether the journal shows only what the routes ask for. To search for a few entries among many is much
+    /// cheaper than to look at all; but in a flood of attacks most entries are wanted.
     asked: bool,
+    /// How many entries the journal has shown, and how many of them were wanted, since it shows what it shows now.
+    shown: usize,
+    wanted: usize,
 }
 
 /// Up to where the journal has been read.
@@ -59,6 +74,7 @@ enum Place {
 /// The last entry of a stretch.
 struct End {
     token: String,
+    time: Timestamp,
     /// The time since which boot it was written. Unlike the time of day it never goes back.
     since_boot: (u64, Id128),
 }
@@ -129,6 +145,8 @@ impl Reader {
             place: Place::Head,
             end: None,
             asked: false,
+            shown: 0,
+            wanted: 0,
         };
         reader.check(spec)?;
         Ok(reader)
@@ -244,9 +262,11 @@ impl Reader {
             let time = self.time()?;
             self.read(time, batch);
             last = Some(time);
-            if !self.asked && self.journal.test_cursor(end.token.as_str())? {
+            // Cursors are compared as texts, which is slow.
+            if !self.asked && time == end.time && self.journal.test_cursor(end.token.as_str())? {
                 break true;
             }
+            self.consider(&end)?;
         };
         if !at_end {
             self.end = Some(end);
@@ -264,19 +284,41 @@ impl Reader {
         })
     }
 
-    /// Begins the first stretch at the place: what the routes ask for, up to what is the newest now.
+    /// Begins the first stretch at the place, up to what is the newest now.
     fn begin(&mut self) -> Result<(), JournalError> {
         self.end = self.newest()?.map(|(end, _)| end);
         self.resume()?;
-        let Some(end) = &self.end else {
-            return Ok(());
-        };
-        if let Place::Behind(token) = &self.place
+        if let (Some(end), Place::Behind(token)) = (&self.end, &self.place)
             && *token == end.token
         {
             self.end = None;
+        }
+        Ok(())
+    }
+
+    /// Changes between asking and looking at all where that is cheaper; the place stays.
+    fn consider(&mut self, end: &End) -> Result<(), JournalError> {
+        if self.asked {
+            if self.shown >= ASKED_FOR {
+                self.show_all()?;
+            }
             return Ok(());
         }
+        if self.shown < LOOKED_AT {
+            return Ok(());
+        }
+        let searches = self.entry.terms() + TERMS_PER_ENTRY;
+        let is_cheaper = self.wanted * searches < self.shown * TERMS_PER_ENTRY;
+        // Who asks near the end would come back to entries that he has read.
+        if is_cheaper && !self.is_near(end)? {
+            return self.ask();
+        }
+        (self.shown, self.wanted) = (0, 0);
+        Ok(())
+    }
+
+    /// Lets the journal show only what the routes ask for from here on; the place stays.
+    fn ask(&mut self) -> Result<(), JournalError> {
         for alternative in self.routes.iter().flat_map(|route| &route.alternatives) {
             for term in alternative {
                 self.journal.match_add(&term.field, term.value.as_bytes())?;
@@ -284,6 +326,7 @@ impl Reader {
             self.journal.match_or()?;
         }
         self.asked = true;
+        (self.shown, self.wanted) = (0, 0);
         Ok(())
     }
 
@@ -291,6 +334,7 @@ impl Reader {
     fn show_all(&mut self) -> Result<(), JournalError> {
         self.journal.match_flush()?;
         self.asked = false;
+        (self.shown, self.wanted) = (0, 0);
         Ok(())
     }
 
@@ -325,6 +369,7 @@ impl Reader {
         let cursor = self.here()?;
         let end = End {
             token: cursor.token.clone(),
+            time: cursor.time,
             since_boot: self.journal.monotonic_timestamp()?,
         };
         Ok(Some((end, cursor)))
@@ -375,7 +420,9 @@ impl Reader {
         while let Ok(Some(field)) = self.journal.enumerate_data() {
             self.entry.field(field.data());
         }
-        self.entry.wanted(time, |record| batch.push(record));
+        let wanted = self.entry.wanted(time, |record| batch.push(record));
+        self.shown += 1;
+        self.wanted += usize::from(wanted);
     }
 
     fn time(&self) -> Result<Timestamp, JournalError> {
