@@ -13,7 +13,8 @@ use super::blocks::Blocks;
 use super::failure::{Exit, Failure};
 use super::output::Clock;
 use super::progress::Progress;
-use crate::engine::filter::sieve::{Sieve, but_last_line};
+use crate::engine::filter::passing::News;
+use crate::engine::filter::sieve::Sieve;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::line::{LineForm, LineReader};
@@ -215,22 +216,18 @@ fn read_lines(
     let sieve = sieve.filter(|_| coding.is_plain());
     let (mut number, mut passed, mut decoded) = (0, 0, String::new());
     while !block.is_empty() {
-        let mut rest = block;
-        let last_line = block.len() - but_last_line(block);
+        let mut news = News::of(block);
         loop {
             if let Some(sieve) = sieve
                 && splitter.is_between_lines()
                 && reader.is_settled()
             {
-                let lines = rest.len().saturating_sub(last_line);
-                let quiet = sieve.quiet(&rest[..lines]);
-                let (lines, next) = rest.split_at(quiet.bytes);
-                reader.pass(lines, next);
+                let quiet = news.pass(sieve);
+                reader.pass(quiet.bytes, news.line());
                 number += u64::from(quiet.lines);
                 passed += quiet.lines;
-                rest = next;
             }
-            let Some(line) = splitter.next(&mut rest) else {
+            let Some(line) = splitter.next(&mut news.bytes) else {
                 break;
             };
             number += 1;

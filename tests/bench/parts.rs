@@ -21,6 +21,7 @@ use std::sync::LazyLock;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 use f2bd::config::{self, Surroundings};
+use f2bd::engine::filter::passing::News;
 use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec, View};
 use f2bd::engine::policy::{FilterId, Policy};
 use f2bd::engine::record::date::Dates;
@@ -134,15 +135,13 @@ fn quiet_lines(bencher: Bencher, count: usize) {
         .counter(ItemsCount::new(LINES))
         .counter(BytesCount::new(text.len()))
         .bench(|| {
-            let (mut rest, mut passed) = (text.as_slice(), 0);
+            let (mut news, mut passed) = (News::of(text), 0);
             loop {
-                let quiet = sieve.quiet(rest);
-                passed += quiet.lines;
-                rest = &rest[quiet.bytes..];
+                passed += news.pass(&sieve).lines;
                 // A line at which it stops is somebody else's.
-                match memchr::memchr(b'\n', rest) {
-                    Some(end) => rest = &rest[end + 1..],
-                    None => return passed,
+                match news.line() {
+                    b"" => return passed,
+                    line => news.bytes = &news.bytes[line.len()..],
                 }
             }
         });

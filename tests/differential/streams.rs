@@ -1,6 +1,7 @@
 //! Logs that bytes choose, read line by line, and read with those lines passed over that no pattern can take.
 
-use f2bd::engine::filter::sieve::{Sieve, but_last_line};
+use f2bd::engine::filter::passing::News;
+use f2bd::engine::filter::sieve::Sieve;
 use f2bd::engine::filter::{FilterSet, View};
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::json::JsonFields;
@@ -23,13 +24,14 @@ const PATTERNS: [&str; 4] = [
 ];
 
 /// How dates are written, with what stands around them; `<>` is the message.
-const DATED: [&str; 19] = [
+const DATED: [&str; 20] = [
     "%b %e %H:%M:%S box sshd[42]: <>",
     "%b %e %H:%M:%S box sshd[42]: <>",
     "%b %e %H:%M:%S box app: <>",
     "%b %e %H:%M:%S <>",
     "<38>%b %e %H:%M:%S box sshd[42]: <>",
     "<38>1 %Y-%m-%dT%H:%M:%SZ box sshd 42 - - <>",
+    "<38>1 - box sshd 42 - - <>",
     "%Y-%m-%dT%H:%M:%S.123456+01:00 box sshd[7]: <>",
     "%Y-%m-%dT%H:%M:%SZ <>",
     "%Y-%m-%d %H:%M:%S <>",
@@ -45,8 +47,7 @@ const DATED: [&str; 19] = [
     "%Y-%m-%dT%H:%M:%S.000000001Z stdout F <>",
 ];
 
-/// Dates that are read as those of other lines are, in their order of day and month or since each line has one. A line that
-/// is otherwise changes how, unless it is passed over; so in such a log there is none.
+/// Dates that are read as those of other lines are: in their order of day and month, or since each line has one.
 const REGULAR: [&str; 5] = [
     "%d/%m/%Y %H:%M:%S <>",
     "%m/%d/%Y %H:%M:%S <>",
@@ -178,16 +179,15 @@ impl Readers {
         let mut reader = LineReader::new(form, now);
         let mut splitter = Splitter::new(LineEnd::Byte);
         let (mut number, mut counted) = (0, Vec::new());
-        for mut piece in log.chunks(piece.min(log.len().max(1))) {
+        for piece in log.chunks(piece.min(log.len().max(1))) {
+            let mut news = News::of(piece);
             loop {
                 if passes && splitter.is_between_lines() && reader.is_settled() {
-                    let quiet = self.sieve.quiet(&piece[..but_last_line(piece)]);
-                    let (passed, next) = piece.split_at(quiet.bytes);
-                    reader.pass(passed, next);
-                    number += quiet.lines as usize;
-                    piece = next;
+                    let passed = news.pass(&self.sieve);
+                    reader.pass(passed.bytes, news.line());
+                    number += passed.lines as usize;
                 }
-                let Some(line) = splitter.next(&mut piece) else {
+                let Some(line) = splitter.next(&mut news.bytes) else {
                     break;
                 };
                 number += 1;
@@ -248,8 +248,7 @@ fn form(choices: &mut Choices<'_>) -> LineForm {
 
 /// A log of mostly one kind of lines.
 fn log(choices: &mut Choices<'_>) -> Vec<u8> {
-    let is_regular = choices.once_in(5);
-    let usual = match is_regular {
+    let usual = match choices.once_in(5) {
         true => choices.of(&REGULAR),
         false => choices.of(&DATED),
     };
@@ -264,7 +263,6 @@ fn log(choices: &mut Choices<'_>) -> Vec<u8> {
     let mut log = Vec::new();
     while !choices.is_over() {
         let line = match choices.below(16) {
-            _ if is_regular => usual,
             0..=9 => usual,
             10 => choices.of(&DATED),
             11 => choices.of(&OBJECTS),
@@ -288,7 +286,7 @@ fn log(choices: &mut Choices<'_>) -> Vec<u8> {
             1 => line.extend_from_slice(&b"x".repeat(140 * 1024)),
             2 => line.splice(0..0, b"x".repeat(9 * 1024)).for_each(drop),
             3 => line.splice(0..0, b"\0".repeat(9 * 1024)).for_each(drop),
-            place @ 4..14 if !is_regular => {
+            place @ 4..14 => {
                 let (before, behind) = MARKS[place - 4];
                 line.splice(0..0, before.iter().copied()).for_each(drop);
                 line.extend_from_slice(behind);

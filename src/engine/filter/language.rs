@@ -26,6 +26,12 @@ const PLACEHOLDERS: [(&str, &str); 7] = [
     ("session", r"(?P<session>[^\s]+)"),
 ];
 
+/// The structure of a placeholder, as it is where no flag changes it.
+pub(super) fn placeholder(name: &str) -> Option<Hir> {
+    let (_, regex) = PLACEHOLDERS.iter().find(|(known, _)| *known == name)?;
+    parse(regex).ok()
+}
+
 /// The regular expression that `text` stands for.
 pub(super) fn expand(text: &str) -> Result<String, String> {
     let mut source = String::with_capacity(text.len() + 64);
@@ -104,7 +110,7 @@ fn what(error: &regex_syntax::Error) -> String {
 #[derive(Clone, Debug)]
 pub(super) struct Expression {
     source: Box<str>,
-    regex: OnceLock<Regex>,
+    regex: OnceLock<Option<Regex>>,
 }
 
 impl Expression {
@@ -114,7 +120,7 @@ impl Expression {
     /// It is too large.
     pub(super) fn new(source: String, hir: &Hir) -> Result<Self, String> {
         let regex = match size(hir) > SURELY_SMALL {
-            true => OnceLock::from(compile(&source)?),
+            true => OnceLock::from(Some(compile(&source)?)),
             false => OnceLock::new(),
         };
         let source = source.into();
@@ -126,10 +132,10 @@ impl Expression {
         &self.source
     }
 
-    /// Ready for use.
-    pub(super) fn regex(&self) -> &Regex {
-        let compile = || compile(&self.source).expect("it has been parsed, and is not too large");
-        self.regex.get_or_init(compile)
+    /// Ready for use; `None`, against all that is known of sizes, if it cannot be compiled.
+    pub(super) fn regex(&self) -> Option<&Regex> {
+        let compile = || compile(&self.source).ok();
+        self.regex.get_or_init(compile).as_ref()
     }
 }
 

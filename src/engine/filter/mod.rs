@@ -5,6 +5,7 @@
 
 mod language;
 mod literal;
+pub mod passing;
 pub mod pattern;
 mod proof;
 mod quick;

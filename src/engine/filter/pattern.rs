@@ -75,7 +75,7 @@ impl Part {
             return Some(taken);
         }
         // Most texts that come here are not taken, and these are to cost no memory.
-        let regex = self.regex.regex();
+        let regex = self.regex.regex()?;
         if !regex.is_match(text) {
             return None;
         }
@@ -231,7 +231,8 @@ impl Ignore {
     pub(super) fn takes(&self, view: &View<'_>) -> bool {
         self.parts.iter().all(|part| {
             let text = part.text(view);
-            text.is_some_and(|text| part.regex.regex().is_match(text))
+            text.zip(part.regex.regex())
+                .is_some_and(|(text, regex)| regex.is_match(text))
         })
     }
 }

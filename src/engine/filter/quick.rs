@@ -7,11 +7,12 @@
 //! no second opinion of what it takes: a test compares the two.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use memchr::memmem::FinderRev;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
-use super::language::{Expression, parse};
+use super::language::{Expression, parse, placeholder};
 
 /// After so many places of the exact text the whole pattern is tried: an attacker may write it as often as he likes.
 const MOST_PLACES: usize = 8;
@@ -66,9 +67,7 @@ impl Quick {
         let HirKind::Concat(parts) = hir.kind() else {
             return None;
         };
-        let at = parts
-            .iter()
-            .position(|part| group(part).is_some_and(|name| ["ip", "host"].contains(&name)))?;
+        let at = parts.iter().position(is_address)?;
         let (left, right) = (&parts[..at], &parts[at + 1..]);
         let free = left.iter().position(is_any_text);
         let (head, gap) = match free {
@@ -118,7 +117,7 @@ impl Quick {
 
     /// What the groups take; `None` if the whole pattern has to be asked.
     pub(super) fn take(&self, text: &[u8]) -> Option<Taken> {
-        let begin = self.head.regex().find(text)?.end();
+        let begin = self.head.regex()?.find(text)?.end();
         let Some(gap) = &self.gap else {
             return self
                 .address(text, begin)
@@ -146,6 +145,11 @@ impl Quick {
         }
     }
 
+    /// Whether a text can follow the address.
+    fn ends(&self, text: &[u8]) -> bool {
+        self.tail.regex().is_some_and(|tail| tail.is_match(text))
+    }
+
     /// The address that begins at `start` and what follows it, or that there is none.
     ///
     /// # Errors
@@ -156,7 +160,7 @@ impl Quick {
             false => name(text, start),
         };
         match there {
-            There::Address(end) if self.tail.regex().is_match(&text[end..]) => Ok(Some(start..end)),
+            There::Address(end) if self.ends(&text[end..]) => Ok(Some(start..end)),
             There::Nothing => Ok(None),
             There::Address(_) | There::Unclear => Err(()),
         }
@@ -207,6 +211,18 @@ fn name(text: &[u8], start: usize) -> There {
         0 => There::Nothing,
         length => There::Address(start + length),
     }
+}
+
+/// Whether a part is `<ip>` or `<host>`, and takes what these do: a flag may have changed how greedy it is.
+fn is_address(part: &Hir) -> bool {
+    static ADDRESSES: LazyLock<Vec<Hir>> =
+        LazyLock::new(|| ["ip", "host"].into_iter().filter_map(placeholder).collect());
+    let sub = |hir: &Hir| match hir.kind() {
+        HirKind::Capture(group) => Some(group.sub.clone()),
+        _ => None,
+    };
+    let is_named = group(part).is_some_and(|name| ["ip", "host"].contains(&name));
+    is_named && ADDRESSES.iter().any(|known| sub(known) == sub(part))
 }
 
 /// The name of the group that a part is.

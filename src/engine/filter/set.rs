@@ -278,7 +278,7 @@ impl FilterSet {
         }
         let mut verdicts = Verdicts::new();
         let mut candidates = Candidates::default();
-        for (patterns, _) in self.sieve.hits(view.message()) {
+        for (patterns, _) in self.sieve.places(view.message()) {
             patterns.iter().for_each(|pattern| candidates.add(*pattern));
         }
         match candidates.all() {

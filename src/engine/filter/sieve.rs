@@ -9,10 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use memchr::{memchr_iter, memrchr};
-
 use super::literal::{CASE, SHORTEST, rarity};
-use crate::engine::record::LONGEST_MESSAGE;
 
 /// What a sample has.
 const GRAM: usize = SHORTEST;
@@ -25,9 +22,6 @@ const ROOM: usize = 32;
 
 /// The smallest and the largest table; as many bytes as these are in the processor's own memory.
 const TABLE: (usize, usize) = (1 << 10, 1 << 16);
-
-/// So many bytes are looked through for one thing after the other. They are at hand then, and little is looked at in vain.
-const BLOCK: usize = 2 * LONGEST_MESSAGE;
 
 /// What a sample that another text has too makes up for in rarity: looking at all of them takes time.
 const SHARED: u32 = 32;
@@ -63,15 +57,6 @@ struct Sample {
 struct Text {
     bytes: Box<[u8]>,
     owners: Box<[usize]>,
-}
-
-/// Lines that no pattern can take.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Quiet {
-    /// How many bytes they have.
-    pub bytes: usize,
-    /// How many they are.
-    pub lines: u32,
 }
 
 impl Sieve {
@@ -132,34 +117,13 @@ impl Sieve {
 
     /// The texts in `bytes`, by the numbers that each stands for and where it begins. The same one may come several
     /// times.
-    pub(super) fn hits<'b>(&'b self, bytes: &'b [u8]) -> Hits<'b> {
-        Hits {
+    pub(super) fn places<'b>(&'b self, bytes: &'b [u8]) -> Places<'b> {
+        Places {
             sieve: self,
             bytes,
             place: 0,
             gram: 0,
             samples: Default::default(),
-        }
-    }
-
-    /// The lines at the head of `lines`, all of which have an end, that no pattern can take. One that is too long is never
-    /// one of them, since somebody has to know of it; nor is one that begins as an object of JSON, in which texts are
-    /// written in other ways.
-    pub fn quiet(&self, lines: &[u8]) -> Quiet {
-        let mut end = 0;
-        let mut count = 0;
-        while end < lines.len() {
-            let block = whole_lines(&lines[end..]);
-            let quiet = self.quiet_in(block);
-            count += memchr_iter(b'\n', &block[..quiet]).count();
-            end += quiet;
-            if quiet < block.len() {
-                break;
-            }
-        }
-        Quiet {
-            bytes: end,
-            lines: u32::try_from(count).unwrap_or(u32::MAX),
         }
     }
 
@@ -177,21 +141,10 @@ impl Sieve {
         let difference = pairs.fold(0, |sum, (byte, of)| sum | (byte | CASE) ^ of);
         (difference == 0).then_some((&*text.owners, start))
     }
-
-    /// Where the first line begins that is not quiet, or the end.
-    fn quiet_in(&self, block: &[u8]) -> usize {
-        if block.first() == Some(&b'{') || block.len() > BLOCK {
-            return 0;
-        }
-        let hit = self.hits(block).next();
-        let end = hit.map_or(block.len(), |(_, place)| line_start(block, place));
-        let end = before_object(&block[..end]);
-        before_long_line(&block[..end])
-    }
 }
 
 /// Goes through bytes from sample to sample.
-pub(super) struct Hits<'b> {
+pub(super) struct Places<'b> {
     sieve: &'b Sieve,
     bytes: &'b [u8],
     /// Where to look next.
@@ -202,7 +155,7 @@ pub(super) struct Hits<'b> {
     samples: std::slice::Iter<'b, Sample>,
 }
 
-impl<'b> Iterator for Hits<'b> {
+impl<'b> Iterator for Places<'b> {
     type Item = (&'b [usize], usize);
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -236,50 +189,6 @@ impl<'b> Iterator for Hits<'b> {
             }
         }
     }
-}
-
-/// How many bytes at the head of `bytes` are lines with an end, without the last one of these: that is always read, so that
-/// somebody sees how late it is.
-pub fn but_last_line(bytes: &[u8]) -> usize {
-    memrchr(b'\n', bytes).map_or(0, |end| line_start(bytes, end))
-}
-
-/// Some of `lines`, at least one.
-fn whole_lines(lines: &[u8]) -> &[u8] {
-    let block = lines.get(..BLOCK).unwrap_or(lines);
-    match memrchr(b'\n', block) {
-        Some(end) => &block[..=end],
-        None => lines,
-    }
-}
-
-/// Where the line begins that `place` is in.
-fn line_start(bytes: &[u8], place: usize) -> usize {
-    memrchr(b'\n', &bytes[..place]).map_or(0, |before| before + 1)
-}
-
-/// Where the first line begins that may be an object; or the end. Zeros and a mark of UTF-8 may stand before it.
-fn before_object(bytes: &[u8]) -> usize {
-    let mut braces = memchr_iter(b'{', bytes);
-    let begins = |brace: &usize| {
-        let before = bytes[..*brace].last();
-        before.is_none_or(|before| matches!(before, b'\n' | b'\0' | b'\xbf'))
-    };
-    braces
-        .find(begins)
-        .map_or(bytes.len(), |brace| line_start(bytes, brace))
-}
-
-/// Where the first line begins that is longer than a message may be; or the end.
-fn before_long_line(bytes: &[u8]) -> usize {
-    let mut start = 0;
-    while let Some(ahead) = bytes.get(start..start + LONGEST_MESSAGE) {
-        match memrchr(b'\n', ahead) {
-            Some(end) => start += end + 1,
-            None => return start,
-        }
-    }
-    bytes.len()
 }
 
 /// Where the window begins whose bytes are the rarest, in logs and in the other texts.
@@ -320,18 +229,18 @@ mod tests {
     /// The texts in `bytes`, found one by one.
     fn naive(texts: &[String], bytes: &[u8]) -> Vec<(usize, usize)> {
         let folded: Vec<u8> = bytes.iter().map(|byte| byte | CASE).collect();
-        let mut hits = Vec::new();
+        let mut places = Vec::new();
         for (owner, text) in texts.iter().enumerate() {
             let text: Vec<u8> = text.bytes().map(|byte| byte | CASE).collect();
             let starts = folded.windows(text.len()).enumerate();
-            hits.extend(
+            places.extend(
                 starts
                     .filter(|(_, there)| *there == text)
                     .map(|(at, _)| (owner, at)),
             );
         }
-        hits.sort_unstable();
-        hits
+        places.sort_unstable();
+        places
     }
 
     proptest! {
@@ -349,26 +258,10 @@ mod tests {
             let names: Vec<&str> = texts.iter().map(String::as_str).collect();
             let sieve = sieve(&names);
             let of = |(owners, start): (&[usize], usize)| owners.iter().map(move |owner| (*owner, start)).collect::<Vec<_>>();
-            let mut hits: Vec<_> = sieve.hits(&bytes).flat_map(of).collect();
-            hits.sort_unstable();
-            hits.dedup();
-            prop_assert_eq!(hits, naive(&texts, &bytes));
-        }
-
-        #[test]
-        fn only_lines_that_hold_nothing_are_quiet(
-            lines in proptest::collection::vec("[a-f {\r]{0,12}|denied|L", 0..30),
-            rest in "[a-f]{0,9}",
-        ) {
-            let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-            let text = format!("{text}{rest}").replace('L', &"x".repeat(LONGEST_MESSAGE + 1));
-            let text = text.as_bytes();
-            let quiet = sieve(&["denied"]).quiet(&text[..but_last_line(text)]);
-            let is_loud = |line: &String| line == "denied" || line == "L" || line.starts_with('{');
-            let expected = lines.iter().position(is_loud).unwrap_or(lines.len().saturating_sub(1));
-            prop_assert_eq!(quiet.lines as usize, expected.min(lines.len().saturating_sub(1)));
-            let bytes: usize = text.split_inclusive(|byte| *byte == b'\n').take(quiet.lines as usize).map(<[u8]>::len).sum();
-            prop_assert_eq!(quiet.bytes, bytes);
+            let mut places: Vec<_> = sieve.places(&bytes).flat_map(of).collect();
+            places.sort_unstable();
+            places.dedup();
+            prop_assert_eq!(places, naive(&texts, &bytes));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! is given.
 
 use jiff::tz::TimeZone;
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Record;
 use super::date::{Dates, TimeFormat};
@@ -77,24 +77,37 @@ impl TextReader {
         self.is_standard || self.dates.is_settled()
     }
 
-    /// Goes on behind lines that nobody has to read: `next` is as late as the last one of them if it does not tell by
-    /// itself.
+    /// Goes on behind lines that nobody has to read, each with its end: `next` is as late as the last one of them if it does
+    /// not tell by itself.
     pub(super) fn pass(&mut self, passed: &[u8], next: &[u8]) {
+        if !self.is_standard && !self.dates.have_trusted() {
+            return self.pass_guessed(passed);
+        }
         let next = without_end(without_zeros(next));
         let head = next.len() - after_priority(next).len();
         if !self.is_standard && self.dates.leads(next, head, self.now) {
             return;
         }
-        // Dates that are only guessed tell nothing of other lines, but are believed only where all lines have one.
-        let looks_far = self.is_standard || self.dates.have_trusted();
         let mut rest = passed;
         while let Some(whole) = rest.strip_suffix(b"\n") {
             let start = memrchr(b'\n', whole).map_or(0, |before| before + 1);
             let record = self.record(without_end(without_zeros(&rest[start..])));
-            if record.is_some_and(|(_, is_trusted)| is_trusted) || !looks_far {
+            if record.is_some_and(|(_, is_trusted)| is_trusted) {
                 return;
             }
             rest = &rest[..start];
+        }
+    }
+
+    /// Dates that are only guessed tell nothing of other lines, but are believed only where all lines have one.
+    fn pass_guessed(&mut self, passed: &[u8]) {
+        let mut start = 0;
+        for end in memchr_iter(b'\n', passed) {
+            let line = &passed[start..end];
+            start = end + 1;
+            if !(self.dates.is_settled() && self.dates.repeats_guess(line)) {
+                self.record(without_end(without_zeros(line)));
+            }
         }
     }
 
@@ -128,7 +141,8 @@ impl TextReader {
         {
             self.last = Some(record.time);
             self.is_standard = true;
-            return Some((record, true));
+            // Without a stamp it is as late as the line before.
+            return Some((record, !body.starts_with(b"1 - ")));
         }
         self.is_standard = false;
         let date = self.dates.find(line, head, self.now)?;

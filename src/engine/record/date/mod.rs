@@ -37,6 +37,7 @@ pub use format::{Part, TimeFormat, TimeFormatError};
 use std::ops::Range;
 
 use jiff::tz::TimeZone;
+use memchr::memmem;
 
 use crate::engine::time::Timestamp;
 use calendar::Calendar;
@@ -83,6 +84,8 @@ pub struct Dates {
     within: Option<Within>,
     habit: Habit,
     latest: Latest,
+    /// The last date within a line, and the signs beside it.
+    guess: Vec<u8>,
 }
 
 /// The last date at the head of a line: the next one mostly is the same second.
@@ -153,6 +156,7 @@ impl Dates {
             within: None,
             habit: Habit::default(),
             latest: Latest::default(),
+            guess: Vec::new(),
         }
     }
 
@@ -169,14 +173,19 @@ impl Dates {
         found.filter(|found| found.trusted || self.is_told() || !self.habit.doubtful)
     }
 
-    /// Whether it is known where the dates of further lines stand, and how they are to be read.
+    /// Whether it is known where the dates of further lines stand, and how they are to be read. Of the two orders of day and
+    /// month any line may tell the other one, so that it never is for these.
     pub fn is_settled(&self) -> bool {
+        let is_sure = |choice: &Choice| {
+            let form = self.forms.all().get(choice.form);
+            choice.rival.is_none() && form.is_some_and(|form| !form.is_of_numbers)
+        };
         match (self.head, self.within) {
-            (Some(lock), None) => lock.choice.rival.is_none(),
+            (Some(lock), None) => is_sure(&lock.choice),
             // Lines of several forms: which one is looked for first depends on the lines before.
             (Some(_), Some(_)) => false,
             (None, Some(lock)) => {
-                lock.choice.rival.is_none() && (lock.confirmed || self.habit.is_regular())
+                is_sure(&lock.choice) && (lock.confirmed || self.habit.is_regular())
             }
             (None, None) => false,
         }
@@ -185,6 +194,12 @@ impl Dates {
     /// Whether the dates of this log tell the time of lines without one, too.
     pub fn have_trusted(&self) -> bool {
         self.head.is_some() || self.within.is_some_and(|lock| lock.confirmed)
+    }
+
+    /// Whether the very date of the last line that had one within stands in this one too, between the same signs.
+    pub fn repeats_guess(&self, line: &[u8]) -> bool {
+        let text = line.get(..SEARCHED).unwrap_or(line);
+        !self.guess.is_empty() && memmem::find(text, &self.guess).is_some()
     }
 
     /// Whether `line`, whose text begins at `head`, begins with a date as others before.
@@ -249,6 +264,9 @@ impl Dates {
             }
             if text.get(reading.end..)?.starts_with(lock.behind.bytes()) {
                 let confirmed = lock.confirmed || self.is_told() && self.head.is_none();
+                let all = start - before.len()..reading.end + lock.behind.bytes().len();
+                self.guess.clear();
+                self.guess.extend_from_slice(&text[all]);
                 self.within = Some(Within {
                     choice,
                     confirmed,
@@ -398,10 +416,7 @@ impl Dates {
             match best {
                 Some(best) if reading.end < best.end => {}
                 Some(best) if reading.end == best.end => {
-                    // What is the same on the 1st of January is not so on other days.
-                    let of_numbers = |form: usize| self.forms.all()[form].is_of_numbers;
-                    let other = reading.time != best.time
-                        || of_numbers(reading.form) && of_numbers(best.form);
+                    let other = reading.time != best.time;
                     rival = rival.or(other.then_some(reading));
                 }
                 _ => (best, rival) = (Some(reading), None),

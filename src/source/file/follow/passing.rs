@@ -6,38 +6,11 @@
 use std::time::Duration;
 
 use super::Log;
-use crate::engine::filter::sieve::{Sieve, but_last_line};
+use crate::engine::filter::passing::News;
+use crate::engine::filter::sieve::Sieve;
 
 /// How long others can do without hearing of lines that mean nothing to them: how far the log was read, and how late.
 const QUIET_PACE: Duration = Duration::from_millis(500);
-
-/// What is new in a file.
-pub(super) struct News<'b> {
-    /// What has not been taken.
-    pub bytes: &'b [u8],
-    /// How many of the bytes are the last line with an end and what follows it. That line is always read.
-    last: usize,
-}
-
-impl<'b> News<'b> {
-    pub(super) fn of(bytes: &'b [u8]) -> Self {
-        News {
-            bytes,
-            last: bytes.len() - but_last_line(bytes),
-        }
-    }
-
-    /// The lines before the last one.
-    fn before_last(&self) -> &'b [u8] {
-        &self.bytes[..self.bytes.len().saturating_sub(self.last)]
-    }
-
-    /// The next line, with its end if it has one.
-    fn line(&self) -> &'b [u8] {
-        let end = memchr::memchr(b'\n', self.bytes);
-        end.map_or(self.bytes, |end| &self.bytes[..=end])
-    }
-}
 
 impl Log {
     /// Passes over lines of the part `index` that no pattern can take; answers whether the next one is such a line too.
@@ -50,15 +23,11 @@ impl Log {
         if !may_pass {
             return false;
         }
-        let lines = news.before_last();
-        let quiet = sieve.quiet(lines);
-        let (passed, next) = news.bytes.split_at(quiet.bytes);
-        self.reader.pass(passed, next);
-        part.offset += passed.len() as u64;
-        self.passed += quiet.lines;
-        news.bytes = next;
-        let line = news.line();
-        quiet.bytes == lines.len() && sieve.quiet(line).bytes == line.len()
+        let passed = news.pass(sieve);
+        self.reader.pass(passed.bytes, news.line());
+        part.offset += passed.bytes.len() as u64;
+        self.passed += passed.lines;
+        news.is_quiet(sieve)
     }
 
     /// Whether others have to hear of what was read.
