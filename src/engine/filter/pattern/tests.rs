@@ -419,3 +419,19 @@ proptest! {
         prop_assert_eq!(ip_of(&pattern, &message), "192.0.2.7".parse().ok());
     }
 }
+
+/// A flag makes greedy what is not, and the other way round.
+#[test]
+fn a_swap_of_greed_changes_what_is_taken() {
+    let usual = compile("^from address <ip>").expect("sound");
+    assert_eq!(
+        ip_of(&usual, "from address 192.0.2.77"),
+        "192.0.2.77".parse().ok()
+    );
+    let swapped = compile("^(?U)from address <ip>").expect("sound");
+    assert_eq!(
+        ip_of(&swapped, "from address 192.0.2.77"),
+        None,
+        "192.0.2.7 and more"
+    );
+}
