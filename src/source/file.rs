@@ -91,7 +91,7 @@ const LONGEST_LOOK: Duration = Duration::from_secs(1);
 const DEAF_LOOK: Duration = Duration::from_millis(100);
 
 /// How much is read at once. Larger ones are no faster, and leave the processor's own memory.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// Follows the files until `stop` holds `true`, its sender is gone, or `deliver` breaks. It may block in `deliver`,
 /// which is how a busy driver slows the reader down. A file that cannot be read is told once, tried again,
