@@ -296,6 +296,37 @@ fn where_nothing_matches_it_is_1() {
     );
 }
 
+#[test]
+fn lines_that_no_pattern_can_take_are_counted_whatever_follows_them() {
+    // Passed over, and nothing that is looked at stands behind them.
+    let mut log = NOTHING.repeat(5000);
+    log.extend(b"{\"message\":\"a\",\"msg\":\"b\",\"message\":\"c\"}\n");
+    let home = home("");
+    let file = home.path().join("quiet.log");
+    fs::write(&file, &log).unwrap();
+    let output = f2bd(&["match", "sshd", path(&file), path(&file)], b"");
+    assert_eq!(
+        out(&output),
+        format!(
+            "Lines  Log\n 5000  {0}\n 5000  {0}\n\n10000 lines: 0 counted, 10000 missed\n",
+            file.display()
+        )
+    );
+}
+
+#[test]
+fn what_was_passed_over_is_not_said_to_be_without_a_program() {
+    let banner = b"2026-02-12T10:00:00Z beginning\n";
+    let log = [banner, &NOTHING.repeat(500)[..], banner].concat();
+    let output = f2bd(&["match", "sshd", "-"], &log);
+    assert_eq!((code(&output), err(&output)), (1, ""));
+    // The lines of this one have none, however many there are.
+    let log = b"1770905421.123456 www sshd[1]: nothing\n".repeat(5000);
+    let output = f2bd(&["match", "sshd", "-"], &log);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("journalctl -o short-iso"));
+}
+
 // f2bd(8): "78 bad configuration".
 #[test]
 fn a_filter_that_is_wrong_is_78() {

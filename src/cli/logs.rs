@@ -53,9 +53,22 @@ impl Writing {
     }
 }
 
+/// So many lines at the beginning of a log are not passed over, so that it is seen whether they are understood.
+const FIRST_LINES: u64 = 1000;
+
+/// What is read of a log, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'p> {
+    /// A record, with the number of its line, from 1.
+    Record(u64, Record<'p>),
+    /// So many lines that no pattern can take.
+    Quiet(u32),
+}
+
 /// Whether logs were of a form that is known: without a program on any line, nothing can be found in them.
 #[derive(Debug, Default)]
 pub struct Understood {
+    /// That were looked at. Of the lines that were passed over nothing is known, but they are between these.
     records: u64,
     /// That name their program, or have fields that can be looked at.
     with_parts: u64,
@@ -64,7 +77,7 @@ pub struct Understood {
 impl Understood {
     /// Takes a record into account.
     pub fn look_at(&mut self, record: &Record<'_>) {
-        self.records += 1 + u64::from(record.passed);
+        self.records += 1;
         let has_parts = !record.program.is_empty() || !record.object.is_empty();
         self.with_parts += u64::from(has_parts);
     }
@@ -91,8 +104,8 @@ impl Log {
         }
     }
 
-    /// Hands on its records with their number, from 1, until `each` fails. Of a journal, only those that one of
-    /// `routes` wants. Lines that `sieve` says are quiet are passed over.
+    /// Hands on what is in it, until `each` fails. Of a journal, only the records that one of `routes` wants. Lines that
+    /// `sieve` says are quiet are passed over.
     ///
     /// # Errors
     /// The log cannot be read, or `each` says so.
@@ -103,7 +116,7 @@ impl Log {
         routes: &[JournalMatch],
         sieve: Option<&Sieve>,
         progress: &mut Progress,
-        mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
+        mut each: impl FnMut(Piece<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let failed = |error: io::Error| {
             let exit = match error.kind() {
@@ -129,7 +142,7 @@ impl Log {
                     for record in batch.iter() {
                         if result.is_ok() {
                             number += 1;
-                            result = each(number, record);
+                            result = each(Piece::Record(number, record));
                         }
                     }
                     progress.advance(batch.bytes());
@@ -198,7 +211,7 @@ fn spec(directory: Option<PathBuf>, routes: &[JournalMatch]) -> Result<JournalSp
     })
 }
 
-/// Hands on the records of a text, with the numbers of their lines.
+/// Hands on what is in a text.
 fn read_lines(
     mut blocks: Blocks,
     writing: &Writing,
@@ -206,29 +219,32 @@ fn read_lines(
     sieve: Option<&Sieve>,
     progress: &mut Progress,
     failed: impl Fn(io::Error) -> Failure,
-    mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
+    mut each: impl FnMut(Piece<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut block = blocks.next().map_err(&failed)?;
     let coding = Coding::of(writing.encoding, block).unwrap_or_default();
     let mut splitter = Splitter::new(coding.line_end());
     let mut reader = LineReader::new(&writing.form, now);
     let sieve = sieve.filter(|_| coding.is_plain());
-    let (mut number, mut passed, mut decoded) = (0, 0, String::new());
+    let (mut number, mut decoded) = (0, String::new());
     while !block.is_empty() {
         let mut rest = block;
         let last_line = block.len() - but_last_line(block);
         loop {
             if let Some(sieve) = sieve
+                && number >= FIRST_LINES
                 && splitter.is_between_lines()
                 && reader.is_settled()
             {
                 let lines = rest.len().saturating_sub(last_line);
                 let quiet = sieve.quiet(&rest[..lines]);
                 let (lines, next) = rest.split_at(quiet.bytes);
-                reader.pass(lines, next);
-                number += u64::from(quiet.lines);
-                passed += quiet.lines;
-                rest = next;
+                if !lines.is_empty() {
+                    reader.pass(lines, next);
+                    number += u64::from(quiet.lines);
+                    each(Piece::Quiet(quiet.lines))?;
+                    rest = next;
+                }
             }
             let Some(line) = splitter.next(&mut rest) else {
                 break;
@@ -241,8 +257,7 @@ fn read_lines(
             };
             // What is no record of the log's form has a number all the same.
             if let Ok(Some(record)) = record {
-                let passed = std::mem::take(&mut passed);
-                each(number, Record { passed, ..record })?;
+                each(Piece::Record(number, record))?;
             }
         }
         progress.advance(block.len());
@@ -257,7 +272,7 @@ fn read_lines(
         false => reader.read_last(text),
     };
     match record {
-        Ok(Some(record)) => each(number + 1, record),
+        Ok(Some(record)) => each(Piece::Record(number + 1, record)),
         _ => Ok(()),
     }
 }

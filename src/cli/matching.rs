@@ -7,7 +7,7 @@ use super::args::{LogFormat, MatchArgs, Missed};
 use super::failure::{Exit, Failure};
 use super::found::{Printer, Shown};
 use super::likely::Likely;
-use super::logs::{Log, Understood, Writing};
+use super::logs::{Log, Piece, Understood, Writing};
 use super::output::{self, Clock, Out};
 use super::progress::Progress;
 use super::summary::Summary;
@@ -59,9 +59,9 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     let mut logs = logs.iter().map(|word| {
         matching.summary.begin(word);
         matching.printer.log = (logs.len() > 1).then_some(word);
-        let look = |number, record: Record<'_>| matching.look(number, &record);
+        let take = |piece: Piece<'_>| matching.take(piece);
         let (log, sieve) = (Log::of(word), sieve.as_ref());
-        log.read(&writing, clock.now, &routes, sieve, &mut progress, look)
+        log.read(&writing, clock.now, &routes, sieve, &mut progress, take)
     });
     let read = logs.find(Result::is_err).unwrap_or(Ok(()));
     drop(logs);
@@ -116,9 +116,21 @@ struct Matching<'m> {
 }
 
 impl Matching<'_> {
+    /// What is next in a log.
+    fn take(&mut self, piece: Piece<'_>) -> Result<(), Failure> {
+        match piece {
+            Piece::Record(number, record) => self.look(number, &record),
+            Piece::Quiet(lines) => {
+                self.summary.read(u64::from(lines));
+                self.summary.miss(u64::from(lines));
+                Ok(())
+            }
+        }
+    }
+
     /// What is in a line.
     fn look(&mut self, number: u64, record: &Record<'_>) -> Result<(), Failure> {
-        self.summary.read(u64::from(record.passed));
+        self.summary.read(1);
         self.understood.look_at(record);
         let view = View::from(*record);
         let hits = self.filters.hits(&view);
@@ -134,7 +146,7 @@ impl Matching<'_> {
         if !hits.is_empty() {
             return Ok(());
         }
-        self.summary.miss();
+        self.summary.miss(1);
         let is_shown = match &self.prints {
             Prints::Summary | Prints::Hits => false,
             Prints::Missed => true,

@@ -12,7 +12,7 @@ use self::comparison::{CHANGED, Comparison, PRESENT};
 use self::decisions::Decisions;
 use self::difference::WhatIf;
 use self::logins::Logins;
-use self::past::{Event, Past};
+use self::past::{Past, Entry};
 use super::args::ReplayArgs;
 use super::failure::{Exit, Failure};
 use super::logs::Understood;
@@ -109,10 +109,10 @@ fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bo
         }
         Ok(())
     };
-    let understood = past.tell(sieve.as_ref(), |event| {
-        match event {
-            Event::Record(record) => replay.hear(record, &mut decisions),
-            Event::Failure(failure) => replay.recount(failure, &mut decisions),
+    let understood = past.tell(sieve.as_ref(), |entry| {
+        match entry {
+            Entry::Record(record) => replay.hear(record, &mut decisions),
+            Entry::Failure(failure) => replay.recount(failure, &mut decisions),
         }
         print(&mut decisions)
     })?;
@@ -134,10 +134,10 @@ fn compare(
     let mut comparison = Comparison::new(&policy);
     let mut replay = Replay::new([policy, changed]);
     let mut decisions = [Vec::new(), Vec::new()];
-    let understood = past.tell(sieve.as_ref(), |event| {
-        match event {
-            Event::Failure(failure) => replay.recount(failure, &mut decisions),
-            Event::Record(record) => {
+    let understood = past.tell(sieve.as_ref(), |entry| {
+        match entry {
+            Entry::Failure(failure) => replay.recount(failure, &mut decisions),
+            Entry::Record(record) => {
                 if let Some(login) = logins.find(record) {
                     // Whether he was banned then is known when all before it has been judged.
                     replay.catch_up(&mut decisions);

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::logs::{Log, Understood, Writing};
+use crate::cli::logs::{Log, Piece, Understood, Writing};
 use crate::cli::output::Clock;
 use crate::cli::progress::Progress;
 use crate::engine::decision;
@@ -23,7 +23,7 @@ use crate::store::{Archive, StoreError};
 const HISTORY: &str = "history";
 
 /// One thing that happened.
-pub enum Event<'e> {
+pub enum Entry<'e> {
     /// Something was logged.
     Record(Record<'e>),
     /// The daemon counted a failure.
@@ -59,7 +59,7 @@ impl Past<'_> {
     pub fn tell(
         &self,
         sieve: Option<&Sieve>,
-        mut each: impl FnMut(Event<'_>) -> Result<(), Failure>,
+        mut each: impl FnMut(Entry<'_>) -> Result<(), Failure>,
     ) -> Result<Understood, Failure> {
         let mut understood = Understood::default();
         if self.is_history() {
@@ -81,11 +81,14 @@ impl Past<'_> {
                 &routes,
                 sieve,
                 &mut progress,
-                |_, record| {
+                |piece| {
+                    let Piece::Record(_, record) = piece else {
+                        return Ok(());
+                    };
                     understood.look_at(&record);
                     match self.start {
                         Some(start) if record.time < start => Ok(()),
-                        _ => each(Event::Record(record)),
+                        _ => each(Entry::Record(record)),
                     }
                 },
             )?;
@@ -96,14 +99,14 @@ impl Past<'_> {
 
     fn tell_history(
         &self,
-        mut each: impl FnMut(Event<'_>) -> Result<(), Failure>,
+        mut each: impl FnMut(Entry<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut result = Ok(());
         let archive = open(&self.database)?;
         archive
             .failures(self.start, |failure| {
                 if result.is_ok() {
-                    result = each(Event::Failure(&failure));
+                    result = each(Entry::Failure(&failure));
                 }
             })
             .map_err(|error| unreadable(&self.database, &error))?;
