@@ -198,7 +198,7 @@ fn what_was_found_before_a_missing_log_is_printed() {
     let log = home.path().join("first.log");
     fs::write(&log, LOG).unwrap();
     let output = f2bd(
-        &["match", "--hits", "sshd", path(&log), "/missing.log"],
+        &["match", "--counted", "sshd", path(&log), "/missing.log"],
         b"",
     );
     assert_eq!(code(&output), 66);
@@ -372,7 +372,7 @@ fn a_filter_that_is_wrong_is_78() {
 
 #[test]
 fn match_prints_what_counts() {
-    let output = f2bd(&["match", "sshd", "--hits", "-"], LOG);
+    let output = f2bd(&["match", "sshd", "--counted", "-"], LOG);
     assert_eq!(code(&output), 0);
     assert_eq!(
         out(&output),
@@ -382,7 +382,7 @@ fn match_prints_what_counts() {
 5 lines: 3 counted, 2 missed
 "
     );
-    let output = f2bd(&["match", "--all", "--hits", "-"], LOG);
+    let output = f2bd(&["match", "--all", "--counted", "-"], LOG);
     assert_eq!(code(&output), 0);
     assert!(
         out(&output).contains("2: sshd pattern 1 2026-02-12 14:10:21 192.0.2.7 user `root`\n"),
@@ -591,7 +591,7 @@ fn several_logs_are_read_in_order_packed_or_not() {
         .flat_map(|(name, before)| [2, 3, 5].map(|line| (name.clone(), before + line)))
         .collect();
     assert_eq!(found, expected);
-    let output = f2bd(&[&["match", "--hits", "sshd"], &names[..]].concat(), b"");
+    let output = f2bd(&[&["match", "--counted", "sshd"], &names[..]].concat(), b"");
     let places: Vec<_> = expected
         .iter()
         .map(|(name, line)| format!("{name}:{line}: pattern 1 "))
@@ -663,7 +663,7 @@ fn a_log_takes_the_same_memory_however_long_it_is() {
 
 #[test]
 fn match_explains_with_line_and_pattern() {
-    let output = f2bd(&["match", "sshd", "--hits", "--explain", "-"], LOG);
+    let output = f2bd(&["match", "sshd", "--counted", "--explain", "-"], LOG);
     let lines: Vec<_> = out(&output).lines().collect();
     assert_eq!(lines.len(), 10, "{lines:?}");
     assert_eq!(
@@ -780,7 +780,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     // Far more than a pipe holds.
     fs::write(&log, LOG.repeat(20_000)).unwrap();
     for arguments in [
-        &["match", "sshd", "--hits"][..],
+        &["match", "sshd", "--counted"][..],
         &["match", "sshd", "--json"],
         &["match", "sshd", "--missed=all"],
     ] {
@@ -924,7 +924,7 @@ fn a_hostile_line_does_nothing_to_the_terminal() {
         b"Feb 12 14:10:22 \x1b[5mwww \x1b[31msshd\x07[1]: \x1b[31mred\x1b]52;c;eA==\x07\r\n",
     );
     fs::write(&log, text).unwrap();
-    for options in ["--hits", "--hits --explain", "--missed=all"] {
+    for options in ["--counted", "--counted --explain", "--missed=all"] {
         let command = format!("{F2BD} match sshd {options} {}", log.display());
         let Some(shown) = on_a_terminal(&command) else {
             return;

@@ -83,7 +83,7 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
 enum Prints {
     Summary,
     /// Each line that counts.
-    Hits,
+    Counted,
     /// Each line that no pattern takes.
     Missed,
     /// Those of them that look like failures.
@@ -98,7 +98,7 @@ impl Prints {
                 let software = |error| Failure::new(Exit::Software, format!("{error}"));
                 Prints::Likely(Likely::new().map_err(software)?)
             }
-            None if args.hits || args.json && !args.summary => Prints::Hits,
+            None if args.counted || args.json && !args.summary => Prints::Counted,
             None => Prints::Summary,
         })
     }
@@ -133,22 +133,22 @@ impl Matching<'_> {
         self.summary.read(1);
         self.understood.look_at(record);
         let view = View::from(*record);
-        let hits = self.filters.hits(&view);
-        for (filter, found) in &hits {
+        let taken = self.filters.hits(&view);
+        for (filter, found) in &taken {
             let spec = self.filters.spec(*filter);
             let counts = self.sessions.counts(spec, record.host, found, record.time);
             self.summary.take(*filter, found, record.time, counts);
-            if counts && matches!(self.prints, Prints::Hits) {
+            if counts && matches!(self.prints, Prints::Counted) {
                 self.printer
                     .found(&mut self.out, spec, number, record, found)?;
             }
         }
-        if !hits.is_empty() {
+        if !taken.is_empty() {
             return Ok(());
         }
         self.summary.miss(1);
         let is_shown = match &self.prints {
-            Prints::Summary | Prints::Hits => false,
+            Prints::Summary | Prints::Counted => false,
             Prints::Missed => true,
             Prints::Likely(likely) => likely.is(record.message) || likely.is(record.object),
         };

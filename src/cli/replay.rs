@@ -12,7 +12,7 @@ use self::comparison::{CHANGED, Comparison, PRESENT};
 use self::decisions::Decisions;
 use self::difference::WhatIf;
 use self::logins::Logins;
-use self::past::{Past, Entry};
+use self::past::{Entry, Past};
 use super::args::ReplayArgs;
 use super::failure::{Exit, Failure};
 use super::logs::Understood;

@@ -190,7 +190,11 @@ pub fn read(path: &Path, problems: &mut Problems) -> Option<Arc<Text>> {
     let bytes = match file.and_then(|mut file| file.read_to_end(&mut bytes)) {
         Ok(length) if length as u64 > LONGEST_FILE => {
             let message = format!("is larger than {} MiB", LONGEST_FILE >> 20);
-            problems.unreadable(path, message, "name a file that is written by people, not a log");
+            problems.unreadable(
+                path,
+                message,
+                "name a file that is written by people, not a log",
+            );
             return None;
         }
         Ok(_) => bytes,
