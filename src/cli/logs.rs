@@ -5,13 +5,13 @@
 
 use std::fmt;
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use super::blocks::Blocks;
 use super::failure::{Exit, Failure};
-use super::output::Clock;
+use super::output::{Clock, harmless};
 use super::progress::Progress;
 use crate::engine::filter::sieve::{Sieve, but_last_line};
 use crate::engine::record::Record;
@@ -63,6 +63,8 @@ pub enum Piece<'p> {
     Record(u64, Record<'p>),
     /// So many lines that no pattern can take.
     Quiet(u32),
+    /// Nothing until somebody writes more.
+    Pause,
 }
 
 /// Whether logs were of a form that is known: without a program on any line, nothing can be found in them.
@@ -119,19 +121,11 @@ impl Log {
         mut each: impl FnMut(Piece<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let failed = |error: io::Error| {
-            let exit = match error.kind() {
-                io::ErrorKind::NotFound => Exit::NoInput,
-                io::ErrorKind::PermissionDenied => Exit::NotPermitted,
-                _ => Exit::Io,
-            };
+            let exit = Exit::of_reading(&error);
             Failure::new(exit, format!("cannot read {self}: {error}"))
         };
         let file = match self {
-            Log::StandardInput => {
-                let blocks = Blocks::of(io::stdin());
-                progress.begin(self, standard_input().ok());
-                return read_lines(blocks, writing, now, sieve, progress, failed, each);
-            }
+            Log::StandardInput => standard_input().map_err(failed)?,
             Log::File(path) => File::open(path).map_err(failed)?,
             Log::Journal(directory) => {
                 progress.begin(self, None);
@@ -163,6 +157,33 @@ impl Log {
         read_lines(blocks, writing, now, sieve, progress, failed, each)
     }
 
+    /// When it begins, by its first line that tells; a log without lines is later than all. `None` if no line of the first
+    /// ones tells it, or if the log is no file: what is read of a pipe is gone.
+    fn beginning(&self, writing: &Writing, now: Timestamp) -> Option<Timestamp> {
+        let Log::File(_) = self else { return None };
+        self.size()?;
+        let (mut lines, mut beginning) = (0, None);
+        let enough = || Err(Failure::silent(Exit::NotSo));
+        let look = |piece: Piece<'_>| {
+            let Piece::Record(number, record) = piece else {
+                return Ok(());
+            };
+            lines = number;
+            // The present is the time of lines that tell none.
+            beginning = (record.time != now).then_some(record.time);
+            match beginning.is_some() || number >= FIRST_LINES {
+                true => enough(),
+                false => Ok(()),
+            }
+        };
+        // If it cannot be read, that is told when it is its turn.
+        let _ = self.read(writing, now, &[], None, &mut Progress::none(), look);
+        match lines {
+            0 => Some(Timestamp::from_micros(i64::MAX)),
+            _ => beginning,
+        }
+    }
+
     /// What can be said of its size: that of its file, packed or not.
     pub fn size(&self) -> Option<u64> {
         let metadata = match self {
@@ -173,6 +194,42 @@ impl Log {
         let metadata = metadata.ok().filter(Metadata::is_file)?;
         Some(metadata.len())
     }
+}
+
+/// The words for logs in the order in which these begin, if all tell that: a shell puts the newest one first, and the
+/// oldest one last. Says so if that changes anything.
+pub fn in_order(
+    words: &[String],
+    now: Timestamp,
+    writing: impl Fn(&Log) -> Writing,
+) -> Vec<&String> {
+    let given: Vec<_> = words.iter().collect();
+    let beginning = |word: &&String| {
+        let log = Log::of(word);
+        log.beginning(&writing(&log), now)
+    };
+    if given.len() < 2 {
+        return given;
+    }
+    let Some(beginnings) = given.iter().map(beginning).collect::<Option<Vec<_>>>() else {
+        return given;
+    };
+    if beginnings.is_sorted() {
+        return given;
+    }
+    let mut ordered: Vec<_> = beginnings.into_iter().zip(given).collect();
+    ordered.sort_by_key(|(beginning, _)| *beginning);
+    let ordered: Vec<_> = ordered.into_iter().map(|(_, word)| word).collect();
+    if let [first, .., last] = &*ordered {
+        // If even this cannot be printed, nobody reads it.
+        let _ = writeln!(
+            io::stderr(),
+            "f2bd: the logs are read in the order of time, from {} to {}",
+            harmless(first),
+            harmless(last)
+        );
+    }
+    ordered
 }
 
 /// As it is called in what people read.
@@ -261,6 +318,9 @@ fn read_lines(
             }
         }
         progress.advance(block.len());
+        if blocks.is_pausing() {
+            each(Piece::Pause)?;
+        }
         block = blocks.next().map_err(&failed)?;
     }
     let Some(line) = splitter.rest() else {

@@ -3,11 +3,10 @@
 //! In: the `LOG` words of `f2bd replay`. Out: records and failures, one by one, none older than asked for.
 
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::logs::{Log, Piece, Understood, Writing};
+use crate::cli::logs::{Log, Piece, Understood, Writing, in_order};
 use crate::cli::output::Clock;
 use crate::cli::progress::Progress;
 use crate::engine::decision;
@@ -28,6 +27,8 @@ pub enum Entry<'e> {
     Record(Record<'e>),
     /// The daemon counted a failure.
     Failure(&'e decision::Failure),
+    /// Nothing for now.
+    Pause,
 }
 
 /// Logs, and how they are read.
@@ -72,9 +73,10 @@ impl Past<'_> {
         }
         let routes = routes(self.sources);
         let mut progress = Progress::of(self.words, self.prints_meanwhile);
-        for word in self.words {
+        let written = |log: &Log| writing(log, self.sources, self.clock);
+        for word in in_order(self.words, self.clock.now, written) {
             let log = Log::of(word);
-            let writing = writing(&log, self.sources, self.clock);
+            let writing = written(&log);
             log.read(
                 &writing,
                 self.clock.now,
@@ -82,8 +84,10 @@ impl Past<'_> {
                 sieve,
                 &mut progress,
                 |piece| {
-                    let Piece::Record(_, record) = piece else {
-                        return Ok(());
+                    let record = match piece {
+                        Piece::Record(_, record) => record,
+                        Piece::Quiet(_) => return Ok(()),
+                        Piece::Pause => return each(Entry::Pause),
                     };
                     understood.look_at(&record);
                     match self.start {
@@ -117,13 +121,8 @@ impl Past<'_> {
 fn open(path: &Path) -> Result<Archive, Failure> {
     // Asked first: SQLite has one word for all that the system can say.
     File::open(path).map_err(|error| {
-        let exit = match error.kind() {
-            io::ErrorKind::NotFound => Exit::NoInput,
-            io::ErrorKind::PermissionDenied => Exit::NotPermitted,
-            _ => Exit::Io,
-        };
         let message = format!("cannot read the history in {}: {error}", path.display());
-        Failure::new(exit, message)
+        Failure::new(Exit::of_reading(&error), message)
     })?;
     Archive::open(path).map_err(|error| unreadable(path, &error))
 }
