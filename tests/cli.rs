@@ -1,10 +1,11 @@
 //! What the commands say and how they end where no daemon runs.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use f2bd::engine::filter::session::Sessions;
 use f2bd::engine::filter::{FilterSet, View};
@@ -198,7 +199,7 @@ fn what_was_found_before_a_missing_log_is_printed() {
     let log = home.path().join("first.log");
     fs::write(&log, LOG).unwrap();
     let output = f2bd(
-        &["match", "--hits", "sshd", path(&log), "/missing.log"],
+        &["match", "--counted", "sshd", path(&log), "/missing.log"],
         b"",
     );
     assert_eq!(code(&output), 66);
@@ -296,6 +297,243 @@ fn where_nothing_matches_it_is_1() {
     );
 }
 
+#[test]
+fn lines_that_no_pattern_can_take_are_counted_whatever_follows_them() {
+    // Passed over, and nothing that is looked at stands behind them.
+    let mut log = NOTHING.repeat(5000);
+    log.extend(b"{\"message\":\"a\",\"msg\":\"b\",\"message\":\"c\"}\n");
+    let home = home("");
+    let file = home.path().join("quiet.log");
+    fs::write(&file, &log).unwrap();
+    let output = f2bd(&["match", "sshd", path(&file), path(&file)], b"");
+    assert_eq!(
+        out(&output),
+        format!(
+            "Lines  Log\n 5000  {0}\n 5000  {0}\n\n10000 lines: 0 counted, 10000 missed\n",
+            file.display()
+        )
+    );
+}
+
+#[test]
+fn what_was_passed_over_is_not_said_to_be_without_a_program() {
+    let banner = b"2026-02-12T10:00:00Z beginning\n";
+    let log = [banner, &NOTHING.repeat(500)[..], banner].concat();
+    let output = f2bd(&["match", "sshd", "-"], &log);
+    assert_eq!((code(&output), err(&output)), (1, ""));
+    // The lines of this one have none, however many there are.
+    let log = b"1770905421.123456 www sshd[1]: nothing\n".repeat(5000);
+    let output = f2bd(&["match", "sshd", "-"], &log);
+    assert_eq!(code(&output), 1);
+    assert!(err(&output).contains("journalctl -o short-iso"));
+}
+
+// f2bd(8): "66 no such input".
+#[test]
+fn a_filter_file_that_is_not_there_is_66() {
+    let home = home("");
+    for (file, reason) in [
+        ("./missing.toml", "No such file or directory (os error 2)"),
+        (path(home.path()), "is a directory"),
+    ] {
+        let output = f2bd(&["match", file, "-"], LOG);
+        assert_eq!(
+            (code(&output), err(&output)),
+            (
+                66,
+                &*format!("f2bd: cannot read the filter {file}: {reason}\n")
+            )
+        );
+    }
+}
+
+/// The first line that a command prints while its standard input is open and has had `input`.
+fn first_line(arguments: &[&str], input: &[u8]) -> String {
+    let mut child = Command::new(F2BD)
+        .args(["--now", "2026-03-01T00:00:00Z", "--timezone", "UTC"])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input).unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let (told, line) = std::sync::mpsc::channel();
+    let read = std::thread::spawn(move || {
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let _ = told.send(line);
+    });
+    let line = line.recv_timeout(Duration::from_secs(20));
+    drop(stdin);
+    read.join().unwrap();
+    child.wait().unwrap();
+    line.expect("a line before the end of the input")
+}
+
+#[test]
+fn lines_of_a_log_that_is_written_are_printed_at_once() {
+    let home = home("maxretry = 2");
+    let config = path(home.path());
+    for (arguments, expected) in [
+        (
+            &["match", "--counted", "sshd", "-"][..],
+            "2: pattern 1 2026-02-12 14:10:21 192.0.2.7 user `root`\n",
+        ),
+        (
+            &["match", "--missed=all", "sshd", "-"],
+            "1: sshd Server listening on 0.0.0.0 port 22.\n",
+        ),
+        (
+            &["replay", "--config", config, "-"],
+            "2026-02-12 14:10:23  ban    sshd  192.0.2.7  2 failures for 10m, offence 1\n",
+        ),
+    ] {
+        assert_eq!(first_line(arguments, LOG), expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn standard_input_may_be_packed() {
+    let home = home("");
+    for program in ["gzip", "xz", "zstd"] {
+        let log = home.path().join(format!("{program}.log"));
+        fs::write(&log, LOG).unwrap();
+        let Some(packed) = pack(program, &log) else {
+            continue;
+        };
+        let bytes = fs::read(&packed).unwrap();
+        // Through a pipe, and from the file itself.
+        let piped = f2bd(&["match", "sshd", "--counted", "-"], &bytes);
+        let file = Command::new(F2BD)
+            .args(["match", "sshd", "--counted", "-"])
+            .stdin(fs::File::open(&packed).unwrap())
+            .output()
+            .unwrap();
+        for output in [piped, file] {
+            assert_eq!((code(&output), err(&output)), (0, ""), "{program}");
+            assert!(out(&output).ends_with("\n5 lines: 3 counted, 2 missed\n"));
+        }
+        // What stands before its place has been read by somebody else.
+        let mut half = fs::File::open(&log).unwrap();
+        half.seek(SeekFrom::Start(68)).unwrap();
+        let output = Command::new(F2BD)
+            .args(["match", "sshd", "-"])
+            .stdin(half)
+            .output()
+            .unwrap();
+        assert!(out(&output).ends_with("\n4 lines: 3 counted, 1 missed\n"));
+    }
+    // Text that begins as if it were packed.
+    for front in [&b"\xfd7z"[..], b"\x28\xb5", b"\x1f"] {
+        let output = f2bd(&["match", "sshd", "-"], front);
+        assert_eq!(out(&output), "1 line: 0 counted, 1 missed\n");
+    }
+}
+
+#[test]
+fn logs_are_read_in_the_order_of_time() {
+    let home = home("maxretry = 2\nfindtime = \"1h\"\nbantime = \"1m\"");
+    let config = path(home.path());
+    let failure = |minute: u32, pid: u32| {
+        format!(
+            "Feb 12 14:{minute}:00 www sshd[{pid}]: Failed password for x from 192.0.2.7 port 1 ssh2\n"
+        )
+    };
+    let newest = home.path().join("auth.log");
+    let oldest = home.path().join("auth.log.1");
+    let empty = home.path().join("auth.log.0");
+    fs::write(&newest, format!("{}{}", failure(30, 3), failure(31, 4))).unwrap();
+    fs::write(
+        &oldest,
+        format!("begun\n{}{}", failure(10, 1), failure(29, 2)),
+    )
+    .unwrap();
+    fs::write(&empty, "").unwrap();
+    let logs = [&newest, &empty, &oldest].map(|log| path(log));
+    let said = format!(
+        "f2bd: the logs are read in the order of time, from {} to {}\n",
+        logs[2], logs[1]
+    );
+    let ordered = f2bd(
+        &[
+            "replay", "--json", "--config", config, logs[2], logs[0], logs[1],
+        ],
+        b"",
+    );
+    assert_eq!((code(&ordered), err(&ordered)), (0, ""));
+    assert_eq!(rows(&ordered).len(), 4, "{}", out(&ordered));
+    let globbed = f2bd(
+        &[&["replay", "--json", "--config", config], &logs[..]].concat(),
+        b"",
+    );
+    assert_eq!((out(&globbed), err(&globbed)), (out(&ordered), &*said));
+    let matched = f2bd(&[&["match", "--json", "sshd"], &logs[..]].concat(), b"");
+    assert_eq!((code(&matched), err(&matched)), (0, &*said));
+    let read: Vec<_> = rows(&matched)
+        .iter()
+        .map(|row| row["log"].clone())
+        .collect();
+    assert_eq!(read, [logs[2], logs[2], logs[0], logs[0]]);
+    // One that tells no time has no place among the others.
+    fs::write(&empty, "no date\n").unwrap();
+    let matched = f2bd(&[&["match", "--json", "sshd"], &logs[..]].concat(), b"");
+    assert_eq!((code(&matched), err(&matched)), (0, ""));
+    let read: Vec<_> = rows(&matched)
+        .iter()
+        .map(|row| row["log"].clone())
+        .collect();
+    assert_eq!(read, [logs[0], logs[0], logs[2], logs[2]]);
+}
+
+#[test]
+fn a_log_that_cannot_be_read_does_not_hide_the_others() {
+    let home = home("");
+    let log = home.path().join("whole.log");
+    fs::write(&log, LOG).unwrap();
+    let directory = path(home.path());
+    let output = f2bd(
+        &["match", "sshd", "/missing.log", directory, path(&log)],
+        b"",
+    );
+    assert_eq!(code(&output), 66);
+    assert!(
+        out(&output).ends_with("\n5 lines: 3 counted, 2 missed\n"),
+        "{}",
+        out(&output)
+    );
+    let said: Vec<_> = err(&output).lines().collect();
+    assert!(
+        said[0].starts_with("f2bd: cannot read /missing.log: "),
+        "{said:?}"
+    );
+    assert!(
+        said[1].starts_with(&format!("f2bd: {directory} is a directory")),
+        "{said:?}"
+    );
+    assert_eq!(said.len(), 2);
+}
+
+#[test]
+fn a_log_in_the_place_of_the_filter_is_told_shortly() {
+    let home = home("");
+    let log = home.path().join("auth.log");
+    fs::write(&log, LOG.repeat(2000)).unwrap();
+    let output = f2bd(&["match", path(&log), path(&log)], b"");
+    assert_eq!((code(&output), out(&output)), (78, ""));
+    let said: Vec<_> = err(&output).lines().collect();
+    assert_eq!(said.len(), 22, "{said:?}");
+    assert!(
+        said[20].contains("places that are not TOML: 9980 more"),
+        "{said:?}"
+    );
+    assert!(
+        said[21].ends_with("if this is a log, name a filter before it, such as sshd"),
+        "{said:?}"
+    );
+}
+
 // f2bd(8): "78 bad configuration".
 #[test]
 fn a_filter_that_is_wrong_is_78() {
@@ -314,10 +552,6 @@ fn a_filter_that_is_wrong_is_78() {
         (
             &["match", path(&filter), "-"],
             "own.toml:2:11: error: this is no regular expression: unclosed group",
-        ),
-        (
-            &["match", "./missing.toml", "-"],
-            "./missing.toml: error: cannot be read: No such file",
         ),
         (
             &["replay", "--config", "/missing", "-"],
@@ -341,7 +575,7 @@ fn a_filter_that_is_wrong_is_78() {
 
 #[test]
 fn match_prints_what_counts() {
-    let output = f2bd(&["match", "sshd", "--hits", "-"], LOG);
+    let output = f2bd(&["match", "sshd", "--counted", "-"], LOG);
     assert_eq!(code(&output), 0);
     assert_eq!(
         out(&output),
@@ -351,7 +585,7 @@ fn match_prints_what_counts() {
 5 lines: 3 counted, 2 missed
 "
     );
-    let output = f2bd(&["match", "--all", "--hits", "-"], LOG);
+    let output = f2bd(&["match", "--all", "--counted", "-"], LOG);
     assert_eq!(code(&output), 0);
     assert!(
         out(&output).contains("2: sshd pattern 1 2026-02-12 14:10:21 192.0.2.7 user `root`\n"),
@@ -560,7 +794,7 @@ fn several_logs_are_read_in_order_packed_or_not() {
         .flat_map(|(name, before)| [2, 3, 5].map(|line| (name.clone(), before + line)))
         .collect();
     assert_eq!(found, expected);
-    let output = f2bd(&[&["match", "--hits", "sshd"], &names[..]].concat(), b"");
+    let output = f2bd(&[&["match", "--counted", "sshd"], &names[..]].concat(), b"");
     let places: Vec<_> = expected
         .iter()
         .map(|(name, line)| format!("{name}:{line}: pattern 1 "))
@@ -576,21 +810,26 @@ fn several_logs_are_read_in_order_packed_or_not() {
 #[test]
 fn a_packed_log_that_is_torn_is_74() {
     let home = home("");
-    let log = home.path().join("torn.log");
-    fs::write(&log, LOG).unwrap();
-    let Some(packed) = pack("gzip", &log) else {
-        return;
-    };
-    let whole = fs::read(&packed).unwrap();
-    fs::write(&packed, &whole[..whole.len() / 2]).unwrap();
-    let output = f2bd(&["match", "--json", "sshd", path(&log), &packed], b"");
-    assert_eq!(code(&output), 74);
-    assert!(
-        err(&output).starts_with(&format!("f2bd: cannot read {packed}: ")),
-        "{}",
-        err(&output)
-    );
-    assert!(rows(&output).len() >= 3);
+    for program in ["gzip", "xz", "zstd"] {
+        let log = home.path().join(format!("{program}.log"));
+        fs::write(&log, LOG).unwrap();
+        let Some(packed) = pack(program, &log) else {
+            continue;
+        };
+        let whole = fs::read(&packed).unwrap();
+        fs::write(&packed, &whole[..whole.len() / 2]).unwrap();
+        let output = f2bd(&["match", "--json", "sshd", path(&log), &packed], b"");
+        assert_eq!(
+            (code(&output), err(&output)),
+            (
+                74,
+                &*format!(
+                    "f2bd: cannot read {packed}: it is packed, and cut off, damaged or followed by something else\n"
+                )
+            )
+        );
+        assert!(rows(&output).len() >= 3);
+    }
 }
 
 /// The most memory that `match` has had at the end of a log, in kilobytes.
@@ -632,7 +871,7 @@ fn a_log_takes_the_same_memory_however_long_it_is() {
 
 #[test]
 fn match_explains_with_line_and_pattern() {
-    let output = f2bd(&["match", "sshd", "--hits", "--explain", "-"], LOG);
+    let output = f2bd(&["match", "sshd", "--counted", "--explain", "-"], LOG);
     let lines: Vec<_> = out(&output).lines().collect();
     assert_eq!(lines.len(), 10, "{lines:?}");
     assert_eq!(
@@ -749,7 +988,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     // Far more than a pipe holds.
     fs::write(&log, LOG.repeat(20_000)).unwrap();
     for arguments in [
-        &["match", "sshd", "--hits"][..],
+        &["match", "sshd", "--counted"][..],
         &["match", "sshd", "--json"],
         &["match", "sshd", "--missed=all"],
     ] {
@@ -893,7 +1132,7 @@ fn a_hostile_line_does_nothing_to_the_terminal() {
         b"Feb 12 14:10:22 \x1b[5mwww \x1b[31msshd\x07[1]: \x1b[31mred\x1b]52;c;eA==\x07\r\n",
     );
     fs::write(&log, text).unwrap();
-    for options in ["--hits", "--hits --explain", "--missed=all"] {
+    for options in ["--counted", "--counted --explain", "--missed=all"] {
         let command = format!("{F2BD} match sshd {options} {}", log.display());
         let Some(shown) = on_a_terminal(&command) else {
             return;

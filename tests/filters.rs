@@ -83,10 +83,11 @@ fn every_pattern_is_proven_and_every_sample_holds() {
             let filters = modes
                 .entry((mode, sample.success))
                 .or_insert_with(|| compiled(part(filter(&name, mode).0, sample.success).unwrap()));
-            let hit = sample.check(filters, FILTER, now()).unwrap();
+            let found = sample.check(filters, FILTER, now()).unwrap();
             let versions = sample.lines.iter().any(|line| line.contains("2001:db8"));
             proven.extend(
-                hit.into_iter()
+                found
+                    .into_iter()
                     .map(|number| (sample.success, number, versions)),
             );
         }

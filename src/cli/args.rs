@@ -202,18 +202,18 @@ pub struct MatchArgs {
     pub encoding: Option<Encoding>,
     /// Print each line that counts, instead of a summary
     #[arg(long)]
-    pub hits: bool,
+    pub counted: bool,
     /// Print the lines that no pattern takes: those that look like failures, or all
-    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "failures", conflicts_with = "hits")]
+    #[arg(long, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "failures", conflicts_with = "counted")]
     pub missed: Option<Missed>,
-    /// Print the whole patterns, also those that take nothing; with --hits, message and pattern below each line
+    /// Print the whole patterns, also those that take nothing; with --counted, message and pattern below each line
     #[arg(long)]
     pub explain: bool,
     /// Print one JSON object for each line that counts
     #[arg(long)]
     pub json: bool,
     /// Print the summary, with --json too, as one object
-    #[arg(long, conflicts_with_all = ["hits", "missed"])]
+    #[arg(long, conflicts_with_all = ["counted", "missed"])]
     pub summary: bool,
 }
 

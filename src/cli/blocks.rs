@@ -6,6 +6,10 @@ use std::io::{self, ErrorKind, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::source::file::Plain;
+
 /// The size of a block, which stays in the processor's own memory until it has been looked at: with four times as much,
 /// reading took more than twice the time.
 const BLOCK: usize = 64 * 1024;
@@ -20,7 +24,7 @@ const LONGEST_MARK: usize = 3;
 /// The blocks of a log, in order.
 pub enum Blocks {
     /// Each is read when it is asked for.
-    AsAsked(Box<dyn Read>, Block),
+    AsAsked(Plain, Block),
     /// The next ones are read meanwhile.
     Ahead(Ahead),
 }
@@ -28,8 +32,8 @@ pub enum Blocks {
 impl Blocks {
     /// The blocks of a log that costs nothing but a copy. It is not done by another thread: that one would have to take it
     /// out of the other processor's memory, which takes longer.
-    pub fn of(log: impl Read + 'static) -> Self {
-        Blocks::AsAsked(Box::new(log), Block::default())
+    pub fn of(log: Plain) -> Self {
+        Blocks::AsAsked(log, Block::default())
     }
 
     /// The blocks of a log for which there is work to do: a thread of its own does it while somebody looks at what there
@@ -39,6 +43,19 @@ impl Blocks {
     /// There is no thread for it.
     pub fn ahead(log: impl Read + Send + 'static) -> io::Result<Self> {
         Ahead::of(log).map(Blocks::Ahead)
+    }
+
+    /// Whether somebody who asks for the next block would have to wait until more is written.
+    pub fn is_pausing(&self) -> bool {
+        match self {
+            // Something is written more slowly than unpacked only if it is not packed.
+            Blocks::Ahead(_) => false,
+            Blocks::AsAsked(log, _) => {
+                let at_once = Timespec::default();
+                let ready = poll(&mut [PollFd::new(log, PollFlags::IN)], Some(&at_once));
+                ready == Ok(0)
+            }
+        }
     }
 
     /// The next block; an empty one at the end. The first one is long enough for a byte order mark, if the log is.

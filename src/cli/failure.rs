@@ -28,6 +28,17 @@ pub enum Exit {
     BadConfiguration = 78,
 }
 
+impl Exit {
+    /// Something cannot be read.
+    pub fn of_reading(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::IsADirectory => Exit::NoInput,
+            io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+            _ => Exit::Io,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)
@@ -42,7 +53,8 @@ pub struct Failure {
     pub exit: Exit,
     /// What to say; nothing if all has been said.
     pub message: String,
-    is_broken_pipe: bool,
+    /// If it is the answer that cannot be written.
+    unwritten: Option<io::ErrorKind>,
 }
 
 impl Failure {
@@ -51,13 +63,25 @@ impl Failure {
         Failure {
             exit,
             message: message.into(),
-            is_broken_pipe: false,
+            unwritten: None,
         }
     }
 
     /// Whether the reader of the output has gone, which is no failure of ours.
     pub fn is_broken_pipe(&self) -> bool {
-        self.is_broken_pipe
+        self.unwritten == Some(io::ErrorKind::BrokenPipe)
+    }
+
+    /// Whether nothing more can be answered.
+    pub fn is_of_writing(&self) -> bool {
+        self.unwritten.is_some()
+    }
+
+    /// All of these together, if there is one: the process ends as the first one says.
+    pub fn all(failures: Vec<Failure>) -> Option<Failure> {
+        let exit = failures.first()?.exit;
+        let messages: Vec<_> = failures.iter().map(|one| &*one.message).collect();
+        Some(Failure::new(exit, messages.join("\nf2bd: ")))
     }
 
     /// A failure of which everything has been said.
@@ -76,7 +100,7 @@ impl Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Failure {
-            is_broken_pipe: error.kind() == io::ErrorKind::BrokenPipe,
+            unwritten: Some(error.kind()),
             ..Failure::new(Exit::Io, format!("cannot write: {error}"))
         }
     }

@@ -5,13 +5,13 @@
 
 use std::fmt;
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use super::blocks::Blocks;
 use super::failure::{Exit, Failure};
-use super::output::Clock;
+use super::output::{Clock, harmless};
 use super::progress::Progress;
 use crate::engine::filter::passing::News;
 use crate::engine::filter::sieve::Sieve;
@@ -54,9 +54,24 @@ impl Writing {
     }
 }
 
+/// So many lines at the beginning of a log are not passed over, so that it is seen whether they are understood.
+const FIRST_LINES: u64 = 1000;
+
+/// What is read of a log, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub enum Piece<'p> {
+    /// A record, with the number of its line, from 1.
+    Record(u64, Record<'p>),
+    /// So many lines that no pattern can take.
+    Quiet(u32),
+    /// Nothing until somebody writes more.
+    Pause,
+}
+
 /// Whether logs were of a form that is known: without a program on any line, nothing can be found in them.
 #[derive(Debug, Default)]
 pub struct Understood {
+    /// That were looked at. Of the lines that were passed over nothing is known, but they are between these.
     records: u64,
     /// That name their program, or have fields that can be looked at.
     with_parts: u64,
@@ -65,7 +80,7 @@ pub struct Understood {
 impl Understood {
     /// Takes a record into account.
     pub fn look_at(&mut self, record: &Record<'_>) {
-        self.records += 1 + u64::from(record.passed);
+        self.records += 1;
         let has_parts = !record.program.is_empty() || !record.object.is_empty();
         self.with_parts += u64::from(has_parts);
     }
@@ -92,8 +107,8 @@ impl Log {
         }
     }
 
-    /// Hands on its records with their number, from 1, until `each` fails. Of a journal, only those that one of
-    /// `routes` wants. Lines that `sieve` says are quiet are passed over.
+    /// Hands on what is in it, until `each` fails. Of a journal, only the records that one of `routes` wants. Lines that
+    /// `sieve` says are quiet are passed over.
     ///
     /// # Errors
     /// The log cannot be read, or `each` says so.
@@ -104,22 +119,14 @@ impl Log {
         routes: &[JournalMatch],
         sieve: Option<&Sieve>,
         progress: &mut Progress,
-        mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
+        mut each: impl FnMut(Piece<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let failed = |error: io::Error| {
-            let exit = match error.kind() {
-                io::ErrorKind::NotFound => Exit::NoInput,
-                io::ErrorKind::PermissionDenied => Exit::NotPermitted,
-                _ => Exit::Io,
-            };
+            let exit = Exit::of_reading(&error);
             Failure::new(exit, format!("cannot read {self}: {error}"))
         };
         let file = match self {
-            Log::StandardInput => {
-                let blocks = Blocks::of(io::stdin());
-                progress.begin(self, standard_input().ok());
-                return read_lines(blocks, writing, now, sieve, progress, failed, each);
-            }
+            Log::StandardInput => standard_input().map_err(failed)?,
             Log::File(path) => File::open(path).map_err(failed)?,
             Log::Journal(directory) => {
                 progress.begin(self, None);
@@ -130,7 +137,7 @@ impl Log {
                     for record in batch.iter() {
                         if result.is_ok() {
                             number += 1;
-                            result = each(number, record);
+                            result = each(Piece::Record(number, record));
                         }
                     }
                     progress.advance(batch.bytes());
@@ -151,6 +158,33 @@ impl Log {
         read_lines(blocks, writing, now, sieve, progress, failed, each)
     }
 
+    /// When it begins, by its first line that tells; a log without lines is later than all. `None` if no line of the first
+    /// ones tells it, or if the log is no file: what is read of a pipe is gone.
+    fn beginning(&self, writing: &Writing, now: Timestamp) -> Option<Timestamp> {
+        let Log::File(_) = self else { return None };
+        self.size()?;
+        let (mut lines, mut beginning) = (0, None);
+        let enough = || Err(Failure::silent(Exit::NotSo));
+        let look = |piece: Piece<'_>| {
+            let Piece::Record(number, record) = piece else {
+                return Ok(());
+            };
+            lines = number;
+            // The present is the time of lines that tell none.
+            beginning = (record.time != now).then_some(record.time);
+            match beginning.is_some() || number >= FIRST_LINES {
+                true => enough(),
+                false => Ok(()),
+            }
+        };
+        // If it cannot be read, that is told when it is its turn.
+        let _ = self.read(writing, now, &[], None, &mut Progress::none(), look);
+        match lines {
+            0 => Some(Timestamp::from_micros(i64::MAX)),
+            _ => beginning,
+        }
+    }
+
     /// What can be said of its size: that of its file, packed or not.
     pub fn size(&self) -> Option<u64> {
         let metadata = match self {
@@ -161,6 +195,42 @@ impl Log {
         let metadata = metadata.ok().filter(Metadata::is_file)?;
         Some(metadata.len())
     }
+}
+
+/// The words for logs in the order in which these begin, if all tell that: a shell puts the newest one first, and the
+/// oldest one last. Says so if that changes anything.
+pub fn in_order(
+    words: &[String],
+    now: Timestamp,
+    writing: impl Fn(&Log) -> Writing,
+) -> Vec<&String> {
+    let given: Vec<_> = words.iter().collect();
+    let beginning = |word: &&String| {
+        let log = Log::of(word);
+        log.beginning(&writing(&log), now)
+    };
+    if given.len() < 2 {
+        return given;
+    }
+    let Some(beginnings) = given.iter().map(beginning).collect::<Option<Vec<_>>>() else {
+        return given;
+    };
+    if beginnings.is_sorted() {
+        return given;
+    }
+    let mut ordered: Vec<_> = beginnings.into_iter().zip(given).collect();
+    ordered.sort_by_key(|(beginning, _)| *beginning);
+    let ordered: Vec<_> = ordered.into_iter().map(|(_, word)| word).collect();
+    if let [first, .., last] = &*ordered {
+        // If even this cannot be printed, nobody reads it.
+        let _ = writeln!(
+            io::stderr(),
+            "f2bd: the logs are read in the order of time, from {} to {}",
+            harmless(first),
+            harmless(last)
+        );
+    }
+    ordered
 }
 
 /// As it is called in what people read.
@@ -199,7 +269,7 @@ fn spec(directory: Option<PathBuf>, routes: &[JournalMatch]) -> Result<JournalSp
     })
 }
 
-/// Hands on the records of a text, with the numbers of their lines.
+/// Hands on what is in a text.
 fn read_lines(
     mut blocks: Blocks,
     writing: &Writing,
@@ -207,25 +277,28 @@ fn read_lines(
     sieve: Option<&Sieve>,
     progress: &mut Progress,
     failed: impl Fn(io::Error) -> Failure,
-    mut each: impl FnMut(u64, Record<'_>) -> Result<(), Failure>,
+    mut each: impl FnMut(Piece<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut block = blocks.next().map_err(&failed)?;
     let coding = Coding::of(writing.encoding, block).unwrap_or_default();
     let mut splitter = Splitter::new(coding.line_end());
     let mut reader = LineReader::new(&writing.form, now);
     let sieve = sieve.filter(|_| coding.is_plain());
-    let (mut number, mut passed, mut decoded) = (0, 0, String::new());
+    let (mut number, mut decoded) = (0, String::new());
     while !block.is_empty() {
         let mut news = News::of(block);
         loop {
             if let Some(sieve) = sieve
+                && number >= FIRST_LINES
                 && splitter.is_between_lines()
                 && reader.is_settled()
             {
                 let quiet = news.pass(sieve);
-                reader.pass(quiet.bytes, news.line());
-                number += u64::from(quiet.lines);
-                passed += quiet.lines;
+                if quiet.lines > 0 {
+                    reader.pass(quiet.bytes, news.line());
+                    number += u64::from(quiet.lines);
+                    each(Piece::Quiet(quiet.lines))?;
+                }
             }
             let Some(line) = splitter.next(&mut news.bytes) else {
                 break;
@@ -238,11 +311,13 @@ fn read_lines(
             };
             // What is no record of the log's form has a number all the same.
             if let Ok(Some(record)) = record {
-                let passed = std::mem::take(&mut passed);
-                each(number, Record { passed, ..record })?;
+                each(Piece::Record(number, record))?;
             }
         }
         progress.advance(block.len());
+        if blocks.is_pausing() {
+            each(Piece::Pause)?;
+        }
         block = blocks.next().map_err(&failed)?;
     }
     let Some(line) = splitter.rest() else {
@@ -254,7 +329,7 @@ fn read_lines(
         false => reader.read_last(text),
     };
     match record {
-        Ok(Some(record)) => each(number + 1, record),
+        Ok(Some(record)) => each(Piece::Record(number + 1, record)),
         _ => Ok(()),
     }
 }

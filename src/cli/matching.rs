@@ -1,13 +1,14 @@
 //! `f2bd match`: which lines of a log does a filter count?
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 
 use super::args::{LogFormat, MatchArgs, Missed};
 use super::failure::{Exit, Failure};
 use super::found::{Printer, Shown};
 use super::likely::Likely;
-use super::logs::{Log, Understood, Writing};
+use super::logs::{Log, Piece, Understood, Writing, in_order};
 use super::output::{self, Clock, Out};
 use super::progress::Progress;
 use super::summary::Summary;
@@ -56,22 +57,26 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
         },
         out: output::bare(),
     };
-    let mut logs = logs.iter().map(|word| {
+    let mut unread = Vec::new();
+    for word in in_order(logs, clock.now, |_| writing.clone()) {
         matching.summary.begin(word);
         matching.printer.log = (logs.len() > 1).then_some(word);
-        let look = |number, record: Record<'_>| matching.look(number, &record);
+        let take = |piece: Piece<'_>| matching.take(piece);
         let (log, sieve) = (Log::of(word), sieve.as_ref());
-        log.read(&writing, clock.now, &routes, sieve, &mut progress, look)
-    });
-    let read = logs.find(Result::is_err).unwrap_or(Ok(()));
-    drop(logs);
+        match log.read(&writing, clock.now, &routes, sieve, &mut progress, take) {
+            Err(failure) if failure.is_of_writing() => return Err(failure),
+            // The others are read all the same.
+            Err(failure) => unread.push(failure),
+            Ok(()) => {}
+        }
+    }
     progress.end();
-    // What was found before a log that cannot be read is told too, if somebody listens.
-    let is_over = |failure: &Failure| failure.is_broken_pipe() || matching.summary.lines() == 0;
-    if !read.as_ref().is_err_and(is_over) {
+    if unread.is_empty() || matching.summary.lines() > 0 {
         matching.end()?;
     }
-    read?;
+    if let Some(failure) = Failure::all(unread) {
+        return Err(failure);
+    }
     if matching.summary.counted() == 0 {
         return Err(matching.understood.failure(by_program));
     }
@@ -83,7 +88,7 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
 enum Prints {
     Summary,
     /// Each line that counts.
-    Hits,
+    Counted,
     /// Each line that no pattern takes.
     Missed,
     /// Those of them that look like failures.
@@ -98,7 +103,7 @@ impl Prints {
                 let software = |error| Failure::new(Exit::Software, format!("{error}"));
                 Prints::Likely(Likely::new().map_err(software)?)
             }
-            None if args.hits || args.json && !args.summary => Prints::Hits,
+            None if args.counted || args.json && !args.summary => Prints::Counted,
             None => Prints::Summary,
         })
     }
@@ -116,27 +121,40 @@ struct Matching<'m> {
 }
 
 impl Matching<'_> {
+    /// What is next in a log.
+    fn take(&mut self, piece: Piece<'_>) -> Result<(), Failure> {
+        match piece {
+            Piece::Record(number, record) => self.look(number, &record),
+            Piece::Quiet(lines) => {
+                self.summary.read(u64::from(lines));
+                self.summary.miss(u64::from(lines));
+                Ok(())
+            }
+            Piece::Pause => Ok(self.out.flush()?),
+        }
+    }
+
     /// What is in a line.
     fn look(&mut self, number: u64, record: &Record<'_>) -> Result<(), Failure> {
-        self.summary.read(u64::from(record.passed));
+        self.summary.read(1);
         self.understood.look_at(record);
         let view = View::from(*record);
-        let hits = self.filters.hits(&view);
-        for (filter, found) in &hits {
+        let taken = self.filters.hits(&view);
+        for (filter, found) in &taken {
             let spec = self.filters.spec(*filter);
             let counts = self.sessions.counts(spec, record.host, found, record.time);
             self.summary.take(*filter, found, record.time, counts);
-            if counts && matches!(self.prints, Prints::Hits) {
+            if counts && matches!(self.prints, Prints::Counted) {
                 self.printer
                     .found(&mut self.out, spec, number, record, found)?;
             }
         }
-        if !hits.is_empty() {
+        if !taken.is_empty() {
             return Ok(());
         }
-        self.summary.miss();
+        self.summary.miss(1);
         let is_shown = match &self.prints {
-            Prints::Summary | Prints::Hits => false,
+            Prints::Summary | Prints::Counted => false,
             Prints::Missed => true,
             Prints::Likely(likely) => likely.is(record.message) || likely.is(record.object),
         };
@@ -190,7 +208,20 @@ fn operands<'a>(
     }
     match args.operands.as_slice() {
         [filter, logs @ ..] if !logs.is_empty() => {
-            let spec = config::filter(filter, args.mode.as_deref(), config).map_err(failed)?;
+            let is_file = filter.contains('/') || filter.ends_with(".toml");
+            if is_file && let Err(error) = readable(filter) {
+                let message = format!("cannot read the filter {filter}: {error}");
+                return Err(Failure::new(Exit::of_reading(&error), message));
+            }
+            let spec = config::filter(filter, args.mode.as_deref(), config);
+            let spec = spec.map_err(|problems| match is_file && !filter.ends_with(".toml") {
+                false => failed(problems),
+                true => {
+                    let Failure { exit, message, .. } = failed(problems);
+                    let remedy = "if this is a log, name a filter before it, such as sshd";
+                    Failure::new(exit, format!("{message}\nf2bd: {filter}: {remedy}"))
+                }
+            })?;
             Ok((vec![spec], logs))
         }
         _ => {
@@ -198,6 +229,14 @@ fn operands<'a>(
                 "name a filter and then a log, `-` for standard input; or --all and a log";
             Err(Failure::new(Exit::Usage, message))
         }
+    }
+}
+
+/// Whether there is something to read in a file.
+fn readable(path: &str) -> io::Result<()> {
+    match File::open(path)?.metadata()?.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => Ok(()),
     }
 }
 

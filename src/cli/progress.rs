@@ -56,6 +56,11 @@ impl Progress {
         }))
     }
 
+    /// No line.
+    pub fn none() -> Self {
+        Progress(None)
+    }
+
     /// From here on it is this log that is read, perhaps from a file.
     pub fn begin(&mut self, log: &Log, file: Option<File>) {
         if let Some(meter) = &mut self.0 {

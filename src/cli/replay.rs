@@ -12,7 +12,7 @@ use self::comparison::{CHANGED, Comparison, PRESENT};
 use self::decisions::Decisions;
 use self::difference::WhatIf;
 use self::logins::Logins;
-use self::past::{Event, Past};
+use self::past::{Entry, Past};
 use super::args::ReplayArgs;
 use super::failure::{Exit, Failure};
 use super::logs::Understood;
@@ -103,21 +103,25 @@ fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bo
     let sieve = policy.filters.sieve(&logins::filters_of(&policy));
     let mut replay = Replay::new([policy]);
     let mut decisions = [Vec::new()];
-    let mut print = |[decisions]: &mut [Vec<Decision>; 1]| -> Result<(), Failure> {
-        for decision in decisions.drain(..) {
-            printer.take(decision)?;
-        }
-        Ok(())
+    let print = |[decisions]: &mut [Vec<Decision>; 1], printer: &mut Decisions<'_>| {
+        decisions
+            .drain(..)
+            .try_for_each(|decision| printer.take(decision))
     };
-    let understood = past.tell(sieve.as_ref(), |event| {
-        match event {
-            Event::Record(record) => replay.hear(record, &mut decisions),
-            Event::Failure(failure) => replay.recount(failure, &mut decisions),
+    let understood = past.tell(sieve.as_ref(), |entry| {
+        match entry {
+            Entry::Record(record) => replay.hear(record, &mut decisions),
+            Entry::Failure(failure) => replay.recount(failure, &mut decisions),
+            Entry::Pause => {
+                replay.catch_up(&mut decisions);
+                print(&mut decisions, &mut printer)?;
+                return printer.flush();
+            }
         }
-        print(&mut decisions)
+        print(&mut decisions, &mut printer)
     })?;
     replay.catch_up(&mut decisions);
-    print(&mut decisions)?;
+    print(&mut decisions, &mut printer)?;
     let [engine] = replay.engines();
     let somebody = printer.finish(&engine.jails(replay.now()))?;
     Ok((understood, somebody))
@@ -134,10 +138,12 @@ fn compare(
     let mut comparison = Comparison::new(&policy);
     let mut replay = Replay::new([policy, changed]);
     let mut decisions = [Vec::new(), Vec::new()];
-    let understood = past.tell(sieve.as_ref(), |event| {
-        match event {
-            Event::Failure(failure) => replay.recount(failure, &mut decisions),
-            Event::Record(record) => {
+    let understood = past.tell(sieve.as_ref(), |entry| {
+        match entry {
+            // What is compared is told at the end.
+            Entry::Pause => return Ok(()),
+            Entry::Failure(failure) => replay.recount(failure, &mut decisions),
+            Entry::Record(record) => {
                 if let Some(login) = logins.find(record) {
                     // Whether he was banned then is known when all before it has been judged.
                     replay.catch_up(&mut decisions);

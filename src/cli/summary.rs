@@ -61,12 +61,11 @@ impl Summary {
         self.logs.push((log.to_owned(), 0));
     }
 
-    /// A line was read, behind so many that no pattern can take.
-    pub fn read(&mut self, passed: u64) {
-        self.lines += passed + 1;
-        self.missed += passed;
+    /// So many lines were read.
+    pub fn read(&mut self, number: u64) {
+        self.lines += number;
         if let Some((_, lines)) = self.logs.last_mut() {
-            *lines += passed + 1;
+            *lines += number;
         }
     }
 
@@ -86,9 +85,9 @@ impl Summary {
         }
     }
 
-    /// No pattern took it.
-    pub fn miss(&mut self) {
-        self.missed += 1;
+    /// So many of them no pattern took.
+    pub fn miss(&mut self, number: u64) {
+        self.missed += number;
     }
 
     /// How many lines were read.

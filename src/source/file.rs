@@ -39,7 +39,7 @@ use expansion::Unread;
 use follow::{Begin, Log, Looked};
 pub use globs::{FileGlob, FileGlobError};
 use hands::{Hands, Stopped};
-pub use packed::{Content, open};
+pub use packed::{Content, Plain, open};
 use watch::{Hint, Watcher};
 
 /// Which files to read, and how.

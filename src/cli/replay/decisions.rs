@@ -93,6 +93,14 @@ impl<'c> Decisions<'c> {
         Ok(())
     }
 
+    /// Shows what has been printed so far.
+    ///
+    /// # Errors
+    /// The output is gone.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.out.flush()?)
+    }
+
     /// Prints the summary for people; tells whether there was anything to print before.
     ///
     /// # Errors

@@ -3,11 +3,10 @@
 //! In: the `LOG` words of `f2bd replay`. Out: records and failures, one by one, none older than asked for.
 
 use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::logs::{Log, Understood, Writing};
+use crate::cli::logs::{Log, Piece, Understood, Writing, in_order};
 use crate::cli::output::Clock;
 use crate::cli::progress::Progress;
 use crate::engine::decision;
@@ -23,11 +22,13 @@ use crate::store::{Archive, StoreError};
 const HISTORY: &str = "history";
 
 /// One thing that happened.
-pub enum Event<'e> {
+pub enum Entry<'e> {
     /// Something was logged.
     Record(Record<'e>),
     /// The daemon counted a failure.
     Failure(&'e decision::Failure),
+    /// Nothing for now.
+    Pause,
 }
 
 /// Logs, and how they are read.
@@ -59,7 +60,7 @@ impl Past<'_> {
     pub fn tell(
         &self,
         sieve: Option<&Sieve>,
-        mut each: impl FnMut(Event<'_>) -> Result<(), Failure>,
+        mut each: impl FnMut(Entry<'_>) -> Result<(), Failure>,
     ) -> Result<Understood, Failure> {
         let mut understood = Understood::default();
         if self.is_history() {
@@ -72,20 +73,26 @@ impl Past<'_> {
         }
         let routes = routes(self.sources);
         let mut progress = Progress::of(self.words, self.prints_meanwhile);
-        for word in self.words {
+        let written = |log: &Log| writing(log, self.sources, self.clock);
+        for word in in_order(self.words, self.clock.now, written) {
             let log = Log::of(word);
-            let writing = writing(&log, self.sources, self.clock);
+            let writing = written(&log);
             log.read(
                 &writing,
                 self.clock.now,
                 &routes,
                 sieve,
                 &mut progress,
-                |_, record| {
+                |piece| {
+                    let record = match piece {
+                        Piece::Record(_, record) => record,
+                        Piece::Quiet(_) => return Ok(()),
+                        Piece::Pause => return each(Entry::Pause),
+                    };
                     understood.look_at(&record);
                     match self.start {
                         Some(start) if record.time < start => Ok(()),
-                        _ => each(Event::Record(record)),
+                        _ => each(Entry::Record(record)),
                     }
                 },
             )?;
@@ -96,14 +103,14 @@ impl Past<'_> {
 
     fn tell_history(
         &self,
-        mut each: impl FnMut(Event<'_>) -> Result<(), Failure>,
+        mut each: impl FnMut(Entry<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut result = Ok(());
         let archive = open(&self.database)?;
         archive
             .failures(self.start, |failure| {
                 if result.is_ok() {
-                    result = each(Event::Failure(&failure));
+                    result = each(Entry::Failure(&failure));
                 }
             })
             .map_err(|error| unreadable(&self.database, &error))?;
@@ -114,13 +121,8 @@ impl Past<'_> {
 fn open(path: &Path) -> Result<Archive, Failure> {
     // Asked first: SQLite has one word for all that the system can say.
     File::open(path).map_err(|error| {
-        let exit = match error.kind() {
-            io::ErrorKind::NotFound => Exit::NoInput,
-            io::ErrorKind::PermissionDenied => Exit::NotPermitted,
-            _ => Exit::Io,
-        };
         let message = format!("cannot read the history in {}: {error}", path.display());
-        Failure::new(exit, message)
+        Failure::new(Exit::of_reading(&error), message)
     })?;
     Archive::open(path).map_err(|error| unreadable(path, &error))
 }
