@@ -12,6 +12,7 @@ pub mod sample;
 pub mod session;
 pub mod set;
 pub mod sieve;
+mod steps;
 mod view;
 
 use std::borrow::Cow;
