@@ -121,8 +121,8 @@ impl Matching<'_> {
         self.summary.read(u64::from(record.passed));
         self.understood.look_at(record);
         let view = View::from(*record);
-        let hits = self.filters.hits(&view);
-        for (filter, found) in &hits {
+        let findings = self.filters.findings(&view);
+        for (filter, found) in &findings {
             let spec = self.filters.spec(*filter);
             let counts = self.sessions.counts(spec, record.host, found, record.time);
             self.summary.take(*filter, found, record.time, counts);
@@ -131,7 +131,7 @@ impl Matching<'_> {
                     .found(&mut self.out, spec, number, record, found)?;
             }
         }
-        if !hits.is_empty() {
+        if !findings.is_empty() {
             return Ok(());
         }
         self.summary.miss();

@@ -32,7 +32,7 @@ impl Engine {
                 self.heard.count(source, &record);
             }
             let view = View::from(record);
-            for (filter, found) in self.policy.filters.hits(&view) {
+            for (filter, found) in self.policy.filters.findings(&view) {
                 self.hear_failure(now, filter, source, view.record(), &found, out);
             }
         }

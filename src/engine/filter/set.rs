@@ -85,7 +85,7 @@ struct Verdict<'v> {
 type Verdicts<'v> = SmallVec<[Verdict<'v>; 1]>;
 
 /// The filters to which a record is a failure, and what they find in it.
-pub type Hits<'v> = SmallVec<[(FilterId, Found<'v>); 1]>;
+pub type Findings<'v> = SmallVec<[(FilterId, Found<'v>); 1]>;
 
 /// In a set of those over messages it stands for a pattern that looks at fields alone: it takes nothing.
 const NOTHING: &str = "[a&&b]";
@@ -266,12 +266,14 @@ impl FilterSet {
 
     /// The failure that a record is to `filter`, if the filter asked for such records.
     pub fn find<'v>(&self, filter: FilterId, view: &'v View<'_>) -> Option<Found<'v>> {
-        let mut hits = self.hits(view).into_iter();
-        hits.find(|(of, _)| *of == filter).map(|(_, found)| found)
+        let mut findings = self.findings(view).into_iter();
+        findings
+            .find(|(of, _)| *of == filter)
+            .map(|(_, found)| found)
     }
 
     /// The filters to which a record is a failure, of those that asked for such records, in their order.
-    pub fn hits<'v>(&self, view: &'v View<'_>) -> Hits<'v> {
+    pub fn findings<'v>(&self, view: &'v View<'_>) -> Findings<'v> {
         let record = view.record();
         if let Some(reported) = record.reported {
             return self.reports(record, reported);
@@ -307,28 +309,30 @@ impl FilterSet {
     }
 
     /// What each filter finds, by the verdicts of its patterns: the first one decides.
-    fn decided<'v>(&self, mut verdicts: Verdicts<'v>, view: &View<'_>) -> Hits<'v> {
-        verdicts.sort_by_key(|verdict| (verdict.of.filter, verdict.of.place));
-        verdicts.dedup_by_key(|verdict| verdict.of.filter);
-        let found = verdicts.into_iter().filter_map(|Verdict { of, found }| {
+    fn decided<'v>(&self, mut verdicts: Verdicts<'v>, view: &View<'_>) -> Findings<'v> {
+        if verdicts.len() > 1 {
+            verdicts.sort_by_key(|verdict| (verdict.of.filter, verdict.of.place));
+            verdicts.dedup_by_key(|verdict| verdict.of.filter);
+        }
+        let mut findings = Findings::new();
+        for Verdict { of, found } in verdicts {
             let filter = &self.filters[usize::from(of.filter.0)];
-            let mut found = found?;
-            if filter.is_ignored(view) {
-                return None;
-            }
+            let Some(mut found) = found.filter(|_| !filter.is_ignored(view)) else {
+                continue;
+            };
             found.pattern = of.number;
             found.unless_counted = of.unless_counted;
             if filter.spec.session_by_pid && found.session.is_none() {
                 let pid = view.record().pid;
                 found.session = pid.map(|pid| Cow::Owned(pid.to_string()));
             }
-            Some((of.filter, found))
-        });
-        found.collect()
+            findings.push((of.filter, found));
+        }
+        findings
     }
 
     /// The filters that asked for reports of this service.
-    fn reports<'v>(&self, record: &Record<'v>, reported: Reported<'v>) -> Hits<'v> {
+    fn reports<'v>(&self, record: &Record<'v>, reported: Reported<'v>) -> Findings<'v> {
         let filters = self.filters.iter().zip((0..).map(FilterId));
         let asked = filters.filter(|(filter, _)| {
             let mut services = filter.spec.records.services.iter();
@@ -344,19 +348,20 @@ impl Shared {
     /// What the record is to the filters that have the pattern and asked for such records.
     fn judge<'v>(&self, filters: &[Filter], view: &'v View<'_>, verdicts: &mut Verdicts<'v>) {
         let asks = |one: &&Use| filters[usize::from(one.filter.0)].asks(view.record());
-        let mut uses = self.uses.iter().filter(asks).peekable();
-        if uses.peek().is_none() {
+        let mut uses = self.uses.iter().filter(asks);
+        let Some(first) = uses.next() else {
             return;
-        }
+        };
         let found = match self.pattern.find(view) {
             Reading::Failure(found) => Some(found),
             Reading::Doubtful => None,
             Reading::Other => return,
         };
-        verdicts.extend(uses.map(|of| Verdict {
-            of: *of,
-            found: found.clone(),
-        }));
+        for of in uses {
+            let found = found.clone();
+            verdicts.push(Verdict { of: *of, found });
+        }
+        verdicts.push(Verdict { of: *first, found });
     }
 }
 
@@ -420,9 +425,9 @@ impl Filter {
         if self.ignores.is_empty() {
             return false;
         }
-        let hits = self.ignored_messages.matches(view.message());
+        let taking = self.ignored_messages.matches(view.message());
         (0..).zip(&self.ignores).any(|(at, ignore)| {
-            (hits.matched(at) || ignore.over_message().is_none()) && ignore.takes(view)
+            (taking.matched(at) || ignore.over_message().is_none()) && ignore.takes(view)
         })
     }
 }
