@@ -18,7 +18,7 @@ use self::loose::Loose;
 use super::literal::Texts;
 use super::pattern::{Ignore, Pattern, Reading};
 use super::sieve::Sieve;
-use super::{FilterSpec, Found, RecordsSpec, View};
+use super::{FilterSpec, Found, RecordsSpec, Session, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::report::{Outcome, Reported};
@@ -188,8 +188,7 @@ impl FilterSet {
             found.pattern = of.number;
             found.unless_counted = of.unless_counted;
             if filter.spec.session_by_pid && found.session.is_none() {
-                let pid = view.record().pid;
-                found.session = pid.map(|pid| Cow::Owned(pid.to_string()));
+                found.session = view.record().pid.map(Session::Process);
             }
             findings.push((of.filter, found));
         }
