@@ -105,7 +105,7 @@ fn a_line_that_no_filter_takes_costs_no_memory() {
             for filter in (0..).map(FilterId).take(filters.len()) {
                 assert_eq!(filters.find(filter, &view), None, "{line}");
             }
-            assert!(filters.hits(&view).is_empty());
+            assert!(filters.findings(&view).is_empty());
         });
         assert_eq!(count, 0, "{line}");
     }

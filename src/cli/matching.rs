@@ -139,8 +139,8 @@ impl Matching<'_> {
         self.summary.read(1);
         self.understood.look_at(record);
         let view = View::from(*record);
-        let taken = self.filters.hits(&view);
-        for (filter, found) in &taken {
+        let findings = self.filters.findings(&view);
+        for (filter, found) in &findings {
             let spec = self.filters.spec(*filter);
             let counts = self.sessions.counts(spec, record.host, found, record.time);
             self.summary.take(*filter, found, record.time, counts);
@@ -149,7 +149,7 @@ impl Matching<'_> {
                     .found(&mut self.out, spec, number, record, found)?;
             }
         }
-        if !taken.is_empty() {
+        if !findings.is_empty() {
             return Ok(());
         }
         self.summary.miss(1);

@@ -36,6 +36,8 @@ const LATEST: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Engine {
     policy: Policy,
+    /// Whether failures carry the text of their records.
+    keeps_text: bool,
     /// The jails that use each filter, by their place.
     listeners: Vec<Vec<usize>>,
     jails: Vec<JailState>,
@@ -66,10 +68,20 @@ struct JailState {
 impl Engine {
     /// An engine that has heard nothing yet.
     pub fn new(policy: Policy) -> Self {
+        Engine {
+            keeps_text: true,
+            ..Engine::without_text(policy)
+        }
+    }
+
+    /// The same for whoever only wants to know whom it bans: its failures come without line, user and session, which to
+    /// copy costs more than to judge them.
+    pub fn without_text(policy: Policy) -> Self {
         let jails = policy.jails.iter().map(|_| JailState::default()).collect();
         Engine {
             listeners: listeners(&policy),
             policy,
+            keeps_text: false,
             jails,
             ledger: Ledger::default(),
             sessions: Sessions::default(),

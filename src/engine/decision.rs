@@ -31,7 +31,7 @@ pub enum Decision {
     Notice(Notice),
 }
 
-/// A record that a filter counts against somebody.
+/// A record that a filter counts against somebody. User, session and line are missing if the engine keeps no text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Its number.

@@ -136,8 +136,11 @@ impl Ledger {
 
     /// Whether a ban of `jail` keeps `address` out: that of its own subject or of a network around it.
     pub fn covers(&self, jail: &JailName, subject: Prefix, address: IpAddr) -> bool {
-        self.find(jail, subject).is_some()
-            || self.find(jail, Prefix::host(address)).is_some()
+        let host = Prefix::host(address);
+        let is_banned = |bans: &HashMap<Prefix, Standing>| {
+            bans.contains_key(&subject) || (host != subject && bans.contains_key(&host))
+        };
+        self.jails.get(jail).is_some_and(is_banned)
             || self
                 .networks
                 .get(jail)

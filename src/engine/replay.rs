@@ -28,10 +28,10 @@ pub struct Replay<const ENGINES: usize> {
 }
 
 impl<const ENGINES: usize> Replay<ENGINES> {
-    /// Engines without history, one for each of the settings.
+    /// Engines without history, one for each of the settings. Nobody stores what they decide, so they keep no text.
     pub fn new(policies: [Policy; ENGINES]) -> Self {
         Replay {
-            engines: policies.map(Engine::new),
+            engines: policies.map(Engine::without_text),
             now: Timestamp::from_micros(i64::MIN),
             waiting: Batch::default(),
         }

@@ -183,7 +183,7 @@ fn messages(bencher: Bencher, count: usize) {
     let (filters, batch) = (filters(count), records(&AUTH));
     bencher.counter(ItemsCount::new(batch.len())).bench(|| {
         for record in batch.iter() {
-            black_box(filters.hits(&View::from(record)));
+            black_box(filters.findings(&View::from(record)));
         }
     });
 }
@@ -195,7 +195,7 @@ fn hits(bencher: Bencher) {
     let failures = failures(&filters);
     bencher.counter(ItemsCount::new(failures.len())).bench(|| {
         for record in failures.iter() {
-            black_box(filters.hits(&View::from(record)));
+            black_box(filters.findings(&View::from(record)));
         }
     });
 }
@@ -224,7 +224,9 @@ fn windows(bencher: Bencher) {
 fn failures(filters: &FilterSet) -> Batch {
     let mut failures = Batch::default();
     for record in records(&AUTH).iter() {
-        let taken = !filters.hits(&View::from(Record { ..record })).is_empty();
+        let taken = !filters
+            .findings(&View::from(Record { ..record }))
+            .is_empty();
         if taken {
             failures.push(record);
         }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
 
-use f2bd::engine::filter::{FilterSet, FilterSpec, Found, PatternSpec, RecordsSpec};
+use f2bd::engine::filter::{FilterSet, FilterSpec, Found, PatternSpec, RecordsSpec, Session};
 use f2bd::engine::record::object::Object;
 use f2bd::engine::record::{LONGEST_MESSAGE, Record};
 use regex::bytes::{Captures, Regex, RegexBuilder};
@@ -79,7 +79,7 @@ impl Naive {
             return None;
         }
         if self.spec.session_by_pid && found.session.is_none() {
-            found.session = record.pid.map(|pid| Cow::Owned(pid.to_string()));
+            found.session = record.pid.map(Session::Process);
         }
         Some(found)
     }
@@ -243,7 +243,7 @@ fn attempt<'r>(
         pattern: pattern.number,
         ip,
         user: lossy("user"),
-        session: lossy("session"),
+        session: lossy("session").map(Session::Captured),
         host: Cow::Owned(host),
         unless_counted: pattern.unless_counted,
         line: bounded(if by_fields {

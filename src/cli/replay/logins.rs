@@ -49,7 +49,7 @@ impl Logins {
     pub fn find(&self, record: Record<'_>) -> Option<Login> {
         let time = record.time;
         let view = View::from(record);
-        let (_, found) = self.successes.hits(&view).into_iter().next()?;
+        let (_, found) = self.successes.findings(&view).into_iter().next()?;
         Some(Login {
             time,
             address: found.ip?.to_canonical(),

@@ -32,7 +32,7 @@ impl Engine {
                 self.heard.count(source, &record);
             }
             let view = View::from(record);
-            for (filter, found) in self.policy.filters.hits(&view) {
+            for (filter, found) in self.policy.filters.findings(&view) {
                 self.hear_failure(now, filter, source, view.record(), &found, out);
             }
         }
@@ -45,7 +45,7 @@ impl Engine {
         batch: &Batch,
         more: bool,
     ) {
-        let newest = batch.iter().map(|record| record.time.min(now)).max();
+        let newest = batch.newest().map(|newest| newest.min(now));
         if !more {
             self.progress.insert(source.cloned(), None);
         } else if newest.is_some() {
@@ -117,8 +117,7 @@ impl Engine {
         }
         // What ended before this record was logged must not stand in its way.
         self.expire(time, out);
-        let session = session::key(record.host, found);
-        self.count(at, time, subject, address, found, session, out);
+        self.count(at, time, subject, address, record, found, out);
     }
 
     #[expect(
@@ -131,8 +130,8 @@ impl Engine {
         time: Timestamp,
         subject: Prefix,
         address: IpAddr,
+        record: &Record<'_>,
         found: &Found<'_>,
-        session: Option<Box<str>>,
         out: &mut Vec<Decision>,
     ) {
         let jail = &self.policy.jails[at];
@@ -141,17 +140,25 @@ impl Engine {
         self.next_failure = FailureId(id.0 + 1);
         let counted = !self.ledger.covers(&jail.name, subject, address);
         state.failures += 1;
+        let (user, session, line) = match self.keeps_text {
+            true => (
+                found.user.as_deref().map(Box::from),
+                session::key(record.host, found),
+                lossy(found.line).into(),
+            ),
+            false => Default::default(),
+        };
         out.push(Decision::Count(Failure {
             id,
             time,
             jail: jail.name.clone(),
             subject,
             address,
-            user: found.user.as_deref().map(Box::from),
+            user,
             pattern: found.pattern,
             session,
             counted,
-            line: lossy(found.line).into(),
+            line,
         }));
         if !counted {
             return;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::Engine;
 use crate::engine::decision::{Decision, Failure};
-use crate::engine::filter::Found;
+use crate::engine::filter::{Found, Session};
 use crate::engine::record::Record;
 use crate::engine::time::Timestamp;
 
@@ -17,12 +17,13 @@ impl Engine {
             return;
         };
         let line = failure.line.as_bytes();
+        let session = failure.session.as_deref();
         let found = Found {
             pattern: failure.pattern,
             host: Cow::Borrowed(""),
             ip: Some(failure.address),
             user: failure.user.as_deref().map(Cow::Borrowed),
-            session: failure.session.as_deref().map(Cow::Borrowed),
+            session: session.map(|text| Session::Captured(text.into())),
             unless_counted: false,
             line,
         };

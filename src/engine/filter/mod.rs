@@ -13,6 +13,7 @@ pub mod sample;
 pub mod session;
 pub mod set;
 pub mod sieve;
+mod steps;
 mod view;
 
 use std::borrow::Cow;
@@ -23,6 +24,7 @@ use super::name::FilterName;
 use super::record::journal::JournalMatch;
 use super::record::json::FieldPath;
 pub use pattern::PatternError;
+pub use session::Session;
 pub use set::FilterSet;
 pub use view::View;
 
@@ -116,7 +118,7 @@ pub struct Found<'r> {
     /// The captured account; text of the attacker's choice.
     pub user: Option<Cow<'r, str>>,
     /// What ties the record to others of its session.
-    pub session: Option<Cow<'r, str>>,
+    pub session: Option<Session<'r>>,
     /// [`PatternSpec::unless_counted`] of the pattern.
     pub unless_counted: bool,
     /// What people should see of the record: its message, or the object whose fields told.

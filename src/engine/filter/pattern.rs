@@ -15,7 +15,7 @@ use super::literal::{Texts, options};
 use super::proof::{Proof, addresses, prove, refuse_floating, refuse_line_anchors};
 use super::quick::{Address, Quick, Taken};
 use super::view::{Place, View};
-use super::{Found, PatternSpec};
+use super::{Found, PatternSpec, Session};
 use crate::engine::record::{LONGEST_MESSAGE, lossy};
 
 /// A pattern that cannot be used.
@@ -159,7 +159,8 @@ impl Pattern {
             };
             let lossy = |range: Range<usize>| lossy(&text[range]);
             user = user.or_else(|| taken.user.map(lossy));
-            session = session.or_else(|| taken.session.map(lossy));
+            let captured = || taken.session.map(|range| Session::Captured(lossy(range)));
+            session = session.or_else(captured);
             address = address.or_else(|| Some((text, taken.address?)));
         }
         let Some((text, Address { range, strict })) = address else {

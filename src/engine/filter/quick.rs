@@ -1,8 +1,8 @@
 //! Where is the address, without the search that remembers every group?
 //!
 //! In: the structure of a pattern, then texts. Out: what its groups take, if that can be said quickly. Most patterns are
-//! a beginning, perhaps any text with exact text behind it, the address, and an end. Beginning and end are tried by
-//! automata that remember nothing, the exact text is looked for from behind, as a greedy `.*` does it, and the address
+//! a beginning, perhaps any text with exact text behind it, the address, and an end. Beginning and end are tried step
+//! by step or by automata that remember nothing, the exact text is looked for from behind, as a greedy `.*` does it, and the address
 //! is read byte by byte: a tenth of the time. Whatever is not clear at once is left to the whole pattern, so there is
 //! no second opinion of what it takes: a test compares the two.
 
@@ -13,6 +13,7 @@ use memchr::memmem::FinderRev;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
 use super::language::{Expression, parse, placeholder};
+use super::steps::Steps;
 
 /// After so many places of the exact text the whole pattern is tried: an attacker may write it as often as he likes.
 const MOST_PLACES: usize = 8;
@@ -36,11 +37,19 @@ pub(super) struct Address {
 /// A pattern of the usual form.
 #[derive(Clone, Debug)]
 pub(super) struct Quick {
-    head: Expression,
+    head: Part,
     gap: Option<Gap>,
     strict: bool,
-    /// Of what follows the address.
-    tail: Expression,
+    /// What follows the address.
+    tail: Part,
+}
+
+/// What stands before or behind all that is looked for.
+#[derive(Clone, Debug)]
+struct Part {
+    steps: Option<Steps>,
+    /// For what is not clear step by step.
+    automaton: Expression,
 }
 
 /// Any text, and the exact text behind it.
@@ -100,24 +109,18 @@ impl Quick {
         let is_sound = matches!(start.kind(), HirKind::Look(Look::Start))
             && head.iter().all(|part| is_plain(part, &[]))
             && right.iter().all(|part| is_plain(part, &[Look::End]));
-        let automaton = |parts: &[Hir]| {
-            let anchored = [&[Hir::look(Look::Start)], parts].concat();
-            let source = Hir::concat(anchored).to_string();
-            let hir = parse(&source).ok()?;
-            Expression::new(source, &hir).ok()
-        };
         is_sound.then_some(())?;
         Some(Quick {
-            head: automaton(head)?,
+            head: Part::of(head)?,
             gap,
             strict: group(&parts[at]) == Some("ip"),
-            tail: automaton(right)?,
+            tail: Part::of(right)?,
         })
     }
 
     /// What the groups take; `None` if the whole pattern has to be asked.
     pub(super) fn take(&self, text: &[u8]) -> Option<Taken> {
-        let begin = self.head.regex()?.find(text)?.end();
+        let begin = self.head.end(text, 0)?;
         let Some(gap) = &self.gap else {
             return self
                 .address(text, begin)
@@ -145,11 +148,6 @@ impl Quick {
         }
     }
 
-    /// Whether a text can follow the address.
-    fn ends(&self, text: &[u8]) -> bool {
-        self.tail.regex().is_some_and(|tail| tail.is_match(text))
-    }
-
     /// The address that begins at `start` and what follows it, or that there is none.
     ///
     /// # Errors
@@ -160,10 +158,31 @@ impl Quick {
             false => name(text, start),
         };
         match there {
-            There::Address(end) if self.ends(&text[end..]) => Ok(Some(start..end)),
+            There::Address(end) if self.tail.end(text, end).is_some() => Ok(Some(start..end)),
             There::Nothing => Ok(None),
             There::Address(_) | There::Unclear => Err(()),
         }
+    }
+}
+
+impl Part {
+    fn of(parts: &[Hir]) -> Option<Self> {
+        let anchored = [&[Hir::look(Look::Start)], parts].concat();
+        let source = Hir::concat(anchored).to_string();
+        let hir = parse(&source).ok()?;
+        Some(Part {
+            steps: Steps::of(parts),
+            automaton: Expression::new(source, &hir).ok()?,
+        })
+    }
+
+    /// Where it ends if it begins at `start`, which is looked at as the beginning.
+    fn end(&self, text: &[u8], start: usize) -> Option<usize> {
+        let steps = self.steps.as_ref();
+        steps.and_then(|steps| steps.end(text, start)).or_else(|| {
+            let found = self.automaton.regex()?.find(&text[start..])?;
+            Some(start + found.end())
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! In: what was found, from which machine and when. Out: whether it counts. The closing line of a
 //! connection whose failed attempts were logged before is not one more attempt. No failure is kept here.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::time::Duration;
@@ -19,6 +20,37 @@ const MOST_SESSIONS: usize = 16_384;
 /// A session that was silent for so long is over; its process number may mean another one by now. OpenSSH
 /// gives a client two minutes to log in.
 const IDLE: Duration = Duration::from_secs(600);
+
+/// What ties a record to others of its session. How it is written is what it is known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Session<'r> {
+    /// The number of the process that logged it.
+    Process(u32),
+    /// What a pattern captured.
+    Captured(Cow<'r, str>),
+}
+
+/// The most digits that the number of a process has.
+const MOST_DIGITS: usize = 10;
+
+impl Session<'_> {
+    /// How it is written. Numbers are put into `digits`, so that a failure costs no memory.
+    fn text<'t>(&'t self, digits: &'t mut [u8; MOST_DIGITS]) -> &'t str {
+        let mut rest = match self {
+            Session::Captured(text) => return text,
+            Session::Process(pid) => *pid,
+        };
+        let mut start = MOST_DIGITS;
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                return std::str::from_utf8(&digits[start..]).unwrap_or_default();
+            }
+        }
+    }
+}
 
 /// The sessions that counted something, those that were not used lately first to be forgotten.
 #[derive(Debug)]
@@ -75,7 +107,9 @@ impl Sessions {
         let Some(session) = &found.session else {
             return true;
         };
-        let before = self.note(filter, &parts(session, host), time, found.unless_counted);
+        let mut digits = Default::default();
+        let parts = parts(session.text(&mut digits), host);
+        let before = self.note(filter, &parts, time, found.unless_counted);
         !before.is_some_and(|before| time.since(before) <= IDLE)
     }
 
@@ -116,7 +150,8 @@ impl Sessions {
 
 /// What a session is known by: processes of different machines may have the same number.
 pub fn key(host: &str, found: &Found<'_>) -> Option<Box<str>> {
-    let session = found.session.as_deref()?;
+    let mut digits = Default::default();
+    let session = found.session.as_ref()?.text(&mut digits);
     Some(parts(session, host).concat().into())
 }
 
@@ -139,7 +174,7 @@ mod tests {
             host: "192.0.2.7".into(),
             ip: None,
             user: None,
-            session: Some(session.into()),
+            session: Some(Session::Captured(session.into())),
             unless_counted,
             line: b"",
         }
@@ -178,6 +213,18 @@ mod tests {
         let late = found("8", true);
         assert!(!sessions.counts(&filter(), "a", &late, Timestamp::default()));
         assert_eq!(key("a", &late).as_deref(), Some("8@a"));
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_number() {
+        for pid in [0, 7, 10, 4_194_304, u32::MAX] {
+            let found = Found {
+                session: Some(Session::Process(pid)),
+                ..found("", false)
+            };
+            assert_eq!(key("", &found), Some(pid.to_string().into()));
+            assert_eq!(key("a", &found), Some(format!("{pid}@a").into()));
+        }
     }
 
     #[test]

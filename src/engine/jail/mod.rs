@@ -6,6 +6,7 @@
 pub mod window;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use super::decision::FailureId;
@@ -38,12 +39,23 @@ impl Windows {
         maxretry: MaxRetry,
         findtime: FindTime,
     ) -> Option<Vec<FailureId>> {
-        let window = self.subjects.entry(subject).or_default();
-        let evidence = window.count(time, id, maxretry, findtime);
-        if evidence.is_some() {
-            self.subjects.remove(&subject);
+        match self.subjects.entry(subject) {
+            Entry::Vacant(place) => {
+                let mut window = Window::default();
+                let evidence = window.count(time, id, maxretry, findtime);
+                if evidence.is_none() {
+                    place.insert(window);
+                }
+                evidence
+            }
+            Entry::Occupied(mut place) => {
+                let evidence = place.get_mut().count(time, id, maxretry, findtime);
+                if evidence.is_some() {
+                    place.remove();
+                }
+                evidence
+            }
         }
-        evidence
     }
 
     /// Puts back a failure of an earlier run, which decided nothing then and decides nothing now.

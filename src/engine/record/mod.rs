@@ -84,8 +84,10 @@ impl<'a> Record<'a> {
 struct Head {
     time: Timestamp,
     pid: Option<u32>,
-    /// Ends of host, program, unit, message and object in `text`, each part starting where the last one ended.
-    ends: [usize; 5],
+    /// Ends of host, program and unit in `names`, each part starting where the last one ended.
+    name_ends: [usize; 3],
+    /// Ends of message and object in `bytes`.
+    ends: [usize; 2],
     routes_end: usize,
     passed: u32,
 }
@@ -103,7 +105,9 @@ struct ReportPart {
 /// Records in the order in which their source delivered them.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
-    text: Vec<u8>,
+    /// What is known to be text, apart from the rest, so that it need not be proved again.
+    names: String,
+    bytes: Vec<u8>,
     routes: Vec<RouteId>,
     heads: Vec<Head>,
     /// Rare, so that other records need no room for them.
@@ -114,16 +118,13 @@ impl Batch {
     /// Appends a copy of `record`; its message is cut at [`LONGEST_MESSAGE`].
     pub fn push(&mut self, record: Record<'_>) {
         let message = &record.message[..record.message.len().min(LONGEST_MESSAGE)];
-        let parts = [
-            record.host.as_bytes(),
-            record.program.as_bytes(),
-            record.unit.as_bytes(),
-            message,
-            record.object,
-        ];
-        let ends = parts.map(|part| {
-            self.text.extend_from_slice(part);
-            self.text.len()
+        let name_ends = [record.host, record.program, record.unit].map(|name| {
+            self.names.push_str(name);
+            self.names.len()
+        });
+        let ends = [message, record.object].map(|part| {
+            self.bytes.extend_from_slice(part);
+            self.bytes.len()
         });
         self.routes.extend_from_slice(record.routes);
         if let Some(reported) = record.reported {
@@ -137,6 +138,7 @@ impl Batch {
         self.heads.push(Head {
             time: record.time,
             pid: record.pid,
+            name_ends,
             ends,
             routes_end: self.routes.len(),
             passed: record.passed,
@@ -145,12 +147,18 @@ impl Batch {
 
     /// The records, in order.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
+        let mut names_start = 0;
         let mut start = 0;
         let mut routes_start = 0;
         let mut reports = self.reports.iter().peekable();
         self.heads.iter().enumerate().map(move |(at, head)| {
-            let [host, program, unit, message, object] = head.ends.map(|end| {
-                let part = &self.text[start..end];
+            let [host, program, unit] = head.name_ends.map(|end| {
+                let name = &self.names[names_start..end];
+                names_start = end;
+                name
+            });
+            let [message, object] = head.ends.map(|end| {
+                let part = &self.bytes[start..end];
                 start = end;
                 part
             });
@@ -159,11 +167,10 @@ impl Batch {
             let report = reports.next_if(|report| report.record == at);
             Record {
                 time: head.time,
-                // Only whole strings are pushed, so these parts are valid by construction.
-                host: std::str::from_utf8(host).unwrap_or_default(),
-                program: std::str::from_utf8(program).unwrap_or_default(),
+                host,
+                program,
                 pid: head.pid,
-                unit: std::str::from_utf8(unit).unwrap_or_default(),
+                unit,
                 message,
                 object,
                 routes,
@@ -193,14 +200,20 @@ impl Batch {
         self.heads.is_empty()
     }
 
-    /// How many bytes of text the batch holds.
+    /// The time of the newest record; `None` if there is none.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.heads.iter().map(|head| head.time).max()
+    }
+
+    /// How many bytes the records take.
     pub fn bytes(&self) -> usize {
-        self.text.len()
+        self.names.len() + self.bytes.len()
     }
 
     /// Forgets the records and keeps the buffers.
     pub fn clear(&mut self) {
-        self.text.clear();
+        self.names.clear();
+        self.bytes.clear();
         self.routes.clear();
         self.heads.clear();
         self.reports.clear();
@@ -242,6 +255,7 @@ mod tests {
         }
         assert_eq!(batch.iter().collect::<Vec<_>>(), all);
         assert_eq!((batch.len(), batch.heard()), (5, 12));
+        assert_eq!(batch.newest(), Some(second.time));
         batch.clear();
         assert!(batch.is_empty());
     }

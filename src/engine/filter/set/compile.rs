@@ -1,0 +1,156 @@
+//! How do filters become one set?
+//!
+//! In: the specs of all filters. Out: their patterns, each different one once, the texts to look for instead of trying
+//! them, and every reason why a filter cannot be used.
+
+use std::collections::HashMap;
+
+use regex::bytes::{RegexSet, RegexSetBuilder};
+
+use super::loose::Loose;
+use super::{Filter, FilterSet, Shared, Use};
+use crate::engine::filter::language::LARGEST_PROGRAM;
+use crate::engine::filter::literal::{self, Texts};
+use crate::engine::filter::pattern::{Ignore, Pattern};
+use crate::engine::filter::sieve::Sieve;
+use crate::engine::filter::{FilterSpec, PatternError, PatternSpec};
+use crate::engine::policy::FilterId;
+
+/// The most memory that the patterns of one filter that are tried together may take.
+const LARGEST_SET: usize = 4 * LARGEST_PROGRAM;
+
+/// In a set of those over messages it stands for a pattern that looks at fields alone: it takes nothing.
+const NOTHING: &str = "[a&&b]";
+
+impl FilterSet {
+    /// Compiles the filters; [`FilterId`] is the place in `specs`.
+    ///
+    /// # Errors
+    /// Every pattern that cannot be compiled or would let free text move an address, and every filter
+    /// that has none.
+    pub fn compile(specs: Vec<FilterSpec>) -> Result<Self, Vec<PatternError>> {
+        let mut set = FilterSet::default();
+        let mut problems = Vec::new();
+        let mut known = HashMap::new();
+        for (spec, id) in specs.into_iter().zip(0..) {
+            match set.compile_filter(spec, FilterId(id), &mut known) {
+                Ok(filter) => set.filters.push(filter),
+                Err(errors) => problems.extend(errors),
+            }
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        set.choose_texts();
+        set.sieve = Sieve::new(set.texts(|_| true));
+        let all = set.filters.iter().zip((0..).map(FilterId));
+        let loose = all.filter(|(filter, _)| filter.loose.is_some());
+        set.with_loose = loose.map(|(_, id)| id).collect();
+        Ok(set)
+    }
+
+    fn compile_filter(
+        &mut self,
+        spec: FilterSpec,
+        filter: FilterId,
+        known: &mut HashMap<(String, String), usize>,
+    ) -> Result<Filter, Vec<PatternError>> {
+        let error = |number, ignore, reason| PatternError {
+            filter: spec.name.to_string(),
+            number,
+            ignore,
+            reason,
+        };
+        let mut problems = Vec::new();
+        if spec.failures.is_empty() && !spec.records.reports {
+            let reason = "there is no [[failure]] pattern for this mode".to_owned();
+            problems.push(error(0, false, reason));
+        }
+        let mut own = Vec::new();
+        for (place, failure) in spec.failures.iter().enumerate() {
+            let at = match self.share(failure, known) {
+                Ok(at) => at,
+                Err(reason) => {
+                    problems.push(error(failure.number, false, reason));
+                    continue;
+                }
+            };
+            own.push(at);
+            self.patterns[at].uses.push(Use {
+                filter,
+                place,
+                number: failure.number,
+                unless_counted: failure.unless_counted,
+            });
+        }
+        let mut ignores = Vec::new();
+        for ignore in &spec.ignores {
+            match Ignore::new(ignore) {
+                Ok(ignore) => ignores.push(ignore),
+                Err(reason) => problems.push(error(ignore.number, true, reason)),
+            }
+        }
+        own.retain(|at| self.patterns[*at].pattern.options().is_empty());
+        let loose = Loose::of(own, &self.patterns);
+        let loose = loose.map_err(|reason| problems.push(error(0, false, reason)));
+        let ignored = regex_set(ignores.iter().map(Ignore::over_message));
+        let ignored = ignored.map_err(|reason| problems.push(error(0, true, reason)));
+        match (loose, ignored) {
+            (Ok(loose), Ok(ignored_messages)) if problems.is_empty() => Ok(Filter {
+                spec,
+                loose,
+                ignored_messages,
+                ignores,
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    /// The place of a pattern among all; it is compiled if no filter has had it.
+    fn share(
+        &mut self,
+        spec: &PatternSpec,
+        known: &mut HashMap<(String, String), usize>,
+    ) -> Result<usize, String> {
+        let key = (spec.text.clone(), format!("{:?}", spec.fields));
+        if let Some(at) = known.get(&key) {
+            return Ok(*at);
+        }
+        self.patterns.push(Shared {
+            pattern: Pattern::failure(spec)?,
+            needs: Texts::new(),
+            uses: Vec::new(),
+        });
+        let at = self.patterns.len() - 1;
+        known.insert(key, at);
+        Ok(at)
+    }
+
+    /// Chooses what is looked for instead of trying patterns: what few of them have.
+    fn choose_texts(&mut self) {
+        let mut shared: HashMap<Vec<u8>, usize> = HashMap::new();
+        let options = self
+            .patterns
+            .iter()
+            .flat_map(|shared| shared.pattern.options());
+        for text in options.flatten() {
+            *shared.entry(text.clone()).or_default() += 1;
+        }
+        let shared_by = |text: &[u8]| shared.get(text).copied().unwrap_or(0);
+        for Shared { pattern, needs, .. } in &mut self.patterns {
+            *needs = literal::best(pattern.options().to_vec(), shared_by).unwrap_or_default();
+        }
+    }
+}
+
+/// The regular expressions over messages of several patterns, in one.
+pub(super) fn regex_set<'s>(
+    sources: impl Iterator<Item = Option<&'s str>>,
+) -> Result<RegexSet, String> {
+    RegexSetBuilder::new(sources.map(|source| source.unwrap_or(NOTHING)))
+        .unicode(false)
+        .dot_matches_new_line(true)
+        .size_limit(LARGEST_SET)
+        .build()
+        .map_err(|error| error.to_string())
+}

@@ -1,0 +1,119 @@
+//! What sets of filters find, each aspect on a small set of its own.
+
+use super::*;
+use crate::engine::filter::PatternSpec;
+use crate::engine::record::LONGEST_MESSAGE;
+use crate::engine::time::Timestamp;
+
+fn filter(patterns: &[&str]) -> FilterSet {
+    filter_with(patterns, Vec::new())
+}
+
+fn pattern(text: &str, number: u16) -> PatternSpec {
+    PatternSpec {
+        number,
+        text: text.to_owned(),
+        fields: Vec::new(),
+        unless_counted: false,
+    }
+}
+
+fn filter_with(patterns: &[&str], ignores: Vec<PatternSpec>) -> FilterSet {
+    let failures = patterns.iter().zip(1..);
+    let failures = failures.map(|(text, number)| pattern(text, number));
+    FilterSet::compile(vec![FilterSpec {
+        name: "test".parse().expect("a name"),
+        mode: "normal".into(),
+        title: String::new(),
+        records: RecordsSpec::default(),
+        session_by_pid: false,
+        failures: failures.collect(),
+        successes: Vec::new(),
+        ignores,
+    }])
+    .expect("sound")
+}
+
+#[test]
+fn reports_are_for_those_who_ask_for_their_service() {
+    let text = filter(&["^<ip> denied$"]);
+    let mut spec = text.spec(FilterId(0)).clone();
+    spec.failures.clear();
+    spec.records.reports = true;
+    spec.records.services = vec!["shop".into()];
+    let reports = FilterSet::compile(vec![spec]).expect("sound");
+    let address = "192.0.2.7".parse().expect("an address");
+    let record = |program: &'static str, outcome: Option<Outcome>| Record {
+        program,
+        reported: outcome.map(|outcome| Reported {
+            address,
+            user: Some("root"),
+            outcome,
+        }),
+        ..Record::bare(Timestamp::default(), b"192.0.2.9 denied")
+    };
+    let ip = |filter: &FilterSet, record| filter.find(FilterId(0), &View::from(record))?.ip;
+    let failure = Some(Outcome::Failure);
+    assert_eq!(ip(&reports, record("shop", failure)), Some(address));
+    assert_eq!(ip(&reports, record("shop", Some(Outcome::Success))), None);
+    assert_eq!(ip(&reports, record("other", failure)), None);
+    assert_eq!(
+        ip(&reports, record("shop", None)),
+        None,
+        "text is no report"
+    );
+    assert_eq!(
+        ip(&text, record("shop", failure)),
+        None,
+        "a report is no text"
+    );
+}
+
+#[test]
+fn a_text_that_may_have_been_cut_is_not_ignored_for_its_end() {
+    let by_field = PatternSpec {
+        fields: vec![("agent".parse().expect("a path"), "^x*$".to_owned())],
+        ..pattern("", 1)
+    };
+    let padding = |used: &str, more: usize| "x".repeat(LONGEST_MESSAGE - used.len() + more);
+    for (ignore, head, is_ignored) in [
+        (pattern("^from <ip> x*$", 1), "from 192.0.2.7 ", false),
+        (pattern(r"^from <ip> x*\b", 1), "from 192.0.2.7 ", false),
+        (pattern("^from <ip> x", 1), "from 192.0.2.7 ", true),
+    ] {
+        let filter = filter_with(&["^from <ip> "], vec![ignore.clone()]);
+        for more in [0, 9] {
+            let message = format!("{head}{}", padding(head, more));
+            let record = Record::bare(Timestamp::default(), message.as_bytes());
+            let view = View::from(record);
+            let found = filter.find(FilterId(0), &view).is_some();
+            assert_eq!(found, !is_ignored, "{ignore} {more}");
+        }
+    }
+    let filter = filter_with(&["^from <ip>$"], vec![by_field]);
+    for (length, is_ignored) in [(LONGEST_MESSAGE - 1, true), (LONGEST_MESSAGE, false)] {
+        let object = format!(r#"{{"agent":"{}"}}"#, "x".repeat(length));
+        let view = View::from(Record {
+            object: object.as_bytes(),
+            ..Record::bare(Timestamp::default(), b"from 192.0.2.7")
+        });
+        let found = filter.find(FilterId(0), &view).is_some();
+        assert_eq!(found, !is_ignored, "{length}");
+    }
+}
+
+#[test]
+fn a_broken_address_is_left_to_the_next_pattern() {
+    let filter = filter(&["^<ip> by <user>$", "^<user> by <ip>$", "^<host> by <text>$"]);
+    for (message, pattern) in [
+        ("192.0.2.7 by x", Some(1)),
+        ("999.0.2.7 by 192.0.2.7", Some(2)),
+        ("a.example by 999.0.2.7", Some(3)),
+        ("192.0.2.7.5 by x", None),
+    ] {
+        let record = Record::bare(Timestamp::default(), message.as_bytes());
+        let view = View::from(record);
+        let found = filter.find(FilterId(0), &view);
+        assert_eq!(found.map(|found| found.pattern), pattern, "{message}");
+    }
+}
