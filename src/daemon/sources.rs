@@ -236,14 +236,14 @@ impl Sources {
             let was_live = std::mem::replace(&mut reader.is_live, !more);
             let read = &mut reader.read;
             read.records += batch.heard();
-            read.bytes += batch.bytes() as u64;
+            read.bytes += batch.heard_bytes();
             read.losses += losses;
             if let Some(newest) = batch.iter().map(|record| record.time).max() {
                 read.lag = now.since(newest);
                 read.last_record = read.last_record.max(Some(newest));
                 if let Some(part) = self.parts.get_mut(stream) {
                     part.records += batch.heard();
-                    part.bytes += batch.bytes() as u64;
+                    part.bytes += batch.heard_bytes();
                     if was_live {
                         reader.mind_the_zone(&mut part.suspicion, now, newest, stream);
                     }

@@ -30,11 +30,32 @@ pub(super) struct Heard {
 }
 
 impl Heard {
-    /// Counts a record, and what was passed over before it; answers whether there is no room for its origin.
+    /// Counts a record, and what was passed over before it, as far as that is known lines that name their program; answers
+    /// whether there is no room for its origin.
     pub(super) fn count(&mut self, source: Option<&SourceName>, record: &Record<'_>) -> bool {
+        let passed = u64::from(record.passed);
+        let is_nameless = record.program.is_empty();
+        let routes = record.routes;
+        match passed > 0 && is_nameless {
+            true => {
+                self.origins.len() + 2 > MOST_ORIGINS
+                    || self.add(source, routes, false, passed)
+                    || self.add(source, routes, true, 1)
+            }
+            false => self.add(source, routes, is_nameless, 1 + passed),
+        }
+    }
+
+    fn add(
+        &mut self,
+        source: Option<&SourceName>,
+        routes: &[RouteId],
+        is_nameless: bool,
+        records: u64,
+    ) -> bool {
         let is_it = |origin: &Origin| {
-            origin.is_nameless == record.program.is_empty()
-                && *origin.routes == *record.routes
+            origin.is_nameless == is_nameless
+                && *origin.routes == *routes
                 && origin.source.as_ref() == source
         };
         if !self.origins.get(self.last).is_some_and(is_it) {
@@ -47,12 +68,12 @@ impl Heard {
             }
             self.origins.push(Origin {
                 source: source.cloned(),
-                routes: record.routes.into(),
-                is_nameless: record.program.is_empty(),
+                routes: routes.into(),
+                is_nameless,
                 records: 0,
             });
         }
-        self.origins[self.last].records += 1 + u64::from(record.passed);
+        self.origins[self.last].records += records;
         false
     }
 

@@ -112,6 +112,8 @@ pub struct Batch {
     heads: Vec<Head>,
     /// Rare, so that other records need no room for them.
     reports: Vec<ReportPart>,
+    /// How many bytes the lines had that were passed over.
+    passed: u64,
 }
 
 impl Batch {
@@ -205,6 +207,16 @@ impl Batch {
         self.heads.iter().map(|head| head.time).max()
     }
 
+    /// Notes lines of so many bytes that were passed over before the next record.
+    pub fn note_passed(&mut self, bytes: usize) {
+        self.passed += bytes as u64;
+    }
+
+    /// How many bytes the records have together with the lines that were passed over.
+    pub fn heard_bytes(&self) -> u64 {
+        self.bytes() as u64 + self.passed
+    }
+
     /// How many bytes the records take.
     pub fn bytes(&self) -> usize {
         self.names.len() + self.bytes.len()
@@ -217,6 +229,7 @@ impl Batch {
         self.routes.clear();
         self.heads.clear();
         self.reports.clear();
+        self.passed = 0;
     }
 }
 
@@ -255,6 +268,8 @@ mod tests {
         }
         assert_eq!(batch.iter().collect::<Vec<_>>(), all);
         assert_eq!((batch.len(), batch.heard()), (5, 12));
+        batch.note_passed(700);
+        assert_eq!(batch.heard_bytes(), batch.bytes() as u64 + 700);
         assert_eq!(batch.newest(), Some(second.time));
         batch.clear();
         assert!(batch.is_empty());

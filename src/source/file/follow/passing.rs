@@ -27,6 +27,7 @@ impl Log {
         self.reader.pass(passed.bytes, news.line());
         part.offset += passed.bytes.len() as u64;
         self.passed += passed.lines;
+        self.batch.note_passed(passed.bytes.len());
         news.is_quiet(sieve)
     }
 
