@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::support::skipped;
 use f2bd::action::file::{ActionFile, NFTABLES};
 use f2bd::cli::args::CommandLine;
-use f2bd::cli::hosts::MOST_ADDRESSES;
+use f2bd::cli::hosts::{MOST_ADDRESSES, MOST_NAMES};
 use f2bd::config::keys::{self, Key};
 use f2bd::config::{self, Loaded, Problem, Settings, Severity};
 use f2bd::control::protocol::{BanRow, Explanation, FollowLine, HistoryRow, PAGE, Status};
@@ -766,7 +766,11 @@ fn the_bounds_are_those_of_the_program() {
         ("f2bd.8", format!("up to {PAGE}")),
         (
             "f2bd.8",
-            format!("tells {} addresses apart", grouped(MOST_ADDRESSES)),
+            format!(
+                "tells {} addresses apart, and {} names",
+                grouped(MOST_ADDRESSES),
+                grouped(MOST_NAMES)
+            ),
         ),
         ("f2bd-filter.5", format!("{LONGEST_MESSAGE} bytes")),
         ("f2bd-store.5", format!("at most {LONGEST_TEXT} bytes")),

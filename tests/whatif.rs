@@ -253,9 +253,53 @@ fn since_leaves_out_what_is_older() {
         ("30d", &["198.51.100.1/32"][..]),
         ("2026-02-12T11:01:40+01:00", &["198.51.100.1/32"]),
         ("2026-02-12T10:01:41Z", &[]),
-        ("1h", &[]),
     ] {
         assert_eq!(bans(since), expected, "{since}");
+    }
+}
+
+#[test]
+fn a_longer_ban_that_spares_another_tells_how_long_it_is() {
+    let log: String = (0..5)
+        .chain(700..705)
+        .map(|at| failed(at, "192.0.2.7"))
+        .collect();
+    let case = Case::new("", &log);
+    for (change, bans) in [
+        ("bantime=1w", "1 for 1w instead of 2 for 10m"),
+        ("bantime=forever", "1 forever instead of 2 for 10m"),
+    ] {
+        let text = text(&case.over_log(&["--set", change]));
+        assert!(text.starts_with("Banned less often: 1\n"), "{text}");
+        assert!(text.lines().nth(2).unwrap().ends_with(bans), "{text}");
+    }
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_told() {
+    let case = Case::new("", &story());
+    let output = case.over_log(&["--set", "ignoreip=no.invalid"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.starts_with("f2bd: --set ignoreip=no.invalid: "),
+        "{said}"
+    );
+    assert_eq!((output.status.code(), said.lines().count()), (Some(0), 1));
+}
+
+#[test]
+fn a_log_that_ends_before_since_is_told() {
+    let case = Case::new("", &story());
+    for arguments in [
+        &["--since", "1h"][..],
+        &["--set", "maxretry=3", "--since", "2026-02-13T00:00:00Z"],
+    ] {
+        let output = case.over_log(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(
+            (output.status.code(), &*said),
+            (Some(1), "f2bd: no record is as new as --since asks for\n")
+        );
     }
 }
 
@@ -276,6 +320,11 @@ fn mistakes_are_told_with_what_to_write() {
             &["--set", "sshd.zebra=3", log],
             64,
             "unknown key `zebra`; known are maxretry, findtime, bantime, ignoreip",
+        ),
+        (
+            &["--set", "maxretry=3", "--set", "maxretry=4", log],
+            64,
+            "--set maxretry=4: this key is set twice",
         ),
         (
             &["--set", "filter=x", log],

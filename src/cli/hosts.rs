@@ -1,8 +1,11 @@
 //! Who has failed how often?
 //!
 //! In: the hosts of failures, which attackers choose. Out: how often and when each has failed, in bounded memory: if there
-//! are too many hosts, those that have failed least are forgotten, so that those that matter never are.
+//! are too many hosts, those that have failed least are forgotten. Who fails more often than the others stays. Of more hosts
+//! than there is room for that come in turn, each is forgotten before it comes again, and its number is too low: to know
+//! better takes room for all of them.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,7 +17,7 @@ use crate::engine::time::Timestamp;
 pub const MOST_ADDRESSES: usize = 57_344;
 
 /// The most names: they are rare, but longer.
-const MOST_NAMES: usize = 3_584;
+pub const MOST_NAMES: usize = 3_584;
 
 /// No host has a longer name.
 const LONGEST_NAME: usize = 253;
@@ -136,13 +139,21 @@ fn make_room<K: Hash + Eq>(tallies: &mut HashMap<K, Tally>, most: usize) -> u64 
     }
     let weight = |tally: &Tally| (tally.failures, tally.last);
     let mut weights: Vec<_> = tallies.values().map(weight).collect();
-    let mut surplus = most / 8;
-    let (_, limit, _) = weights.select_nth_unstable(surplus);
+    let surplus = most / 8;
+    let (lighter, limit, _) = weights.select_nth_unstable(surplus - 1);
+    // Of those that weigh the same, as many as are too many.
+    let mut alike = 1 + lighter.iter().filter(|weight| *weight == limit).count();
     let mut forgotten = 0;
     tallies.retain(|_, tally| {
-        let stays = surplus == 0 || weight(tally) > *limit;
+        let stays = match weight(tally).cmp(limit) {
+            Ordering::Less => false,
+            Ordering::Equal if alike > 0 => {
+                alike -= 1;
+                false
+            }
+            Ordering::Equal | Ordering::Greater => true,
+        };
         if !stays {
-            surplus -= 1;
             forgotten += tally.failures();
         }
         stays
@@ -219,6 +230,21 @@ mod tests {
         let told: u64 = sorted.iter().map(|(_, tally)| tally.failures()).sum();
         let all = u64::from(2 * most + (2 * most).div_ceil(10));
         assert_eq!(told + hosts.forgotten(), all);
+    }
+
+    #[test]
+    fn those_with_the_fewest_failures_are_forgotten() {
+        let most = 800;
+        let tally = |failures| Tally {
+            failures,
+            first: 0,
+            last: 0,
+        };
+        let all = (1..=most as u32).map(|failures| (failures, tally(failures)));
+        let mut tallies: HashMap<_, _> = all.collect();
+        assert_eq!(make_room(&mut tallies, most), (1..=100).sum::<u64>());
+        assert_eq!(tallies.keys().min(), Some(&101));
+        assert_eq!(make_room(&mut tallies, most), 0);
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub struct Understood {
     records: u64,
     /// That name their program, or have fields that can be looked at.
     with_parts: u64,
+    /// That are older than asked for.
+    old: u64,
 }
 
 impl Understood {
@@ -85,12 +87,20 @@ impl Understood {
         self.with_parts += u64::from(has_parts);
     }
 
+    /// Takes into account that the last record is older than asked for.
+    pub fn leave_out(&mut self) {
+        self.old += 1;
+    }
+
     /// The end of a command that has found nothing, and why if that is known: whether all its filters look at what
     /// programs they name is `by_program`.
     pub fn failure(&self, by_program: bool) -> Failure {
         if by_program && self.records > 0 && self.with_parts == 0 {
             let message = "no line begins with a date and a program as in a system log; of a journal, take `journal` or the output of journalctl -o short-iso";
             return Failure::new(Exit::NotSo, message);
+        }
+        if self.records > 0 && self.records == self.old {
+            return Failure::new(Exit::NotSo, "no record is as new as --since asks for");
         }
         Failure::silent(Exit::NotSo)
     }

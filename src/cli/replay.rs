@@ -6,6 +6,7 @@ mod difference;
 mod logins;
 mod past;
 
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use self::comparison::{CHANGED, Comparison, PRESENT};
@@ -28,6 +29,13 @@ use crate::engine::replay::Replay;
 /// # Errors
 /// Nobody would have been banned, or the configuration or a log cannot be read.
 pub fn run(args: &ReplayArgs, clock: &Clock, config: Option<&Path>) -> Result<(), Failure> {
+    let mut changes = args.set.iter().enumerate();
+    if let Some((_, twice)) =
+        changes.find(|(at, change)| args.set[..*at].iter().any(|one| one.is_of_same_key(change)))
+    {
+        let message = format!("--set {twice}: this key is set twice, leave one out");
+        return Err(Failure::new(Exit::Usage, message));
+    }
     let (loaded, mut changed) = config::load_changed(config, &args.set);
     let Some(Settings {
         daemon,
@@ -38,6 +46,10 @@ pub fn run(args: &ReplayArgs, clock: &Clock, config: Option<&Path>) -> Result<()
     else {
         return Err(failure(args, &loaded.problems));
     };
+    for warning in blamed(args, &loaded.problems) {
+        // If even this cannot be printed, nobody reads it.
+        let _ = writeln!(io::stderr(), "f2bd: {}", warning.told());
+    }
     if let Some(jail) = &args.jail {
         keep_only(jail, args, &mut policy)?;
         if let Some(changed) = &mut changed {
@@ -68,15 +80,20 @@ pub fn run(args: &ReplayArgs, clock: &Clock, config: Option<&Path>) -> Result<()
 
 /// The problems of the configuration, or of the changes alone if these make it unusable.
 fn failure(args: &ReplayArgs, problems: &[Problem]) -> Failure {
-    let is_change = |problem: &Problem| args.set.iter().any(|change| change.is_blamed_by(problem));
-    let errors = problems.iter();
-    let mut errors = errors.filter(|problem| problem.severity == Severity::Error);
-    if !errors.all(is_change) {
+    let errors = |problem: &&Problem| problem.severity == Severity::Error;
+    let of_changes = blamed(args, problems).filter(errors).count();
+    if problems.iter().filter(errors).count() > of_changes {
         return Failure::of_problems(problems);
     }
-    let blamed = problems.iter().filter(|problem| is_change(problem));
-    let lines: Vec<_> = blamed.map(Problem::told).collect();
+    let lines: Vec<_> = blamed(args, problems).map(Problem::told).collect();
     Failure::new(Exit::Usage, lines.join("\n"))
+}
+
+/// The problems that the changes have made.
+fn blamed<'p>(args: &ReplayArgs, problems: &'p [Problem]) -> impl Iterator<Item = &'p Problem> {
+    problems
+        .iter()
+        .filter(|problem| args.set.iter().any(|change| change.is_blamed_by(problem)))
 }
 
 fn keep_only(jail: &JailName, args: &ReplayArgs, policy: &mut Policy) -> Result<(), Failure> {

@@ -48,6 +48,13 @@ fn remedy(word: &str) -> String {
     }
 }
 
+impl Change {
+    /// Whether it changes the same key of the same jails.
+    pub fn is_of_same_key(&self, other: &Change) -> bool {
+        (&self.jail, self.key) == (&other.jail, other.key)
+    }
+}
+
 impl FromStr for Change {
     type Err = ChangeError;
 

@@ -13,7 +13,7 @@ use crate::engine::jail::MOST_SUBJECTS;
 use crate::engine::name::JailName;
 use crate::engine::policy::Policy;
 use crate::engine::prefix::{Prefix, SubjectWidth};
-use crate::engine::time::Timestamp;
+use crate::engine::time::{BanTime, Timestamp};
 
 /// The place of what the present settings give.
 pub const PRESENT: usize = 0;
@@ -49,6 +49,8 @@ pub struct Treatment {
     pub failures: usize,
     /// When the latest ban began.
     latest: Timestamp,
+    /// How long that lasts.
+    pub bantime: BanTime,
     /// When that is to end, if it is.
     pub until: Option<Timestamp>,
 }
@@ -223,6 +225,7 @@ impl Comparison {
             first: before.map_or(latest, |before| before.first),
             failures: before.map_or(failures, |before| before.failures),
             latest,
+            bantime: ban.bantime,
             until,
         });
     }

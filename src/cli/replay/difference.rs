@@ -188,10 +188,9 @@ impl WhatIf<'_> {
         let [present, changed] = fate.treatments;
         let both = present.zip(changed);
         let [what, bans] = match both.filter(|_| difference.has_two_moments()) {
-            Some((present, changed)) => [
-                self.clock.show(present.first),
-                format!("{} instead of {}", changed.bans, present.bans),
-            ],
+            Some((present, changed)) => {
+                [self.clock.show(present.first), instead(&changed, &present)]
+            }
             None => {
                 let number = |of: fn(Treatment) -> String| changed.or(present).map(of);
                 let failures = number(|one| one.failures.to_string());
@@ -302,6 +301,15 @@ impl WhatIf<'_> {
             logins_known: !self.is_history,
         }
     }
+}
+
+/// `1 forever instead of 3 for 10m`; how long only if that differs.
+fn instead(changed: &Treatment, present: &Treatment) -> String {
+    let told = |one: &Treatment| match changed.bantime == present.bantime {
+        true => one.bans.to_string(),
+        false => format!("{} {}", one.bans, one.bantime.lasting()),
+    };
+    format!("{} instead of {}", told(changed), told(present))
 }
 
 fn counted_bans(number: u64) -> String {

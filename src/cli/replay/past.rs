@@ -91,7 +91,10 @@ impl Past<'_> {
                     };
                     understood.look_at(&record);
                     match self.start {
-                        Some(start) if record.time < start => Ok(()),
+                        Some(start) if record.time < start => {
+                            understood.leave_out();
+                            Ok(())
+                        }
                         _ => each(Entry::Record(record)),
                     }
                 },
