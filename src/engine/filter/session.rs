@@ -114,7 +114,7 @@ impl Sessions {
         let mut digits = Default::default();
         let parts = parts(session.text(&mut digits), host);
         let before = self.note(filter, &parts, time, found.unless_counted);
-        !before.is_some_and(|before| time.since(before) <= IDLE)
+        before.is_none_or(|before| time.since(before) > IDLE)
     }
 
     /// Marks the session as used and counted, one that counted before a restart; `key` is what [`key`] made of it.
