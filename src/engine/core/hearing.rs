@@ -101,7 +101,7 @@ impl Engine {
         }
         // A network that holds an ignored address is never banned; the single host still is.
         let wide = jail.width.subject(address);
-        let subject = if jail.ignore.protects(wide).is_some() {
+        let subject = if !wide.is_host() && jail.ignore.protects(wide).is_some() {
             Prefix::host(address)
         } else {
             wide

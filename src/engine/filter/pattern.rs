@@ -81,7 +81,14 @@ impl Part {
         }
         let captures = regex.captures(text)?;
         let range = |name: &str| captures.name(name).map(|group| group.range());
-        let address = |name, strict| range(name).map(|range| Address { range, strict });
+        let address = |name, strict| {
+            let known = None;
+            range(name).map(|range| Address {
+                range,
+                strict,
+                known,
+            })
+        };
         Some(Taken {
             address: address("ip", true).or_else(|| address("host", false)),
             user: range("user"),
@@ -163,13 +170,18 @@ impl Pattern {
             session = session.or_else(captured);
             address = address.or_else(|| Some((text, taken.address?)));
         }
-        let Some((text, Address { range, strict })) = address else {
+        let Some((text, address)) = address else {
             return Reading::Other;
         };
+        let Address {
+            range,
+            strict,
+            known,
+        } = address;
         let Ok(host) = std::str::from_utf8(&text[range.clone()]) else {
             return Reading::Other;
         };
-        let ip = address_of(host);
+        let ip = known.map(IpAddr::V4).or_else(|| address_of(host));
         if ip.is_none() && (strict || !looks_like_name(host)) {
             return Reading::Other;
         }

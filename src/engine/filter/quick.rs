@@ -6,6 +6,7 @@
 //! is read byte by byte: a tenth of the time. Whatever is not clear at once is left to the whole pattern, so there is
 //! no second opinion of what it takes: a test compares the two.
 
+use std::net::Ipv4Addr;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -32,6 +33,8 @@ pub(super) struct Address {
     pub range: Range<usize>,
     /// Whether it cannot be a name.
     pub strict: bool,
+    /// The address, if it was read on the way.
+    pub known: Option<Ipv4Addr>,
 }
 
 /// A pattern of the usual form.
@@ -62,8 +65,8 @@ struct Gap {
 /// What stands at a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum There {
-    /// The address of which this is the end, or none at all.
-    Address(usize),
+    /// The address of which this is the end, or none at all; it may have been read on the way.
+    Address(usize, Option<Ipv4Addr>),
     /// No address in any reading.
     Nothing,
     /// The pattern has to tell.
@@ -125,24 +128,21 @@ impl Quick {
             return self
                 .address(text, begin)
                 .ok()?
-                .map(|range| self.taken(range, None));
+                .map(|address| self.taken(address, None));
         };
         for before in gap.end.rfind_iter(&text[begin..]).take(MOST_PLACES) {
             let start = begin + before + gap.end.needle().len();
-            if let Some(range) = self.address(text, start).ok()? {
+            if let Some(address) = self.address(text, start).ok()? {
                 let user = gap.is_user.then_some(begin..begin + before);
-                return Some(self.taken(range, user));
+                return Some(self.taken(address, user));
             }
         }
         None
     }
 
-    fn taken(&self, range: Range<usize>, user: Option<Range<usize>>) -> Taken {
+    fn taken(&self, address: Address, user: Option<Range<usize>>) -> Taken {
         Taken {
-            address: Some(Address {
-                range,
-                strict: self.strict,
-            }),
+            address: Some(address),
             user,
             session: None,
         }
@@ -152,15 +152,19 @@ impl Quick {
     ///
     /// # Errors
     /// It is unclear.
-    fn address(&self, text: &[u8], start: usize) -> Result<Option<Range<usize>>, ()> {
+    fn address(&self, text: &[u8], start: usize) -> Result<Option<Address>, ()> {
         let there = match self.strict {
             true => address(text, start),
             false => name(text, start),
         };
         match there {
-            There::Address(end) if self.tail.end(text, end).is_some() => Ok(Some(start..end)),
+            There::Address(end, known) if self.tail.end(text, end).is_some() => Ok(Some(Address {
+                range: start..end,
+                strict: self.strict,
+                known,
+            })),
             There::Nothing => Ok(None),
-            There::Address(_) | There::Unclear => Err(()),
+            There::Address(..) | There::Unclear => Err(()),
         }
     }
 }
@@ -196,19 +200,10 @@ fn address(text: &[u8], start: usize) -> There {
             .count()
     };
     let behind = |length: usize| rest.get(length).copied().unwrap_or(b' ');
-    let mut end = digits(rest, u8::is_ascii_digit, 3);
-    for _ in 0..3 {
-        if end == 0 || behind(end) != b'.' {
-            end = 0;
-            break;
-        }
-        let more = digits(&rest[end + 1..], u8::is_ascii_digit, 3);
-        end = if more == 0 { 0 } else { end + 1 + more };
-    }
-    if end > 0 {
+    if let Some((end, known)) = dotted(rest) {
         return match behind(end) {
             b'%' | b'0'..=b'9' => There::Unclear,
-            _ => There::Address(start + end),
+            _ => There::Address(start + end, known),
         };
     }
     let group = digits(rest, u8::is_ascii_hexdigit, 4);
@@ -218,9 +213,35 @@ fn address(text: &[u8], start: usize) -> There {
     let of_address = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
     let end = digits(rest, of_address, usize::MAX);
     match rest[end - 1].is_ascii_hexdigit() && behind(end) != b'%' {
-        true => There::Address(start + end),
+        true => There::Address(start + end, None),
         false => There::Unclear,
     }
+}
+
+/// Where four numbers with dots that begin a text end, and the address that they are; none, if one is too large or has a
+/// nought before it.
+fn dotted(text: &[u8]) -> Option<(usize, Option<Ipv4Addr>)> {
+    let mut octets = [0; 4];
+    let (mut end, mut is_address) = (0, true);
+    for (place, octet) in octets.iter_mut().enumerate() {
+        if place > 0 {
+            (text.get(end) == Some(&b'.')).then_some(())?;
+            end += 1;
+        }
+        let (begin, mut value) = (end, 0_u16);
+        let digits = text[begin..].iter().take(3);
+        for digit in digits.take_while(|byte| byte.is_ascii_digit()) {
+            value = value * 10 + u16::from(digit - b'0');
+            end += 1;
+        }
+        (end > begin).then_some(())?;
+        let is_short = end == begin + 1 || text[begin] != b'0';
+        match u8::try_from(value) {
+            Ok(value) if is_short => *octet = value,
+            _ => is_address = false,
+        }
+    }
+    Some((end, is_address.then(|| Ipv4Addr::from(octets))))
 }
 
 /// What `<host>` takes at `start`.
@@ -228,7 +249,7 @@ fn name(text: &[u8], start: usize) -> There {
     let of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b":._%-".contains(byte);
     match text[start..].iter().take_while(of_name).count() {
         0 => There::Nothing,
-        length => There::Address(start + length),
+        length => There::Address(start + length, None),
     }
 }
 
@@ -262,5 +283,23 @@ fn is_any_text(part: &Hir) -> bool {
             is_any && repeated.greedy && (repeated.min, repeated.max) == (0, None)
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::dotted;
+
+    proptest! {
+        #[test]
+        fn numbers_with_dots_are_read_as_addresses_are(text in "[0-3]?[05-9]{0,2}(\\.[0-2]?[05-9]{0,2}){3}") {
+            let known = dotted(text.as_bytes()).and_then(|(end, known)| {
+                assert_eq!(end, text.len());
+                known
+            });
+            prop_assert_eq!(known, text.parse().ok());
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
+use smallvec::SmallVec;
 
 use super::{FilterSpec, Found};
 use crate::engine::time::Timestamp;
@@ -62,6 +63,9 @@ pub struct Sessions {
     earlier: Times,
 }
 
+/// Filter, mode, session and host are seldom longer together, and then need no memory of their own.
+const USUAL_KEY: usize = 96;
+
 type Times = HashMap<u64, Timestamp, BuildHasherDefault<Hashed>>;
 
 /// The hash of what is a hash.
@@ -110,7 +114,7 @@ impl Sessions {
         let mut digits = Default::default();
         let parts = parts(session.text(&mut digits), host);
         let before = self.note(filter, &parts, time, found.unless_counted);
-        !before.is_some_and(|before| time.since(before) <= IDLE)
+        before.is_none_or(|before| time.since(before) > IDLE)
     }
 
     /// Marks the session as used and counted, one that counted before a restart; `key` is what [`key`] made of it.
@@ -127,14 +131,15 @@ impl Sessions {
         time: Timestamp,
         asks: bool,
     ) -> Option<Timestamp> {
-        let mut hasher = self.hasher;
-        for text in [filter.name.as_str(), "\0", &filter.mode, "\0"]
+        // Together, since the hash takes a long text in little more time than an empty one.
+        let mut text = SmallVec::<[u8; USUAL_KEY]>::new();
+        for part in [filter.name.as_str(), "\0", &filter.mode, "\0"]
             .iter()
             .chain(session)
         {
-            hasher.write(text.as_bytes());
+            text.extend_from_slice(part.as_bytes());
         }
-        let key = hasher.finish();
+        let key = self.hasher.hash(&text);
         let recent = self.recent.insert(key, time);
         let before = match asks {
             true => recent.or_else(|| self.earlier.get(&key).copied()),
