@@ -48,7 +48,7 @@ impl Blocks {
     /// Whether somebody who asks for the next block would have to wait until more is written.
     pub fn is_pausing(&self) -> bool {
         match self {
-            // Something is written more slowly than unpacked only if it is not packed.
+            // Nobody waits for single lines of what was packed.
             Blocks::Ahead(_) => false,
             Blocks::AsAsked(log, _) => {
                 let at_once = Timespec::default();
