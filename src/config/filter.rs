@@ -256,7 +256,7 @@ impl FilterFile {
             problems.warning(
                 &pattern.place,
                 "no exact text of four letters or more is in every message that this pattern takes, so it is tried on \
-                 every record, and no line of the files that its jails read can be passed over: they take about ten \
+                 every record, and no line of the files that its jails read can be passed over: they take several \
                  times as long",
                 "put exact text into it, such as the words before the address",
             );
