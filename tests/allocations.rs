@@ -133,6 +133,7 @@ fn engine() -> Engine {
             route: None,
             maxretry: MaxRetry(5.try_into().unwrap()),
             findtime: FindTime(std::time::Duration::from_secs(600)),
+            escalation: None,
             bantime: BanTime::Forever,
             ignore: IgnoreList::default(),
             width: SubjectWidth::DEFAULT,

@@ -315,6 +315,12 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     .unwrap();
     let config = home.path().join("f2bd.conf");
     fs::write(&config, "[jail.sshd]\nnonsense = 1\n").unwrap();
+    let [grown, listed] = ["factor = 2", "multipliers = [1, 2]"].map(|growth| {
+        let path = home.path().join(format!("{}.conf", growth.len()));
+        fs::write(&path, format!("[jail.sshd]\nescalation = {{ {growth} }}\n")).unwrap();
+        path
+    });
+    let (grown, listed) = (grown.to_str().unwrap(), listed.to_str().unwrap());
     let (log, broken) = (log.to_str().unwrap(), config.to_str().unwrap());
     let good = root().join("contrib/f2bd.conf");
     let good = good.to_str().unwrap();
@@ -339,7 +345,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     };
     let verdict = json!({
         "jail": "sshd", "filter": "sshd", "maxretry": 5, "findtime": 600.0, "failures": [failure],
-        "patterns": [{ "number": 1, "text": "x" }],
+        "patterns": [{ "number": 1, "text": "x" }], "next": { "offence": 2, "bantime": 600 },
     });
     let explanation = row::<Explanation>(json!({
         "subject": "192.0.2.7/32", "now": "2026-02-12T14:10:21Z", "trouble": null,
@@ -386,6 +392,8 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
             vec![
                 printed(&["check", "--json", "--config", good]),
                 printed(&["check", "--json", "--config", broken]),
+                printed(&["check", "--json", "--config", grown]),
+                printed(&["check", "--json", "--config", listed]),
             ],
         ),
         (
@@ -517,6 +525,7 @@ const CONFIGURATION: &[(&str, &[Key])] = &[
     ("[defaults] and [jail.NAME]", keys::JAIL),
     ("[jail.NAME] only", keys::JAIL_ONLY),
     ("filter = { ... }", keys::FILTER_CHOICE),
+    ("escalation = { ... }", keys::ESCALATION),
     ("prefix = { ... }", keys::PREFIX),
     ("[action.NAME]", keys::ACTION),
 ];

@@ -188,14 +188,14 @@ fn what_was_committed_is_remembered() {
     let offences: Vec<_> = remembered
         .offences
         .iter()
-        .map(|(jail, subject, times)| format!("{jail} {} {times}", subject.plain()))
+        .map(|(jail, subject, offence)| format!("{jail} {} {}", subject.plain(), offence.number))
         .collect();
     assert_eq!(
         offences,
         [
             "sshd 192.0.2.7 1",
-            "sshd 192.0.2.9 1",
-            "sshd 2001:db8::/64 1"
+            "sshd 2001:db8::/64 7",
+            "sshd 192.0.2.9 1"
         ]
     );
     // What matters is where the source stands, however long nobody was there to read it.

@@ -19,6 +19,7 @@ mod hostile;
 mod journal;
 mod man;
 mod nftables;
+mod policy;
 mod replay;
 mod report;
 mod rotation;

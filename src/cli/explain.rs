@@ -61,6 +61,14 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
                 pattern.number, verdict.filter, pattern.text
             )?;
         }
+        if let Some(next) = &verdict.next {
+            let lasting = next.bantime.lasting();
+            writeln!(
+                out,
+                "  The next ban would be number {} and last {lasting}.",
+                next.offence
+            )?;
+        }
         print_lines(out, &verdict.failures, false, clock)?;
     }
     if let Some(trouble) = &explanation.trouble {

@@ -151,7 +151,7 @@ fn parameters(table: Option<&Table>, problems: &mut Problems) -> BTreeMap<String
             Kind::Text(text) => text.clone(),
             Kind::Integer(number) => number.to_string(),
             Kind::Flag(flag) => flag.to_string(),
-            Kind::List(_) | Kind::Table(_) | Kind::Other(_) => {
+            Kind::List(_) | Kind::Table(_) | Kind::Decimal(_) | Kind::Other(_) => {
                 let message = format!("`{}` cannot be {}", entry.key, entry.value.kind_name());
                 problems.error(&entry.value.place, message, "write a text");
                 continue;

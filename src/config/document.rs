@@ -29,13 +29,15 @@ pub enum Kind {
     Text(String),
     /// `5`
     Integer(i64),
+    /// `1.5`
+    Decimal(f64),
     /// `true`
     Flag(bool),
     /// `[…]`
     List(Vec<Value>),
     /// `{…}` or a section
     Table(Table),
-    /// A number with a fraction, a date or a number too large: nothing that a setting could be.
+    /// A date or a number too large: nothing that a setting could be.
     Other(&'static str),
 }
 
@@ -62,6 +64,7 @@ impl Value {
         match &self.kind {
             Kind::Text(_) => "a text",
             Kind::Integer(_) => "a number",
+            Kind::Decimal(_) => "a number with a fraction",
             Kind::Flag(_) => "true or false",
             Kind::List(_) => "a list",
             Kind::Table(_) => "a table",
@@ -189,7 +192,10 @@ fn owned(text: &Arc<Text>, value: Spanned<DeValue<'_>>, broken: &[usize]) -> Val
             Kind::List(values.map(|value| owned(text, value, broken)).collect())
         }
         DeValue::Table(table) => Kind::Table(owned_table(text, table, broken)),
-        DeValue::Float(_) => Kind::Other("a number with a fraction"),
+        DeValue::Float(number) => number
+            .as_str()
+            .parse()
+            .map_or(Kind::Other("such a number"), Kind::Decimal),
         DeValue::Datetime(_) => Kind::Other("a date"),
     };
     Value { place, kind }

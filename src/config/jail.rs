@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 
 use super::daemon::named;
 use super::document::{Entry, Kind, Table, Value};
+use super::escalation;
 use super::files::{Data, SearchPath};
 use super::filter::{FilterFile, NORMAL};
 use super::ignore::Resolver;
@@ -17,6 +18,7 @@ use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
 use super::source::Sources;
 use crate::action::ports::{PortError, Ports, Protocol, Services};
+use crate::engine::jail::escalation::Escalation;
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
 use crate::engine::policy::{IgnoreList, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
@@ -50,8 +52,10 @@ pub struct JailSettings {
     pub maxretry: MaxRetry,
     /// The window they must lie in.
     pub findtime: FindTime,
-    /// How long a ban lasts.
+    /// How long the first ban of a subject lasts.
     pub bantime: BanTime,
+    /// How further ones grow longer; `None` if they do not.
+    pub escalation: Option<Escalation>,
     /// Who is never banned.
     pub ignore: IgnoreList,
     /// What counts as one subject.
@@ -76,6 +80,7 @@ struct Common {
     maxretry: MaxRetry,
     findtime: FindTime,
     bantime: BanTime,
+    escalation: Option<Escalation>,
     ignore: IgnoreList,
     width: SubjectWidth,
     protocols: Vec<Protocol>,
@@ -161,6 +166,7 @@ impl<'c> JailReader<'c> {
             maxretry,
             findtime,
             bantime,
+            escalation,
             ignore,
             width,
             protocols,
@@ -207,6 +213,7 @@ impl<'c> JailReader<'c> {
             maxretry,
             findtime,
             bantime,
+            escalation,
             ignore,
             width,
             ports,
@@ -237,6 +244,7 @@ impl<'c> JailReader<'c> {
             maxretry: MaxRetry(maxretry),
             findtime: FindTime(findtime),
             bantime,
+            escalation: escalation::read(section, bantime, problems),
             ignore: self.resolver.list(&words, own, problems),
             width: width(section, problems),
             protocols: protocols(section, problems),

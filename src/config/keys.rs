@@ -155,6 +155,11 @@ pub const JAIL: &[Key] = &[
         "\"10m\"",
     ),
     key(
+        "escalation",
+        "a table such as { factor = 2, max = \"5w\", jitter = \"10%\", memory = \"30d\" }",
+        "",
+    ),
+    key(
         "ignoreip",
         "a list of addresses, networks and host names, such as [\"10.0.0.0/8\", \"home.example.org\"]",
         "[]",
@@ -207,10 +212,10 @@ pub const JAIL_ONLY: &[Key] = &[
 pub const ACTION: &[Key] = &[key("use", "the name of an action file", "")];
 
 /// Keys of the design that this version refuses, rather than to protect less than was asked for.
-pub const LATER: &[&str] = &["escalation", "network", "distributed"];
+pub const LATER: &[&str] = &["network", "distributed"];
 
 /// Keys of [`JAIL`] whose values `f2bd replay --set` may change: those that the engine decides by, and nothing else.
-pub const WHAT_IF: &[&str] = &["maxretry", "findtime", "bantime", "ignoreip"];
+pub const WHAT_IF: &[&str] = &["maxretry", "findtime", "bantime", "escalation", "ignoreip"];
 
 /// The most failures that [`JAIL`]'s `maxretry` may ask for: each watched subject remembers that many.
 pub const MOST_RETRIES: u32 = 1_000;
@@ -297,6 +302,24 @@ pub const FILTER_CHOICE: &[Key] = &[
         "a list of services that report by themselves, such as [\"shop\"]",
         "",
     ),
+];
+
+/// `escalation = { … }`
+pub const ESCALATION: &[Key] = &[
+    key("factor", "a number from 1 to 1000 such as 2 or 1.5", "2"),
+    key(
+        "multipliers",
+        "a list of numbers up to 1000000, none smaller than the one before it, such as [1, 5, 30]",
+        "",
+    ),
+    key("max", "a time such as \"5w\"", ""),
+    key(
+        "jitter",
+        "a share such as \"10%\", or a time such as \"10m\"",
+        "\"0%\"",
+    ),
+    key("memory", "a time such as \"30d\"", ""),
+    key("scope", "\"jail\" or \"all\"", "\"jail\""),
 ];
 
 /// `prefix = { … }`

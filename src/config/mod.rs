@@ -12,6 +12,7 @@ mod action;
 mod change;
 mod daemon;
 mod document;
+mod escalation;
 pub mod files;
 pub mod filter;
 mod format;
@@ -349,6 +350,7 @@ fn policy(
             maxretry: jail.maxretry,
             findtime: jail.findtime,
             bantime: jail.bantime,
+            escalation: jail.escalation.clone(),
             ignore: jail.ignore.clone(),
             width: jail.width,
             actions: jail.actions.clone(),

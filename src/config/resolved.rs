@@ -1,10 +1,13 @@
 //! What does the configuration come to? The answer of `f2bd check --json`.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::jail::JailSettings;
 use super::{Loaded, Problem};
 use crate::control::text::seconds;
+use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
 use crate::engine::time::BanTime;
 
 /// Jails with everything that holds for them, and all problems. Times are in seconds; -1 is for ever.
@@ -23,7 +26,7 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
     let matches = jail.journalmatch.to_string();
     let matches = matches.split(" + ").filter(|wanted| !wanted.is_empty());
     let paths = jail.logpath.iter().map(ToString::to_string);
-    json!({
+    let mut resolved = json!({
         "enabled": jail.enabled,
         "filter": jail.filter.as_str(),
         "mode": jail.mode,
@@ -37,7 +40,32 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
         "failregex": patterns.failures,
         "ignoreregex": patterns.ignores,
         "actions": jail.actions.iter().map(|action| action.as_str()).collect::<Vec<_>>(),
-    })
+    });
+    if let Some(escalation) = &jail.escalation {
+        resolved["escalation"] = grown(escalation);
+    }
+    resolved
+}
+
+fn grown(escalation: &Escalation) -> Value {
+    let span = |span: Duration| seconds::as_json(BanTime::For(span));
+    let mut value = json!({
+        "max": escalation.max.map(span),
+        "jitter": match escalation.jitter {
+            Jitter::Share(share) => format!("{}%", share * 100.0).into(),
+            Jitter::Span(length) => span(length),
+        },
+        "memory": escalation.memory.map(span),
+        "scope": match escalation.scope {
+            Scope::Jail => "jail",
+            Scope::All => "all",
+        },
+    });
+    match &escalation.growth {
+        Growth::Factor(factor) => value["factor"] = (*factor).into(),
+        Growth::Multipliers(list) => value["multipliers"] = list.to_vec().into(),
+    }
+    value
 }
 
 /// The patterns of a jail's filter in its mode, as they are written.

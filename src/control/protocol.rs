@@ -409,6 +409,18 @@ pub struct VerdictRow {
     pub failures: Vec<FailureRow>,
     /// The patterns that took them, by number.
     pub patterns: Vec<PatternRow>,
+    /// What the next ban would be, if bans grow longer and there could be one.
+    pub next: Option<NextBanRow>,
+}
+
+/// A ban that is not made yet.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NextBanRow {
+    /// The how manieth ban of the subject it would be.
+    pub offence: u32,
+    /// How long it would last, in seconds; -1 for ever.
+    #[serde(with = "text::seconds")]
+    pub bantime: BanTime,
 }
 
 /// Where a subject stands in a jail.

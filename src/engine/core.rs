@@ -14,10 +14,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::decision::{BanId, Decision, FailureId};
-use super::explain::{JailStatus, Place, Verdict};
+use super::explain::{JailStatus, NextBan, Place, Verdict};
 use super::filter::session::Sessions;
 use super::input::Input;
 use super::jail::Windows;
+use super::jail::escalation::Offences;
 use super::ledger::Ledger;
 use super::name::SourceName;
 use super::policy::Policy;
@@ -42,6 +43,8 @@ pub struct Engine {
     listeners: Vec<Vec<usize>>,
     jails: Vec<JailState>,
     ledger: Ledger,
+    /// Of all jails in which bans of all count.
+    offences: Offences,
     sessions: Sessions,
     next_failure: FailureId,
     next_ban: BanId,
@@ -57,7 +60,7 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct JailState {
     windows: Windows,
-    offences: HashMap<Prefix, u32>,
+    offences: Offences,
     future_told: bool,
     failures: u64,
     bans: u64,
@@ -84,6 +87,7 @@ impl Engine {
             keeps_text: false,
             jails,
             ledger: Ledger::default(),
+            offences: Offences::default(),
             sessions: Sessions::default(),
             next_failure: FailureId(1),
             next_ban: BanId(1),
@@ -168,7 +172,8 @@ impl Engine {
     /// What each jail has to say about `subject`: at least one verdict a jail.
     pub fn explain(&self, now: Timestamp, subject: Prefix) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
-        for (policy, state) in self.policy.jails.iter().zip(&self.jails) {
+        let jails = self.policy.jails.iter().zip(&self.jails);
+        for (at, (policy, state)) in jails.enumerate() {
             let mut places = Vec::new();
             for (subject, ban) in self.ledger.overlapping(&policy.name, subject) {
                 places.push(Place::Banned {
@@ -204,12 +209,34 @@ impl Engine {
             if places.is_empty() {
                 places.push(Place::Clear);
             }
-            verdicts.extend(places.into_iter().map(|place| Verdict {
-                jail: policy.name.clone(),
-                place,
+            verdicts.extend(places.into_iter().map(|place| {
+                let next = match &place {
+                    Place::Banned { subject, .. } | Place::Watched { subject, .. } => {
+                        self.next_ban(now, at, *subject)
+                    }
+                    Place::Clear if subject.is_host() => {
+                        self.next_ban(now, at, policy.width.subject(subject.address()))
+                    }
+                    Place::Ignored { .. } | Place::Clear => None,
+                };
+                Verdict {
+                    jail: policy.name.clone(),
+                    place,
+                    next,
+                }
             }));
         }
         verdicts
+    }
+
+    /// What the next ban of `subject` would be in a jail whose bans grow longer.
+    fn next_ban(&self, now: Timestamp, at: usize, subject: Prefix) -> Option<NextBan> {
+        let policy = &self.policy.jails[at];
+        let escalation = policy.escalation.as_ref()?;
+        let offences = self.offences(at);
+        let offence = offences.next(subject, now, escalation.memory);
+        let bantime = escalation.lasting(policy.bantime, offence, subject);
+        Some(NextBan { offence, bantime })
     }
 
     /// Forgets windows that no record to come can fill. Sources may lag behind, so what counts is not the

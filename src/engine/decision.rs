@@ -120,7 +120,7 @@ pub struct Ban {
     pub start: Timestamp,
     /// How long it lasts from `start`.
     pub bantime: BanTime,
-    /// How often this jail has banned the subject, this time included.
+    /// Which ban of the subject it is, of those that count together.
     pub offence: u32,
     /// Why.
     pub origin: Origin,

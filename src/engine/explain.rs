@@ -6,7 +6,7 @@ use super::decision::FailureId;
 use super::ledger::Standing;
 use super::name::JailName;
 use super::prefix::Prefix;
-use super::time::Timestamp;
+use super::time::{BanTime, Timestamp};
 
 /// What one jail has to say about an address or network.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,17 @@ pub struct Verdict {
     pub jail: JailName,
     /// Where the subject stands in it.
     pub place: Place,
+    /// What the next ban would be, if bans grow longer and there could be one.
+    pub next: Option<NextBan>,
+}
+
+/// A ban that is not made yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextBan {
+    /// Which offence it would be.
+    pub offence: u32,
+    /// How long it would last.
+    pub bantime: BanTime,
 }
 
 /// Where a subject stands in a jail.

@@ -3,6 +3,7 @@
 //! Everything that can change its mind comes in as one of these; there is no side door.
 
 use super::decision::{Ban, BanId, Failure, FailureId};
+use super::jail::escalation::Offence;
 use super::name::{ActionName, JailName, SourceName};
 use super::policy::Policy;
 use super::prefix::Prefix;
@@ -70,8 +71,8 @@ pub struct Remembered {
     pub bans: Vec<Ban>,
     /// Counted failures that no ban has used yet, oldest first, as far back as the longest findtime.
     pub failures: Vec<Failure>,
-    /// How often each subject was banned before, as far back as history goes.
-    pub offences: Vec<(JailName, Prefix, u32)>,
+    /// The last ban of each subject in each jail, as far back as history goes, the oldest first.
+    pub offences: Vec<(JailName, Prefix, Offence)>,
     /// The next free failure number.
     pub next_failure: Option<FailureId>,
     /// The next free ban number.

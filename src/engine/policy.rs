@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 
 use super::filter::FilterSet;
 use super::filter::sieve::Sieve;
+use super::jail::escalation::Escalation;
 use super::name::{ActionName, JailName, SourceName};
 use super::prefix::{Prefix, SubjectWidth};
 use super::record::journal::RouteId;
@@ -57,8 +58,10 @@ pub struct JailPolicy {
     pub maxretry: MaxRetry,
     /// The window they must lie in.
     pub findtime: FindTime,
-    /// How long the ban lasts.
+    /// How long the first ban of a subject lasts.
     pub bantime: BanTime,
+    /// How further ones grow longer; `None` if they do not.
+    pub escalation: Option<Escalation>,
     /// Who is never banned.
     pub ignore: IgnoreList,
     /// What counts as one subject.

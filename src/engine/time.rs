@@ -130,14 +130,14 @@ pub fn parse_span(text: &str) -> Result<Duration, SpanError> {
         seconds += number * unit_seconds(&rest[..letters]).ok_or_else(wrong)?;
         rest = rest[letters..].trim_start();
     }
-    if !seconds.is_finite() || seconds > LONGEST_SPAN_SECONDS {
+    if !seconds.is_finite() || seconds > LONGEST_SPAN.as_secs_f64() {
         return Err(wrong());
     }
     Ok(Duration::from_micros((seconds * 1e6).round() as u64))
 }
 
 /// Ten thousand years: longer than any ban needs, and far inside what a [`Timestamp`] can add.
-const LONGEST_SPAN_SECONDS: f64 = 10_000.0 * 365.25 * 86_400.0;
+pub const LONGEST_SPAN: Duration = Duration::from_secs(10_000 * 31_557_600);
 
 /// The units that Fail2ban knows too; a month and a year are its mean ones.
 fn unit_seconds(unit: &str) -> Option<f64> {

@@ -17,6 +17,7 @@ use super::{Store, StoreError, refuse_newer};
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{Ban, BanId, Failure, FailureId, Origin, Release};
 use crate::engine::input::Remembered;
+use crate::engine::jail::escalation::Offence;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 use crate::engine::time::{BanTime, Timestamp};
@@ -98,7 +99,7 @@ const FAILURE_COLUMNS: &str = "id, time, jail, address, user, pattern, line, cou
 impl Store {
     /// What outlived the last run: bans that are in force at `now`, failures of the last `longest_findtime` before
     /// the place where the sources stand, which may still help to make a ban when what they logged meanwhile is
-    /// read, and how often each subject was banned.
+    /// read, and the last ban of each subject in each jail.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -124,9 +125,19 @@ impl Store {
         )?;
         let offences = rows(
             &self.connection,
-            "SELECT jail, subject, count(*) FROM bans GROUP BY subject, jail",
+            // The newest of each is found in the index alone.
+            "SELECT jail, subject, offence, coalesce(ended, until) FROM bans
+             JOIN (SELECT max(id) AS id FROM bans GROUP BY subject, jail) USING (id) ORDER BY id",
             [],
-            |row| Ok((names.jail(row, 0)?, parsed(row, 1)?, row.get(2)?)),
+            |row| {
+                let number = row.get(2)?;
+                let end = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros);
+                Ok((
+                    names.jail(row, 0)?,
+                    parsed(row, 1)?,
+                    Offence { number, end },
+                ))
+            },
         )?;
         Ok(Remembered {
             bans,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{View, ban_row, failure_row, history_row, with_store};
-use crate::control::protocol::{Explanation, PatternRow, PlaceRow, VerdictRow};
+use crate::control::protocol::{Explanation, NextBanRow, PatternRow, PlaceRow, VerdictRow};
 use crate::engine::decision::FailureId;
 use crate::engine::explain::{Place, Verdict};
 use crate::engine::prefix::Prefix;
@@ -126,6 +126,10 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>
         jail: verdict.jail,
         place,
         patterns: patterns.collect(),
+        next: verdict.next.map(|next| NextBanRow {
+            offence: next.offence,
+            bantime: next.bantime,
+        }),
         failures: lines.into_iter().map(failure_row).collect(),
     };
     (row, trouble)

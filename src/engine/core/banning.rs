@@ -2,19 +2,16 @@
 //!
 //! Every ban is entered into the ledger here and struck from it here, whoever asked for it.
 
-use std::collections::HashMap;
-
 use super::Engine;
 use crate::engine::decision::{Ban, BanId, Decision, FailureId, Notice, Origin, Release, Unban};
+use crate::engine::jail::escalation::{Offence, Offences, Scope};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 use crate::engine::time::{BanTime, Timestamp};
 
-/// For how many subjects a jail remembers that they were banned before; some 5 MB at the most.
-const MOST_OFFENDERS: usize = 131_072;
-
 impl Engine {
+    /// Bans for `bantime`, or for as long as it is the subject's turn.
     #[expect(
         clippy::too_many_arguments,
         reason = "the parts of one ban, each of its own type"
@@ -25,7 +22,7 @@ impl Engine {
         jail: JailName,
         subject: Prefix,
         start: Timestamp,
-        bantime: BanTime,
+        bantime: Option<BanTime>,
         origin: Origin,
         evidence: Vec<FailureId>,
         out: &mut Vec<Decision>,
@@ -39,9 +36,17 @@ impl Engine {
         self.full_told = false;
         let id = self.next_ban;
         self.next_ban = BanId(id.0 + 1);
-        let state = &mut self.jails[at];
-        state.bans += 1;
-        let offence = next_offence(&mut state.offences, subject);
+        self.jails[at].bans += 1;
+        let policy = &self.policy.jails[at];
+        let (usual, width) = (policy.bantime, policy.width);
+        let escalation = policy.escalation.as_ref();
+        let memory = escalation.and_then(|escalation| escalation.memory);
+        let offence = self.offences(at).next(subject, start, memory);
+        let bantime = bantime.unwrap_or_else(|| {
+            escalation.map_or(usual, |escalation| {
+                escalation.lasting(usual, offence, subject)
+            })
+        });
         let ban = Ban {
             id,
             jail,
@@ -52,7 +57,12 @@ impl Engine {
             origin,
             evidence,
         };
-        self.ledger.enter(&ban, self.policy.jails[at].width);
+        let noted = Offence {
+            number: offence,
+            end: ban.until(),
+        };
+        self.offences_mut(at).note(subject, noted);
+        self.ledger.enter(&ban, width);
         out.push(Decision::Ban(ban));
     }
 
@@ -85,7 +95,6 @@ impl Engine {
             out.push(unban(&jail, subject, standing, now, Release::Replaced));
         }
         self.jails[at].windows.forget(subject);
-        let bantime = bantime.unwrap_or(self.policy.jails[at].bantime);
         self.ban(
             at,
             jail,
@@ -133,9 +142,33 @@ impl Engine {
         subjects.sort_unstable();
         for subject in subjects {
             if let Some(standing) = self.ledger.strike(jail, subject) {
+                if let Some(at) = self.place(jail) {
+                    self.offences_mut(at).ended(subject, now);
+                }
                 out.push(unban(jail, subject, standing, now, release));
             }
         }
+    }
+
+    /// The offences that count in a jail.
+    pub(super) fn offences(&self, at: usize) -> &Offences {
+        match self.is_of_all(at) {
+            true => &self.offences,
+            false => &self.jails[at].offences,
+        }
+    }
+
+    pub(super) fn offences_mut(&mut self, at: usize) -> &mut Offences {
+        match self.is_of_all(at) {
+            true => &mut self.offences,
+            false => &mut self.jails[at].offences,
+        }
+    }
+
+    /// Whether bans of other jails count in this one.
+    fn is_of_all(&self, at: usize) -> bool {
+        let escalation = self.policy.jails[at].escalation.as_ref();
+        escalation.is_some_and(|escalation| escalation.scope == Scope::All)
     }
 
     pub(super) fn expire(&mut self, now: Timestamp, out: &mut Vec<Decision>) {
@@ -143,31 +176,6 @@ impl Engine {
             let time = standing.until().unwrap_or(now);
             out.push(unban(&jail, subject, standing, time, Release::Expired));
         }
-    }
-}
-
-fn next_offence(offences: &mut HashMap<Prefix, u32>, subject: Prefix) -> u32 {
-    if !offences.contains_key(&subject) {
-        make_room(offences);
-    }
-    let count = offences.entry(subject).or_default();
-    *count = count.saturating_add(1);
-    *count
-}
-
-/// Keeps the memory of offenders bounded: who was banned least often is forgotten first.
-pub(super) fn make_room(offences: &mut HashMap<Prefix, u32>) {
-    if offences.len() < MOST_OFFENDERS {
-        return;
-    }
-    let mut ranks: Vec<_> = offences
-        .iter()
-        .map(|(subject, count)| (*count, *subject))
-        .collect();
-    let part = MOST_OFFENDERS / 8;
-    ranks.select_nth_unstable(part - 1);
-    for (_, subject) in &ranks[..part] {
-        offences.remove(subject);
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::banning::{make_room, replaced, unban};
+use super::banning::{replaced, unban};
 use super::{Engine, JailState, listeners};
 use crate::engine::decision::{Decision, Release};
 use crate::engine::input::Remembered;
@@ -57,11 +57,9 @@ impl Engine {
                 self.sessions.restore(filter, session, failure.time);
             }
         }
-        for (jail, subject, count) in remembered.offences {
+        for (jail, subject, offence) in remembered.offences {
             if let Some(at) = self.place(&jail) {
-                let offences = &mut self.jails[at].offences;
-                make_room(offences);
-                offences.insert(subject, count);
+                self.offences_mut(at).note(subject, offence);
             }
         }
         self.expire(now, out);

@@ -177,13 +177,13 @@ impl Engine {
             .windows
             .count(subject, time, id, jail.maxretry, jail.findtime)
         {
-            let (name, bantime) = (jail.name.clone(), jail.bantime);
+            let name = jail.name.clone();
             self.ban(
                 at,
                 name,
                 subject,
                 time,
-                bantime,
+                None,
                 Origin::Failures,
                 evidence,
                 out,

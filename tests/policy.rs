@@ -1,0 +1,90 @@
+//! How a jail decides beyond maxretry and findtime: the whole daemon with its database, and `replay`.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::wait::until;
+use crate::support::world::{F2BD, World};
+
+const GROWING: &str = "maxretry = 1\nbantime = \"1h\"\nignoreself = false\n\
+    escalation = { factor = 3, memory = \"30d\", jitter = \"0%\" }";
+
+/// How long the bans of an address were made, in minutes, and which offences they were.
+fn bans(world: &World, address: &str) -> String {
+    let wanted = format!(
+        "SELECT (until - start) / 60000000, offence FROM bans WHERE subject = '{address}' ORDER BY id"
+    );
+    world.sql(&wanted)
+}
+
+#[test]
+fn the_next_ban_is_longer_also_after_a_kill() {
+    let Some(world) = World::new(GROWING) else {
+        return;
+    };
+    let address = "198.51.100.7";
+    let made = |expected: &str| {
+        until(&format!("the bans are {expected:?}"), || {
+            (world.database().exists() && bans(&world, address) == expected).then_some(())
+        });
+    };
+    let daemon = world.start();
+    world.attack(address, 1);
+    made("60|1");
+    world.f2bd(&["unban", address]);
+    world.attack(address, 1);
+    made("60|1\n180|2");
+    daemon.kill();
+    let daemon = world.start();
+    world.f2bd(&["unban", address]);
+    let told = String::from_utf8(world.f2bd(&["explain", address]).stdout).unwrap();
+    assert!(
+        told.contains("The next ban would be number 3 and last for 9h."),
+        "{told}"
+    );
+    world.attack(address, 1);
+    made("60|1\n180|2\n540|3");
+    let explained = world.json(&["explain", address]);
+    assert_eq!(explained[0]["verdicts"][0]["next"]["offence"], 4);
+    daemon.stop();
+}
+
+#[test]
+fn replay_lets_bans_grow_and_tries_out_how_much() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("f2bd.conf");
+    let log = home.path().join("auth.log");
+    let text = "[jail.sshd]\nmaxretry = 1\nbantime = \"1m\"\nescalation = { factor = 2, memory = \"1h\" }\n";
+    fs::write(&config, text).unwrap();
+    // Each failure comes when the ban before it is over; the last one after a day.
+    let line = |clock: &str| {
+        format!("Feb {clock} box sshd[1]: Failed password for jo from 192.0.2.7 port 22 ssh2\n")
+    };
+    let lines: String = ["11 10:00:00", "11 10:01:00", "11 10:03:00", "12 10:03:00"]
+        .map(line)
+        .concat();
+    fs::write(&log, lines).unwrap();
+    let replay = |arguments: &[&str]| {
+        let clock = ["--timezone", "UTC", "--now", "2026-03-01T00:00:00Z"];
+        let mut command = Command::new(F2BD);
+        command.arg("replay").args(clock).args(arguments);
+        let output = command.arg("--config").arg(&config).arg(&log).output();
+        let output = output.unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let decisions = replay(&["--json"]);
+    let bans = decisions.lines().filter_map(|line| {
+        let decision: Value = serde_json::from_str(line).unwrap();
+        (decision["decision"] == "ban").then(|| {
+            let (bantime, offence) = (&decision["bantime"], &decision["offence"]);
+            (bantime.as_u64().unwrap(), offence.as_u64().unwrap())
+        })
+    });
+    let bans: Vec<_> = bans.collect();
+    assert_eq!(bans, [(60, 1), (120, 2), (240, 3), (60, 1)]);
+    let compared = replay(&["--set", "escalation={multipliers=[1,30]}"]);
+    assert!(compared.contains("Banned less often: 1"), "{compared}");
+}
