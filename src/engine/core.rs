@@ -57,7 +57,7 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct JailState {
     windows: Windows,
-    offences: HashMap<Prefix, u32>,
+    offences: foldhash::HashMap<Prefix, u32>,
     future_told: bool,
     failures: u64,
     bans: u64,

@@ -2,7 +2,7 @@
 //!
 //! Every ban is entered into the ledger here and struck from it here, whoever asked for it.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::Engine;
 use crate::engine::decision::{Ban, BanId, Decision, FailureId, Notice, Origin, Release, Unban};
