@@ -62,17 +62,28 @@ struct Filter {
     ignores: Vec<Ignore>,
 }
 
-/// What a filter makes of a record; nothing, if an address was doubtful.
-struct Verdict<'v> {
-    of: Use,
-    found: Option<Found<'v>>,
+/// What patterns make of a record.
+#[derive(Default)]
+struct Verdicts<'v> {
+    found: Findings<'v>,
+    /// Those that found a doubtful address: they find nothing, and nor do later patterns of the filter.
+    doubtful: SmallVec<[Use; 1]>,
 }
 
-/// There mostly is one at the most, which needs no memory of its own.
-type Verdicts<'v> = SmallVec<[Verdict<'v>; 1]>;
+/// A filter to which a record is a failure, and what it finds in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding<'v> {
+    /// The filter.
+    pub filter: FilterId,
+    /// The place of the pattern, [`Use::place`].
+    place: usize,
+    /// The failure.
+    pub found: Found<'v>,
+}
 
-/// The filters to which a record is a failure, and what they find in it.
-pub type Findings<'v> = SmallVec<[(FilterId, Found<'v>); 1]>;
+/// There mostly is one at the most, which needs no memory of its own. It is built where it stays: to move it from hand to
+/// hand cost more than to look whether there are others.
+pub type Findings<'v> = SmallVec<[Finding<'v>; 1]>;
 
 impl Default for FilterSet {
     fn default() -> Self {
@@ -133,8 +144,8 @@ impl FilterSet {
     pub fn find<'v>(&self, filter: FilterId, view: &'v View<'_>) -> Option<Found<'v>> {
         let mut findings = self.findings(view).into_iter();
         findings
-            .find(|(of, _)| *of == filter)
-            .map(|(_, found)| found)
+            .find(|finding| finding.filter == filter)
+            .map(|finding| finding.found)
     }
 
     /// The filters to which a record is a failure, of those that asked for such records, in their order.
@@ -143,7 +154,7 @@ impl FilterSet {
         if let Some(reported) = record.reported {
             return self.reports(record, reported);
         }
-        let mut verdicts = Verdicts::new();
+        let mut verdicts = Verdicts::default();
         let mut candidates = Candidates::default();
         for (patterns, _) in self.sieve.places(view.message()) {
             patterns.iter().for_each(|pattern| candidates.add(*pattern));
@@ -174,25 +185,28 @@ impl FilterSet {
     }
 
     /// What each filter finds, by the verdicts of its patterns: the first one decides.
-    fn decided<'v>(&self, mut verdicts: Verdicts<'v>, view: &View<'_>) -> Findings<'v> {
-        if verdicts.len() > 1 {
-            verdicts.sort_by_key(|verdict| (verdict.of.filter, verdict.of.place));
-            verdicts.dedup_by_key(|verdict| verdict.of.filter);
+    fn decided<'v>(&self, verdicts: Verdicts<'v>, view: &View<'_>) -> Findings<'v> {
+        let Verdicts {
+            mut found,
+            doubtful,
+        } = verdicts;
+        if found.len() > 1 {
+            found.sort_by_key(|finding| (finding.filter, finding.place));
+            found.dedup_by_key(|finding| finding.filter);
         }
-        let mut findings = Findings::new();
-        for Verdict { of, found } in verdicts {
-            let filter = &self.filters[usize::from(of.filter.0)];
-            let Some(mut found) = found.filter(|_| !filter.is_ignored(view)) else {
-                continue;
-            };
-            found.pattern = of.number;
-            found.unless_counted = of.unless_counted;
-            if filter.spec.session_by_pid && found.session.is_none() {
+        found.retain(|finding| {
+            let is_earlier =
+                |other: &Use| other.filter == finding.filter && other.place < finding.place;
+            let filter = &self.filters[usize::from(finding.filter.0)];
+            !doubtful.iter().any(is_earlier) && !filter.is_ignored(view)
+        });
+        for Finding { filter, found, .. } in &mut found {
+            let spec = &self.filters[usize::from(filter.0)].spec;
+            if spec.session_by_pid && found.session.is_none() {
                 found.session = view.record().pid.map(Session::Process);
             }
-            findings.push((of.filter, found));
         }
-        findings
+        found
     }
 
     /// The filters that asked for reports of this service.
@@ -203,8 +217,52 @@ impl FilterSet {
             services.any(|name| **name == *record.program)
         });
         asked
-            .filter_map(|(_, id)| Some((id, failure(reported, record.message)?)))
+            .filter_map(|(_, filter)| {
+                Some(Finding {
+                    filter,
+                    place: 0,
+                    found: failure(reported, record.message)?,
+                })
+            })
             .collect()
+    }
+}
+
+impl<'v> Verdicts<'v> {
+    /// Takes what a pattern makes of the record, for all filters that have it.
+    fn take<'u>(
+        &mut self,
+        reading: Reading<'v>,
+        first: &'u Use,
+        others: impl Iterator<Item = &'u Use>,
+    ) {
+        match reading {
+            Reading::Failure(found) => {
+                self.found
+                    .extend(others.map(|of| of.finding(found.clone())));
+                self.found.push(first.finding(found));
+            }
+            Reading::Doubtful => {
+                self.doubtful.push(*first);
+                self.doubtful.extend(others.copied());
+            }
+            Reading::Other => {}
+        }
+    }
+}
+
+impl Use {
+    /// What the filter finds if its pattern takes that.
+    fn finding<'v>(&self, found: Found<'v>) -> Finding<'v> {
+        Finding {
+            filter: self.filter,
+            place: self.place,
+            found: Found {
+                pattern: self.number,
+                unless_counted: self.unless_counted,
+                ..found
+            },
+        }
     }
 }
 
@@ -216,16 +274,7 @@ impl Shared {
         let Some(first) = uses.next() else {
             return;
         };
-        let found = match self.pattern.find(view) {
-            Reading::Failure(found) => Some(found),
-            Reading::Doubtful => None,
-            Reading::Other => return,
-        };
-        for of in uses {
-            let found = found.clone();
-            verdicts.push(Verdict { of: *of, found });
-        }
-        verdicts.push(Verdict { of: *first, found });
+        verdicts.take(self.pattern.find(view), first, uses);
     }
 }
 
