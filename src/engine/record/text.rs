@@ -5,7 +5,7 @@
 //! is given.
 
 use jiff::tz::TimeZone;
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr_iter, memrchr};
 
 use super::Record;
 use super::date::{Dates, TimeFormat};
@@ -208,11 +208,15 @@ fn after_priority(line: &[u8]) -> &[u8] {
 fn header(time: Timestamp, text: &[u8]) -> Option<Record<'_>> {
     let text = text.strip_prefix(b" ")?;
     let (first, rest) = word(text);
-    let (host, tag, message) = match Tag::of(first) {
-        Some(tag) if tag.pid.is_some() => ("", tag, rest),
-        _ => {
+    let alone = || Tag::of(std::str::from_utf8(first).ok()?).filter(|tag| tag.pid.is_some());
+    let (host, tag, message) = match first.ends_with(b":").then(alone).flatten() {
+        Some(tag) => ("", tag, rest),
+        None => {
             let (second, message) = word(rest);
-            (host(first)?, Tag::of(second)?, message)
+            // That both are text is proved at once: it takes little longer than for one.
+            let start = first.len() + 1;
+            let both = std::str::from_utf8(text.get(..start + second.len())?).ok()?;
+            (host(&both[..first.len()])?, Tag::of(&both[start..])?, message)
         }
     };
     Some(Record {
@@ -225,23 +229,24 @@ fn header(time: Timestamp, text: &[u8]) -> Option<Record<'_>> {
 
 /// The text up to the first blank, and what follows it.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
-    match memchr(b' ', text) {
+    // Byte by byte: names are too short for anything faster.
+    match text.iter().position(|byte| *byte == b' ') {
         Some(end) => (&text[..end], &text[end + 1..]),
         None => (text, &[]),
     }
 }
 
 /// The word as the name or the address of a host, as relays write them too: `relay/192.0.2.1`.
-fn host(word: &[u8]) -> Option<&str> {
-    let sign = |byte: &u8| {
+fn host(word: &str) -> Option<&str> {
+    let sign = |byte: u8| {
         let is_sign = matches!(
             byte,
             b'[' | b']' | b'(' | b')' | b'{' | b'}' | b'=' | b',' | b';' | b'"' | b'\''
         );
         is_sign || byte.is_ascii_control()
     };
-    let wrong = word.is_empty() || word.ends_with(b":") || word.iter().any(sign);
-    (!wrong).then(|| std::str::from_utf8(word).ok())?
+    let wrong = word.is_empty() || word.ends_with(':') || word.bytes().any(sign);
+    (!wrong).then_some(word)
 }
 
 /// Who logged a message.
@@ -252,12 +257,11 @@ struct Tag<'l> {
 
 impl<'l> Tag<'l> {
     /// The word as one: `sshd[42]:`, `kernel:`.
-    fn of(word: &'l [u8]) -> Option<Self> {
-        let name = word.strip_suffix(b":").filter(|name| !name.is_empty())?;
-        let name = std::str::from_utf8(name).ok()?;
+    fn of(word: &'l str) -> Option<Self> {
+        let name = word.strip_suffix(':').filter(|name| !name.is_empty())?;
         let open = name
             .strip_suffix(']')
-            .and_then(|name| memrchr(b'[', name.as_bytes()));
+            .and_then(|name| name.bytes().rposition(|byte| byte == b'['));
         let (program, pid) = match open {
             None => (name, None),
             Some(open) => (&name[..open], name[open + 1..name.len() - 1].parse().ok()),
