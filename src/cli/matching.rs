@@ -124,7 +124,7 @@ impl Matching<'_> {
     /// What is next in a log.
     fn take(&mut self, piece: Piece<'_>) -> Result<(), Failure> {
         match piece {
-            Piece::Record(number, record) => self.look(number, &record),
+            Piece::Record(number, record) => self.look(number, record),
             Piece::Quiet(lines) => {
                 self.summary.read(u64::from(lines));
                 self.summary.miss(u64::from(lines));

@@ -76,18 +76,18 @@ impl<'c> Decisions<'c> {
     ///
     /// # Errors
     /// The output is gone.
-    pub fn take(&mut self, decision: Decision) -> Result<(), Failure> {
+    pub fn take(&mut self, decision: &Decision) -> Result<(), Failure> {
         match decision {
             Decision::Ban(ban) => {
-                self.line(ban.start, "ban", &ban)?;
-                self.bans.insert(ban.id, ban);
+                self.line(ban.start, "ban", ban)?;
+                self.bans.insert(ban.id, ban.clone());
             }
             Decision::Unban(unban) => {
                 if let Some(ban) = self.bans.remove(&unban.ban) {
                     self.line(unban.time, "unban", &ban)?;
                 }
             }
-            Decision::Count(failure) if !self.json => self.addresses.note(&failure),
+            Decision::Count(failure) if !self.json => self.addresses.note(failure),
             Decision::Count(_) | Decision::Notice(_) => {}
         }
         Ok(())

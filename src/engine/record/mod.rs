@@ -120,14 +120,17 @@ impl Batch {
     /// Appends a copy of `record`; its message is cut at [`LONGEST_MESSAGE`].
     pub fn push(&mut self, record: Record<'_>) {
         let message = &record.message[..record.message.len().min(LONGEST_MESSAGE)];
-        let name_ends = [record.host, record.program, record.unit].map(|name| {
+        // Not by `map` of arrays, which costs more than all the rest.
+        let mut name = |name: &str| {
             self.names.push_str(name);
             self.names.len()
-        });
-        let ends = [message, record.object].map(|part| {
+        };
+        let name_ends = [name(record.host), name(record.program), name(record.unit)];
+        let mut part = |part: &[u8]| {
             self.bytes.extend_from_slice(part);
             self.bytes.len()
-        });
+        };
+        let ends = [part(message), part(record.object)];
         self.routes.extend_from_slice(record.routes);
         if let Some(reported) = record.reported {
             self.reports.push(ReportPart {
@@ -154,16 +157,16 @@ impl Batch {
         let mut routes_start = 0;
         let mut reports = self.reports.iter().peekable();
         self.heads.iter().enumerate().map(move |(at, head)| {
-            let [host, program, unit] = head.name_ends.map(|end| {
-                let name = &self.names[names_start..end];
-                names_start = end;
-                name
-            });
-            let [message, object] = head.ends.map(|end| {
-                let part = &self.bytes[start..end];
-                start = end;
-                part
-            });
+            let mut name = |place: usize| {
+                let start = std::mem::replace(&mut names_start, head.name_ends[place]);
+                &self.names[start..names_start]
+            };
+            let [host, program, unit] = [name(0), name(1), name(2)];
+            let mut part = |place: usize| {
+                let start = std::mem::replace(&mut start, head.ends[place]);
+                &self.bytes[start..head.ends[place]]
+            };
+            let [message, object] = [part(0), part(1)];
             let routes = &self.routes[routes_start..head.routes_end];
             routes_start = head.routes_end;
             let report = reports.next_if(|report| report.record == at);
