@@ -63,9 +63,8 @@ struct Filter {
 }
 
 /// What patterns make of a record.
-#[derive(Default)]
-struct Verdicts<'v> {
-    found: Findings<'v>,
+struct Verdicts<'f, 'v> {
+    found: &'f mut Findings<'v>,
     /// Those that found a doubtful address: they find nothing, and nor do later patterns of the filter.
     doubtful: SmallVec<[Use; 1]>,
 }
@@ -151,11 +150,23 @@ impl FilterSet {
     /// The filters to which a record is a failure, of those that asked for such records, in their order.
     pub fn findings<'v>(&self, view: &'v View<'_>) -> Findings<'v> {
         let record = view.record();
+        let mut found = Findings::new();
         if let Some(reported) = record.reported {
-            return self.reports(record, reported);
+            self.report(record, reported, &mut found);
+        } else {
+            self.read(view, &mut found);
         }
-        let mut verdicts = Verdicts::default();
-        let mut candidates = Candidates::default();
+        found
+    }
+
+    /// What filters find in the text of a record.
+    fn read<'v>(&self, view: &'v View<'_>, found: &mut Findings<'v>) {
+        let record = view.record();
+        let mut verdicts = Verdicts {
+            found,
+            doubtful: SmallVec::new(),
+        };
+        let mut candidates = Candidates::none();
         for (patterns, _) in self.sieve.places(view.message()) {
             patterns.iter().for_each(|pattern| candidates.add(*pattern));
         }
@@ -181,15 +192,14 @@ impl FilterSet {
                 loose.judge(*id, &self.patterns, view, &mut verdicts);
             }
         }
-        self.decided(verdicts, view)
+        if !verdicts.found.is_empty() {
+            self.decide(verdicts, view);
+        }
     }
 
-    /// What each filter finds, by the verdicts of its patterns: the first one decides.
-    fn decided<'v>(&self, verdicts: Verdicts<'v>, view: &View<'_>) -> Findings<'v> {
-        let Verdicts {
-            mut found,
-            doubtful,
-        } = verdicts;
+    /// Leaves what each filter finds, by the verdicts of its patterns: the first one decides.
+    fn decide(&self, verdicts: Verdicts<'_, '_>, view: &View<'_>) {
+        let Verdicts { found, doubtful } = verdicts;
         if found.len() > 1 {
             found.sort_by_key(|finding| (finding.filter, finding.place));
             found.dedup_by_key(|finding| finding.filter);
@@ -200,35 +210,32 @@ impl FilterSet {
             let filter = &self.filters[usize::from(finding.filter.0)];
             !doubtful.iter().any(is_earlier) && !filter.is_ignored(view)
         });
-        for Finding { filter, found, .. } in &mut found {
+        for Finding { filter, found, .. } in found {
             let spec = &self.filters[usize::from(filter.0)].spec;
             if spec.session_by_pid && found.session.is_none() {
                 found.session = view.record().pid.map(Session::Process);
             }
         }
-        found
     }
 
-    /// The filters that asked for reports of this service.
-    fn reports<'v>(&self, record: &Record<'v>, reported: Reported<'v>) -> Findings<'v> {
+    /// What the filters find that asked for reports of this service.
+    fn report<'v>(&self, record: &Record<'v>, reported: Reported<'v>, found: &mut Findings<'v>) {
         let filters = self.filters.iter().zip((0..).map(FilterId));
         let asked = filters.filter(|(filter, _)| {
             let mut services = filter.spec.records.services.iter();
             services.any(|name| **name == *record.program)
         });
-        asked
-            .filter_map(|(_, filter)| {
-                Some(Finding {
-                    filter,
-                    place: 0,
-                    found: failure(reported, record.message)?,
-                })
+        found.extend(asked.filter_map(|(_, filter)| {
+            Some(Finding {
+                filter,
+                place: 0,
+                found: failure(reported, record.message)?,
             })
-            .collect()
+        }));
     }
 }
 
-impl<'v> Verdicts<'v> {
+impl<'v> Verdicts<'_, 'v> {
     /// Takes what a pattern makes of the record, for all filters that have it.
     fn take<'u>(
         &mut self,
@@ -268,7 +275,7 @@ impl Use {
 
 impl Shared {
     /// What the record is to the filters that have the pattern and asked for such records.
-    fn judge<'v>(&self, filters: &[Filter], view: &'v View<'_>, verdicts: &mut Verdicts<'v>) {
+    fn judge<'v>(&self, filters: &[Filter], view: &'v View<'_>, verdicts: &mut Verdicts<'_, 'v>) {
         let asks = |one: &&Use| filters[usize::from(one.filter.0)].asks(view.record());
         let mut uses = self.uses.iter().filter(asks);
         let Some(first) = uses.next() else {

@@ -40,7 +40,7 @@ impl Loose {
         filter: FilterId,
         all: &[Shared],
         view: &'v View<'_>,
-        verdicts: &mut Verdicts<'v>,
+        verdicts: &mut Verdicts<'_, 'v>,
     ) {
         let message = view.message();
         // `is_match` keeps no list of what matched and so allocates nothing.
