@@ -125,7 +125,9 @@ impl<'v> Proved<'v> {
 
     /// What a group takes, if it is text by itself.
     fn get(&self, group: Range<usize>) -> Option<&'v str> {
-        let known = self.text.get(group.start - self.start..group.end - self.start);
+        let known = self
+            .text
+            .get(group.start - self.start..group.end - self.start);
         known.or_else(|| std::str::from_utf8(&self.bytes[group]).ok())
     }
 

@@ -219,7 +219,12 @@ impl FilterSet {
     }
 
     /// What the filters find that asked for reports of this service.
-    fn report<'v>(&self, record: &Record<'v>, reported: Reported<'v>, found: &mut Findings<'v>) {
+    fn report<'v>(
+        &self,
+        record: &Record<'v>,
+        reported: &'v Reported<'v>,
+        found: &mut Findings<'v>,
+    ) {
         let filters = self.filters.iter().zip((0..).map(FilterId));
         let asked = filters.filter(|(filter, _)| {
             let mut services = filter.spec.records.services.iter();
@@ -307,12 +312,12 @@ impl Filter {
 }
 
 /// The failure that an application reports.
-fn failure<'r>(reported: Reported<'r>, line: &'r [u8]) -> Option<Found<'r>> {
+fn failure<'r>(reported: &'r Reported<'r>, line: &'r [u8]) -> Option<Found<'r>> {
     (reported.outcome == Outcome::Failure).then(|| Found {
         pattern: 0,
         host: Cow::Owned(reported.address.to_string()),
         ip: Some(reported.address),
-        user: reported.user.map(Cow::Borrowed),
+        user: reported.user.as_deref().map(Cow::Borrowed),
         session: None,
         unless_counted: false,
         line,

@@ -16,11 +16,10 @@ pub mod text;
 pub mod wire;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use crate::engine::time::Timestamp;
 use journal::RouteId;
-use report::{Outcome, Reported};
+use report::Reported;
 
 /// The longest message that is kept, in bytes. Attack lines are short; a longer one is cut here, and the
 /// sources count it. 8 KiB bounds both memory and the time a pattern can take on one record.
@@ -55,8 +54,8 @@ pub struct Record<'a> {
     /// The journal matches that the entry satisfies, for entries of a journal; empty for all others.
     pub routes: &'a [RouteId],
     /// What an application reports by itself, instead of a message that has to be understood. Its service is the
-    /// record's program.
-    pub reported: Option<Reported<'a>>,
+    /// record's program. It is rare, and records are handed on often: they are small enough for that without it.
+    pub reported: Option<&'a Reported<'a>>,
     /// How many lines stood right before it that were passed over, since no pattern can take them. They count as heard.
     pub passed: u32,
 }
@@ -79,6 +78,9 @@ impl<'a> Record<'a> {
     }
 }
 
+// Up to this size a copy is some moves of registers; a larger one calls a function.
+const _: () = assert!(size_of::<Record<'_>>() <= 128);
+
 /// Where the parts of one record stand in the buffers of its batch.
 #[derive(Clone, Debug)]
 struct Head {
@@ -97,9 +99,7 @@ struct Head {
 struct ReportPart {
     /// Which record of the batch.
     record: usize,
-    address: IpAddr,
-    user: Option<Box<str>>,
-    outcome: Outcome,
+    reported: Reported<'static>,
 }
 
 /// Records in the order in which their source delivered them.
@@ -135,9 +135,10 @@ impl Batch {
         if let Some(reported) = record.reported {
             self.reports.push(ReportPart {
                 record: self.heads.len(),
-                address: reported.address,
-                user: reported.user.map(Box::from),
-                outcome: reported.outcome,
+                reported: Reported {
+                    user: reported.user.as_deref().map(|user| user.to_owned().into()),
+                    ..*reported
+                },
             });
         }
         self.heads.push(Head {
@@ -179,11 +180,7 @@ impl Batch {
                 message,
                 object,
                 routes,
-                reported: report.map(|report| Reported {
-                    address: report.address,
-                    user: report.user.as_deref(),
-                    outcome: report.outcome,
-                }),
+                reported: report.map(|report| &report.reported),
                 passed: head.passed,
             }
         })
@@ -238,6 +235,7 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use super::report::Outcome;
     use super::*;
 
     #[test]
@@ -257,12 +255,13 @@ mod tests {
             passed: 7,
         };
         let second = Record::bare(Timestamp::from_micros(2), b"");
+        let reported = Reported {
+            address: "192.0.2.7".parse().expect("an address"),
+            user: Some("root".into()),
+            outcome: Outcome::Failure,
+        };
         let third = Record {
-            reported: Some(Reported {
-                address: "192.0.2.7".parse().expect("an address"),
-                user: Some("root"),
-                outcome: Outcome::Failure,
-            }),
+            reported: Some(&reported),
             ..second
         };
         let all = [first, second, third, second, third];

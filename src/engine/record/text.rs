@@ -216,7 +216,11 @@ fn header(time: Timestamp, text: &[u8]) -> Option<Record<'_>> {
             // That both are text is proved at once: it takes little longer than for one.
             let start = first.len() + 1;
             let both = std::str::from_utf8(text.get(..start + second.len())?).ok()?;
-            (host(&both[..first.len()])?, Tag::of(&both[start..])?, message)
+            (
+                host(&both[..first.len()])?,
+                Tag::of(&both[start..])?,
+                message,
+            )
         }
     };
     Some(Record {
