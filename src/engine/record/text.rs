@@ -161,7 +161,17 @@ impl TextReader {
         if !date.heads_syslog || date.start > head {
             return Some((bare, date.trusted));
         }
-        Some((header(date.time, rest).unwrap_or(bare), date.trusted))
+        let Some((host, tag, message)) = header(rest) else {
+            return Some((bare, date.trusted));
+        };
+        let record = Record {
+            host,
+            program: tag.program,
+            pid: tag.pid,
+            message,
+            ..bare
+        };
+        Some((record, date.trusted))
     }
 }
 
@@ -203,32 +213,21 @@ fn after_priority(line: &[u8]) -> &[u8] {
     }
 }
 
-/// A record of the text behind the date of a syslog line, if ` host program[pid]: ` stands there; the host may
-/// be missing before a program with its pid.
-fn header(time: Timestamp, text: &[u8]) -> Option<Record<'_>> {
+/// Host, program and message in the text behind the date of a syslog line, if ` host program[pid]: ` stands there; the host
+/// may be missing before a program with its pid.
+fn header(text: &[u8]) -> Option<(&str, Tag<'_>, &[u8])> {
     let text = text.strip_prefix(b" ")?;
     let (first, rest) = word(text);
     let alone = || Tag::of(std::str::from_utf8(first).ok()?).filter(|tag| tag.pid.is_some());
-    let (host, tag, message) = match first.ends_with(b":").then(alone).flatten() {
-        Some(tag) => ("", tag, rest),
-        None => {
-            let (second, message) = word(rest);
-            // That both are text is proved at once: it takes little longer than for one.
-            let start = first.len() + 1;
-            let both = std::str::from_utf8(text.get(..start + second.len())?).ok()?;
-            (
-                host(&both[..first.len()])?,
-                Tag::of(&both[start..])?,
-                message,
-            )
-        }
-    };
-    Some(Record {
-        host,
-        program: tag.program,
-        pid: tag.pid,
-        ..Record::bare(time, message)
-    })
+    if let Some(tag) = first.ends_with(b":").then(alone).flatten() {
+        return Some(("", tag, rest));
+    }
+    let (second, message) = word(rest);
+    // That both are text is proved at once: it takes little longer than for one.
+    let start = first.len() + 1;
+    let both = std::str::from_utf8(text.get(..start + second.len())?).ok()?;
+    let (first, second) = (&both[..first.len()], &both[start..]);
+    Some((host(first)?, Tag::of(second)?, message))
 }
 
 /// The text up to the first blank, and what follows it.
