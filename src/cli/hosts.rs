@@ -6,9 +6,10 @@
 //! better takes room for all of them.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
+
+use foldhash::HashMap;
 
 use crate::engine::filter::Found;
 use crate::engine::time::Timestamp;
@@ -67,8 +68,8 @@ pub enum Host<'h> {
 /// How often each host has failed.
 #[derive(Debug, Default)]
 pub struct Hosts {
-    /// IPv4 addresses are written as IPv6.
-    addresses: HashMap<Ipv6Addr, Tally>,
+    /// IPv4 addresses are written as IPv6, and those as numbers.
+    addresses: HashMap<u128, Tally>,
     names: HashMap<Box<str>, Tally>,
     forgotten: u64,
 }
@@ -86,8 +87,8 @@ impl Hosts {
         match found.ip {
             Some(ip) => {
                 let address = match ip {
-                    IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-                    IpAddr::V6(ip) => ip,
+                    IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
+                    IpAddr::V6(ip) => ip.to_bits(),
                 };
                 if let Some(tally) = self.addresses.get_mut(&address) {
                     return tally.add(second);
@@ -112,7 +113,7 @@ impl Hosts {
     /// All that are remembered, those with the most failures first.
     pub fn sorted(&self) -> Vec<(Host<'_>, Tally)> {
         let addresses = self.addresses.iter().map(|(address, tally)| {
-            let address = IpAddr::V6(*address).to_canonical();
+            let address = IpAddr::V6(Ipv6Addr::from_bits(*address)).to_canonical();
             (Host::Address(address), *tally)
         });
         let names = self.names.iter();

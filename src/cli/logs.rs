@@ -61,7 +61,7 @@ const FIRST_LINES: u64 = 1000;
 #[derive(Clone, Copy, Debug)]
 pub enum Piece<'p> {
     /// A record, with the number of its line, from 1.
-    Record(u64, Record<'p>),
+    Record(u64, &'p Record<'p>),
     /// So many lines that no pattern can take.
     Quiet(u32),
     /// Nothing until somebody writes more.
@@ -147,7 +147,7 @@ impl Log {
                     for record in batch.iter() {
                         if result.is_ok() {
                             number += 1;
-                            result = each(Piece::Record(number, record));
+                            result = each(Piece::Record(number, &record));
                         }
                     }
                     progress.advance(batch.bytes());
@@ -321,7 +321,7 @@ fn read_lines(
             };
             // What is no record of the log's form has a number all the same.
             if let Ok(Some(record)) = record {
-                each(Piece::Record(number, record))?;
+                each(Piece::Record(number, &record))?;
             }
         }
         progress.advance(block.len());
@@ -339,7 +339,7 @@ fn read_lines(
         false => reader.read_last(text),
     };
     match record {
-        Ok(Some(record)) => each(Piece::Record(number + 1, record)),
+        Ok(Some(record)) => each(Piece::Record(number + 1, &record)),
         _ => Ok(()),
     }
 }

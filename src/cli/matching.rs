@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::summary::Summary;
 use crate::config;
 use crate::engine::filter::session::Sessions;
-use crate::engine::filter::{FilterSet, FilterSpec, View};
+use crate::engine::filter::{FilterSet, FilterSpec, Finding, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
@@ -124,7 +124,7 @@ impl Matching<'_> {
     /// What is next in a log.
     fn take(&mut self, piece: Piece<'_>) -> Result<(), Failure> {
         match piece {
-            Piece::Record(number, record) => self.look(number, &record),
+            Piece::Record(number, record) => self.look(number, record),
             Piece::Quiet(lines) => {
                 self.summary.read(u64::from(lines));
                 self.summary.miss(u64::from(lines));
@@ -140,7 +140,7 @@ impl Matching<'_> {
         self.understood.look_at(record);
         let view = View::from(*record);
         let findings = self.filters.findings(&view);
-        for (filter, found) in &findings {
+        for Finding { filter, found, .. } in &findings {
             let spec = self.filters.spec(*filter);
             let counts = self.sessions.counts(spec, record.host, found, record.time);
             self.summary.take(*filter, found, record.time, counts);

@@ -121,13 +121,15 @@ fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bo
     let mut replay = Replay::new([policy]);
     let mut decisions = [Vec::new()];
     let print = |[decisions]: &mut [Vec<Decision>; 1], printer: &mut Decisions<'_>| {
-        decisions
-            .drain(..)
-            .try_for_each(|decision| printer.take(decision))
+        let result = decisions
+            .iter()
+            .try_for_each(|decision| printer.take(decision));
+        decisions.clear();
+        result
     };
     let understood = past.tell(sieve.as_ref(), |entry| {
         match entry {
-            Entry::Record(record) => replay.hear(record, &mut decisions),
+            Entry::Record(record) => replay.hear(*record, &mut decisions),
             Entry::Failure(failure) => replay.recount(failure, &mut decisions),
             Entry::Pause => {
                 replay.catch_up(&mut decisions);
@@ -161,13 +163,13 @@ fn compare(
             Entry::Pause => return Ok(()),
             Entry::Failure(failure) => replay.recount(failure, &mut decisions),
             Entry::Record(record) => {
-                if let Some(login) = logins.find(record) {
+                if let Some(login) = logins.find(*record) {
                     // Whether he was banned then is known when all before it has been judged.
                     replay.catch_up(&mut decisions);
                     comparison.take(&mut decisions);
                     comparison.log_in(login);
                 }
-                replay.hear(record, &mut decisions);
+                replay.hear(*record, &mut decisions);
             }
         }
         comparison.take(&mut decisions);

@@ -4,8 +4,10 @@
 //! what is in force, and what has expired.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::net::IpAddr;
+
+use foldhash::{HashMap, HashSet};
 
 use super::decision::{Ban, BanId, Origin};
 use super::input::Outcome;
@@ -228,7 +230,7 @@ impl Ledger {
                 }
             }
             Outcome::Reconciled => {
-                self.unconfirmed = HashSet::new();
+                self.unconfirmed = HashSet::default();
                 self.broken = false;
             }
             Outcome::Broken { .. } => self.broken = true,

@@ -67,6 +67,14 @@ impl Prefix {
             (IpAddr::V6(_), IpAddr::V4(_)) => width.saturating_sub(96),
             _ => width,
         };
+        let all = match folded {
+            IpAddr::V4(_) => 32,
+            IpAddr::V6(_) => 128,
+        };
+        // Most are hosts, of which nothing has to be masked.
+        if width >= all {
+            return Prefix(IpNet::from(folded));
+        }
         match IpNet::new(folded, width) {
             Ok(net) => Prefix(net.trunc()),
             Err(_) => Prefix::host(folded),

@@ -4,6 +4,7 @@
 //! a report, and what was refused or no report at all. The kernel says who sends; nobody can say it for himself. There
 //! is no cursor: what a socket has given cannot be had again.
 
+use std::borrow::Cow;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -296,14 +297,15 @@ fn push(batch: &mut Batch, now: Timestamp, report: &Report<'_>, by: &By) {
             text.push_str(&format!(", {what} {words}"));
         }
     }
+    let reported = Reported {
+        address: report.ip,
+        user: report.user.as_deref().map(Cow::Borrowed),
+        outcome: report.outcome,
+    };
     batch.push(Record {
         program: &report.service,
         pid: by.pid,
-        reported: Some(Reported {
-            address: report.ip,
-            user: report.user.as_deref(),
-            outcome: report.outcome,
-        }),
+        reported: Some(&reported),
         ..Record::bare(now, text.as_bytes())
     });
 }

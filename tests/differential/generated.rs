@@ -63,7 +63,8 @@ impl Both {
         let slow = (0..).map(FilterId).zip(&self.slow);
         let slow = slow.filter_map(|(filter, slow)| Some((filter, slow.find(&record)?)));
         let slow: Vec<_> = slow.collect();
-        let fast = self.fast.findings(&view).into_vec();
+        let fast = self.fast.findings(&view).into_iter();
+        let fast: Vec<_> = fast.map(|one| (one.filter, one.found)).collect();
         if fast != slow {
             let same = |(fast, slow)| fast == slow;
             let at = fast

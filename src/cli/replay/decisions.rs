@@ -2,10 +2,10 @@
 //!
 //! In: decisions in their order. Out: a line for each ban and unban, and for people what they come to.
 
-use std::collections::{HashMap, HashSet};
 use std::io::Write;
-use std::net::Ipv6Addr;
+use std::net::IpAddr;
 
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
@@ -54,8 +54,8 @@ pub struct Decisions<'c> {
 /// Who failed in each jail.
 #[derive(Default)]
 struct Addresses {
-    /// In a list, since jails are few.
-    jails: Vec<(JailName, HashSet<Ipv6Addr>)>,
+    /// In a list, since jails are few; addresses as numbers, those of IPv4 as IPv6 writes them.
+    jails: Vec<(JailName, HashSet<u128>)>,
     count: usize,
 }
 
@@ -76,18 +76,18 @@ impl<'c> Decisions<'c> {
     ///
     /// # Errors
     /// The output is gone.
-    pub fn take(&mut self, decision: Decision) -> Result<(), Failure> {
+    pub fn take(&mut self, decision: &Decision) -> Result<(), Failure> {
         match decision {
             Decision::Ban(ban) => {
-                self.line(ban.start, "ban", &ban)?;
-                self.bans.insert(ban.id, ban);
+                self.line(ban.start, "ban", ban)?;
+                self.bans.insert(ban.id, ban.clone());
             }
             Decision::Unban(unban) => {
                 if let Some(ban) = self.bans.remove(&unban.ban) {
                     self.line(unban.time, "unban", &ban)?;
                 }
             }
-            Decision::Count(failure) if !self.json => self.addresses.note(&failure),
+            Decision::Count(failure) if !self.json => self.addresses.note(failure),
             Decision::Count(_) | Decision::Notice(_) => {}
         }
         Ok(())
@@ -181,8 +181,8 @@ impl Addresses {
             self.jails.len() - 1
         });
         let address = match failure.address {
-            std::net::IpAddr::V4(address) => address.to_ipv6_mapped(),
-            std::net::IpAddr::V6(address) => address,
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(address) => address.to_bits(),
         };
         self.count += usize::from(self.jails[at].1.insert(address));
     }

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use crate::cli::failure::{Exit, Failure};
 use crate::engine::filter::sieve::Sieve;
-use crate::engine::filter::{FilterSet, FilterSpec, View};
+use crate::engine::filter::{FilterSet, FilterSpec, Finding, View};
 use crate::engine::policy::{FilterId, Policy};
 use crate::engine::record::Record;
 use crate::engine::time::Timestamp;
@@ -49,7 +49,7 @@ impl Logins {
     pub fn find(&self, record: Record<'_>) -> Option<Login> {
         let time = record.time;
         let view = View::from(record);
-        let (_, found) = self.successes.findings(&view).into_iter().next()?;
+        let Finding { found, .. } = self.successes.findings(&view).into_iter().next()?;
         Some(Login {
             time,
             address: found.ip?.to_canonical(),

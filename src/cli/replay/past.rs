@@ -24,7 +24,7 @@ const HISTORY: &str = "history";
 /// One thing that happened.
 pub enum Entry<'e> {
     /// Something was logged.
-    Record(Record<'e>),
+    Record(&'e Record<'e>),
     /// The daemon counted a failure.
     Failure(&'e decision::Failure),
     /// Nothing for now.
@@ -89,7 +89,7 @@ impl Past<'_> {
                         Piece::Quiet(_) => return Ok(()),
                         Piece::Pause => return each(Entry::Pause),
                     };
-                    understood.look_at(&record);
+                    understood.look_at(record);
                     match self.start {
                         Some(start) if record.time < start => {
                             understood.leave_out();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Engine;
 use super::heard::wants;
 use crate::engine::decision::{Decision, Failure, FailureId, Notice, Origin};
-use crate::engine::filter::{Found, View, session};
+use crate::engine::filter::{Finding, Found, View, session};
 use crate::engine::name::SourceName;
 use crate::engine::policy::FilterId;
 use crate::engine::prefix::Prefix;
@@ -32,8 +32,8 @@ impl Engine {
                 self.heard.count(source, &record);
             }
             let view = View::from(record);
-            for (filter, found) in self.policy.filters.findings(&view) {
-                self.hear_failure(now, filter, source, view.record(), &found, out);
+            for Finding { filter, found, .. } in &self.policy.filters.findings(&view) {
+                self.hear_failure(now, *filter, source, view.record(), found, out);
             }
         }
     }

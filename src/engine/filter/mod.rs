@@ -25,7 +25,7 @@ use super::record::journal::JournalMatch;
 use super::record::json::FieldPath;
 pub use pattern::PatternError;
 pub use session::Session;
-pub use set::FilterSet;
+pub use set::{FilterSet, Finding};
 pub use view::View;
 
 /// What a filter file says, for one chosen mode.

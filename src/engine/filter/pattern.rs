@@ -97,6 +97,49 @@ impl Part {
     }
 }
 
+/// What groups take of a text. That it is text is proved at once for all of them and what stands between: it takes little
+/// longer than for one.
+#[derive(Clone, Copy)]
+struct Proved<'v> {
+    bytes: &'v [u8],
+    /// From the first group on; nothing if that is no text.
+    text: &'v str,
+    start: usize,
+}
+
+impl<'v> Proved<'v> {
+    fn of(bytes: &'v [u8], taken: &Taken) -> Self {
+        let address = taken.address.as_ref().map(|address| &address.range);
+        let groups = [address, taken.user.as_ref(), taken.session.as_ref()];
+        let groups = groups.into_iter().flatten();
+        let (start, end) = groups.fold((bytes.len(), 0), |(start, end), group| {
+            (start.min(group.start), end.max(group.end))
+        });
+        let text = bytes.get(start..end).unwrap_or_default();
+        Proved {
+            bytes,
+            text: std::str::from_utf8(text).unwrap_or_default(),
+            start,
+        }
+    }
+
+    /// What a group takes, if it is text by itself.
+    fn get(&self, group: Range<usize>) -> Option<&'v str> {
+        let known = self
+            .text
+            .get(group.start - self.start..group.end - self.start);
+        known.or_else(|| std::str::from_utf8(&self.bytes[group]).ok())
+    }
+
+    /// What a group takes; bytes that are no text become U+FFFD.
+    fn lossy(&self, group: Range<usize>) -> Cow<'v, str> {
+        match self.get(group.clone()) {
+            Some(text) => Cow::Borrowed(text),
+            None => lossy(&self.bytes[group]),
+        }
+    }
+}
+
 fn over_message(parts: &[Part]) -> Option<&str> {
     let over = |part: &&Part| part.place == Place::Message;
     parts.iter().find(over).map(|part| part.regex.source())
@@ -164,13 +207,13 @@ impl Pattern {
             let Some(taken) = part.take(text) else {
                 return Reading::Other;
             };
-            let lossy = |range: Range<usize>| lossy(&text[range]);
-            user = user.or_else(|| taken.user.map(lossy));
-            let captured = || taken.session.map(|range| Session::Captured(lossy(range)));
-            session = session.or_else(captured);
-            address = address.or_else(|| Some((text, taken.address?)));
+            let proved = Proved::of(text, &taken);
+            user = user.or_else(|| taken.user.map(|range| proved.lossy(range)));
+            let captured = |range| Session::Captured(proved.lossy(range));
+            session = session.or_else(|| taken.session.map(captured));
+            address = address.or_else(|| Some((proved, taken.address?)));
         }
-        let Some((text, address)) = address else {
+        let Some((proved, address)) = address else {
             return Reading::Other;
         };
         let Address {
@@ -178,9 +221,10 @@ impl Pattern {
             strict,
             known,
         } = address;
-        let Ok(host) = std::str::from_utf8(&text[range.clone()]) else {
+        let Some(host) = proved.get(range.clone()) else {
             return Reading::Other;
         };
+        let text = proved.bytes;
         let ip = known.map(IpAddr::V4).or_else(|| address_of(host));
         if ip.is_none() && (strict || !looks_like_name(host)) {
             return Reading::Other;

@@ -12,6 +12,7 @@ use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
 use super::{FilterSpec, Found};
+use crate::engine::name::FilterName;
 use crate::engine::time::Timestamp;
 
 /// The most sessions that are remembered, some megabytes at worst. An attacker who opens more at once
@@ -58,13 +59,28 @@ impl Session<'_> {
 pub struct Sessions {
     /// Of the hashes that sessions are known by. Nobody outside knows its key, so nobody can make two alike at will.
     hasher: SipHasher13,
+    /// Where the last process was, since the next one is mostly there too.
+    whereabouts: Option<Whereabouts>,
     /// When each was used last. At half the bound they become the earlier ones, and those are forgotten.
     recent: Times,
     earlier: Times,
 }
 
+/// What processes have in common that log on one machine and that one filter hears.
+#[derive(Debug)]
+struct Whereabouts {
+    filter: FilterName,
+    mode: Box<str>,
+    host: Box<str>,
+    hash: u64,
+}
+
 /// Filter, mode, session and host are seldom longer together, and then need no memory of their own.
 const USUAL_KEY: usize = 96;
+
+/// Odd, so that different numbers of processes stay different when they are multiplied, and spread over all bits: 2^64
+/// divided by the golden ratio.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
 type Times = HashMap<u64, Timestamp, BuildHasherDefault<Hashed>>;
 
@@ -93,6 +109,7 @@ impl Default for Sessions {
         let random = RandomState::new();
         Sessions {
             hasher: SipHasher13::new_with_keys(random.hash_one(0), random.hash_one(1)),
+            whereabouts: None,
             recent: Times::default(),
             earlier: Times::default(),
         }
@@ -111,38 +128,70 @@ impl Sessions {
         let Some(session) = &found.session else {
             return true;
         };
-        let mut digits = Default::default();
-        let parts = parts(session.text(&mut digits), host);
-        let before = self.note(filter, &parts, time, found.unless_counted);
+        let hash = match session {
+            Session::Process(pid) => self.process(filter, *pid, host),
+            Session::Captured(text) => self.written(filter, &parts(text, host).concat()),
+        };
+        let before = self.note(hash, time, found.unless_counted);
         before.is_none_or(|before| time.since(before) > IDLE)
     }
 
     /// Marks the session as used and counted, one that counted before a restart; `key` is what [`key`] made of it.
     pub fn restore(&mut self, filter: &FilterSpec, key: &str, time: Timestamp) {
-        self.note(filter, &[key], time, false);
+        let hash = self.written(filter, key);
+        self.note(hash, time, false);
     }
 
-    /// Notes that a session was used; answers when it was before, if somebody `asks`. Filters are known by name and mode,
-    /// since their numbers are others after a reload.
-    fn note(
-        &mut self,
-        filter: &FilterSpec,
-        session: &[&str],
-        time: Timestamp,
-        asks: bool,
-    ) -> Option<Timestamp> {
+    /// The hash of what a session is known by: of a process if it is written as one.
+    fn written(&mut self, filter: &FilterSpec, key: &str) -> u64 {
+        let (number, host) = key.split_once('@').unwrap_or((key, ""));
+        let is_usual = number == "0" || !number.starts_with(['+', '0']);
+        match number.parse() {
+            Ok(pid) if is_usual => self.process(filter, pid, host),
+            _ => self.hash(filter, &["\0", key]),
+        }
+    }
+
+    /// The hash of a process, which is the same as if its number was captured.
+    fn process(&mut self, filter: &FilterSpec, pid: u32, host: &str) -> u64 {
+        let is_there = |last: &&Whereabouts| {
+            *last.host == *host && last.filter == filter.name && last.mode == filter.mode
+        };
+        let common = match self.whereabouts.as_ref().filter(is_there) {
+            Some(last) => last.hash,
+            None => {
+                let hash = self.hash(filter, &[host]);
+                self.whereabouts = Some(Whereabouts {
+                    filter: filter.name.clone(),
+                    mode: filter.mode.clone(),
+                    host: host.into(),
+                    hash,
+                });
+                hash
+            }
+        };
+        // A table chooses places by the lowest and highest bits; the lowest of a product are those of the number.
+        common.wrapping_add(u64::from(pid).wrapping_mul(SPREAD).rotate_left(32))
+    }
+
+    /// Filters are known by name and mode, since their numbers are others after a reload.
+    fn hash(&self, filter: &FilterSpec, parts: &[&str]) -> u64 {
         // Together, since the hash takes a long text in little more time than an empty one.
         let mut text = SmallVec::<[u8; USUAL_KEY]>::new();
         for part in [filter.name.as_str(), "\0", &filter.mode, "\0"]
             .iter()
-            .chain(session)
+            .chain(parts)
         {
             text.extend_from_slice(part.as_bytes());
         }
-        let key = self.hasher.hash(&text);
-        let recent = self.recent.insert(key, time);
+        self.hasher.hash(&text)
+    }
+
+    /// Notes that a session was used; answers when it was before, if somebody `asks`.
+    fn note(&mut self, session: u64, time: Timestamp, asks: bool) -> Option<Timestamp> {
+        let recent = self.recent.insert(session, time);
         let before = match asks {
-            true => recent.or_else(|| self.earlier.get(&key).copied()),
+            true => recent.or_else(|| self.earlier.get(&session).copied()),
             false => None,
         };
         if self.recent.len() >= MOST_SESSIONS / 2 {
@@ -229,6 +278,47 @@ mod tests {
             };
             assert_eq!(key("", &found), Some(pid.to_string().into()));
             assert_eq!(key("a", &found), Some(format!("{pid}@a").into()));
+        }
+    }
+
+    #[test]
+    fn a_number_that_was_captured_or_stored_is_a_process() {
+        let time = Timestamp::default();
+        for (stored, captured, pid, host) in [
+            ("8", "8", 8, ""),
+            ("8@a", "8", 8, "a"),
+            ("0@a@b", "0", 0, "a@b"),
+        ] {
+            let process = Found {
+                session: Some(Session::Process(pid)),
+                ..found("", true)
+            };
+            let mut sessions = Sessions::default();
+            sessions.restore(&filter(), stored, time);
+            assert!(!sessions.counts(&filter(), host, &process, time));
+            assert!(!sessions.counts(&filter(), host, &found(captured, true), time));
+            for other in ["08", "+8", "9", ""] {
+                assert!(sessions.counts(&filter(), host, &found(other, true), time));
+            }
+            assert!(sessions.counts(&filter(), "elsewhere", &process, time));
+        }
+    }
+
+    #[test]
+    fn filters_and_modes_have_sessions_of_their_own() {
+        let mut sessions = Sessions::default();
+        let time = Timestamp::default();
+        let process = Found {
+            session: Some(Session::Process(8)),
+            ..found("", true)
+        };
+        let mut other = filter();
+        other.name = "other".parse().expect("a name");
+        let mut stricter = filter();
+        stricter.mode = "extra".into();
+        for filter in [filter(), other, stricter] {
+            assert!(sessions.counts(&filter, "a", &process, time));
+            assert!(!sessions.counts(&filter, "a", &process, time));
         }
     }
 

@@ -62,17 +62,27 @@ struct Filter {
     ignores: Vec<Ignore>,
 }
 
-/// What a filter makes of a record; nothing, if an address was doubtful.
-struct Verdict<'v> {
-    of: Use,
-    found: Option<Found<'v>>,
+/// What patterns make of a record.
+struct Verdicts<'f, 'v> {
+    found: &'f mut Findings<'v>,
+    /// Those that found a doubtful address: they find nothing, and nor do later patterns of the filter.
+    doubtful: SmallVec<[Use; 1]>,
 }
 
-/// There mostly is one at the most, which needs no memory of its own.
-type Verdicts<'v> = SmallVec<[Verdict<'v>; 1]>;
+/// A filter to which a record is a failure, and what it finds in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding<'v> {
+    /// The filter.
+    pub filter: FilterId,
+    /// The place of the pattern, [`Use::place`].
+    place: usize,
+    /// The failure.
+    pub found: Found<'v>,
+}
 
-/// The filters to which a record is a failure, and what they find in it.
-pub type Findings<'v> = SmallVec<[(FilterId, Found<'v>); 1]>;
+/// There mostly is one at the most, which needs no memory of its own. It is built where it stays: to move it from hand to
+/// hand cost more than to look whether there are others.
+pub type Findings<'v> = SmallVec<[Finding<'v>; 1]>;
 
 impl Default for FilterSet {
     fn default() -> Self {
@@ -133,18 +143,30 @@ impl FilterSet {
     pub fn find<'v>(&self, filter: FilterId, view: &'v View<'_>) -> Option<Found<'v>> {
         let mut findings = self.findings(view).into_iter();
         findings
-            .find(|(of, _)| *of == filter)
-            .map(|(_, found)| found)
+            .find(|finding| finding.filter == filter)
+            .map(|finding| finding.found)
     }
 
     /// The filters to which a record is a failure, of those that asked for such records, in their order.
     pub fn findings<'v>(&self, view: &'v View<'_>) -> Findings<'v> {
         let record = view.record();
+        let mut found = Findings::new();
         if let Some(reported) = record.reported {
-            return self.reports(record, reported);
+            self.report(record, reported, &mut found);
+        } else {
+            self.read(view, &mut found);
         }
-        let mut verdicts = Verdicts::new();
-        let mut candidates = Candidates::default();
+        found
+    }
+
+    /// What filters find in the text of a record.
+    fn read<'v>(&self, view: &'v View<'_>, found: &mut Findings<'v>) {
+        let record = view.record();
+        let mut verdicts = Verdicts {
+            found,
+            doubtful: SmallVec::new(),
+        };
+        let mut candidates = Candidates::none();
         for (patterns, _) in self.sieve.places(view.message()) {
             patterns.iter().for_each(|pattern| candidates.add(*pattern));
         }
@@ -170,62 +192,101 @@ impl FilterSet {
                 loose.judge(*id, &self.patterns, view, &mut verdicts);
             }
         }
-        self.decided(verdicts, view)
+        if !verdicts.found.is_empty() {
+            self.decide(verdicts, view);
+        }
     }
 
-    /// What each filter finds, by the verdicts of its patterns: the first one decides.
-    fn decided<'v>(&self, mut verdicts: Verdicts<'v>, view: &View<'_>) -> Findings<'v> {
-        if verdicts.len() > 1 {
-            verdicts.sort_by_key(|verdict| (verdict.of.filter, verdict.of.place));
-            verdicts.dedup_by_key(|verdict| verdict.of.filter);
+    /// Leaves what each filter finds, by the verdicts of its patterns: the first one decides.
+    fn decide(&self, verdicts: Verdicts<'_, '_>, view: &View<'_>) {
+        let Verdicts { found, doubtful } = verdicts;
+        if found.len() > 1 {
+            found.sort_by_key(|finding| (finding.filter, finding.place));
+            found.dedup_by_key(|finding| finding.filter);
         }
-        let mut findings = Findings::new();
-        for Verdict { of, found } in verdicts {
-            let filter = &self.filters[usize::from(of.filter.0)];
-            let Some(mut found) = found.filter(|_| !filter.is_ignored(view)) else {
-                continue;
-            };
-            found.pattern = of.number;
-            found.unless_counted = of.unless_counted;
-            if filter.spec.session_by_pid && found.session.is_none() {
+        found.retain(|finding| {
+            let is_earlier =
+                |other: &Use| other.filter == finding.filter && other.place < finding.place;
+            let filter = &self.filters[usize::from(finding.filter.0)];
+            !doubtful.iter().any(is_earlier) && !filter.is_ignored(view)
+        });
+        for Finding { filter, found, .. } in found {
+            let spec = &self.filters[usize::from(filter.0)].spec;
+            if spec.session_by_pid && found.session.is_none() {
                 found.session = view.record().pid.map(Session::Process);
             }
-            findings.push((of.filter, found));
         }
-        findings
     }
 
-    /// The filters that asked for reports of this service.
-    fn reports<'v>(&self, record: &Record<'v>, reported: Reported<'v>) -> Findings<'v> {
+    /// What the filters find that asked for reports of this service.
+    fn report<'v>(
+        &self,
+        record: &Record<'v>,
+        reported: &'v Reported<'v>,
+        found: &mut Findings<'v>,
+    ) {
         let filters = self.filters.iter().zip((0..).map(FilterId));
         let asked = filters.filter(|(filter, _)| {
             let mut services = filter.spec.records.services.iter();
             services.any(|name| **name == *record.program)
         });
-        asked
-            .filter_map(|(_, id)| Some((id, failure(reported, record.message)?)))
-            .collect()
+        found.extend(asked.filter_map(|(_, filter)| {
+            Some(Finding {
+                filter,
+                place: 0,
+                found: failure(reported, record.message)?,
+            })
+        }));
+    }
+}
+
+impl<'v> Verdicts<'_, 'v> {
+    /// Takes what a pattern makes of the record, for all filters that have it.
+    fn take<'u>(
+        &mut self,
+        reading: Reading<'v>,
+        first: &'u Use,
+        others: impl Iterator<Item = &'u Use>,
+    ) {
+        match reading {
+            Reading::Failure(found) => {
+                self.found
+                    .extend(others.map(|of| of.finding(found.clone())));
+                self.found.push(first.finding(found));
+            }
+            Reading::Doubtful => {
+                self.doubtful.push(*first);
+                self.doubtful.extend(others.copied());
+            }
+            Reading::Other => {}
+        }
+    }
+}
+
+impl Use {
+    /// What the filter finds if its pattern takes that.
+    fn finding<'v>(&self, found: Found<'v>) -> Finding<'v> {
+        Finding {
+            filter: self.filter,
+            place: self.place,
+            found: Found {
+                pattern: self.number,
+                unless_counted: self.unless_counted,
+                ..found
+            },
+        }
     }
 }
 
 impl Shared {
     /// What the record is to the filters that have the pattern and asked for such records.
-    fn judge<'v>(&self, filters: &[Filter], view: &'v View<'_>, verdicts: &mut Verdicts<'v>) {
+    fn judge<'v>(&self, filters: &[Filter], view: &'v View<'_>, verdicts: &mut Verdicts<'_, 'v>) {
         let asks = |one: &&Use| filters[usize::from(one.filter.0)].asks(view.record());
         let mut uses = self.uses.iter().filter(asks);
         let Some(first) = uses.next() else {
             return;
         };
-        let found = match self.pattern.find(view) {
-            Reading::Failure(found) => Some(found),
-            Reading::Doubtful => None,
-            Reading::Other => return,
-        };
-        for of in uses {
-            let found = found.clone();
-            verdicts.push(Verdict { of: *of, found });
-        }
-        verdicts.push(Verdict { of: *first, found });
+        verdicts.take(self.pattern.find(view), first, uses);
     }
 }
 
@@ -251,12 +312,12 @@ impl Filter {
 }
 
 /// The failure that an application reports.
-fn failure<'r>(reported: Reported<'r>, line: &'r [u8]) -> Option<Found<'r>> {
+fn failure<'r>(reported: &'r Reported<'r>, line: &'r [u8]) -> Option<Found<'r>> {
     (reported.outcome == Outcome::Failure).then(|| Found {
         pattern: 0,
         host: Cow::Owned(reported.address.to_string()),
         ip: Some(reported.address),
-        user: reported.user.map(Cow::Borrowed),
+        user: reported.user.as_deref().map(Cow::Borrowed),
         session: None,
         unless_counted: false,
         line,

@@ -3,11 +3,11 @@
 //! In: the bans of a subject. Out: the number of the next one and its length. Who stays quiet long enough starts afresh.
 //! Nothing here is left to chance, so that a replay comes to the same ends.
 
-use std::collections::HashMap;
 use std::hash::Hasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use siphasher::sip::SipHasher13;
 
 use super::super::prefix::Prefix;

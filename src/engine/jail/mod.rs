@@ -6,9 +6,10 @@
 pub mod escalation;
 pub mod window;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::time::Duration;
+
+use foldhash::HashMap;
 
 use super::decision::FailureId;
 use super::policy::MaxRetry;

@@ -16,11 +16,10 @@ pub mod text;
 pub mod wire;
 
 use std::borrow::Cow;
-use std::net::IpAddr;
 
 use crate::engine::time::Timestamp;
 use journal::RouteId;
-use report::{Outcome, Reported};
+use report::Reported;
 
 /// The longest message that is kept, in bytes. Attack lines are short; a longer one is cut here, and the
 /// sources count it. 8 KiB bounds both memory and the time a pattern can take on one record.
@@ -55,8 +54,8 @@ pub struct Record<'a> {
     /// The journal matches that the entry satisfies, for entries of a journal; empty for all others.
     pub routes: &'a [RouteId],
     /// What an application reports by itself, instead of a message that has to be understood. Its service is the
-    /// record's program.
-    pub reported: Option<Reported<'a>>,
+    /// record's program. It is rare, and records are handed on often: they are small enough for that without it.
+    pub reported: Option<&'a Reported<'a>>,
     /// How many lines stood right before it that were passed over, since no pattern can take them. They count as heard.
     pub passed: u32,
 }
@@ -79,6 +78,9 @@ impl<'a> Record<'a> {
     }
 }
 
+// Up to this size a copy is some moves of registers; a larger one calls a function.
+const _: () = assert!(size_of::<Record<'_>>() <= 128);
+
 /// Where the parts of one record stand in the buffers of its batch.
 #[derive(Clone, Debug)]
 struct Head {
@@ -97,9 +99,7 @@ struct Head {
 struct ReportPart {
     /// Which record of the batch.
     record: usize,
-    address: IpAddr,
-    user: Option<Box<str>>,
-    outcome: Outcome,
+    reported: Reported<'static>,
 }
 
 /// Records in the order in which their source delivered them.
@@ -120,21 +120,25 @@ impl Batch {
     /// Appends a copy of `record`; its message is cut at [`LONGEST_MESSAGE`].
     pub fn push(&mut self, record: Record<'_>) {
         let message = &record.message[..record.message.len().min(LONGEST_MESSAGE)];
-        let name_ends = [record.host, record.program, record.unit].map(|name| {
+        // Not by `map` of arrays, which costs more than all the rest.
+        let mut name = |name: &str| {
             self.names.push_str(name);
             self.names.len()
-        });
-        let ends = [message, record.object].map(|part| {
+        };
+        let name_ends = [name(record.host), name(record.program), name(record.unit)];
+        let mut part = |part: &[u8]| {
             self.bytes.extend_from_slice(part);
             self.bytes.len()
-        });
+        };
+        let ends = [part(message), part(record.object)];
         self.routes.extend_from_slice(record.routes);
         if let Some(reported) = record.reported {
             self.reports.push(ReportPart {
                 record: self.heads.len(),
-                address: reported.address,
-                user: reported.user.map(Box::from),
-                outcome: reported.outcome,
+                reported: Reported {
+                    user: reported.user.as_deref().map(|user| user.to_owned().into()),
+                    ..*reported
+                },
             });
         }
         self.heads.push(Head {
@@ -154,16 +158,16 @@ impl Batch {
         let mut routes_start = 0;
         let mut reports = self.reports.iter().peekable();
         self.heads.iter().enumerate().map(move |(at, head)| {
-            let [host, program, unit] = head.name_ends.map(|end| {
-                let name = &self.names[names_start..end];
-                names_start = end;
-                name
-            });
-            let [message, object] = head.ends.map(|end| {
-                let part = &self.bytes[start..end];
-                start = end;
-                part
-            });
+            let mut name = |place: usize| {
+                let start = std::mem::replace(&mut names_start, head.name_ends[place]);
+                &self.names[start..names_start]
+            };
+            let [host, program, unit] = [name(0), name(1), name(2)];
+            let mut part = |place: usize| {
+                let start = std::mem::replace(&mut start, head.ends[place]);
+                &self.bytes[start..head.ends[place]]
+            };
+            let [message, object] = [part(0), part(1)];
             let routes = &self.routes[routes_start..head.routes_end];
             routes_start = head.routes_end;
             let report = reports.next_if(|report| report.record == at);
@@ -176,11 +180,7 @@ impl Batch {
                 message,
                 object,
                 routes,
-                reported: report.map(|report| Reported {
-                    address: report.address,
-                    user: report.user.as_deref(),
-                    outcome: report.outcome,
-                }),
+                reported: report.map(|report| &report.reported),
                 passed: head.passed,
             }
         })
@@ -235,6 +235,7 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use super::report::Outcome;
     use super::*;
 
     #[test]
@@ -254,12 +255,13 @@ mod tests {
             passed: 7,
         };
         let second = Record::bare(Timestamp::from_micros(2), b"");
+        let reported = Reported {
+            address: "192.0.2.7".parse().expect("an address"),
+            user: Some("root".into()),
+            outcome: Outcome::Failure,
+        };
         let third = Record {
-            reported: Some(Reported {
-                address: "192.0.2.7".parse().expect("an address"),
-                user: Some("root"),
-                outcome: Outcome::Failure,
-            }),
+            reported: Some(&reported),
             ..second
         };
         let all = [first, second, third, second, third];

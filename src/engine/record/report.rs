@@ -117,12 +117,12 @@ impl Fault {
 }
 
 /// What a record says that is a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reported<'a> {
     /// Who tried something.
     pub address: IpAddr,
     /// As whom.
-    pub user: Option<&'a str>,
+    pub user: Option<Cow<'a, str>>,
     /// What became of it.
     pub outcome: Outcome,
 }

@@ -5,7 +5,7 @@
 //! is given.
 
 use jiff::tz::TimeZone;
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr_iter, memrchr};
 
 use super::Record;
 use super::date::{Dates, TimeFormat};
@@ -161,7 +161,17 @@ impl TextReader {
         if !date.heads_syslog || date.start > head {
             return Some((bare, date.trusted));
         }
-        Some((header(date.time, rest).unwrap_or(bare), date.trusted))
+        let Some((host, tag, message)) = header(rest) else {
+            return Some((bare, date.trusted));
+        };
+        let record = Record {
+            host,
+            program: tag.program,
+            pid: tag.pid,
+            message,
+            ..bare
+        };
+        Some((record, date.trusted))
     }
 }
 
@@ -203,45 +213,43 @@ fn after_priority(line: &[u8]) -> &[u8] {
     }
 }
 
-/// A record of the text behind the date of a syslog line, if ` host program[pid]: ` stands there; the host may
-/// be missing before a program with its pid.
-fn header(time: Timestamp, text: &[u8]) -> Option<Record<'_>> {
+/// Host, program and message in the text behind the date of a syslog line, if ` host program[pid]: ` stands there; the host
+/// may be missing before a program with its pid.
+fn header(text: &[u8]) -> Option<(&str, Tag<'_>, &[u8])> {
     let text = text.strip_prefix(b" ")?;
     let (first, rest) = word(text);
-    let (host, tag, message) = match Tag::of(first) {
-        Some(tag) if tag.pid.is_some() => ("", tag, rest),
-        _ => {
-            let (second, message) = word(rest);
-            (host(first)?, Tag::of(second)?, message)
-        }
-    };
-    Some(Record {
-        host,
-        program: tag.program,
-        pid: tag.pid,
-        ..Record::bare(time, message)
-    })
+    let alone = || Tag::of(std::str::from_utf8(first).ok()?).filter(|tag| tag.pid.is_some());
+    if let Some(tag) = first.ends_with(b":").then(alone).flatten() {
+        return Some(("", tag, rest));
+    }
+    let (second, message) = word(rest);
+    // That both are text is proved at once: it takes little longer than for one.
+    let start = first.len() + 1;
+    let both = std::str::from_utf8(text.get(..start + second.len())?).ok()?;
+    let (first, second) = (&both[..first.len()], &both[start..]);
+    Some((host(first)?, Tag::of(second)?, message))
 }
 
 /// The text up to the first blank, and what follows it.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
-    match memchr(b' ', text) {
+    // Byte by byte: names are too short for anything faster.
+    match text.iter().position(|byte| *byte == b' ') {
         Some(end) => (&text[..end], &text[end + 1..]),
         None => (text, &[]),
     }
 }
 
 /// The word as the name or the address of a host, as relays write them too: `relay/192.0.2.1`.
-fn host(word: &[u8]) -> Option<&str> {
-    let sign = |byte: &u8| {
+fn host(word: &str) -> Option<&str> {
+    let sign = |byte: u8| {
         let is_sign = matches!(
             byte,
             b'[' | b']' | b'(' | b')' | b'{' | b'}' | b'=' | b',' | b';' | b'"' | b'\''
         );
         is_sign || byte.is_ascii_control()
     };
-    let wrong = word.is_empty() || word.ends_with(b":") || word.iter().any(sign);
-    (!wrong).then(|| std::str::from_utf8(word).ok())?
+    let wrong = word.is_empty() || word.ends_with(':') || word.bytes().any(sign);
+    (!wrong).then_some(word)
 }
 
 /// Who logged a message.
@@ -252,12 +260,11 @@ struct Tag<'l> {
 
 impl<'l> Tag<'l> {
     /// The word as one: `sshd[42]:`, `kernel:`.
-    fn of(word: &'l [u8]) -> Option<Self> {
-        let name = word.strip_suffix(b":").filter(|name| !name.is_empty())?;
-        let name = std::str::from_utf8(name).ok()?;
+    fn of(word: &'l str) -> Option<Self> {
+        let name = word.strip_suffix(':').filter(|name| !name.is_empty())?;
         let open = name
             .strip_suffix(']')
-            .and_then(|name| memrchr(b'[', name.as_bytes()));
+            .and_then(|name| name.bytes().rposition(|byte| byte == b'['));
         let (program, pid) = match open {
             None => (name, None),
             Some(open) => (&name[..open], name[open + 1..name.len() - 1].parse().ok()),

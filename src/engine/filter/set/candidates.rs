@@ -7,13 +7,20 @@
 const MOST_CANDIDATES: usize = 16;
 
 /// Some different patterns, until they are too many.
-#[derive(Default)]
 pub(super) struct Candidates {
     patterns: [usize; MOST_CANDIDATES],
     count: usize,
 }
 
 impl Candidates {
+    /// None yet.
+    pub(super) fn none() -> Self {
+        Candidates {
+            patterns: [0; MOST_CANDIDATES],
+            count: 0,
+        }
+    }
+
     /// Adds one, unless it is there.
     pub(super) fn add(&mut self, pattern: usize) {
         let known = &self.patterns[..self.count.min(MOST_CANDIDATES)];

@@ -5,9 +5,8 @@
 use regex::bytes::RegexSet;
 
 use super::compile::regex_set;
-use super::{Shared, Verdict, Verdicts};
+use super::{Shared, Verdicts};
 use crate::engine::filter::View;
-use crate::engine::filter::pattern::Reading;
 use crate::engine::policy::FilterId;
 
 /// The patterns of one filter of which no text is known that messages must hold.
@@ -41,7 +40,7 @@ impl Loose {
         filter: FilterId,
         all: &[Shared],
         view: &'v View<'_>,
-        verdicts: &mut Verdicts<'v>,
+        verdicts: &mut Verdicts<'_, 'v>,
     ) {
         let message = view.message();
         // `is_match` keeps no list of what matched and so allocates nothing.
@@ -54,16 +53,10 @@ impl Loose {
             if !taking.matched(at) && pattern.over_message().is_some() {
                 continue;
             }
-            let found = match pattern.find(view) {
-                Reading::Failure(found) => Some(found),
-                Reading::Doubtful => None,
-                Reading::Other => continue,
-            };
-            let own = uses.iter().filter(|one| one.filter == filter);
-            verdicts.extend(own.map(|of| Verdict {
-                of: *of,
-                found: found.clone(),
-            }));
+            let mut own = uses.iter().filter(|one| one.filter == filter);
+            if let Some(first) = own.next() {
+                verdicts.take(pattern.find(view), first, own);
+            }
         }
     }
 }

@@ -43,12 +43,17 @@ fn reports_are_for_those_who_ask_for_their_service() {
     spec.records.services = vec!["shop".into()];
     let reports = FilterSet::compile(vec![spec]).expect("sound");
     let address = "192.0.2.7".parse().expect("an address");
+    let reported = |outcome| Reported {
+        address,
+        user: Some("root".into()),
+        outcome,
+    };
+    let (failed, succeeded) = (reported(Outcome::Failure), reported(Outcome::Success));
     let record = |program: &'static str, outcome: Option<Outcome>| Record {
         program,
-        reported: outcome.map(|outcome| Reported {
-            address,
-            user: Some("root"),
-            outcome,
+        reported: outcome.map(|outcome| match outcome {
+            Outcome::Failure => &failed,
+            Outcome::Success => &succeeded,
         }),
         ..Record::bare(Timestamp::default(), b"192.0.2.9 denied")
     };
