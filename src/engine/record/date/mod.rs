@@ -37,7 +37,7 @@ pub use format::{Part, TimeFormat, TimeFormatError};
 use std::ops::Range;
 
 use jiff::tz::TimeZone;
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use crate::engine::time::Timestamp;
 use calendar::Calendar;
@@ -199,7 +199,12 @@ impl Dates {
     /// Whether the very date of the last line that had one within stands in this one too, between the same signs.
     pub fn repeats_guess(&self, line: &[u8]) -> bool {
         let text = line.get(..SEARCHED).unwrap_or(line);
-        !self.guess.is_empty() && memmem::find(text, &self.guess).is_some()
+        let Some(first) = self.guess.first() else {
+            return false;
+        };
+        // It mostly stands where its first byte is seen first; only of the others is all searched.
+        let near = memchr(*first, text).is_some_and(|at| text[at..].starts_with(&self.guess));
+        near || memmem::find(text, &self.guess).is_some()
     }
 
     /// Whether `line`, whose text begins at `head`, begins with a date as others before.
