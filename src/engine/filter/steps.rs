@@ -127,7 +127,12 @@ impl Step {
                 let may_be = |first: &Bytes| next.is_none_or(|next| first.holds(*next));
                 let mut left = alternatives.iter().filter(|(first, _)| may_be(first));
                 while let Some((_, alternative)) = left.next() {
-                    match alternative.walk(text, at) {
+                    let walk = match alternative.0.is_empty() {
+                        // What is missing is the most common one.
+                        true => through(at, false),
+                        false => alternative.walk(text, at),
+                    };
+                    match walk {
                         Walk::Nowhere => {}
                         Walk::Unclear => return Walk::Unclear,
                         Walk::Through { end, chose } => {
