@@ -389,7 +389,9 @@ mod tests {
                 HirKind::Concat(parts) => parts.as_slice(),
                 _ => std::slice::from_ref(&hir),
             };
-            prop_assume!(parts.iter().all(can_be_written));
+            if !parts.iter().all(can_be_written) {
+                return Ok(());
+            }
             let (steps, count) = Steps::leading(parts);
             let text = text.as_bytes();
             let find = |parts: &[Hir], start: usize| {
