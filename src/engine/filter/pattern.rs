@@ -13,7 +13,7 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 use super::language::{Expression, expand, parse};
 use super::literal::{Texts, options};
 use super::proof::{Proof, addresses, prove, refuse_floating, refuse_line_anchors};
-use super::quick::{Address, Quick, Taken};
+use super::quick::{Address, Answer, Quick, Taken};
 use super::view::{Place, View};
 use super::{Found, PatternSpec, Session};
 use crate::engine::record::{LONGEST_MESSAGE, lossy};
@@ -71,8 +71,10 @@ impl Part {
 
     /// What its groups take of a text, if it takes that.
     fn take(&self, text: &[u8]) -> Option<Taken> {
-        if let Some(taken) = self.quick.as_ref().and_then(|quick| quick.take(text)) {
-            return Some(taken);
+        match self.quick.as_ref().map(|quick| quick.take(text)) {
+            Some(Answer::Takes(taken)) => return Some(taken),
+            Some(Answer::Not) => return None,
+            Some(Answer::Unclear) | None => {}
         }
         // Most texts that come here are not taken, and these are to cost no memory.
         let regex = self.regex.regex()?;

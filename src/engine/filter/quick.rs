@@ -13,8 +13,8 @@ use std::sync::LazyLock;
 use memchr::memmem::FinderRev;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
-use super::language::{Expression, parse, placeholder};
-use super::steps::Steps;
+use super::language::{Expression, placeholder};
+use super::steps::{Bytes, Steps, Walk};
 
 /// After so many places of the exact text the whole pattern is tried: an attacker may write it as often as he likes.
 const MOST_PLACES: usize = 8;
@@ -45,14 +45,30 @@ pub(super) struct Quick {
     strict: bool,
     /// What follows the address.
     tail: Part,
+    /// Whether the tail cannot begin with what may be a part of an address.
+    apart: bool,
+}
+
+/// What can be said quickly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The pattern takes the text.
+    Takes(Taken),
+    /// It does not.
+    Not,
+    /// The whole pattern has to be asked.
+    Unclear,
 }
 
 /// What stands before or behind all that is looked for.
 #[derive(Clone, Debug)]
 struct Part {
-    steps: Option<Steps>,
+    /// What it begins with.
+    steps: Steps,
+    /// What follows the steps, if that is not all.
+    rest: Option<Expression>,
     /// For what is not clear step by step.
-    automaton: Expression,
+    whole: Expression,
 }
 
 /// Any text, and the exact text behind it.
@@ -107,45 +123,58 @@ impl Quick {
                 .look_set()
                 .iter()
                 .all(|look| looks.contains(&look));
-            looks && properties.explicit_captures_len() == 0
+            looks && properties.explicit_captures_len() == 0 && can_be_written(part)
         };
         let is_sound = matches!(start.kind(), HirKind::Look(Look::Start))
             && head.iter().all(|part| is_plain(part, &[]))
             && right.iter().all(|part| is_plain(part, &[Look::End]));
         is_sound.then_some(())?;
+        // Where it ends is nobody's business, and so is any text that ends it.
+        let free = right.iter().rev().take_while(|part| is_any_text(part));
+        let right = &right[..right.len() - free.count()];
+        let first = Bytes::leading(right, Bytes::ALL);
         Some(Quick {
             head: Part::of(head)?,
             gap,
             strict: group(&parts[at]) == Some("ip"),
             tail: Part::of(right)?,
+            apart: !first.meets((0..=u8::MAX).filter(of_name).collect()),
         })
     }
 
-    /// What the groups take; `None` if the whole pattern has to be asked.
-    pub(super) fn take(&self, text: &[u8]) -> Option<Taken> {
-        let begin = self.head.end(text, 0)?;
+    /// What the groups take.
+    pub(super) fn take(&self, text: &[u8]) -> Answer {
+        let Walk::Through { end: begin, chose } = self.head.end(text, 0) else {
+            return Answer::Not;
+        };
         let Some(gap) = &self.gap else {
-            return self
-                .address(text, begin)
-                .ok()?
-                .map(|address| self.taken(address, None));
+            return match self.address(text, begin) {
+                Ok(Some(address)) => self.takes(address, None),
+                // There was no other place for it.
+                Ok(None) if !chose => Answer::Not,
+                Ok(None) | Err(()) => Answer::Unclear,
+            };
         };
         for before in gap.end.rfind_iter(&text[begin..]).take(MOST_PLACES) {
             let start = begin + before + gap.end.needle().len();
-            if let Some(address) = self.address(text, start).ok()? {
-                let user = gap.is_user.then_some(begin..begin + before);
-                return Some(self.taken(address, user));
+            match self.address(text, start) {
+                Ok(Some(address)) => {
+                    let user = gap.is_user.then_some(begin..begin + before);
+                    return self.takes(address, user);
+                }
+                Ok(None) => {}
+                Err(()) => break,
             }
         }
-        None
+        Answer::Unclear
     }
 
-    fn taken(&self, address: Address, user: Option<Range<usize>>) -> Taken {
-        Taken {
+    fn takes(&self, address: Address, user: Option<Range<usize>>) -> Answer {
+        Answer::Takes(Taken {
             address: Some(address),
             user,
             session: None,
-        }
+        })
     }
 
     /// The address that begins at `start` and what follows it, or that there is none.
@@ -158,12 +187,13 @@ impl Quick {
             false => name(text, start),
         };
         match there {
-            There::Address(end, known) if self.tail.end(text, end).is_some() => Ok(Some(Address {
+            There::Address(end, known) if self.tail.is_at(text, end) => Ok(Some(Address {
                 range: start..end,
                 strict: self.strict,
                 known,
             })),
             There::Nothing => Ok(None),
+            There::Address(..) if self.apart => Ok(None),
             There::Address(..) | There::Unclear => Err(()),
         }
     }
@@ -171,22 +201,54 @@ impl Quick {
 
 impl Part {
     fn of(parts: &[Hir]) -> Option<Self> {
-        let anchored = [&[Hir::look(Look::Start)], parts].concat();
-        let source = Hir::concat(anchored).to_string();
-        let hir = parse(&source).ok()?;
-        Some(Part {
-            steps: Steps::of(parts),
-            automaton: Expression::new(source, &hir).ok()?,
-        })
+        let automaton = |parts: &[Hir]| {
+            let anchored = [&[Hir::look(Look::Start)], parts].concat();
+            let hir = Hir::concat(anchored);
+            Expression::new(hir.to_string(), &hir).ok()
+        };
+        let (steps, count) = Steps::leading(parts);
+        let rest = match &parts[count..] {
+            [] => None,
+            rest => Some(automaton(rest)?),
+        };
+        let whole = automaton(parts)?;
+        Some(Part { steps, rest, whole })
     }
 
     /// Where it ends if it begins at `start`, which is looked at as the beginning.
-    fn end(&self, text: &[u8], start: usize) -> Option<usize> {
-        let steps = self.steps.as_ref();
-        steps.and_then(|steps| steps.end(text, start)).or_else(|| {
-            let found = self.automaton.regex()?.find(&text[start..])?;
-            Some(start + found.end())
+    fn end(&self, text: &[u8], start: usize) -> Walk {
+        self.walk(text, start).unwrap_or_else(|(automaton, start)| {
+            let found = automaton
+                .regex()
+                .and_then(|regex| regex.find(&text[start..]));
+            found.map_or(Walk::Nowhere, |found| Walk::Through {
+                end: start + found.end(),
+                chose: true,
+            })
         })
+    }
+
+    /// Whether it begins at `start`, wherever it ends: an automaton that is not asked for the end stops sooner.
+    fn is_at(&self, text: &[u8], start: usize) -> bool {
+        match self.walk(text, start) {
+            Ok(walk) => walk != Walk::Nowhere,
+            Err((automaton, start)) => {
+                let regex = automaton.regex();
+                regex.is_some_and(|regex| regex.is_match(&text[start..]))
+            }
+        }
+    }
+
+    /// How the steps go.
+    ///
+    /// # Errors
+    /// This automaton has to tell, from there.
+    fn walk(&self, text: &[u8], start: usize) -> Result<Walk, (&Expression, usize)> {
+        match (self.steps.walk(text, start), &self.rest) {
+            (Walk::Through { end, chose: false }, Some(rest)) => Err((rest, end)),
+            (Walk::Unclear, _) | (Walk::Through { .. }, Some(_)) => Err((&self.whole, start)),
+            (walk, _) => Ok(walk),
+        }
     }
 }
 
@@ -246,11 +308,19 @@ fn dotted(text: &[u8]) -> Option<(usize, Option<Ipv4Addr>)> {
 
 /// What `<host>` takes at `start`.
 fn name(text: &[u8], start: usize) -> There {
-    let of_name = |byte: &&u8| byte.is_ascii_alphanumeric() || b":._%-".contains(byte);
-    match text[start..].iter().take_while(of_name).count() {
+    match text[start..]
+        .iter()
+        .take_while(|byte| of_name(byte))
+        .count()
+    {
         0 => There::Nothing,
         length => There::Address(start + length, None),
     }
+}
+
+/// Whether `<host>` takes it, or `<ip>` does somewhere.
+fn of_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b":._%-".contains(byte)
 }
 
 /// Whether a part is `<ip>` or `<host>`, and takes what these do: a flag may have changed how greedy it is.
@@ -271,6 +341,14 @@ fn group(part: &Hir) -> Option<&str> {
         HirKind::Capture(group) => group.name.as_deref(),
         _ => None,
     }
+}
+
+/// Whether a structure can be written as an expression again: a repetition of another one, `(?:a+)?`, would come out as
+/// `a+?`, which means something else.
+pub(super) fn can_be_written(part: &Hir) -> bool {
+    let repeated = |part: &Hir| matches!(part.kind(), HirKind::Repetition(_));
+    let subs = part.kind().subs();
+    !(repeated(part) && subs.iter().any(repeated)) && subs.iter().all(can_be_written)
 }
 
 /// Whether a part is `<user>` or `<text>`.

@@ -342,6 +342,29 @@ mod tests {
     }
 
     #[test]
+    fn a_guess_is_only_repeated_where_it_means_the_same() {
+        let mut reader = reader();
+        let mut time = |date: &str, now: &str| {
+            reader.set_now(now.parse().expect("a moment"));
+            let line = format!("192.0.2.7 - - {date} x");
+            reader.read(line.as_bytes()).time.to_string()
+        };
+        let now = "2026-02-13T00:00:00Z";
+        for _ in 0..2 {
+            let date = "[Feb 12 14:10:21] \"GET\"";
+            assert_eq!(time(date, now), "2026-02-12T14:10:21Z");
+            assert_eq!(time(date, "2027-02-13T00:00:00Z"), "2027-02-12T14:10:21Z");
+            let date = "[Feb 12 14:10:22] \"GET\"";
+            assert_eq!(time(date, now), "2026-02-12T14:10:22Z");
+            // The first one between the same signs counts, whichever was there before.
+            let dates = "[Feb 12 14:10:23] \"[Feb 12 14:10:22] \"GET\"";
+            assert_eq!(time(dates, now), "2026-02-12T14:10:23Z");
+            let dates = "[Feb 12 14:10:22] \"[Feb 12 14:10:23] \"GET\"";
+            assert_eq!(time(dates, now), "2026-02-12T14:10:22Z");
+        }
+    }
+
+    #[test]
     fn a_log_without_dates_is_of_the_present() {
         let start = Timestamp::from_micros(1_770_000_000_000_000);
         let mut reader = TextReader::new(TimeZone::UTC, &[], start);

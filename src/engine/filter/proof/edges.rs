@@ -29,7 +29,11 @@ pub(super) type Edges = BTreeSet<[Option<Kind>; 2]>;
 
 /// The edges of `parts` in a row.
 pub(super) fn edges(parts: &[&Hir], side: Side) -> Edges {
-    let row = |sum: Edges, hir: &&Hir| join(&sum, &edges_of(hir, side));
+    let row = |sum: Edges, hir: &&Hir| match sum.iter().all(|[_, second]| second.is_some()) {
+        // What stands further in is not seen, and takes long to look at.
+        true => sum,
+        false => join(&sum, &edges_of(hir, side)),
+    };
     let nothing = Edges::from([[None, None]]);
     match side {
         Side::Start => parts.iter().fold(nothing, row),

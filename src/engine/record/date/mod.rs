@@ -37,7 +37,7 @@ pub use format::{Part, TimeFormat, TimeFormatError};
 use std::ops::Range;
 
 use jiff::tz::TimeZone;
-use memchr::memmem;
+use memchr::memchr_iter;
 
 use crate::engine::time::Timestamp;
 use calendar::Calendar;
@@ -84,8 +84,7 @@ pub struct Dates {
     within: Option<Within>,
     habit: Habit,
     latest: Latest,
-    /// The last date within a line, and the signs beside it.
-    guess: Vec<u8>,
+    guess: Guess,
 }
 
 /// The last date at the head of a line: the next one mostly is the same second.
@@ -112,6 +111,30 @@ impl Latest {
         self.text.clear();
         self.text.extend_from_slice(up_to.unwrap_or_default());
         self.now = now;
+    }
+}
+
+/// The last date within a line, which many lines of a busy log have too.
+#[derive(Clone, Debug, Default)]
+struct Guess {
+    /// It and the signs beside it.
+    text: Vec<u8>,
+    now: Timestamp,
+    /// What it tells, unless that depends on more.
+    time: Option<Timestamp>,
+}
+
+impl Guess {
+    fn again(&self, text: &[u8], now: Timestamp) -> Option<Timestamp> {
+        let is_same = || self.now == now && text.starts_with(&self.text);
+        self.time.filter(|_| is_same())
+    }
+
+    fn keep(&mut self, text: &[u8], now: Timestamp, time: Option<Timestamp>) {
+        self.text.clear();
+        self.text.extend_from_slice(text);
+        self.now = now;
+        self.time = time;
     }
 }
 
@@ -156,7 +179,7 @@ impl Dates {
             within: None,
             habit: Habit::default(),
             latest: Latest::default(),
-            guess: Vec::new(),
+            guess: Guess::default(),
         }
     }
 
@@ -199,7 +222,11 @@ impl Dates {
     /// Whether the very date of the last line that had one within stands in this one too, between the same signs.
     pub fn repeats_guess(&self, line: &[u8]) -> bool {
         let text = line.get(..SEARCHED).unwrap_or(line);
-        !self.guess.is_empty() && memmem::find(text, &self.guess).is_some()
+        let guess = &self.guess.text;
+        let Some(first) = guess.first() else {
+            return false;
+        };
+        memchr_iter(*first, text).any(|at| text[at..].starts_with(guess))
     }
 
     /// Whether `line`, whose text begins at `head`, begins with a date as others before.
@@ -250,23 +277,37 @@ impl Dates {
 
     /// The date between the bytes that it stood between before.
     fn within(&mut self, text: &[u8], head: usize, lock: Within, now: Timestamp) -> Option<Found> {
-        let before = lock.before.bytes();
+        let (before, behind) = (lock.before.bytes(), lock.behind.bytes());
         let last = *before.last()?;
-        for start in head + 1..text.len() {
-            if text[start - 1] != last || !text[..start].ends_with(before) {
+        for place in memchr_iter(last, text.get(head..text.len().checked_sub(1)?)?) {
+            let start = head + place + 1;
+            if !text[..start].ends_with(before) {
                 continue;
             }
-            let Some((reading, choice)) = self.read(text, start, lock.choice, now) else {
+            let signs = &text[start - before.len()..];
+            let known = self.guess.again(signs, now).map(|time| Reading {
+                form: lock.choice.form,
+                time,
+                end: start - before.len() + self.guess.text.len() - behind.len(),
+            });
+            let read = match known {
+                Some(reading) => Some((reading, lock.choice)),
+                None => self.read(text, start, lock.choice, now),
+            };
+            let Some((reading, choice)) = read else {
                 continue;
             };
             if lock.named && !is_named(&text[head..start]) {
                 continue;
             }
-            if text.get(reading.end..)?.starts_with(lock.behind.bytes()) {
+            if text.get(reading.end..)?.starts_with(behind) {
                 let confirmed = lock.confirmed || self.is_told() && self.head.is_none();
-                let all = start - before.len()..reading.end + lock.behind.bytes().len();
-                self.guess.clear();
-                self.guess.extend_from_slice(&text[all]);
+                if known.is_none() {
+                    let all = &signs[..before.len() + reading.end - start + behind.len()];
+                    // Nothing of a date can be a bracket that closes, so what follows it makes no difference.
+                    let alone = behind.starts_with(b"]") && choice.rival.is_none();
+                    self.guess.keep(all, now, alone.then_some(reading.time));
+                }
                 self.within = Some(Within {
                     choice,
                     confirmed,
@@ -380,6 +421,7 @@ impl Dates {
         named: bool,
     ) -> Found {
         if named || self.head.is_none() && !self.within.is_some_and(|lock| lock.confirmed) {
+            self.guess.time = None;
             self.within = Some(Within {
                 choice,
                 before: Edge::before(&text[..start]),
