@@ -255,9 +255,7 @@ impl Log {
             return Err(Stopped);
         }
         let more = self.read(hands)?;
-        if self.has_news() {
-            self.flush(hands)?;
-        }
+        self.tell(hands)?;
         hands.unread -= self.unread;
         self.unread = match more {
             true => self.parts.iter().filter(|part| part.is_open()).count(),
