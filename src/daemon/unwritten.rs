@@ -12,10 +12,12 @@ use crate::engine::cursor::Stream;
 use crate::engine::time::Timestamp;
 
 /// How long a failure may wait for others. Who asks f2bd sees it before, and who asks the database hardly notices.
-const FAILURES_WAIT: Duration = Duration::from_millis(100);
+/// What a transaction costs beside them, its pages above all, is shared by those that came meanwhile.
+const FAILURES_WAIT: Duration = Duration::from_millis(250);
 
-/// The most decisions that wait: with lines of full length some megabyte.
-const MOST_WAITING: usize = 1000;
+/// The most decisions that wait. A ban has to be remembered before it is carried out, and they before it: these take some
+/// milliseconds.
+const MOST_WAITING: usize = 256;
 
 /// Records without consequence move a source's cursor only so often: reading them again costs nothing.
 const CURSORS_WAIT: Duration = Duration::from_secs(5);
@@ -113,7 +115,7 @@ mod tests {
         assert!(unwritten.note(at(50), 1, Some(&stream())));
         assert_eq!(
             unwritten.due(),
-            Some(at(110)),
+            Some(at(260)),
             "the first one says how long"
         );
         unwritten.clear();

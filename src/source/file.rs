@@ -336,6 +336,9 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
 
     /// Waits for a hint, at most until a moment.
     fn pause(&mut self, until: Instant) -> Result<(), Halt> {
+        if self.watcher.has_hints() {
+            return Ok(());
+        }
         let (stop, watcher) = (&mut self.hands.stop, &self.watcher);
         self.runtime.block_on(async {
             tokio::select! {

@@ -32,6 +32,10 @@ const SCHEMA: &[&str] = &[
 /// must not delay bans by more than a blink.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// So many pages of the write-ahead log, 8 MiB, are brought into the database at once. Those that are written to all the
+/// time, the last ones of each index, are brought there once.
+const LOG_PAGES: i64 = 2048;
+
 /// The write-ahead log is cut back to this size after a long-running reader has let it grow.
 const LOG_BYTES: i64 = 16 << 20;
 
@@ -67,6 +71,7 @@ impl Store {
         // A power cut may take the last transactions, cursor included, so that they are decided again.
         connection.pragma_update(None, "synchronous", "normal")?;
         connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
+        connection.pragma_update_and_check(None, "wal_autocheckpoint", LOG_PAGES, |_| Ok(()))?;
         migrate(&mut connection)?;
         Ok(Store { connection, file })
     }

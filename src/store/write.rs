@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, Statement, TransactionBehavior, params};
 
 use super::text::kept;
 use super::{Store, StoreError};
@@ -14,6 +14,13 @@ use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{Ban, Failure, FailureId, Notice, Unban};
 use crate::engine::time::{Span, Timestamp};
+
+/// There are thousands of failures to any other decision.
+const COUNT: &str =
+    "INSERT INTO failures (id, time, jail, subject, first, address, user, pattern, session,
+                                          counted, pending, line)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)
+                     ON CONFLICT (id) DO NOTHING";
 
 impl Store {
     /// Lets no failure since `time` with a number below `before` help to make a ban any more: it has been counted
@@ -42,14 +49,16 @@ impl Store {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut count = transaction.prepare_cached(COUNT)?;
         for decision in decisions {
             match decision {
-                Decision::Count(failure) => count(&transaction, failure)?,
+                Decision::Count(failure) => self::count(&mut count, failure)?,
                 Decision::Ban(banned) => ban(&transaction, banned)?,
                 Decision::Unban(freed) => unban(&transaction, freed)?,
                 Decision::Notice(told) => notice(&transaction, now, told)?,
             }
         }
+        drop(count);
         for (stream, cursor) in cursors {
             transaction
                 .prepare_cached(
@@ -102,27 +111,20 @@ impl Store {
     }
 }
 
-fn count(connection: &Connection, failure: &Failure) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO failures (id, time, jail, subject, first, address, user, pattern, session,
-                                   counted, pending, line)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)
-             ON CONFLICT (id) DO NOTHING",
-        )?
-        .execute(params![
-            failure.id.0.cast_signed(),
-            failure.time.as_micros(),
-            failure.jail.as_str(),
-            failure.subject.plain(),
-            bytes(failure.subject.address()),
-            failure.address.to_string(),
-            failure.user.as_deref().map(kept),
-            failure.pattern,
-            failure.session.as_deref().map(kept),
-            failure.counted,
-            kept(&failure.line),
-        ])?;
+fn count(statement: &mut Statement<'_>, failure: &Failure) -> rusqlite::Result<()> {
+    statement.execute(params![
+        failure.id.0.cast_signed(),
+        failure.time.as_micros(),
+        failure.jail.as_str(),
+        failure.subject.plain(),
+        bytes(failure.subject.address()),
+        failure.address.to_string(),
+        failure.user.as_deref().map(kept),
+        failure.pattern,
+        failure.session.as_deref().map(kept),
+        failure.counted,
+        kept(&failure.line),
+    ])?;
     Ok(())
 }
 

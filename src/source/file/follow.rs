@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use super::FilesSpec;
 use super::hands::{Hands, Stopped};
-use super::part::Part;
+use super::part::{Body, Part};
 use super::rotated::Candidate;
 use super::token::Token;
 use crate::engine::cursor::{Cursor, Stream};
@@ -100,6 +100,9 @@ pub struct Log {
 
 /// What the path names.
 enum AtPath {
+    /// The file that is being read: nothing was heard but that somebody has written. Whether it was cut to nothing
+    /// shows when it is read, and what is not heard of shows at the next look for no reason.
+    Unmoved,
     File(Metadata),
     Missing,
     Unfit(String),
@@ -226,6 +229,7 @@ impl Log {
         let at_path = self.at_path();
         let last = self.parts.last();
         let same = match &at_path {
+            AtPath::Unmoved => true,
             AtPath::File(data) => self.at_path && last.is_some_and(|part| part.lives_on_in(data)),
             AtPath::Missing | AtPath::Unfit(_) => !self.at_path,
         };
@@ -251,9 +255,7 @@ impl Log {
             return Err(Stopped);
         }
         let more = self.read(hands)?;
-        if self.has_news() {
-            self.flush(hands)?;
-        }
+        self.tell(hands)?;
         hands.unread -= self.unread;
         self.unread = match more {
             true => self.parts.iter().filter(|part| part.is_open()).count(),
@@ -285,6 +287,11 @@ impl Log {
     }
 
     fn at_path(&self) -> AtPath {
+        let reads_on = self.at_path && self.search.is_none();
+        let is_open = |part: &Part| matches!(part.body, Body::Plain(_));
+        if reads_on && !self.moved && self.parts.last().is_some_and(is_open) {
+            return AtPath::Unmoved;
+        }
         match fs::metadata(&self.path) {
             Ok(data) if data.is_file() => AtPath::File(data),
             Ok(data) => AtPath::Unfit(unfit(&self.path, &data)),

@@ -9,6 +9,8 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{DirEntryExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::packed::Packing;
 use super::part::{Body, front_of};
 use super::token::{Identity, LONGEST_HEAD};
@@ -51,7 +53,7 @@ impl Candidate {
             return Err(ErrorKind::InvalidInput.into());
         }
         // Without waiting: what has come in its place this moment may not open at once.
-        let nonblock = rustix::fs::OFlags::NONBLOCK.bits();
+        let nonblock = OFlags::NONBLOCK.bits();
         let flags = i32::try_from(nonblock).unwrap_or_default();
         let file = OpenOptions::new()
             .read(true)
@@ -61,6 +63,9 @@ impl Candidate {
         if !data.is_file() {
             return Err(ErrorKind::InvalidInput.into());
         }
+        // Else each look at a log that somebody writes to would write to the disk as well. Whoever neither owns the file
+        // nor is root may not ask for it, and goes without.
+        let _ = rustix::fs::fcntl_setfl(&file, OFlags::NONBLOCK | OFlags::NOATIME);
         Ok(Candidate {
             path: path.to_owned(),
             front: front_of(&file)?,

@@ -167,13 +167,17 @@ impl Watcher {
         }
     }
 
+    /// Whether there may be hints without waiting for them.
+    pub fn has_hints(&self) -> bool {
+        self.inotify.is_some() && !self.drained
+    }
+
     /// Waits for a hint; for ever, where there are none.
     ///
     /// # Errors
     /// The system cannot wait.
     pub async fn wait(&self) -> io::Result<()> {
         match &self.inotify {
-            Some(_) if !self.drained => Ok(()),
             Some(inotify) => inotify
                 .readable()
                 .await

@@ -1,13 +1,16 @@
 //! Which lines need not be read?
 //!
 //! In: the bytes of a file behind a line's end, and the sieve of those who listen. Out: the place of the next line that
-//! has to be read. Nothing is handed on here.
+//! has to be read, and whether what was read is handed on by now.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
+use super::super::hands::{Hands, Stopped};
 use super::Log;
 use crate::engine::filter::passing::News;
 use crate::engine::filter::sieve::Sieve;
+use crate::source::Delivery;
 
 /// How long others can do without hearing of lines that mean nothing to them: how far the log was read, and how late.
 const QUIET_PACE: Duration = Duration::from_millis(500);
@@ -31,8 +34,14 @@ impl Log {
         news.is_quiet(sieve)
     }
 
-    /// Whether others have to hear of what was read.
-    pub(super) fn has_news(&self) -> bool {
-        self.is_loud || self.stale || self.told.elapsed() >= QUIET_PACE
+    /// Hands on what was read, if others have to hear of it by now.
+    pub(super) fn tell<D: FnMut(Delivery) -> ControlFlow<()>>(
+        &mut self,
+        hands: &mut Hands<'_, D>,
+    ) -> Result<(), Stopped> {
+        if self.is_loud || self.stale || self.told.elapsed() >= QUIET_PACE {
+            self.flush(hands)?;
+        }
+        Ok(())
     }
 }

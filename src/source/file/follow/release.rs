@@ -82,7 +82,7 @@ impl Log {
                 self.finish(index, hands)?;
             }
         }
-        self.flush(hands)
+        self.tell(hands)
     }
 
     /// Lets go of old files to which nobody writes any more. All of them have been read to their end.
@@ -103,6 +103,6 @@ impl Log {
         if self.stale {
             self.bound();
         }
-        self.flush(hands)
+        self.tell(hands)
     }
 }

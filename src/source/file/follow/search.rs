@@ -66,7 +66,7 @@ impl Log {
                 Err(error) => return Err(error),
             },
             AtPath::Missing => None,
-            AtPath::Unfit(_) => return Ok(()),
+            AtPath::Unmoved | AtPath::Unfit(_) => return Ok(()),
         };
         for part in &mut self.parts {
             part.refresh();
