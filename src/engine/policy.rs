@@ -97,7 +97,9 @@ impl IgnoreList {
 
     /// The rule that keeps `address` from being counted.
     pub fn covers(&self, address: IpAddr) -> Option<&IgnoreRule> {
-        self.rules.iter().find(|rule| rule.prefix.contains(address))
+        let address = address.to_canonical();
+        let mut rules = self.rules.iter();
+        rules.find(|rule| rule.prefix.contains_canonical(address))
     }
 
     /// The rule that keeps `subject` from being banned: one that shares any address with it.

@@ -98,14 +98,17 @@ impl Prefix {
 
     /// Whether `address` belongs to the subject.
     pub fn contains(self, address: IpAddr) -> bool {
+        self.contains_canonical(address.to_canonical())
+    }
+
+    /// The same of an address that is canonical already.
+    #[inline]
+    pub fn contains_canonical(self, address: IpAddr) -> bool {
         // By hand, since every failure is held against many of them.
-        match (self.0, address.to_canonical()) {
+        match (self.0, address) {
             (IpNet::V4(net), IpAddr::V4(address)) => {
-                let differing = net.addr().to_bits() ^ address.to_bits();
-                differing
-                    .checked_shr(32 - u32::from(net.prefix_len()))
-                    .unwrap_or(0)
-                    == 0
+                let differing = u64::from(net.addr().to_bits() ^ address.to_bits());
+                differing >> (32 - net.prefix_len()) == 0
             }
             (IpNet::V6(net), IpAddr::V6(address)) => {
                 let differing = net.addr().to_bits() ^ address.to_bits();

@@ -2,6 +2,7 @@
 //!
 //! In: decisions in their order. Out: a line for each ban and unban, and for people what they come to.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::net::IpAddr;
 
@@ -152,17 +153,15 @@ impl<'c> Decisions<'c> {
             return Ok(());
         }
         let (time, subject) = (self.clock.show(time), ban.subject.plain());
-        let why = match word {
-            "ban" => format!(
-                "{} {}, offence {}",
-                counted(ban.evidence.len(), "failure"),
-                ban.bantime.lasting(),
-                ban.offence
-            ),
-            _ => String::new(),
-        };
-        let line = format!("{time}  {word:<5}  {}  {subject}  {why}", ban.jail);
-        writeln!(self.out, "{}", line.trim_end())?;
+        let mut line = format!("{time}  {word:<5}  {}  {subject}", ban.jail);
+        if word == "ban" {
+            let failures = counted(ban.evidence.len(), "failure");
+            let (bantime, offence) = (ban.bantime.lasting(), ban.offence);
+            // Writing to a String cannot fail.
+            let _ = write!(line, "  {failures} {bantime}, offence {offence}");
+        }
+        line.push('\n');
+        self.out.write_all(line.as_bytes())?;
         Ok(())
     }
 }
