@@ -7,13 +7,16 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use f2bd::engine::cursor::{Cursor, Stream};
+use f2bd::engine::filter::sieve::Sieve;
+use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
+use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::LONGEST_MESSAGE;
 use f2bd::engine::record::journal::RouteId;
 use f2bd::engine::record::line::{Format, LONGEST_LINE, LineForm};
@@ -1748,6 +1751,69 @@ fn without_hints_files_are_looked_at() {
 }
 
 // ---- How it ends and what it costs ----
+
+/// A sieve that lets only lines through that hold this text.
+fn sieve(text: &str) -> Arc<Sieve> {
+    let pattern = PatternSpec {
+        number: 1,
+        text: format!("^{text} <ip>$"),
+        fields: Vec::new(),
+        unless_counted: false,
+    };
+    let filters = FilterSet::compile(vec![FilterSpec {
+        name: "test".parse().unwrap(),
+        mode: "normal".into(),
+        title: "Test".to_owned(),
+        records: RecordsSpec::default(),
+        session_by_pid: false,
+        failures: vec![pattern],
+        successes: Vec::new(),
+        ignores: Vec::new(),
+    }]);
+    Arc::new(filters.unwrap().sieve(&[FilterId(0)]).unwrap())
+}
+
+#[test]
+fn lines_that_mean_nothing_are_told_of_now_and_then() {
+    const QUIET: usize = 200;
+    let log = Log::new();
+    let line = |text: &str| format!("2026-02-12T14:10:21Z box app[1]: {text} 192.0.2.7\n");
+    let spec = FilesSpec {
+        sieve: Some(sieve("login failed")),
+        ..log.spec()
+    };
+    let (reading, mut heard) = follow(&spec);
+    // Until a date has been seen, each line is read.
+    log.append(line("login failed"));
+    heard.messages(&reading, 1);
+    let path = log.path.clone();
+    let writer = std::thread::spawn(move || {
+        for _ in 0..QUIET {
+            append(&path, line("all is well with"));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        append(&path, line("login failed"));
+    });
+    let (mut deliveries, mut lines) = (0, 0);
+    while heard
+        .messages
+        .iter()
+        .filter(|text| text.contains("failed"))
+        .count()
+        < 2
+    {
+        let delivery = reading.next();
+        deliveries += 1;
+        if let Delivery::Records { batch, .. } = &delivery {
+            lines += batch.heard();
+        }
+        heard.hear(delivery);
+    }
+    assert_eq!(lines, QUIET as u64 + 1);
+    assert!(deliveries < QUIET / 4, "{deliveries} deliveries");
+    writer.join().unwrap();
+    reading.end();
+}
 
 #[test]
 fn it_ends_at_once_when_it_is_told_or_nobody_could_tell() {
