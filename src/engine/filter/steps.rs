@@ -17,7 +17,7 @@ pub(super) struct Steps(Box<[Step]>);
 
 #[derive(Clone, Debug)]
 enum Step {
-    Text(Box<[u8]>),
+    Text(Exact),
     /// As many bytes of a class as there are.
     Run {
         class: Table,
@@ -29,6 +29,15 @@ enum Step {
     /// The first of these that is there, each with what it begins with, or what follows it if it can be empty.
     OneOf(Box<[(Bytes, Steps)]>),
     End,
+}
+
+/// An exact text.
+#[derive(Clone, Debug)]
+struct Exact {
+    bytes: Box<[u8]>,
+    /// The first eight as one number, and which of them there are: to compare numbers takes no call.
+    head: u64,
+    mask: u64,
 }
 
 /// A set of bytes, one bit for each.
@@ -104,8 +113,8 @@ impl Step {
     fn walk(&self, text: &[u8], at: usize) -> Walk {
         let through = |end, chose| Walk::Through { end, chose };
         match self {
-            Step::Text(wanted) if text[at..].starts_with(wanted) => {
-                through(at + wanted.len(), false)
+            Step::Text(wanted) if wanted.begins(&text[at..]) => {
+                through(at + wanted.bytes.len(), false)
             }
             Step::End if at == text.len() => through(at, false),
             Step::Text(_) | Step::End => Walk::Nowhere,
@@ -142,6 +151,33 @@ impl Step {
                 }
                 Walk::Nowhere
             }
+        }
+    }
+}
+
+impl Exact {
+    fn of(bytes: &[u8]) -> Self {
+        let number = |of: fn(u8) -> u8| {
+            let mut eight = [0; 8];
+            for (place, byte) in eight.iter_mut().zip(bytes) {
+                *place = of(*byte);
+            }
+            u64::from_le_bytes(eight)
+        };
+        Exact {
+            bytes: bytes.into(),
+            head: number(|byte| byte),
+            mask: number(|_| u8::MAX),
+        }
+    }
+
+    fn begins(&self, text: &[u8]) -> bool {
+        match text.first_chunk() {
+            Some(eight) => {
+                u64::from_le_bytes(*eight) & self.mask == self.head
+                    && (self.bytes.len() <= 8 || text.starts_with(&self.bytes))
+            }
+            None => text.starts_with(&self.bytes),
         }
     }
 }
@@ -257,7 +293,7 @@ fn add(part: &Hir, follow: Bytes, steps: &mut Vec<Step>) -> Option<()> {
     match part.kind() {
         HirKind::Empty => {}
         HirKind::Look(Look::End) => steps.push(Step::End),
-        HirKind::Literal(text) => steps.push(Step::Text(text.0.clone())),
+        HirKind::Literal(text) => steps.push(Step::Text(Exact::of(&text.0))),
         HirKind::Class(class) => steps.push(run(class, 1, 1)?),
         HirKind::Concat(parts) => {
             for (part, behind) in parts.iter().zip(1..) {
