@@ -134,6 +134,7 @@ fn engine() -> Engine {
             maxretry: MaxRetry(5.try_into().unwrap()),
             findtime: FindTime(std::time::Duration::from_secs(600)),
             escalation: None,
+            networks: Vec::new(),
             bantime: BanTime::Forever,
             ignore: IgnoreList::default(),
             width: SubjectWidth::DEFAULT,

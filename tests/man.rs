@@ -315,7 +315,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     .unwrap();
     let config = home.path().join("f2bd.conf");
     fs::write(&config, "[jail.sshd]\nnonsense = 1\n").unwrap();
-    let [grown, listed] = ["factor = 2", "multipliers = [1, 2]"].map(|growth| {
+    let [grown, listed] = ["factor = 2 }\nnetwork = {", "multipliers = [1, 2]"].map(|growth| {
         let path = home.path().join(format!("{}.conf", growth.len()));
         fs::write(&path, format!("[jail.sshd]\nescalation = {{ {growth} }}\n")).unwrap();
         path
@@ -354,6 +354,10 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
             with(&verdict, json!({
                 "place": "watched", "subject": "192.0.2.7/32", "failing": 1,
                 "oldest_leaves": "2026-02-12T14:10:21Z",
+            })),
+            with(&verdict, json!({
+                "place": "gathering", "subject": "192.0.2.0/24", "hosts": 1, "most_hosts": 4, "failing": 1,
+                "most_failing": 20, "within": 600.0,
             })),
             with(&verdict, json!({ "place": "ignored", "because": "x" })),
             with(&verdict, json!({ "place": "clear" })),
@@ -526,6 +530,7 @@ const CONFIGURATION: &[(&str, &[Key])] = &[
     ("[jail.NAME] only", keys::JAIL_ONLY),
     ("filter = { ... }", keys::FILTER_CHOICE),
     ("escalation = { ... }", keys::ESCALATION),
+    ("network = { ... }", keys::NETWORK),
     ("prefix = { ... }", keys::PREFIX),
     ("[action.NAME]", keys::ACTION),
 ];

@@ -88,3 +88,49 @@ fn replay_lets_bans_grow_and_tries_out_how_much() {
     let compared = replay(&["--set", "escalation={multipliers=[1,30]}"]);
     assert!(compared.contains("Banned less often: 1"), "{compared}");
 }
+
+#[test]
+fn a_hostile_network_is_one_ban_also_after_a_kill() {
+    let Some(world) = World::new(
+        "maxretry = 2\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false\n\
+         network = { hosts = 3, maxretry = 6 }",
+    ) else {
+        return;
+    };
+    let kernel_has = |subject: &str| {
+        until(&format!("{subject} is in the kernel's set"), || {
+            world.kernel_bans(subject).then_some(())
+        });
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.1", 2);
+    kernel_has("198.51.100.1");
+    world.attack("198.51.100.2", 2);
+    kernel_has("198.51.100.2");
+    daemon.kill();
+    let daemon = world.start();
+    let told = String::from_utf8(world.f2bd(&["explain", "198.51.100.3"]).stdout).unwrap();
+    assert!(
+        told.contains(
+            "198.51.100.0/24 is watched as a network by jail sshd: 4 failures of 2 hosts so far"
+        ),
+        "{told}"
+    );
+    world.attack("198.51.100.3", 2);
+    kernel_has("198.51.100.0/24");
+    until("the bans of its hosts are merged", || {
+        let singles = ["198.51.100.1", "198.51.100.2"];
+        (!singles.iter().any(|host| world.kernel_bans(host))).then_some(())
+    });
+    assert_eq!(
+        world.sql("SELECT ip, origin, failures, release FROM ban_history ORDER BY ban"),
+        "198.51.100.1|failures|2|merged\n198.51.100.2|failures|2|merged\n198.51.100.0/24|network|6|"
+    );
+    let told = String::from_utf8(world.f2bd(&["explain", "198.51.100.77"]).stdout).unwrap();
+    assert!(
+        told.contains("198.51.100.77 as part of 198.51.100.0/24 is banned")
+            && told.contains("many of its hosts failed, "),
+        "{told}"
+    );
+    daemon.stop();
+}

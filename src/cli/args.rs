@@ -232,7 +232,7 @@ pub struct ReplayArgs {
     /// Only this jail
     #[arg(long, value_name = "JAIL")]
     pub jail: Option<JailName>,
-    /// Tell what would be decided otherwise if maxretry, findtime, bantime, escalation or ignoreip were this, in all jails or in one;
+    /// Tell what would be decided otherwise if maxretry, findtime, bantime, escalation, network or ignoreip were this, in all jails or in one;
     /// may be given several times
     #[arg(long, value_name = "[JAIL.]KEY=VALUE")]
     pub set: Vec<Change>,

@@ -140,6 +140,24 @@ fn print_verdict(
                 counted(*failing, "failure"),
             )?;
         }
+        PlaceRow::Gathering {
+            subject,
+            hosts,
+            most_hosts,
+            failing,
+            most_failing,
+            within,
+        } => {
+            let within = whole(Duration::try_from_secs_f64(*within).unwrap_or_default());
+            writeln!(
+                out,
+                "{HEADING}{} is watched{HEADING:#} as a network by jail {jail}: {} of {} so far; {most_failing} \
+                 failures of {most_hosts} hosts within {within} make a ban.",
+                subject.plain(),
+                counted(*failing, "failure"),
+                counted(*hosts, "host"),
+            )?;
+        }
         PlaceRow::Ignored { because } => {
             writeln!(
                 out,
@@ -177,6 +195,10 @@ fn since_and_why(ban: &BanRow, verdict: &VerdictRow, clock: &Clock, rule: &str) 
     };
     let cause = match (ban.origin, verdict.failures.len()) {
         (Origin::Manual, _) => "somebody asked for it".to_owned(),
+        (Origin::Network, 0) => {
+            "many of its hosts failed, and the log lines are no longer kept".to_owned()
+        }
+        (Origin::Network, count) => format!("many of its hosts failed, {count} times together"),
         (Origin::Failures, 0) => format!("{rule}, and its log lines are no longer kept"),
         // The rule may have been another one then.
         (Origin::Failures, count) if count < verdict.maxretry as usize => {

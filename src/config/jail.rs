@@ -14,11 +14,13 @@ use super::filter::{FilterFile, NORMAL};
 use super::ignore::Resolver;
 use super::keys::{self, MOST_RETRIES};
 use super::listening::{self, Listening, Wishes};
+use super::network;
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
 use super::source::Sources;
 use crate::action::ports::{PortError, Ports, Protocol, Services};
 use crate::engine::jail::escalation::Escalation;
+use crate::engine::jail::network::NetworkRule;
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
 use crate::engine::policy::{IgnoreList, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
@@ -56,6 +58,8 @@ pub struct JailSettings {
     pub bantime: BanTime,
     /// How further ones grow longer; `None` if they do not.
     pub escalation: Option<Escalation>,
+    /// Which networks are banned as a whole, the narrowest first.
+    pub networks: Vec<NetworkRule>,
     /// Who is never banned.
     pub ignore: IgnoreList,
     /// What counts as one subject.
@@ -81,6 +85,7 @@ struct Common {
     findtime: FindTime,
     bantime: BanTime,
     escalation: Option<Escalation>,
+    networks: Vec<NetworkRule>,
     ignore: IgnoreList,
     width: SubjectWidth,
     protocols: Vec<Protocol>,
@@ -167,6 +172,7 @@ impl<'c> JailReader<'c> {
             findtime,
             bantime,
             escalation,
+            networks,
             ignore,
             width,
             protocols,
@@ -214,6 +220,7 @@ impl<'c> JailReader<'c> {
             findtime,
             bantime,
             escalation,
+            networks,
             ignore,
             width,
             ports,
@@ -229,7 +236,8 @@ impl<'c> JailReader<'c> {
             .unwrap_or(5);
         let maxretry = u32::try_from(maxretry).ok().and_then(NonZeroU32::new)?;
         let ten_minutes = std::time::Duration::from_secs(600);
-        let findtime = section.span("findtime", problems).unwrap_or(ten_minutes);
+        let findtime = FindTime(section.span("findtime", problems).unwrap_or(ten_minutes));
+        let width = width(section, problems);
         let bantime = bantime(section, problems).unwrap_or(BanTime::For(ten_minutes));
         let own = section.flag("ignoreself", problems).unwrap_or(true);
         let words = section.texts("ignoreip", problems).unwrap_or_default();
@@ -242,11 +250,12 @@ impl<'c> JailReader<'c> {
         };
         Some(Common {
             maxretry: MaxRetry(maxretry),
-            findtime: FindTime(findtime),
+            findtime,
             bantime,
             escalation: escalation::read(section, bantime, problems),
+            networks: network::read(section, width, findtime, problems),
             ignore: self.resolver.list(&words, own, problems),
-            width: width(section, problems),
+            width,
             protocols: protocols(section, problems),
             actions,
         })

@@ -160,6 +160,11 @@ pub const JAIL: &[Key] = &[
         "",
     ),
     key(
+        "network",
+        "a table such as { ipv4 = 24, ipv6 = 48, hosts = 4, maxretry = 20 }, or a list of such",
+        "",
+    ),
+    key(
         "ignoreip",
         "a list of addresses, networks and host names, such as [\"10.0.0.0/8\", \"home.example.org\"]",
         "[]",
@@ -212,10 +217,17 @@ pub const JAIL_ONLY: &[Key] = &[
 pub const ACTION: &[Key] = &[key("use", "the name of an action file", "")];
 
 /// Keys of the design that this version refuses, rather than to protect less than was asked for.
-pub const LATER: &[&str] = &["network", "distributed"];
+pub const LATER: &[&str] = &["distributed"];
 
 /// Keys of [`JAIL`] whose values `f2bd replay --set` may change: those that the engine decides by, and nothing else.
-pub const WHAT_IF: &[&str] = &["maxretry", "findtime", "bantime", "escalation", "ignoreip"];
+pub const WHAT_IF: &[&str] = &[
+    "maxretry",
+    "findtime",
+    "bantime",
+    "escalation",
+    "network",
+    "ignoreip",
+];
 
 /// The most failures that [`JAIL`]'s `maxretry` may ask for: each watched subject remembers that many.
 pub const MOST_RETRIES: u32 = 1_000;
@@ -320,6 +332,15 @@ pub const ESCALATION: &[Key] = &[
     ),
     key("memory", "a time such as \"30d\"", ""),
     key("scope", "\"jail\" or \"all\"", "\"jail\""),
+];
+
+/// `network = { … }`
+pub const NETWORK: &[Key] = &[
+    key("ipv4", "a number from 8 to 31", "24"),
+    key("ipv6", "a number from 16 to 127", "48"),
+    key("hosts", "a number from 2 to 1000", "4"),
+    key("maxretry", "a number from 2 to 1000", "20"),
+    key("findtime", "a time such as \"10m\"", ""),
 ];
 
 /// `prefix = { … }`

@@ -20,6 +20,7 @@ mod ignore;
 mod jail;
 pub mod keys;
 mod listening;
+mod network;
 mod problem;
 mod resolved;
 mod section;
@@ -351,6 +352,7 @@ fn policy(
             findtime: jail.findtime,
             bantime: jail.bantime,
             escalation: jail.escalation.clone(),
+            networks: jail.networks.clone(),
             ignore: jail.ignore.clone(),
             width: jail.width,
             actions: jail.actions.clone(),

@@ -8,6 +8,7 @@ use super::jail::JailSettings;
 use super::{Loaded, Problem};
 use crate::control::text::seconds;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
+use crate::engine::jail::network::NetworkRule;
 use crate::engine::time::BanTime;
 
 /// Jails with everything that holds for them, and all problems. Times are in seconds; -1 is for ever.
@@ -44,7 +45,20 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
     if let Some(escalation) = &jail.escalation {
         resolved["escalation"] = grown(escalation);
     }
+    if !jail.networks.is_empty() {
+        resolved["network"] = jail.networks.iter().map(network).collect();
+    }
     resolved
+}
+
+fn network(rule: &NetworkRule) -> Value {
+    json!({
+        "ipv4": rule.width.ipv4,
+        "ipv6": rule.width.ipv6,
+        "hosts": rule.hosts,
+        "maxretry": rule.maxretry.0,
+        "findtime": seconds::as_json(BanTime::For(rule.findtime.0)),
+    })
 }
 
 fn grown(escalation: &Escalation) -> Value {

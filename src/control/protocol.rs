@@ -337,7 +337,7 @@ pub struct HistoryRow {
     /// When it ended; null if it has not.
     #[serde(with = "text::option")]
     pub ended: Option<Timestamp>,
-    /// Why it ended: `expired`, `manual`, `ignored`, `jail-gone` or `replaced`.
+    /// Why it ended: `expired`, `manual`, `ignored`, `jail-gone`, `replaced` or `merged`.
     #[serde(with = "text::option")]
     pub release: Option<Release>,
     /// The how manieth ban of the subject it was.
@@ -443,6 +443,23 @@ pub enum PlaceRow {
         #[serde(with = "text")]
         oldest_leaves: Timestamp,
     },
+    /// A network around it has failed, not often enough.
+    Gathering {
+        /// The network.
+        #[serde(with = "text")]
+        subject: Prefix,
+        /// How many of its hosts have failed.
+        hosts: usize,
+        /// With how many it is banned,
+        most_hosts: u32,
+        /// How often they have, together.
+        failing: usize,
+        /// if it is as often as this,
+        most_failing: u32,
+        /// within so many seconds.
+        #[serde(serialize_with = "text::seconds::whole")]
+        within: f64,
+    },
     /// It is never banned.
     Ignored {
         /// Because of this rule.
@@ -507,7 +524,7 @@ pub enum FollowLine {
         /// Who.
         #[serde(with = "text")]
         subject: Prefix,
-        /// Why: `expired`, `manual`, `ignored`, `jail-gone` or `replaced`.
+        /// Why: `expired`, `manual`, `ignored`, `jail-gone`, `replaced` or `merged`.
         #[serde(with = "text")]
         release: Release,
     },

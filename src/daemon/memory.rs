@@ -241,7 +241,9 @@ impl Memory {
             // What was logged from here on has been read again meanwhile, under other numbers.
             let again = at.before(longest_findtime);
             store.settle(again, FailureId(beyond(at)))?;
-            remembered.failures.retain(|failure| failure.time < again);
+            remembered
+                .failures
+                .retain(|(failure, _)| failure.time < again);
             self.read = Read::Late(remembered);
         }
         match self.backlog.first() {

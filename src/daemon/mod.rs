@@ -130,7 +130,10 @@ fn longest_findtime(policy: &Policy) -> Duration {
     policy
         .jails
         .iter()
-        .map(|jail| jail.findtime.0)
+        .flat_map(|jail| {
+            let networks = jail.networks.iter().map(|rule| rule.findtime.0);
+            networks.chain([jail.findtime.0])
+        })
         .max()
         .unwrap_or_default()
 }

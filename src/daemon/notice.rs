@@ -49,6 +49,7 @@ pub fn report_decision(decision: &Decision) {
         Decision::Ban(ban) => {
             let why = match ban.origin {
                 Origin::Failures => format!("{} failures", ban.evidence.len()),
+                Origin::Network => format!("{} failures of its hosts", ban.evidence.len()),
                 Origin::Manual => "by hand".to_owned(),
             };
             log::info!(

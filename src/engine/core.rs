@@ -19,6 +19,7 @@ use super::filter::session::Sessions;
 use super::input::Input;
 use super::jail::Windows;
 use super::jail::escalation::Offences;
+use super::jail::network::Networks;
 use super::ledger::Ledger;
 use super::name::SourceName;
 use super::policy::Policy;
@@ -60,6 +61,7 @@ pub struct Engine {
 #[derive(Debug, Default)]
 struct JailState {
     windows: Windows,
+    networks: Networks,
     offences: Offences,
     future_told: bool,
     failures: u64,
@@ -127,7 +129,10 @@ impl Engine {
 
     /// When [`Input::Tick`] is due; `None` if time alone changes nothing.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let watching = self.jails.iter().any(|jail| !jail.windows.is_empty());
+        let watching = self
+            .jails
+            .iter()
+            .any(|jail| !jail.windows.is_empty() || !jail.networks.is_empty());
         let sweep = watching.then(|| self.swept.after(SWEEP_EVERY));
         [self.ledger.next_end(), sweep].into_iter().flatten().min()
     }
@@ -186,7 +191,8 @@ impl Engine {
             for (subject, window) in state.windows.overlapping(subject) {
                 let failures: Vec<_> = window
                     .failures()
-                    .filter(|(time, _)| *time >= start)
+                    .filter(|(time, ..)| *time >= start)
+                    .map(|(time, id, ())| (time, id))
                     .collect();
                 if let Some((oldest, _)) = failures.first() {
                     let oldest_leaves = oldest.after(policy.findtime.0);
@@ -197,6 +203,17 @@ impl Engine {
                     });
                 }
             }
+            let gathering = state.networks.around(&policy.networks, subject, now);
+            places.extend(
+                gathering
+                    .into_iter()
+                    .map(|(network, rule, hosts, failures)| Place::Gathering {
+                        network,
+                        rule,
+                        hosts,
+                        failures,
+                    }),
+            );
             if let Some(rule) = policy
                 .ignore
                 .protects(subject)
@@ -217,7 +234,7 @@ impl Engine {
                     Place::Clear if subject.is_host() => {
                         self.next_ban(now, at, policy.width.subject(subject.address()))
                     }
-                    Place::Ignored { .. } | Place::Clear => None,
+                    Place::Gathering { .. } | Place::Ignored { .. } | Place::Clear => None,
                 };
                 Verdict {
                     jail: policy.name.clone(),
@@ -260,6 +277,7 @@ impl Engine {
             };
             if let Some(far) = far {
                 state.windows.forget_stale(far, policy.findtime);
+                state.networks.forget_stale(far, &policy.networks);
             }
         }
     }

@@ -61,6 +61,8 @@ pub struct Failure {
 pub enum Origin {
     /// By maxretry failures within findtime.
     Failures,
+    /// By failures of many hosts of a network.
+    Network,
     /// By the administrator.
     Manual,
 }
@@ -96,6 +98,7 @@ macro_rules! words {
 
 words! { Origin:
     Failures = "failures",
+    Network = "network",
     Manual = "manual",
 }
 
@@ -105,6 +108,7 @@ words! { Release:
     Ignored = "ignored",
     JailGone = "jail-gone",
     Replaced = "replaced",
+    Merged = "merged",
 }
 
 /// A subject is banned.
@@ -148,6 +152,8 @@ pub enum Release {
     JailGone,
     /// A longer or newer manual ban of the same subject took its place.
     Replaced,
+    /// A ban of a network around it took its place, which lasts at least as long.
+    Merged,
 }
 
 /// A ban is over.

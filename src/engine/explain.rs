@@ -3,6 +3,7 @@
 //! Facts only, per jail; sentences are made of them at the command line.
 
 use super::decision::FailureId;
+use super::jail::network::NetworkRule;
 use super::ledger::Standing;
 use super::name::JailName;
 use super::prefix::Prefix;
@@ -48,6 +49,17 @@ pub enum Place {
         failures: Vec<(Timestamp, FailureId)>,
         /// When the oldest of them leaves the window.
         oldest_leaves: Timestamp,
+    },
+    /// A network around it has failed, not often enough.
+    Gathering {
+        /// The network.
+        network: Prefix,
+        /// When it is banned.
+        rule: NetworkRule,
+        /// How many of its hosts have failed at this moment.
+        hosts: usize,
+        /// How often, together.
+        failures: usize,
     },
     /// It is never banned, because of this rule.
     Ignored {

@@ -69,8 +69,9 @@ pub enum Outcome {
 pub struct Remembered {
     /// Bans that had not ended, oldest first. Their evidence is not needed and left empty.
     pub bans: Vec<Ban>,
-    /// Counted failures that no ban has used yet, oldest first, as far back as the longest findtime.
-    pub failures: Vec<Failure>,
+    /// Counted failures, oldest first, as far back as the longest findtime; whether they may still help to ban their
+    /// subject, for no ban of it has used them.
+    pub failures: Vec<(Failure, bool)>,
     /// The last ban of each subject in each jail, as far back as history goes, the oldest first.
     pub offences: Vec<(JailName, Prefix, Offence)>,
     /// The next free failure number.

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use super::filter::FilterSet;
 use super::filter::sieve::Sieve;
 use super::jail::escalation::Escalation;
+use super::jail::network::NetworkRule;
 use super::name::{ActionName, JailName, SourceName};
 use super::prefix::{Prefix, SubjectWidth};
 use super::record::journal::RouteId;
@@ -62,6 +63,8 @@ pub struct JailPolicy {
     pub bantime: BanTime,
     /// How further ones grow longer; `None` if they do not.
     pub escalation: Option<Escalation>,
+    /// Which networks are banned as a whole, the narrowest first.
+    pub networks: Vec<NetworkRule>,
     /// Who is never banned.
     pub ignore: IgnoreList,
     /// What counts as one subject.

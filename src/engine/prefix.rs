@@ -126,6 +126,11 @@ impl Prefix {
         self.contains(other.address()) || other.contains(self.address())
     }
 
+    /// Whether every address of `other` belongs to the subject.
+    pub fn holds(self, other: Prefix) -> bool {
+        self.width() <= other.width() && self.contains(other.address())
+    }
+
     /// The subject as people write it: a bare address, or a network in CIDR notation.
     pub fn plain(self) -> String {
         if self.is_host() {

@@ -98,8 +98,8 @@ const FAILURE_COLUMNS: &str = "id, time, jail, address, user, pattern, line, cou
 
 impl Store {
     /// What outlived the last run: bans that are in force at `now`, failures of the last `longest_findtime` before
-    /// the place where the sources stand, which may still help to make a ban when what they logged meanwhile is
-    /// read, and the last ban of each subject in each jail.
+    /// the place where the sources stand, which may still help to make a ban, of a subject or of a network, when what
+    /// they logged meanwhile is read, and the last ban of each subject in each jail.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -118,15 +118,16 @@ impl Store {
         let failures = rows(
             &self.connection,
             &format!(
-                "SELECT {COUNT_COLUMNS} FROM failures WHERE pending AND time >= ?1 ORDER BY id"
+                "SELECT {COUNT_COLUMNS}, pending FROM failures
+                 WHERE (pending OR ban IS NOT NULL) AND time >= ?1 ORDER BY id"
             ),
             params![self.resume_time(now)?.before(longest_findtime).as_micros()],
-            |row| count(row, &mut names),
+            |row| Ok((count(row, &mut names)?, row.get(10)?)),
         )?;
         let offences = rows(
             &self.connection,
             // The newest of each is found in the index alone.
-            "SELECT jail, subject, offence, coalesce(ended, until) FROM bans
+            "SELECT jail, subject, offence, coalesce(ended, until), start FROM bans
              JOIN (SELECT max(id) AS id FROM bans GROUP BY subject, jail) USING (id) ORDER BY id",
             [],
             |row| {
@@ -135,7 +136,11 @@ impl Store {
                 Ok((
                     names.jail(row, 0)?,
                     parsed(row, 1)?,
-                    Offence { number, end },
+                    Offence {
+                        number,
+                        start: time(row, 4)?,
+                        end,
+                    },
                 ))
             },
         )?;

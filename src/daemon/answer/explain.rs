@@ -93,6 +93,22 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>
                 lines,
             )
         }
+        Place::Gathering {
+            network,
+            rule,
+            hosts,
+            failures,
+        } => {
+            let row = PlaceRow::Gathering {
+                subject: network,
+                hosts,
+                most_hosts: rule.hosts.get(),
+                failing: failures,
+                most_failing: rule.maxretry.0.get(),
+                within: rule.findtime.0.as_secs_f64(),
+            };
+            (row, Ok(Vec::new()))
+        }
         Place::Ignored { because } => (
             PlaceRow::Ignored {
                 because: because.into(),

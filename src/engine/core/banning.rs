@@ -59,11 +59,49 @@ impl Engine {
         };
         let noted = Offence {
             number: offence,
+            start,
             end: ban.until(),
         };
         self.offences_mut(at).note(subject, noted);
         self.ledger.enter(&ban, width);
         out.push(Decision::Ban(ban));
+    }
+
+    /// Bans a network. Bans of its parts that are over earlier are merged into this one.
+    pub(super) fn ban_network(
+        &mut self,
+        at: usize,
+        jail: JailName,
+        network: Prefix,
+        start: Timestamp,
+        evidence: Vec<FailureId>,
+        out: &mut Vec<Decision>,
+    ) {
+        let origin = Origin::Network;
+        self.ban(
+            at,
+            jail.clone(),
+            network,
+            start,
+            None,
+            origin,
+            evidence,
+            out,
+        );
+        let Some(whole) = self.ledger.find(&jail, network) else {
+            // There was no room for it.
+            return;
+        };
+        self.jails[at].windows.forget_inside(network);
+        let end = |standing: &Standing| standing.until().map_or(i64::MAX, Timestamp::as_micros);
+        for (part, standing) in self.ledger.overlapping(&jail, network) {
+            let is_part = part != network && network.holds(part);
+            // What the administrator has said is not touched.
+            if is_part && standing.origin != Origin::Manual && end(&standing) <= end(&whole) {
+                self.ledger.strike(&jail, part);
+                out.push(unban(&jail, part, standing, start, Release::Merged));
+            }
+        }
     }
 
     pub(super) fn ban_by_hand(

@@ -8,6 +8,7 @@ use super::banning::{replaced, unban};
 use super::{Engine, JailState, listeners};
 use crate::engine::decision::{Decision, Release};
 use crate::engine::input::Remembered;
+use crate::engine::jail::network::NetworkRule;
 use crate::engine::name::JailName;
 use crate::engine::policy::Policy;
 use crate::engine::prefix::SubjectWidth;
@@ -42,24 +43,37 @@ impl Engine {
             self.ledger
                 .enter(ban, width.unwrap_or(SubjectWidth::DEFAULT));
         }
-        for failure in remembered.failures {
-            let Some(at) = self.place(&failure.jail) else {
-                continue;
-            };
-            let jail = &self.policy.jails[at];
-            let windows = &mut self.jails[at].windows;
-            if windows.is_full() {
-                windows.evict();
-            }
-            windows.restore(failure.subject, failure.time, failure.id, jail.maxretry);
-            if let Some(session) = &failure.session {
-                let filter = self.policy.filters.spec(jail.filter);
-                self.sessions.restore(filter, session, failure.time);
-            }
-        }
         for (jail, subject, offence) in remembered.offences {
             if let Some(at) = self.place(&jail) {
                 self.offences_mut(at).note(subject, offence);
+            }
+        }
+        for (failure, pending) in remembered.failures {
+            let Some(at) = self.place(&failure.jail) else {
+                continue;
+            };
+            let counted = (failure.time, failure.id);
+            let (address, subject) = (failure.address, failure.subject);
+            let mut networks = std::mem::take(&mut self.jails[at].networks);
+            let offences = self.offences(at);
+            let jail = &self.policy.jails[at];
+            let since = |network| offences.last_start(network);
+            let is_used = |rule: &NetworkRule| {
+                let start = since(rule.width.subject(address));
+                start.is_some_and(|start| failure.time <= start)
+            };
+            let pending = pending && !jail.networks.iter().any(is_used);
+            networks.restore(&jail.networks, address, subject, counted, since);
+            let state = &mut self.jails[at];
+            state.networks = networks;
+            if pending {
+                state.windows.make_room(failure.time, jail.findtime);
+                let counted = (failure.time, failure.id, ());
+                state.windows.restore(subject, counted, jail.maxretry);
+            }
+            if let Some(session) = &failure.session {
+                let filter = self.policy.filters.spec(jail.filter);
+                self.sessions.restore(filter, session, failure.time);
             }
         }
         self.expire(now, out);

@@ -163,21 +163,31 @@ impl Engine {
         if !counted {
             return;
         }
-        if state.windows.is_full() {
-            state.windows.forget_stale(time, jail.findtime);
+        let evicted = state.windows.make_room(time, jail.findtime);
+        let evidence = state.windows.count(
+            subject,
+            (time, id, ()),
+            jail.maxretry,
+            jail.findtime,
+            |_| true,
+        );
+        let is_allowed = |network| jail.ignore.protects(network).is_none();
+        let judged = state
+            .networks
+            .count(&jail.networks, address, subject, (time, id), is_allowed);
+        for subjects in [evicted, judged.evicted] {
+            if subjects > 0 {
+                out.push(Decision::Notice(Notice::Evicted {
+                    jail: jail.name.clone(),
+                    subjects,
+                }));
+            }
         }
-        if state.windows.is_full() {
-            let subjects = state.windows.evict();
-            out.push(Decision::Notice(Notice::Evicted {
-                jail: jail.name.clone(),
-                subjects,
-            }));
-        }
-        if let Some(evidence) = state
-            .windows
-            .count(subject, time, id, jail.maxretry, jail.findtime)
-        {
-            let name = jail.name.clone();
+        let name = jail.name.clone();
+        if let Some((network, evidence)) = judged.hostile {
+            // It holds the host, whatever is held against that alone.
+            self.ban_network(at, name, network, time, evidence, out);
+        } else if let Some(evidence) = evidence {
             self.ban(
                 at,
                 name,

@@ -7,12 +7,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
 use crate::engine::input::Remembered;
-use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Offence, Scope};
+use crate::engine::jail::escalation::Offence;
 use crate::engine::name::JailName;
 use crate::engine::policy::{FilterId, IgnoreList, IgnoreRule, JailPolicy, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::record::{Batch, Record};
 use crate::engine::time::{BanTime, FindTime};
+
+mod networks;
+mod offenders;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -51,6 +54,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         findtime: FindTime(findtime as u32 * SECOND),
         bantime,
         escalation: None,
+        networks: Vec::new(),
         ignore: IgnoreList::new(ignore.iter().map(rule).collect()),
         width: SubjectWidth::DEFAULT,
         actions: Vec::new(),
@@ -315,6 +319,7 @@ fn what_was_remembered_goes_on() {
             "192.0.2.8".parse().expect("a prefix"),
             Offence {
                 number: 1,
+                start: at(1),
                 end: Some(at(2)),
             },
         )],
@@ -324,7 +329,7 @@ fn what_was_remembered_goes_on() {
         match decision {
             Decision::Ban(ban) => remembered.bans.push(ban),
             Decision::Count(failure) if failure.address.to_string() == A => {
-                remembered.failures.push(failure)
+                remembered.failures.push((failure, true))
             }
             _ => {}
         }
@@ -493,136 +498,7 @@ fn two_jails_of_one_filter_hear_the_same() {
     );
 }
 
-/// A jail whose bans double, with an hour of memory.
-fn doubling(scope: Scope) -> Policy {
-    let mut policy = policy(1, 600, ten_minutes(), &[]);
-    policy.jails[0].escalation = Some(Escalation {
-        growth: Growth::Factor(2.0),
-        max: Some(2_000 * SECOND),
-        jitter: Jitter::Share(0.0),
-        memory: Some(3_600 * SECOND),
-        scope,
-    });
-    policy
-}
-
-/// How long each ban is, in seconds, and which offence.
-fn lengths(decisions: &[Decision]) -> Vec<(u64, u32)> {
-    let one = |decision: &Decision| match decision {
-        Decision::Ban(ban) => match ban.bantime {
-            BanTime::For(span) => Some((span.as_secs(), ban.offence)),
-            BanTime::Forever => None,
-        },
-        _ => None,
-    };
-    decisions.iter().filter_map(one).collect()
-}
-
-#[test]
-fn bans_grow_longer_until_the_offender_was_quiet() {
-    let mut engine = Engine::new(doubling(Scope::Jail));
-    // The fifth begins an hour after the fourth was over, the last one an hour and a second after the sixth.
-    let out = hear(
-        &mut engine,
-        100_000,
-        &[
-            (0, A),
-            (600, A),
-            (1_800, A),
-            (3_800, A),
-            (9_400, A),
-            (13_601, A),
-        ],
-    );
-    let grown = [
-        (600, 1),
-        (1_200, 2),
-        (2_000, 3),
-        (2_000, 4),
-        (2_000, 5),
-        (2_000, 6),
-    ];
-    assert_eq!(lengths(&out), grown);
-    let out = hear(&mut engine, 100_000, &[(13_601 + 2_000 + 3_601, A)]);
-    assert_eq!(lengths(&out), [(600, 1)]);
-}
-
-#[test]
-fn a_ban_that_is_lifted_early_is_over_then() {
-    let mut engine = Engine::new(doubling(Scope::Jail));
-    hear(&mut engine, 0, &[(0, A)]);
-    let unban = Input::Unban {
-        jail: None,
-        subject: None,
-    };
-    engine.handle(at(10), unban, &mut Vec::new());
-    let out = hear(&mut engine, 3_700, &[(3_611, A)]);
-    assert_eq!(lengths(&out), [(600, 1)]);
-}
-
-#[test]
-fn offences_of_other_jails_count_where_that_is_asked_for() {
-    for (scope, expected) in [
-        (Scope::All, [(600, 1), (1_200, 2)]),
-        (Scope::Jail, [(600, 1), (600, 1)]),
-    ] {
-        let mut policy = doubling(scope);
-        let other = JailPolicy {
-            name: "other".parse().expect("a name"),
-            ..policy.jails[0].clone()
-        };
-        policy.jails.push(other);
-        let mut engine = Engine::new(policy);
-        let out = hear(&mut engine, 10, &[(1, A)]);
-        assert_eq!(lengths(&out), expected, "{scope:?}");
-    }
-}
-
-#[test]
-fn explain_tells_the_next_ban() {
-    let mut engine = Engine::new(doubling(Scope::Jail));
-    hear(&mut engine, 0, &[(0, A)]);
-    let next = |now, ip: &str| {
-        let verdicts = engine.explain(at(now), ip.parse().expect("a prefix"));
-        verdicts[0].next.map(|next| (next.offence, next.bantime))
-    };
-    assert_eq!(next(0, A), Some((2, BanTime::For(1_200 * SECOND))));
-    assert_eq!(next(4_201, A), Some((1, ten_minutes())));
-    assert_eq!(next(0, "198.51.100.1"), Some((1, ten_minutes())));
-    assert_eq!(next(0, "198.51.100.0/24"), None);
-}
-
-proptest! {
-    /// Cut into two runs by a restart at any point, what was decided is the same.
-    #[test]
-    fn offences_survive_a_restart(
-        steps in proptest::collection::vec((0_i64..3_000, 0_u32..3), 1..40),
-        cut in any::<prop::sample::Index>(),
-    ) {
-        let mut time = 0;
-        let lines: Vec<_> = steps.iter().map(|(step, host)| {
-            time += step;
-            (time, format!("192.0.2.{host}"))
-        }).collect();
-        let lines: Vec<_> = lines.iter().map(|(time, ip)| (*time, ip.as_str())).collect();
-        let whole = hear(&mut Engine::new(doubling(Scope::Jail)), time, &lines);
-        let cut = cut.index(lines.len());
-        let (before, after) = lines.split_at(cut);
-        let now = before.last().map_or(0, |(time, _)| *time);
-        let mut engine = Engine::new(doubling(Scope::Jail));
-        let mut out = hear(&mut engine, now, before);
-        let mut remembered = remembered(&out);
-        remembered.next_failure = Some(engine.next_failure);
-        remembered.next_ban = Some(engine.next_ban);
-        let mut engine = Engine::new(doubling(Scope::Jail));
-        engine.handle(at(now), Input::Restore(remembered), &mut out);
-        out.extend(hear(&mut engine, time, after));
-        prop_assert_eq!(short(&out), short(&whole));
-        prop_assert_eq!(lengths(&out), lengths(&whole));
-    }
-}
-
-/// What the store makes of decisions, as far as bans are concerned.
+/// What the store makes of decisions, none of which lies further back than findtime.
 fn remembered(decisions: &[Decision]) -> Remembered {
     let mut remembered = Remembered::default();
     for decision in decisions {
@@ -630,14 +506,22 @@ fn remembered(decisions: &[Decision]) -> Remembered {
             Decision::Ban(ban) => {
                 let offence = Offence {
                     number: ban.offence,
+                    start: ban.start,
                     end: ban.until(),
                 };
                 remembered
                     .offences
                     .push((ban.jail.clone(), ban.subject, offence));
                 remembered.bans.push(ban.clone());
+                for (failure, pending) in &mut remembered.failures {
+                    let is_used = ban.evidence.contains(&failure.id);
+                    *pending &= !is_used && failure.subject != ban.subject;
+                }
             }
             Decision::Unban(unban) => remembered.bans.retain(|ban| ban.id != unban.ban),
+            Decision::Count(failure) if failure.counted => {
+                remembered.failures.push((failure.clone(), true));
+            }
             Decision::Count(_) | Decision::Notice(_) => {}
         }
     }

@@ -106,6 +106,8 @@ fn lot(subject: Prefix) -> f64 {
 pub struct Offence {
     /// Which one it was, counted from 1.
     pub number: u32,
+    /// When it began.
+    pub start: Timestamp,
     /// When it was over, or will be; `None` if it lasts forever.
     pub end: Option<Timestamp>,
 }
@@ -125,6 +127,11 @@ impl Offences {
         };
         let last = self.last.get(&subject).filter(is_remembered);
         last.map_or(1, |last| last.number.saturating_add(1))
+    }
+
+    /// When the last ban of `subject` began.
+    pub fn last_start(&self, subject: Prefix) -> Option<Timestamp> {
+        self.last.get(&subject).map(|last| last.start)
     }
 
     /// Remembers the last ban of a subject.
@@ -249,6 +256,7 @@ mod tests {
         assert_eq!(offences.next(subject(1), at(0), memory), 1);
         let first = Offence {
             number: 1,
+            start: at(0),
             end: Some(at(5)),
         };
         offences.note(subject(1), first);
@@ -266,9 +274,14 @@ mod tests {
     fn the_worst_offenders_are_remembered_longest() {
         let mut offences = Offences::default();
         let end = Some(Timestamp::default());
-        offences.note(subject(0), Offence { number: 2, end });
+        let offence = |number| Offence {
+            number,
+            start: Timestamp::default(),
+            end,
+        };
+        offences.note(subject(0), offence(2));
         for number in 1..=MOST_OFFENDERS as u32 {
-            offences.note(subject(number), Offence { number: 1, end });
+            offences.note(subject(number), offence(1));
         }
         assert!(offences.last.len() <= MOST_OFFENDERS);
         assert!(offences.last.contains_key(&subject(0)));

@@ -4,6 +4,7 @@
 //! what a single one costs is bounded by maxretry.
 
 pub mod escalation;
+pub mod network;
 pub mod window;
 
 use std::collections::hash_map::Entry;
@@ -15,7 +16,7 @@ use super::decision::FailureId;
 use super::policy::MaxRetry;
 use super::prefix::Prefix;
 use super::time::{FindTime, Timestamp};
-pub use window::Window;
+pub use window::{Counted, Window};
 
 /// How many subjects one jail watches at once. A botnet of a hundred thousand hosts fits; at about 240 bytes
 /// each, the jail stays near 30 MB in the worst case.
@@ -26,32 +27,50 @@ pub const MOST_SUBJECTS: usize = 131_072;
 const EVICTED_PART: usize = 8;
 
 /// The windows of one jail.
-#[derive(Debug, Default)]
-pub struct Windows {
-    subjects: HashMap<Prefix, Window>,
+#[derive(Debug)]
+pub struct Windows<M = ()> {
+    subjects: HashMap<Prefix, Window<M>>,
+    /// How many there may be.
+    most: usize,
 }
 
-impl Windows {
-    /// Counts a failure; answers with the evidence if it is the one that makes maxretry within findtime.
+impl Default for Windows {
+    fn default() -> Self {
+        Windows::bounded(MOST_SUBJECTS)
+    }
+}
+
+impl<M: Copy> Windows<M> {
+    /// Windows of so many subjects at the most.
+    pub fn bounded(most: usize) -> Self {
+        Windows {
+            subjects: HashMap::default(),
+            most,
+        }
+    }
+
+    /// Counts a failure; answers with the evidence if it is the one that makes maxretry within findtime that are
+    /// `enough`.
     pub fn count(
         &mut self,
         subject: Prefix,
-        time: Timestamp,
-        id: FailureId,
+        failure: Counted<M>,
         maxretry: MaxRetry,
         findtime: FindTime,
+        enough: impl Fn(&[Counted<M>]) -> bool,
     ) -> Option<Vec<FailureId>> {
         match self.subjects.entry(subject) {
             Entry::Vacant(place) => {
                 let mut window = Window::default();
-                let evidence = window.count(time, id, maxretry, findtime);
+                let evidence = window.count(failure, maxretry, findtime, enough);
                 if evidence.is_none() {
                     place.insert(window);
                 }
                 evidence
             }
             Entry::Occupied(mut place) => {
-                let evidence = place.get_mut().count(time, id, maxretry, findtime);
+                let window = place.get_mut();
+                let evidence = window.count(failure, maxretry, findtime, enough);
                 if evidence.is_some() {
                     place.remove();
                 }
@@ -61,16 +80,20 @@ impl Windows {
     }
 
     /// Puts back a failure of an earlier run, which decided nothing then and decides nothing now.
-    pub fn restore(&mut self, subject: Prefix, time: Timestamp, id: FailureId, maxretry: MaxRetry) {
-        self.subjects
-            .entry(subject)
-            .or_default()
-            .restore(time, id, maxretry);
+    pub fn restore(&mut self, subject: Prefix, failure: Counted<M>, maxretry: MaxRetry) {
+        let window = self.subjects.entry(subject).or_default();
+        window.restore(failure, maxretry);
     }
 
-    /// Whether a further subject would pass the bound.
-    pub fn is_full(&self) -> bool {
-        self.subjects.len() >= MOST_SUBJECTS
+    /// Makes room for a further subject at `now`; answers how many were forgotten that may still have counted.
+    pub fn make_room(&mut self, now: Timestamp, findtime: FindTime) -> usize {
+        if self.subjects.len() >= self.most {
+            self.forget_stale(now, findtime);
+        }
+        match self.subjects.len() >= self.most {
+            true => self.evict(),
+            false => 0,
+        }
     }
 
     /// Forgets subjects whose last failure is further back than findtime.
@@ -84,7 +107,7 @@ impl Windows {
 
     /// Forgets the least suspicious part: the fewest failures first, among them the longest quiet. A flood
     /// of single failures therefore never pushes out a subject that is close to its ban.
-    pub fn evict(&mut self) -> usize {
+    fn evict(&mut self) -> usize {
         let mut ranks: Vec<_> = self
             .subjects
             .iter()
@@ -106,8 +129,23 @@ impl Windows {
         self.subjects.remove(&subject);
     }
 
+    /// Forgets the subjects inside a network.
+    pub fn forget_inside(&mut self, network: Prefix) {
+        self.subjects.retain(|subject, _| !network.holds(*subject));
+    }
+
+    /// The window of exactly this subject.
+    pub fn get(&self, subject: Prefix) -> Option<&Window<M>> {
+        self.subjects.get(&subject)
+    }
+
+    /// The same, to change it.
+    pub fn get_mut(&mut self, subject: Prefix) -> Option<&mut Window<M>> {
+        self.subjects.get_mut(&subject)
+    }
+
     /// The windows of subjects that share an address with `subject`.
-    pub fn overlapping(&self, subject: Prefix) -> impl Iterator<Item = (Prefix, &Window)> {
+    pub fn overlapping(&self, subject: Prefix) -> impl Iterator<Item = (Prefix, &Window<M>)> {
         self.subjects
             .iter()
             .filter(move |(other, _)| other.overlaps(subject))
@@ -120,7 +158,10 @@ impl Windows {
         self.subjects
             .values()
             .fold((0, 0), |(subjects, failures), window| {
-                let recent = window.failures().filter(|(time, _)| *time >= start).count();
+                let recent = window
+                    .failures()
+                    .filter(|(time, ..)| *time >= start)
+                    .count();
                 (subjects + usize::from(recent > 0), failures + recent)
             })
     }
@@ -144,25 +185,23 @@ mod tests {
         Prefix::host(std::net::Ipv4Addr::from(number).into())
     }
 
+    fn count(windows: &mut Windows, number: u32, micros: i64, id: u64) -> Option<Vec<FailureId>> {
+        let failure = (Timestamp::from_micros(micros), FailureId(id), ());
+        windows.count(subject(number), failure, FIVE, TEN_MINUTES, |_| true)
+    }
+
     #[test]
     fn eviction_spares_who_is_close_to_a_ban() {
         let mut windows = Windows::default();
         for id in 0..4 {
-            let none = windows.count(
-                subject(1),
-                Timestamp::from_micros(0),
-                FailureId(id),
-                FIVE,
-                TEN_MINUTES,
-            );
-            assert_eq!(none, None);
+            assert_eq!(count(&mut windows, 1, 0, id), None);
         }
         for number in 2..MOST_SUBJECTS as u32 + 1 {
-            let time = Timestamp::from_micros(i64::from(number));
-            let _ = windows.count(subject(number), time, FailureId(9), FIVE, TEN_MINUTES);
+            assert_eq!(count(&mut windows, number, i64::from(number), 9), None);
         }
-        assert!(windows.is_full());
-        assert_eq!(windows.evict(), MOST_SUBJECTS / EVICTED_PART);
+        let now = Timestamp::from_micros(0);
+        let evicted = windows.make_room(now, TEN_MINUTES);
+        assert_eq!(evicted, MOST_SUBJECTS / EVICTED_PART);
         assert_eq!(
             windows.overlapping(subject(1)).count(),
             1,

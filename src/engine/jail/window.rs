@@ -4,31 +4,43 @@ use super::super::decision::FailureId;
 use super::super::policy::MaxRetry;
 use super::super::time::{FindTime, Timestamp};
 
+/// A failure, and what else it is remembered for.
+pub type Counted<M> = (Timestamp, FailureId, M);
+
 /// The newest failures of one subject, oldest first; between two decisions at most maxretry - 1 of them.
-#[derive(Clone, Debug, Default)]
-pub struct Window {
-    failures: Vec<(Timestamp, FailureId)>,
+#[derive(Clone, Debug)]
+pub struct Window<M = ()> {
+    failures: Vec<Counted<M>>,
 }
 
-impl Window {
-    /// Counts a failure; answers with the evidence if it makes maxretry failures within findtime.
+impl<M> Default for Window<M> {
+    fn default() -> Self {
+        Window {
+            failures: Vec::new(),
+        }
+    }
+}
+
+impl<M: Copy> Window<M> {
+    /// Counts a failure; answers with the evidence if it makes maxretry failures within findtime that are `enough`.
     ///
     /// A late record takes its place in time. When the window holds maxretry failures that are further apart, the
     /// end that is farther from the new one is forgotten: in a stream in order that is the oldest, which no
     /// later failure can need, and a record from a clock that was wrong cannot hide what comes after it.
     pub fn count(
         &mut self,
-        time: Timestamp,
-        id: FailureId,
+        failure: Counted<M>,
         maxretry: MaxRetry,
         findtime: FindTime,
+        enough: impl Fn(&[Counted<M>]) -> bool,
     ) -> Option<Vec<FailureId>> {
-        let place = self.insert(time, id);
+        let time = failure.0;
+        let place = self.insert(failure);
         let full = maxretry.0.get() as usize;
         let first = place.saturating_sub(full - 1);
         for around in self.failures[first..].windows(full).take(place - first + 1) {
-            if around[full - 1].0.since(around[0].0) <= findtime.0 {
-                return Some(around.iter().map(|(_, id)| *id).collect());
+            if around[full - 1].0.since(around[0].0) <= findtime.0 && enough(around) {
+                return Some(around.iter().map(|(_, id, _)| *id).collect());
             }
         }
         // More than one too many only after maxretry was lowered by a reload.
@@ -45,31 +57,37 @@ impl Window {
     }
 
     /// Puts back a failure of an earlier run.
-    pub fn restore(&mut self, time: Timestamp, id: FailureId, maxretry: MaxRetry) {
-        self.insert(time, id);
+    pub fn restore(&mut self, failure: Counted<M>, maxretry: MaxRetry) {
+        self.insert(failure);
         while self.failures.len() >= maxretry.0.get() as usize && !self.failures.is_empty() {
             self.failures.remove(0);
         }
     }
 
     /// Puts a failure where its time belongs, and tells where that is.
-    fn insert(&mut self, time: Timestamp, id: FailureId) -> usize {
+    fn insert(&mut self, failure: Counted<M>) -> usize {
+        let order = |failure: &Counted<M>| (failure.0, failure.1);
         let place = self
             .failures
-            .partition_point(|failure| *failure <= (time, id));
-        self.failures.insert(place, (time, id));
+            .partition_point(|other| order(other) <= order(&failure));
+        self.failures.insert(place, failure);
         place
+    }
+
+    /// Forgets failures.
+    pub fn retain(&mut self, stays: impl Fn(M) -> bool) {
+        self.failures.retain(|(_, _, member)| stays(*member));
     }
 
     /// The time of the newest failure.
     pub fn newest(&self) -> Timestamp {
         self.failures
             .last()
-            .map_or(Timestamp::default(), |(time, _)| *time)
+            .map_or(Timestamp::default(), |(time, _, _)| *time)
     }
 
     /// The failures, oldest first.
-    pub fn failures(&self) -> impl Iterator<Item = (Timestamp, FailureId)> {
+    pub fn failures(&self) -> impl Iterator<Item = Counted<M>> {
         self.failures.iter().copied()
     }
 
@@ -101,8 +119,8 @@ mod tests {
         let findtime = FindTime(Duration::from_micros(findtime));
         let bans = times.iter().enumerate().filter_map(|(at, time)| {
             let id = FailureId(at as u64);
-            let evidence =
-                window.count(Timestamp::from_micros(*time), id, maxretry(count), findtime)?;
+            let failure = (Timestamp::from_micros(*time), id, ());
+            let evidence = window.count(failure, maxretry(count), findtime, |_| true)?;
             *window = Window::default();
             assert_eq!(evidence.len(), count as usize);
             Some(at)
@@ -145,11 +163,8 @@ mod tests {
     fn a_restored_window_decides_with_the_next_failure() {
         let mut window = Window::default();
         for time in [1, 2, 3, 4, 5, 6] {
-            window.restore(
-                Timestamp::from_micros(time),
-                FailureId(time as u64),
-                maxretry(3),
-            );
+            let failure = (Timestamp::from_micros(time), FailureId(time as u64), ());
+            window.restore(failure, maxretry(3));
         }
         assert_eq!(window.len(), 2, "never more than maxretry - 1");
         assert_eq!(feed(&mut window, &[7], 3, 100), [0]);

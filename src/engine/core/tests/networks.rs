@@ -1,0 +1,298 @@
+//! Facts about hostile networks.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::*;
+use crate::engine::decision::Origin;
+use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
+use crate::engine::jail::network::NetworkRule;
+
+fn number(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).expect("not zero")
+}
+
+fn rule(ipv4: u8, hosts: u32, maxretry: u32) -> NetworkRule {
+    NetworkRule {
+        width: SubjectWidth { ipv4, ipv6: 48 },
+        hosts: number(hosts),
+        maxretry: MaxRetry(number(maxretry)),
+        findtime: FindTime(600 * SECOND),
+    }
+}
+
+fn guarded(maxretry: u32, ignore: &[&str], networks: Vec<NetworkRule>) -> Engine {
+    let mut policy = policy(maxretry, 600, ten_minutes(), ignore);
+    policy.jails[0].networks = networks;
+    Engine::new(policy)
+}
+
+/// One failure a second, by each of these in turn.
+fn by(hosts: &[&'static str]) -> Vec<(i64, &'static str)> {
+    (1..).zip(hosts.iter().copied()).collect()
+}
+
+#[test]
+fn a_network_is_banned_when_enough_of_its_hosts_fail_often_enough() {
+    let mut engine = guarded(5, &[], vec![rule(24, 3, 6)]);
+    let hosts = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+    let lines = by(&[hosts, hosts, hosts].concat());
+    let out = hear(&mut engine, 100, &lines);
+    assert_eq!(short(&out), ["+192.0.2.0/24 @6 #1"]);
+    let ban = out.iter().find_map(|decision| match decision {
+        Decision::Ban(ban) => Some((ban.origin, ban.evidence.len())),
+        _ => None,
+    });
+    assert_eq!(ban, Some((Origin::Network, 6)));
+    let counted =
+        |decision: &Decision| matches!(decision, Decision::Count(failure) if failure.counted);
+    assert_eq!(out.iter().filter(|decision| counted(decision)).count(), 6);
+    assert_eq!(
+        short(&hear(&mut engine, 607, &[(607, "198.51.100.1")])),
+        ["-192.0.2.0/24 @606 Expired"]
+    );
+}
+
+#[test]
+fn few_hosts_are_no_network_however_often_they_fail() {
+    let mut engine = guarded(100, &[], vec![rule(24, 3, 6)]);
+    let out = hear(
+        &mut engine,
+        100,
+        &by(&["192.0.2.1", "192.0.2.2"].repeat(10)),
+    );
+    assert_eq!(short(&out), [""; 0]);
+    // Six failures of three hosts, but not the last six.
+    let out = hear(&mut engine, 100, &[(30, "192.0.2.3")]);
+    assert_eq!(short(&out), ["+192.0.2.0/24 @30 #1"]);
+}
+
+#[test]
+fn bans_of_hosts_are_merged_unless_they_last_longer() {
+    let mut engine = guarded(2, &[], vec![rule(24, 3, 5)]);
+    let jail: JailName = "test".parse().expect("a name");
+    for (host, bantime) in [("192.0.2.8", None), ("192.0.2.9", Some(BanTime::Forever))] {
+        let ban = Input::Ban {
+            jail: jail.clone(),
+            subject: host.parse().expect("a prefix"),
+            bantime,
+        };
+        engine.handle(at(0), ban, &mut Vec::new());
+    }
+    let hosts = [
+        "192.0.2.1",
+        "192.0.2.1",
+        "192.0.2.2",
+        "192.0.2.2",
+        "192.0.2.3",
+    ];
+    let out = hear(&mut engine, 100, &by(&hosts));
+    assert_eq!(
+        short(&out),
+        [
+            "+192.0.2.1 @2 #1",
+            "+192.0.2.2 @4 #1",
+            "+192.0.2.0/24 @5 #1",
+            "-192.0.2.1 @5 Merged",
+            "-192.0.2.2 @5 Merged",
+        ]
+    );
+    // Those by hand are nobody else's to lift.
+    assert_eq!(engine.ledger().len(), 3);
+}
+
+#[test]
+fn a_longer_ban_of_a_host_stays_beside_that_of_its_network() {
+    let mut policy = policy(1, 600, ten_minutes(), &[]);
+    policy.jails[0].networks = vec![rule(24, 3, 4)];
+    policy.jails[0].escalation = Some(Escalation {
+        growth: Growth::Multipliers([1.0, 100.0].into()),
+        max: None,
+        jitter: Jitter::Share(0.0),
+        memory: None,
+        scope: Scope::Jail,
+    });
+    let mut engine = Engine::new(policy);
+    let lines = [
+        (0, "192.0.2.1"),
+        (600, "192.0.2.1"),
+        (600, "192.0.2.2"),
+        (600, "192.0.2.3"),
+    ];
+    let out = hear(&mut engine, 600, &lines);
+    assert_eq!(
+        short(&out),
+        [
+            "+192.0.2.1 @0 #1",
+            "-192.0.2.1 @600 Expired",
+            "+192.0.2.1 @600 #2",
+            "+192.0.2.2 @600 #1",
+            "+192.0.2.0/24 @600 #1",
+            "-192.0.2.2 @600 Merged",
+        ]
+    );
+}
+
+#[test]
+fn what_a_network_has_paid_for_counts_no_more_after_a_restart() {
+    let new = || {
+        let mut policy = policy(3, 600, BanTime::For(60 * SECOND), &[]);
+        policy.jails[0].networks = vec![rule(24, 4, 4)];
+        Engine::new(policy)
+    };
+    // The first two failures are not among the last four.
+    let hosts = [
+        "192.0.2.1",
+        "192.0.2.2",
+        "192.0.2.2",
+        "192.0.2.3",
+        "192.0.2.4",
+        "192.0.2.5",
+    ];
+    let out = hear(&mut new(), 50, &by(&hosts));
+    assert_eq!(short(&out), ["+192.0.2.0/24 @6 #1"]);
+    let mut engine = new();
+    engine.handle(at(50), Input::Restore(remembered(&out)), &mut Vec::new());
+    let again = [(100, "192.0.2.1"), (101, "192.0.2.1")];
+    assert_eq!(
+        short(&hear(&mut engine, 200, &again)),
+        ["-192.0.2.0/24 @66 Expired"]
+    );
+}
+
+#[test]
+fn the_narrowest_network_that_explains_it_is_banned() {
+    let rules = || vec![rule(24, 2, 4), rule(16, 4, 8)];
+    let mut engine = guarded(9, &[], rules());
+    let scattered: Vec<_> = (1..=8).map(|net| (net, format!("192.0.{net}.1"))).collect();
+    let scattered: Vec<_> = scattered
+        .iter()
+        .map(|(at, ip)| (*at, ip.as_str()))
+        .collect();
+    assert_eq!(
+        short(&hear(&mut engine, 100, &scattered)),
+        ["+192.0.0.0/16 @8 #1"]
+    );
+    let mut engine = guarded(9, &[], rules());
+    let hosts = ["192.0.1.1", "192.0.1.2", "192.0.1.3", "192.0.1.4"];
+    let again = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
+    let out = hear(&mut engine, 100, &by(&[hosts, again].concat()));
+    assert_eq!(short(&out), ["+192.0.1.0/24 @4 #1", "+192.0.2.0/24 @8 #1"]);
+}
+
+#[test]
+fn a_network_with_an_ignored_address_is_never_banned() {
+    let mut engine = guarded(3, &["192.0.2.200"], vec![rule(24, 2, 4), rule(16, 2, 4)]);
+    let hosts = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+    let out = hear(&mut engine, 100, &by(&[hosts, hosts, hosts].concat()));
+    assert_eq!(
+        short(&out),
+        ["+192.0.2.1 @7 #1", "+192.0.2.2 @8 #1", "+192.0.2.3 @9 #1"]
+    );
+}
+
+#[test]
+fn explain_tells_of_the_network() {
+    let mut engine = guarded(5, &[], vec![rule(24, 3, 6)]);
+    hear(
+        &mut engine,
+        3,
+        &by(&["192.0.2.1", "192.0.2.1", "192.0.2.2"]),
+    );
+    let verdicts = engine.explain(at(3), "192.0.2.2".parse().expect("a prefix"));
+    let gathering = verdicts.iter().find_map(|verdict| match &verdict.place {
+        Place::Gathering {
+            network,
+            hosts,
+            failures,
+            ..
+        } => Some((network.plain(), *hosts, *failures)),
+        _ => None,
+    });
+    assert_eq!(gathering, Some(("192.0.2.0/24".to_owned(), 2, 3)));
+}
+
+/// What attackers of a few networks do, one after the other: how many seconds later, which network, which host.
+type Attack = Vec<(i64, u8, u8)>;
+
+fn attack() -> impl Strategy<Value = Attack> {
+    proptest::collection::vec((0_i64..90, 0_u8..4, 0_u8..4), 1..120)
+}
+
+fn lines(attack: &Attack) -> Vec<(i64, String)> {
+    let mut time = 0;
+    let line = |(step, network, host): &(i64, u8, u8)| {
+        time += step;
+        (time, format!("192.0.{network}.{host}"))
+    };
+    attack.iter().map(line).collect()
+}
+
+const IGNORED: &str = "192.0.1.3";
+
+/// Hosts, two widths of networks, and bans that grow longer. The first ones are over while the failures before them still
+/// lie within findtime.
+fn everything() -> Policy {
+    let mut policy = policy(3, 600, BanTime::For(60 * SECOND), &[IGNORED]);
+    policy.jails[0].networks = vec![rule(24, 2, 4), rule(22, 5, 8)];
+    policy.jails[0].escalation = Some(Escalation {
+        growth: Growth::Factor(2.0),
+        max: None,
+        jitter: Jitter::Share(0.1),
+        memory: Some(9_000 * SECOND),
+        scope: Scope::Jail,
+    });
+    policy
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    /// Whatever the order of events: an ignored address is in no ban, and nobody is free before the end of his ban.
+    #[test]
+    fn the_ignored_are_never_banned_and_the_banned_not_freed_early(attack in attack()) {
+        let lines = lines(&attack);
+        let lines: Vec<_> = lines.iter().map(|(time, ip)| (*time, ip.as_str())).collect();
+        let ignored: IpAddr = IGNORED.parse().expect("an address");
+        let mut standing: BTreeMap<Prefix, Option<Timestamp>> = BTreeMap::new();
+        let end = |until: Option<Timestamp>| until.map_or(i64::MAX, Timestamp::as_micros);
+        let out = hear(&mut Engine::new(everything()), 1_000_000, &lines);
+        for decision in &out {
+            match decision {
+                Decision::Ban(ban) => {
+                    prop_assert!(!ban.subject.contains(ignored), "{ban:?}");
+                    standing.insert(ban.subject, ban.until());
+                }
+                Decision::Unban(unban) => {
+                    let until = standing.remove(&unban.subject).expect("it stood");
+                    let is_over = end(until) <= unban.time.as_micros();
+                    let is_held = standing.iter().any(|(other, its)| {
+                        other.holds(unban.subject) && end(*its) >= end(until)
+                    });
+                    prop_assert!(is_over || is_held, "{unban:?}");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Cut into two runs by a restart at any point, what was decided is the same.
+    #[test]
+    fn networks_survive_a_restart(attack in attack(), cut in any::<prop::sample::Index>()) {
+        let lines = lines(&attack);
+        let lines: Vec<_> = lines.iter().map(|(time, ip)| (*time, ip.as_str())).collect();
+        let now = lines.last().map_or(0, |(time, _)| *time);
+        let whole = hear(&mut Engine::new(everything()), now, &lines);
+        let (before, after) = lines.split_at(cut.index(lines.len()));
+        let middle = before.last().map_or(0, |(time, _)| *time);
+        let mut engine = Engine::new(everything());
+        let mut out = hear(&mut engine, middle, before);
+        let mut remembered = remembered(&out);
+        remembered.next_failure = Some(engine.next_failure);
+        remembered.next_ban = Some(engine.next_ban);
+        let mut engine = Engine::new(everything());
+        engine.handle(at(middle), Input::Restore(remembered), &mut out);
+        out.extend(hear(&mut engine, now, after));
+        prop_assert_eq!(short(&out), short(&whole));
+    }
+}

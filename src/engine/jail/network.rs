@@ -1,0 +1,157 @@
+//! Which networks attack?
+//!
+//! In: the failures of hosts. Out: the narrowest network that explains enough of them. One that holds an address that is
+//! never banned is not watched at all.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+
+use super::super::decision::FailureId;
+use super::super::policy::MaxRetry;
+use super::super::prefix::{Prefix, SubjectWidth};
+use super::super::time::{FindTime, Timestamp};
+use super::{Counted, Windows};
+
+/// How many networks one jail watches at once. The failures of each are bounded by its maxretry: with the usual twenty
+/// it comes to 20 MB in the worst case.
+pub const MOST_NETWORKS: usize = 16_384;
+
+/// When a network of some width is hostile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkRule {
+    /// How wide it is.
+    pub width: SubjectWidth,
+    /// From so many of its subjects failures come,
+    pub hosts: NonZeroU32,
+    /// so many together, the newest ones,
+    pub maxretry: MaxRetry,
+    /// within this time.
+    pub findtime: FindTime,
+}
+
+/// The networks of one jail from which failures came.
+#[derive(Debug)]
+pub struct Networks {
+    windows: Windows<Prefix>,
+}
+
+impl Default for Networks {
+    fn default() -> Self {
+        Networks {
+            windows: Windows::bounded(MOST_NETWORKS),
+        }
+    }
+}
+
+/// What a failure has brought about.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// The network to be banned, and the failures that tell so.
+    pub hostile: Option<(Prefix, Vec<FailureId>)>,
+    /// So many networks were forgotten to make room.
+    pub evicted: usize,
+}
+
+impl Networks {
+    /// Counts a failure of `subject`, to which `address` belongs, in each network that is `allowed` to be banned. `rules`
+    /// are in order, the narrowest first: what a narrow network explains is no sign of a wide one.
+    pub fn count(
+        &mut self,
+        rules: &[NetworkRule],
+        address: IpAddr,
+        subject: Prefix,
+        (time, id): (Timestamp, FailureId),
+        allowed: impl Fn(Prefix) -> bool,
+    ) -> Judged {
+        let mut judged = Judged::default();
+        for rule in rules {
+            let network = rule.width.subject(address);
+            if !allowed(network) {
+                // A wider one holds what this one holds.
+                break;
+            }
+            if let Some((hostile, _)) = judged.hostile {
+                if let Some(window) = self.windows.get_mut(network) {
+                    window.retain(|subject| !hostile.holds(subject));
+                }
+                continue;
+            }
+            judged.evicted += self.windows.make_room(time, longest(rules));
+            let failure = (time, id, subject);
+            let enough =
+                |failures: &[Counted<Prefix>]| hosts(failures) >= rule.hosts.get() as usize;
+            let evidence =
+                self.windows
+                    .count(network, failure, rule.maxretry, rule.findtime, enough);
+            judged.hostile = evidence.map(|evidence| (network, evidence));
+        }
+        judged
+    }
+
+    /// Puts back a failure of an earlier run; `since` tells when a network was banned last.
+    pub fn restore(
+        &mut self,
+        rules: &[NetworkRule],
+        address: IpAddr,
+        subject: Prefix,
+        (time, id): (Timestamp, FailureId),
+        since: impl Fn(Prefix) -> Option<Timestamp>,
+    ) {
+        for rule in rules {
+            let network = rule.width.subject(address);
+            if since(network).is_some_and(|start| time <= start) {
+                break;
+            }
+            self.windows.make_room(time, longest(rules));
+            self.windows
+                .restore(network, (time, id, subject), rule.maxretry);
+        }
+    }
+
+    /// Forgets networks whose last failure is further back than any rule looks.
+    pub fn forget_stale(&mut self, now: Timestamp, rules: &[NetworkRule]) {
+        self.windows.forget_stale(now, longest(rules));
+    }
+
+    /// The networks around `subject` from which failures came: how many hosts, how many failures within the rule's
+    /// findtime before `now`.
+    pub fn around(
+        &self,
+        rules: &[NetworkRule],
+        subject: Prefix,
+        now: Timestamp,
+    ) -> Vec<(Prefix, NetworkRule, usize, usize)> {
+        let mut around = Vec::new();
+        for rule in rules {
+            let network = rule.width.subject(subject.address());
+            let start = now.before(rule.findtime.0);
+            let Some(window) = self.windows.get(network) else {
+                continue;
+            };
+            let failures = window.failures().filter(|(time, ..)| *time >= start);
+            let failures: Vec<_> = failures.collect();
+            if network.holds(subject) && !failures.is_empty() {
+                around.push((network, *rule, hosts(&failures), failures.len()));
+            }
+        }
+        around
+    }
+
+    /// Whether no network is under watch.
+    pub fn is_empty(&self) -> bool {
+        self.windows.is_empty()
+    }
+}
+
+fn longest(rules: &[NetworkRule]) -> FindTime {
+    let spans = rules.iter().map(|rule| rule.findtime.0);
+    FindTime(spans.max().unwrap_or_default())
+}
+
+/// How many different subjects failed.
+fn hosts(failures: &[Counted<Prefix>]) -> usize {
+    let mut subjects: Vec<_> = failures.iter().map(|(.., subject)| *subject).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    subjects.len()
+}
