@@ -134,3 +134,41 @@ fn a_hostile_network_is_one_ban_also_after_a_kill() {
     );
     daemon.stop();
 }
+
+#[test]
+fn who_is_banned_again_and_again_is_kept_out_for_long() {
+    let jail = "maxretry = 1\nbantime = \"1h\"\nignoreself = false\nport = [\"ssh\"]";
+    let long =
+        "[jail.recidive]\nmaxretry = 2\nfindtime = \"1d\"\nbantime = \"1w\"\nignoreself = false";
+    let Some(world) = World::with(jail, long) else {
+        return;
+    };
+    let address = "198.51.100.7";
+    let bans = "SELECT jail, (until - start) / 3600000000, failures FROM bans ORDER BY id";
+    let made = |expected: &str| {
+        until(&format!("the bans are {expected:?}"), || {
+            (world.database().exists() && world.sql(bans) == expected).then_some(())
+        });
+    };
+    let daemon = world.start();
+    world.attack(address, 1);
+    made("sshd|1|1");
+    daemon.kill();
+    let daemon = world.start();
+    world.f2bd(&["unban", address]);
+    world.attack(address, 1);
+    made("sshd|1|1\nsshd|1|1\nrecidive|168|2");
+    let told = String::from_utf8(world.f2bd(&["explain", address]).stdout).unwrap();
+    assert!(
+        told.contains("sshd bans 198.51.100.7 for 1h, offence 2"),
+        "{told}"
+    );
+    // Judged anew, where nobody lifts a ban by hand, there is one ban to count, whatever is stored of it.
+    let config = world.config();
+    let arguments = ["replay", "--config", config.to_str().unwrap(), "history"];
+    let decisions = world.json(&arguments);
+    let bans = decisions.iter().filter(|one| one["decision"] == "ban");
+    let jails: Vec<_> = bans.map(|ban| &ban["jail"]).collect();
+    assert_eq!(jails, ["sshd"]);
+    daemon.stop();
+}

@@ -253,6 +253,7 @@ pub const RECORDS: &[Key] = &[
     ),
     key("file", "a list of paths", "[]"),
     key("report", "true or false", "false"),
+    key("bans", "true or false", "false"),
 ];
 
 /// `[[failure]]` of a filter file.

@@ -264,6 +264,9 @@ impl Engine {
             return;
         }
         self.swept = now;
+        // Bans come from wherever other jails listen.
+        let all = self.policy.jails.iter().flat_map(|jail| &jail.sources);
+        let all: Vec<SourceName> = all.cloned().collect();
         for (policy, state) in self.policy.jails.iter().zip(&mut self.jails) {
             // A source that has not been heard yet may have records of any age.
             let heard = |source: &SourceName| {
@@ -273,6 +276,7 @@ impl Engine {
             let replayed = self.progress.get(&None).copied().flatten();
             let far = match replayed {
                 Some(newest) => Some(newest),
+                None if self.policy.counts_bans(policy) => all.iter().map(heard).min().flatten(),
                 None => policy.sources.iter().map(heard).min().flatten(),
             };
             if let Some(far) = far {

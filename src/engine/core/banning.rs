@@ -64,7 +64,17 @@ impl Engine {
         };
         self.offences_mut(at).note(subject, noted);
         self.ledger.enter(&ban, width);
+        // By hand nobody has offended, and a jail that counts bans of others is not counted itself.
+        let jail = &self.policy.jails[at];
+        let counts = origin != Origin::Manual && !self.policy.counts_bans(jail);
+        let told = counts.then(|| Ban {
+            evidence: Vec::new(),
+            ..ban.clone()
+        });
         out.push(Decision::Ban(ban));
+        if let Some(told) = told {
+            self.hear_ban(&told, out);
+        }
     }
 
     /// Bans a network. Bans of its parts that are over earlier are merged into this one.

@@ -16,6 +16,7 @@ use crate::engine::time::{BanTime, FindTime};
 
 mod networks;
 mod offenders;
+mod recidive;
 
 const SECOND: Duration = Duration::from_secs(1);
 
