@@ -77,7 +77,7 @@ impl Wishes {
             return None;
         }
         if records.bans {
-            return self.to_bans(filter, problems);
+            return self.for_bans(filter, problems);
         }
         let (asks_journal, asks_files) = (self.journalmatch.is_some(), self.logpath.is_some());
         let programs = records.programs.iter();
@@ -168,7 +168,7 @@ impl Wishes {
 
 impl Wishes {
     /// What comes of them with a filter that counts bans: they come from no source.
-    fn to_bans(self, filter: &FilterName, problems: &mut Problems) -> Option<Listening> {
+    fn for_bans(self, filter: &FilterName, problems: &mut Problems) -> Option<Listening> {
         if self.are_own || self.journalmatch.is_some() || self.logpath.is_some() {
             let message = format!("filter `{filter}` counts bans by other jails, and reads no log");
             let remedy = "remove `sources`, `logpath` and `journalmatch`";
