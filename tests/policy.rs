@@ -52,6 +52,48 @@ fn the_next_ban_is_longer_also_after_a_kill() {
 }
 
 #[test]
+fn who_is_forgiven_is_a_newcomer_also_after_a_kill() {
+    let Some(world) = World::new(GROWING) else {
+        return;
+    };
+    let address = "198.51.100.7";
+    let made = |expected: &str| {
+        until(&format!("the bans are {expected:?}"), || {
+            (world.database().exists() && bans(&world, address) == expected).then_some(())
+        });
+    };
+    let done = |arguments: &[&str]| {
+        let output = world.f2bd(arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let daemon = world.start();
+    world.attack(address, 1);
+    made("60|1");
+    done(&["unban", address]);
+    world.attack(address, 1);
+    made("60|1\n180|2");
+    let told = done(&["unban", "--forget", address]);
+    assert!(
+        told.contains("1 ban lifted, and earlier ones forgotten"),
+        "{told}"
+    );
+    until("it is written", || {
+        (world.sql("SELECT sum(forgiven) FROM bans") == "2").then_some(())
+    });
+    daemon.kill();
+    let daemon = world.start();
+    world.attack(address, 1);
+    made("60|1\n180|2\n60|1");
+    // Also when nothing is in force.
+    done(&["unban", address]);
+    done(&["unban", "--forget", address]);
+    let again = world.f2bd(&["unban", "--forget", address]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    daemon.stop();
+}
+
+#[test]
 fn replay_lets_bans_grow_and_tries_out_how_much() {
     let home = tempfile::tempdir().unwrap();
     let config = home.path().join("f2bd.conf");

@@ -118,7 +118,16 @@ impl Engine {
                 subject,
                 bantime,
             } => self.ban_by_hand(now, jail, subject, bantime, out),
-            Input::Unban { jail, subject } => self.unban_by_hand(now, jail.as_ref(), subject, out),
+            Input::Unban {
+                jail,
+                subject,
+                forget,
+            } => {
+                self.unban_by_hand(now, jail.as_ref(), subject, out);
+                if forget {
+                    self.forgive(jail.as_ref(), subject, out);
+                }
+            }
             Input::Restore(remembered) => self.restore(now, remembered, out),
             Input::Outcome(outcome) => self.ledger.hear(&outcome),
             Input::Policy(policy) => self.obey(now, *policy, out),

@@ -127,7 +127,7 @@ impl Store {
         let offences = rows(
             &self.connection,
             // The newest of each is found in the index alone.
-            "SELECT jail, subject, offence, coalesce(ended, until), start FROM bans
+            "SELECT jail, subject, iif(forgiven, 0, offence), coalesce(ended, until), start FROM bans
              JOIN (SELECT max(id) AS id FROM bans GROUP BY subject, jail) USING (id) ORDER BY id",
             [],
             |row| {

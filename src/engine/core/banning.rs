@@ -3,7 +3,9 @@
 //! Every ban is entered into the ledger here and struck from it here, whoever asked for it.
 
 use super::Engine;
-use crate::engine::decision::{Ban, BanId, Decision, FailureId, Notice, Origin, Release, Unban};
+use crate::engine::decision::{
+    Ban, BanId, Decision, FailureId, Forgiven, Notice, Origin, Release, Unban,
+};
 use crate::engine::jail::escalation::{Offence, Offences, Scope};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
@@ -170,6 +172,38 @@ impl Engine {
                 subject.is_none_or(|subject| banned.overlaps(subject))
             });
         }
+    }
+
+    /// Forgets the earlier bans of all that share an address with `subject`.
+    pub(super) fn forgive(
+        &mut self,
+        jail: Option<&JailName>,
+        subject: Option<Prefix>,
+        out: &mut Vec<Decision>,
+    ) {
+        for at in 0..self.policy.jails.len() {
+            if jail.is_some_and(|jail| *jail != self.policy.jails[at].name) {
+                continue;
+            }
+            let forgiven = self.offences_mut(at).forgive(subject);
+            // Where bans of several jails count together, they are forgotten together.
+            let together =
+                |other: &usize| *other == at || self.is_of_all(at) && self.is_of_all(*other);
+            for other in (0..self.policy.jails.len()).filter(together) {
+                out.extend(forgiven.iter().map(|subject| {
+                    Decision::Forgive(Forgiven {
+                        jail: self.policy.jails[other].name.clone(),
+                        subject: *subject,
+                    })
+                }));
+            }
+        }
+    }
+
+    /// Whether an earlier ban of somebody who shares an address with `subject` counts in a jail.
+    pub fn is_offender(&self, jail: &JailName, subject: Prefix) -> bool {
+        let at = self.place(jail);
+        at.is_some_and(|at| self.offences(at).has(subject))
     }
 
     /// Lifts the bans of a jail that `wanted` picks.
