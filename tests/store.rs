@@ -570,7 +570,7 @@ fn a_database_of_a_newer_version_is_left_alone() {
             error,
             StoreError::Newer {
                 found: 99,
-                known: 2
+                known: 3
             }
         ),
         "{error}"
