@@ -11,7 +11,7 @@ use crate::engine::input::Remembered;
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::name::JailName;
 use crate::engine::policy::Policy;
-use crate::engine::prefix::SubjectWidth;
+use crate::engine::prefix::{Prefix, SubjectWidth};
 use crate::engine::time::Timestamp;
 
 impl Engine {
@@ -43,8 +43,13 @@ impl Engine {
             self.ledger
                 .enter(ban, width.unwrap_or(SubjectWidth::DEFAULT));
         }
+        // Offences may be those of all jails; what a ban has paid for are failures of its own.
+        let mut paid: HashMap<(usize, Prefix), Timestamp> = HashMap::new();
         for (jail, subject, offence) in remembered.offences {
             if let Some(at) = self.place(&jail) {
+                if !subject.is_host() {
+                    paid.insert((at, subject), offence.start);
+                }
                 self.offences_mut(at).note(subject, offence);
             }
         }
@@ -55,9 +60,8 @@ impl Engine {
             let counted = (failure.time, failure.id);
             let (address, subject) = (failure.address, failure.subject);
             let mut networks = std::mem::take(&mut self.jails[at].networks);
-            let offences = self.offences(at);
             let jail = &self.policy.jails[at];
-            let since = |network| offences.last_start(network);
+            let since = |network| paid.get(&(at, network)).copied();
             let is_used = |rule: &NetworkRule| {
                 let start = since(rule.width.subject(address));
                 start.is_some_and(|start| failure.time <= start)
