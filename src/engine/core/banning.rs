@@ -4,9 +4,10 @@
 
 use super::Engine;
 use crate::engine::decision::{Ban, BanId, Decision, FailureId, Notice, Origin, Release, Unban};
-use crate::engine::jail::escalation::{Offence, Offences, Scope};
+use crate::engine::jail::escalation::{Offence, Scope};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
+use crate::engine::policy::JailPolicy;
 use crate::engine::prefix::Prefix;
 use crate::engine::time::{BanTime, Timestamp};
 
@@ -40,8 +41,7 @@ impl Engine {
         let policy = &self.policy.jails[at];
         let (usual, width) = (policy.bantime, policy.width);
         let escalation = policy.escalation.as_ref();
-        let memory = escalation.and_then(|escalation| escalation.memory);
-        let offence = self.offences(at).next(subject, start, memory);
+        let offence = self.next_offence(at, subject, start);
         let bantime = bantime.unwrap_or_else(|| {
             escalation.map_or(usual, |escalation| {
                 escalation.lasting(usual, offence, subject)
@@ -62,7 +62,8 @@ impl Engine {
             start,
             end: ban.until(),
         };
-        self.offences_mut(at).note(subject, noted);
+        let offences = self.offences.entry(ban.jail.clone()).or_default();
+        offences.note(subject, noted);
         self.ledger.enter(&ban, width);
         out.push(Decision::Ban(ban));
     }
@@ -180,33 +181,32 @@ impl Engine {
         subjects.sort_unstable();
         for subject in subjects {
             if let Some(standing) = self.ledger.strike(jail, subject) {
-                if let Some(at) = self.place(jail) {
-                    self.offences_mut(at).ended(subject, now);
+                if let Some(offences) = self.offences.get_mut(jail) {
+                    offences.ended(subject, now);
                 }
                 out.push(unban(jail, subject, standing, now, release));
             }
         }
     }
 
-    /// The offences that count in a jail.
-    pub(super) fn offences(&self, at: usize) -> &Offences {
-        match self.is_of_all(at) {
-            true => &self.offences,
-            false => &self.jails[at].offences,
-        }
-    }
-
-    pub(super) fn offences_mut(&mut self, at: usize) -> &mut Offences {
-        match self.is_of_all(at) {
-            true => &mut self.offences,
-            false => &mut self.jails[at].offences,
-        }
-    }
-
-    /// Whether bans of other jails count in this one.
-    fn is_of_all(&self, at: usize) -> bool {
-        let escalation = self.policy.jails[at].escalation.as_ref();
-        escalation.is_some_and(|escalation| escalation.scope == Scope::All)
+    /// Which offence a ban of `subject` by a jail would be.
+    pub(super) fn next_offence(&self, at: usize, subject: Prefix, start: Timestamp) -> u32 {
+        let jails = &self.policy.jails;
+        let escalation = jails[at].escalation.as_ref();
+        let memory = escalation.and_then(|escalation| escalation.memory);
+        let is_of_all = |jail: &JailPolicy| {
+            let escalation = jail.escalation.as_ref();
+            escalation.is_some_and(|escalation| escalation.scope == Scope::All)
+        };
+        let together = is_of_all(&jails[at]);
+        let counting = jails
+            .iter()
+            .enumerate()
+            .filter(|(other, jail)| *other == at || together && is_of_all(jail));
+        let numbers = counting
+            .filter_map(|(_, jail)| self.offences.get(&jail.name))
+            .map(|offences| offences.next(subject, start, memory));
+        numbers.max().unwrap_or(1)
     }
 
     pub(super) fn expire(&mut self, now: Timestamp, out: &mut Vec<Decision>) {

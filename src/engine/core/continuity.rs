@@ -43,15 +43,14 @@ impl Engine {
             self.ledger
                 .enter(ban, width.unwrap_or(SubjectWidth::DEFAULT));
         }
-        // Offences may be those of all jails; what a ban has paid for are failures of its own.
+        // When each network was banned: what it had paid for by then counts no more.
         let mut paid: HashMap<(usize, Prefix), Timestamp> = HashMap::new();
         for (jail, subject, offence) in remembered.offences {
-            if let Some(at) = self.place(&jail) {
-                if !subject.is_host() {
-                    paid.insert((at, subject), offence.start);
-                }
-                self.offences_mut(at).note(subject, offence);
+            if let Some(at) = self.place(&jail).filter(|_| !subject.is_host()) {
+                paid.insert((at, subject), offence.start);
             }
+            let offences = self.offences.entry(jail).or_default();
+            offences.note(subject, offence);
         }
         for (failure, pending) in remembered.failures {
             let Some(at) = self.place(&failure.jail) else {
