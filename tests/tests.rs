@@ -20,6 +20,7 @@ mod journal;
 mod man;
 mod nftables;
 mod policy;
+mod remembering;
 mod replay;
 mod report;
 mod rotation;

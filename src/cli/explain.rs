@@ -53,7 +53,7 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
         if at > 0 {
             writeln!(out)?;
         }
-        print_verdict(out, explanation.subject, verdict, clock)?;
+        print_verdict(out, explanation, verdict, clock)?;
         for pattern in &verdict.patterns {
             writeln!(
                 out,
@@ -105,10 +105,11 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
 
 fn print_verdict(
     out: &mut Out,
-    asked: Prefix,
+    explanation: &Explanation,
     verdict: &VerdictRow,
     clock: &Clock,
 ) -> Result<(), Failure> {
+    let asked = explanation.subject;
     let jail = &verdict.jail;
     let whom = asked.plain();
     let findtime = whole(Duration::try_from_secs_f64(verdict.findtime).unwrap_or_default());
@@ -119,10 +120,14 @@ fn print_verdict(
     match &verdict.place {
         PlaceRow::Banned { ban } => {
             let whom = who_of(asked, ban.subject);
+            let mut history = explanation.history.iter();
+            let failures = history
+                .find(|row| row.ban == ban.ban)
+                .map(|row| row.failures as usize);
             writeln!(
                 out,
                 "{BAD}{whom} is banned{BAD:#} by jail {jail} {}",
-                since_and_why(ban, verdict, clock, &rule)
+                since_and_why(ban, verdict, failures, clock, &rule)
             )?;
         }
         PlaceRow::Watched {
@@ -187,7 +192,15 @@ fn who_of(asked: Prefix, subject: Prefix) -> String {
 }
 
 /// `since … until …: 3 failures within 10m make a ban, and there were these 3. …`
-fn since_and_why(ban: &BanRow, verdict: &VerdictRow, clock: &Clock, rule: &str) -> String {
+///
+/// Of the `failures` that made the ban of a network, those that banned a host before stay with that ban.
+fn since_and_why(
+    ban: &BanRow,
+    verdict: &VerdictRow,
+    failures: Option<usize>,
+    clock: &Clock,
+    rule: &str,
+) -> String {
     let start = clock.show(ban.start);
     let end = match ban.until {
         Some(until) => format!("until {} ({} left)", clock.show(until), clock.left(until)),
@@ -198,7 +211,13 @@ fn since_and_why(ban: &BanRow, verdict: &VerdictRow, clock: &Clock, rule: &str) 
         (Origin::Network, 0) => {
             "many of its hosts failed, and the log lines are no longer kept".to_owned()
         }
-        (Origin::Network, count) => format!("many of its hosts failed, {count} times together"),
+        (Origin::Network, count) => match failures.filter(|all| *all > count) {
+            Some(all) => format!(
+                "many of its hosts failed, {all} times together; {} of these had banned hosts before",
+                all - count
+            ),
+            None => format!("many of its hosts failed, {count} times together"),
+        },
         (Origin::Failures, 0) => format!("{rule}, and its log lines are no longer kept"),
         // The rule may have been another one then.
         (Origin::Failures, count) if count < verdict.maxretry as usize => {

@@ -313,7 +313,7 @@ pub struct BanRow {
     pub bantime: BanTime,
     /// The how manieth ban of the subject it is.
     pub offence: u32,
-    /// `failures` or `manual`.
+    /// `failures`, `network` or `manual`.
     #[serde(with = "text")]
     pub origin: Origin,
     /// Whether an action has confirmed it.
@@ -347,7 +347,7 @@ pub struct HistoryRow {
     pub offence: u32,
     /// How many failures made it.
     pub failures: u32,
-    /// `failures` or `manual`.
+    /// `failures`, `network` or `manual`.
     #[serde(with = "text")]
     pub origin: Origin,
 }

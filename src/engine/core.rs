@@ -21,7 +21,7 @@ use super::jail::Windows;
 use super::jail::escalation::Offences;
 use super::jail::network::Networks;
 use super::ledger::Ledger;
-use super::name::SourceName;
+use super::name::{JailName, SourceName};
 use super::policy::Policy;
 use super::prefix::Prefix;
 use super::time::Timestamp;
@@ -44,8 +44,8 @@ pub struct Engine {
     listeners: Vec<Vec<usize>>,
     jails: Vec<JailState>,
     ledger: Ledger,
-    /// Of all jails in which bans of all count.
-    offences: Offences,
+    /// Also of jails that are gone, which may come back.
+    offences: HashMap<JailName, Offences>,
     sessions: Sessions,
     next_failure: FailureId,
     next_ban: BanId,
@@ -62,7 +62,6 @@ pub struct Engine {
 struct JailState {
     windows: Windows,
     networks: Networks,
-    offences: Offences,
     future_told: bool,
     failures: u64,
     bans: u64,
@@ -89,7 +88,7 @@ impl Engine {
             keeps_text: false,
             jails,
             ledger: Ledger::default(),
-            offences: Offences::default(),
+            offences: HashMap::new(),
             sessions: Sessions::default(),
             next_failure: FailureId(1),
             next_ban: BanId(1),
@@ -259,8 +258,7 @@ impl Engine {
     fn next_ban(&self, now: Timestamp, at: usize, subject: Prefix) -> Option<NextBan> {
         let policy = &self.policy.jails[at];
         let escalation = policy.escalation.as_ref()?;
-        let offences = self.offences(at);
-        let offence = offences.next(subject, now, escalation.memory);
+        let offence = self.next_offence(at, subject, now);
         let bantime = escalation.lasting(policy.bantime, offence, subject);
         Some(NextBan { offence, bantime })
     }

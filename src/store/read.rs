@@ -118,16 +118,19 @@ impl Store {
         let failures = rows(
             &self.connection,
             &format!(
+                // A network counts also what a ban of its host has used or made idle.
                 "SELECT {COUNT_COLUMNS}, pending FROM failures
-                 WHERE (pending OR ban IS NOT NULL) AND time >= ?1 ORDER BY id"
+                 WHERE counted AND time >= ?1 ORDER BY id"
             ),
             params![self.resume_time(now)?.before(longest_findtime).as_micros()],
             |row| Ok((count(row, &mut names)?, row.get(10)?)),
         )?;
         let offences = rows(
             &self.connection,
-            // The newest of each is found in the index alone.
-            "SELECT jail, subject, iif(forgiven, 0, offence), coalesce(ended, until), start FROM bans
+            // The newest of each is found in the index alone. Whoever was merged away stayed out all the same.
+            "SELECT jail, subject, iif(forgiven, 0, offence),
+                    CASE release WHEN 'merged' THEN until ELSE coalesce(ended, until) END, start
+             FROM bans
              JOIN (SELECT max(id) AS id FROM bans GROUP BY subject, jail) USING (id) ORDER BY id",
             [],
             |row| {

@@ -30,7 +30,8 @@ impl Store {
     /// Nothing was changed; the same call may be repeated.
     pub fn settle(&self, time: Timestamp, before: FailureId) -> Result<(), StoreError> {
         self.connection.execute(
-            "UPDATE failures SET pending = 0 WHERE pending AND time >= ?1 AND id < ?2",
+            "UPDATE failures SET pending = 0, counted = 0
+             WHERE counted AND ban IS NULL AND time >= ?1 AND id < ?2",
             params![time.as_micros(), before.0.cast_signed()],
         )?;
         Ok(())

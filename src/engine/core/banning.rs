@@ -6,9 +6,10 @@ use super::Engine;
 use crate::engine::decision::{
     Ban, BanId, Decision, FailureId, Forgiven, Notice, Origin, Release, Unban,
 };
-use crate::engine::jail::escalation::{Offence, Offences, Scope};
+use crate::engine::jail::escalation::{Offence, Scope};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
+use crate::engine::policy::JailPolicy;
 use crate::engine::prefix::Prefix;
 use crate::engine::time::{BanTime, Timestamp};
 
@@ -42,8 +43,7 @@ impl Engine {
         let policy = &self.policy.jails[at];
         let (usual, width) = (policy.bantime, policy.width);
         let escalation = policy.escalation.as_ref();
-        let memory = escalation.and_then(|escalation| escalation.memory);
-        let offence = self.offences(at).next(subject, start, memory);
+        let offence = self.next_offence(at, subject, start);
         let bantime = bantime.unwrap_or_else(|| {
             escalation.map_or(usual, |escalation| {
                 escalation.lasting(usual, offence, subject)
@@ -64,7 +64,8 @@ impl Engine {
             start,
             end: ban.until(),
         };
-        self.offences_mut(at).note(subject, noted);
+        let offences = self.offences.entry(ban.jail.clone()).or_default();
+        offences.note(subject, noted);
         self.ledger.enter(&ban, width);
         // By hand nobody has offended, and a jail that counts bans of others is not counted itself.
         let jail = &self.policy.jails[at];
@@ -174,27 +175,23 @@ impl Engine {
         }
     }
 
-    /// Forgets the earlier bans of all that share an address with `subject`.
+    /// Forgets the earlier bans of all that share an address with `subject`, also those that count together with them.
     pub(super) fn forgive(
         &mut self,
         jail: Option<&JailName>,
         subject: Option<Prefix>,
         out: &mut Vec<Decision>,
     ) {
-        for at in 0..self.policy.jails.len() {
-            if jail.is_some_and(|jail| *jail != self.policy.jails[at].name) {
-                continue;
-            }
-            let forgiven = self.offences_mut(at).forgive(subject);
-            // Where bans of several jails count together, they are forgotten together.
-            let together =
-                |other: &usize| *other == at || self.is_of_all(at) && self.is_of_all(*other);
-            for other in (0..self.policy.jails.len()).filter(together) {
-                out.extend(forgiven.iter().map(|subject| {
-                    Decision::Forgive(Forgiven {
-                        jail: self.policy.jails[other].name.clone(),
-                        subject: *subject,
-                    })
+        let jails = self.policy.jails.iter().enumerate();
+        let wanted = jails.filter(|(_, policy)| jail.is_none_or(|jail| *jail == policy.name));
+        let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
+        for at in wanted {
+            for name in self.counting_together(at) {
+                let offences = self.offences.get_mut(&name);
+                let forgiven = offences.map(|offences| offences.forgive(subject));
+                out.extend(forgiven.into_iter().flatten().map(|subject| {
+                    let jail = name.clone();
+                    Decision::Forgive(Forgiven { jail, subject })
                 }));
             }
         }
@@ -202,8 +199,11 @@ impl Engine {
 
     /// Whether an earlier ban of somebody who shares an address with `subject` counts in a jail.
     pub fn is_offender(&self, jail: &JailName, subject: Prefix) -> bool {
-        let at = self.place(jail);
-        at.is_some_and(|at| self.offences(at).has(subject))
+        let names = self.place(jail).map(|at| self.counting_together(at));
+        names.into_iter().flatten().any(|name| {
+            let offences = self.offences.get(&name);
+            offences.is_some_and(|offences| offences.has(subject))
+        })
     }
 
     /// Lifts the bans of a jail that `wanted` picks.
@@ -224,33 +224,38 @@ impl Engine {
         subjects.sort_unstable();
         for subject in subjects {
             if let Some(standing) = self.ledger.strike(jail, subject) {
-                if let Some(at) = self.place(jail) {
-                    self.offences_mut(at).ended(subject, now);
+                if let Some(offences) = self.offences.get_mut(jail) {
+                    offences.ended(subject, now);
                 }
                 out.push(unban(jail, subject, standing, now, release));
             }
         }
     }
 
-    /// The offences that count in a jail.
-    pub(super) fn offences(&self, at: usize) -> &Offences {
-        match self.is_of_all(at) {
-            true => &self.offences,
-            false => &self.jails[at].offences,
-        }
-    }
-
-    pub(super) fn offences_mut(&mut self, at: usize) -> &mut Offences {
-        match self.is_of_all(at) {
-            true => &mut self.offences,
-            false => &mut self.jails[at].offences,
-        }
-    }
-
-    /// Whether bans of other jails count in this one.
-    fn is_of_all(&self, at: usize) -> bool {
+    /// Which offence a ban of `subject` by a jail would be.
+    pub(super) fn next_offence(&self, at: usize, subject: Prefix, start: Timestamp) -> u32 {
         let escalation = self.policy.jails[at].escalation.as_ref();
-        escalation.is_some_and(|escalation| escalation.scope == Scope::All)
+        let memory = escalation.and_then(|escalation| escalation.memory);
+        let jails = self.counting_together(at).into_iter();
+        let numbers = jails
+            .filter_map(|jail| self.offences.get(&jail))
+            .map(|offences| offences.next(subject, start, memory));
+        numbers.max().unwrap_or(1)
+    }
+
+    /// The jails whose bans count as earlier offences in one of them, itself among them.
+    fn counting_together(&self, at: usize) -> Vec<JailName> {
+        let is_of_all = |jail: &JailPolicy| {
+            let escalation = jail.escalation.as_ref();
+            escalation.is_some_and(|escalation| escalation.scope == Scope::All)
+        };
+        let jails = &self.policy.jails;
+        let together = is_of_all(&jails[at]);
+        let counting = jails
+            .iter()
+            .enumerate()
+            .filter(|(other, jail)| *other == at || together && is_of_all(jail));
+        counting.map(|(_, jail)| jail.name.clone()).collect()
     }
 
     pub(super) fn expire(&mut self, now: Timestamp, out: &mut Vec<Decision>) {

@@ -11,7 +11,7 @@ use crate::engine::input::Remembered;
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::name::JailName;
 use crate::engine::policy::Policy;
-use crate::engine::prefix::SubjectWidth;
+use crate::engine::prefix::{Prefix, SubjectWidth};
 use crate::engine::time::Timestamp;
 
 impl Engine {
@@ -43,10 +43,14 @@ impl Engine {
             self.ledger
                 .enter(ban, width.unwrap_or(SubjectWidth::DEFAULT));
         }
+        // When each network was banned: what it had paid for by then counts no more.
+        let mut paid: HashMap<(usize, Prefix), Timestamp> = HashMap::new();
         for (jail, subject, offence) in remembered.offences {
-            if let Some(at) = self.place(&jail) {
-                self.offences_mut(at).note(subject, offence);
+            if let Some(at) = self.place(&jail).filter(|_| !subject.is_host()) {
+                paid.insert((at, subject), offence.start);
             }
+            let offences = self.offences.entry(jail).or_default();
+            offences.note(subject, offence);
         }
         for (failure, pending) in remembered.failures {
             let Some(at) = self.place(&failure.jail) else {
@@ -55,9 +59,8 @@ impl Engine {
             let counted = (failure.time, failure.id);
             let (address, subject) = (failure.address, failure.subject);
             let mut networks = std::mem::take(&mut self.jails[at].networks);
-            let offences = self.offences(at);
             let jail = &self.policy.jails[at];
-            let since = |network| offences.last_start(network);
+            let since = |network| paid.get(&(at, network)).copied();
             let is_used = |rule: &NetworkRule| {
                 let start = since(rule.width.subject(address));
                 start.is_some_and(|start| failure.time <= start)

@@ -209,7 +209,7 @@ impl Engine {
             return;
         }
         let evicted = state.windows.make_room(time, jail.findtime);
-        let evidence = state.windows.count(
+        let own = state.windows.count(
             subject,
             (time, id, ()),
             jail.maxretry,
@@ -230,9 +230,15 @@ impl Engine {
         }
         let name = jail.name.clone();
         if let Some((network, evidence)) = judged.hostile {
-            // It holds the host, whatever is held against that alone.
+            // It holds the host; only an old offender is kept out for longer than that.
+            let length = |subject| self.next_ban(time, at, subject).map(|next| next.bantime);
+            if let Some(evidence) = own.filter(|_| length(subject) > length(network)) {
+                let origin = Origin::Failures;
+                let name = name.clone();
+                self.ban(at, name, subject, time, None, origin, evidence, out);
+            }
             self.ban_network(at, name, network, time, evidence, out);
-        } else if let Some(evidence) = evidence {
+        } else if let Some(evidence) = own {
             self.ban(
                 at,
                 name,

@@ -13,7 +13,7 @@ use siphasher::sip::SipHasher13;
 use super::super::prefix::Prefix;
 use super::super::time::{BanTime, LONGEST_SPAN, Timestamp};
 
-/// How many offenders are remembered, in a jail or over all; some 10 MB at the most.
+/// How many offenders are remembered in a jail; some 10 MB at the most.
 pub const MOST_OFFENDERS: usize = 131_072;
 
 /// Which part of them is forgotten at once when there are so many.
@@ -112,7 +112,7 @@ pub struct Offence {
     pub end: Option<Timestamp>,
 }
 
-/// Who was banned before.
+/// Who was banned before in a jail.
 #[derive(Debug, Default)]
 pub struct Offences {
     last: HashMap<Prefix, Offence>,
@@ -127,11 +127,6 @@ impl Offences {
         };
         let last = self.last.get(&subject).filter(is_remembered);
         last.map_or(1, |last| last.number.saturating_add(1))
-    }
-
-    /// When the last ban of `subject` began.
-    pub fn last_start(&self, subject: Prefix) -> Option<Timestamp> {
-        self.last.get(&subject).map(|last| last.start)
     }
 
     /// Remembers the last ban of a subject.

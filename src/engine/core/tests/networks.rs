@@ -134,6 +134,38 @@ fn a_longer_ban_of_a_host_stays_beside_that_of_its_network() {
 }
 
 #[test]
+fn an_old_offender_is_not_let_off_with_the_first_ban_of_his_network() {
+    let mut policy = policy(2, 600, ten_minutes(), &[]);
+    policy.jails[0].networks = vec![rule(24, 3, 4)];
+    policy.jails[0].escalation = Some(Escalation {
+        growth: Growth::Multipliers([1.0, 100.0].into()),
+        max: None,
+        jitter: Jitter::Share(0.0),
+        memory: None,
+        scope: Scope::Jail,
+    });
+    let mut engine = Engine::new(policy);
+    let lines = [
+        (0, "192.0.2.1"),
+        (0, "192.0.2.1"),
+        (2_000, "192.0.2.1"),
+        (2_000, "192.0.2.2"),
+        (2_000, "192.0.2.3"),
+        (2_000, "192.0.2.1"),
+    ];
+    let out = hear(&mut engine, 2_000, &lines);
+    assert_eq!(
+        short(&out),
+        [
+            "+192.0.2.1 @0 #1",
+            "-192.0.2.1 @600 Expired",
+            "+192.0.2.1 @2000 #2",
+            "+192.0.2.0/24 @2000 #1",
+        ]
+    );
+}
+
+#[test]
 fn what_a_network_has_paid_for_counts_no_more_after_a_restart() {
     let new = || {
         let mut policy = policy(3, 600, BanTime::For(60 * SECOND), &[]);

@@ -90,6 +90,28 @@ fn offences_of_other_jails_count_where_that_is_asked_for() {
 }
 
 #[test]
+fn reloads_change_no_offence() {
+    let nothing = || Policy {
+        jails: Vec::new(),
+        ..doubling(Scope::Jail)
+    };
+    for settings in [
+        vec![doubling(Scope::All)],
+        vec![doubling(Scope::All), doubling(Scope::Jail)],
+        vec![nothing(), doubling(Scope::Jail)],
+    ] {
+        let mut engine = Engine::new(doubling(Scope::Jail));
+        hear(&mut engine, 0, &[(0, A)]);
+        for policy in settings {
+            let reload = Input::Policy(Box::new(policy));
+            engine.handle(at(700), reload, &mut Vec::new());
+        }
+        let out = hear(&mut engine, 1_000, &[(1_000, A)]);
+        assert_eq!(lengths(&out), [(1_200, 2)]);
+    }
+}
+
+#[test]
 fn explain_tells_the_next_ban() {
     let mut engine = Engine::new(doubling(Scope::Jail));
     hear(&mut engine, 0, &[(0, A)]);
