@@ -73,9 +73,17 @@ fn who_is_forgiven_is_a_newcomer_also_after_a_kill() {
     done(&["unban", address]);
     world.attack(address, 1);
     made("60|1\n180|2");
+    let told = done(&["unban", address]);
+    assert!(
+        told.ends_with(
+            "1 ban lifted\njail sshd bans again at 1 failure within 10m, for 9h, as ban number 3\n"
+        ),
+        "{told}"
+    );
     let told = done(&["unban", "--forget", address]);
     assert!(
-        told.contains("1 ban lifted, and earlier ones forgotten"),
+        told.contains("0 bans lifted, and earlier ones forgotten")
+            && told.contains("for 1h, as ban number 1"),
         "{told}"
     );
     until("it is written", || {

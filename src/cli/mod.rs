@@ -123,7 +123,11 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
                     true => format!("{lifted} lifted, and earlier ones forgotten"),
                     false => format!("{lifted} lifted"),
                 }
-            })
+            })?;
+            match ip {
+                Some(subject) => explain::outlook(&socket(&common)?, subject),
+                None => Ok(()),
+            }
         }
         Command::Report {
             service,
