@@ -23,6 +23,7 @@ mod policy;
 mod replay;
 mod report;
 mod rotation;
+mod simulation;
 mod store;
 mod support;
 mod syslog;
