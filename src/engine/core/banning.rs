@@ -39,7 +39,7 @@ impl Engine {
         self.next_ban = BanId(id.0 + 1);
         self.jails[at].bans += 1;
         let policy = &self.policy.jails[at];
-        let (usual, width) = (policy.bantime, policy.width);
+        let usual = policy.bantime;
         let escalation = policy.escalation.as_ref();
         let offence = self.next_offence(at, subject, start);
         let bantime = bantime.unwrap_or_else(|| {
@@ -64,7 +64,7 @@ impl Engine {
         };
         let offences = self.offences.entry(ban.jail.clone()).or_default();
         offences.note(subject, noted);
-        self.ledger.enter(&ban, width);
+        self.ledger.enter(&ban);
         out.push(Decision::Ban(ban));
     }
 
