@@ -266,6 +266,16 @@ fn explain_tells_of_the_network() {
         _ => None,
     });
     assert_eq!(gathering, Some(("192.0.2.0/24".to_owned(), 2, 3)));
+    // Somebody else in it is told that he is free, and of the network behind that.
+    let verdicts = engine.explain(at(3), "192.0.2.9".parse().expect("a prefix"));
+    let places: Vec<_> = verdicts.iter().map(|verdict| &verdict.place).collect();
+    assert!(
+        matches!(places[..], [Place::Clear, Place::Gathering { .. }]),
+        "{places:?}"
+    );
+    let verdicts = engine.explain(at(3), "192.0.2.0/24".parse().expect("a prefix"));
+    let is_clear = |verdict: &Verdict| verdict.place == Place::Clear;
+    assert!(!verdicts.iter().any(is_clear), "{verdicts:?}");
 }
 
 /// What attackers of a few networks do, one after the other: how many seconds later, which network, which host.
