@@ -105,7 +105,7 @@ fn multipliers(table: &Section<'_>, value: &Value, problems: &mut Problems) -> O
 fn number(value: &Value) -> Option<f64> {
     match value.kind {
         Kind::Integer(number) => Some(number as f64),
-        Kind::Decimal(number) if number.is_finite() => Some(number),
+        Kind::Decimal(number) => Some(number),
         _ => None,
     }
 }

@@ -66,7 +66,8 @@ fn grown(escalation: &Escalation) -> Value {
     let mut value = json!({
         "max": escalation.max.map(span),
         "jitter": match escalation.jitter {
-            Jitter::Share(share) => format!("{}%", share * 100.0).into(),
+            // Of a percentage no more digits than people write.
+            Jitter::Share(share) => format!("{}%", (share * 1e8).round() / 1e6).into(),
             Jitter::Span(length) => span(length),
         },
         "memory": escalation.memory.map(span),

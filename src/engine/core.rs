@@ -212,6 +212,15 @@ impl Engine {
                 }
             }
             let gathering = state.networks.around(&policy.networks, subject, now);
+            if places.is_empty() {
+                match policy.ignore.protects(subject) {
+                    Some(rule) => places.push(Place::Ignored {
+                        because: rule.because.clone(),
+                    }),
+                    None if gathering.iter().any(|(network, ..)| *network == subject) => {}
+                    None => places.push(Place::Clear),
+                }
+            }
             places.extend(
                 gathering
                     .into_iter()
@@ -222,18 +231,6 @@ impl Engine {
                         failures,
                     }),
             );
-            if let Some(rule) = policy
-                .ignore
-                .protects(subject)
-                .filter(|_| places.is_empty())
-            {
-                places.push(Place::Ignored {
-                    because: rule.because.clone(),
-                });
-            }
-            if places.is_empty() {
-                places.push(Place::Clear);
-            }
             verdicts.extend(places.into_iter().map(|place| {
                 let next = match &place {
                     Place::Banned { subject, .. } | Place::Watched { subject, .. } => {

@@ -12,7 +12,7 @@ use foldhash::{HashMap, HashSet};
 use super::decision::{Ban, BanId, Origin};
 use super::input::Outcome;
 use super::name::JailName;
-use super::prefix::{Prefix, SubjectWidth};
+use super::prefix::Prefix;
 use super::time::{BanTime, Timestamp};
 
 /// How many bans can be in force at once, over all jails: the kernel takes about 100 bytes for each, so this
@@ -44,16 +44,20 @@ impl Standing {
 /// A ban to be lifted, in the order in which bans expire.
 type Due = Reverse<(Timestamp, BanId, JailName, Prefix)>;
 
-fn is_unusual(subject: Prefix, usual: SubjectWidth) -> bool {
-    !subject.is_host() && usual.subject(subject.address()) != subject
+/// How wide a network is: whether it is one of IPv4, and its bits.
+type Width = (bool, u8);
+
+fn width_of(network: Prefix) -> Width {
+    (network.address().is_ipv4(), network.width())
 }
 
 /// All bans in force.
 #[derive(Debug, Default)]
 pub struct Ledger {
     jails: BTreeMap<JailName, HashMap<Prefix, Standing>>,
-    /// Networks of another width than the jail's subjects have, few by nature: they were banned by hand.
-    networks: BTreeMap<JailName, Vec<Prefix>>,
+    /// How many bans of networks there are of each width, which are few: so an address is looked up once for each, however
+    /// many networks are banned.
+    widths: BTreeMap<JailName, BTreeMap<Width, usize>>,
     due: BinaryHeap<Due>,
     count: usize,
     unconfirmed: HashSet<BanId>,
@@ -61,8 +65,8 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Enters a ban of a jail whose subjects are `usual` wide; it is not in effect before an action says so.
-    pub fn enter(&mut self, ban: &Ban, usual: SubjectWidth) {
+    /// Enters a ban; it is not in effect before an action says so.
+    pub fn enter(&mut self, ban: &Ban) {
         let standing = Standing {
             id: ban.id,
             start: ban.start,
@@ -81,11 +85,9 @@ impl Ledger {
             .insert(ban.subject, standing);
         if old.is_none() {
             self.count += 1;
-            if is_unusual(ban.subject, usual) {
-                self.networks
-                    .entry(ban.jail.clone())
-                    .or_default()
-                    .push(ban.subject);
+            if !ban.subject.is_host() {
+                let widths = self.widths.entry(ban.jail.clone()).or_default();
+                *widths.entry(width_of(ban.subject)).or_default() += 1;
             }
         }
         self.unconfirmed.insert(ban.id);
@@ -100,8 +102,13 @@ impl Ledger {
         }
         self.count -= 1;
         self.unconfirmed.remove(&standing.id);
-        if let Some(networks) = self.networks.get_mut(jail).filter(|_| !subject.is_host()) {
-            networks.retain(|network| *network != subject);
+        if let Some(widths) = self.widths.get_mut(jail).filter(|_| !subject.is_host()) {
+            let width = width_of(subject);
+            let left = widths.get(&width).map_or(0, |count| count - 1);
+            match left {
+                0 => widths.remove(&width),
+                left => widths.insert(width, left),
+            };
         }
         Some(standing)
     }
@@ -138,24 +145,17 @@ impl Ledger {
 
     /// Whether a ban of `jail` keeps `address` out: that of its own subject or of a network around it.
     pub fn covers(&self, jail: &JailName, subject: Prefix, address: IpAddr) -> bool {
-        let host = Prefix::host(address);
-        let is_banned = |bans: &HashMap<Prefix, Standing>| {
-            bans.contains_key(&subject) || (host != subject && bans.contains_key(&host))
+        let Some(bans) = self.jails.get(jail) else {
+            return false;
         };
-        self.jails.get(jail).is_some_and(is_banned)
-            || self
-                .networks
-                .get(jail)
-                .is_some_and(|networks| networks.iter().any(|network| network.contains(address)))
-    }
-
-    /// Sorts the bans of `jail` anew after the width of its subjects has changed.
-    pub fn rewiden(&mut self, jail: &JailName, usual: SubjectWidth) {
-        let bans = self.jails.get(jail).into_iter().flatten();
-        let unusual = bans
-            .map(|(subject, _)| *subject)
-            .filter(|subject| is_unusual(*subject, usual));
-        self.networks.insert(jail.clone(), unusual.collect());
+        let host = Prefix::host(address);
+        let mut widths = self.widths.get(jail).into_iter().flatten();
+        let (is_ipv4, address) = (host.address().is_ipv4(), host.address());
+        bans.contains_key(&subject)
+            || (host != subject && bans.contains_key(&host))
+            || widths.any(|((of_ipv4, width), _)| {
+                *of_ipv4 == is_ipv4 && bans.contains_key(&Prefix::network(address, *width))
+            })
     }
 
     /// The bans of one jail that share an address with `subject`.

@@ -41,7 +41,7 @@ impl Engine {
         self.next_ban = BanId(id.0 + 1);
         self.jails[at].bans += 1;
         let policy = &self.policy.jails[at];
-        let (usual, width) = (policy.bantime, policy.width);
+        let usual = policy.bantime;
         let escalation = policy.escalation.as_ref();
         let offence = self.next_offence(at, subject, start);
         let bantime = bantime.unwrap_or_else(|| {
@@ -66,7 +66,7 @@ impl Engine {
         };
         let offences = self.offences.entry(ban.jail.clone()).or_default();
         offences.note(subject, noted);
-        self.ledger.enter(&ban, width);
+        self.ledger.enter(&ban);
         // By hand nobody has offended, and a jail that counts bans of others is not counted itself.
         let jail = &self.policy.jails[at];
         let counts = origin != Origin::Manual && !self.policy.counts_bans(jail);

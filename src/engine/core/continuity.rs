@@ -11,7 +11,7 @@ use crate::engine::input::Remembered;
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::name::JailName;
 use crate::engine::policy::Policy;
-use crate::engine::prefix::{Prefix, SubjectWidth};
+use crate::engine::prefix::Prefix;
 use crate::engine::time::Timestamp;
 
 impl Engine {
@@ -39,9 +39,7 @@ impl Engine {
                 self.ledger.strike(&ban.jail, ban.subject);
                 out.push(unban(&ban.jail, ban.subject, newer, now, Release::Replaced));
             }
-            let width = self.place(&ban.jail).map(|at| self.policy.jails[at].width);
-            self.ledger
-                .enter(ban, width.unwrap_or(SubjectWidth::DEFAULT));
+            self.ledger.enter(ban);
         }
         // When each network was banned: what it had paid for by then counts no more.
         let mut paid: HashMap<(usize, Prefix), Timestamp> = HashMap::new();
@@ -104,9 +102,6 @@ impl Engine {
             let listens = |source| jails.iter().any(|jail| jail.sources.contains(source));
             source.as_ref().is_none_or(listens)
         });
-        for jail in &self.policy.jails {
-            self.ledger.rewiden(&jail.name, jail.width);
-        }
         self.respect_policy(now, out);
     }
 

@@ -230,9 +230,9 @@ impl Engine {
         }
         let name = jail.name.clone();
         if let Some((network, evidence)) = judged.hostile {
-            // It holds the host; only an old offender is kept out for longer than that.
-            let length = |subject| self.next_ban(time, at, subject).map(|next| next.bantime);
-            if let Some(evidence) = own.filter(|_| length(subject) > length(network)) {
+            // It holds the host; only who has offended more often than it is kept out for longer.
+            let turn = |subject| self.next_ban(time, at, subject).map(|next| next.offence);
+            if let Some(evidence) = own.filter(|_| turn(subject) > turn(network)) {
                 let origin = Origin::Failures;
                 let name = name.clone();
                 self.ban(at, name, subject, time, None, origin, evidence, out);

@@ -223,6 +223,30 @@ fn a_network_with_an_ignored_address_is_never_banned() {
     );
 }
 
+/// With each failure held against each banned network, and each that is over sought among all, it took minutes.
+#[test]
+fn many_banned_networks_hold_nobody_up() {
+    let mut engine = guarded(9, &[], Vec::new());
+    for place in 0..50_000 {
+        let ban = Input::Ban {
+            jail: "test".parse().expect("a name"),
+            subject: Prefix::network(std::net::Ipv4Addr::from_bits(place << 8).into(), 24),
+            bantime: None,
+        };
+        engine.handle(at(0), ban, &mut Vec::new());
+    }
+    let start = std::time::Instant::now();
+    let lines = [(1, "192.0.2.1"), (1, "0.7.7.7")].repeat(1_000);
+    let out = hear(&mut engine, 1, &lines);
+    let counted =
+        |decision: &&Decision| matches!(decision, Decision::Count(failure) if failure.counted);
+    assert_eq!(out.iter().filter(counted).count(), 9);
+    let mut out = Vec::new();
+    engine.handle(at(600), Input::Tick, &mut out);
+    assert_eq!(out.len(), 50_000);
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
 #[test]
 fn explain_tells_of_the_network() {
     let mut engine = guarded(5, &[], vec![rule(24, 3, 6)]);
@@ -242,6 +266,16 @@ fn explain_tells_of_the_network() {
         _ => None,
     });
     assert_eq!(gathering, Some(("192.0.2.0/24".to_owned(), 2, 3)));
+    // Somebody else in it is told that he is free, and of the network behind that.
+    let verdicts = engine.explain(at(3), "192.0.2.9".parse().expect("a prefix"));
+    let places: Vec<_> = verdicts.iter().map(|verdict| &verdict.place).collect();
+    assert!(
+        matches!(places[..], [Place::Clear, Place::Gathering { .. }]),
+        "{places:?}"
+    );
+    let verdicts = engine.explain(at(3), "192.0.2.0/24".parse().expect("a prefix"));
+    let is_clear = |verdict: &Verdict| verdict.place == Place::Clear;
+    assert!(!verdicts.iter().any(is_clear), "{verdicts:?}");
 }
 
 /// What attackers of a few networks do, one after the other: how many seconds later, which network, which host.
