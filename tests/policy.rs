@@ -11,13 +11,15 @@ use crate::support::world::{F2BD, World};
 const GROWING: &str = "maxretry = 1\nbantime = \"1h\"\nignoreself = false\n\
     escalation = { factor = 3, memory = \"30d\", jitter = \"0%\" }";
 
-/// How long the bans of an address were made, in minutes, and which offences they were.
-fn bans(world: &World, address: &str) -> String {
-    let wanted = format!(
-        "SELECT (until - start) / 60000000, offence FROM bans WHERE subject = '{address}' ORDER BY id"
-    );
-    world.sql(&wanted)
+/// Waits until the database tells so of bans.
+fn until_it_tells(world: &World, query: &str, expected: &str) {
+    until(&format!("the bans are {expected:?}"), || {
+        (world.database().exists() && world.sql(query) == expected).then_some(())
+    });
 }
+
+/// For how many minutes each ban was made, and which offence it was.
+const BANS: &str = "SELECT (until - start) / 60000000, offence FROM bans ORDER BY id";
 
 #[test]
 fn the_next_ban_is_longer_also_after_a_kill() {
@@ -25,17 +27,12 @@ fn the_next_ban_is_longer_also_after_a_kill() {
         return;
     };
     let address = "198.51.100.7";
-    let made = |expected: &str| {
-        until(&format!("the bans are {expected:?}"), || {
-            (world.database().exists() && bans(&world, address) == expected).then_some(())
-        });
-    };
     let daemon = world.start();
     world.attack(address, 1);
-    made("60|1");
+    until_it_tells(&world, BANS, "60|1");
     world.f2bd(&["unban", address]);
     world.attack(address, 1);
-    made("60|1\n180|2");
+    until_it_tells(&world, BANS, "60|1\n180|2");
     daemon.kill();
     let daemon = world.start();
     world.f2bd(&["unban", address]);
@@ -45,7 +42,7 @@ fn the_next_ban_is_longer_also_after_a_kill() {
         "{told}"
     );
     world.attack(address, 1);
-    made("60|1\n180|2\n540|3");
+    until_it_tells(&world, BANS, "60|1\n180|2\n540|3");
     let explained = world.json(&["explain", address]);
     assert_eq!(explained[0]["verdicts"][0]["next"]["offence"], 4);
     daemon.stop();
@@ -57,11 +54,6 @@ fn who_is_forgiven_is_a_newcomer_also_after_a_kill() {
         return;
     };
     let address = "198.51.100.7";
-    let made = |expected: &str| {
-        until(&format!("the bans are {expected:?}"), || {
-            (world.database().exists() && bans(&world, address) == expected).then_some(())
-        });
-    };
     let done = |arguments: &[&str]| {
         let output = world.f2bd(arguments);
         assert!(output.status.success(), "{output:?}");
@@ -69,10 +61,10 @@ fn who_is_forgiven_is_a_newcomer_also_after_a_kill() {
     };
     let daemon = world.start();
     world.attack(address, 1);
-    made("60|1");
+    until_it_tells(&world, BANS, "60|1");
     done(&["unban", address]);
     world.attack(address, 1);
-    made("60|1\n180|2");
+    until_it_tells(&world, BANS, "60|1\n180|2");
     let told = done(&["unban", address]);
     assert!(
         told.ends_with(
@@ -92,7 +84,7 @@ fn who_is_forgiven_is_a_newcomer_also_after_a_kill() {
     daemon.kill();
     let daemon = world.start();
     world.attack(address, 1);
-    made("60|1\n180|2\n60|1");
+    until_it_tells(&world, BANS, "60|1\n180|2\n60|1");
     // Also when nothing is in force.
     done(&["unban", address]);
     done(&["unban", "--forget", address]);
@@ -197,19 +189,14 @@ fn who_is_banned_again_and_again_is_kept_out_for_long() {
     };
     let address = "198.51.100.7";
     let bans = "SELECT jail, (until - start) / 3600000000, failures FROM bans ORDER BY id";
-    let made = |expected: &str| {
-        until(&format!("the bans are {expected:?}"), || {
-            (world.database().exists() && world.sql(bans) == expected).then_some(())
-        });
-    };
     let daemon = world.start();
     world.attack(address, 1);
-    made("sshd|1|1");
+    until_it_tells(&world, bans, "sshd|1|1");
     daemon.kill();
     let daemon = world.start();
     world.f2bd(&["unban", address]);
     world.attack(address, 1);
-    made("sshd|1|1\nsshd|1|1\nrecidive|168|2");
+    until_it_tells(&world, bans, "sshd|1|1\nsshd|1|1\nrecidive|168|2");
     let told = String::from_utf8(world.f2bd(&["explain", address]).stdout).unwrap();
     assert!(
         told.contains("sshd bans 198.51.100.7 for 1h, offence 2"),

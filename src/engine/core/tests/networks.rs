@@ -101,9 +101,9 @@ fn bans_of_hosts_are_merged_unless_they_last_longer() {
     assert_eq!(engine.ledger().len(), 3);
 }
 
-#[test]
-fn a_longer_ban_of_a_host_stays_beside_that_of_its_network() {
-    let mut policy = policy(1, 600, ten_minutes(), &[]);
+/// A second ban is a hundred times as long as the first.
+fn hard_on_offenders(maxretry: u32) -> Engine {
+    let mut policy = policy(maxretry, 600, ten_minutes(), &[]);
     policy.jails[0].networks = vec![rule(24, 3, 4)];
     policy.jails[0].escalation = Some(Escalation {
         growth: Growth::Multipliers([1.0, 100.0].into()),
@@ -112,7 +112,12 @@ fn a_longer_ban_of_a_host_stays_beside_that_of_its_network() {
         memory: None,
         scope: Scope::Jail,
     });
-    let mut engine = Engine::new(policy);
+    Engine::new(policy)
+}
+
+#[test]
+fn a_longer_ban_of_a_host_stays_beside_that_of_its_network() {
+    let mut engine = hard_on_offenders(1);
     let lines = [
         (0, "192.0.2.1"),
         (600, "192.0.2.1"),
@@ -135,16 +140,7 @@ fn a_longer_ban_of_a_host_stays_beside_that_of_its_network() {
 
 #[test]
 fn an_old_offender_is_not_let_off_with_the_first_ban_of_his_network() {
-    let mut policy = policy(2, 600, ten_minutes(), &[]);
-    policy.jails[0].networks = vec![rule(24, 3, 4)];
-    policy.jails[0].escalation = Some(Escalation {
-        growth: Growth::Multipliers([1.0, 100.0].into()),
-        max: None,
-        jitter: Jitter::Share(0.0),
-        memory: None,
-        scope: Scope::Jail,
-    });
-    let mut engine = Engine::new(policy);
+    let mut engine = hard_on_offenders(2);
     let lines = [
         (0, "192.0.2.1"),
         (0, "192.0.2.1"),
