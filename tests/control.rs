@@ -410,7 +410,7 @@ fn bans_are_made_and_lifted_by_hand() {
     );
     assert_eq!(
         text(&world, &["unban", "192.0.2.1", "--jail", "sshd"]),
-        "1 ban lifted\n"
+        "1 ban lifted\njail sshd bans again at 3 failures within 1h\n"
     );
     assert_eq!(text(&world, &["unban", "--all"]), "2 bans lifted\n");
     assert_eq!(text(&world, &["unban", "--all"]), "0 bans lifted\n");

@@ -697,6 +697,13 @@ fn literals(text: &str) -> Vec<String> {
     blocks.collect()
 }
 
+/// The example of f2bd.conf(5) behind these words.
+pub fn configuration(words: &str) -> String {
+    let examples = section(&manual("f2bd.conf.5"), "EXAMPLES");
+    let (_, rest) = examples.split_once(words).unwrap();
+    literals(rest).swap_remove(0)
+}
+
 #[test]
 fn every_example_of_a_configuration_is_sound() {
     let home = tempfile::tempdir().unwrap();

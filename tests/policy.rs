@@ -52,6 +52,56 @@ fn the_next_ban_is_longer_also_after_a_kill() {
 }
 
 #[test]
+fn who_is_forgiven_is_a_newcomer_also_after_a_kill() {
+    let Some(world) = World::new(GROWING) else {
+        return;
+    };
+    let address = "198.51.100.7";
+    let made = |expected: &str| {
+        until(&format!("the bans are {expected:?}"), || {
+            (world.database().exists() && bans(&world, address) == expected).then_some(())
+        });
+    };
+    let done = |arguments: &[&str]| {
+        let output = world.f2bd(arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let daemon = world.start();
+    world.attack(address, 1);
+    made("60|1");
+    done(&["unban", address]);
+    world.attack(address, 1);
+    made("60|1\n180|2");
+    let told = done(&["unban", address]);
+    assert!(
+        told.ends_with(
+            "1 ban lifted\njail sshd bans again at 1 failure within 10m, for 9h, as ban number 3\n"
+        ),
+        "{told}"
+    );
+    let told = done(&["unban", "--forget", address]);
+    assert!(
+        told.contains("0 bans lifted, and earlier ones forgotten")
+            && told.contains("for 1h, as ban number 1"),
+        "{told}"
+    );
+    until("it is written", || {
+        (world.sql("SELECT sum(forgiven) FROM bans") == "2").then_some(())
+    });
+    daemon.kill();
+    let daemon = world.start();
+    world.attack(address, 1);
+    made("60|1\n180|2\n60|1");
+    // Also when nothing is in force.
+    done(&["unban", address]);
+    done(&["unban", "--forget", address]);
+    let again = world.f2bd(&["unban", "--forget", address]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    daemon.stop();
+}
+
+#[test]
 fn replay_lets_bans_grow_and_tries_out_how_much() {
     let home = tempfile::tempdir().unwrap();
     let config = home.path().join("f2bd.conf");
@@ -134,5 +184,43 @@ fn a_hostile_network_is_one_ban_also_after_a_kill() {
             ),
         "{told}"
     );
+    daemon.stop();
+}
+
+#[test]
+fn who_is_banned_again_and_again_is_kept_out_for_long() {
+    let jail = "maxretry = 1\nbantime = \"1h\"\nignoreself = false\nport = [\"ssh\"]";
+    let long =
+        "[jail.recidive]\nmaxretry = 2\nfindtime = \"1d\"\nbantime = \"1w\"\nignoreself = false";
+    let Some(world) = World::with(jail, long) else {
+        return;
+    };
+    let address = "198.51.100.7";
+    let bans = "SELECT jail, (until - start) / 3600000000, failures FROM bans ORDER BY id";
+    let made = |expected: &str| {
+        until(&format!("the bans are {expected:?}"), || {
+            (world.database().exists() && world.sql(bans) == expected).then_some(())
+        });
+    };
+    let daemon = world.start();
+    world.attack(address, 1);
+    made("sshd|1|1");
+    daemon.kill();
+    let daemon = world.start();
+    world.f2bd(&["unban", address]);
+    world.attack(address, 1);
+    made("sshd|1|1\nsshd|1|1\nrecidive|168|2");
+    let told = String::from_utf8(world.f2bd(&["explain", address]).stdout).unwrap();
+    assert!(
+        told.contains("sshd bans 198.51.100.7 for 1h, offence 2"),
+        "{told}"
+    );
+    // Judged anew, where nobody lifts a ban by hand, there is one ban to count, whatever is stored of it.
+    let config = world.config();
+    let arguments = ["replay", "--config", config.to_str().unwrap(), "history"];
+    let decisions = world.json(&arguments);
+    let bans = decisions.iter().filter(|one| one["decision"] == "ban");
+    let jails: Vec<_> = bans.map(|ban| &ban["jail"]).collect();
+    assert_eq!(jails, ["sshd"]);
     daemon.stop();
 }

@@ -127,7 +127,7 @@ fn short(decisions: &[Decision]) -> Vec<String> {
             ))
         }
         Decision::Notice(notice) => Some(format!("{notice:?}")),
-        Decision::Count(_) => None,
+        Decision::Count(_) | Decision::Forgive(_) => None,
     };
     decisions.iter().filter_map(one).collect()
 }

@@ -570,7 +570,7 @@ fn a_database_of_a_newer_version_is_left_alone() {
             error,
             StoreError::Newer {
                 found: 99,
-                known: 2
+                known: 3
             }
         ),
         "{error}"
@@ -610,8 +610,8 @@ fn a_row_that_makes_no_sense_spoils_nothing() {
     store.commit(at(0), &attack(), None).unwrap();
     let hand = Connection::open(&path).unwrap();
     hand.execute_batch(
-        "INSERT INTO bans VALUES (7, 'sshd', 'nobody', x'00', 1, NULL, 1, 0, 'manual', NULL, NULL);
-         INSERT INTO bans VALUES (8, 'sshd', x'ff', x'00', 'then', NULL, 1, 0, 'manual', NULL, NULL);",
+        "INSERT INTO bans VALUES (7, 'sshd', 'nobody', x'00', 1, NULL, 1, 0, 'manual', NULL, NULL, 0);
+         INSERT INTO bans VALUES (8, 'sshd', x'ff', x'00', 'then', NULL, 1, 0, 'manual', NULL, NULL, 0);",
     )
     .unwrap();
     let remembered = store.remembered(at(3), HOUR).unwrap();

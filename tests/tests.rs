@@ -24,6 +24,7 @@ mod remembering;
 mod replay;
 mod report;
 mod rotation;
+mod simulation;
 mod store;
 mod support;
 mod syslog;

@@ -129,6 +129,9 @@ pub enum Command {
         /// Lift all bans
         #[arg(long)]
         all: bool,
+        /// Forget earlier bans too: the next one is as long as a first one
+        #[arg(long)]
+        forget: bool,
     },
     /// Report a failure on behalf of a service, for scripts
     Report {

@@ -45,6 +45,45 @@ pub fn run(socket: &Path, subject: Prefix, json: bool, clock: &Clock) -> Result<
     }
 }
 
+/// Prints what would ban a subject again in the jails that have banned it.
+///
+/// # Errors
+/// The daemon cannot be asked.
+pub fn outlook(socket: &Path, subject: Prefix) -> Result<(), Failure> {
+    let Reply::Explanation(explanation) = ask(socket, Request::Explain { subject })? else {
+        return Err(strange());
+    };
+    let mut out = output::stdout();
+    for verdict in &explanation.verdicts {
+        let failing = match &verdict.place {
+            PlaceRow::Watched { failing, .. } => *failing,
+            PlaceRow::Clear => 0,
+            PlaceRow::Banned { .. } | PlaceRow::Gathering { .. } | PlaceRow::Ignored { .. } => {
+                continue;
+            }
+        };
+        let mut banned = explanation.history.iter();
+        if !banned.any(|ban| ban.jail == verdict.jail) {
+            continue;
+        }
+        let missing = (verdict.maxretry as usize).saturating_sub(failing);
+        let findtime = whole(Duration::try_from_secs_f64(verdict.findtime).unwrap_or_default());
+        write!(
+            out,
+            "jail {} bans again at {} within {findtime}",
+            verdict.jail,
+            counted(missing, "failure")
+        )?;
+        if let Some(next) = &verdict.next {
+            let lasting = next.bantime.lasting();
+            write!(out, ", {lasting}, as ban number {}", next.offence)?;
+        }
+        writeln!(out)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
 fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), Failure> {
     if explanation.verdicts.is_empty() {
         writeln!(out, "No jail is enabled, so nobody is banned.")?;

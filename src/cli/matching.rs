@@ -31,7 +31,7 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     let routes: Vec<_> = specs.iter().map(wanted).collect();
     let by_program = specs
         .iter()
-        .all(|spec| !spec.records.programs.is_empty() || spec.records.reports);
+        .all(|spec| !spec.records.programs.is_empty() || spec.records.reports || spec.records.bans);
     let filters = FilterSet::compile(specs).map_err(|errors| {
         let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Exit::BadConfiguration, lines.join("\n"))

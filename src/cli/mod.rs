@@ -106,11 +106,28 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
                 format!("{} is banned by jail {jail}", ip.plain())
             })
         }
-        Command::Unban { ip, jail, all: _ } => {
-            let request = Request::Unban { subject: ip, jail };
+        Command::Unban {
+            ip,
+            jail,
+            all: _,
+            forget,
+        } => {
+            let request = Request::Unban {
+                subject: ip,
+                jail,
+                forget,
+            };
             act(&common, request, |changed| {
-                format!("{} lifted", counted(changed, "ban"))
-            })
+                let lifted = counted(changed, "ban");
+                match forget {
+                    true => format!("{lifted} lifted, and earlier ones forgotten"),
+                    false => format!("{lifted} lifted"),
+                }
+            })?;
+            match ip {
+                Some(subject) => explain::outlook(&socket(&common)?, subject),
+                None => Ok(()),
+            }
         }
         Command::Report {
             service,

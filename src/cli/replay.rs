@@ -58,7 +58,7 @@ pub fn run(args: &ReplayArgs, clock: &Clock, config: Option<&Path>) -> Result<()
     }
     let by_program = policy.jails.iter().all(|jail| {
         let records = &policy.filters.spec(jail.filter).records;
-        !records.programs.is_empty() || records.reports
+        !records.programs.is_empty() || records.reports || records.bans
     });
     let past = Past {
         words: &args.logs,

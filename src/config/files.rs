@@ -26,6 +26,10 @@ const BUILT_IN: &[(&str, &str)] = &[
         include_str!("../../filters/nginx-botsearch.toml"),
     ),
     (
+        "filters/recidive.toml",
+        include_str!("../../filters/recidive.toml"),
+    ),
+    (
         "filters/report.toml",
         include_str!("../../filters/report.toml"),
     ),

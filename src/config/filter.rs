@@ -79,11 +79,21 @@ impl FilterFile {
             ignores: patterns(&top, "ignore", keys::IGNORE, problems),
             samples: samples(&top, problems),
         };
-        if let (true, Some(pattern)) = (file.records.reports, file.patterns().next()) {
+        let RecordsSpec { reports, bans, .. } = file.records;
+        for (takes, what, key) in [(reports, "report", "report"), (bans, "ban", "bans")] {
+            if let (true, Some(pattern)) = (takes, file.patterns().next()) {
+                problems.error(
+                    &pattern.place,
+                    format!("a {what} is no text: no pattern is held against it"),
+                    format!("remove the pattern, or `{key}` in [records]"),
+                );
+            }
+        }
+        if reports && bans {
             problems.error(
-                &pattern.place,
-                "a report is no text: no pattern is held against it",
-                "remove the pattern, or `report` in [records]",
+                &Place::whole(text),
+                "a filter takes reports or bans, not both",
+                "write two filters",
             );
         }
         for (sample, place) in &file.samples {
@@ -301,6 +311,7 @@ fn records(top: &Section<'_>, problems: &mut Problems) -> RecordsSpec {
             .map(|(path, _)| path.to_string().into())
             .collect(),
         reports: section.flag("report", problems).unwrap_or(false),
+        bans: section.flag("bans", problems).unwrap_or(false),
         // A jail says which.
         services: Vec::new(),
     }

@@ -8,6 +8,8 @@ use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
+
 use super::problem::{Place, Problems};
 use crate::engine::policy::{IgnoreList, IgnoreRule};
 use crate::engine::prefix::Prefix;
@@ -103,6 +105,11 @@ impl Resolver {
         for (word, place) in words {
             match word.parse::<Prefix>() {
                 Ok(prefix) => add(prefix, format!("ignoreip {word}")),
+                Err(_) if range(word).is_some() => {
+                    for prefix in range(word).into_iter().flatten() {
+                        add(prefix, format!("ignoreip {word}"));
+                    }
+                }
                 Err(_) if is_host_name(word) => {
                     for address in self.hosts.get(*word).into_iter().flatten() {
                         add(Prefix::host(*address), format!("ignoreip {word}"));
@@ -110,8 +117,8 @@ impl Resolver {
                 }
                 Err(error) => problems.error(
                     place,
-                    format!("`ignoreip`: {error}, nor a host name"),
-                    "write a list such as [\"192.0.2.7\", \"10.0.0.0/8\", \"home.example.org\"]",
+                    format!("`ignoreip`: {error}, nor a range or a host name"),
+                    "write a list such as [\"192.0.2.7\", \"10.0.0.0/8\", \"10.0.0.1-10.0.0.9\", \"home.example.org\"]",
                 ),
             }
         }
@@ -145,6 +152,26 @@ impl Resolver {
     }
 }
 
+/// The networks that a range of addresses comes to, such as `192.0.2.1-192.0.2.9`: with all 128 bits 254 at the most.
+fn range(word: &str) -> Option<Vec<Prefix>> {
+    let (first, last) = word.split_once('-')?;
+    let address = |text: &str| text.trim().parse::<IpAddr>().ok();
+    let networks = match (
+        address(first)?.to_canonical(),
+        address(last)?.to_canonical(),
+    ) {
+        (IpAddr::V4(first), IpAddr::V4(last)) if first <= last => {
+            IpSubnets::from(Ipv4Subnets::new(first, last, 0))
+        }
+        (IpAddr::V6(first), IpAddr::V6(last)) if first <= last => {
+            IpSubnets::from(Ipv6Subnets::new(first, last, 0))
+        }
+        _ => return None,
+    };
+    let prefix = |network: IpNet| Prefix::network(network.addr(), network.prefix_len());
+    Some(networks.map(prefix).collect())
+}
+
 /// A name with a letter in it, so that a mistyped address is none.
 fn is_host_name(word: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -160,7 +187,46 @@ fn is_host_name(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn a_range_is_all_from_the_first_to_the_last(
+            first in any::<u32>(), length in 0_u32..5_000, other in any::<u32>(), wide in any::<bool>(),
+        ) {
+            let last = first.saturating_add(length);
+            let address = |number: u32| match wide {
+                true => IpAddr::from(Ipv6Addr::from_bits(u128::from(number) << 40 | 1 << 125)),
+                false => IpAddr::from(Ipv4Addr::from_bits(number)),
+            };
+            let word = format!("{}-{}", address(first), address(last));
+            let networks = range(&word).expect("a range");
+            prop_assert!(networks.len() <= 254);
+            let near = [first.wrapping_sub(1), first, last, last.wrapping_add(1), other];
+            for number in near {
+                let is_in = networks.iter().any(|network| network.contains(address(number)));
+                prop_assert_eq!(is_in, (first..=last).contains(&number), "{}", number);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_range_is_none() {
+        for word in [
+            "192.0.2.9-192.0.2.1",
+            "192.0.2.1-::1",
+            "192.0.2.1-",
+            "a-b",
+            "192.0.2.1-9",
+            "::1-::2-::3",
+        ] {
+            assert_eq!(range(word), None, "{word}");
+        }
+    }
 
     #[test]
     fn a_mistyped_address_is_no_host_name() {

@@ -191,13 +191,14 @@ impl<'c> JailReader<'c> {
         } = choice?;
         let file = self.filters.get(&filter)?.as_ref()?;
         let records = file.spec(&mode).records;
+        let counts_bans = records.bans;
         let Listening {
             sources,
             named_only,
             journalmatch,
             logpath,
         } = wishes.over(&filter, records, self.sources, problems)?;
-        if enabled && sources.is_empty() {
+        if enabled && sources.is_empty() && !counts_bans {
             problems.warning(
                 section
                     .value("sources")

@@ -166,7 +166,7 @@ pub const JAIL: &[Key] = &[
     ),
     key(
         "ignoreip",
-        "a list of addresses, networks and host names, such as [\"10.0.0.0/8\", \"home.example.org\"]",
+        "a list of addresses, networks, ranges and host names, such as [\"10.0.0.0/8\", \"192.0.2.1-192.0.2.9\", \"home.example.org\"]",
         "[]",
     ),
     key("ignoreself", "true or false", "true"),
@@ -253,6 +253,7 @@ pub const RECORDS: &[Key] = &[
     ),
     key("file", "a list of paths", "[]"),
     key("report", "true or false", "false"),
+    key("bans", "true or false", "false"),
 ];
 
 /// `[[failure]]` of a filter file.

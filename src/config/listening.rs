@@ -76,6 +76,9 @@ impl Wishes {
         if self.broken {
             return None;
         }
+        if records.bans {
+            return self.for_bans(filter, problems);
+        }
         let (asks_journal, asks_files) = (self.journalmatch.is_some(), self.logpath.is_some());
         let programs = records.programs.iter();
         let by_program = programs
@@ -160,6 +163,24 @@ impl Wishes {
         };
         problems.error(&self.place, message, remedy);
         None
+    }
+}
+
+impl Wishes {
+    /// What comes of them with a filter that counts bans: they come from no source.
+    fn for_bans(self, filter: &FilterName, problems: &mut Problems) -> Option<Listening> {
+        if self.are_own || self.journalmatch.is_some() || self.logpath.is_some() {
+            let message = format!("filter `{filter}` counts bans by other jails, and reads no log");
+            let remedy = "remove `sources`, `logpath` and `journalmatch`";
+            problems.error(&self.place, message, remedy);
+            return None;
+        }
+        Some(Listening {
+            sources: Vec::new(),
+            named_only: Vec::new(),
+            journalmatch: JournalMatch::default(),
+            logpath: Vec::new(),
+        })
     }
 }
 

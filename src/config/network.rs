@@ -3,6 +3,7 @@
 //! In: a table or a list of tables, of a jail or of `[defaults]`. Out: the rules, the narrowest first. What cannot be
 //! used is reported.
 
+use std::cmp::Reverse;
 use std::num::NonZeroU32;
 
 use super::document::{Kind, Value};
@@ -38,7 +39,7 @@ pub fn read(
         inner.check_keys("`network`", problems);
         rules.extend(rule(&inner, item, width, findtime, problems));
     }
-    rules.sort_by_key(|rule| (255 - rule.width.ipv4, 255 - rule.width.ipv6));
+    rules.sort_by_key(|rule| Reverse((rule.width.ipv4, rule.width.ipv6)));
     let crossed = rules.windows(2).any(|pair| {
         let (narrow, wide) = (pair[0].width, pair[1].width);
         wide.ipv4 >= narrow.ipv4 || wide.ipv6 >= narrow.ipv6

@@ -90,6 +90,9 @@ pub enum Request {
         /// In this jail only.
         #[serde(with = "text::option", default)]
         jail: Option<JailName>,
+        /// And forget earlier bans.
+        #[serde(default)]
+        forget: bool,
     },
     /// Read the configuration anew.
     Reload,

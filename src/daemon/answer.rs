@@ -8,7 +8,7 @@ mod explain;
 use std::path::PathBuf;
 
 use super::memory::Memory;
-use super::notice::notice_text;
+use super::notice::{forgiven_text, notice_text};
 use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
@@ -129,13 +129,20 @@ pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>
                 bantime: *bantime,
             }))
         }
-        Request::Unban { subject, jail } => {
+        Request::Unban {
+            subject,
+            jail,
+            forget,
+        } => {
             if let Some(jail) = jail {
                 known_jail(engine, jail)?;
             }
             let jails = engine.policy().jails.iter().map(|policy| &policy.name);
             let banned = |name: &JailName| match subject {
-                Some(subject) => !engine.ledger().overlapping(name, *subject).is_empty(),
+                Some(subject) => {
+                    !engine.ledger().overlapping(name, *subject).is_empty()
+                        || *forget && engine.is_offender(name, *subject)
+                }
                 None => engine.ledger().count_in(name) > 0,
             };
             let mut wanted = jails.filter(|name| jail.as_ref().is_none_or(|jail| jail == *name));
@@ -152,6 +159,7 @@ pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>
             Ok(Some(Input::Unban {
                 jail: jail.clone(),
                 subject: *subject,
+                forget: *forget,
             }))
         }
         _ => Ok(None),
@@ -401,6 +409,9 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
             jail: unban.jail.clone(),
             subject: unban.subject,
             release: unban.release,
+        },
+        Decision::Forgive(forgiven) => FollowLine::Notice {
+            message: forgiven_text(forgiven),
         },
         Decision::Notice(notice) => FollowLine::Notice {
             message: notice_text(notice),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::Decision;
-use crate::engine::decision::{Notice, Origin};
+use crate::engine::decision::{Forgiven, Notice, Origin};
 use crate::engine::jail::MOST_SUBJECTS;
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::time::Span;
@@ -66,8 +66,18 @@ pub fn report_decision(decision: &Decision) {
             unban.subject.plain(),
             unban.release
         ),
+        Decision::Forgive(forgiven) => log::info!("{}", forgiven_text(forgiven)),
         Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
     }
+}
+
+/// That somebody is a newcomer again, as a sentence.
+pub fn forgiven_text(forgiven: &Forgiven) -> String {
+    let subject = forgiven.subject.plain();
+    format!(
+        "[{}] earlier bans of {subject} are forgotten",
+        forgiven.jail
+    )
 }
 
 /// A notice as a sentence.

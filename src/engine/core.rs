@@ -117,7 +117,16 @@ impl Engine {
                 subject,
                 bantime,
             } => self.ban_by_hand(now, jail, subject, bantime, out),
-            Input::Unban { jail, subject } => self.unban_by_hand(now, jail.as_ref(), subject, out),
+            Input::Unban {
+                jail,
+                subject,
+                forget,
+            } => {
+                self.unban_by_hand(now, jail.as_ref(), subject, out);
+                if forget {
+                    self.forgive(jail.as_ref(), subject, out);
+                }
+            }
             Input::Restore(remembered) => self.restore(now, remembered, out),
             Input::Outcome(outcome) => self.ledger.hear(&outcome),
             Input::Policy(policy) => self.obey(now, *policy, out),
@@ -259,6 +268,9 @@ impl Engine {
             return;
         }
         self.swept = now;
+        // Bans come from wherever other jails listen.
+        let all = self.policy.jails.iter().flat_map(|jail| &jail.sources);
+        let all: Vec<SourceName> = all.cloned().collect();
         for (policy, state) in self.policy.jails.iter().zip(&mut self.jails) {
             // A source that has not been heard yet may have records of any age.
             let heard = |source: &SourceName| {
@@ -268,6 +280,7 @@ impl Engine {
             let replayed = self.progress.get(&None).copied().flatten();
             let far = match replayed {
                 Some(newest) => Some(newest),
+                None if self.policy.counts_bans(policy) => all.iter().map(heard).min().flatten(),
                 None => policy.sources.iter().map(heard).min().flatten(),
             };
             if let Some(far) = far {

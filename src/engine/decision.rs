@@ -27,6 +27,8 @@ pub enum Decision {
     Ban(Ban),
     /// A ban is over.
     Unban(Unban),
+    /// Earlier bans of a subject count no more.
+    Forgive(Forgiven),
     /// The administrator should know; the engine says each thing once until it changes.
     Notice(Notice),
 }
@@ -169,6 +171,15 @@ pub struct Unban {
     pub time: Timestamp,
     /// Why.
     pub release: Release,
+}
+
+/// A subject whose earlier bans are forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forgiven {
+    /// Those by this jail.
+    pub jail: JailName,
+    /// Who is a newcomer again.
+    pub subject: Prefix,
 }
 
 /// Something the administrator should know of.

@@ -41,6 +41,8 @@ pub enum Input<'a> {
         jail: Option<JailName>,
         /// Whom.
         subject: Option<Prefix>,
+        /// Whether earlier bans are forgotten too, so that the next one is a first one.
+        forget: bool,
     },
     /// What the store remembers of earlier runs: before any record, or as soon as it can be read.
     Restore(Remembered),

@@ -29,6 +29,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Whether a jail counts the bans of others.
+    pub fn counts_bans(&self, jail: &JailPolicy) -> bool {
+        self.filters.spec(jail.filter).records.bans
+    }
+
     /// The sieve for lines of a source; `None` if a jail that listens there has to see all of them.
     pub fn sieve(&self, source: &SourceName) -> Option<Sieve> {
         let listening = self

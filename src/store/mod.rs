@@ -26,6 +26,7 @@ pub use sweep::Retention;
 const SCHEMA: &[&str] = &[
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_streams.sql"),
+    include_str!("schema/0003_forgiven.sql"),
 ];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction

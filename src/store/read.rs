@@ -128,7 +128,7 @@ impl Store {
         let offences = rows(
             &self.connection,
             // The newest of each is found in the index alone. Whoever was merged away stayed out all the same.
-            "SELECT jail, subject, offence,
+            "SELECT jail, subject, iif(forgiven, 0, offence),
                     CASE release WHEN 'merged' THEN until ELSE coalesce(ended, until) END, start
              FROM bans
              JOIN (SELECT max(id) AS id FROM bans GROUP BY subject, jail) USING (id) ORDER BY id",

@@ -12,7 +12,7 @@ use super::text::kept;
 use super::{Store, StoreError};
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Ban, Failure, FailureId, Notice, Unban};
+use crate::engine::decision::{Ban, Failure, FailureId, Forgiven, Notice, Unban};
 use crate::engine::time::{Span, Timestamp};
 
 /// There are thousands of failures to any other decision.
@@ -56,6 +56,7 @@ impl Store {
                 Decision::Count(failure) => self::count(&mut count, failure)?,
                 Decision::Ban(banned) => ban(&transaction, banned)?,
                 Decision::Unban(freed) => unban(&transaction, freed)?,
+                Decision::Forgive(forgiven) => forgive(&transaction, forgiven)?,
                 Decision::Notice(told) => notice(&transaction, now, told)?,
             }
         }
@@ -188,6 +189,15 @@ fn unban(connection: &Connection, unban: &Unban) -> rusqlite::Result<()> {
             unban.subject.plain(),
             unban.time.as_micros()
         ])?;
+    Ok(())
+}
+
+fn forgive(connection: &Connection, forgiven: &Forgiven) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE bans SET forgiven = 1 WHERE subject = ?1 AND jail = ?2 AND NOT forgiven",
+        )?
+        .execute(params![forgiven.subject.plain(), forgiven.jail.as_str()])?;
     Ok(())
 }
 

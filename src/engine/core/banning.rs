@@ -3,7 +3,9 @@
 //! Every ban is entered into the ledger here and struck from it here, whoever asked for it.
 
 use super::Engine;
-use crate::engine::decision::{Ban, BanId, Decision, FailureId, Notice, Origin, Release, Unban};
+use crate::engine::decision::{
+    Ban, BanId, Decision, FailureId, Forgiven, Notice, Origin, Release, Unban,
+};
 use crate::engine::jail::escalation::{Offence, Scope};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
@@ -65,7 +67,17 @@ impl Engine {
         let offences = self.offences.entry(ban.jail.clone()).or_default();
         offences.note(subject, noted);
         self.ledger.enter(&ban);
+        // By hand nobody has offended, and a jail that counts bans of others is not counted itself.
+        let jail = &self.policy.jails[at];
+        let counts = origin != Origin::Manual && !self.policy.counts_bans(jail);
+        let told = counts.then(|| Ban {
+            evidence: Vec::new(),
+            ..ban.clone()
+        });
         out.push(Decision::Ban(ban));
+        if let Some(told) = told {
+            self.hear_ban(&told, out);
+        }
     }
 
     /// Bans a network. Bans of its parts that are over earlier are merged into this one.
@@ -163,6 +175,37 @@ impl Engine {
         }
     }
 
+    /// Forgets the earlier bans of all that share an address with `subject`, also those that count together with them.
+    pub(super) fn forgive(
+        &mut self,
+        jail: Option<&JailName>,
+        subject: Option<Prefix>,
+        out: &mut Vec<Decision>,
+    ) {
+        let jails = self.policy.jails.iter().enumerate();
+        let wanted = jails.filter(|(_, policy)| jail.is_none_or(|jail| *jail == policy.name));
+        let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
+        for at in wanted {
+            for name in self.counting_together(at) {
+                let offences = self.offences.get_mut(&name);
+                let forgiven = offences.map(|offences| offences.forgive(subject));
+                out.extend(forgiven.into_iter().flatten().map(|subject| {
+                    let jail = name.clone();
+                    Decision::Forgive(Forgiven { jail, subject })
+                }));
+            }
+        }
+    }
+
+    /// Whether an earlier ban of somebody who shares an address with `subject` counts in a jail.
+    pub fn is_offender(&self, jail: &JailName, subject: Prefix) -> bool {
+        let names = self.place(jail).map(|at| self.counting_together(at));
+        names.into_iter().flatten().any(|name| {
+            let offences = self.offences.get(&name);
+            offences.is_some_and(|offences| offences.has(subject))
+        })
+    }
+
     /// Lifts the bans of a jail that `wanted` picks.
     pub(super) fn release(
         &mut self,
@@ -191,22 +234,28 @@ impl Engine {
 
     /// Which offence a ban of `subject` by a jail would be.
     pub(super) fn next_offence(&self, at: usize, subject: Prefix, start: Timestamp) -> u32 {
-        let jails = &self.policy.jails;
-        let escalation = jails[at].escalation.as_ref();
+        let escalation = self.policy.jails[at].escalation.as_ref();
         let memory = escalation.and_then(|escalation| escalation.memory);
+        let jails = self.counting_together(at).into_iter();
+        let numbers = jails
+            .filter_map(|jail| self.offences.get(&jail))
+            .map(|offences| offences.next(subject, start, memory));
+        numbers.max().unwrap_or(1)
+    }
+
+    /// The jails whose bans count as earlier offences in one of them, itself among them.
+    fn counting_together(&self, at: usize) -> Vec<JailName> {
         let is_of_all = |jail: &JailPolicy| {
             let escalation = jail.escalation.as_ref();
             escalation.is_some_and(|escalation| escalation.scope == Scope::All)
         };
+        let jails = &self.policy.jails;
         let together = is_of_all(&jails[at]);
         let counting = jails
             .iter()
             .enumerate()
             .filter(|(other, jail)| *other == at || together && is_of_all(jail));
-        let numbers = counting
-            .filter_map(|(_, jail)| self.offences.get(&jail.name))
-            .map(|offences| offences.next(subject, start, memory));
-        numbers.max().unwrap_or(1)
+        counting.map(|(_, jail)| jail.name.clone()).collect()
     }
 
     pub(super) fn expire(&mut self, now: Timestamp, out: &mut Vec<Decision>) {

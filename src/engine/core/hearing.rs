@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::heard::wants;
-use crate::engine::decision::{Decision, Failure, FailureId, Notice, Origin};
+use crate::engine::decision::{Ban, Decision, Failure, FailureId, Notice, Origin};
 use crate::engine::filter::{Finding, Found, View, session};
 use crate::engine::name::SourceName;
 use crate::engine::policy::FilterId;
@@ -17,6 +17,14 @@ use crate::engine::time::Timestamp;
 
 /// Clocks of machines differ a little; a record may run ahead by this much without a word.
 const FUTURE_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// The text of a failure.
+#[derive(Default)]
+struct Text {
+    user: Option<Box<str>>,
+    session: Option<Box<str>>,
+    line: Box<str>,
+}
 
 impl Engine {
     pub(super) fn hear_records(
@@ -117,7 +125,44 @@ impl Engine {
         }
         // What ended before this record was logged must not stand in its way.
         self.expire(time, out);
-        self.count(at, time, subject, address, record, found, out);
+        let text = || Text {
+            user: found.user.as_deref().map(Box::from),
+            session: session::key(record.host, found),
+            line: lossy(found.line).into(),
+        };
+        self.count(at, time, subject, address, found.pattern, text, out);
+    }
+
+    /// A ban before the jails that count bans of others.
+    pub(super) fn hear_ban(&mut self, ban: &Ban, out: &mut Vec<Decision>) {
+        for at in 0..self.policy.jails.len() {
+            let jail = &self.policy.jails[at];
+            if jail.name == ban.jail || !self.policy.counts_bans(jail) {
+                continue;
+            }
+            let address = ban.subject.address();
+            let own = jail.width.subject(address);
+            // A network as it was banned, if it is the wider one.
+            let subject = match ban.subject.holds(own) {
+                true => ban.subject,
+                false => own,
+            };
+            if jail.ignore.protects(subject).is_some() {
+                continue;
+            }
+            let text = || Text {
+                line: format!(
+                    "{} bans {} {}, offence {}",
+                    ban.jail,
+                    ban.subject.plain(),
+                    ban.bantime.lasting(),
+                    ban.offence
+                )
+                .into(),
+                ..Text::default()
+            };
+            self.count(at, ban.start, subject, address, 0, text, out);
+        }
     }
 
     #[expect(
@@ -130,8 +175,8 @@ impl Engine {
         time: Timestamp,
         subject: Prefix,
         address: IpAddr,
-        record: &Record<'_>,
-        found: &Found<'_>,
+        pattern: u16,
+        text: impl FnOnce() -> Text,
         out: &mut Vec<Decision>,
     ) {
         let jail = &self.policy.jails[at];
@@ -140,13 +185,13 @@ impl Engine {
         self.next_failure = FailureId(id.0 + 1);
         let counted = !self.ledger.covers(&jail.name, subject, address);
         state.failures += 1;
-        let (user, session, line) = match self.keeps_text {
-            true => (
-                found.user.as_deref().map(Box::from),
-                session::key(record.host, found),
-                lossy(found.line).into(),
-            ),
-            false => Default::default(),
+        let Text {
+            user,
+            session,
+            line,
+        } = match self.keeps_text {
+            true => text(),
+            false => Text::default(),
         };
         out.push(Decision::Count(Failure {
             id,
@@ -155,7 +200,7 @@ impl Engine {
             subject,
             address,
             user,
-            pattern: found.pattern,
+            pattern,
             session,
             counted,
             line,

@@ -16,6 +16,10 @@ impl Engine {
         let Some(at) = self.place(&failure.jail) else {
             return;
         };
+        // Its failures come of the bans that are decided anew.
+        if self.policy.counts_bans(&self.policy.jails[at]) {
+            return;
+        }
         let line = failure.line.as_bytes();
         let session = failure.session.as_deref();
         let found = Found {

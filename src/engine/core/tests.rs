@@ -16,6 +16,7 @@ use crate::engine::time::{BanTime, FindTime};
 
 mod networks;
 mod offenders;
+mod recidive;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -111,7 +112,7 @@ fn short(decisions: &[Decision]) -> Vec<String> {
             unban.release
         )),
         Decision::Notice(notice) => Some(format!("{notice:?}")),
-        Decision::Count(_) => None,
+        Decision::Count(_) | Decision::Forgive(_) => None,
     };
     decisions.iter().filter_map(one).collect()
 }
@@ -233,6 +234,7 @@ fn bans_by_hand_replace_and_are_lifted() {
     let unban = Input::Unban {
         jail: None,
         subject: Some(A.parse().expect("a prefix")),
+        forget: false,
     };
     assert_eq!(
         act(4, unban),
@@ -522,7 +524,7 @@ fn remembered(decisions: &[Decision]) -> Remembered {
             Decision::Count(failure) if failure.counted => {
                 remembered.failures.push((failure.clone(), true));
             }
-            Decision::Count(_) | Decision::Notice(_) => {}
+            Decision::Count(_) | Decision::Forgive(_) | Decision::Notice(_) => {}
         }
     }
     remembered

@@ -73,6 +73,8 @@ pub struct RecordsSpec {
     pub files: Vec<Box<str>>,
     /// Whether it looks at what applications report by themselves, and at nothing else. Then it has no patterns.
     pub reports: bool,
+    /// Whether it looks at bans by other jails, and at nothing else. Then it has no patterns.
+    pub bans: bool,
     /// The services whose reports count.
     pub services: Vec<Box<str>>,
 }

@@ -104,7 +104,7 @@ fn lot(subject: Prefix) -> f64 {
 /// The last ban of a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offence {
-    /// Which one it was, counted from 1.
+    /// Which one it was, counted from 1; 0 if it is forgotten.
     pub number: u32,
     /// When it began.
     pub start: Timestamp,
@@ -144,10 +144,25 @@ impl Offences {
         }
     }
 
-    /// Whoever shares an address with `subject` is a newcomer again.
-    pub fn forget(&mut self, subject: Option<Prefix>) {
-        self.last
-            .retain(|other, _| subject.is_some_and(|subject| !other.overlaps(subject)));
+    /// Whether somebody who shares an address with `subject` has offended.
+    pub fn has(&self, subject: Prefix) -> bool {
+        let mut last = self.last.iter();
+        last.any(|(other, last)| last.number > 0 && other.overlaps(subject))
+    }
+
+    /// Whoever shares an address with `subject`, or everybody, is a newcomer again; answers who that is. When the last ban
+    /// was is still known: what it has paid for does not count again.
+    pub fn forgive(&mut self, subject: Option<Prefix>) -> Vec<Prefix> {
+        let is_meant = |other: Prefix| subject.is_none_or(|subject| other.overlaps(subject));
+        let mut forgiven = Vec::new();
+        for (other, last) in &mut self.last {
+            if last.number > 0 && is_meant(*other) {
+                last.number = 0;
+                forgiven.push(*other);
+            }
+        }
+        forgiven.sort_unstable();
+        forgiven
     }
 
     /// Keeps the memory bounded: who was banned least often, longest ago, is forgotten first.
@@ -261,8 +276,10 @@ mod tests {
         assert_eq!(offences.next(subject(2), at(6), memory), 1, "somebody else");
         offences.ended(subject(1), at(2));
         assert_eq!(offences.next(subject(1), at(13), memory), 1);
-        offences.forget(Some(subject(1)));
-        assert_eq!(offences.next(subject(1), at(2), memory), 1);
+        assert_eq!(offences.next(subject(1), at(3), memory), 2);
+        assert_eq!(offences.forgive(Some(subject(1))), [subject(1)]);
+        assert_eq!(offences.next(subject(1), at(3), memory), 1);
+        assert!(offences.forgive(None).is_empty());
     }
 
     #[test]

@@ -64,6 +64,7 @@ fn a_ban_that_is_lifted_early_is_over_then() {
     let unban = Input::Unban {
         jail: None,
         subject: None,
+        forget: false,
     };
     engine.handle(at(10), unban, &mut Vec::new());
     let out = hear(&mut engine, 3_700, &[(3_611, A)]);

@@ -62,7 +62,7 @@ impl FilterSet {
             reason,
         };
         let mut problems = Vec::new();
-        if spec.failures.is_empty() && !spec.records.reports {
+        if spec.failures.is_empty() && !spec.records.reports && !spec.records.bans {
             let reason = "there is no [[failure]] pattern for this mode".to_owned();
             problems.push(error(0, false, reason));
         }
