@@ -22,7 +22,8 @@ use f2bd::cli::hosts::{MOST_ADDRESSES, MOST_NAMES};
 use f2bd::config::keys::{self, Key};
 use f2bd::config::{self, Loaded, Problem, Settings, Severity};
 use f2bd::control::protocol::{BanRow, Explanation, FollowLine, HistoryRow, PAGE, Status};
-use f2bd::engine::jail::MOST_SUBJECTS;
+use f2bd::engine::jail::network::MOST_NETWORKS;
+use f2bd::engine::jail::{MOST_FAILURES, MOST_SUBJECTS};
 use f2bd::engine::ledger::MOST_BANS;
 use f2bd::engine::record::LONGEST_MESSAGE;
 use f2bd::store::Store;
@@ -775,6 +776,8 @@ fn the_bounds_are_those_of_the_program() {
             "f2bd.8",
             format!("watches at most {} subjects", grouped(MOST_SUBJECTS)),
         ),
+        ("f2bd.8", format!("{} networks", grouped(MOST_NETWORKS))),
+        ("f2bd.8", format!("more than {};", grouped(MOST_FAILURES))),
         (
             "f2bd.8",
             format!("At most {} bans are in force", grouped(MOST_BANS)),

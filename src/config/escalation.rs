@@ -12,8 +12,8 @@ use crate::engine::time::{BanTime, Span, parse_span};
 /// The largest `factor`.
 const MOST_TIMES: f64 = 1_000.0;
 
-/// The largest of `multipliers`: from a second to eleven days.
-const MOST_MULTIPLIER: f64 = 1_000_000.0;
+/// The smallest and the largest of `multipliers`: from a second to eleven days, or from a day to a minute and a half.
+const MULTIPLIERS: (f64, f64) = (0.001, 1_000_000.0);
 
 /// How bans grow that last `bantime` at first; `None` if nothing is said.
 pub fn read(
@@ -86,8 +86,8 @@ fn multipliers(table: &Section<'_>, value: &Value, problems: &mut Problems) -> O
             table.refuse("multipliers", item, problems);
             return None;
         };
-        let least = list.last().copied().unwrap_or(0.0);
-        if number <= 0.0 || !(least..=MOST_MULTIPLIER).contains(&number) {
+        let least = list.last().copied().unwrap_or(MULTIPLIERS.0);
+        if !(least..=MULTIPLIERS.1).contains(&number) {
             let message = format!("`multipliers` cannot have {number} here");
             table.complain("multipliers", &item.place, message, problems);
             return None;

@@ -322,7 +322,7 @@ pub const ESCALATION: &[Key] = &[
     key("factor", "a number from 1 to 1000 such as 2 or 1.5", "2"),
     key(
         "multipliers",
-        "a list of numbers up to 1000000, none smaller than the one before it, such as [1, 5, 30]",
+        "a list of numbers from 0.001 to 1000000, none smaller than the one before it, such as [1, 5, 30]",
         "",
     ),
     key("max", "a time such as \"5w\"", ""),

@@ -22,7 +22,7 @@ use crate::engine::name::JailName;
 use crate::engine::policy::{JailPolicy, Policy};
 use crate::engine::prefix::Prefix;
 use crate::engine::time::Timestamp;
-use crate::engine::{Decision, Engine, Input, jail::MOST_SUBJECTS};
+use crate::engine::{Decision, Engine, Input, jail::most_subjects};
 use crate::source::SourceSpec;
 use crate::store::text::kept;
 use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
@@ -252,7 +252,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         bantime: policy.bantime,
         actions: policy.actions.iter().map(ToString::to_string).collect(),
         watched: state.watched,
-        most_watched: MOST_SUBJECTS,
+        most_watched: most_subjects(policy.maxretry),
         failing: state.failing,
         banned: state.banned,
         failures: state.failures,

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::engine::Decision;
 use crate::engine::decision::{Forgiven, Notice, Origin};
-use crate::engine::jail::MOST_SUBJECTS;
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::time::Span;
 use crate::source::Trouble;
@@ -84,7 +83,7 @@ pub fn forgiven_text(forgiven: &Forgiven) -> String {
 pub fn notice_text(notice: &Notice) -> String {
     match notice {
         Notice::Evicted { jail, subjects } => format!(
-            "[{jail}] more than {MOST_SUBJECTS} addresses are under watch: forgot the {subjects} with the fewest and oldest failures"
+            "[{jail}] more addresses are under watch than there is room for: forgot the {subjects} with the fewest and oldest failures"
         ),
         Notice::LedgerFull { jail, subject } => format!(
             "[{jail}] {} is not banned: {MOST_BANS} bans are in force, which is the most there can be",

@@ -40,15 +40,8 @@ impl Engine {
         let id = self.next_ban;
         self.next_ban = BanId(id.0 + 1);
         self.jails[at].bans += 1;
-        let policy = &self.policy.jails[at];
-        let usual = policy.bantime;
-        let escalation = policy.escalation.as_ref();
-        let offence = self.next_offence(at, subject, start);
-        let bantime = bantime.unwrap_or_else(|| {
-            escalation.map_or(usual, |escalation| {
-                escalation.lasting(usual, offence, subject)
-            })
-        });
+        let (offence, turn) = self.turn(at, subject, start);
+        let bantime = bantime.unwrap_or(turn);
         let ban = Ban {
             id,
             jail,
@@ -80,7 +73,19 @@ impl Engine {
         }
     }
 
-    /// Bans a network. Bans of its parts that are over earlier are merged into this one.
+    /// Which ban of `subject` it is that begins at `start`, and how long it lasts.
+    fn turn(&self, at: usize, subject: Prefix, start: Timestamp) -> (u32, BanTime) {
+        let policy = &self.policy.jails[at];
+        let offence = self.next_offence(at, subject, start);
+        let escalation = policy.escalation.as_ref();
+        let bantime = escalation.map_or(policy.bantime, |escalation| {
+            escalation.lasting(policy.bantime, offence, subject)
+        });
+        (offence, bantime)
+    }
+
+    /// Bans a network. Bans of its parts that are over earlier are merged into this one, which lasts as long as those of
+    /// no worse offenders: by the luck of jitter half of them would stay beside it.
     pub(super) fn ban_network(
         &mut self,
         at: usize,
@@ -90,14 +95,22 @@ impl Engine {
         evidence: Vec<FailureId>,
         out: &mut Vec<Decision>,
     ) {
-        let origin = Origin::Network;
+        let (offence, own) = self.turn(at, network, start);
+        let mut parts = self.ledger.overlapping(&jail, network);
+        parts.retain(|(part, standing)| {
+            // What the administrator has said is not touched.
+            *part != network && network.holds(*part) && standing.origin != Origin::Manual
+        });
+        let alike = parts.iter().filter(|(_, part)| part.offence <= offence);
+        let longest = alike.filter_map(|(_, part)| Some(BanTime::For(part.until()?.since(start))));
+        let bantime = longest.fold(own, BanTime::max);
         self.ban(
             at,
             jail.clone(),
             network,
             start,
-            None,
-            origin,
+            Some(bantime),
+            Origin::Network,
             evidence,
             out,
         );
@@ -107,10 +120,8 @@ impl Engine {
         };
         self.jails[at].windows.forget_inside(network);
         let end = |standing: &Standing| standing.until().map_or(i64::MAX, Timestamp::as_micros);
-        for (part, standing) in self.ledger.overlapping(&jail, network) {
-            let is_part = part != network && network.holds(part);
-            // What the administrator has said is not touched.
-            if is_part && standing.origin != Origin::Manual && end(&standing) <= end(&whole) {
+        for (part, standing) in parts {
+            if end(&standing) <= end(&whole) {
                 self.ledger.strike(&jail, part);
                 out.push(unban(&jail, part, standing, start, Release::Merged));
             }
@@ -145,7 +156,13 @@ impl Engine {
         if let Some(standing) = self.ledger.strike(&jail, subject) {
             out.push(unban(&jail, subject, standing, now, Release::Replaced));
         }
-        self.jails[at].windows.forget(subject);
+        let state = &mut self.jails[at];
+        let rules = &self.policy.jails[at].networks;
+        state.windows.forget(subject);
+        if rules.iter().any(|rule| rule.is_of(subject)) {
+            state.windows.forget_inside(subject);
+            state.networks.forget(subject);
+        }
         self.ban(
             at,
             jail,

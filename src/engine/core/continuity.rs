@@ -68,7 +68,9 @@ impl Engine {
             let state = &mut self.jails[at];
             state.networks = networks;
             if pending {
-                state.windows.make_room(failure.time, jail.findtime);
+                state
+                    .windows
+                    .make_room(failure.time, jail.findtime, jail.maxretry);
                 let counted = (failure.time, failure.id, ());
                 state.windows.restore(subject, counted, jail.maxretry);
             }

@@ -208,7 +208,7 @@ impl Engine {
         if !counted {
             return;
         }
-        let evicted = state.windows.make_room(time, jail.findtime);
+        let evicted = state.windows.make_room(time, jail.findtime, jail.maxretry);
         let own = state.windows.count(
             subject,
             (time, id, ()),

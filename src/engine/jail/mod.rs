@@ -18,13 +18,26 @@ use super::prefix::Prefix;
 use super::time::{FindTime, Timestamp};
 pub use window::{Counted, Window};
 
-/// How many subjects one jail watches at once. A botnet of a hundred thousand hosts fits; at about 240 bytes
-/// each, the jail stays near 30 MB in the worst case.
+/// How many subjects one jail watches at once, if that is not too many failures. A botnet of a hundred thousand hosts fits;
+/// at about 240 bytes each, the jail stays near 30 MB in the worst case.
 pub const MOST_SUBJECTS: usize = 131_072;
+
+/// How many failures the windows of one jail may be made for: with a large maxretry there are fewer of them. At 24 bytes
+/// each, 40 with those of networks, they take some 60 MB at the most.
+pub const MOST_FAILURES: usize = 1_000_000;
 
 /// Which part of the subjects is forgotten at once when the bound is reached, so that the search for the
 /// least suspicious ones is paid for by many new ones.
 const EVICTED_PART: usize = 8;
+
+/// How many subjects a jail of this maxretry watches at once.
+pub fn most_subjects(maxretry: MaxRetry) -> usize {
+    fitting(MOST_SUBJECTS, maxretry)
+}
+
+fn fitting(most: usize, maxretry: MaxRetry) -> usize {
+    most.min(MOST_FAILURES / maxretry.0.get() as usize).max(1)
+}
 
 /// The windows of one jail.
 #[derive(Debug)]
@@ -85,12 +98,14 @@ impl<M: Copy> Windows<M> {
         window.restore(failure, maxretry);
     }
 
-    /// Makes room for a further subject at `now`; answers how many were forgotten that may still have counted.
-    pub fn make_room(&mut self, now: Timestamp, findtime: FindTime) -> usize {
-        if self.subjects.len() >= self.most {
+    /// Makes room for a further subject at `now`, if each may fill a window of so many failures; answers how many were
+    /// forgotten that may still have counted.
+    pub fn make_room(&mut self, now: Timestamp, findtime: FindTime, maxretry: MaxRetry) -> usize {
+        let most = fitting(self.most, maxretry);
+        if self.subjects.len() >= most {
             self.forget_stale(now, findtime);
         }
-        match self.subjects.len() >= self.most {
+        match self.subjects.len() >= most {
             true => self.evict(),
             false => 0,
         }
@@ -200,7 +215,7 @@ mod tests {
             assert_eq!(count(&mut windows, number, i64::from(number), 9), None);
         }
         let now = Timestamp::from_micros(0);
-        let evicted = windows.make_room(now, TEN_MINUTES);
+        let evicted = windows.make_room(now, TEN_MINUTES, FIVE);
         assert_eq!(evicted, MOST_SUBJECTS / EVICTED_PART);
         assert_eq!(
             windows.overlapping(subject(1)).count(),
@@ -218,5 +233,19 @@ mod tests {
             1,
             "the newest single one is remembered"
         );
+    }
+
+    #[test]
+    fn large_windows_are_fewer() {
+        let large = MaxRetry(NonZeroU32::new(1_000).expect("not zero"));
+        assert_eq!(most_subjects(FIVE), MOST_SUBJECTS);
+        assert_eq!(most_subjects(large), MOST_FAILURES / 1_000);
+        let mut windows = Windows::default();
+        for number in 0..MOST_FAILURES as u32 / 1_000 {
+            assert_eq!(count(&mut windows, number, i64::from(number), 9), None);
+        }
+        let now = Timestamp::from_micros(0);
+        assert!(windows.make_room(now, TEN_MINUTES, large) > 0);
+        assert_eq!(windows.make_room(now, TEN_MINUTES, FIVE), 0);
     }
 }

@@ -12,8 +12,7 @@ use super::super::prefix::{Prefix, SubjectWidth};
 use super::super::time::{FindTime, Timestamp};
 use super::{Counted, Windows};
 
-/// How many networks one jail watches at once. The failures of each are bounded by its maxretry: with the usual twenty
-/// it comes to 20 MB in the worst case.
+/// How many networks one jail watches at once, if that is not too many failures.
 pub const MOST_NETWORKS: usize = 16_384;
 
 /// When a network of some width is hostile.
@@ -27,6 +26,13 @@ pub struct NetworkRule {
     pub maxretry: MaxRetry,
     /// within this time.
     pub findtime: FindTime,
+}
+
+impl NetworkRule {
+    /// Whether it could have banned this subject.
+    pub fn is_of(&self, subject: Prefix) -> bool {
+        self.width.subject(subject.address()) == subject
+    }
 }
 
 /// The networks of one jail from which failures came.
@@ -76,7 +82,8 @@ impl Networks {
                 }
                 continue;
             }
-            judged.evicted += self.windows.make_room(time, longest(rules));
+            let (findtime, maxretry) = most(rules);
+            judged.evicted += self.windows.make_room(time, findtime, maxretry);
             let failure = (time, id, subject);
             let enough =
                 |failures: &[Counted<Prefix>]| hosts(failures) >= rule.hosts.get() as usize;
@@ -102,15 +109,21 @@ impl Networks {
             if since(network).is_some_and(|start| time <= start) {
                 break;
             }
-            self.windows.make_room(time, longest(rules));
+            let (findtime, maxretry) = most(rules);
+            self.windows.make_room(time, findtime, maxretry);
             self.windows
                 .restore(network, (time, id, subject), rule.maxretry);
         }
     }
 
+    /// Forgets one network.
+    pub fn forget(&mut self, network: Prefix) {
+        self.windows.forget(network);
+    }
+
     /// Forgets networks whose last failure is further back than any rule looks.
     pub fn forget_stale(&mut self, now: Timestamp, rules: &[NetworkRule]) {
-        self.windows.forget_stale(now, longest(rules));
+        self.windows.forget_stale(now, most(rules).0);
     }
 
     /// The networks around `subject` from which failures came: how many hosts, how many failures within the rule's
@@ -143,9 +156,12 @@ impl Networks {
     }
 }
 
-fn longest(rules: &[NetworkRule]) -> FindTime {
+/// How far back the rules look, and at how many failures, at the most.
+fn most(rules: &[NetworkRule]) -> (FindTime, MaxRetry) {
     let spans = rules.iter().map(|rule| rule.findtime.0);
-    FindTime(spans.max().unwrap_or_default())
+    let counts = rules.iter().map(|rule| rule.maxretry);
+    let maxretry = counts.max().unwrap_or(MaxRetry(NonZeroU32::MIN));
+    (FindTime(spans.max().unwrap_or_default()), maxretry)
 }
 
 /// How many different subjects failed.

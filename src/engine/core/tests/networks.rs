@@ -139,6 +139,50 @@ fn a_longer_ban_of_a_host_stays_beside_that_of_its_network() {
 }
 
 #[test]
+fn the_luck_of_jitter_keeps_no_ban_beside_that_of_the_network() {
+    for network in 0..20 {
+        let mut policy = policy(1, 600, ten_minutes(), &[]);
+        policy.jails[0].networks = vec![rule(24, 3, 3)];
+        policy.jails[0].escalation = Some(Escalation {
+            growth: Growth::Factor(2.0),
+            max: None,
+            jitter: Jitter::Share(1.0),
+            memory: None,
+            scope: Scope::Jail,
+        });
+        let mut engine = Engine::new(policy);
+        let hosts = [1, 2, 3].map(|host| format!("192.0.{network}.{host}"));
+        let lines: Vec<_> = hosts.iter().map(|host| (1, host.as_str())).collect();
+        hear(&mut engine, 1, &lines);
+        let standing: Vec<_> = engine.ledger().iter().collect();
+        assert_eq!(standing.len(), 1, "{standing:?}");
+    }
+}
+
+#[test]
+fn a_network_that_was_banned_by_hand_begins_afresh_with_and_without_a_restart() {
+    let new = || guarded(9, &[], vec![rule(24, 2, 4)]);
+    let mut engine = new();
+    let mut out = hear(
+        &mut engine,
+        10,
+        &by(&["192.0.2.1", "192.0.2.2", "192.0.2.1"]),
+    );
+    let ban = Input::Ban {
+        jail: "test".parse().expect("a name"),
+        subject: "192.0.2.0/24".parse().expect("a prefix"),
+        bantime: Some(BanTime::For(5 * SECOND)),
+    };
+    engine.handle(at(10), ban, &mut out);
+    let mut restarted = new();
+    restarted.handle(at(11), Input::Restore(remembered(&out)), &mut Vec::new());
+    for engine in [&mut engine, &mut restarted] {
+        let out = hear(engine, 20, &[(20, "192.0.2.2")]);
+        assert_eq!(short(&out), ["-192.0.2.0/24 @15 Expired"]);
+    }
+}
+
+#[test]
 fn an_old_offender_is_not_let_off_with_the_first_ban_of_his_network() {
     let mut engine = hard_on_offenders(2);
     let lines = [
