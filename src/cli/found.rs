@@ -172,7 +172,7 @@ impl Shown {
     }
 
     /// As the clock shows it.
-    fn local(&mut self, moment: Timestamp, clock: &Clock) -> &str {
+    pub fn local(&mut self, moment: Timestamp, clock: &Clock) -> &str {
         let (second, _) = parts(moment);
         if self.second != Some(second) {
             self.second = Some(second);

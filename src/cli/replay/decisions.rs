@@ -2,7 +2,6 @@
 //!
 //! In: decisions in their order. Out: a line for each ban and unban, and for people what they come to.
 
-use std::fmt::Write as _;
 use std::io::Write;
 use std::net::IpAddr;
 
@@ -10,6 +9,7 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use serde::Serialize;
 
 use crate::cli::failure::Failure;
+use crate::cli::found::Shown;
 use crate::cli::output::{Clock, HEADING, Out, Table, counted};
 use crate::control::text::{self, seconds};
 use crate::engine::Decision;
@@ -46,6 +46,8 @@ pub struct Decisions<'c> {
     out: Out,
     json: bool,
     clock: &'c Clock,
+    /// The time that was printed last.
+    shown: Shown,
     /// Bans in force, to tell of them again when they end; the ledger bounds how many there are.
     bans: HashMap<BanId, Ban>,
     addresses: Addresses,
@@ -67,6 +69,7 @@ impl<'c> Decisions<'c> {
             out,
             json,
             clock,
+            shown: Shown::default(),
             bans: HashMap::new(),
             addresses: Addresses::default(),
             printed: 0,
@@ -152,16 +155,14 @@ impl<'c> Decisions<'c> {
             writeln!(self.out)?;
             return Ok(());
         }
-        let (time, subject) = (self.clock.show(time), ban.subject.plain());
-        let mut line = format!("{time}  {word:<5}  {}  {subject}", ban.jail);
+        let (time, subject) = (self.shown.local(time, self.clock), ban.subject.plain());
+        write!(self.out, "{time}  {word:<5}  {}  {subject}", ban.jail)?;
         if word == "ban" {
             let failures = counted(ban.evidence.len(), "failure");
             let (bantime, offence) = (ban.bantime.lasting(), ban.offence);
-            // Writing to a String cannot fail.
-            let _ = write!(line, "  {failures} {bantime}, offence {offence}");
+            write!(self.out, "  {failures} {bantime}, offence {offence}")?;
         }
-        line.push('\n');
-        self.out.write_all(line.as_bytes())?;
+        self.out.write_all(b"\n")?;
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 pub(super) const SHORTEST: usize = 4;
 
 /// Texts of this length can be looked for at every fifth place.
-const USEFUL: usize = 8;
+pub(super) const USEFUL: usize = 8;
 
 /// A text of this length tells as much as a longer one.
 const LONG_ENOUGH: usize = 12;
@@ -22,6 +22,17 @@ const MOST: usize = 24;
 /// The bit in which letters differ by case. Bytes are compared as if it were set in all, which makes some signs alike and does
 /// no harm.
 pub(super) const CASE: u8 = 0x20;
+
+/// Whether a folded byte of a text is the very byte that stands in a message. A letter may have the other case there, and a blank
+/// such as a tab folds to a sign; other control characters are in no text, as [`is_told`] says.
+pub(super) fn is_sure(byte: u8) -> bool {
+    matches!(byte, b' '..=b'?') && !(b'\t'..=b'\r').any(|blank| fold(blank) == byte)
+}
+
+/// Whether texts may hold a byte. Control characters but blanks are rare in patterns, and would make digits and signs doubtful.
+fn is_told(byte: u8) -> bool {
+    !byte.is_ascii_control() || matches!(byte, b'\t'..=b'\r' | b'\x7f')
+}
 
 /// The byte as it is compared.
 fn fold(byte: u8) -> u8 {
@@ -111,11 +122,12 @@ fn exact(hir: &Hir) -> Option<Texts> {
     match hir.kind() {
         HirKind::Empty => Some(vec![Vec::new()]),
         HirKind::Look(_) => None,
+        HirKind::Literal(text) if !text.0.iter().copied().all(is_told) => None,
         HirKind::Literal(text) => Some(vec![text.0.iter().copied().map(fold).collect()]),
         HirKind::Class(Class::Bytes(class)) => {
             let mut bytes: Vec<u8> = Vec::new();
             for range in class.ranges() {
-                if range.len() > MOST {
+                if range.len() > MOST || !(range.start()..=range.end()).all(is_told) {
                     return None;
                 }
                 bytes.extend((range.start()..=range.end()).map(fold));
@@ -243,6 +255,14 @@ mod tests {
             let texts = texts(pattern).expect("texts");
             assert_eq!(texts, expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn nothing_else_folds_to_what_is_sure() {
+        for byte in (0..=u8::MAX).filter(|byte| is_told(*byte)) {
+            assert!(fold(byte) == byte || !is_sure(fold(byte)), "{byte}");
+        }
+        assert!(b"\" 403 ".iter().all(|byte| is_sure(*byte)));
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub struct News<'b> {
     last: usize,
     /// How many of the bytes begin with the next line that is read whatever stands in it.
     odd: usize,
+    /// How many of the bytes begin with the next line that holds a text which is not found by samples.
+    pieced: usize,
 }
 
 /// Lines that no pattern can take, each with its end.
@@ -37,6 +39,7 @@ impl<'b> News<'b> {
             bytes,
             last: bytes.len() - last,
             odd: usize::MAX,
+            pieced: usize::MAX,
         }
     }
 
@@ -49,8 +52,15 @@ impl<'b> News<'b> {
             let odd = before_long_line(before_object(lines));
             self.odd = self.bytes.len() - odd.len();
         }
-        let lines = &self.lines()[..self.bytes.len().saturating_sub(self.odd.max(self.last))];
-        let end = match sieve.places(lines).next() {
+        if self.pieced > self.bytes.len() {
+            let lines = self.lines();
+            let place = sieve.by_piece(lines).next();
+            let before = place.map_or(lines.len(), |(_, place)| line_start(lines, place));
+            self.pieced = self.bytes.len() - before;
+        }
+        let first = self.odd.max(self.pieced).max(self.last);
+        let lines = &self.lines()[..self.bytes.len().saturating_sub(first)];
+        let end = match sieve.sampled(lines).next() {
             Some((_, place)) => line_start(lines, place),
             None => lines.len(),
         };
@@ -73,7 +83,10 @@ impl<'b> News<'b> {
     pub fn is_quiet(&self, sieve: &Sieve) -> bool {
         let line = self.line();
         let is_odd = before_long_line(before_object(line)).len() < line.len();
-        self.bytes.len() <= self.last && !is_odd && sieve.places(line).next().is_none()
+        self.bytes.len() <= self.last
+            && !is_odd
+            && sieve.sampled(line).next().is_none()
+            && sieve.by_piece(line).next().is_none()
     }
 
     /// The lines before the last one.
@@ -118,11 +131,11 @@ mod tests {
     proptest! {
         #[test]
         fn only_lines_that_hold_nothing_are_passed(
-            lines in proptest::collection::vec("[a-f {\r]{0,12}|\0{0,2}\u{feff}?\\{|denied|L", 0..30),
+            lines in proptest::collection::vec("[a-f {\r]{0,12}|\0{0,2}\u{feff}?\\{|is denied|\" 403 |L", 0..30),
             rest in "[a-f]{0,9}",
         ) {
-            let text = b"denied".map(|byte| byte | CASE).to_vec();
-            let sieve = Sieve::new(vec![(text, 0)]);
+            let text = b"is denied".map(|byte| byte | CASE).to_vec();
+            let sieve = Sieve::new(vec![(text, 0), (b"\" 403 ".to_vec(), 1)]);
             let whole: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let whole = format!("{whole}{rest}").replace('L', &"x".repeat(LONGEST_MESSAGE + 1));
             let is_quiet = |line: &[u8]| {
@@ -130,7 +143,7 @@ mod tests {
                 let zeros = line.iter().take_while(|byte| **byte == 0).count();
                 let bare = &line[zeros..];
                 let bare = bare.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bare);
-                line != b"denied" && line.len() <= LONGEST_MESSAGE && !bare.starts_with(b"{")
+                line != b"is denied" && line != b"\" 403 " && line.len() <= LONGEST_MESSAGE && !bare.starts_with(b"{")
             };
             let mut news = News::of(whole.as_bytes());
             while !news.bytes.is_empty() {

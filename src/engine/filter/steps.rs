@@ -28,6 +28,17 @@ enum Step {
     },
     /// The first of these that is there, each with what it begins with, or what follows it if it can be empty.
     OneOf(Box<[(Bytes, Steps)]>),
+    /// So many of the next steps may be missing together. None of them is one like this, so that there is one place at the most
+    /// to go back to.
+    Maybe {
+        count: usize,
+        /// What they begin with.
+        first: Bytes,
+        /// What stands there without them.
+        follow: Bytes,
+        /// Whether they take nothing at the end of a text.
+        takes: bool,
+    },
     End,
 }
 
@@ -50,6 +61,14 @@ struct Table {
     holds: Box<[bool; 256]>,
     /// The only one that is not in it.
     all_but: Option<u8>,
+}
+
+/// Where to go on without steps that may be missing.
+struct Without {
+    number: usize,
+    at: usize,
+    /// Whether there was a choice before them.
+    chosen: bool,
 }
 
 /// How steps went.
@@ -77,7 +96,7 @@ impl Steps {
                 steps.truncate(length);
                 return (Steps(steps.into()), count);
             }
-            if steps[before..].iter().any(Step::chooses) {
+            if steps.get(before).is_some_and(Step::chooses) {
                 clear = clear.or(Some((before, at)));
             }
         }
@@ -87,19 +106,88 @@ impl Steps {
     /// How they go from `start`.
     pub(super) fn walk(&self, text: &[u8], start: usize) -> Walk {
         let (mut at, mut chosen) = (start, false);
-        for step in &self.0 {
-            match step.walk(text, at) {
-                Walk::Through { end, chose } => {
-                    at = end;
-                    chosen |= chose;
-                }
-                Walk::Nowhere if !chosen => return Walk::Nowhere,
-                Walk::Nowhere | Walk::Unclear => return Walk::Unclear,
+        let mut number = 0;
+        let mut without: Option<Without> = None;
+        loop {
+            if without.as_ref().is_some_and(|left| left.number == number) {
+                without = None;
+                chosen = true;
             }
-        }
-        Walk::Through {
-            end: at,
-            chose: chosen,
+            let Some(step) = self.0.get(number) else {
+                return Walk::Through {
+                    end: at,
+                    chose: chosen,
+                };
+            };
+            number += 1;
+            let next = text.get(at);
+            let may_be = |first: &Bytes| next.is_none_or(|next| first.holds(*next));
+            let end = match step {
+                Step::Text(wanted) => wanted
+                    .begins(&text[at..])
+                    .then_some(at + wanted.bytes.len()),
+                Step::End => (at == text.len()).then_some(at),
+                Step::Run {
+                    class,
+                    least,
+                    most,
+                    is_sure,
+                } => {
+                    let rest = &text[at..];
+                    let count = class.count(rest.get(..*most).unwrap_or(rest));
+                    chosen |= count > *least && !is_sure;
+                    (count >= *least).then_some(at + count)
+                }
+                Step::Maybe {
+                    count,
+                    first,
+                    follow,
+                    takes,
+                } => {
+                    let may_be_there = may_be(first) && !(*takes && next.is_none());
+                    match (may_be_there, may_be(follow)) {
+                        (true, true) => {
+                            without = Some(Without {
+                                number: number + count,
+                                at,
+                                chosen: std::mem::take(&mut chosen),
+                            });
+                            Some(at)
+                        }
+                        (true, false) => Some(at),
+                        (false, true) => {
+                            number += count;
+                            Some(at)
+                        }
+                        (false, false) => None,
+                    }
+                }
+                Step::OneOf(alternatives) => {
+                    let mut left = alternatives.iter().filter(|(first, _)| may_be(first));
+                    loop {
+                        let Some((_, alternative)) = left.next() else {
+                            break None;
+                        };
+                        match alternative.walk(text, at) {
+                            Walk::Nowhere => {}
+                            Walk::Unclear => return Walk::Unclear,
+                            Walk::Through { end, chose } => {
+                                chosen |= chose || left.next().is_some();
+                                break Some(end);
+                            }
+                        }
+                    }
+                }
+            };
+            match (end, &without) {
+                (Some(end), _) => at = end,
+                (None, _) if chosen => return Walk::Unclear,
+                (None, None) => return Walk::Nowhere,
+                (None, Some(left)) => {
+                    (number, at, chosen) = (left.number, left.at, left.chosen);
+                    without = None;
+                }
+            }
         }
     }
 }
@@ -108,50 +196,6 @@ impl Step {
     /// Whether it mostly is a choice how much it takes.
     fn chooses(&self) -> bool {
         matches!(self, Step::Run { least, most, is_sure, .. } if !is_sure && least < most)
-    }
-
-    fn walk(&self, text: &[u8], at: usize) -> Walk {
-        let through = |end, chose| Walk::Through { end, chose };
-        match self {
-            Step::Text(wanted) if wanted.begins(&text[at..]) => {
-                through(at + wanted.bytes.len(), false)
-            }
-            Step::End if at == text.len() => through(at, false),
-            Step::Text(_) | Step::End => Walk::Nowhere,
-            Step::Run {
-                class,
-                least,
-                most,
-                is_sure,
-            } => {
-                let rest = &text[at..];
-                let count = class.count(rest.get(..*most).unwrap_or(rest));
-                match count >= *least {
-                    true => through(at + count, count > *least && !is_sure),
-                    false => Walk::Nowhere,
-                }
-            }
-            Step::OneOf(alternatives) => {
-                let next = text.get(at);
-                let may_be = |first: &Bytes| next.is_none_or(|next| first.holds(*next));
-                let mut left = alternatives.iter().filter(|(first, _)| may_be(first));
-                while let Some((_, alternative)) = left.next() {
-                    let walk = match alternative.0.is_empty() {
-                        // What is missing is the most common one.
-                        true => through(at, false),
-                        false => alternative.walk(text, at),
-                    };
-                    match walk {
-                        Walk::Nowhere => {}
-                        Walk::Unclear => return Walk::Unclear,
-                        Walk::Through { end, chose } => {
-                            return through(end, chose || left.next().is_some());
-                        }
-                    }
-                }
-                Walk::Nowhere
-            }
-        }
     }
 }
 
@@ -310,8 +354,20 @@ fn add(part: &Hir, follow: Bytes, steps: &mut Vec<Step>) -> Option<()> {
                     steps.push(run(class, least as usize, most)?);
                 }
                 (_, 0, 1) => {
-                    let without = (follow, Steps(Box::default()));
-                    steps.push(Step::OneOf([of(&repeated.sub)?, without].into()));
+                    let (first, Steps(there)) = of(&repeated.sub)?;
+                    let is_maybe = |step: &Step| matches!(step, Step::Maybe { .. });
+                    if there.iter().any(is_maybe) {
+                        let without = (follow, Steps(Box::default()));
+                        steps.push(Step::OneOf([(first, Steps(there)), without].into()));
+                        return Some(());
+                    }
+                    steps.push(Step::Maybe {
+                        count: there.len(),
+                        first,
+                        follow,
+                        takes: repeated.sub.properties().minimum_len() > Some(0),
+                    });
+                    steps.extend(there);
                 }
                 _ => return None,
             }
