@@ -131,11 +131,11 @@ mod tests {
     proptest! {
         #[test]
         fn only_lines_that_hold_nothing_are_passed(
-            lines in proptest::collection::vec("[a-f {\r]{0,12}|\0{0,2}\u{feff}?\\{|is denied|\" 403 |L", 0..30),
+            lines in proptest::collection::vec("[a-f {\r]{0,12}|\0{0,2}\u{feff}?\\{|denied|L", 0..30),
             rest in "[a-f]{0,9}",
         ) {
-            let text = b"is denied".map(|byte| byte | CASE).to_vec();
-            let sieve = Sieve::new(vec![(text, 0), (b"\" 403 ".to_vec(), 1)]);
+            let text = b"denied".map(|byte| byte | CASE).to_vec();
+            let sieve = Sieve::new(vec![(text, 0)]);
             let whole: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let whole = format!("{whole}{rest}").replace('L', &"x".repeat(LONGEST_MESSAGE + 1));
             let is_quiet = |line: &[u8]| {
@@ -143,7 +143,7 @@ mod tests {
                 let zeros = line.iter().take_while(|byte| **byte == 0).count();
                 let bare = &line[zeros..];
                 let bare = bare.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bare);
-                line != b"is denied" && line != b"\" 403 " && line.len() <= LONGEST_MESSAGE && !bare.starts_with(b"{")
+                line != b"denied" && line.len() <= LONGEST_MESSAGE && !bare.starts_with(b"{")
             };
             let mut news = News::of(whole.as_bytes());
             while !news.bytes.is_empty() {
