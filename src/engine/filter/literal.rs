@@ -11,7 +11,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 pub(super) const SHORTEST: usize = 4;
 
 /// Texts of this length can be looked for at every fifth place.
-pub(super) const USEFUL: usize = 8;
+const USEFUL: usize = 8;
 
 /// A text of this length tells as much as a longer one.
 const LONG_ENOUGH: usize = 12;
@@ -22,17 +22,6 @@ const MOST: usize = 24;
 /// The bit in which letters differ by case. Bytes are compared as if it were set in all, which makes some signs alike and does
 /// no harm.
 pub(super) const CASE: u8 = 0x20;
-
-/// Whether a folded byte of a text is what stands in a message too. What folds to it is a letter, which has a case, or one of the
-/// signs that [`is_told`] leaves out, or a blank other than the space.
-pub(super) fn is_sure(byte: u8) -> bool {
-    matches!(byte, b' '..=b'?') && !(b'\t'..=b'\r').any(|blank| fold(blank) == byte)
-}
-
-/// Whether texts may hold a byte. Control characters but blanks are rare in patterns, and would make digits and signs doubtful.
-fn is_told(byte: u8) -> bool {
-    !byte.is_ascii_control() || matches!(byte, b'\t'..=b'\r' | b'\x7f')
-}
 
 /// The byte as it is compared.
 fn fold(byte: u8) -> u8 {
@@ -122,12 +111,11 @@ fn exact(hir: &Hir) -> Option<Texts> {
     match hir.kind() {
         HirKind::Empty => Some(vec![Vec::new()]),
         HirKind::Look(_) => None,
-        HirKind::Literal(text) if !text.0.iter().copied().all(is_told) => None,
         HirKind::Literal(text) => Some(vec![text.0.iter().copied().map(fold).collect()]),
         HirKind::Class(Class::Bytes(class)) => {
             let mut bytes: Vec<u8> = Vec::new();
             for range in class.ranges() {
-                if range.len() > MOST || !(range.start()..=range.end()).all(is_told) {
+                if range.len() > MOST {
                     return None;
                 }
                 bytes.extend((range.start()..=range.end()).map(fold));

@@ -18,8 +18,6 @@ pub struct News<'b> {
     last: usize,
     /// How many of the bytes begin with the next line that is read whatever stands in it.
     odd: usize,
-    /// How many of the bytes begin with the next line that holds a text which is not found by samples.
-    pieced: usize,
 }
 
 /// Lines that no pattern can take, each with its end.
@@ -39,7 +37,6 @@ impl<'b> News<'b> {
             bytes,
             last: bytes.len() - last,
             odd: usize::MAX,
-            pieced: usize::MAX,
         }
     }
 
@@ -52,15 +49,8 @@ impl<'b> News<'b> {
             let odd = before_long_line(before_object(lines));
             self.odd = self.bytes.len() - odd.len();
         }
-        if self.pieced > self.bytes.len() {
-            let lines = self.lines();
-            let place = sieve.by_piece(lines).next();
-            let before = place.map_or(lines.len(), |(_, place)| line_start(lines, place));
-            self.pieced = self.bytes.len() - before;
-        }
-        let first = self.odd.max(self.pieced).max(self.last);
-        let lines = &self.lines()[..self.bytes.len().saturating_sub(first)];
-        let end = match sieve.sampled(lines).next() {
+        let lines = &self.lines()[..self.bytes.len().saturating_sub(self.odd.max(self.last))];
+        let end = match sieve.places(lines).next() {
             Some((_, place)) => line_start(lines, place),
             None => lines.len(),
         };
@@ -83,10 +73,7 @@ impl<'b> News<'b> {
     pub fn is_quiet(&self, sieve: &Sieve) -> bool {
         let line = self.line();
         let is_odd = before_long_line(before_object(line)).len() < line.len();
-        self.bytes.len() <= self.last
-            && !is_odd
-            && sieve.sampled(line).next().is_none()
-            && sieve.by_piece(line).next().is_none()
+        self.bytes.len() <= self.last && !is_odd && sieve.places(line).next().is_none()
     }
 
     /// The lines before the last one.

@@ -167,17 +167,8 @@ impl FilterSet {
             doubtful: SmallVec::new(),
         };
         let mut candidates = Candidates::none();
-        let mut add = |(patterns, _): (&[usize], usize)| {
+        for (patterns, _) in self.sieve.places(view.message()) {
             patterns.iter().for_each(|pattern| candidates.add(*pattern));
-        };
-        for found in self.sieve.sampled(view.message()) {
-            add(found);
-        }
-        // Asked before, since to set out and find that there is no piece takes as long as to try a pattern.
-        if self.sieve.has_piece() {
-            for found in self.sieve.by_piece(view.message()) {
-                add(found);
-            }
         }
         match candidates.all() {
             Some(candidates) => {
