@@ -5,7 +5,7 @@
 //! is given.
 
 use jiff::tz::TimeZone;
-use memchr::{memchr_iter, memrchr};
+use memchr::memchr_iter;
 
 use super::Record;
 use super::date::{Dates, TimeFormat};
@@ -72,9 +72,10 @@ impl TextReader {
         self.dateless.is_some_and(|lines| lines >= ENOUGH_DATELESS)
     }
 
-    /// Whether it is known how the time of further lines is told.
+    /// Whether it is known how the time of further lines is told. Lines of RFC 5424 say nothing of the others: any may be the
+    /// first one from which the dates of a log are learnt.
     pub(super) fn is_settled(&self) -> bool {
-        self.is_standard || self.dates.is_settled()
+        self.dates.is_settled()
     }
 
     /// Goes on behind lines that nobody has to read, each with its end: `next` is as late as the last one of them if it does
@@ -88,14 +89,9 @@ impl TextReader {
         if !self.is_standard && self.dates.leads(next, head, self.now) {
             return;
         }
-        let mut rest = passed;
-        while let Some(whole) = rest.strip_suffix(b"\n") {
-            let start = memrchr(b'\n', whole).map_or(0, |before| before + 1);
-            let record = self.record(without_end(without_zeros(&rest[start..])));
-            if record.is_some_and(|(_, is_trusted)| is_trusted) {
-                return;
-            }
-            rest = &rest[..start];
+        // What that one tells may depend on all of them: in which form they tell theirs, and which of day and month comes first.
+        for line in passed.split_inclusive(|byte| *byte == b'\n') {
+            self.record(without_end(without_zeros(line)));
         }
     }
 
