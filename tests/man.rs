@@ -357,8 +357,8 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
                 "oldest_leaves": "2026-02-12T14:10:21Z",
             })),
             with(&verdict, json!({
-                "place": "gathering", "subject": "192.0.2.0/24", "hosts": 1, "most_hosts": 4, "failing": 1,
-                "most_failing": 20, "within": 600.0,
+                "place": "gathering", "subject": "192.0.2.0/24", "hosts": 1, "wanted_hosts": 4, "failing": 1,
+                "wanted_failing": 20, "within": 600.0,
             })),
             with(&verdict, json!({ "place": "ignored", "because": "x" })),
             with(&verdict, json!({ "place": "clear" })),

@@ -187,16 +187,16 @@ fn print_verdict(
         PlaceRow::Gathering {
             subject,
             hosts,
-            most_hosts,
+            wanted_hosts,
             failing,
-            most_failing,
+            wanted_failing,
             within,
         } => {
             let within = whole(Duration::try_from_secs_f64(*within).unwrap_or_default());
             writeln!(
                 out,
-                "{HEADING}{} is watched{HEADING:#} as a network by jail {jail}: {} of {} so far; {most_failing} \
-                 failures of {most_hosts} hosts within {within} make a ban.",
+                "{HEADING}{} is watched{HEADING:#} as a network by jail {jail}: {} of {} so far; {wanted_failing} \
+                 failures of {wanted_hosts} hosts within {within} make a ban.",
                 subject.plain(),
                 counted(*failing, "failure"),
                 counted(*hosts, "host"),

@@ -454,11 +454,11 @@ pub enum PlaceRow {
         /// How many of its hosts have failed.
         hosts: usize,
         /// With how many it is banned,
-        most_hosts: u32,
+        wanted_hosts: u32,
         /// How often they have, together.
         failing: usize,
         /// if it is as often as this,
-        most_failing: u32,
+        wanted_failing: u32,
         /// within so many seconds.
         #[serde(serialize_with = "text::seconds::whole")]
         within: f64,

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use super::decision::{BanId, Decision, FailureId};
-use super::explain::{JailStatus, NextBan, Place, Verdict};
+use super::explain::{JailStatus, Place, Verdict};
 use super::filter::session::Sessions;
 use super::input::Input;
 use super::jail::Windows;
@@ -232,15 +232,17 @@ impl Engine {
                     }),
             );
             verdicts.extend(places.into_iter().map(|place| {
-                let next = match &place {
+                let whom = match &place {
                     Place::Banned { subject, .. } | Place::Watched { subject, .. } => {
-                        self.next_ban(now, at, *subject)
+                        Some(*subject)
                     }
                     Place::Clear if subject.is_host() => {
-                        self.next_ban(now, at, policy.width.subject(subject.address()))
+                        Some(policy.width.subject(subject.address()))
                     }
                     Place::Gathering { .. } | Place::Ignored { .. } | Place::Clear => None,
                 };
+                let whom = whom.filter(|_| policy.escalation.is_some());
+                let next = whom.map(|subject| self.next_ban(at, subject, now));
                 Verdict {
                     jail: policy.name.clone(),
                     place,
@@ -249,15 +251,6 @@ impl Engine {
             }));
         }
         verdicts
-    }
-
-    /// What the next ban of `subject` would be in a jail whose bans grow longer.
-    fn next_ban(&self, now: Timestamp, at: usize, subject: Prefix) -> Option<NextBan> {
-        let policy = &self.policy.jails[at];
-        let escalation = policy.escalation.as_ref()?;
-        let offence = self.next_offence(at, subject, now);
-        let bantime = escalation.lasting(policy.bantime, offence, subject);
-        Some(NextBan { offence, bantime })
     }
 
     /// Forgets windows that no record to come can fill. Sources may lag behind, so what counts is not the

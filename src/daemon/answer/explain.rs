@@ -102,9 +102,9 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>
             let row = PlaceRow::Gathering {
                 subject: network,
                 hosts,
-                most_hosts: rule.hosts.get(),
+                wanted_hosts: rule.hosts.get(),
                 failing: failures,
-                most_failing: rule.maxretry.0.get(),
+                wanted_failing: rule.maxretry.0.get(),
                 within: rule.findtime.0.as_secs_f64(),
             };
             (row, Ok(Vec::new()))

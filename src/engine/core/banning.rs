@@ -6,6 +6,7 @@ use super::Engine;
 use crate::engine::decision::{
     Ban, BanId, Decision, FailureId, Forgiven, Notice, Origin, Release, Unban,
 };
+use crate::engine::explain::NextBan;
 use crate::engine::jail::escalation::{Offence, Scope};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
@@ -40,8 +41,8 @@ impl Engine {
         let id = self.next_ban;
         self.next_ban = BanId(id.0 + 1);
         self.jails[at].bans += 1;
-        let (offence, turn) = self.turn(at, subject, start);
-        let bantime = bantime.unwrap_or(turn);
+        let next = self.next_ban(at, subject, start);
+        let (offence, bantime) = (next.offence, bantime.unwrap_or(next.bantime));
         let ban = Ban {
             id,
             jail,
@@ -74,14 +75,14 @@ impl Engine {
     }
 
     /// Which ban of `subject` it is that begins at `start`, and how long it lasts.
-    fn turn(&self, at: usize, subject: Prefix, start: Timestamp) -> (u32, BanTime) {
+    pub(super) fn next_ban(&self, at: usize, subject: Prefix, start: Timestamp) -> NextBan {
         let policy = &self.policy.jails[at];
         let offence = self.next_offence(at, subject, start);
         let escalation = policy.escalation.as_ref();
         let bantime = escalation.map_or(policy.bantime, |escalation| {
             escalation.lasting(policy.bantime, offence, subject)
         });
-        (offence, bantime)
+        NextBan { offence, bantime }
     }
 
     /// Bans a network. Bans of its parts that are over earlier are merged into this one, which lasts as long as those of
@@ -95,7 +96,7 @@ impl Engine {
         evidence: Vec<FailureId>,
         out: &mut Vec<Decision>,
     ) {
-        let (offence, own) = self.turn(at, network, start);
+        let NextBan { offence, bantime } = self.next_ban(at, network, start);
         let mut parts = self.ledger.overlapping(&jail, network);
         parts.retain(|(part, standing)| {
             // What the administrator has said is not touched.
@@ -103,7 +104,7 @@ impl Engine {
         });
         let alike = parts.iter().filter(|(_, part)| part.offence <= offence);
         let longest = alike.filter_map(|(_, part)| Some(BanTime::For(part.until()?.since(start))));
-        let bantime = longest.fold(own, BanTime::max);
+        let bantime = longest.fold(bantime, BanTime::max);
         self.ban(
             at,
             jail.clone(),
@@ -250,7 +251,7 @@ impl Engine {
     }
 
     /// Which offence a ban of `subject` by a jail would be.
-    pub(super) fn next_offence(&self, at: usize, subject: Prefix, start: Timestamp) -> u32 {
+    fn next_offence(&self, at: usize, subject: Prefix, start: Timestamp) -> u32 {
         let escalation = self.policy.jails[at].escalation.as_ref();
         let memory = escalation.and_then(|escalation| escalation.memory);
         let jails = self.counting_together(at).into_iter();

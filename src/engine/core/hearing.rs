@@ -229,26 +229,20 @@ impl Engine {
             }
         }
         let name = jail.name.clone();
-        if let Some((network, evidence)) = judged.hostile {
-            // It holds the host; only who has offended more often than it is kept out for longer.
-            let turn = |subject| self.next_ban(time, at, subject).map(|next| next.offence);
-            if let Some(evidence) = own.filter(|_| turn(subject) > turn(network)) {
-                let origin = Origin::Failures;
-                let name = name.clone();
-                self.ban(at, name, subject, time, None, origin, evidence, out);
+        // A hostile network holds the host; only who has offended more often than it is kept out for longer.
+        let own = own.filter(|_| match &judged.hostile {
+            Some((network, _)) => {
+                let offence = |subject| self.next_ban(at, subject, time).offence;
+                jail.escalation.is_some() && offence(subject) > offence(*network)
             }
+            None => true,
+        });
+        if let Some(evidence) = own {
+            let (name, origin) = (name.clone(), Origin::Failures);
+            self.ban(at, name, subject, time, None, origin, evidence, out);
+        }
+        if let Some((network, evidence)) = judged.hostile {
             self.ban_network(at, name, network, time, evidence, out);
-        } else if let Some(evidence) = own {
-            self.ban(
-                at,
-                name,
-                subject,
-                time,
-                None,
-                Origin::Failures,
-                evidence,
-                out,
-            );
         }
     }
 }
