@@ -668,6 +668,22 @@ fn the_defaults_are_what_holds_without_them() {
 }
 
 #[test]
+fn the_defaults_of_tables_are_what_holds_without_them() {
+    for (table, keys) in [
+        ("escalation", keys::ESCALATION),
+        ("network", keys::NETWORK),
+        ("prefix", keys::PREFIX),
+    ] {
+        let told = keys.iter().filter(|key| !key.default.is_empty());
+        let words: Vec<_> = told
+            .map(|key| format!("{} = {}", key.name, key.default))
+            .collect();
+        let full = format!("[jail.sshd]\n{table} = {{ {} }}\n", words.join(", "));
+        assert_same(&full, &format!("[jail.sshd]\n{table} = {{}}\n"));
+    }
+}
+
+#[test]
 fn the_first_configuration_is_sound_and_shows_the_defaults() {
     let path = root().join("contrib/f2bd.conf");
     let output = f2bd(&["check", "--config", path.to_str().unwrap()]);
