@@ -8,7 +8,7 @@ mod explain;
 use std::path::PathBuf;
 
 use super::memory::Memory;
-use super::notice::{forgiven_text, notice_text};
+use super::notice::{cleared_text, forgiven_text, notice_text};
 use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
@@ -21,10 +21,10 @@ use crate::engine::ledger::{Ledger, Standing};
 use crate::engine::name::JailName;
 use crate::engine::policy::{JailPolicy, Policy};
 use crate::engine::prefix::Prefix;
+use crate::engine::record::kept::kept;
 use crate::engine::time::Timestamp;
 use crate::engine::{Decision, Engine, Input, jail::most_subjects};
 use crate::source::SourceSpec;
-use crate::store::text::kept;
 use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
 
 /// How many files of a source a status shows; a directory may have any number.
@@ -412,6 +412,9 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
         },
         Decision::Forgive(forgiven) => FollowLine::Notice {
             message: forgiven_text(forgiven),
+        },
+        Decision::Clear(cleared) => FollowLine::Notice {
+            message: cleared_text(cleared),
         },
         Decision::Notice(notice) => FollowLine::Notice {
             message: notice_text(notice),

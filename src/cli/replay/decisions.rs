@@ -92,7 +92,10 @@ impl<'c> Decisions<'c> {
                 }
             }
             Decision::Count(failure) if !self.json => self.addresses.note(failure),
-            Decision::Count(_) | Decision::Forgive(_) | Decision::Notice(_) => {}
+            Decision::Count(_)
+            | Decision::Forgive(_)
+            | Decision::Clear(_)
+            | Decision::Notice(_) => {}
         }
         Ok(())
     }

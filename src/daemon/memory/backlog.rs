@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
+use crate::engine::record::kept::kept;
 use crate::engine::time::Timestamp;
-use crate::store::text::kept;
 
 /// Failures that wait at most: with lines of full length some 12 MB. Attackers decide how many there are.
 const MOST_WAITING_FAILURES: usize = 10_000;
@@ -101,9 +101,11 @@ impl Backlog {
     fn room(&mut self, decision: &Decision) -> &mut usize {
         match decision {
             Decision::Count(_) => &mut self.failures,
-            Decision::Ban(_) | Decision::Unban(_) | Decision::Forgive(_) | Decision::Notice(_) => {
-                &mut self.others
-            }
+            Decision::Ban(_)
+            | Decision::Unban(_)
+            | Decision::Forgive(_)
+            | Decision::Clear(_)
+            | Decision::Notice(_) => &mut self.others,
         }
     }
 
