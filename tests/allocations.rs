@@ -135,6 +135,7 @@ fn engine() -> Engine {
             findtime: FindTime(std::time::Duration::from_secs(600)),
             escalation: None,
             networks: Vec::new(),
+            siege: None,
             bantime: BanTime::Forever,
             ignore: IgnoreList::default(),
             width: SubjectWidth::DEFAULT,

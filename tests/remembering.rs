@@ -11,6 +11,7 @@ use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
 use f2bd::engine::input::Input;
 use f2bd::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
 use f2bd::engine::jail::network::NetworkRule;
+use f2bd::engine::jail::siege::SiegeRule;
 use f2bd::engine::policy::{FilterId, IgnoreList, JailPolicy, MaxRetry, Policy};
 use f2bd::engine::prefix::SubjectWidth;
 use f2bd::engine::record::{Batch, Record};
@@ -71,6 +72,11 @@ fn policy(scope: Scope, memory: u32) -> Policy {
         bantime: BanTime::For(60 * SECOND),
         escalation: Some(escalation),
         networks: vec![rule(24, 3, 6, 600), rule(22, 5, 9, 900)],
+        siege: Some(SiegeRule {
+            rate: "3/m".parse().unwrap(),
+            maxretry: MaxRetry(number(1)),
+            calm: 120 * SECOND,
+        }),
         ignore: IgnoreList::new(Vec::new()),
         width: SubjectWidth::DEFAULT,
         actions: Vec::new(),
@@ -81,6 +87,11 @@ fn policy(scope: Scope, memory: u32) -> Policy {
         findtime: FindTime(600 * SECOND),
         bantime: BanTime::For(100 * SECOND),
         networks: vec![rule(24, 2, 5, 300)],
+        siege: Some(SiegeRule {
+            rate: "6/m".parse().unwrap(),
+            maxretry: MaxRetry(number(2)),
+            calm: 300 * SECOND,
+        }),
         ..one.clone()
     };
     Policy {
@@ -158,7 +169,11 @@ proptest! {
 
     #[test]
     fn a_restart_changes_no_decision(
-        attack in proptest::collection::vec((0_i64..60, 0_u8..3, 0_u8..4), 1..100),
+        // Storms too, between which it calms.
+        attack in proptest::collection::vec(
+            (prop_oneof![0_i64..60, Just(0), 0_i64..200], 0_u8..3, 0_u8..40),
+            1..100,
+        ),
         memory in prop::sample::select(vec![60_u32, 400, 9_000]),
         is_of_all in any::<bool>(),
         cut in any::<prop::sample::Index>(),

@@ -168,6 +168,20 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
         ]);
     }
     table.print(out)?;
+    for jail in &status.jails {
+        if let Some(siege) = &jail.siege {
+            let enough = match siege.maxretry {
+                1 => "one failure makes a ban".to_owned(),
+                most => format!("{most} failures make a ban"),
+            };
+            let since = clock.show(siege.since);
+            writeln!(
+                out,
+                "Jail {} is {BAD}under siege{BAD:#} since {since}: {enough} until it calms.",
+                jail.jail
+            )?;
+        }
+    }
     Ok(())
 }
 

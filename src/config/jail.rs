@@ -17,10 +17,12 @@ use super::listening::{self, Listening, Wishes};
 use super::network;
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
+use super::siege;
 use super::source::Sources;
 use crate::action::ports::{PortError, Ports, Protocol, Services};
 use crate::engine::jail::escalation::Escalation;
 use crate::engine::jail::network::NetworkRule;
+use crate::engine::jail::siege::SiegeRule;
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
 use crate::engine::policy::{IgnoreList, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
@@ -60,6 +62,8 @@ pub struct JailSettings {
     pub escalation: Option<Escalation>,
     /// Which networks are banned as a whole, the narrowest first.
     pub networks: Vec<NetworkRule>,
+    /// When stricter settings hold; `None` if they never do.
+    pub siege: Option<SiegeRule>,
     /// Who is never banned.
     pub ignore: IgnoreList,
     /// What counts as one subject.
@@ -86,6 +90,7 @@ struct Common {
     bantime: BanTime,
     escalation: Option<Escalation>,
     networks: Vec<NetworkRule>,
+    siege: Option<SiegeRule>,
     ignore: IgnoreList,
     width: SubjectWidth,
     protocols: Vec<Protocol>,
@@ -173,6 +178,7 @@ impl<'c> JailReader<'c> {
             bantime,
             escalation,
             networks,
+            siege,
             ignore,
             width,
             protocols,
@@ -222,6 +228,7 @@ impl<'c> JailReader<'c> {
             bantime,
             escalation,
             networks,
+            siege,
             ignore,
             width,
             ports,
@@ -255,6 +262,7 @@ impl<'c> JailReader<'c> {
             bantime,
             escalation: escalation::read(section, bantime, problems),
             networks: network::read(section, width, findtime, problems),
+            siege: siege::read(section, problems),
             ignore: self.resolver.list(&words, own, problems),
             width,
             protocols: protocols(section, problems),

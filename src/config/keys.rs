@@ -165,6 +165,11 @@ pub const JAIL: &[Key] = &[
         "",
     ),
     key(
+        "siege",
+        "a table such as { rate = \"50/s\", maxretry = 1 }",
+        "",
+    ),
+    key(
         "ignoreip",
         "a list of addresses, networks, ranges and host names, such as [\"10.0.0.0/8\", \"192.0.2.1-192.0.2.9\", \"home.example.org\"]",
         "[]",
@@ -226,6 +231,7 @@ pub const WHAT_IF: &[&str] = &[
     "bantime",
     "escalation",
     "network",
+    "siege",
     "ignoreip",
 ];
 
@@ -342,6 +348,13 @@ pub const NETWORK: &[Key] = &[
     key("hosts", "a number from 2 to 1000", "4"),
     key("maxretry", "a number from 2 to 1000", "20"),
     key("findtime", "a time such as \"10m\"", ""),
+];
+
+/// `siege = { … }`
+pub const SIEGE: &[Key] = &[
+    key("rate", "a rate such as \"50/s\", or \"never\"", "\"50/s\""),
+    key("maxretry", "a number from 1 to 1000", "1"),
+    key("calm", "a time such as \"1m\"", "\"1m\""),
 ];
 
 /// `prefix = { … }`

@@ -24,6 +24,7 @@ mod network;
 mod problem;
 mod resolved;
 mod section;
+mod siege;
 mod source;
 mod surroundings;
 
@@ -353,6 +354,7 @@ fn policy(
             bantime: jail.bantime,
             escalation: jail.escalation.clone(),
             networks: jail.networks.clone(),
+            siege: jail.siege,
             ignore: jail.ignore.clone(),
             width: jail.width,
             actions: jail.actions.clone(),

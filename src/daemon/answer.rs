@@ -15,7 +15,7 @@ use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
     ActionRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow, JailRow, PAGE,
-    Refusal, Reply, Request, SourceRow, Status, Why,
+    Refusal, Reply, Request, SiegeRow, SourceRow, Status, Why,
 };
 use crate::engine::ledger::{Ledger, Standing};
 use crate::engine::name::JailName;
@@ -250,6 +250,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         maxretry: policy.maxretry.0.get(),
         findtime: policy.findtime.0.as_secs_f64(),
         bantime: policy.bantime,
+        siege: siege_row(view, &policy.name),
         actions: policy.actions.iter().map(ToString::to_string).collect(),
         watched: state.watched,
         most_watched: most_subjects(policy.maxretry),
@@ -299,6 +300,14 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
             up_to_date: !view.memory.wants_retry(),
         },
     })))
+}
+
+fn siege_row(view: &View<'_>, jail: &JailName) -> Option<SiegeRow> {
+    let siege = view.engine.siege(jail, view.now)?;
+    Some(SiegeRow {
+        since: siege.since,
+        maxretry: siege.maxretry.0.get(),
+    })
 }
 
 fn filter_name(engine: &Engine, policy: &JailPolicy) -> String {

@@ -43,6 +43,7 @@ use crate::control::protocol::{Reply, Request};
 use crate::control::server::BindError;
 use crate::control::{Question, server};
 use crate::engine::Engine;
+use crate::engine::jail::siege::SiegeRule;
 use crate::engine::policy::Policy;
 use crate::engine::time::Timestamp;
 
@@ -132,7 +133,8 @@ fn longest_findtime(policy: &Policy) -> Duration {
         .iter()
         .flat_map(|jail| {
             let networks = jail.networks.iter().map(|rule| rule.findtime.0);
-            networks.chain([jail.findtime.0])
+            let siege = jail.siege.iter().map(SiegeRule::memory);
+            networks.chain(siege).chain([jail.findtime.0])
         })
         .max()
         .unwrap_or_default()

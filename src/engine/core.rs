@@ -5,6 +5,7 @@
 //! were read: `replay` comes to the same bans as the daemon.
 
 mod banning;
+mod besieged;
 mod continuity;
 mod heard;
 mod hearing;
@@ -20,6 +21,7 @@ use super::input::Input;
 use super::jail::Windows;
 use super::jail::escalation::Offences;
 use super::jail::network::Networks;
+use super::jail::siege::Siege;
 use super::ledger::Ledger;
 use super::name::{JailName, SourceName};
 use super::policy::Policy;
@@ -55,6 +57,8 @@ pub struct Engine {
     /// How far each source was heard: up to its newest record, or, where there was no more, up to the present.
     progress: HashMap<Option<SourceName>, Option<Timestamp>>,
     swept: Timestamp,
+    /// When the end of a siege can be announced if nobody fails any more.
+    next_calm: Option<Timestamp>,
 }
 
 /// What a jail has seen.
@@ -62,6 +66,7 @@ pub struct Engine {
 struct JailState {
     windows: Windows,
     networks: Networks,
+    siege: Siege,
     future_told: bool,
     failures: u64,
     bans: u64,
@@ -96,6 +101,7 @@ impl Engine {
             heard: Heard::default(),
             progress: HashMap::new(),
             swept: Timestamp::default(),
+            next_calm: None,
         }
     }
 
@@ -132,6 +138,7 @@ impl Engine {
             Input::Policy(policy) => self.obey(now, *policy, out),
         }
         self.expire(now, out);
+        self.calm(now, out);
         self.sweep(now);
     }
 
@@ -142,7 +149,10 @@ impl Engine {
             .iter()
             .any(|jail| !jail.windows.is_empty() || !jail.networks.is_empty());
         let sweep = watching.then(|| self.swept.after(SWEEP_EVERY));
-        [self.ledger.next_end(), sweep].into_iter().flatten().min()
+        [self.ledger.next_end(), sweep, self.next_calm]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The settings in force.

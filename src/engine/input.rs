@@ -8,7 +8,7 @@ use super::name::{ActionName, JailName, SourceName};
 use super::policy::Policy;
 use super::prefix::Prefix;
 use super::record::Batch;
-use super::time::BanTime;
+use super::time::{BanTime, Timestamp};
 
 /// One thing to hear.
 #[derive(Debug)]
@@ -76,6 +76,8 @@ pub struct Remembered {
     pub failures: Vec<(Failure, bool)>,
     /// The last ban of each subject in each jail, as far back as history goes, the oldest first.
     pub offences: Vec<(JailName, Prefix, Offence)>,
+    /// When the siege of each jail began that is under one.
+    pub sieges: Vec<(JailName, Timestamp)>,
     /// The next free failure number.
     pub next_failure: Option<FailureId>,
     /// The next free ban number.

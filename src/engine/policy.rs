@@ -10,6 +10,7 @@ use super::filter::FilterSet;
 use super::filter::sieve::Sieve;
 use super::jail::escalation::Escalation;
 use super::jail::network::NetworkRule;
+use super::jail::siege::SiegeRule;
 use super::name::{ActionName, JailName, SourceName};
 use super::prefix::{Prefix, SubjectWidth};
 use super::record::journal::RouteId;
@@ -70,6 +71,8 @@ pub struct JailPolicy {
     pub escalation: Option<Escalation>,
     /// Which networks are banned as a whole, the narrowest first.
     pub networks: Vec<NetworkRule>,
+    /// When stricter settings hold; `None` if they never do.
+    pub siege: Option<SiegeRule>,
     /// Who is never banned.
     pub ignore: IgnoreList,
     /// What counts as one subject.

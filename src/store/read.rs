@@ -147,10 +147,19 @@ impl Store {
                 ))
             },
         )?;
+        let sieges = rows(
+            &self.connection,
+            "SELECT jail, time FROM notices
+             WHERE kind = 'siege' AND id IN
+                 (SELECT max(id) FROM notices WHERE kind IN ('siege', 'siege-over') GROUP BY jail)",
+            [],
+            |row| Ok((names.jail(row, 0)?, time(row, 1)?)),
+        )?;
         Ok(Remembered {
             bans,
             failures,
             offences,
+            sieges,
             next_failure: self.next("failures")?.map(FailureId),
             next_ban: self.next("bans")?.map(BanId),
         })

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{View, ban_row, failure_row, history_row, with_store};
+use super::{View, ban_row, failure_row, history_row, siege_row, with_store};
 use crate::control::protocol::{Explanation, NextBanRow, PatternRow, PlaceRow, VerdictRow};
 use crate::engine::decision::FailureId;
 use crate::engine::explain::{Place, Verdict};
@@ -136,6 +136,7 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>
     let row = VerdictRow {
         filter: spec.map(|spec| spec.name.to_string()).unwrap_or_default(),
         maxretry: jail.map_or(0, |jail| jail.maxretry.0.get()),
+        siege: siege_row(view, &verdict.jail),
         findtime: jail
             .map_or(Duration::ZERO, |jail| jail.findtime.0)
             .as_secs_f64(),

@@ -50,6 +50,12 @@ impl Engine {
             let offences = self.offences.entry(jail).or_default();
             offences.note(subject, offence);
         }
+        for (jail, since) in remembered.sieges {
+            let at = self.place(&jail);
+            if let Some(at) = at.filter(|at| self.policy.jails[*at].siege.is_some()) {
+                self.jails[at].siege.resume(since);
+            }
+        }
         for (failure, pending) in remembered.failures {
             let Some(at) = self.place(&failure.jail) else {
                 continue;
@@ -67,6 +73,9 @@ impl Engine {
             networks.restore(&jail.networks, address, subject, counted, since);
             let state = &mut self.jails[at];
             state.networks = networks;
+            if let Some(rule) = &jail.siege {
+                state.siege.restore(rule, failure.time);
+            }
             if pending {
                 state
                     .windows
@@ -85,6 +94,7 @@ impl Engine {
 
     pub(super) fn obey(&mut self, now: Timestamp, policy: Policy, out: &mut Vec<Decision>) {
         self.sum_up();
+        self.give_up_sieges(now, &policy, out);
         let mut old: HashMap<JailName, JailState> = self
             .policy
             .jails

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Engine;
+use super::besieged;
 use super::heard::wants;
 use crate::engine::decision::{Ban, Decision, Failure, FailureId, Notice, Origin};
 use crate::engine::filter::{Finding, Found, View, session};
@@ -181,6 +182,7 @@ impl Engine {
     ) {
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];
+        besieged::end_before(jail, &mut state.siege, time, out);
         let id = self.next_failure;
         self.next_failure = FailureId(id.0 + 1);
         let counted = !self.ledger.covers(&jail.name, subject, address);
@@ -208,14 +210,11 @@ impl Engine {
         if !counted {
             return;
         }
+        let maxretry = besieged::maxretry(jail, &mut state.siege, time, out);
         let evicted = state.windows.make_room(time, jail.findtime, jail.maxretry);
-        let own = state.windows.count(
-            subject,
-            (time, id, ()),
-            jail.maxretry,
-            jail.findtime,
-            |_| true,
-        );
+        let own = state
+            .windows
+            .count(subject, (time, id, ()), maxretry, jail.findtime, |_| true);
         let is_allowed = |network| jail.ignore.protects(network).is_none();
         let judged = state
             .networks

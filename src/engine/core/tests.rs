@@ -17,6 +17,7 @@ use crate::engine::time::{BanTime, FindTime};
 mod networks;
 mod offenders;
 mod recidive;
+mod sieges;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -56,6 +57,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         bantime,
         escalation: None,
         networks: Vec::new(),
+        siege: None,
         ignore: IgnoreList::new(ignore.iter().map(rule).collect()),
         width: SubjectWidth::DEFAULT,
         actions: Vec::new(),

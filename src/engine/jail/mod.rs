@@ -5,6 +5,7 @@
 
 pub mod escalation;
 pub mod network;
+pub mod siege;
 pub mod window;
 
 use std::collections::hash_map::Entry;
