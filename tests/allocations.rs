@@ -136,13 +136,18 @@ fn engine() -> Engine {
             escalation: None,
             networks: Vec::new(),
             siege: None,
+            classes: Vec::new(),
             bantime: BanTime::Forever,
             ignore: IgnoreList::default(),
             width: SubjectWidth::DEFAULT,
             actions: Vec::new(),
         });
     let jails = jails.collect();
-    Engine::new(Policy { filters, jails })
+    Engine::new(Policy {
+        filters,
+        jails,
+        atlas: Default::default(),
+    })
 }
 
 #[test]

@@ -317,7 +317,8 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     let config = home.path().join("f2bd.conf");
     fs::write(&config, "[jail.sshd]\nnonsense = 1\n").unwrap();
     let [grown, listed] = [
-        "factor = 2 }\nsiege = {}\nnetwork = {",
+        "factor = 2 }\nclass = { asn = [1], maxretry = 1 }\nsiege = {}\nnetwork = { }\n\
+         [daemon]\noperator = \"/nonexistent\"\n#",
         "multipliers = [1, 2]",
     ]
     .map(|growth| {
@@ -333,10 +334,12 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     let ban = json!({
         "ban": 1, "jail": "sshd", "subject": "192.0.2.7/32", "start": "2026-02-12T14:10:21Z",
         "until": null, "bantime": -1, "offence": 1, "origin": "manual", "in_effect": true,
+        "country": "DE", "operator": { "asn": 64500, "name": "x" },
     });
     let history = json!({
         "ban": 1, "jail": "sshd", "subject": "192.0.2.7/32", "start": "2026-02-12T14:10:21Z",
         "until": null, "ended": null, "release": null, "offence": 1, "failures": 5, "origin": "failures",
+        "country": "DE", "operator": { "asn": 64500, "name": "x" },
     });
     let failure = json!({
         "jail": "sshd", "time": "2026-02-12T14:10:21Z", "address": "192.0.2.7", "user": null, "pattern": 1,
@@ -351,10 +354,11 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     let verdict = json!({
         "jail": "sshd", "filter": "sshd", "maxretry": 5, "findtime": 600.0, "failures": [failure],
         "patterns": [{ "number": 1, "text": "x" }], "next": { "offence": 2, "bantime": 600 },
-        "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 },
+        "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 }, "class": "DE",
     });
     let explanation = row::<Explanation>(json!({
         "subject": "192.0.2.7/32", "now": "2026-02-12T14:10:21Z", "trouble": null,
+        "country": "DE", "operator": { "asn": 64500, "name": "x" },
         "verdicts": [
             with(&verdict, json!({ "place": "banned", "ban": ban })),
             with(&verdict, json!({
@@ -538,6 +542,7 @@ const CONFIGURATION: &[(&str, &[Key])] = &[
     ("filter = { ... }", keys::FILTER_CHOICE),
     ("escalation = { ... }", keys::ESCALATION),
     ("network = { ... }", keys::NETWORK),
+    ("class = { ... }", keys::CLASS),
     ("siege = { ... }", keys::SIEGE),
     ("prefix = { ... }", keys::PREFIX),
     ("[action.NAME]", keys::ACTION),

@@ -1,14 +1,18 @@
 //! What the engine decides is the same whether or not a restart lies between: by the real database.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
+use crate::support::mmdb::{database, operator};
 use f2bd::engine::Engine;
+use f2bd::engine::atlas::{Asn, Atlas, Tables};
 use f2bd::engine::decision::Decision;
 use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
 use f2bd::engine::input::Input;
+use f2bd::engine::jail::class::ClassRule;
 use f2bd::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
 use f2bd::engine::jail::network::NetworkRule;
 use f2bd::engine::jail::siege::SiegeRule;
@@ -61,6 +65,21 @@ fn policy(scope: Scope, memory: u32) -> Policy {
         memory: Some(memory * SECOND),
         scope,
     };
+    // Each network has the operator of its number.
+    let networks = ["192.0.0.0/24", "192.0.1.0/24", "192.0.2.0/24"];
+    let networks: Vec<_> = (0..)
+        .zip(networks)
+        .map(|(asn, network)| (network, operator(asn, "x")))
+        .collect();
+    let networks = database(&networks);
+    let classes = |classes: &[(u32, u32)]| {
+        let classes = classes.iter().map(|(asn, maxretry)| ClassRule {
+            countries: Vec::new(),
+            asns: vec![Asn(*asn)],
+            maxretry: MaxRetry(number(*maxretry)),
+        });
+        classes.collect::<Vec<_>>()
+    };
     let one = JailPolicy {
         name: "one".parse().unwrap(),
         filter: FilterId(0),
@@ -68,6 +87,7 @@ fn policy(scope: Scope, memory: u32) -> Policy {
         named_only: Vec::new(),
         route: None,
         maxretry: MaxRetry(number(2)),
+        classes: classes(&[(1, 1), (2, 4)]),
         findtime: FindTime(200 * SECOND),
         bantime: BanTime::For(60 * SECOND),
         escalation: Some(escalation),
@@ -84,6 +104,7 @@ fn policy(scope: Scope, memory: u32) -> Policy {
     let two = JailPolicy {
         name: "two".parse().unwrap(),
         maxretry: MaxRetry(number(4)),
+        classes: classes(&[(1, 6), (2, 2)]),
         findtime: FindTime(600 * SECOND),
         bantime: BanTime::For(100 * SECOND),
         networks: vec![rule(24, 2, 5, 300)],
@@ -97,6 +118,10 @@ fn policy(scope: Scope, memory: u32) -> Policy {
     Policy {
         filters: FilterSet::compile(vec![spec]).unwrap(),
         jails: vec![one, two],
+        atlas: Arc::new(Atlas {
+            countries: None,
+            operators: Some(Tables::new(networks).unwrap()),
+        }),
     }
 }
 

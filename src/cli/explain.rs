@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::failure::{Exit, Failure};
 use super::output::{self, BAD, Clock, GOOD, HEADING, Out, counted, harmless, whole};
-use super::query::{ask, history_table, strange};
+use super::query::{ask, history_table, strange, whereabouts};
 use crate::control::protocol::{
     BanRow, Explanation, FailureRow, PlaceRow, Reply, Request, VerdictRow,
 };
@@ -88,11 +88,21 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
     if explanation.verdicts.is_empty() {
         writeln!(out, "No jail is enabled, so nobody is banned.")?;
     }
+    let from = whereabouts(
+        explanation.country.as_deref(),
+        explanation.operator.as_ref(),
+    );
+    if !from.is_empty() {
+        writeln!(out, "{} is of {from}.\n", explanation.subject.plain())?;
+    }
     for (at, verdict) in explanation.verdicts.iter().enumerate() {
         if at > 0 {
             writeln!(out)?;
         }
         print_verdict(out, explanation, verdict, clock)?;
+        if let Some(class) = &verdict.class {
+            writeln!(out, "  It is of the class of {class}.")?;
+        }
         for pattern in &verdict.patterns {
             writeln!(
                 out,

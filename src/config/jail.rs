@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use super::class;
 use super::daemon::named;
 use super::document::{Entry, Kind, Table, Value};
 use super::escalation;
@@ -20,6 +21,7 @@ use super::section::{Section, unknown};
 use super::siege;
 use super::source::Sources;
 use crate::action::ports::{PortError, Ports, Protocol, Services};
+use crate::engine::jail::class::ClassRule;
 use crate::engine::jail::escalation::Escalation;
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::jail::siege::SiegeRule;
@@ -54,6 +56,8 @@ pub struct JailSettings {
     pub logpath: Vec<FileGlob>,
     /// Failures that make a ban.
     pub maxretry: MaxRetry,
+    /// Of whom other numbers of them do; the first that holds counts.
+    pub classes: Vec<ClassRule>,
     /// The window they must lie in.
     pub findtime: FindTime,
     /// How long the first ban of a subject lasts.
@@ -86,6 +90,7 @@ struct FilterChoice {
 /// What `[defaults]` can say as well as a jail.
 struct Common {
     maxretry: MaxRetry,
+    classes: Vec<ClassRule>,
     findtime: FindTime,
     bantime: BanTime,
     escalation: Option<Escalation>,
@@ -109,6 +114,8 @@ pub struct JailReader<'c> {
     pub defaults: Option<&'c Table>,
     /// The filter files that were read; `None` for one that cannot be used, which has been reported.
     pub filters: BTreeMap<FilterName, Option<FilterFile>>,
+    /// Which databases `[daemon]` names.
+    pub databases: class::Named,
     /// Host names and own addresses.
     pub resolver: Resolver,
     /// The numbers of services.
@@ -174,6 +181,7 @@ impl<'c> JailReader<'c> {
         let ports = self.ports(&section, problems);
         let Common {
             maxretry,
+            classes,
             findtime,
             bantime,
             escalation,
@@ -224,6 +232,7 @@ impl<'c> JailReader<'c> {
             journalmatch,
             logpath,
             maxretry,
+            classes,
             findtime,
             bantime,
             escalation,
@@ -258,6 +267,7 @@ impl<'c> JailReader<'c> {
         };
         Some(Common {
             maxretry: MaxRetry(maxretry),
+            classes: class::read(section, self.databases, problems),
             findtime,
             bantime,
             escalation: escalation::read(section, bantime, problems),

@@ -38,6 +38,16 @@ pub const DAEMON: &[Key] = &[
         "\"/run/f2bd/control.sock\"",
     ),
     key(
+        "country",
+        "a path such as \"/var/lib/GeoIP/GeoLite2-Country.mmdb\"",
+        "",
+    ),
+    key(
+        "operator",
+        "a path such as \"/var/lib/GeoIP/GeoLite2-ASN.mmdb\"",
+        "",
+    ),
+    key(
         "log_level",
         "\"error\", \"warning\", \"info\" or \"debug\"",
         "\"info\"",
@@ -148,6 +158,11 @@ const TIMEZONE: Key = key(
 /// `[defaults]`, and `[jail.NAME]` as well.
 pub const JAIL: &[Key] = &[
     key("maxretry", "a number from 1 to 1000", "5"),
+    key(
+        "class",
+        "a table such as { country = [\"DE\"], asn = [64500], maxretry = 1 }, or a list of such",
+        "",
+    ),
     key("findtime", "a time such as \"10m\"", "\"10m\""),
     key(
         "bantime",
@@ -229,6 +244,7 @@ pub const WHAT_IF: &[&str] = &[
     "maxretry",
     "findtime",
     "bantime",
+    "class",
     "escalation",
     "network",
     "siege",
@@ -348,6 +364,13 @@ pub const NETWORK: &[Key] = &[
     key("hosts", "a number from 2 to 1000", "4"),
     key("maxretry", "a number from 2 to 1000", "20"),
     key("findtime", "a time such as \"10m\"", ""),
+];
+
+/// `class = { … }`
+pub const CLASS: &[Key] = &[
+    key("country", "a list of countries such as [\"DE\"]", ""),
+    key("asn", "a list of numbers of networks such as [64500]", ""),
+    key("maxretry", "a number from 1 to 1000", ""),
 ];
 
 /// `siege = { … }`

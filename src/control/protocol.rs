@@ -330,6 +330,19 @@ pub struct BanRow {
     pub origin: Origin,
     /// Whether an action has confirmed it.
     pub in_effect: bool,
+    /// Where it is, if a database tells.
+    pub country: Option<String>,
+    /// Who runs its network, if a database tells.
+    pub operator: Option<OperatorRow>,
+}
+
+/// Who runs a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorRow {
+    /// The number of the network.
+    pub asn: u32,
+    /// The name, as the database has it.
+    pub name: Option<String>,
 }
 
 /// A ban of the past or in force.
@@ -362,6 +375,10 @@ pub struct HistoryRow {
     /// `failures`, `network` or `manual`.
     #[serde(with = "text")]
     pub origin: Origin,
+    /// Where it is, if a database tells.
+    pub country: Option<String>,
+    /// Who runs its network, if a database tells.
+    pub operator: Option<OperatorRow>,
 }
 
 /// A failure with its log line.
@@ -394,6 +411,10 @@ pub struct Explanation {
     /// When.
     #[serde(with = "text")]
     pub now: Timestamp,
+    /// Where it is, if a database tells.
+    pub country: Option<String>,
+    /// Who runs its network, if a database tells.
+    pub operator: Option<OperatorRow>,
     /// What each jail has to say, at least one verdict a jail.
     pub verdicts: Vec<VerdictRow>,
     /// Its latest bans, the newest first.
@@ -417,6 +438,8 @@ pub struct VerdictRow {
     /// The window they must lie in, in seconds.
     #[serde(serialize_with = "text::seconds::whole")]
     pub findtime: f64,
+    /// The class that the subject belongs to, whose maxretry this is.
+    pub class: Option<String>,
     /// The siege that holds.
     pub siege: Option<SiegeRow>,
     /// Where the subject stands.

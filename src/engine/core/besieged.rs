@@ -6,33 +6,34 @@
 use super::Engine;
 use crate::engine::decision::{Decision, Notice};
 use crate::engine::explain::UnderSiege;
-use crate::engine::jail::siege::{Over, Siege, SiegeRule};
+use crate::engine::jail::siege::{Over, Siege};
 use crate::engine::name::JailName;
 use crate::engine::policy::{JailPolicy, MaxRetry, Policy};
 use crate::engine::time::Timestamp;
 
-/// Counts a failure; answers how many make a ban at its time. The one that begins a siege is the first to feel it; what
+/// Counts a failure; answers how many make a ban at its time, of those of whom `usual` do otherwise. The one that begins a siege is the first to feel it; what
 /// somebody did before counts with his next failure and not by itself.
 pub(super) fn maxretry(
     jail: &JailPolicy,
+    usual: MaxRetry,
     siege: &mut Siege,
     time: Timestamp,
     out: &mut Vec<Decision>,
 ) -> MaxRetry {
     let Some(rule) = &jail.siege else {
-        return jail.maxretry;
+        return usual;
     };
     if siege.count(rule, time) {
         out.push(Decision::Notice(Notice::Siege {
             jail: jail.name.clone(),
             time,
             rate: rule.rate,
-            maxretry: stricter(jail, rule),
+            maxretry: rule.maxretry.min(jail.maxretry),
         }));
     }
     match siege.since(rule, time) {
-        Some(_) => stricter(jail, rule),
-        None => jail.maxretry,
+        Some(_) => rule.maxretry.min(usual),
+        None => usual,
     }
 }
 
@@ -58,10 +59,6 @@ fn announcement(jail: &JailPolicy, over: Over) -> Decision {
     })
 }
 
-fn stricter(jail: &JailPolicy, rule: &SiegeRule) -> MaxRetry {
-    rule.maxretry.min(jail.maxretry)
-}
-
 impl Engine {
     /// Whether a jail is under siege at `now`.
     pub fn siege(&self, jail: &JailName, now: Timestamp) -> Option<UnderSiege> {
@@ -70,7 +67,7 @@ impl Engine {
         let rule = policy.siege.as_ref()?;
         Some(UnderSiege {
             since: self.jails[at].siege.since(rule, now)?,
-            maxretry: stricter(policy, rule),
+            maxretry: rule.maxretry.min(policy.maxretry),
         })
     }
 

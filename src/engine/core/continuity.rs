@@ -79,9 +79,10 @@ impl Engine {
             if pending {
                 state
                     .windows
-                    .make_room(failure.time, jail.findtime, jail.maxretry);
+                    .make_room(failure.time, jail.findtime, jail.most_retries());
                 let counted = (failure.time, failure.id, ());
-                state.windows.restore(subject, counted, jail.maxretry);
+                let maxretry = self.policy.maxretry(jail, address);
+                state.windows.restore(subject, counted, maxretry);
             }
             if let Some(session) = &failure.session {
                 let filter = self.policy.filters.spec(jail.filter);

@@ -210,8 +210,11 @@ impl Engine {
         if !counted {
             return;
         }
-        let maxretry = besieged::maxretry(jail, &mut state.siege, time, out);
-        let evicted = state.windows.make_room(time, jail.findtime, jail.maxretry);
+        let usual = self.policy.maxretry(jail, address);
+        let maxretry = besieged::maxretry(jail, usual, &mut state.siege, time, out);
+        let evicted = state
+            .windows
+            .make_room(time, jail.findtime, jail.most_retries());
         let own = state
             .windows
             .count(subject, (time, id, ()), maxretry, jail.findtime, |_| true);

@@ -58,6 +58,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         escalation: None,
         networks: Vec::new(),
         siege: None,
+        classes: Vec::new(),
         ignore: IgnoreList::new(ignore.iter().map(rule).collect()),
         width: SubjectWidth::DEFAULT,
         actions: Vec::new(),
@@ -65,6 +66,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
     Policy {
         filters: FilterSet::compile(vec![spec]).expect("a filter set"),
         jails: vec![jail],
+        atlas: Default::default(),
     }
 }
 

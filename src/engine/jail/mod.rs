@@ -3,6 +3,7 @@
 //! In: failures, one by one. Out: the evidence when a window is full. The number of subjects is bounded;
 //! what a single one costs is bounded by maxretry.
 
+pub mod class;
 pub mod escalation;
 pub mod network;
 pub mod siege;
