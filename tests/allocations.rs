@@ -138,13 +138,19 @@ fn engine() -> Engine {
             escalation: None,
             networks: Vec::new(),
             accounts: None,
+            siege: None,
+            classes: Vec::new(),
             bantime: BanTime::Forever,
             ignore: IgnoreList::default(),
             width: SubjectWidth::DEFAULT,
             actions: Vec::new(),
         });
     let jails = jails.collect();
-    Engine::new(Policy { filters, jails })
+    Engine::new(Policy {
+        filters,
+        jails,
+        atlas: Default::default(),
+    })
 }
 
 #[test]

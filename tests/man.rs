@@ -317,7 +317,12 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     .unwrap();
     let config = home.path().join("f2bd.conf");
     fs::write(&config, "[jail.sshd]\nnonsense = 1\n").unwrap();
-    let [grown, listed] = ["factor = 2 }\nnetwork = {", "multipliers = [1, 2]"].map(|growth| {
+    let [grown, listed] = [
+        "factor = 2 }\nclass = { asn = [1], maxretry = 1 }\nsiege = {}\nnetwork = { }\n\
+         [daemon]\noperator = \"/nonexistent\"\n#",
+        "multipliers = [1, 2]",
+    ]
+    .map(|growth| {
         let path = home.path().join(format!("{}.conf", growth.len()));
         fs::write(&path, format!("[jail.sshd]\nescalation = {{ {growth} }}\n")).unwrap();
         path
@@ -330,10 +335,12 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     let ban = json!({
         "ban": 1, "jail": "sshd", "subject": "192.0.2.7/32", "start": "2026-02-12T14:10:21Z",
         "until": null, "bantime": -1, "offence": 1, "origin": "manual", "in_effect": true,
+        "country": "DE", "operator": { "asn": 64500, "name": "x" },
     });
     let history = json!({
         "ban": 1, "jail": "sshd", "subject": "192.0.2.7/32", "start": "2026-02-12T14:10:21Z",
         "until": null, "ended": null, "release": null, "offence": 1, "failures": 5, "origin": "failures",
+        "country": "DE", "operator": { "asn": 64500, "name": "x" },
     });
     let failure = json!({
         "jail": "sshd", "time": "2026-02-12T14:10:21Z", "address": "192.0.2.7", "user": null, "pattern": 1,
@@ -348,9 +355,11 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     let verdict = json!({
         "jail": "sshd", "filter": "sshd", "maxretry": 5, "findtime": 600.0, "failures": [failure],
         "patterns": [{ "number": 1, "text": "x" }], "next": { "offence": 2, "bantime": 600 },
+        "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 }, "class": "DE",
     });
     let explanation = row::<Explanation>(json!({
         "subject": "192.0.2.7/32", "now": "2026-02-12T14:10:21Z", "trouble": null,
+        "country": "DE", "operator": { "asn": 64500, "name": "x" },
         "verdicts": [
             with(&verdict, json!({ "place": "banned", "ban": ban })),
             with(&verdict, json!({
@@ -374,6 +383,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         "version": "1", "since": "2026-02-12T14:10:21Z", "dry_run": false,
         "jails": [{
             "jail": "sshd", "filter": "sshd", "maxretry": 5, "findtime": 600.0, "bantime": 600, "actions": [],
+            "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 },
             "watched": 0, "most_watched": 1, "failing": 0, "banned": 0, "failures": 0, "bans": 0, "records": 0,
         }],
         "sources": [{ "source": "journal", "records": 0, "bytes": 0, "last_record": null, "lag": 0.0, "cut": 0, "dropped": 0, "refused": 0, "malformed": 0, "trouble": null,
@@ -538,6 +548,8 @@ const CONFIGURATION: &[(&str, &[Key])] = &[
     ("escalation = { ... }", keys::ESCALATION),
     ("network = { ... }", keys::NETWORK),
     ("distributed = { ... }", keys::DISTRIBUTED),
+    ("class = { ... }", keys::CLASS),
+    ("siege = { ... }", keys::SIEGE),
     ("prefix = { ... }", keys::PREFIX),
     ("[action.NAME]", keys::ACTION),
 ];
@@ -677,6 +689,7 @@ fn the_defaults_of_tables_are_what_holds_without_them() {
         ("escalation", keys::ESCALATION),
         ("network", keys::NETWORK),
         ("distributed", keys::DISTRIBUTED),
+        ("siege", keys::SIEGE),
         ("prefix", keys::PREFIX),
     ] {
         let told = keys.iter().filter(|key| !key.default.is_empty());

@@ -344,3 +344,86 @@ fn replay_counts_users_and_waits_for_logins() {
         ]
     );
 }
+
+#[test]
+fn under_siege_one_failure_is_enough_also_after_a_kill() {
+    let jail = |calm: &str| {
+        format!(
+            "maxretry = 5\nbantime = \"1h\"\nignoreself = false\n\
+             siege = {{ rate = \"3/m\", calm = \"{calm}\" }}"
+        )
+    };
+    let Some(world) = World::new(&jail("1h")) else {
+        return;
+    };
+    let hosts = |network: &str| {
+        for host in 1..=4 {
+            world.attack(&format!("{network}.{host}"), 1);
+        }
+    };
+    let latest = "SELECT subject FROM bans ORDER BY id DESC LIMIT 1";
+    let daemon = world.start();
+    hosts("198.51.100");
+    until_it_tells(&world, latest, "198.51.100.4");
+    let word =
+        "[sshd] under siege, by more than 3/m failures: one failure makes a ban until it calms";
+    until("it is logged", || daemon.log().contains(word).then_some(()));
+    let since = world.json(&["status"])[0]["jails"][0]["siege"]["since"].clone();
+    assert!(since.is_string());
+    daemon.kill();
+
+    let daemon = world.start();
+    let status = world.json(&["status"]).swap_remove(0);
+    assert_eq!(status["jails"][0]["siege"]["since"], since);
+    assert_eq!(status["jails"][0]["siege"]["maxretry"], 1);
+    let told = String::from_utf8(world.f2bd(&["status", "sshd"]).stdout).unwrap();
+    assert!(told.contains("Jail sshd is under siege since "), "{told}");
+    assert!(
+        told.contains(": one failure makes a ban until it calms.\n"),
+        "{told}"
+    );
+    let told = String::from_utf8(world.f2bd(&["explain", "198.51.100.1"]).stdout).unwrap();
+    assert!(
+        told.contains("1 failure so far; one failure makes a ban, so 1 more would.")
+            && told.contains("The jail is under siege since ")
+            && told.contains("; otherwise it takes 5 failures.\n"),
+        "{told}"
+    );
+    world.attack("198.51.100.1", 1);
+    until_it_tells(&world, latest, "198.51.100.1");
+    let kinds = "SELECT group_concat(kind) FROM (SELECT kind FROM notices ORDER BY id)";
+    assert_eq!(world.sql(kinds), "siege");
+
+    // Another rule ends it; by that one it ends by itself.
+    world.configure(&jail("1s"), "");
+    assert!(world.f2bd(&["reload"]).status.success());
+    until_it_tells(&world, kinds, "siege,siege-over");
+    hosts("192.0.2");
+    until_it_tells(&world, kinds, "siege,siege-over,siege,siege-over");
+    assert!(world.json(&["status"])[0]["jails"][0]["siege"].is_null());
+    daemon.stop();
+}
+
+#[test]
+fn replay_tries_out_a_siege() {
+    let home = tempfile::tempdir().unwrap();
+    let (config, log) = (home.path().join("f2bd.conf"), home.path().join("auth.log"));
+    fs::write(&config, "[jail.sshd]\nignoreself = false\n").unwrap();
+    let line = |host| {
+        format!(
+            "Feb 11 10:00:0{host} box sshd[1]: Failed password for jo from 192.0.2.{host} port 22 ssh2\n"
+        )
+    };
+    fs::write(&log, (1..=9).map(line).collect::<String>()).unwrap();
+    let clock = ["--timezone", "UTC", "--now", "2026-03-01T00:00:00Z"];
+    let mut command = Command::new(F2BD);
+    command
+        .arg("replay")
+        .args(clock)
+        .arg("--config")
+        .arg(&config);
+    command.args(["--set", "siege={rate=\"6/m\"}"]).arg(&log);
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert!(told.contains("Banned in addition: 3\n"), "{told}");
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::failure::{Exit, Failure};
 use super::output::{self, BAD, Clock, GOOD, HEADING, Out, counted, harmless, whole};
-use super::query::{ask, history_table, strange};
+use super::query::{ask, history_table, strange, whereabouts};
 use crate::control::protocol::{
     BanRow, Explanation, FailureRow, PlaceRow, Reply, Request, VerdictRow,
 };
@@ -67,7 +67,7 @@ pub fn outlook(socket: &Path, subject: Prefix) -> Result<(), Failure> {
         if !banned.any(|ban| ban.jail == verdict.jail) {
             continue;
         }
-        let missing = (verdict.maxretry as usize).saturating_sub(failing);
+        let missing = missing(verdict, failing);
         let findtime = whole(Duration::try_from_secs_f64(verdict.findtime).unwrap_or_default());
         write!(
             out,
@@ -89,16 +89,34 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
     if explanation.verdicts.is_empty() {
         writeln!(out, "No jail is enabled, so nobody is banned.")?;
     }
+    let from = whereabouts(
+        explanation.country.as_deref(),
+        explanation.operator.as_ref(),
+    );
+    if !from.is_empty() {
+        writeln!(out, "{} is of {from}.\n", explanation.subject.plain())?;
+    }
     for (at, verdict) in explanation.verdicts.iter().enumerate() {
         if at > 0 {
             writeln!(out)?;
         }
         print_verdict(out, explanation, verdict, clock)?;
+        if let Some(class) = &verdict.class {
+            writeln!(out, "  It is of the class of {class}.")?;
+        }
         for pattern in &verdict.patterns {
             writeln!(
                 out,
                 "  Pattern {} of filter {}: {}",
                 pattern.number, verdict.filter, pattern.text
+            )?;
+        }
+        if let Some(siege) = &verdict.siege {
+            writeln!(
+                out,
+                "  The jail is under siege since {}; otherwise it takes {}.",
+                clock.show(siege.since),
+                counted(verdict.maxretry as usize, "failure")
             )?;
         }
         if let Some(next) = &verdict.next {
@@ -153,7 +171,7 @@ fn print_verdict(
     let jail = &verdict.jail;
     let whom = asked.plain();
     let findtime = whole(Duration::try_from_secs_f64(verdict.findtime).unwrap_or_default());
-    let rule = match verdict.maxretry {
+    let rule = match verdict.enough() {
         1 => "one failure makes a ban".to_owned(),
         most => format!("{most} failures within {findtime} make a ban"),
     };
@@ -176,7 +194,7 @@ fn print_verdict(
             oldest_leaves,
         } => {
             let whom = who_of(asked, *subject);
-            let missing = (verdict.maxretry as usize).saturating_sub(*failing);
+            let missing = missing(verdict, *failing);
             let leaves = clock.show(*oldest_leaves);
             writeln!(
                 out,
@@ -243,6 +261,11 @@ fn print_verdict(
     Ok(())
 }
 
+/// How many failures are missing to a ban. When a siege begins, some have more than it takes: the next one bans them.
+fn missing(verdict: &VerdictRow, failing: usize) -> usize {
+    (verdict.enough() as usize).saturating_sub(failing).max(1)
+}
+
 /// Whom a verdict is about: what was asked for, as part of what contains it, or a part of it.
 fn who_of(asked: Prefix, subject: Prefix) -> String {
     if subject == asked {
@@ -291,7 +314,7 @@ fn since_and_why(
         },
         (Origin::Failures, 0) => format!("{rule}, and its log lines are no longer kept"),
         // The rule may have been another one then.
-        (Origin::Failures, count) if count < verdict.maxretry as usize => {
+        (Origin::Failures, count) if count < verdict.enough() as usize => {
             let were = if count == 1 {
                 "this one was"
             } else {

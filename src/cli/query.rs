@@ -7,12 +7,17 @@ use std::time::Duration;
 use super::failure::{Exit, Failure};
 use super::output::{self, BAD, Clock, GOOD, HEADING, Out, Table, counted, harmless, whole};
 use crate::control::client::Client;
-use crate::control::protocol::{BanRow, FollowLine, HistoryRow, JailRow, Reply, Request, Status};
+use crate::control::protocol::{
+    BanRow, FollowLine, HistoryRow, JailRow, OperatorRow, Reply, Request, Status,
+};
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 
 /// A source that is further behind is not keeping up, or its clock is wrong.
 const WORTH_TELLING: Duration = Duration::from_secs(10);
+
+/// The heading of countries and operators, which most tables have not.
+const FROM: &str = "FROM";
 
 /// How many files of a source are shown to people; all are in `--json`.
 const SHOWN_FILES: usize = 5;
@@ -168,6 +173,20 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
         ]);
     }
     table.print(out)?;
+    for jail in &status.jails {
+        if let Some(siege) = &jail.siege {
+            let enough = match siege.maxretry {
+                1 => "one failure makes a ban".to_owned(),
+                most => format!("{most} failures make a ban"),
+            };
+            let since = clock.show(siege.since);
+            writeln!(
+                out,
+                "Jail {} is {BAD}under siege{BAD:#} since {since}: {enough} until it calms.",
+                jail.jail
+            )?;
+        }
+    }
     Ok(())
 }
 
@@ -241,7 +260,9 @@ fn print_bans(out: &mut Out, rows: &[BanRow], clock: &Clock) -> Result<(), Failu
         writeln!(out, "Nobody is banned.")?;
         return Ok(());
     }
-    let mut table = Table::new(&[
+    let from = |row: &BanRow| whereabouts(row.country.as_deref(), row.operator.as_ref());
+    let is_known = rows.iter().any(|row| !from(row).is_empty());
+    let mut headings = vec![
         "IP",
         "JAIL",
         "SINCE",
@@ -250,7 +271,9 @@ fn print_bans(out: &mut Out, rows: &[BanRow], clock: &Clock) -> Result<(), Failu
         "OFFENCE",
         "BY",
         "IN EFFECT",
-    ]);
+    ];
+    headings.extend(is_known.then_some(FROM));
+    let mut table = Table::new(&headings);
     for row in rows {
         table.row([
             row.subject.plain(),
@@ -262,6 +285,7 @@ fn print_bans(out: &mut Out, rows: &[BanRow], clock: &Clock) -> Result<(), Failu
             row.offence.to_string(),
             row.origin.to_string(),
             if row.in_effect { "yes" } else { "no" }.to_owned(),
+            from(row),
         ]);
     }
     table.print(out)?;
@@ -309,9 +333,13 @@ pub fn history(
 
 /// Bans of the past as a table.
 pub fn history_table(rows: &[HistoryRow], clock: &Clock) -> Table {
-    let mut table = Table::new(&[
+    let from = |row: &HistoryRow| whereabouts(row.country.as_deref(), row.operator.as_ref());
+    let is_known = rows.iter().any(|row| !from(row).is_empty());
+    let mut headings = vec![
         "IP", "JAIL", "SINCE", "UNTIL", "ENDED", "OFFENCE", "FAILURES", "BY",
-    ]);
+    ];
+    headings.extend(is_known.then_some(FROM));
+    let mut table = Table::new(&headings);
     for row in rows {
         let ended = match (row.ended, row.release) {
             (Some(time), Some(release)) => format!("{} ({release})", clock.show(time)),
@@ -326,9 +354,25 @@ pub fn history_table(rows: &[HistoryRow], clock: &Clock) -> Table {
             row.offence.to_string(),
             row.failures.to_string(),
             row.origin.to_string(),
+            from(row),
         ]);
     }
     table
+}
+
+/// `DE, AS64500 Example Ltd`, as far as it is known.
+pub fn whereabouts(country: Option<&str>, operator: Option<&OperatorRow>) -> String {
+    let operator = operator.map(|operator| {
+        let name = operator.name.as_deref().map(harmless);
+        let number = format!("AS{}", operator.asn);
+        [Some(number), name]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" ")
+    });
+    let parts = [country.map(harmless), operator];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Prints what happens until the daemon or the reader has enough.

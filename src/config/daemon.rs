@@ -1,6 +1,6 @@
 //! What does `[daemon]` say?
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::LevelFilter;
@@ -22,6 +22,10 @@ pub struct DaemonSettings {
     pub database: PathBuf,
     /// The control socket.
     pub socket: PathBuf,
+    /// Which country an address is of.
+    pub country: Option<PathBuf>,
+    /// Who runs the network of an address.
+    pub operator: Option<PathBuf>,
     /// What the daemon tells of.
     pub log_level: LevelFilter,
     /// How long history is kept.
@@ -42,6 +46,8 @@ impl DaemonSettings {
         DaemonSettings {
             database: path(section, "database", "/var/lib/f2bd/f2bd.db", problems),
             socket: path(section, "socket", "/run/f2bd/control.sock", problems),
+            country: optional_path(section, "country", problems),
+            operator: optional_path(section, "operator", problems),
             log_level: log_level(section, problems),
             retention: Retention {
                 max_failures: most.map_or(retention.max_failures, i64::unsigned_abs),
@@ -59,6 +65,12 @@ fn path(section: &Section<'_>, key: &str, usual: &str, problems: &mut Problems) 
         }
         (text, _) => PathBuf::from(text.unwrap_or(usual)),
     }
+}
+
+fn optional_path(section: &Section<'_>, key: &str, problems: &mut Problems) -> Option<PathBuf> {
+    section.value(key)?;
+    let path = path(section, key, "", problems);
+    (path != Path::new("")).then_some(path)
 }
 
 fn log_level(section: &Section<'_>, problems: &mut Problems) -> LevelFilter {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use super::accounts;
+use super::class;
 use super::daemon::named;
 use super::document::{Entry, Kind, Table, Value};
 use super::escalation;
@@ -18,11 +19,14 @@ use super::listening::{self, Listening, Wishes};
 use super::network;
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
+use super::siege;
 use super::source::Sources;
 use crate::action::ports::{PortError, Ports, Protocol, Services};
 use crate::engine::jail::accounts::AccountRule;
+use crate::engine::jail::class::ClassRule;
 use crate::engine::jail::escalation::Escalation;
 use crate::engine::jail::network::NetworkRule;
+use crate::engine::jail::siege::SiegeRule;
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
 use crate::engine::policy::{Counting, IgnoreList, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
@@ -56,6 +60,8 @@ pub struct JailSettings {
     pub counting: Counting,
     /// so many of it.
     pub maxretry: MaxRetry,
+    /// Of whom other numbers of them do; the first that holds counts.
+    pub classes: Vec<ClassRule>,
     /// The window they must lie in.
     pub findtime: FindTime,
     /// How long the first ban of a subject lasts.
@@ -66,6 +72,8 @@ pub struct JailSettings {
     pub networks: Vec<NetworkRule>,
     /// When all are banned who have failed for one account; `None` if that is never looked at.
     pub accounts: Option<AccountRule>,
+    /// When stricter settings hold; `None` if they never do.
+    pub siege: Option<SiegeRule>,
     /// Who is never banned.
     pub ignore: IgnoreList,
     /// What counts as one subject.
@@ -89,11 +97,13 @@ struct FilterChoice {
 struct Common {
     counting: Counting,
     maxretry: MaxRetry,
+    classes: Vec<ClassRule>,
     findtime: FindTime,
     bantime: BanTime,
     escalation: Option<Escalation>,
     networks: Vec<NetworkRule>,
     accounts: Option<AccountRule>,
+    siege: Option<SiegeRule>,
     ignore: IgnoreList,
     width: SubjectWidth,
     protocols: Vec<Protocol>,
@@ -112,6 +122,8 @@ pub struct JailReader<'c> {
     pub defaults: Option<&'c Table>,
     /// The filter files that were read; `None` for one that cannot be used, which has been reported.
     pub filters: BTreeMap<FilterName, Option<FilterFile>>,
+    /// Which databases `[daemon]` names.
+    pub databases: class::Named,
     /// Host names and own addresses.
     pub resolver: Resolver,
     /// The numbers of services.
@@ -178,11 +190,13 @@ impl<'c> JailReader<'c> {
         let Common {
             counting,
             maxretry,
+            classes,
             findtime,
             bantime,
             escalation,
             networks,
             accounts,
+            siege,
             ignore,
             width,
             protocols,
@@ -231,11 +245,13 @@ impl<'c> JailReader<'c> {
             logpath,
             counting,
             maxretry,
+            classes,
             findtime,
             bantime,
             escalation,
             networks,
             accounts,
+            siege,
             ignore,
             width,
             ports,
@@ -266,11 +282,13 @@ impl<'c> JailReader<'c> {
         Some(Common {
             counting: accounts::counting(section, problems),
             maxretry: MaxRetry(maxretry),
+            classes: class::read(section, self.databases, problems),
             findtime,
             bantime,
             escalation: escalation::read(section, bantime, problems),
             networks: network::read(section, width, findtime, problems),
             accounts: accounts::read(section, findtime, problems),
+            siege: siege::read(section, problems),
             ignore: self.resolver.list(&words, own, problems),
             width,
             protocols: protocols(section, problems),

@@ -38,6 +38,16 @@ pub const DAEMON: &[Key] = &[
         "\"/run/f2bd/control.sock\"",
     ),
     key(
+        "country",
+        "a path such as \"/var/lib/GeoIP/GeoLite2-Country.mmdb\"",
+        "",
+    ),
+    key(
+        "operator",
+        "a path such as \"/var/lib/GeoIP/GeoLite2-ASN.mmdb\"",
+        "",
+    ),
+    key(
         "log_level",
         "\"error\", \"warning\", \"info\" or \"debug\"",
         "\"info\"",
@@ -148,6 +158,11 @@ const TIMEZONE: Key = key(
 /// `[defaults]`, and `[jail.NAME]` as well.
 pub const JAIL: &[Key] = &[
     key("maxretry", "a number from 1 to 1000", "5"),
+    key(
+        "class",
+        "a table such as { country = [\"DE\"], asn = [64500], maxretry = 1 }, or a list of such",
+        "",
+    ),
     key("findtime", "a time such as \"10m\"", "\"10m\""),
     key(
         "bantime",
@@ -168,6 +183,11 @@ pub const JAIL: &[Key] = &[
     key(
         "distributed",
         "a table such as { by = \"user\", hosts = 8, findtime = \"1h\" }",
+        "",
+    ),
+    key(
+        "siege",
+        "a table such as { rate = \"50/s\", maxretry = 1 }",
         "",
     ),
     key(
@@ -227,10 +247,12 @@ pub const WHAT_IF: &[&str] = &[
     "maxretry",
     "findtime",
     "bantime",
+    "class",
     "escalation",
     "network",
     "distinct",
     "distributed",
+    "siege",
     "ignoreip",
 ];
 
@@ -355,6 +377,20 @@ pub const DISTRIBUTED: &[Key] = &[
     key("hosts", "a number from 2 to 1000", "8"),
     key("findtime", "a time such as \"1h\"", ""),
     key("grace", "a time such as \"2m\"", ""),
+];
+
+/// `class = { … }`
+pub const CLASS: &[Key] = &[
+    key("country", "a list of countries such as [\"DE\"]", ""),
+    key("asn", "a list of numbers of networks such as [64500]", ""),
+    key("maxretry", "a number from 1 to 1000", ""),
+];
+
+/// `siege = { … }`
+pub const SIEGE: &[Key] = &[
+    key("rate", "a rate such as \"50/s\", or \"never\"", "\"50/s\""),
+    key("maxretry", "a number from 1 to 1000", "1"),
+    key("calm", "a time such as \"1m\"", "\"1m\""),
 ];
 
 /// `prefix = { … }`

@@ -10,7 +10,9 @@
 
 mod accounts;
 mod action;
+mod atlas;
 mod change;
+mod class;
 mod daemon;
 mod document;
 mod escalation;
@@ -25,11 +27,13 @@ mod network;
 mod problem;
 mod resolved;
 mod section;
+mod siege;
 mod source;
 mod surroundings;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 pub use change::Change;
 pub use daemon::DaemonSettings;
@@ -40,6 +44,7 @@ pub use surroundings::Surroundings;
 
 use crate::action::ports::Services;
 use crate::action::{ActionJail, ActionSpec};
+use crate::engine::atlas::Atlas;
 use crate::engine::filter::{FilterSet, FilterSpec};
 use crate::engine::name::FilterName;
 use crate::engine::policy::{FilterId, JailPolicy, Policy};
@@ -117,7 +122,9 @@ fn load_and(
         Some(Kind::Table(table)) => Some(table),
         _ => None,
     };
-    let daemon = DaemonSettings::read(&Section::new(part("daemon"), keys::DAEMON), &mut problems);
+    let section = Section::new(part("daemon"), keys::DAEMON);
+    let daemon = DaemonSettings::read(&section, &mut problems);
+    let atlas = atlas::read(&section, &daemon, &mut problems);
     let sources = source::read_all(part("source"), &mut problems);
     let search = SearchPath::beside(&main);
     let changed = change::apply(changes, part("jail"));
@@ -126,6 +133,10 @@ fn load_and(
         sources: &sources,
         defaults: part("defaults"),
         filters: BTreeMap::new(),
+        databases: class::Named {
+            country: daemon.country.is_some(),
+            operator: daemon.operator.is_some(),
+        },
         resolver: Resolver::default(),
         services: Services::of_this_system(),
         actions: Vec::new(),
@@ -150,8 +161,8 @@ fn load_and(
     for file in filters.values().flatten() {
         look_at(file, &mut problems);
     }
-    let policy = policy(&jails, &filters, &mut problems);
-    let changed = changed.and_then(|jails| self::policy(&jails, &filters, &mut problems));
+    let policy = policy(&jails, &filters, &atlas, &mut problems);
+    let changed = changed.and_then(|jails| self::policy(&jails, &filters, &atlas, &mut problems));
     let enabled: Vec<_> = jails.iter().filter(|jail| jail.enabled).collect();
     let settings = policy
         .filter(|_| !problems.is_fatal())
@@ -323,6 +334,7 @@ fn check_sections(table: &Table, problems: &mut Problems) {
 fn policy(
     jails: &[JailSettings],
     filters: &BTreeMap<FilterName, Option<FilterFile>>,
+    atlas: &Arc<Atlas>,
     problems: &mut Problems,
 ) -> Option<Policy> {
     let mut compiled: Vec<(&FilterName, &str, &[Box<str>])> = Vec::new();
@@ -352,11 +364,13 @@ fn policy(
             route: Some(RouteId(u16::try_from(route).ok()?)),
             counting: jail.counting,
             maxretry: jail.maxretry,
+            classes: jail.classes.clone(),
             findtime: jail.findtime,
             bantime: jail.bantime,
             escalation: jail.escalation.clone(),
             networks: jail.networks.clone(),
             accounts: jail.accounts,
+            siege: jail.siege,
             ignore: jail.ignore.clone(),
             width: jail.width,
             actions: jail.actions.clone(),
@@ -377,6 +391,7 @@ fn policy(
         Ok(filters) => Some(Policy {
             filters,
             jails: policies,
+            atlas: Arc::clone(atlas),
         }),
         Err(errors) => {
             for error in errors {

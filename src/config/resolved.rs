@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use super::jail::JailSettings;
 use super::{Loaded, Problem};
 use crate::control::text::seconds;
+use crate::engine::jail::class::ClassRule;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
 use crate::engine::jail::network::NetworkRule;
+use crate::engine::jail::siege::SiegeRule;
 use crate::engine::time::BanTime;
 
 /// Jails with everything that holds for them, and all problems. Times are in seconds; -1 is for ever.
@@ -48,7 +50,30 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
     if !jail.networks.is_empty() {
         resolved["network"] = jail.networks.iter().map(network).collect();
     }
+    if !jail.classes.is_empty() {
+        resolved["class"] = jail.classes.iter().map(class).collect();
+    }
+    if let Some(rule) = &jail.siege {
+        resolved["siege"] = siege(rule);
+    }
     resolved
+}
+
+fn class(rule: &ClassRule) -> Value {
+    let countries = rule.countries.iter().map(ToString::to_string);
+    json!({
+        "country": countries.collect::<Vec<_>>(),
+        "asn": rule.asns.iter().map(|asn| asn.0).collect::<Vec<_>>(),
+        "maxretry": rule.maxretry.0,
+    })
+}
+
+fn siege(rule: &SiegeRule) -> Value {
+    json!({
+        "rate": rule.rate.to_string(),
+        "maxretry": rule.maxretry.0,
+        "calm": seconds::as_json(BanTime::For(rule.calm)),
+    })
 }
 
 fn network(rule: &NetworkRule) -> Value {

@@ -211,6 +211,8 @@ pub struct JailRow {
     /// How long a ban lasts, in seconds; -1 for ever.
     #[serde(with = "text::seconds")]
     pub bantime: BanTime,
+    /// The siege that holds.
+    pub siege: Option<SiegeRow>,
     /// Its actions.
     pub actions: Vec<String>,
     /// Subjects with failures in the window.
@@ -227,6 +229,16 @@ pub struct JailRow {
     pub bans: u64,
     /// Records that its filter was asked about since the daemon began.
     pub records: u64,
+}
+
+/// A siege that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiegeRow {
+    /// When it began.
+    #[serde(with = "text")]
+    pub since: Timestamp,
+    /// Failures that make a ban until it calms.
+    pub maxretry: u32,
 }
 
 /// How a source is doing.
@@ -318,6 +330,19 @@ pub struct BanRow {
     pub origin: Origin,
     /// Whether an action has confirmed it.
     pub in_effect: bool,
+    /// Where it is, if a database tells.
+    pub country: Option<String>,
+    /// Who runs its network, if a database tells.
+    pub operator: Option<OperatorRow>,
+}
+
+/// Who runs a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorRow {
+    /// The number of the network.
+    pub asn: u32,
+    /// The name, as the database has it.
+    pub name: Option<String>,
 }
 
 /// A ban of the past or in force.
@@ -350,6 +375,10 @@ pub struct HistoryRow {
     /// `failures`, `network` or `manual`.
     #[serde(with = "text")]
     pub origin: Origin,
+    /// Where it is, if a database tells.
+    pub country: Option<String>,
+    /// Who runs its network, if a database tells.
+    pub operator: Option<OperatorRow>,
 }
 
 /// A failure with its log line.
@@ -382,6 +411,10 @@ pub struct Explanation {
     /// When.
     #[serde(with = "text")]
     pub now: Timestamp,
+    /// Where it is, if a database tells.
+    pub country: Option<String>,
+    /// Who runs its network, if a database tells.
+    pub operator: Option<OperatorRow>,
     /// What each jail has to say, at least one verdict a jail.
     pub verdicts: Vec<VerdictRow>,
     /// Its latest bans, the newest first.
@@ -405,6 +438,10 @@ pub struct VerdictRow {
     /// The window they must lie in, in seconds.
     #[serde(serialize_with = "text::seconds::whole")]
     pub findtime: f64,
+    /// The class that the subject belongs to, whose maxretry this is.
+    pub class: Option<String>,
+    /// The siege that holds.
+    pub siege: Option<SiegeRow>,
     /// Where the subject stands.
     #[serde(flatten)]
     pub place: PlaceRow,
@@ -414,6 +451,13 @@ pub struct VerdictRow {
     pub patterns: Vec<PatternRow>,
     /// What the next ban would be, if bans grow longer and there could be one.
     pub next: Option<NextBanRow>,
+}
+
+impl VerdictRow {
+    /// Failures that make a ban at this moment.
+    pub fn enough(&self) -> u32 {
+        self.siege.map_or(self.maxretry, |siege| siege.maxretry)
+    }
 }
 
 /// A ban that is not made yet.

@@ -14,10 +14,10 @@ use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
-    ActionRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow, JailRow, PAGE,
-    Refusal, Reply, Request, SourceRow, Status, Why,
+    ActionRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow, JailRow,
+    OperatorRow, PAGE, Refusal, Reply, Request, SiegeRow, SourceRow, Status, Why,
 };
-use crate::engine::ledger::{Ledger, Standing};
+use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
 use crate::engine::policy::{JailPolicy, Policy};
 use crate::engine::prefix::Prefix;
@@ -199,7 +199,10 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
             };
             match with_store(view, |store| store.history(&query)) {
                 Ok(rows) => Reply::History {
-                    rows: rows.into_iter().map(history_row).collect(),
+                    rows: rows
+                        .into_iter()
+                        .map(|row| history_row(view.engine, row))
+                        .collect(),
                 },
                 Err(message) => refused(Why::Unable, message),
             }
@@ -250,9 +253,10 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         maxretry: policy.maxretry.0.get(),
         findtime: policy.findtime.0.as_secs_f64(),
         bantime: policy.bantime,
+        siege: siege_row(view, &policy.name),
         actions: policy.actions.iter().map(ToString::to_string).collect(),
         watched: state.watched,
-        most_watched: most_subjects(policy.maxretry),
+        most_watched: most_subjects(policy.most_retries()),
         failing: state.failing,
         banned: state.banned,
         failures: state.failures,
@@ -301,6 +305,14 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
     })))
 }
 
+fn siege_row(view: &View<'_>, jail: &JailName) -> Option<SiegeRow> {
+    let siege = view.engine.siege(jail, view.now)?;
+    Some(SiegeRow {
+        since: siege.since,
+        maxretry: siege.maxretry.0.get(),
+    })
+}
+
 fn filter_name(engine: &Engine, policy: &JailPolicy) -> String {
     engine.policy().filters.spec(policy.filter).name.to_string()
 }
@@ -309,8 +321,9 @@ fn bans(view: &View<'_>, only: Option<&JailName>, after: u64) -> Result<Reply, R
     if let Some(jail) = only {
         known_jail(view.engine, jail)?;
     }
-    let ledger = view.engine.ledger();
-    let mut bans: Vec<_> = ledger
+    let mut bans: Vec<_> = view
+        .engine
+        .ledger()
         .iter()
         .filter(|(jail, _, ban)| ban.id.0 > after && only.is_none_or(|only| only == *jail))
         .collect();
@@ -322,12 +335,13 @@ fn bans(view: &View<'_>, only: Option<&JailName>, after: u64) -> Result<Reply, R
     bans.sort_unstable_by_key(|(_, _, ban)| ban.id);
     let rows = bans
         .into_iter()
-        .map(|(jail, subject, ban)| ban_row(ledger, jail, subject, &ban))
+        .map(|(jail, subject, ban)| ban_row(view.engine, jail, subject, &ban))
         .collect();
     Ok(Reply::Bans { rows, more })
 }
 
-fn ban_row(ledger: &Ledger, jail: &JailName, subject: Prefix, ban: &Standing) -> BanRow {
+fn ban_row(engine: &Engine, jail: &JailName, subject: Prefix, ban: &Standing) -> BanRow {
+    let (country, operator) = whereabouts(engine, subject);
     BanRow {
         ban: ban.id.0,
         jail: jail.clone(),
@@ -337,11 +351,24 @@ fn ban_row(ledger: &Ledger, jail: &JailName, subject: Prefix, ban: &Standing) ->
         bantime: ban.bantime,
         offence: ban.offence,
         origin: ban.origin,
-        in_effect: ledger.in_effect(ban.id),
+        in_effect: engine.ledger().in_effect(ban.id),
+        country,
+        operator,
     }
 }
 
-fn history_row(row: store::HistoryRow) -> HistoryRow {
+/// Where a subject is and who runs its network, by what the databases say today.
+fn whereabouts(engine: &Engine, subject: Prefix) -> (Option<String>, Option<OperatorRow>) {
+    let found = engine.policy().atlas.find_all(subject);
+    let operator = found.operator.map(|operator| OperatorRow {
+        asn: operator.asn.0,
+        name: operator.name.map(|name| kept(&name).into_owned()),
+    });
+    (found.country.map(|country| country.to_string()), operator)
+}
+
+fn history_row(engine: &Engine, row: store::HistoryRow) -> HistoryRow {
+    let (country, operator) = whereabouts(engine, row.subject);
     HistoryRow {
         ban: row.ban.0,
         jail: row.jail,
@@ -353,6 +380,8 @@ fn history_row(row: store::HistoryRow) -> HistoryRow {
         offence: row.offence,
         failures: row.failures,
         origin: row.origin,
+        country,
+        operator,
     }
 }
 

@@ -43,6 +43,7 @@ use crate::control::protocol::{Reply, Request};
 use crate::control::server::BindError;
 use crate::control::{Question, server};
 use crate::engine::Engine;
+use crate::engine::jail::siege::SiegeRule;
 use crate::engine::policy::Policy;
 use crate::engine::time::Timestamp;
 
@@ -135,7 +136,9 @@ fn longest_findtime(policy: &Policy) -> Duration {
             let accounts = jail
                 .accounts
                 .map(|rule| rule.findtime.0.saturating_add(rule.grace));
-            networks.chain(accounts).chain([jail.findtime.0])
+            let siege = jail.siege.iter().map(SiegeRule::memory);
+            let special = networks.chain(accounts).chain(siege);
+            special.chain([jail.findtime.0])
         })
         .max()
         .unwrap_or_default()

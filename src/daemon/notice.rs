@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::engine::Decision;
 use crate::engine::decision::{Cleared, Forgiven, Notice, Origin};
 use crate::engine::ledger::MOST_BANS;
+use crate::engine::policy::MaxRetry;
 use crate::engine::record::kept::kept;
 use crate::engine::time::Span;
 use crate::source::Trouble;
@@ -95,6 +96,18 @@ pub fn cleared_text(cleared: &Cleared) -> String {
     )
 }
 
+/// How many failures make a ban.
+fn bans(maxretry: MaxRetry) -> String {
+    match maxretry.0.get() {
+        1 => "one failure makes a ban".to_owned(),
+        most => format!("{most} failures make a ban"),
+    }
+}
+
+fn whole_seconds(span: Duration) -> Duration {
+    Duration::from_secs(span.as_secs())
+}
+
 /// A notice as a sentence.
 pub fn notice_text(notice: &Notice) -> String {
     match notice {
@@ -137,5 +150,24 @@ pub fn notice_text(notice: &Notice) -> String {
         } => {
             format!("[{jail}] {} is never banned: {because}", subject.plain())
         }
+        Notice::Siege {
+            jail,
+            rate,
+            maxretry,
+            ..
+        } => format!(
+            "[{jail}] under siege, by more than {rate} failures: {} until it calms",
+            bans(*maxretry)
+        ),
+        Notice::SiegeOver {
+            jail,
+            since,
+            time,
+            maxretry,
+        } => format!(
+            "[{jail}] the siege is over after {}: {} again",
+            Span(whole_seconds(time.since(*since))),
+            bans(*maxretry)
+        ),
     }
 }

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod banning;
+mod besieged;
 mod continuity;
 mod heard;
 mod hearing;
@@ -22,6 +23,7 @@ use super::input::Input;
 use super::jail::accounts::{Account, Accounts, Directory};
 use super::jail::escalation::Offences;
 use super::jail::network::Networks;
+use super::jail::siege::Siege;
 use super::jail::{Counted, MOST_SUBJECTS, Windows};
 use super::ledger::Ledger;
 use super::name::{JailName, SourceName};
@@ -61,6 +63,8 @@ pub struct Engine {
     /// How far each source was heard: up to its newest record, or, where there was no more, up to the present.
     progress: HashMap<Option<SourceName>, Option<Timestamp>>,
     swept: Timestamp,
+    /// When the end of a siege can be announced if nobody fails any more.
+    next_calm: Option<Timestamp>,
 }
 
 /// What a jail has seen.
@@ -69,6 +73,7 @@ struct JailState {
     windows: Windows<Prefix, Option<Account>>,
     networks: Networks,
     accounts: Accounts,
+    siege: Siege,
     future_told: bool,
     failures: u64,
     bans: u64,
@@ -82,6 +87,7 @@ impl Default for JailState {
             windows: Windows::bounded(MOST_SUBJECTS),
             networks: Networks::default(),
             accounts: Accounts::default(),
+            siege: Siege::default(),
             future_told: false,
             failures: 0,
             bans: 0,
@@ -119,6 +125,7 @@ impl Engine {
             heard: Heard::default(),
             progress: HashMap::new(),
             swept: Timestamp::default(),
+            next_calm: None,
         }
     }
 
@@ -156,6 +163,7 @@ impl Engine {
         }
         self.convict_all(now, out);
         self.expire(now, out);
+        self.calm(now, out);
         self.sweep(now);
     }
 
@@ -165,8 +173,9 @@ impl Engine {
             !jail.windows.is_empty() || !jail.networks.is_empty() || !jail.accounts.is_empty()
         });
         let sweep = watching.then(|| self.swept.after(SWEEP_EVERY));
-        let all = [self.ledger.next_end(), self.next_conviction, sweep];
-        all.into_iter().flatten().min()
+        let others = [self.next_conviction, self.next_calm, sweep];
+        let all = others.into_iter().chain([self.ledger.next_end()]);
+        all.flatten().min()
     }
 
     /// When somebody is banned unless he is let in before.
@@ -294,6 +303,25 @@ impl Engine {
             }));
         }
         verdicts
+    }
+
+    /// How far all sources of a jail were heard; `None` if one of them was not heard at all.
+    fn heard_until(&self, jail: &JailPolicy, now: Timestamp) -> Option<Timestamp> {
+        if let Some(newest) = self.progress.get(&None) {
+            return Some(newest.unwrap_or(now));
+        }
+        let heard = |source| {
+            let progress = self.progress.get(&Some(source))?;
+            Some(progress.unwrap_or(now))
+        };
+        // Bans come from wherever other jails listen.
+        let jails = self.policy.jails.iter();
+        let counted = jails.filter(|other| match self.policy.counts_bans(jail) {
+            true => true,
+            false => other.name == jail.name,
+        });
+        let sources = counted.flat_map(|jail| jail.sources.iter().cloned());
+        sources.map(heard).min().flatten()
     }
 
     /// Forgets windows that no record to come can fill. Sources may lag behind, so what counts is not the

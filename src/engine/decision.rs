@@ -5,7 +5,9 @@
 
 use std::net::IpAddr;
 
+use super::jail::siege::Rate;
 use super::name::JailName;
+use super::policy::MaxRetry;
 use super::prefix::Prefix;
 use super::time::{BanTime, Timestamp};
 
@@ -251,5 +253,27 @@ pub enum Notice {
         subject: Prefix,
         /// The rule that protects it.
         because: Box<str>,
+    },
+    /// So many failures come that fewer of them make a ban.
+    Siege {
+        /// The jail they concern.
+        jail: JailName,
+        /// The time of the record that was one too many.
+        time: Timestamp,
+        /// They come faster than this.
+        rate: Rate,
+        /// So many make a ban until it calms.
+        maxretry: MaxRetry,
+    },
+    /// A siege is over.
+    SiegeOver {
+        /// The jail that was under it.
+        jail: JailName,
+        /// When it began.
+        since: Timestamp,
+        /// When it had calmed.
+        time: Timestamp,
+        /// So many failures make a ban again.
+        maxretry: MaxRetry,
     },
 }

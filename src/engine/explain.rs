@@ -7,6 +7,7 @@ use super::jail::accounts::AccountRule;
 use super::jail::network::NetworkRule;
 use super::ledger::Standing;
 use super::name::JailName;
+use super::policy::MaxRetry;
 use super::prefix::Prefix;
 use super::time::{BanTime, Timestamp};
 
@@ -28,6 +29,15 @@ pub struct NextBan {
     pub offence: u32,
     /// How long it would last.
     pub bantime: BanTime,
+}
+
+/// A siege that holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnderSiege {
+    /// When it began.
+    pub since: Timestamp,
+    /// Failures that make a ban while it holds.
+    pub maxretry: MaxRetry,
 }
 
 /// Where a subject stands in a jail.

@@ -88,6 +88,8 @@ pub struct Remembered {
     pub offences: Vec<(JailName, Prefix, Offence)>,
     /// When networks were banned, as far back as the failures, the oldest first.
     pub networks: Vec<(JailName, Prefix, Timestamp)>,
+    /// When the siege of each jail began that is under one.
+    pub sieges: Vec<(JailName, Timestamp)>,
     /// The next free failure number.
     pub next_failure: Option<FailureId>,
     /// The next free ban number.

@@ -4,6 +4,7 @@
 //! this room reads a clock, touches a file, starts a thread or names another room of the house; time
 //! is an argument. A test compiles the room alone so that the border cannot rot.
 
+pub mod atlas;
 pub mod cursor;
 pub mod decision;
 pub mod explain;

@@ -5,13 +5,17 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
+use super::atlas::Atlas;
 use super::filter::FilterSet;
 use super::filter::sieve::Sieve;
 use super::jail::Threshold;
 use super::jail::accounts::AccountRule;
+use super::jail::class::ClassRule;
 use super::jail::escalation::Escalation;
 use super::jail::network::NetworkRule;
+use super::jail::siege::SiegeRule;
 use super::name::{ActionName, JailName, SourceName};
 use super::prefix::{Prefix, SubjectWidth};
 use super::record::journal::RouteId;
@@ -38,12 +42,30 @@ pub struct Policy {
     pub filters: FilterSet,
     /// The enabled jails, in the order of the configuration.
     pub jails: Vec<JailPolicy>,
+    /// What is known of addresses.
+    pub atlas: Arc<Atlas>,
 }
 
 impl Policy {
     /// Whether a jail counts the bans of others.
     pub fn counts_bans(&self, jail: &JailPolicy) -> bool {
         self.filters.spec(jail.filter).records.bans
+    }
+
+    /// The first class of a jail that an address belongs to.
+    pub fn class<'j>(&self, jail: &'j JailPolicy, address: IpAddr) -> Option<&'j ClassRule> {
+        if jail.classes.is_empty() {
+            return None;
+        }
+        let whereabouts = self.atlas.find(address);
+        let mut classes = jail.classes.iter();
+        classes.find(|class| class.holds(&whereabouts))
+    }
+
+    /// How many failures of an address make a ban, but for a siege.
+    pub fn maxretry(&self, jail: &JailPolicy, address: IpAddr) -> MaxRetry {
+        let class = self.class(jail, address);
+        class.map_or(jail.maxretry, |class| class.maxretry)
     }
 
     /// The sieve for lines of a source; `None` if a jail that listens there has to see all of them.
@@ -85,6 +107,8 @@ pub struct JailPolicy {
     pub counting: Counting,
     /// so many of it.
     pub maxretry: MaxRetry,
+    /// Of whom other numbers of them do; the first that holds counts.
+    pub classes: Vec<ClassRule>,
     /// The window they must lie in.
     pub findtime: FindTime,
     /// How long the first ban of a subject lasts.
@@ -95,6 +119,8 @@ pub struct JailPolicy {
     pub networks: Vec<NetworkRule>,
     /// When all are banned who have failed for one account; `None` if that is never looked at.
     pub accounts: Option<AccountRule>,
+    /// When stricter settings hold; `None` if they never do.
+    pub siege: Option<SiegeRule>,
     /// Who is never banned.
     pub ignore: IgnoreList,
     /// What counts as one subject.
@@ -104,13 +130,19 @@ pub struct JailPolicy {
 }
 
 impl JailPolicy {
-    /// How many failures of one subject are too many.
-    pub fn threshold(&self) -> Threshold {
+    /// How many failures of one subject are too many, if so many of what the jail counts are.
+    pub fn threshold(&self, maxretry: MaxRetry) -> Threshold {
         Threshold {
-            maxretry: self.maxretry,
+            maxretry,
             findtime: self.findtime,
             is_distinct: self.counting == Counting::Users,
         }
+    }
+
+    /// The most failures of a subject that may have to be remembered.
+    pub fn most_retries(&self) -> MaxRetry {
+        let classes = self.classes.iter().map(|class| class.maxretry);
+        classes.fold(self.maxretry, MaxRetry::max)
     }
 }
 

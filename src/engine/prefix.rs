@@ -86,6 +86,11 @@ impl Prefix {
         self.0.network()
     }
 
+    /// The last address of the subject.
+    pub fn last(self) -> IpAddr {
+        self.0.broadcast()
+    }
+
     /// How many leading bits count.
     pub fn width(self) -> u8 {
         self.0.prefix_len()

@@ -163,11 +163,20 @@ impl Store {
             params![horizon.as_micros()],
             |row| Ok((names.jail(row, 0)?, parsed(row, 1)?, time(row, 2)?)),
         )?;
+        let sieges = rows(
+            &self.connection,
+            "SELECT jail, time FROM notices
+             WHERE kind = 'siege' AND id IN
+                 (SELECT max(id) FROM notices WHERE kind IN ('siege', 'siege-over') GROUP BY jail)",
+            [],
+            |row| Ok((names.jail(row, 0)?, time(row, 1)?)),
+        )?;
         Ok(Remembered {
             bans,
             failures,
             offences,
             networks,
+            sieges,
             next_failure: self.next("failures")?.map(FailureId),
             next_ban: self.next("bans")?.map(BanId),
         })

@@ -221,6 +221,11 @@ fn clear(connection: &Connection, cleared: &Cleared) -> rusqlite::Result<()> {
 }
 
 fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite::Result<()> {
+    // A siege begins and ends by the time of records, by which it is found again.
+    let time = match notice {
+        Notice::Siege { time, .. } | Notice::SiegeOver { time, .. } => *time,
+        _ => now,
+    };
     let (kind, jail, subject, detail) = match notice {
         Notice::Evicted { jail, subjects } => (
             "evicted",
@@ -256,6 +261,25 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
             subject,
             because,
         } => ("spared", jail, subject.plain(), kept(because).into_owned()),
+        Notice::Siege {
+            jail,
+            rate,
+            maxretry,
+            ..
+        } => {
+            let detail = format!("more than {rate} failures, maxretry is {}", maxretry.0);
+            ("siege", jail, String::new(), detail)
+        }
+        Notice::SiegeOver {
+            jail,
+            since,
+            time,
+            maxretry,
+        } => {
+            let lasted = Span(time.since(*since));
+            let detail = format!("it lasted {lasted}, maxretry is {} again", maxretry.0);
+            ("siege-over", jail, String::new(), detail)
+        }
     };
     connection
         .prepare_cached(
@@ -263,7 +287,7 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
              ON CONFLICT (time, jail, kind, subject) DO NOTHING",
         )?
         .execute(params![
-            now.as_micros(),
+            time.as_micros(),
             jail.as_str(),
             kind,
             subject,

@@ -2,6 +2,7 @@
 
 pub mod dice;
 pub mod journald;
+pub mod mmdb;
 pub mod netns;
 pub mod wait;
 pub mod world;

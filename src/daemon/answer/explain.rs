@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
-use super::{View, ban_row, failure_row, history_row, with_store};
-use crate::control::protocol::{Explanation, NextBanRow, PatternRow, PlaceRow, VerdictRow};
+use super::{View, ban_row, failure_row, history_row, siege_row, whereabouts, with_store};
+use crate::control::protocol::{
+    Explanation, NextBanRow, PatternRow, PlaceRow, SiegeRow, VerdictRow,
+};
 use crate::engine::decision::FailureId;
 use crate::engine::explain::{Place, Verdict};
 use crate::engine::prefix::Prefix;
@@ -44,27 +46,38 @@ pub fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
         verdicts.truncate(MOST_VERDICTS);
     }
     let verdicts = verdicts.into_iter().map(|verdict| {
-        let (row, missing) = verdict_row(view, verdict);
+        let (row, missing) = verdict_row(view, subject, verdict);
         trouble = missing.or(trouble.take());
         row
     });
     let verdicts = verdicts.collect();
+    let (country, operator) = whereabouts(view.engine, subject);
     Explanation {
         subject,
         now: view.now,
+        country,
+        operator,
         verdicts,
-        history: history.into_iter().map(history_row).collect(),
+        history: history
+            .into_iter()
+            .map(|row| history_row(view.engine, row))
+            .collect(),
         failures: failures.into_iter().map(failure_row).collect(),
         trouble,
     }
 }
 
 /// A verdict with the log lines behind it, and why they are missing if they are.
-fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>) {
-    let ledger = view.engine.ledger();
+fn verdict_row(view: &View<'_>, asked: Prefix, verdict: Verdict) -> (VerdictRow, Option<String>) {
+    let whom = match &verdict.place {
+        Place::Banned { subject, .. }
+        | Place::Watched { subject, .. }
+        | Place::Attacking { subject, .. } => *subject,
+        Place::Gathering { .. } | Place::Ignored { .. } | Place::Clear => asked,
+    };
     let (place, lines) = match verdict.place {
         Place::Banned { subject, ban, .. } => {
-            let row = ban_row(ledger, &verdict.jail, subject, &ban);
+            let row = ban_row(view.engine, &verdict.jail, subject, &ban);
             (
                 PlaceRow::Banned { ban: row },
                 with_store(view, |store| store.lines_of_ban(ban.id)),
@@ -155,9 +168,17 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>
         number: pattern.number,
         text: pattern.to_string(),
     });
+    let class = jail.and_then(|jail| policy.class(jail, whom.address()));
+    let maxretry = jail.map_or(0, |jail| policy.maxretry(jail, whom.address()).0.get());
+    let siege = siege_row(view, &verdict.jail);
     let row = VerdictRow {
         filter: spec.map(|spec| spec.name.to_string()).unwrap_or_default(),
-        maxretry: jail.map_or(0, |jail| jail.maxretry.0.get()),
+        maxretry,
+        class: class.map(ToString::to_string),
+        siege: siege.map(|siege| SiegeRow {
+            maxretry: siege.maxretry.min(maxretry),
+            ..siege
+        }),
         findtime: jail
             .map_or(Duration::ZERO, |jail| jail.findtime.0)
             .as_secs_f64(),

@@ -8,7 +8,6 @@ use crate::engine::decision::{Cleared, Decision, Notice, Origin};
 use crate::engine::filter::Found;
 use crate::engine::jail::Counted;
 use crate::engine::jail::accounts::{Account, Convicted};
-use crate::engine::name::SourceName;
 use crate::engine::time::Timestamp;
 
 /// Who mistypes does not do so more often before he is let in.
@@ -136,27 +135,15 @@ impl Engine {
             if self.jails[at].accounts.next_due().is_none() {
                 continue;
             }
-            let until = self.heard_until(at, now);
+            // A source that was not heard for long is not waited for.
+            let longest_ago = now.before(LATEST);
+            let heard = self.heard_until(&self.policy.jails[at], now);
+            let until = heard.unwrap_or(longest_ago).clamp(longest_ago, now);
             self.convict(at, until, out);
             // What waits for a source is looked at when that is heard, and no later than when it is not waited for.
             let next = self.jails[at].accounts.next_due();
             let next = next.map(|due| if due > now { due } else { due.after(LATEST) });
             self.next_conviction = [self.next_conviction, next].into_iter().flatten().min();
         }
-    }
-
-    /// How far a jail has heard what its sources tell. One that was not heard for long is not waited for.
-    fn heard_until(&self, at: usize, now: Timestamp) -> Timestamp {
-        let far = |source: Option<&SourceName>| {
-            let progress = self.progress.get(&source.cloned());
-            progress.map(|progress| progress.unwrap_or(now))
-        };
-        let sources = self.policy.jails[at].sources.iter();
-        let far = match far(None) {
-            Some(newest) => Some(newest),
-            None => sources.map(|source| far(Some(source))).min().flatten(),
-        };
-        let longest_ago = now.before(LATEST);
-        far.unwrap_or(longest_ago).clamp(longest_ago, now)
     }
 }

@@ -45,6 +45,12 @@ impl Engine {
             let offences = self.offences.entry(jail).or_default();
             offences.note(subject, offence);
         }
+        for (jail, since) in remembered.sieges {
+            let at = self.place(&jail);
+            if let Some(at) = at.filter(|at| self.policy.jails[*at].siege.is_some()) {
+                self.jails[at].siege.resume(since);
+            }
+        }
         self.recall(remembered.failures, &remembered.networks);
         self.expire(now, out);
         self.respect_policy(now, out);
@@ -99,6 +105,9 @@ impl Engine {
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];
         let offences = self.offences.get(&jail.name);
+        if let Some(rule) = &jail.siege {
+            state.siege.restore(rule, failure.time);
+        }
         let account = failure.user.as_deref();
         let account = account.map(|user| self.directory.account(user));
         let Failure {
@@ -118,8 +127,10 @@ impl Engine {
             |network, _| was_banned(network),
         );
         if fate != Fate::Used && is_open(jail, offences, (time, id, subject)) {
-            let threshold = jail.threshold();
-            state.windows.make_room(time, threshold);
+            let threshold = jail.threshold(self.policy.maxretry(jail, address));
+            state
+                .windows
+                .make_room(time, jail.threshold(jail.most_retries()));
             state
                 .windows
                 .restore(subject, (time, id, account), threshold);
@@ -159,6 +170,7 @@ impl Engine {
 
     pub(super) fn obey(&mut self, now: Timestamp, policy: Policy, out: &mut Vec<Decision>) {
         self.sum_up();
+        self.give_up_sieges(now, &policy, out);
         let mut old: HashMap<JailName, JailState> = self
             .policy
             .jails

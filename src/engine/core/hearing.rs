@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Engine;
+use super::besieged;
 use super::heard::wants;
 use super::is_open;
 use crate::engine::decision::{Ban, Decision, Failure, FailureId, Notice, Origin};
@@ -228,6 +229,7 @@ impl Engine {
         } = subject;
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];
+        besieged::end_before(jail, &mut state.siege, time, out);
         let id = self.next_failure;
         self.next_failure = FailureId(id.0 + 1);
         let counted = !self.ledger.covers(&jail.name, subject, address);
@@ -255,8 +257,11 @@ impl Engine {
         if !counted {
             return;
         }
-        let threshold = jail.threshold();
-        let evicted = state.windows.make_room(time, threshold);
+        let usual = self.policy.maxretry(jail, address);
+        let maxretry = besieged::maxretry(jail, usual, &mut state.siege, time, out);
+        let most = jail.threshold(jail.most_retries());
+        let evicted = state.windows.make_room(time, most);
+        let threshold = jail.threshold(maxretry);
         let own = state
             .windows
             .count(subject, (time, id, account), threshold, |_| true);

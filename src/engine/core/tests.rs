@@ -18,6 +18,7 @@ mod accounts;
 mod networks;
 mod offenders;
 mod recidive;
+mod sieges;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -61,6 +62,8 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         escalation: None,
         networks: Vec::new(),
         accounts: None,
+        siege: None,
+        classes: Vec::new(),
         ignore: IgnoreList::new(ignore.iter().map(rule).collect()),
         width: SubjectWidth::DEFAULT,
         actions: Vec::new(),
@@ -68,6 +71,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
     Policy {
         filters: FilterSet::compile(vec![spec]).expect("a filter set"),
         jails: vec![jail],
+        atlas: Default::default(),
     }
 }
 

@@ -4,8 +4,10 @@
 //! what a single one costs is bounded by maxretry.
 
 pub mod accounts;
+pub mod class;
 pub mod escalation;
 pub mod network;
+pub mod siege;
 pub mod window;
 
 use std::hash::Hash;
