@@ -174,6 +174,8 @@ fn hear(engine: &mut Engine, now: i64, lines: &[(i64, String)]) -> Vec<Decision>
     out
 }
 
+/// Bans and their ends, then notices. Each jail decides in an order; what several do at one time they do at once, and
+/// when a notice is given depends on when somebody listens.
 fn short(decisions: &[Decision]) -> Vec<String> {
     let one = |decision: &Decision| match decision {
         Decision::Ban(ban) => {
@@ -197,7 +199,10 @@ fn short(decisions: &[Decision]) -> Vec<String> {
         // What is too long ago to count may be taken back or not.
         Decision::Count(_) | Decision::Forgive(_) | Decision::Clear(_) => None,
     };
-    decisions.iter().filter_map(one).collect()
+    let mut told: Vec<String> = decisions.iter().filter_map(one).collect();
+    let jail = |told: &String| ["one", "two", "three"].map(|jail| told.contains(jail));
+    told.sort_by_key(|told| (told.contains(" { "), jail(told)));
+    told
 }
 
 /// What is decided without a restart, and what with one behind the first `cut` lines.

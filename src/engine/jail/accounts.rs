@@ -181,14 +181,25 @@ impl Accounts {
             suspect.failures.retain(|(tried, _)| *tried != account);
             let is_cleared = suspect.failures.is_empty();
             if is_cleared {
-                self.acquit(subject);
+                self.acquit_one(subject);
             }
         }
         Some(id)
     }
 
-    /// Whoever is banned for another reason, or forgiven, waits for nothing more.
-    pub fn acquit(&mut self, subject: Prefix) {
+    /// Whoever is banned, or in a network that is, waits for nothing more.
+    pub fn acquit(&mut self, banned: Prefix) {
+        if !banned.is_host() {
+            let suspects = self.suspects.keys().copied();
+            let inside: Vec<_> = suspects.filter(|suspect| banned.holds(*suspect)).collect();
+            for suspect in inside {
+                self.acquit_one(suspect);
+            }
+        }
+        self.acquit_one(banned);
+    }
+
+    fn acquit_one(&mut self, subject: Prefix) {
         if let Some(suspect) = self.suspects.remove(&subject) {
             self.due.remove(&(suspect.due, subject));
         }
