@@ -23,7 +23,7 @@ pub fn resolved(loaded: &Loaded) -> Value {
 }
 
 fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
-    let ignored = jail.ignore.rules().iter().map(|rule| rule.prefix.plain());
+    let ignored = jail.ignore.rules().map(|rule| rule.prefix.plain());
     let matches = jail.journalmatch.to_string();
     let matches = matches.split(" + ").filter(|wanted| !wanted.is_empty());
     let paths = jail.logpath.iter().map(ToString::to_string);

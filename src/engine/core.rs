@@ -127,6 +127,7 @@ impl Engine {
                     self.forgive(jail.as_ref(), subject, out);
                 }
             }
+            Input::Ignore { set, addresses } => self.ignore(now, &set, &addresses, out),
             Input::Restore(remembered) => self.restore(now, remembered, out),
             Input::Outcome(outcome) => self.ledger.hear(&outcome),
             Input::Policy(policy) => self.obey(now, *policy, out),

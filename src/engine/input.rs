@@ -5,7 +5,7 @@
 use super::decision::{Ban, BanId, Failure, FailureId};
 use super::jail::escalation::Offence;
 use super::name::{ActionName, JailName, SourceName};
-use super::policy::Policy;
+use super::policy::{AddressSet, Policy, SetName};
 use super::prefix::Prefix;
 use super::record::Batch;
 use super::time::BanTime;
@@ -43,6 +43,13 @@ pub enum Input<'a> {
         subject: Option<Prefix>,
         /// Whether earlier bans are forgotten too, so that the next one is a first one.
         forget: bool,
+    },
+    /// A set of addresses that are never banned holds something else now.
+    Ignore {
+        /// Which set; nothing comes of one that no jail knows.
+        set: SetName,
+        /// All that it holds.
+        addresses: AddressSet,
     },
     /// What the store remembers of earlier runs: before any record, or as soon as it can be read.
     Restore(Remembered),

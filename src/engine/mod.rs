@@ -8,6 +8,7 @@ pub mod cursor;
 pub mod decision;
 pub mod explain;
 pub mod filter;
+pub mod ignore;
 pub mod input;
 pub mod jail;
 pub mod ledger;

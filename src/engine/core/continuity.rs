@@ -1,6 +1,6 @@
-//! What survives a restart, and what a change of the settings?
+//! What survives a restart, and what a change of the settings or of those who are never banned?
 //!
-//! In: what was remembered, or another policy. Out: the ends of bans that are wanted no longer.
+//! In: what was remembered, another policy, or what a set holds now. Out: the ends of bans that are wanted no longer.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use crate::engine::decision::{Decision, Release};
 use crate::engine::input::Remembered;
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::name::JailName;
-use crate::engine::policy::Policy;
+use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::prefix::Prefix;
 use crate::engine::time::Timestamp;
 
@@ -83,8 +83,15 @@ impl Engine {
         self.respect_policy(now, out);
     }
 
-    pub(super) fn obey(&mut self, now: Timestamp, policy: Policy, out: &mut Vec<Decision>) {
+    pub(super) fn obey(&mut self, now: Timestamp, mut policy: Policy, out: &mut Vec<Decision>) {
         self.sum_up();
+        // What was heard of a set is newer than the settings.
+        let known = self.policy.jails.iter().flat_map(|jail| jail.ignore.sets());
+        for (set, addresses) in known {
+            for jail in &mut policy.jails {
+                jail.ignore.fill(set, addresses);
+            }
+        }
         let mut old: HashMap<JailName, JailState> = self
             .policy
             .jails
@@ -107,19 +114,44 @@ impl Engine {
         self.respect_policy(now, out);
     }
 
+    /// Takes note of what a set of addresses holds now.
+    pub(super) fn ignore(
+        &mut self,
+        now: Timestamp,
+        set: &SetName,
+        addresses: &AddressSet,
+        out: &mut Vec<Decision>,
+    ) {
+        for at in 0..self.policy.jails.len() {
+            if self.policy.jails[at].ignore.fill(set, addresses) {
+                self.spare(now, at, out);
+            }
+        }
+    }
+
     /// Lifts the bans that the settings no longer want.
     fn respect_policy(&mut self, now: Timestamp, out: &mut Vec<Decision>) {
         for name in self.ledger.jails() {
-            match self.place(&name) {
-                None => self.release(&name, now, Release::JailGone, out, |_| true),
-                Some(at) => {
-                    let ignore = self.policy.jails[at].ignore.clone();
-                    self.release(&name, now, Release::Ignored, out, |subject| {
-                        ignore.protects(subject).is_some()
-                    });
-                }
+            if self.place(&name).is_none() {
+                self.release(&name, now, Release::JailGone, out, |_| true);
             }
         }
+        for at in 0..self.policy.jails.len() {
+            self.spare(now, at, out);
+        }
+    }
+
+    /// Lifts a jail's bans of whoever is never to be banned, and forgets what was held against them.
+    fn spare(&mut self, now: Timestamp, at: usize, out: &mut Vec<Decision>) {
+        let (name, ignore) = {
+            let jail = &self.policy.jails[at];
+            (jail.name.clone(), jail.ignore.clone())
+        };
+        let is_spared = |subject| ignore.protects(subject).is_some();
+        self.release(&name, now, Release::Ignored, out, is_spared);
+        let state = &mut self.jails[at];
+        state.windows.forget_all(is_spared);
+        state.networks.forget_all(is_spared);
     }
 
     pub(super) fn place(&self, jail: &JailName) -> Option<usize> {

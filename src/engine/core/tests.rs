@@ -14,6 +14,7 @@ use crate::engine::prefix::SubjectWidth;
 use crate::engine::record::{Batch, Record};
 use crate::engine::time::{BanTime, FindTime};
 
+mod ignored;
 mod networks;
 mod offenders;
 mod recidive;

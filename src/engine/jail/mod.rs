@@ -146,7 +146,12 @@ impl<M: Copy> Windows<M> {
 
     /// Forgets the subjects inside a network.
     pub fn forget_inside(&mut self, network: Prefix) {
-        self.subjects.retain(|subject, _| !network.holds(*subject));
+        self.forget_all(|subject| network.holds(subject));
+    }
+
+    /// Forgets all subjects of which this is so.
+    pub fn forget_all(&mut self, gone: impl Fn(Prefix) -> bool) {
+        self.subjects.retain(|subject, _| !gone(*subject));
     }
 
     /// The window of exactly this subject.
