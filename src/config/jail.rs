@@ -11,7 +11,7 @@ use super::document::{Entry, Kind, Table, Value};
 use super::escalation;
 use super::files::{Data, SearchPath};
 use super::filter::{FilterFile, NORMAL};
-use super::ignore::Resolver;
+use super::ignore::Ignored;
 use super::keys::{self, MOST_RETRIES};
 use super::listening::{self, Listening, Wishes};
 use super::network;
@@ -104,8 +104,8 @@ pub struct JailReader<'c> {
     pub defaults: Option<&'c Table>,
     /// The filter files that were read; `None` for one that cannot be used, which has been reported.
     pub filters: BTreeMap<FilterName, Option<FilterFile>>,
-    /// Host names and own addresses.
-    pub resolver: Resolver,
+    /// Whom the jails ignore.
+    pub ignored: Ignored,
     /// The numbers of services.
     pub services: Services,
     /// The actions that enabled jails name, also those jails that cannot be used, and where they do.
@@ -133,16 +133,6 @@ impl<'c> JailReader<'c> {
                 jails.push((name, table, entry));
             }
         }
-        // Asked for all at once: each could keep the start waiting.
-        let mut words = Vec::new();
-        for (_, table, _) in &jails {
-            words.extend(
-                self.section(table)
-                    .texts("ignoreip", problems)
-                    .unwrap_or_default(),
-            );
-        }
-        self.resolver.resolve(&words, problems);
         jails
             .into_iter()
             .filter_map(|(name, table, entry)| self.read(name, table, entry, problems))
@@ -255,7 +245,7 @@ impl<'c> JailReader<'c> {
             bantime,
             escalation: escalation::read(section, bantime, problems),
             networks: network::read(section, width, findtime, problems),
-            ignore: self.resolver.list(&words, own, problems),
+            ignore: self.ignored.list(&words, own, problems),
             width,
             protocols: protocols(section, problems),
             actions,

@@ -166,7 +166,7 @@ pub const JAIL: &[Key] = &[
     ),
     key(
         "ignoreip",
-        "a list of addresses, networks, ranges and host names, such as [\"10.0.0.0/8\", \"192.0.2.1-192.0.2.9\", \"home.example.org\"]",
+        "a list of addresses, networks, ranges, host names and files, such as [\"10.0.0.0/8\", \"192.0.2.1-192.0.2.9\", \"home.example.org\", \"/etc/f2bd/office.txt\"]",
         "[]",
     ),
     key("ignoreself", "true or false", "true"),

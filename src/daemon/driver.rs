@@ -23,6 +23,7 @@ use crate::control::protocol::{FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
 use crate::engine::input::{Outcome, Remembered};
 use crate::engine::name::ActionName;
+use crate::engine::policy::SetName;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Engine, Input};
 use crate::source::{Delivery, Losses};
@@ -45,6 +46,8 @@ pub struct Audience {
     pub deadline: watch::Sender<Option<Timestamp>>,
     /// The service manager.
     pub announcements: watch::Sender<Announcement>,
+    /// Whoever keeps an eye on sets of addresses: which ones are wanted.
+    pub wanted: watch::Sender<BTreeSet<SetName>>,
 }
 
 /// By how much the clock may run away from the time that passes before it counts as set. Corrections of a
@@ -129,6 +132,9 @@ impl Driver {
                     delivery,
                 } => self.take_delivery(now, generation, delivery),
                 Letter::Report { action, report } => self.take_report(now, &action, report),
+                Letter::Ignore { set, addresses } => {
+                    self.decide(now, Input::Ignore { set, addresses }, None);
+                }
                 Letter::Question(question) => {
                     let reply = self.answer(now, question.request);
                     // Whoever asked may have gone.
@@ -309,7 +315,10 @@ impl Driver {
         let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
         let since = now.before(super::longest_findtime(&policy));
         self.circumstances = circumstances;
+        let wanted = policy.sets();
         self.decide(now, Input::Policy(Box::new(policy)), None);
+        // Only now can the engine take what they hold.
+        self.audience.wanted.send_replace(wanted);
         self.start_work(since);
         log::info!("the new configuration is in force");
     }

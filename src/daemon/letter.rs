@@ -6,6 +6,7 @@ use crate::action;
 use crate::config::Settings;
 use crate::control::Question;
 use crate::engine::name::ActionName;
+use crate::engine::policy::{AddressSet, SetName};
 use crate::source::Delivery;
 
 /// How many letters may wait. A source's letter is a batch of records, so this bounds memory to a few
@@ -28,6 +29,13 @@ pub enum Letter {
         action: ActionName,
         /// What.
         report: action::Report,
+    },
+    /// A set of addresses that are never banned holds something else now.
+    Ignore {
+        /// Which set.
+        set: SetName,
+        /// All that it holds.
+        addresses: AddressSet,
     },
     /// Somebody asks or orders over the control socket.
     Question(Question),

@@ -43,8 +43,9 @@ use crate::control::protocol::{Reply, Request};
 use crate::control::server::BindError;
 use crate::control::{Question, server};
 use crate::engine::Engine;
-use crate::engine::policy::Policy;
+use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::time::Timestamp;
+use crate::ignore;
 
 /// How many lines a follower may lag behind before it misses some.
 const FOLLOW_BACKLOG: usize = 1_024;
@@ -141,7 +142,7 @@ fn longest_findtime(policy: &Policy) -> Duration {
 /// The main thread's part: everything that waits for the world outside.
 async fn serve(
     options: &RunOptions,
-    settings: Settings,
+    mut settings: Settings,
     told_problems: Vec<config::Problem>,
 ) -> Result<(), StartError> {
     let path = settings.daemon.socket.clone();
@@ -157,6 +158,9 @@ async fn serve(
     let (followers, _) = broadcast::channel(FOLLOW_BACKLOG);
     let (reports, told) = mpsc::unbounded_channel();
     let (announcements, announced) = watch::channel(Announcement::default());
+    let (wanted, sets) = watch::channel(settings.policy.sets());
+    let (changes, changed) = mpsc::channel(MOST_LETTERS);
+    let lists = std::mem::take(&mut settings.lists);
     let driver = prepare(
         settings,
         options.dry_run,
@@ -167,6 +171,7 @@ async fn serve(
             followers: followers.clone(),
             deadline,
             announcements,
+            wanted,
         },
     )?;
     let thread = std::thread::Builder::new()
@@ -184,6 +189,8 @@ async fn serve(
         tokio::spawn(server::serve(listener, questions, followers)),
         tokio::spawn(forward_questions(asked, Arc::clone(&reloader))),
         tokio::spawn(forward_reports(told, inbox.clone())),
+        tokio::spawn(ignore::watch::watch(lists, sets, changes)),
+        tokio::spawn(forward_changes(changed, inbox.clone())),
         tokio::spawn(tick(deadlines, inbox.clone())),
         tokio::spawn({
             let notifier = Arc::clone(&notifier);
@@ -289,6 +296,17 @@ async fn forward_reports(
 ) {
     while let Some((action, report)) = told.recv().await {
         if inbox.send(Letter::Report { action, report }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn forward_changes(
+    mut changed: mpsc::Receiver<(SetName, AddressSet)>,
+    inbox: mpsc::Sender<Letter>,
+) {
+    while let Some((set, addresses)) = changed.recv().await {
+        if inbox.send(Letter::Ignore { set, addresses }).await.is_err() {
             return;
         }
     }
