@@ -16,6 +16,7 @@ mod files;
 mod filters;
 mod formats;
 mod hostile;
+mod ignored;
 mod journal;
 mod man;
 mod nftables;

@@ -67,7 +67,7 @@ impl Ignored {
         let (lists, troubles) = Lists::look(sets, asks.then_some(RESOLVE_WITHIN));
         for trouble in troubles {
             let remedy = match &trouble.set {
-                SetName::Host(_) => "check the name, or write its address",
+                SetName::Host(_) => "check the name, or write its address; a daemon goes on asking",
                 SetName::File(_) => "write an address, a network, a range or a host name a line",
                 SetName::Own => "write the addresses",
             };

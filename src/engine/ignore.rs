@@ -28,12 +28,12 @@ pub struct IgnoreRule {
 /// Which addresses a set holds.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SetName {
-    /// This machine's own.
-    Own,
     /// Those of a host.
     Host(Box<str>),
     /// Those that a file lists.
     File(Box<str>),
+    /// This machine's own.
+    Own,
 }
 
 /// What a set holds, by address, so that a long list costs hardly more than a short one.

@@ -1,0 +1,253 @@
+//! Who is never banned, as it changes while the daemon runs: the whole daemon in a network of its own.
+
+use std::fs;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::unix::fs::symlink;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::netns::Netns;
+use crate::support::wait::until;
+use crate::support::world::World;
+
+const STRICT: &str = "maxretry = 1\nbantime = \"1h\"";
+
+/// Waits until an address is banned, or is not.
+fn until_banned(world: &World, address: &str, wanted: bool) {
+    until(&format!("{address} is banned: {wanted}"), || {
+        let bans = world.json(&["bans"]);
+        let is_banned = bans
+            .iter()
+            .any(|ban| ban["subject"] == format!("{address}/32"));
+        (is_banned == wanted && world.kernel_bans(address) == wanted).then_some(())
+    });
+}
+
+/// What `explain` says of an address.
+fn explained(world: &World, address: &str) -> String {
+    String::from_utf8(world.f2bd(&["explain", address]).stdout).unwrap()
+}
+
+/// Waits until an attack has been dealt with: the one by `other`, which came later, has led to a ban.
+fn attack_in_vain(world: &World, address: &str, other: &str) {
+    world.attack(address, 1);
+    world.attack(other, 1);
+    until_banned(world, other, true);
+    until_banned(world, address, false);
+}
+
+#[test]
+fn an_own_address_counts_from_the_moment_it_is_there() {
+    let Some(world) = World::new(STRICT) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    world.netns.add_address_to("lo", "198.51.100.7/32");
+    until_banned(&world, "198.51.100.7", false);
+    assert_eq!(
+        world.sql("SELECT release FROM bans"),
+        "ignored",
+        "{}",
+        daemon.log()
+    );
+    let told = explained(&world, "198.51.100.7");
+    assert!(
+        told.contains("never banned by jail sshd: an address of this machine"),
+        "{told}"
+    );
+    attack_in_vain(&world, "198.51.100.7", "203.0.113.1");
+    world.netns.remove_address_from("lo", "198.51.100.7/32");
+    until("it is nobody's address any more", || {
+        explained(&world, "198.51.100.7")
+            .contains("nothing counts against it")
+            .then_some(())
+    });
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    daemon.stop();
+}
+
+#[test]
+fn own_is_a_word_of_ignoreip_too() {
+    let Some(world) = World::new(&format!("{STRICT}\nignoreself = false")) else {
+        return;
+    };
+    world.netns.add_address_to("lo", "198.51.100.7/32");
+    let daemon = world.start();
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    let own = format!("{STRICT}\nignoreself = false\nignoreip = [\"own\"]");
+    world.configure(&own, "");
+    assert!(world.f2bd(&["reload"]).status.success());
+    until_banned(&world, "198.51.100.7", false);
+    daemon.stop();
+}
+
+#[test]
+fn a_file_of_addresses_is_watched() {
+    let Some(world) = World::new("") else {
+        return;
+    };
+    let list = world.path().join("office.txt");
+    let jail = format!(
+        "{STRICT}\nignoreself = false\nignoreip = [{:?}]",
+        list.display().to_string()
+    );
+    world.configure(&jail, "");
+    let daemon = world.start();
+    daemon.says("office.txt cannot be read");
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    fs::write(
+        &list,
+        "# the office\n198.51.100.0/28 # all of it\n198.51.100.300\nlocalhost\n",
+    )
+    .unwrap();
+    until_banned(&world, "198.51.100.7", false);
+    daemon.says("office.txt, line 3: `198.51.100.300` is neither");
+    let told = explained(&world, "198.51.100.7");
+    let because = format!("ignoreip {}, line 2: 198.51.100.0/28", list.display());
+    assert!(told.contains(&because), "{told}");
+    until("the name in it is known", || {
+        explained(&world, "127.0.0.1")
+            .contains("line 4: localhost")
+            .then_some(())
+    });
+    // As editors and configuration management do: another file of the same name, here behind a link.
+    let other = world.path().join("other.txt");
+    fs::write(&other, "198.51.100.9\n").unwrap();
+    let link = world.path().join("link");
+    symlink(&other, &link).unwrap();
+    fs::rename(&link, &list).unwrap();
+    until("the other file holds", || {
+        explained(&world, "198.51.100.9")
+            .contains("line 1: 198.51.100.9")
+            .then_some(())
+    });
+    attack_in_vain(&world, "198.51.100.9", "198.51.100.7");
+    fs::remove_file(&other).unwrap();
+    daemon.says("what it listed before stays");
+    attack_in_vain(&world, "198.51.100.9", "198.51.100.8");
+    daemon.stop();
+}
+
+/// A server of names that knows one of them.
+struct NameServer {
+    address: Arc<Mutex<Option<Ipv4Addr>>>,
+}
+
+impl NameServer {
+    fn start(netns: &Netns) -> NameServer {
+        let socket = netns.datagrams("127.0.0.1:53".parse().unwrap());
+        let address = Arc::new(Mutex::new(None));
+        let known = Arc::clone(&address);
+        // Ends with the tests, which are one process.
+        thread::spawn(move || {
+            let mut query = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut query) {
+                let answer = answer(&query[..length], *known.lock().unwrap());
+                socket.send_to(&answer, from).unwrap();
+            }
+        });
+        NameServer { address }
+    }
+
+    fn knows(&self, address: Option<&str>) {
+        *self.address.lock().unwrap() = address.map(|text| text.parse().unwrap());
+    }
+}
+
+/// The answer of a server of names: its question with an address of type A for a minute, with nothing for another type,
+/// or that there is no such name.
+fn answer(query: &[u8], address: Option<Ipv4Addr>) -> Vec<u8> {
+    let name = query[12..].iter().position(|byte| *byte == 0).unwrap();
+    let question = &query[12..12 + name + 5];
+    let wants_address = question[name + 1..name + 3] == [0, 1];
+    let found = address.filter(|_| wants_address);
+    let code = if address.is_some() { 0x80 } else { 0x83 };
+    let mut answer = vec![query[0], query[1], 0x85, code, 0, 1];
+    answer.extend([0, u8::from(found.is_some()), 0, 0, 0, 0]);
+    answer.extend(question);
+    if let Some(address) = found {
+        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+        answer.extend(address.octets());
+    }
+    answer
+}
+
+#[test]
+fn a_host_name_is_followed() {
+    let Some(world) = World::new(&format!(
+        "{STRICT}\nignoreself = false\nignoreip = [\"home.example.org\"]"
+    )) else {
+        return;
+    };
+    let server = NameServer::start(&world.netns);
+    let daemon = world.start_with_files(&[
+        (
+            "/etc/resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+        ),
+        ("/etc/nsswitch.conf", "hosts: files dns\n"),
+        ("/etc/hosts", "127.0.0.1 localhost\n"),
+    ]);
+    daemon.says("the host name `home.example.org` in `ignoreip` has no address");
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    server.knows(Some("198.51.100.7"));
+    assert!(world.f2bd(&["reload"]).status.success());
+    until_banned(&world, "198.51.100.7", false);
+    let told = explained(&world, "198.51.100.7");
+    assert!(
+        told.contains("never banned by jail sshd: ignoreip home.example.org"),
+        "{told}"
+    );
+    server.knows(None);
+    assert!(world.f2bd(&["reload"]).status.success());
+    daemon.says("; those that it had stay");
+    attack_in_vain(&world, "198.51.100.7", "198.51.100.8");
+    // By itself it is asked for every half minute.
+    server.knows(Some("198.51.100.8"));
+    let asked = Instant::now();
+    while world.kernel_bans("198.51.100.8") {
+        assert!(
+            asked.elapsed() < Duration::from_secs(60),
+            "{}",
+            daemon.log()
+        );
+        thread::sleep(Duration::from_millis(100));
+    }
+    until_banned(&world, "198.51.100.8", false);
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    daemon.stop();
+}
+
+#[test]
+fn a_slow_server_of_names_holds_up_no_reload() {
+    let ignoring = |names: &str| format!("{STRICT}\nignoreself = false\nignoreip = [{names}]");
+    let Some(world) = World::new(&ignoring("")) else {
+        return;
+    };
+    // Nobody answers.
+    let silent: UdpSocket = world.netns.datagrams("127.0.0.1:53".parse().unwrap());
+    let daemon = world.start_with_files(&[
+        (
+            "/etc/resolv.conf",
+            "nameserver 127.0.0.1\noptions timeout:20 attempts:1\n",
+        ),
+        ("/etc/nsswitch.conf", "hosts: files dns\n"),
+    ]);
+    world.configure(&ignoring("\"home.example.org\""), "");
+    let began = Instant::now();
+    assert!(world.f2bd(&["reload"]).status.success());
+    assert!(began.elapsed() < Duration::from_secs(4));
+    until("it is asked", || {
+        silent.set_nonblocking(true).unwrap();
+        silent.recv(&mut [0; 512]).ok()
+    });
+    daemon.stop();
+}
