@@ -251,3 +251,55 @@ fn a_slow_server_of_names_holds_up_no_reload() {
     });
     daemon.stop();
 }
+
+#[test]
+fn whoever_is_allowed_for_a_time_is_spared_also_after_a_kill() {
+    let Some(world) = World::new(&format!("{STRICT}\nignoreself = false")) else {
+        return;
+    };
+    let told = |arguments: &[&str]| {
+        let output = world.f2bd(arguments);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    assert_eq!(told(&["allow"]), "Nobody is allowed for a time.\n");
+    assert_eq!(
+        told(&["allow", "198.51.100.0/28", "--for", "1h"]),
+        "198.51.100.0/28 is allowed for 1h; 1 ban lifted\n"
+    );
+    until_banned(&world, "198.51.100.7", false);
+    assert!(explained(&world, "198.51.100.7").contains("by jail sshd: allowed until 20"));
+    daemon.kill();
+    let daemon = world.start();
+    attack_in_vain(&world, "198.51.100.7", "203.0.113.1");
+    let banned = world.f2bd(&["ban", "sshd", "198.51.100.7"]);
+    assert_eq!(banned.status.code(), Some(1));
+    let rows = world.json(&["allow"]);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0]["subject"], "198.51.100.0/28");
+    let columns = world.sql("SELECT ip, since < until FROM active_allowances");
+    assert_eq!(columns, "198.51.100.0/28|1");
+    let spans = world.sql("SELECT (until - since) / 1000000 FROM allowances");
+    assert_eq!(spans, "3600");
+    assert_eq!(
+        told(&["allow", "198.51.100.0/28", "--end"]),
+        "198.51.100.0/28 is no longer allowed\n"
+    );
+    let again = world.f2bd(&["allow", "198.51.100.0/28", "--end"]);
+    assert_eq!(again.status.code(), Some(1), "{again:?}");
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    // By itself it ends, too.
+    told(&["allow", "198.51.100.7", "--for", "1s"]);
+    until_banned(&world, "198.51.100.7", false);
+    daemon.says("198.51.100.7 is no longer allowed");
+    assert_eq!(world.sql("SELECT count(*) FROM allowances"), "0");
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    let odd = world.f2bd(&["allow", "198.51.100.7", "--for", "forever"]);
+    assert_eq!(odd.status.code(), Some(64), "{odd:?}");
+    daemon.stop();
+}

@@ -127,7 +127,9 @@ fn short(decisions: &[Decision]) -> Vec<String> {
             ))
         }
         Decision::Notice(notice) => Some(format!("{notice:?}")),
-        Decision::Count(_) | Decision::Forgive(_) => None,
+        Decision::Count(_) | Decision::Forgive(_) | Decision::Allow(_) | Decision::Disallow(_) => {
+            None
+        }
     };
     decisions.iter().filter_map(one).collect()
 }

@@ -133,6 +133,20 @@ pub enum Command {
         #[arg(long)]
         forget: bool,
     },
+    /// Allow an address or network for a time, whatever it does
+    Allow {
+        /// An address or network; without one, who is allowed is listed
+        ip: Option<Prefix>,
+        /// For how long
+        #[arg(long = "for", value_name = "TIME", value_parser = allowing, default_value = "1h")]
+        span: Duration,
+        /// Allow it no longer
+        #[arg(long, requires = "ip", conflicts_with = "span")]
+        end: bool,
+        /// Print the list as one JSON object a line
+        #[arg(long, conflicts_with = "ip")]
+        json: bool,
+    },
     /// Report a failure on behalf of a service, for scripts
     Report {
         /// The service, as jails name it
@@ -175,6 +189,17 @@ fn lasting(text: &str) -> Result<BanTime, String> {
         Ok(BanTime::For(span)) if span.is_zero() => Err("a ban lasts some time".to_owned()),
         Ok(bantime) => Ok(bantime),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A time for which somebody can be allowed.
+fn allowing(text: &str) -> Result<Duration, String> {
+    match parse_span(text) {
+        Ok(span) if span < Duration::from_secs(1) => Err("write a second or more".to_owned()),
+        Ok(span) => Ok(span),
+        Err(error) => Err(format!(
+            "{error}; whoever is never to be banned belongs into `ignoreip`"
+        )),
     }
 }
 

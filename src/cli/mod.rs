@@ -129,6 +129,28 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
                 None => Ok(()),
             }
         }
+        Command::Allow { ip: None, json, .. } => query::allowed(&socket(&common)?, json, &clock),
+        Command::Allow {
+            ip: Some(subject),
+            end: true,
+            ..
+        } => act(&common, Request::Disallow { subject }, |_| {
+            format!("{} is no longer allowed", subject.plain())
+        }),
+        Command::Allow {
+            ip: Some(subject),
+            span,
+            ..
+        } => {
+            let seconds = span.as_secs();
+            act(&common, Request::Allow { subject, seconds }, |lifted| {
+                let (subject, span) = (subject.plain(), output::whole(span));
+                format!(
+                    "{subject} is allowed for {span}; {} lifted",
+                    counted(lifted, "ban")
+                )
+            })
+        }
         Command::Report {
             service,
             ip,

@@ -94,6 +94,22 @@ pub enum Request {
         #[serde(default)]
         forget: bool,
     },
+    /// Allow it for a time, whatever it does.
+    Allow {
+        /// Whom.
+        #[serde(with = "text")]
+        subject: Prefix,
+        /// For how long from now.
+        seconds: u64,
+    },
+    /// Allow it no longer.
+    Disallow {
+        /// Whom, as it was allowed.
+        #[serde(with = "text")]
+        subject: Prefix,
+    },
+    /// Who is allowed?
+    Allowed,
     /// Read the configuration anew.
     Reload,
     /// Write what waits to be written, and make the firewall equal to the ledger.
@@ -106,8 +122,14 @@ impl Request {
     /// Whether it changes something. Such a request is for root and the daemon's own user only.
     pub fn acts(&self) -> bool {
         match self {
-            Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Flush => true,
-            Request::Status { .. }
+            Request::Ban { .. }
+            | Request::Unban { .. }
+            | Request::Allow { .. }
+            | Request::Disallow { .. }
+            | Request::Reload
+            | Request::Flush => true,
+            Request::Allowed
+            | Request::Status { .. }
             | Request::Bans { .. }
             | Request::History { .. }
             | Request::Explain { .. }
@@ -140,6 +162,11 @@ pub enum Reply {
     History {
         /// The newest first.
         rows: Vec<HistoryRow>,
+    },
+    /// To [`Request::Allowed`].
+    Allowed {
+        /// Those that end first come first.
+        rows: Vec<AllowedRow>,
     },
     /// To [`Request::Explain`].
     Explanation(Box<Explanation>),
@@ -318,6 +345,20 @@ pub struct BanRow {
     pub origin: Origin,
     /// Whether an action has confirmed it.
     pub in_effect: bool,
+}
+
+/// Somebody who is allowed for a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowedRow {
+    /// Who.
+    #[serde(with = "text")]
+    pub subject: Prefix,
+    /// Since when.
+    #[serde(with = "text")]
+    pub since: Timestamp,
+    /// Until when.
+    #[serde(with = "text")]
+    pub until: Timestamp,
 }
 
 /// A ban of the past or in force.

@@ -6,23 +6,25 @@
 mod explain;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::memory::Memory;
-use super::notice::{forgiven_text, notice_text};
+use super::notice::{allowed_text, disallowed_text, forgiven_text, notice_text};
 use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
-    ActionRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow, JailRow, PAGE,
-    Refusal, Reply, Request, SourceRow, Status, Why,
+    ActionRow, AllowedRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow,
+    JailRow, PAGE, Refusal, Reply, Request, SourceRow, Status, Why,
 };
+use crate::engine::decision::Allowance;
 use crate::engine::ledger::{Ledger, Standing};
 use crate::engine::name::JailName;
 use crate::engine::policy::{JailPolicy, Policy};
 use crate::engine::prefix::Prefix;
 use crate::engine::time::Timestamp;
-use crate::engine::{Decision, Engine, Input, jail::most_subjects};
+use crate::engine::{Decision, Engine, Input, MOST_ALLOWED, jail::most_subjects};
 use crate::source::SourceSpec;
 use crate::store::text::kept;
 use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
@@ -162,6 +164,23 @@ pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>
                 forget: *forget,
             }))
         }
+        Request::Allow { subject, seconds } => {
+            if engine.allows_no_more() && engine.allowance(*subject).is_none() {
+                let message = format!("{MOST_ALLOWED} are allowed, as many as there can be");
+                return Err(refused(Why::Unable, message));
+            }
+            Ok(Some(Input::Allow {
+                subject: *subject,
+                span: Duration::from_secs(*seconds),
+            }))
+        }
+        Request::Disallow { subject } => {
+            if engine.allowance(*subject).is_none() {
+                let message = format!("{} is not allowed", subject.plain());
+                return Err(refused(Why::NotSo, message));
+            }
+            Ok(Some(Input::Disallow { subject: *subject }))
+        }
         _ => Ok(None),
     }
 }
@@ -207,11 +226,29 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         Request::Explain { subject } => {
             Reply::Explanation(Box::new(explain::explain(view, *subject)))
         }
+        Request::Allowed => {
+            let mut rows: Vec<_> = view.engine.allowed().map(allowed_row).collect();
+            rows.sort_by_key(|row| (row.until, row.subject));
+            Reply::Allowed { rows }
+        }
         Request::Flush => done(0),
-        Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Follow => refused(
+        Request::Ban { .. }
+        | Request::Unban { .. }
+        | Request::Allow { .. }
+        | Request::Disallow { .. }
+        | Request::Reload
+        | Request::Follow => refused(
             Why::Malformed,
             "the request was not meant for the driver".to_owned(),
         ),
+    }
+}
+
+fn allowed_row(allowance: &Allowance) -> AllowedRow {
+    AllowedRow {
+        subject: allowance.subject,
+        since: allowance.since,
+        until: allowance.until,
     }
 }
 
@@ -412,6 +449,12 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
         },
         Decision::Forgive(forgiven) => FollowLine::Notice {
             message: forgiven_text(forgiven),
+        },
+        Decision::Allow(allowance) => FollowLine::Notice {
+            message: allowed_text(allowance),
+        },
+        Decision::Disallow(subject) => FollowLine::Notice {
+            message: disallowed_text(*subject),
         },
         Decision::Notice(notice) => FollowLine::Notice {
             message: notice_text(notice),

@@ -371,7 +371,8 @@ impl Driver {
             self.outbox.reconcile(None, self.engine.ledger());
         }
         if self.memory.wants_restate() {
-            self.memory.restate(now, &self.engine.ledger().bans());
+            let bans = self.engine.ledger().bans();
+            self.memory.restate(now, &bans, self.engine.allowed());
         }
     }
 

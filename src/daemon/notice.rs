@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::engine::Decision;
-use crate::engine::decision::{Forgiven, Notice, Origin};
+use crate::engine::decision::{Allowance, Forgiven, Notice, Origin};
 use crate::engine::ledger::MOST_BANS;
+use crate::engine::prefix::Prefix;
 use crate::engine::time::Span;
 use crate::source::Trouble;
 
@@ -66,6 +67,8 @@ pub fn report_decision(decision: &Decision) {
             unban.release
         ),
         Decision::Forgive(forgiven) => log::info!("{}", forgiven_text(forgiven)),
+        Decision::Allow(allowance) => log::info!("{}", allowed_text(allowance)),
+        Decision::Disallow(subject) => log::info!("{}", disallowed_text(*subject)),
         Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
     }
 }
@@ -77,6 +80,17 @@ pub fn forgiven_text(forgiven: &Forgiven) -> String {
         "[{}] earlier bans of {subject} are forgotten",
         forgiven.jail
     )
+}
+
+/// That somebody may do as they like, as a sentence.
+pub fn allowed_text(allowance: &Allowance) -> String {
+    let subject = allowance.subject.plain();
+    format!("{subject} is allowed until {}", allowance.until)
+}
+
+/// That somebody may not any more, as a sentence.
+pub fn disallowed_text(subject: Prefix) -> String {
+    format!("{} is no longer allowed", subject.plain())
 }
 
 /// A notice as a sentence.

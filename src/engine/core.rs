@@ -4,16 +4,19 @@
 //! judged at its own time, so it makes no difference how records were cut into batches or how late they
 //! were read: `replay` comes to the same bans as the daemon.
 
+mod allowing;
 mod banning;
 mod continuity;
 mod heard;
 mod hearing;
 mod recount;
 
-use std::collections::HashMap;
+pub use allowing::MOST_ALLOWED;
+
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use super::decision::{BanId, Decision, FailureId};
+use super::decision::{Allowance, BanId, Decision, FailureId};
 use super::explain::{JailStatus, Place, Verdict};
 use super::filter::session::Sessions;
 use super::input::Input;
@@ -46,6 +49,8 @@ pub struct Engine {
     ledger: Ledger,
     /// Also of jails that are gone, which may come back.
     offences: HashMap<JailName, Offences>,
+    /// By whom is allowed.
+    allowed: BTreeMap<Prefix, Allowance>,
     sessions: Sessions,
     next_failure: FailureId,
     next_ban: BanId,
@@ -89,6 +94,7 @@ impl Engine {
             jails,
             ledger: Ledger::default(),
             offences: HashMap::new(),
+            allowed: BTreeMap::new(),
             sessions: Sessions::default(),
             next_failure: FailureId(1),
             next_ban: BanId(1),
@@ -127,12 +133,15 @@ impl Engine {
                     self.forgive(jail.as_ref(), subject, out);
                 }
             }
+            Input::Allow { subject, span } => self.allow(now, subject, now.after(span), out),
+            Input::Disallow { subject } => self.disallow(now, subject, out),
             Input::Ignore { set, addresses } => self.ignore(now, &set, &addresses, out),
             Input::Restore(remembered) => self.restore(now, remembered, out),
             Input::Outcome(outcome) => self.ledger.hear(&outcome),
             Input::Policy(policy) => self.obey(now, *policy, out),
         }
         self.expire(now, out);
+        self.end_allowances(now, out);
         self.sweep(now);
     }
 
@@ -143,7 +152,9 @@ impl Engine {
             .iter()
             .any(|jail| !jail.windows.is_empty() || !jail.networks.is_empty());
         let sweep = watching.then(|| self.swept.after(SWEEP_EVERY));
-        [self.ledger.next_end(), sweep].into_iter().flatten().min()
+        let allowed = self.allowed.values().map(|one| one.until).min();
+        let all = [self.ledger.next_end(), allowed, sweep];
+        all.into_iter().flatten().min()
     }
 
     /// The settings in force.

@@ -29,6 +29,10 @@ pub enum Decision {
     Unban(Unban),
     /// Earlier bans of a subject count no more.
     Forgive(Forgiven),
+    /// A subject is allowed for a time; it takes the place of what was allowed to it before.
+    Allow(Allowance),
+    /// A subject is no longer allowed.
+    Disallow(Prefix),
     /// The administrator should know; the engine says each thing once until it changes.
     Notice(Notice),
 }
@@ -180,6 +184,17 @@ pub struct Forgiven {
     pub jail: JailName,
     /// Who is a newcomer again.
     pub subject: Prefix,
+}
+
+/// For how long a subject may do what it likes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Who.
+    pub subject: Prefix,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// Something the administrator should know of.

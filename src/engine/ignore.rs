@@ -13,6 +13,7 @@ use super::prefix::Prefix;
 #[derive(Clone, Debug, Default)]
 pub struct IgnoreList {
     rules: Vec<IgnoreRule>,
+    allowed: AddressSet,
     sets: Vec<(SetName, AddressSet)>,
 }
 
@@ -48,6 +49,7 @@ impl IgnoreList {
     pub fn new(rules: Vec<IgnoreRule>) -> Self {
         IgnoreList {
             rules,
+            allowed: AddressSet::default(),
             sets: Vec::new(),
         }
     }
@@ -67,17 +69,20 @@ impl IgnoreList {
     /// The rule that keeps `subject` from being banned: one that shares any address with it.
     pub fn protects(&self, subject: Prefix) -> Option<&IgnoreRule> {
         let stated = self.rules.iter().find(|rule| rule.prefix.overlaps(subject));
-        stated.or_else(|| self.sets.iter().find_map(|(_, held)| held.find(subject)))
+        let held = self.sets.iter().map(|(_, held)| held);
+        let mut held = held.chain([&self.allowed]);
+        stated.or_else(|| held.find_map(|held| held.find(subject)))
     }
 
     /// Takes note of what a set holds now; whether that is something else than before.
     pub fn fill(&mut self, set: &SetName, addresses: &AddressSet) -> bool {
         let place = self.sets.iter_mut().find(|(name, _)| name == set);
-        place.is_some_and(|(_, held)| {
-            let is_new = held != addresses;
-            held.clone_from(addresses);
-            is_new
-        })
+        place.is_some_and(|(_, held)| held.become_like(addresses))
+    }
+
+    /// Takes note of whom the administrator allows for a time; whether that is something else than before.
+    pub fn allow(&mut self, addresses: &AddressSet) -> bool {
+        self.allowed.become_like(addresses)
     }
 
     /// The sets, each with what it holds.
@@ -101,6 +106,13 @@ impl AddressSet {
         AddressSet {
             rules: rules.into(),
         }
+    }
+
+    /// Whether it was another one.
+    fn become_like(&mut self, other: &AddressSet) -> bool {
+        let is_new = self != other;
+        self.clone_from(other);
+        is_new
     }
 
     /// The rule that shares an address with `subject`.

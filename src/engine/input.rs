@@ -2,7 +2,9 @@
 //!
 //! Everything that can change its mind comes in as one of these; there is no side door.
 
-use super::decision::{Ban, BanId, Failure, FailureId};
+use std::time::Duration;
+
+use super::decision::{Allowance, Ban, BanId, Failure, FailureId};
 use super::jail::escalation::Offence;
 use super::name::{ActionName, JailName, SourceName};
 use super::policy::{AddressSet, Policy, SetName};
@@ -44,6 +46,18 @@ pub enum Input<'a> {
         /// Whether earlier bans are forgotten too, so that the next one is a first one.
         forget: bool,
     },
+    /// The administrator allows a subject for a time, whatever it does.
+    Allow {
+        /// Whom.
+        subject: Prefix,
+        /// For how long from now.
+        span: Duration,
+    },
+    /// The administrator allows a subject no longer.
+    Disallow {
+        /// Whom.
+        subject: Prefix,
+    },
     /// A set of addresses that are never banned holds something else now.
     Ignore {
         /// Which set; nothing comes of one that no jail knows.
@@ -83,6 +97,8 @@ pub struct Remembered {
     pub failures: Vec<(Failure, bool)>,
     /// The last ban of each subject in each jail, as far back as history goes, the oldest first.
     pub offences: Vec<(JailName, Prefix, Offence)>,
+    /// Who is allowed for a time.
+    pub allowances: Vec<Allowance>,
     /// The next free failure number.
     pub next_failure: Option<FailureId>,
     /// The next free ban number.

@@ -22,5 +22,6 @@ pub mod time;
 mod core;
 
 pub use self::core::Engine;
+pub use self::core::MOST_ALLOWED;
 pub use self::decision::Decision;
 pub use self::input::Input;

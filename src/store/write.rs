@@ -12,7 +12,8 @@ use super::text::kept;
 use super::{Store, StoreError};
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Ban, Failure, FailureId, Forgiven, Notice, Unban};
+use crate::engine::decision::{Allowance, Ban, Failure, FailureId, Forgiven, Notice, Unban};
+use crate::engine::prefix::Prefix;
 use crate::engine::time::{Span, Timestamp};
 
 /// There are thousands of failures to any other decision.
@@ -57,6 +58,8 @@ impl Store {
                 Decision::Ban(banned) => ban(&transaction, banned)?,
                 Decision::Unban(freed) => unban(&transaction, freed)?,
                 Decision::Forgive(forgiven) => forgive(&transaction, forgiven)?,
+                Decision::Allow(allowance) => allow(&transaction, allowance)?,
+                Decision::Disallow(subject) => disallow(&transaction, *subject)?,
                 Decision::Notice(told) => notice(&transaction, now, told)?,
             }
         }
@@ -79,7 +82,7 @@ impl Store {
     }
 
     /// Makes the bans in force here equal to `bans`, for when decisions were lost on the way: missing ones are
-    /// written, others are ended as of `now`.
+    /// written, others are ended as of `now`. Likewise who is allowed.
     ///
     /// # Errors
     /// Nothing was changed; the same call may be repeated.
@@ -87,6 +90,7 @@ impl Store {
         &mut self,
         now: Timestamp,
         bans: impl IntoIterator<Item = &'b Ban>,
+        allowed: impl IntoIterator<Item = &'b Allowance>,
     ) -> Result<(), StoreError> {
         let transaction = self
             .connection
@@ -109,6 +113,10 @@ impl Store {
             end.execute(params![id, now.as_micros()])?;
         }
         drop(end);
+        transaction.execute("DELETE FROM allowances", [])?;
+        for allowance in allowed {
+            allow(&transaction, allowance)?;
+        }
         Ok(transaction.commit()?)
     }
 }
@@ -198,6 +206,27 @@ fn forgive(connection: &Connection, forgiven: &Forgiven) -> rusqlite::Result<()>
             "UPDATE bans SET forgiven = 1 WHERE subject = ?1 AND jail = ?2 AND NOT forgiven",
         )?
         .execute(params![forgiven.subject.plain(), forgiven.jail.as_str()])?;
+    Ok(())
+}
+
+fn allow(connection: &Connection, allowance: &Allowance) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO allowances (subject, since, until) VALUES (?1, ?2, ?3)
+             ON CONFLICT (subject) DO UPDATE SET since = excluded.since, until = excluded.until",
+        )?
+        .execute(params![
+            allowance.subject.plain(),
+            allowance.since.as_micros(),
+            allowance.until.as_micros()
+        ])?;
+    Ok(())
+}
+
+fn disallow(connection: &Connection, subject: Prefix) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM allowances WHERE subject = ?1")?
+        .execute([subject.plain()])?;
     Ok(())
 }
 

@@ -88,7 +88,10 @@ impl Judged {
                 let bans = self.bans.get_mut(&unban.subject).unwrap();
                 bans.retain(|ban| ban.id != unban.ban);
             }
-            Decision::Forgive(_) | Decision::Notice(_) => panic!("{decision:?}"),
+            Decision::Forgive(_)
+            | Decision::Allow(_)
+            | Decision::Disallow(_)
+            | Decision::Notice(_) => panic!("{decision:?}"),
         }
     }
 

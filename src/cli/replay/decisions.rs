@@ -92,7 +92,11 @@ impl<'c> Decisions<'c> {
                 }
             }
             Decision::Count(failure) if !self.json => self.addresses.note(failure),
-            Decision::Count(_) | Decision::Forgive(_) | Decision::Notice(_) => {}
+            Decision::Count(_)
+            | Decision::Forgive(_)
+            | Decision::Allow(_)
+            | Decision::Disallow(_)
+            | Decision::Notice(_) => {}
         }
         Ok(())
     }

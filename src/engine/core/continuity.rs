@@ -79,7 +79,14 @@ impl Engine {
                 self.sessions.restore(filter, session, failure.time);
             }
         }
+        for allowance in remembered.allowances {
+            // What was said since is newer.
+            let place = self.allowed.entry(allowance.subject);
+            place.or_insert(allowance);
+        }
         self.expire(now, out);
+        self.end_allowances(now, out);
+        self.spare_the_allowed(now, out);
         self.respect_policy(now, out);
     }
 
@@ -106,6 +113,7 @@ impl Engine {
             .collect();
         self.listeners = listeners(&policy);
         self.policy = policy;
+        self.spare_the_allowed(now, out);
         let jails = &self.policy.jails;
         self.progress.retain(|source, _| {
             let listens = |source| jails.iter().any(|jail| jail.sources.contains(source));
@@ -142,7 +150,7 @@ impl Engine {
     }
 
     /// Lifts a jail's bans of whoever is never to be banned, and forgets what was held against them.
-    fn spare(&mut self, now: Timestamp, at: usize, out: &mut Vec<Decision>) {
+    pub(super) fn spare(&mut self, now: Timestamp, at: usize, out: &mut Vec<Decision>) {
         let (name, ignore) = {
             let jail = &self.policy.jails[at];
             (jail.name.clone(), jail.ignore.clone())

@@ -113,7 +113,9 @@ fn short(decisions: &[Decision]) -> Vec<String> {
             unban.release
         )),
         Decision::Notice(notice) => Some(format!("{notice:?}")),
-        Decision::Count(_) | Decision::Forgive(_) => None,
+        Decision::Count(_) | Decision::Forgive(_) | Decision::Allow(_) | Decision::Disallow(_) => {
+            None
+        }
     };
     decisions.iter().filter_map(one).collect()
 }
@@ -524,6 +526,17 @@ fn remembered(decisions: &[Decision]) -> Remembered {
             Decision::Unban(unban) => remembered.bans.retain(|ban| ban.id != unban.ban),
             Decision::Count(failure) if failure.counted => {
                 remembered.failures.push((failure.clone(), true));
+            }
+            Decision::Allow(allowance) => {
+                remembered
+                    .allowances
+                    .retain(|known| known.subject != allowance.subject);
+                remembered.allowances.push(allowance.clone());
+            }
+            Decision::Disallow(subject) => {
+                remembered
+                    .allowances
+                    .retain(|known| known.subject != *subject);
             }
             Decision::Count(_) | Decision::Forgive(_) | Decision::Notice(_) => {}
         }

@@ -97,6 +97,81 @@ fn new_settings_keep_what_sets_hold() {
     assert_eq!(short(&hear(&mut engine, 3, &[(3, A)])), [""; 0]);
 }
 
+fn allow(engine: &mut Engine, now: i64, subject: &str, seconds: u32) -> Vec<Decision> {
+    let mut out = Vec::new();
+    let (subject, span) = (prefix(subject), seconds * SECOND);
+    engine.handle(at(now), Input::Allow { subject, span }, &mut out);
+    out
+}
+
+#[test]
+fn whoever_is_allowed_is_released_and_spared_until_it_is_over() {
+    let mut engine = Engine::new(policy_with_sets(2, &[]));
+    let lines = [(1, A), (2, A), (3, "192.0.2.8")];
+    assert_eq!(short(&hear(&mut engine, 3, &lines)), ["+192.0.2.7 @2 #1"]);
+    let out = allow(&mut engine, 4, "192.0.2.0/28", 100);
+    assert_eq!(short(&out), ["-192.0.2.7 @4 Ignored"]);
+    assert_eq!(engine.next_deadline(), Some(at(104)));
+    assert_eq!(hear(&mut engine, 50, &[(50, A), (50, A)]), []);
+    let explained = engine.explain(at(50), prefix(A));
+    assert!(
+        matches!(&explained[0].place, Place::Ignored { because } if because.starts_with("allowed until ")),
+        "{explained:?}"
+    );
+    // Also from a new configuration and a new run.
+    engine.handle(
+        at(60),
+        Input::Policy(Box::new(policy_with_sets(2, &[]))),
+        &mut Vec::new(),
+    );
+    assert_eq!(hear(&mut engine, 61, &[(61, A), (61, A)]), []);
+    let mut again = Engine::new(policy_with_sets(2, &[]));
+    let remembered = remembered(&out);
+    let mut none = Vec::new();
+    again.handle(at(62), Input::Restore(remembered), &mut none);
+    assert_eq!(none, []);
+    for engine in [&mut engine, &mut again] {
+        assert_eq!(hear(engine, 103, &[(103, A), (103, A)]), []);
+        let mut out = Vec::new();
+        engine.handle(at(104), Input::Tick, &mut out);
+        assert_eq!(out, [Decision::Disallow(prefix("192.0.2.0/28"))]);
+        let out = hear(engine, 105, &[(105, A), (105, A)]);
+        assert!(short(&out)[0].starts_with("+192.0.2.7 @105"), "{out:?}");
+    }
+}
+
+#[test]
+fn what_is_allowed_anew_ends_then_and_can_be_taken_back() {
+    let mut engine = Engine::new(policy_with_sets(1, &[]));
+    let _ = allow(&mut engine, 1, A, 100);
+    let _ = allow(&mut engine, 2, A, 10);
+    assert_eq!(engine.next_deadline(), Some(at(12)));
+    assert_eq!(hear(&mut engine, 3, &[(3, A)]), []);
+    let mut out = Vec::new();
+    let subject = prefix(A);
+    engine.handle(at(4), Input::Disallow { subject }, &mut out);
+    assert_eq!(out, [Decision::Disallow(subject)]);
+    assert_eq!(
+        short(&hear(&mut engine, 5, &[(5, A)])),
+        ["+192.0.2.7 @5 #1"]
+    );
+}
+
+#[test]
+fn no_more_are_allowed_than_there_may_be() {
+    let mut engine = Engine::new(policy_with_sets(1, &[]));
+    for number in 0..MOST_ALLOWED + 1 {
+        let subject = format!("10.0.{}.{}", number / 256, number % 256);
+        let out = allow(&mut engine, 1, &subject, 100);
+        assert_eq!(out.len(), usize::from(number < MOST_ALLOWED));
+    }
+    assert_eq!(
+        allow(&mut engine, 2, "10.0.0.0", 50).len(),
+        1,
+        "not a new one"
+    );
+}
+
 /// Something that can happen to a jail.
 #[derive(Clone, Debug)]
 enum Step {
@@ -104,6 +179,8 @@ enum Step {
     Fill(bool, Vec<(u8, u8)>),
     Ban(u8, u8),
     Unban(u8),
+    Allow(u8, u8, u8),
+    Disallow(u8, u8),
     Reload(Option<u8>),
     Restart,
     Pass(u16),
@@ -116,7 +193,10 @@ fn step() -> impl Strategy<Value = Step> {
         8 => last.clone().prop_map(Step::Fail),
         3 => (any::<bool>(), prop::collection::vec((last.clone(), width.clone()), 0..3))
             .prop_map(|(own, members)| Step::Fill(own, members)),
-        1 => (last.clone(), width).prop_map(|(last, width)| Step::Ban(last, width)),
+        1 => (last.clone(), width.clone()).prop_map(|(last, width)| Step::Ban(last, width)),
+        1 => (last.clone(), width.clone(), 1_u8..100)
+            .prop_map(|(last, width, span)| Step::Allow(last, width, span)),
+        1 => (last.clone(), width).prop_map(|(last, width)| Step::Disallow(last, width)),
         1 => last.clone().prop_map(Step::Unban),
         1 => prop::option::of(last).prop_map(Step::Reload),
         1 => Just(Step::Restart),
@@ -140,6 +220,7 @@ proptest! {
         let mut engine = Engine::new(policy_with_sets(2, &[]));
         let (mut now, mut stated): (i64, Option<String>) = (0, None);
         let mut held = [Vec::<Prefix>::new(), Vec::new()];
+        let mut allowed: Vec<(Prefix, i64)> = Vec::new();
         let mut decisions = Vec::new();
         for step in steps {
             now += 1;
@@ -172,6 +253,17 @@ proptest! {
                     let input = Input::Unban { jail: None, subject, forget: false };
                     engine.handle(at(now), input, &mut out);
                 }
+                Step::Allow(last, width, span) => {
+                    let subject = network((last, width));
+                    out.extend(allow(&mut engine, now, &subject.plain(), u32::from(span)));
+                    allowed.retain(|(known, _)| *known != subject);
+                    allowed.push((subject, now + i64::from(span)));
+                }
+                Step::Disallow(last, width) => {
+                    let subject = network((last, width));
+                    engine.handle(at(now), Input::Disallow { subject }, &mut out);
+                    allowed.retain(|(known, _)| *known != subject);
+                }
                 Step::Reload(last) => {
                     stated = last.map(address);
                     engine.handle(at(now), Input::Policy(Box::new(policy(&stated))), &mut out);
@@ -203,7 +295,10 @@ proptest! {
             }
             decisions.extend(out);
             let stated = stated.iter().map(|text| prefix(text));
-            let all: Vec<Prefix> = stated.chain(held.iter().flatten().copied()).collect();
+            let held = held.iter().flatten().copied();
+            let allowed = allowed.iter().filter(|(_, until)| *until > now);
+            let allowed = allowed.map(|(subject, _)| *subject);
+            let all: Vec<Prefix> = stated.chain(held).chain(allowed).collect();
             for (_, banned, _) in engine.ledger().iter() {
                 for member in &all {
                     prop_assert!(!banned.overlaps(*member), "{banned} holds an address of {member}");
