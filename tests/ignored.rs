@@ -3,13 +3,16 @@
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::netns::Netns;
+use crate::support::netns::{Cable, Netns};
+use crate::support::skipped;
 use crate::support::wait::until;
-use crate::support::world::World;
+use crate::support::world::{F2BD, World};
 
 const STRICT: &str = "maxretry = 1\nbantime = \"1h\"";
 
@@ -301,5 +304,130 @@ fn whoever_is_allowed_for_a_time_is_spared_also_after_a_kill() {
     until_banned(&world, "198.51.100.7", true);
     let odd = world.f2bd(&["allow", "198.51.100.7", "--for", "forever"]);
     assert_eq!(odd.status.code(), Some(64), "{odd:?}");
+    daemon.stop();
+}
+
+/// Where systemd-logind tells of sessions.
+const SESSIONS: &str = "/run/systemd/sessions";
+
+#[test]
+fn nobody_is_locked_out() {
+    if !Path::new(SESSIONS).is_dir() {
+        return skipped("there is no place for sessions").unwrap_or_default();
+    }
+    let Some(cable) = Cable::new() else { return };
+    let Some(world) = World::on(cable.server, &format!("{STRICT}\nignoreself = false"), "") else {
+        return;
+    };
+    world.netns.route_by("192.0.2.7");
+    let sessions = world.path().join("sessions");
+    fs::create_dir(&sessions).unwrap();
+    let resolvers = world.path().join("resolv.conf");
+    fs::write(&resolvers, "nameserver 203.0.113.53\n").unwrap();
+    let over = [
+        (SESSIONS, sessions.clone()),
+        ("/etc/resolv.conf", resolvers),
+    ];
+    let daemon = world.start_over(&over);
+    let refused = |address: &str, why: &str| {
+        let output = world.f2bd(&["ban", "sshd", address]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains(why), "{told}");
+    };
+    refused("192.0.2.7", "it is a default gateway");
+    refused("192.0.2.0/24", "of 192.0.2.7, it is a default gateway");
+    refused("203.0.113.53", "this machine asks it for names");
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    assert!(world.f2bd(&["unban", "198.51.100.7"]).status.success());
+
+    let session = sessions.join("7");
+    let text = "UID=0\nUSER=jo\nSTATE=active\nREMOTE=1\nREMOTE_HOST=198.51.100.7\n";
+    fs::write(&session, text).unwrap();
+    // Looked up at this very moment; jails know it soon.
+    refused("198.51.100.7", "jo is logged in from it");
+    until("jails know it", || {
+        explained(&world, "198.51.100.7")
+            .contains("jo is logged in from it")
+            .then_some(())
+    });
+    attack_in_vain(&world, "198.51.100.7", "203.0.113.1");
+    attack_in_vain(&world, "198.51.100.7", "203.0.113.2");
+    let spared = "[sshd] 198.51.100.7 is spared: jo is logged in from it";
+    assert_eq!(daemon.said(spared), 1);
+    assert_eq!(
+        world.sql("SELECT count(*) FROM failures WHERE address = '198.51.100.7'"),
+        "3",
+        "its failures are there to be seen"
+    );
+    // A new run knows it before it reads anything.
+    daemon.kill();
+    world.attack("198.51.100.7", 1);
+    let daemon = world.start_over(&over);
+    attack_in_vain(&world, "198.51.100.7", "203.0.113.3");
+    let forced = world.f2bd(&["ban", "sshd", "198.51.100.7", "--force"]);
+    assert!(forced.status.success(), "{forced:?}");
+    until_banned(&world, "198.51.100.7", true);
+    assert!(world.f2bd(&["reload"]).status.success());
+    until_banned(&world, "198.51.100.7", true);
+    assert!(world.f2bd(&["unban", "198.51.100.7"]).status.success());
+
+    fs::write(&session, text.replace("active", "closing")).unwrap();
+    until("it is over", || {
+        let told = explained(&world, "198.51.100.7");
+        (!told.contains("logged in")).then_some(())
+    });
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
+    daemon.stop();
+}
+
+#[test]
+fn somebody_who_bans_himself_is_asked_whether_he_means_it() {
+    let jail = format!("{STRICT}\nignoreself = false");
+    let Some(world) = World::new(&jail) else {
+        return;
+    };
+    let daemon = world.start();
+    let ban = |arguments: &[&str]| {
+        let mut command = Command::new(F2BD);
+        command.arg("--socket").arg(world.socket());
+        command
+            .args(["ban", "sshd", "198.51.100.0/24"])
+            .args(arguments);
+        command.env("SSH_CONNECTION", "198.51.100.7 50000 192.0.2.1 22");
+        command.output().unwrap()
+    };
+    let refused = ban(&[]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        told.contains("you are connected from 198.51.100.7; --force"),
+        "{told}"
+    );
+    assert!(ban(&["--force"]).status.success());
+    daemon.stop();
+}
+
+#[test]
+fn the_guard_can_be_switched_off() {
+    if !Path::new(SESSIONS).is_dir() {
+        return skipped("there is no place for sessions").unwrap_or_default();
+    }
+    let Some(world) = World::new(&format!("{STRICT}\nignoreself = false")) else {
+        return;
+    };
+    let sessions = world.path().join("sessions");
+    fs::create_dir(&sessions).unwrap();
+    fs::write(sessions.join("1"), "USER=jo\nREMOTE_HOST=198.51.100.7\n").unwrap();
+    let daemon = world.start_over(&[(SESSIONS, sessions)]);
+    attack_in_vain(&world, "198.51.100.7", "203.0.113.1");
+    let text = fs::read_to_string(world.config()).unwrap();
+    let text = text.replace("[daemon]\n", "[daemon]\nguard = false\n");
+    fs::write(world.config(), text).unwrap();
+    assert!(world.f2bd(&["reload"]).status.success());
+    world.attack("198.51.100.7", 1);
+    until_banned(&world, "198.51.100.7", true);
     daemon.stop();
 }

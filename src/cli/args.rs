@@ -117,6 +117,9 @@ pub enum Command {
         /// For how long, such as 1h or forever; as the jail does if not said
         #[arg(long = "for", value_name = "TIME", value_parser = lasting)]
         bantime: Option<BanTime>,
+        /// Ban even whoever would be locked out: who is logged in, a gateway, a resolver, yourself
+        #[arg(long)]
+        force: bool,
     },
     /// Lift bans
     Unban {

@@ -69,7 +69,7 @@ impl Ignored {
             let remedy = match &trouble.set {
                 SetName::Host(_) => "check the name, or write its address; a daemon goes on asking",
                 SetName::File(_) => "write an address, a network, a range or a host name a line",
-                SetName::Own => "write the addresses",
+                SetName::Own | SetName::Guarded => "write the addresses",
             };
             if let Some(Some(place)) = self.sets.get(&trouble.set) {
                 problems.warning(place, trouble.message, remedy);

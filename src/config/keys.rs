@@ -45,6 +45,7 @@ pub const DAEMON: &[Key] = &[
     key("keep_bans", "a time such as \"1y\"", "\"1y\""),
     key("keep_failures", "a time such as \"30d\"", "\"30d\""),
     key("max_failures", "a number from 1000 to 100000000", "1000000"),
+    key("guard", "true or false", "true"),
 ];
 
 /// `[source.NAME]`, of any type.

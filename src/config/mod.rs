@@ -27,7 +27,7 @@ mod section;
 mod source;
 mod surroundings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use change::Change;
@@ -41,7 +41,7 @@ use crate::action::ports::Services;
 use crate::action::{ActionJail, ActionSpec};
 use crate::engine::filter::{FilterSet, FilterSpec};
 use crate::engine::name::FilterName;
-use crate::engine::policy::{FilterId, JailPolicy, Policy};
+use crate::engine::policy::{FilterId, JailPolicy, Policy, SetName};
 use crate::engine::record::journal::RouteId;
 use crate::ignore::Lists;
 use crate::source::SourceSpec;
@@ -66,6 +66,17 @@ pub struct Settings {
     pub lists: Lists,
     /// The actions of the enabled jails, each with the jails it serves.
     pub actions: Vec<(ActionSpec, Vec<ActionJail>)>,
+}
+
+impl Settings {
+    /// The sets of addresses that somebody has to keep an eye on.
+    pub fn sets(&self) -> BTreeSet<SetName> {
+        let mut sets = self.policy.sets();
+        if self.daemon.guard {
+            sets.insert(SetName::Guarded);
+        }
+        sets
+    }
 }
 
 /// What came of reading a configuration.

@@ -81,6 +81,12 @@ pub enum Request {
         /// For how long, if not as the jail does.
         #[serde(with = "text::option", default)]
         bantime: Option<BanTime>,
+        /// Even if that locks somebody out.
+        #[serde(default)]
+        force: bool,
+        /// Where the connection comes from by which somebody asks; nothing if that is not known.
+        #[serde(default)]
+        from: Option<IpAddr>,
     },
     /// Lift bans.
     Unban {
@@ -596,6 +602,8 @@ mod tests {
             jail: "sshd".parse().expect("a name"),
             subject: "192.0.2.0/24".parse().expect("a network"),
             bantime: Some(BanTime::Forever),
+            force: false,
+            from: None,
         };
         let line = serde_json::to_string(&Envelope {
             version: VERSION,
@@ -604,7 +612,7 @@ mod tests {
         .expect("JSON");
         assert_eq!(
             line,
-            r#"{"version":1,"request":"ban","jail":"sshd","subject":"192.0.2.0/24","bantime":"forever"}"#
+            r#"{"version":1,"request":"ban","jail":"sshd","subject":"192.0.2.0/24","bantime":"forever","force":false,"from":null}"#
         );
         assert!(serde_json::from_str::<Envelope>(&line).is_ok());
         let short = r#"{"version":1,"request":"bans"}"#;

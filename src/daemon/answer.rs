@@ -5,6 +5,7 @@
 
 mod explain;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::control::protocol::{
 use crate::engine::decision::Allowance;
 use crate::engine::ledger::{Ledger, Standing};
 use crate::engine::name::JailName;
-use crate::engine::policy::{JailPolicy, Policy};
+use crate::engine::policy::{AddressSet, JailPolicy, Policy};
 use crate::engine::prefix::Prefix;
 use crate::engine::time::Timestamp;
 use crate::engine::{Decision, Engine, Input, MOST_ALLOWED, jail::most_subjects};
@@ -39,6 +40,8 @@ pub struct Circumstances {
     pub sources: Vec<SourceSpec>,
     /// How long history is kept.
     pub retention: Retention,
+    /// Whether nobody is banned who would be locked out.
+    pub guard: bool,
     database: PathBuf,
     socket: PathBuf,
     actions: Vec<(ActionSpec, Vec<ActionJail>)>,
@@ -52,6 +55,7 @@ impl Circumstances {
         let circumstances = Circumstances {
             sources: settings.sources,
             retention: settings.daemon.retention,
+            guard: settings.daemon.guard,
             database: settings.daemon.database,
             socket: settings.daemon.socket,
             actions: settings.actions,
@@ -107,16 +111,25 @@ pub struct View<'d> {
 ///
 /// # Errors
 /// The reply, if it is not done.
-pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>>, Reply> {
+pub fn order(
+    engine: &Engine,
+    request: &Request,
+    guarded: &AddressSet,
+) -> Result<Option<Input<'static>>, Reply> {
     match request {
         Request::Ban {
             jail,
             subject,
             bantime,
+            force,
+            from,
         } => {
             let policy = known_jail(engine, jail)?;
             if let Some(rule) = policy.ignore.protects(*subject) {
                 let message = format!("{} is never banned: {}", subject.plain(), rule.because);
+                return Err(refused(Why::NotSo, message));
+            }
+            if !force && let Some(message) = lockout(*subject, *from, guarded) {
                 return Err(refused(Why::NotSo, message));
             }
             if engine.ledger().is_full() {
@@ -183,6 +196,21 @@ pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>
         }
         _ => Ok(None),
     }
+}
+
+/// Why a ban would lock somebody out: whoever is guarded, or whoever asks, who comes from there.
+fn lockout(subject: Prefix, from: Option<IpAddr>, guarded: &AddressSet) -> Option<String> {
+    let from = from.filter(|from| subject.contains(*from));
+    let because = match (from, guarded.find(subject)) {
+        (Some(from), _) => format!("you are connected from {from}"),
+        (None, Some(rule)) if subject.is_host() => rule.because.to_string(),
+        (None, Some(rule)) => format!("of {}, {}", rule.prefix.plain(), rule.because),
+        (None, None) => return None,
+    };
+    Some(format!(
+        "{} is not banned, lest somebody be locked out: {because}; --force bans all the same",
+        subject.plain()
+    ))
 }
 
 /// The reply to an order that was carried out, with the number of bans that began or ended by it.

@@ -23,9 +23,10 @@ use crate::control::protocol::{FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
 use crate::engine::input::{Outcome, Remembered};
 use crate::engine::name::ActionName;
-use crate::engine::policy::SetName;
+use crate::engine::policy::{AddressSet, SetName};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Engine, Input};
+use crate::ignore::guard;
 use crate::source::{Delivery, Losses};
 
 /// How soon what could not be written is tried again.
@@ -105,6 +106,8 @@ impl Driver {
             announcement: Announcement::default(),
             last_letter: (now, Instant::now()),
         };
+        // Before anybody can be banned for what is read first.
+        driver.guard(now, guard::addresses());
         driver.decide(now, Input::Restore(remembered), None);
         driver
     }
@@ -132,11 +135,15 @@ impl Driver {
                     delivery,
                 } => self.take_delivery(now, generation, delivery),
                 Letter::Report { action, report } => self.take_report(now, &action, report),
+                Letter::Ignore {
+                    set: SetName::Guarded,
+                    addresses,
+                } => self.guard(now, addresses),
                 Letter::Ignore { set, addresses } => {
                     self.decide(now, Input::Ignore { set, addresses }, None);
                 }
-                Letter::Question(question) => {
-                    let reply = self.answer(now, question.request);
+                Letter::Question { question, guarded } => {
+                    let reply = self.answer(now, question.request, &guarded);
                     // Whoever asked may have gone.
                     let _ = question.reply.send(reply);
                 }
@@ -281,10 +288,10 @@ impl Driver {
         self.unwritten = unwritten;
     }
 
-    fn answer(&mut self, now: Timestamp, request: Request) -> Reply {
+    fn answer(&mut self, now: Timestamp, request: Request, guarded: &AddressSet) -> Reply {
         // Whoever asks is told of everything up to now.
         self.write(now);
-        match answer::order(&self.engine, &request) {
+        match answer::order(&self.engine, &request, guarded) {
             Ok(Some(input)) => {
                 let before = self.engine.ledger().len();
                 self.decide(now, input, None);
@@ -311,12 +318,25 @@ impl Driver {
         }
     }
 
+    /// Has the engine know who would be locked out, if the settings want that.
+    fn guard(&mut self, now: Timestamp, guarded: AddressSet) {
+        let addresses = match self.circumstances.guard {
+            true => guarded,
+            false => AddressSet::default(),
+        };
+        let set = SetName::Guarded;
+        self.decide(now, Input::Ignore { set, addresses }, None);
+    }
+
     fn obey(&mut self, now: Timestamp, settings: Settings) {
+        let wanted = settings.sets();
         let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
         let since = now.before(super::longest_findtime(&policy));
         self.circumstances = circumstances;
-        let wanted = policy.sets();
         self.decide(now, Input::Policy(Box::new(policy)), None);
+        if !self.circumstances.guard {
+            self.guard(now, AddressSet::default());
+        }
         // Only now can the engine take what they hold.
         self.audience.wanted.send_replace(wanted);
         self.start_work(since);

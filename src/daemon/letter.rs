@@ -38,7 +38,12 @@ pub enum Letter {
         addresses: AddressSet,
     },
     /// Somebody asks or orders over the control socket.
-    Question(Question),
+    Question {
+        /// What.
+        question: Question,
+        /// Who would be locked out by a ban, as far as the question needs it.
+        guarded: AddressSet,
+    },
     /// New settings, complete and checked; the answer comes when they are in force.
     Settings(Box<Settings>, oneshot::Sender<()>),
     /// The deadline that the driver set has come.

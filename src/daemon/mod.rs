@@ -19,6 +19,7 @@ mod sources;
 mod unwritten;
 mod zone;
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -158,7 +159,7 @@ async fn serve(
     let (followers, _) = broadcast::channel(FOLLOW_BACKLOG);
     let (reports, told) = mpsc::unbounded_channel();
     let (announcements, announced) = watch::channel(Announcement::default());
-    let (wanted, sets) = watch::channel(settings.policy.sets());
+    let (wanted, sets) = watch::channel(settings.sets());
     let (changes, changed) = mpsc::channel(MOST_LETTERS);
     let lists = std::mem::take(&mut settings.lists);
     let driver = prepare(
@@ -187,7 +188,11 @@ async fn serve(
     let notifier = Arc::new(Notifier::find());
     let tasks = [
         tokio::spawn(server::serve(listener, questions, followers)),
-        tokio::spawn(forward_questions(asked, Arc::clone(&reloader))),
+        tokio::spawn(forward_questions(
+            asked,
+            Arc::clone(&reloader),
+            sets.clone(),
+        )),
         tokio::spawn(forward_reports(told, inbox.clone())),
         tokio::spawn(ignore::watch::watch(lists, sets, changes)),
         tokio::spawn(forward_changes(changed, inbox.clone())),
@@ -265,12 +270,17 @@ fn prepare(
     ))
 }
 
-/// Answers what concerns the configuration, and passes on every other question.
-async fn forward_questions(mut asked: mpsc::Receiver<Question>, reloader: Arc<Reloader>) {
+/// Answers what concerns the configuration, and passes on every other question; with one to ban somebody, who would be
+/// locked out at this moment.
+async fn forward_questions(
+    mut asked: mpsc::Receiver<Question>,
+    reloader: Arc<Reloader>,
+    wanted: watch::Receiver<BTreeSet<SetName>>,
+) {
     while let Some(question) = asked.recv().await {
         if matches!(question.request, Request::Reload) {
             let reloader = Arc::clone(&reloader);
-            // Names may take seconds to be resolved; other questions need not wait for them.
+            // Files may be where reading takes its time; other questions need not wait for them.
             tokio::spawn(async move {
                 let reply = match reloader.reload().await {
                     Ok(()) => Reply::Done { changed: 0 },
@@ -279,12 +289,17 @@ async fn forward_questions(mut asked: mpsc::Receiver<Question>, reloader: Arc<Re
                 // Whoever asked may have gone.
                 let _ = question.reply.send(reply);
             });
-        } else if reloader
-            .inbox
-            .send(Letter::Question(question))
-            .await
-            .is_err()
-        {
+            continue;
+        }
+        let is_ban = matches!(question.request, Request::Ban { .. });
+        let guarded = match is_ban && wanted.borrow().contains(&SetName::Guarded) {
+            true => tokio::task::spawn_blocking(ignore::guard::addresses).await,
+            false => Ok(AddressSet::default()),
+        };
+        // Looking fails only when the daemon ends.
+        let guarded = guarded.unwrap_or_default();
+        let letter = Letter::Question { question, guarded };
+        if reloader.inbox.send(letter).await.is_err() {
             return;
         }
     }

@@ -112,7 +112,7 @@ pub fn notice_text(notice: &Notice) -> String {
             subject,
             because,
         } => {
-            format!("[{jail}] {} is never banned: {because}", subject.plain())
+            format!("[{jail}] {} is spared: {because}", subject.plain())
         }
     }
 }

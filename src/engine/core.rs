@@ -7,13 +7,14 @@
 mod allowing;
 mod banning;
 mod continuity;
+mod guarding;
 mod heard;
 mod hearing;
 mod recount;
 
 pub use allowing::MOST_ALLOWED;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::decision::{Allowance, BanId, Decision, FailureId};
@@ -25,7 +26,7 @@ use super::jail::escalation::Offences;
 use super::jail::network::Networks;
 use super::ledger::Ledger;
 use super::name::{JailName, SourceName};
-use super::policy::Policy;
+use super::policy::{AddressSet, Policy};
 use super::prefix::Prefix;
 use super::time::Timestamp;
 use heard::Heard;
@@ -49,8 +50,11 @@ pub struct Engine {
     ledger: Ledger,
     /// Also of jails that are gone, which may come back.
     offences: HashMap<JailName, Offences>,
-    /// By whom is allowed.
+    /// Who is allowed for a time.
     allowed: BTreeMap<Prefix, Allowance>,
+    guarded: AddressSet,
+    /// Whom a jail would have banned, were they not guarded; until they are not.
+    guarded_told: BTreeSet<(JailName, Prefix)>,
     sessions: Sessions,
     next_failure: FailureId,
     next_ban: BanId,
@@ -95,6 +99,8 @@ impl Engine {
             ledger: Ledger::default(),
             offences: HashMap::new(),
             allowed: BTreeMap::new(),
+            guarded: AddressSet::default(),
+            guarded_told: BTreeSet::new(),
             sessions: Sessions::default(),
             next_failure: FailureId(1),
             next_ban: BanId(1),
@@ -229,9 +235,19 @@ impl Engine {
                     Some(rule) => places.push(Place::Ignored {
                         because: rule.because.clone(),
                     }),
+                    None if self.guards(subject).is_some() => {}
                     None if gathering.iter().any(|(network, ..)| *network == subject) => {}
                     None => places.push(Place::Clear),
                 }
+            }
+            let is_banned = |place: &Place| matches!(place, Place::Banned { .. });
+            if let Some(rule) = self
+                .guards(subject)
+                .filter(|_| !places.iter().any(is_banned))
+            {
+                places.push(Place::Ignored {
+                    because: rule.because.clone(),
+                });
             }
             places.extend(
                 gathering

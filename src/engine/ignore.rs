@@ -35,6 +35,9 @@ pub enum SetName {
     File(Box<str>),
     /// This machine's own.
     Own,
+    /// Those of whoever would be locked out, in no jail's list: no jail bans them while they are here, yet their failures
+    /// count, and bans that there are stay.
+    Guarded,
 }
 
 /// What a set holds, by address, so that a long list costs hardly more than a short one.
@@ -116,7 +119,7 @@ impl AddressSet {
     }
 
     /// The rule that shares an address with `subject`.
-    fn find(&self, subject: Prefix) -> Option<&IgnoreRule> {
+    pub fn find(&self, subject: Prefix) -> Option<&IgnoreRule> {
         // A network around the subject begins before it, or where it begins; what is inside it comes next.
         let next = self.rules.partition_point(|rule| rule.prefix <= subject);
         let near = self.rules.get(next.saturating_sub(1)..).into_iter();

@@ -150,7 +150,7 @@ impl List {
                     list.hosts.push((name, number));
                     continue;
                 }
-                Ok(Word::Set(SetName::Own | SetName::File(_))) => {
+                Ok(Word::Set(SetName::Own | SetName::Guarded | SetName::File(_))) => {
                     format!("`{line}` can be written in `ignoreip` only")
                 }
                 // Lines of a file that was meant to be another could be any text.

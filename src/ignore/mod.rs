@@ -3,10 +3,11 @@
 //! In: words of `ignoreip`, and the names of the sets that they come to. Out: what each set holds, now and whenever
 //! it is something else: the addresses of hosts, those that files list, and this machine's own. Nothing is decided here.
 //!
-//! [`word`] says what can be written, [`names`] asks for hosts, [`file`] reads lists, [`own`] knows this machine;
+//! [`guard`] knows who would be locked out; [`word`] says what can be written, [`names`] asks for hosts, [`file`] reads lists, [`own`] knows this machine;
 //! [`watch`] keeps an eye on it all while the daemon runs.
 
 mod file;
+pub mod guard;
 mod names;
 mod own;
 pub mod watch;
@@ -29,6 +30,7 @@ pub struct Lists {
     names: Names,
     files: BTreeMap<Box<str>, ListFile>,
     own: AddressSet,
+    guarded: AddressSet,
 }
 
 /// Something is wrong with a set.
@@ -77,6 +79,7 @@ impl Lists {
     pub fn addresses(&self, set: &SetName) -> AddressSet {
         match set {
             SetName::Own => self.own.clone(),
+            SetName::Guarded => self.guarded.clone(),
             SetName::Host(name) => AddressSet::new(self.host(name, &format!("ignoreip {name}"))),
             SetName::File(path) => match self.files.get(path) {
                 Some(file) => {
@@ -103,7 +106,7 @@ impl Lists {
         self.wanted = wanted;
         let paths = self.wanted.iter().filter_map(|set| match set {
             SetName::File(path) => Some(path.clone()),
-            SetName::Own | SetName::Host(_) => None,
+            SetName::Own | SetName::Guarded | SetName::Host(_) => None,
         });
         let mut old = std::mem::take(&mut self.files);
         self.files = paths
@@ -120,7 +123,7 @@ impl Lists {
     fn want_names(&mut self, now: Instant) -> Vec<Trouble> {
         let stated = self.wanted.iter().filter_map(|set| match set {
             SetName::Host(name) => Some((name.clone(), set.clone())),
-            SetName::Own | SetName::File(_) => None,
+            SetName::Own | SetName::Guarded | SetName::File(_) => None,
         });
         let listed = self.files.iter().flat_map(|(path, file)| {
             let set = SetName::File(path.clone());

@@ -7,13 +7,17 @@ use std::future::pending;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::own::Listener;
-use super::{Lists, Trouble, file, names};
+use super::{Lists, Trouble, file, guard, names};
 use crate::engine::policy::{AddressSet, SetName};
 
 /// How often files are looked at. They are small, and a change of one is read twice before it counts.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked who would be locked out: nobody logs in and is banned for what another does within less.
+const GUARD_EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps an eye on the sets that are `wanted` and tells of changes, until nobody wants to hear of them any more. Begins
 /// with what is known of them, and tells all of it once, and again whenever other sets are wanted.
@@ -30,7 +34,11 @@ pub async fn watch(
             None
         }
     };
+    // What was known before is what has names in the settings.
+    lists.wanted = wanted.borrow_and_update().clone();
     lists.look_at_own();
+    look_at_guarded(&mut lists).await;
+    let (mut look, mut guard) = (interval(LOOK_EVERY), interval(GUARD_EVERY));
     let (answer, mut answers) = mpsc::channel(names::MOST_HOST_NAMES);
     let mut told: BTreeMap<SetName, AddressSet> = BTreeMap::new();
     loop {
@@ -64,13 +72,15 @@ pub async fn watch(
                 report(lists.want(sets, Instant::now()));
                 lists.look_at_own();
                 look_at_files(&mut lists).await;
+                look_at_guarded(&mut lists).await;
             }
             Some((name, addresses)) = answers.recv() => {
                 report(lists.hear(&name, addresses, Instant::now()));
             }
             () = until(due) => {}
-            () = tokio::time::sleep(LOOK_EVERY), if !lists.files.is_empty() => {
-                look_at_files(&mut lists).await;
+            _ = look.tick(), if !lists.files.is_empty() => look_at_files(&mut lists).await,
+            _ = guard.tick(), if lists.wanted.contains(&SetName::Guarded) => {
+                look_at_guarded(&mut lists).await;
             }
             heard = hear(listener.as_ref()) => {
                 if let Err(error) = heard {
@@ -89,6 +99,21 @@ async fn look_at_files(lists: &mut Lists) {
     let texts = tokio::task::spawn_blocking(|| file::read_all(paths)).await;
     // It fails only when the daemon ends.
     report(lists.hear_files(texts.unwrap_or_default()));
+}
+
+async fn look_at_guarded(lists: &mut Lists) {
+    if lists.wanted.contains(&SetName::Guarded) {
+        let guarded = tokio::task::spawn_blocking(guard::addresses).await;
+        // It fails only when the daemon ends.
+        lists.guarded = guarded.unwrap_or_default();
+    }
+}
+
+/// A clock that forgets what it has missed.
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
 }
 
 async fn until(due: Option<Instant>) {

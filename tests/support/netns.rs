@@ -112,6 +112,11 @@ impl Netns {
         self.ip(&format!("addr del {address} dev {device}"));
     }
 
+    /// Lets everything that is not near go by this gateway.
+    pub fn route_by(&self, gateway: &str) {
+        self.ip(&format!("route add default via {gateway}"));
+    }
+
     /// Listens inside for connections on all addresses.
     pub fn listen(&self, port: u16) -> TcpListener {
         self.inside(|| TcpListener::bind(("::", port)).unwrap())

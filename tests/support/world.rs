@@ -138,10 +138,22 @@ impl World {
 
     /// Starts it where these files of the system say something else.
     pub fn start_with_files(&self, files: &[(&str, &str)]) -> Daemon {
+        let copies: Vec<_> = files
+            .iter()
+            .enumerate()
+            .map(|(number, (path, content))| {
+                let copy = self.path().join(format!("file-{number}"));
+                fs::write(&copy, content).expect("a file");
+                (*path, copy)
+            })
+            .collect();
+        self.start_over(&copies)
+    }
+
+    /// Starts it where these files and directories lie over those of the system.
+    pub fn start_over(&self, copies: &[(&str, PathBuf)]) -> Daemon {
         let mut script = String::from("set -e\n");
-        for (number, (path, content)) in files.iter().enumerate() {
-            let copy = self.path().join(format!("file-{number}"));
-            fs::write(&copy, content).expect("a file");
+        for (path, copy) in copies {
             script += &format!("mount --bind {} {path}\n", copy.display());
         }
         script += "exec \"$0\" \"$@\"";

@@ -130,6 +130,9 @@ impl Engine {
         addresses: &AddressSet,
         out: &mut Vec<Decision>,
     ) {
+        if *set == SetName::Guarded {
+            self.guard(addresses);
+        }
         for at in 0..self.policy.jails.len() {
             if self.policy.jails[at].ignore.fill(set, addresses) {
                 self.spare(now, at, out);

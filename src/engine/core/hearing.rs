@@ -109,7 +109,8 @@ impl Engine {
         }
         // A network that holds an ignored address is never banned; the single host still is.
         let wide = jail.width.subject(address);
-        let subject = if !wide.is_host() && jail.ignore.protects(wide).is_some() {
+        let is_spared = |wide| jail.ignore.protects(wide).is_some() || self.guards(wide).is_some();
+        let subject = if !wide.is_host() && is_spared(wide) {
             Prefix::host(address)
         } else {
             wide
@@ -216,7 +217,9 @@ impl Engine {
             jail.findtime,
             |_| true,
         );
-        let is_allowed = |network| jail.ignore.protects(network).is_none();
+        let guarded = &self.guarded;
+        let is_allowed =
+            |network| jail.ignore.protects(network).is_none() && guarded.find(network).is_none();
         let judged = state
             .networks
             .count(&jail.networks, address, subject, (time, id), is_allowed);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::engine::decision::{Notice, Origin};
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::policy::{AddressSet, SetName};
 use crate::engine::prefix::Prefix;
@@ -172,11 +173,57 @@ fn no_more_are_allowed_than_there_may_be() {
     );
 }
 
+#[test]
+fn whoever_is_guarded_is_not_banned_by_a_jail_which_is_told_once() {
+    let mut engine = Engine::new(policy_with_sets(2, &[]));
+    assert_eq!(fill(&mut engine, 1, SetName::Guarded, set(&[A])), [""; 0]);
+    let lines = [(2, A), (3, A), (4, A), (5, A)];
+    let out = hear(&mut engine, 5, &lines);
+    let counted = |decision: &&Decision| matches!(decision, Decision::Count(_));
+    assert_eq!(out.iter().filter(counted).count(), 4);
+    let told: Vec<_> = out.iter().filter(|decision| !counted(decision)).collect();
+    assert!(
+        matches!(told[..], [Decision::Notice(Notice::Spared { because, .. })] if **because == *"member 192.0.2.7"),
+        "{told:?}"
+    );
+    let explained = engine.explain(at(5), prefix(A));
+    assert!(
+        matches!(&explained[0].place, Place::Ignored { because } if **because == *"member 192.0.2.7"),
+        "{explained:?}"
+    );
+    // A network around it neither, by whatever hosts.
+    let hosts = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
+    let lines: Vec<_> = (6..).zip(hosts).collect();
+    assert_eq!(short(&hear(&mut engine, 10, &lines)), [""; 0]);
+    // By hand it can be, and then it stays.
+    let ban = Input::Ban {
+        jail: "test".parse().expect("a name"),
+        subject: prefix(A),
+        bantime: None,
+    };
+    let mut out = Vec::new();
+    engine.handle(at(11), ban, &mut out);
+    assert_eq!(short(&out), ["+192.0.2.7 @11 #1"]);
+    let both = set(&[A, "192.0.2.8"]);
+    assert_eq!(fill(&mut engine, 12, SetName::Guarded, both), [""; 0]);
+    // Who is guarded no longer is banned, and told of when guarded again.
+    assert_eq!(fill(&mut engine, 13, SetName::Guarded, set(&[])), [""; 0]);
+    let input = Input::Unban {
+        jail: None,
+        subject: None,
+        forget: false,
+    };
+    engine.handle(at(14), input, &mut out);
+    let out = hear(&mut engine, 16, &[(15, A), (16, A)]);
+    assert_eq!(short(&out), ["+192.0.2.7 @16 #2"]);
+}
+
 /// Something that can happen to a jail.
 #[derive(Clone, Debug)]
 enum Step {
     Fail(u8),
     Fill(bool, Vec<(u8, u8)>),
+    Guard(Vec<u8>),
     Ban(u8, u8),
     Unban(u8),
     Allow(u8, u8, u8),
@@ -193,6 +240,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => last.clone().prop_map(Step::Fail),
         3 => (any::<bool>(), prop::collection::vec((last.clone(), width.clone()), 0..3))
             .prop_map(|(own, members)| Step::Fill(own, members)),
+        2 => prop::collection::vec(last.clone(), 0..3).prop_map(Step::Guard),
         1 => (last.clone(), width.clone()).prop_map(|(last, width)| Step::Ban(last, width)),
         1 => (last.clone(), width.clone(), 1_u8..100)
             .prop_map(|(last, width, span)| Step::Allow(last, width, span)),
@@ -221,6 +269,7 @@ proptest! {
         let (mut now, mut stated): (i64, Option<String>) = (0, None);
         let mut held = [Vec::<Prefix>::new(), Vec::new()];
         let mut allowed: Vec<(Prefix, i64)> = Vec::new();
+        let mut guarded: Vec<String> = Vec::new();
         let mut decisions = Vec::new();
         for step in steps {
             now += 1;
@@ -242,6 +291,12 @@ proptest! {
                     let members: Vec<_> = members.into_iter().map(network).collect();
                     engine.handle(at(now), filled(own, &members), &mut out);
                     held[usize::from(own)] = members;
+                }
+                Step::Guard(members) => {
+                    guarded = members.into_iter().map(address).collect();
+                    let members: Vec<_> = guarded.iter().map(String::as_str).collect();
+                    let (set, addresses) = (SetName::Guarded, set(&members));
+                    engine.handle(at(now), Input::Ignore { set, addresses }, &mut out);
                 }
                 Step::Ban(last, width) => {
                     let subject = network((last, width));
@@ -273,6 +328,7 @@ proptest! {
                     remembered.next_failure = Some(engine.next_failure);
                     remembered.next_ban = Some(engine.next_ban);
                     engine = Engine::new(policy(&stated));
+                    guarded.clear();
                     // What the sets hold may be known before or after what was remembered.
                     let early = now % 2 == 0;
                     let fill = |engine: &mut Engine, out: &mut Vec<Decision>| {
@@ -291,6 +347,12 @@ proptest! {
                 Step::Pass(seconds) => {
                     now += i64::from(seconds);
                     engine.handle(at(now), Input::Tick, &mut out);
+                }
+            }
+            for decision in &out {
+                if let Decision::Ban(ban) = decision && ban.origin != Origin::Manual {
+                    let near = guarded.iter().find(|member| ban.subject.overlaps(prefix(member)));
+                    prop_assert_eq!(near, None, "{} is banned", ban.subject);
                 }
             }
             decisions.extend(out);
