@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -429,5 +429,97 @@ fn the_guard_can_be_switched_off() {
     assert!(world.f2bd(&["reload"]).status.success());
     world.attack("198.51.100.7", 1);
     until_banned(&world, "198.51.100.7", true);
+    daemon.stop();
+}
+
+/// A program that somebody has written, in this world's directory.
+fn program(world: &World, name: &str, text: &str) -> String {
+    let path = world.path().join(name);
+    fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_program_spares_whom_it_knows_and_is_asked_once() {
+    let Some(world) = World::new("") else {
+        return;
+    };
+    let asked = world.path().join("asked");
+    let text = format!(
+        "echo \"$1 $2\" >> {}\ntest \"$2\" = 198.51.100.7",
+        asked.display()
+    );
+    let program = program(&world, "is-customer", &text);
+    let jail = format!(
+        "maxretry = 2\nbantime = \"1h\"\nignoreself = false\nignorecommand = [{program:?}, \"--strict\"]"
+    );
+    world.configure(&jail, "");
+    let daemon = world.start();
+    world.attack("198.51.100.7", 1);
+    until("it is spared", || {
+        let because =
+            format!("never banned by jail sshd: ignorecommand {program} --strict says so");
+        explained(&world, "198.51.100.7")
+            .contains(&because)
+            .then_some(())
+    });
+    world.attack("198.51.100.7", 5);
+    world.attack("198.51.100.8", 5);
+    until_banned(&world, "198.51.100.8", true);
+    until_banned(&world, "198.51.100.7", false);
+    assert_eq!(
+        world.sql("SELECT group_concat(subject) FROM bans"),
+        "198.51.100.8"
+    );
+    let asked = fs::read_to_string(&asked).unwrap();
+    assert_eq!(asked, "--strict 198.51.100.7\n--strict 198.51.100.8\n");
+    daemon.stop();
+}
+
+#[test]
+fn a_ban_that_a_program_regrets_is_lifted() {
+    let Some(world) = World::new("") else {
+        return;
+    };
+    let program = program(&world, "slow", "sleep 1");
+    world.configure(
+        &format!("{STRICT}\nignoreself = false\nignorecommand = [{program:?}]"),
+        "",
+    );
+    let daemon = world.start();
+    world.attack("198.51.100.7", 1);
+    until("it was banned, and is not any more", || {
+        let there = world.database().exists();
+        (there && world.sql("SELECT release FROM bans") == "ignored").then_some(())
+    });
+    until_banned(&world, "198.51.100.7", false);
+    daemon.stop();
+}
+
+#[test]
+fn a_program_that_hangs_or_is_missing_spares_nobody_and_holds_up_nothing() {
+    let Some(world) = World::new("") else {
+        return;
+    };
+    let hangs = program(&world, "hangs", "sleep 3600");
+    let missing = world.path().join("missing").display().to_string();
+    let command =
+        |program: &str| format!("{STRICT}\nignoreself = false\nignorecommand = [{program:?}]");
+    world.configure(&command(&hangs), "");
+    let daemon = world.start();
+    for last in 1..20 {
+        world.attack(&format!("198.51.100.{last}"), 1);
+    }
+    until_banned(&world, "198.51.100.19", true);
+    daemon.says(&format!(
+        "ignorecommand {hangs} spares nobody: it has not ended within 10 seconds"
+    ));
+    world.configure(&command(&missing), "");
+    assert!(world.f2bd(&["reload"]).status.success());
+    daemon.says(&format!("there is no program `{missing}`"));
+    world.attack("203.0.113.1", 1);
+    until_banned(&world, "203.0.113.1", true);
+    // Before it comes to its turn, those that hang must have been given up.
     daemon.stop();
 }

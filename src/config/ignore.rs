@@ -1,9 +1,10 @@
 //! Who is never banned?
 //!
-//! In: the words of `ignoreip` and `ignoreself`. Out: an [`IgnoreList`], and which sets of addresses somebody has to
+//! In: the words of `ignoreip`, `ignoreself` and `ignorecommand`. Out: an [`IgnoreList`], and which sets of addresses somebody has to
 //! keep an eye on.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
 use super::jail::JailSettings;
@@ -27,6 +28,7 @@ impl Ignored {
         &mut self,
         words: &[(&str, &Place)],
         own: bool,
+        command: &[(&str, &Place)],
         problems: &mut Problems,
     ) -> IgnoreList {
         let mut rules: Vec<IgnoreRule> = Vec::new();
@@ -57,6 +59,23 @@ impl Ignored {
             self.sets.entry(SetName::Own).or_insert(None);
             sets.insert(SetName::Own);
         }
+        if let [(program, place), ..] = command {
+            if !program.starts_with('/') {
+                problems.error(
+                    place,
+                    format!("`ignorecommand`: `{program}` is no absolute path"),
+                    "write the program's path first, then its arguments; the address comes last",
+                );
+            } else if !Path::new(program).exists() {
+                problems.warning(
+                    place,
+                    format!("there is no program `{program}`: it spares nobody"),
+                    "write the path of a program that there is",
+                );
+            }
+            let words = command.iter().map(|(word, _)| Box::from(*word));
+            sets.insert(SetName::Command(words.collect()));
+        }
         IgnoreList::new(rules).with(sets)
     }
 
@@ -69,7 +88,7 @@ impl Ignored {
             let remedy = match &trouble.set {
                 SetName::Host(_) => "check the name, or write its address; a daemon goes on asking",
                 SetName::File(_) => "write an address, a network, a range or a host name a line",
-                SetName::Own | SetName::Guarded => "write the addresses",
+                _ => "write the addresses",
             };
             if let Some(Some(place)) = self.sets.get(&trouble.set) {
                 problems.warning(place, trouble.message, remedy);

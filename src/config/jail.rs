@@ -232,6 +232,7 @@ impl<'c> JailReader<'c> {
         let bantime = bantime(section, problems).unwrap_or(BanTime::For(ten_minutes));
         let own = section.flag("ignoreself", problems).unwrap_or(true);
         let words = section.texts("ignoreip", problems).unwrap_or_default();
+        let command = section.texts("ignorecommand", problems).unwrap_or_default();
         let actions = match section.parsed_list("actions", problems) {
             Some(list) => list
                 .into_iter()
@@ -245,7 +246,7 @@ impl<'c> JailReader<'c> {
             bantime,
             escalation: escalation::read(section, bantime, problems),
             networks: network::read(section, width, findtime, problems),
-            ignore: self.ignored.list(&words, own, problems),
+            ignore: self.ignored.list(&words, own, &command, problems),
             width,
             protocols: protocols(section, problems),
             actions,

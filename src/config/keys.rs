@@ -172,6 +172,11 @@ pub const JAIL: &[Key] = &[
     ),
     key("ignoreself", "true or false", "true"),
     key(
+        "ignorecommand",
+        "a program with its arguments, such as [\"/usr/local/bin/is-customer\", \"--strict\"]",
+        "",
+    ),
+    key(
         "prefix",
         "{ ipv4 = 32, ipv6 = 64 }, with numbers from 1 to 32 and from 1 to 128",
         "{ ipv4 = 32, ipv6 = 64 }",

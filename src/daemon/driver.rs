@@ -3,7 +3,7 @@
 //! The driver owns the engine, the store, the list of readers and the queues of the actions. It is a plain
 //! thread; nothing here is async, and nobody else decides anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
@@ -22,11 +22,11 @@ use crate::config::Settings;
 use crate::control::protocol::{FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
 use crate::engine::input::{Outcome, Remembered};
-use crate::engine::name::ActionName;
+use crate::engine::name::{ActionName, JailName};
 use crate::engine::policy::{AddressSet, SetName};
 use crate::engine::time::{Span, Timestamp};
-use crate::engine::{Engine, Input};
-use crate::ignore::guard;
+use crate::engine::{Decision, Engine, Input};
+use crate::ignore::{command::Question, guard};
 use crate::source::{Delivery, Losses};
 
 /// How soon what could not be written is tried again.
@@ -49,6 +49,8 @@ pub struct Audience {
     pub announcements: watch::Sender<Announcement>,
     /// Whoever keeps an eye on sets of addresses: which ones are wanted.
     pub wanted: watch::Sender<BTreeSet<SetName>>,
+    /// And whom a program should be asked about.
+    pub failing: mpsc::Sender<Question>,
 }
 
 /// By how much the clock may run away from the time that passes before it counts as set. Corrections of a
@@ -70,6 +72,8 @@ pub struct Driver {
     /// Hears of it.
     pub audience: Audience,
     unwritten: Unwritten,
+    /// The programs that jails want to be asked.
+    commands: BTreeMap<JailName, SetName>,
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: BTreeSet<ActionName>,
     /// When something that could not be done is tried again.
@@ -92,6 +96,7 @@ impl Driver {
         remembered: Remembered,
     ) -> Self {
         let now = clock::now();
+        let commands = engine.policy().commands();
         let mut driver = Driver {
             circumstances,
             engine,
@@ -100,6 +105,7 @@ impl Driver {
             sources,
             audience,
             unwritten: Unwritten::default(),
+            commands,
             expected_reports: BTreeSet::new(),
             again_at: None,
             next_sweep: now.after(SWEEP_MORE_AFTER),
@@ -263,8 +269,27 @@ impl Driver {
         let first = self.unwritten.decisions.len();
         self.engine
             .handle(now, input, &mut self.unwritten.decisions);
+        self.ask_programs(first);
         if !self.unwritten.note(now, first, stream) {
             self.write(now);
+        }
+    }
+
+    /// Has programs asked about those who have failed just now. If too many wait, they are asked about when they fail
+    /// again.
+    fn ask_programs(&self, first: usize) {
+        if self.commands.is_empty() {
+            return;
+        }
+        for decision in self.unwritten.decisions.iter().skip(first) {
+            if let Decision::Count(failure) = decision
+                && let Some(set) = self.commands.get(&failure.jail)
+            {
+                let _ = self
+                    .audience
+                    .failing
+                    .try_send((set.clone(), failure.address));
+            }
         }
     }
 
@@ -333,6 +358,7 @@ impl Driver {
         let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
         let since = now.before(super::longest_findtime(&policy));
         self.circumstances = circumstances;
+        self.commands = policy.commands();
         self.decide(now, Input::Policy(Box::new(policy)), None);
         if !self.circumstances.guard {
             self.guard(now, AddressSet::default());

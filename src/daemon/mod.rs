@@ -161,6 +161,7 @@ async fn serve(
     let (announcements, announced) = watch::channel(Announcement::default());
     let (wanted, sets) = watch::channel(settings.sets());
     let (changes, changed) = mpsc::channel(MOST_LETTERS);
+    let (failing, failed) = mpsc::channel(MOST_LETTERS);
     let lists = std::mem::take(&mut settings.lists);
     let driver = prepare(
         settings,
@@ -173,6 +174,7 @@ async fn serve(
             deadline,
             announcements,
             wanted,
+            failing,
         },
     )?;
     let thread = std::thread::Builder::new()
@@ -194,7 +196,7 @@ async fn serve(
             sets.clone(),
         )),
         tokio::spawn(forward_reports(told, inbox.clone())),
-        tokio::spawn(ignore::watch::watch(lists, sets, changes)),
+        tokio::spawn(ignore::watch::watch(lists, sets, failed, changes)),
         tokio::spawn(forward_changes(changed, inbox.clone())),
         tokio::spawn(tick(deadlines, inbox.clone())),
         tokio::spawn({

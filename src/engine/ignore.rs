@@ -33,6 +33,8 @@ pub enum SetName {
     Host(Box<str>),
     /// Those that a file lists.
     File(Box<str>),
+    /// Those that a program wants to be spared, given by its words.
+    Command(Box<[Box<str>]>),
     /// This machine's own.
     Own,
     /// Those of whoever would be locked out, in no jail's list: no jail bans them while they are here, yet their failures
@@ -66,15 +68,22 @@ impl IgnoreList {
 
     /// The rule that keeps `address` from being counted.
     pub fn covers(&self, address: IpAddr) -> Option<&IgnoreRule> {
-        self.protects(Prefix::host(address))
+        let address = address.to_canonical();
+        let mut rules = self.rules.iter();
+        let stated = rules.find(|rule| rule.prefix.contains_canonical(address));
+        stated.or_else(|| self.holds(Prefix::host(address)))
     }
 
     /// The rule that keeps `subject` from being banned: one that shares any address with it.
     pub fn protects(&self, subject: Prefix) -> Option<&IgnoreRule> {
         let stated = self.rules.iter().find(|rule| rule.prefix.overlaps(subject));
+        stated.or_else(|| self.holds(subject))
+    }
+
+    fn holds(&self, subject: Prefix) -> Option<&IgnoreRule> {
         let held = self.sets.iter().map(|(_, held)| held);
         let mut held = held.chain([&self.allowed]);
-        stated.or_else(|| held.find_map(|held| held.find(subject)))
+        held.find_map(|held| held.find(subject))
     }
 
     /// Takes note of what a set holds now; whether that is something else than before.

@@ -3,7 +3,7 @@
 //! Typed settings of the engine, complete and checked: `config` makes them, the engine obeys. Nothing
 //! here is text to be parsed later.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use super::filter::FilterSet;
@@ -39,6 +39,16 @@ impl Policy {
     pub fn sets(&self) -> BTreeSet<SetName> {
         let sets = self.jails.iter().flat_map(|jail| jail.ignore.sets());
         sets.map(|(set, _)| set.clone()).collect()
+    }
+
+    /// The programs that jails want to be asked whom they spare.
+    pub fn commands(&self) -> BTreeMap<JailName, SetName> {
+        let named = self.jails.iter().flat_map(|jail| {
+            let sets = jail.ignore.sets().map(|(set, _)| set);
+            sets.map(|set| (jail.name.clone(), set.clone()))
+        });
+        let is_command = |set: &SetName| matches!(set, SetName::Command(_));
+        named.filter(|(_, set)| is_command(set)).collect()
     }
 
     /// The sieve for lines of a source; `None` if a jail that listens there has to see all of them.

@@ -42,10 +42,19 @@ struct List {
     mistakes: Vec<String>,
 }
 
+/// What came of hearing what a file says.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Whether it lists something else now.
+    pub is_new: bool,
+    /// What is wrong, if that is new.
+    pub mistakes: Vec<String>,
+}
+
 impl ListFile {
     /// Takes note of what the file says. A change counts when it is seen twice, so that nobody is missed for a moment
-    /// while the file is being written; one that cannot be read keeps what it listed. What is wrong, if that is new.
-    pub fn hear(&mut self, path: &str, text: io::Result<Vec<u8>>) -> Vec<String> {
+    /// while the file is being written; one that cannot be read keeps what it listed.
+    pub fn hear(&mut self, path: &str, text: io::Result<Vec<u8>>) -> Heard {
         let text = match text {
             Ok(text) => text,
             Err(error) => {
@@ -54,21 +63,21 @@ impl ListFile {
                     None => "it lists nobody",
                 };
                 let trouble = format!("{path} cannot be read: {error}; {kept}");
-                if self.trouble.as_ref() == Some(&trouble) {
-                    return Vec::new();
-                }
-                self.trouble = Some(trouble.clone());
-                return vec![trouble];
+                let is_told = self.trouble.replace(trouble.clone()) == Some(trouble.clone());
+                return Heard {
+                    is_new: false,
+                    mistakes: Vec::from_iter((!is_told).then_some(trouble)),
+                };
             }
         };
         self.trouble = None;
         if self.understood.as_ref() == Some(&text) {
             self.seen = None;
-            return Vec::new();
+            return Heard::default();
         }
         if self.understood.is_some() && self.seen.as_ref() != Some(&text) {
             self.seen = Some(text);
-            return Vec::new();
+            return Heard::default();
         }
         self.list = List::parse(path, &text);
         self.understood = Some(text);
@@ -79,7 +88,10 @@ impl ListFile {
             mistakes.truncate(MOST_TOLD);
             mistakes.push(format!("{path}: {more} more lines are left out"));
         }
-        mistakes
+        Heard {
+            is_new: true,
+            mistakes,
+        }
     }
 
     /// The networks that it lists.
@@ -150,7 +162,7 @@ impl List {
                     list.hosts.push((name, number));
                     continue;
                 }
-                Ok(Word::Set(SetName::Own | SetName::Guarded | SetName::File(_))) => {
+                Ok(Word::Set(_)) => {
                     format!("`{line}` can be written in `ignoreip` only")
                 }
                 // Lines of a file that was meant to be another could be any text.
@@ -175,7 +187,7 @@ mod tests {
     use super::*;
 
     fn look(file: &mut ListFile, path: &str) -> Vec<String> {
-        file.hear(path, read(path))
+        file.hear(path, read(path)).mistakes
     }
 
     fn listed(file: &ListFile) -> Vec<String> {

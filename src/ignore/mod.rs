@@ -3,9 +3,10 @@
 //! In: words of `ignoreip`, and the names of the sets that they come to. Out: what each set holds, now and whenever
 //! it is something else: the addresses of hosts, those that files list, and this machine's own. Nothing is decided here.
 //!
-//! [`guard`] knows who would be locked out; [`word`] says what can be written, [`names`] asks for hosts, [`file`] reads lists, [`own`] knows this machine;
+//! [`command`] asks programs, [`guard`] knows who would be locked out; [`word`] says what can be written, [`names`] asks for hosts, [`file`] reads lists, [`own`] knows this machine;
 //! [`watch`] keeps an eye on it all while the daemon runs.
 
+pub mod command;
 mod file;
 pub mod guard;
 mod names;
@@ -18,6 +19,7 @@ use std::io;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use self::command::Commands;
 use self::file::ListFile;
 use self::names::Names;
 use crate::engine::policy::{AddressSet, IgnoreRule, SetName};
@@ -31,6 +33,9 @@ pub struct Lists {
     files: BTreeMap<Box<str>, ListFile>,
     own: AddressSet,
     guarded: AddressSet,
+    commands: Commands,
+    /// Whether a set may hold something else than when this was taken back.
+    changed: bool,
 }
 
 /// Something is wrong with a set.
@@ -81,6 +86,14 @@ impl Lists {
             SetName::Own => self.own.clone(),
             SetName::Guarded => self.guarded.clone(),
             SetName::Host(name) => AddressSet::new(self.host(name, &format!("ignoreip {name}"))),
+            SetName::Command(words) => {
+                let because = format!("ignorecommand {} says so", words.join(" "));
+                let rule = |address| IgnoreRule {
+                    prefix: Prefix::host(address),
+                    because: because.clone().into(),
+                };
+                AddressSet::new(self.commands.spared(set).map(rule).collect())
+            }
             SetName::File(path) => match self.files.get(path) {
                 Some(file) => {
                     let hosts = file.hosts().flat_map(|(name, line)| {
@@ -104,9 +117,11 @@ impl Lists {
     /// Wants to know of these sets from now on, and of no others. Names are asked for anew.
     fn want(&mut self, wanted: BTreeSet<SetName>, now: Instant) -> Vec<Trouble> {
         self.wanted = wanted;
+        self.changed = true;
+        self.commands.keep(&self.wanted);
         let paths = self.wanted.iter().filter_map(|set| match set {
             SetName::File(path) => Some(path.clone()),
-            SetName::Own | SetName::Guarded | SetName::Host(_) => None,
+            _ => None,
         });
         let mut old = std::mem::take(&mut self.files);
         self.files = paths
@@ -123,7 +138,7 @@ impl Lists {
     fn want_names(&mut self, now: Instant) -> Vec<Trouble> {
         let stated = self.wanted.iter().filter_map(|set| match set {
             SetName::Host(name) => Some((name.clone(), set.clone())),
-            SetName::Own | SetName::Guarded | SetName::File(_) => None,
+            _ => None,
         });
         let listed = self.files.iter().flat_map(|(path, file)| {
             let set = SetName::File(path.clone());
@@ -148,7 +163,9 @@ impl Lists {
             let Some(file) = self.files.get_mut(&path) else {
                 continue;
             };
-            for message in file.hear(&path, text) {
+            let heard = file.hear(&path, text);
+            self.changed |= heard.is_new;
+            for message in heard.mistakes {
                 let set = SetName::File(path.clone());
                 troubles.push(Trouble { set, message });
             }
@@ -160,13 +177,32 @@ impl Lists {
     fn look_at_own(&mut self) {
         if self.wanted.contains(&SetName::Own) {
             self.own = own::addresses();
+            self.changed = true;
         }
     }
 
     /// Takes note of an answer; what is wrong, if it was well before.
     fn hear(&mut self, name: &str, answer: names::Answer, now: Instant) -> Option<Trouble> {
+        self.changed |= answer.is_ok();
         let is_lost = self.names.hear(name, answer, now);
         is_lost.then(|| self.unknown(name))
+    }
+
+    /// Takes note of what a program has answered; what is wrong, if it was well before.
+    fn hear_command(
+        &mut self,
+        question: command::Question,
+        answer: io::Result<bool>,
+        now: Instant,
+    ) -> Option<Trouble> {
+        self.changed |= matches!(answer, Ok(true));
+        let set = question.0.clone();
+        let SetName::Command(words) = &set else {
+            return None;
+        };
+        let error = self.commands.hear(question, answer, now)?;
+        let message = format!("ignorecommand {} spares nobody: {error}", words.join(" "));
+        Some(Trouble { set, message })
     }
 
     /// The trouble with a name that cannot be found.

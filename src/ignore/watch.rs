@@ -7,10 +7,12 @@ use std::future::pending;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::command::Question;
 use super::own::Listener;
-use super::{Lists, Trouble, file, guard, names};
+use super::{Lists, Trouble, command, file, guard, names};
 use crate::engine::policy::{AddressSet, SetName};
 
 /// How often files are looked at. They are small, and a change of one is read twice before it counts.
@@ -20,10 +22,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const GUARD_EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps an eye on the sets that are `wanted` and tells of changes, until nobody wants to hear of them any more. Begins
-/// with what is known of them, and tells all of it once, and again whenever other sets are wanted.
+/// with what is known of them, and tells all of it once, and again whenever other sets are wanted. `failing` are those
+/// whom a program should be asked about.
 pub async fn watch(
     mut lists: Lists,
     mut wanted: watch::Receiver<BTreeSet<SetName>>,
+    mut failing: mpsc::Receiver<Question>,
     changes: mpsc::Sender<(SetName, AddressSet)>,
 ) {
     // It listens before the addresses are listed, lest one that comes in between be missed.
@@ -41,8 +45,11 @@ pub async fn watch(
     let (mut look, mut guard) = (interval(LOOK_EVERY), interval(GUARD_EVERY));
     let (answer, mut answers) = mpsc::channel(names::MOST_HOST_NAMES);
     let mut told: BTreeMap<SetName, AddressSet> = BTreeMap::new();
+    let mut programs = JoinSet::new();
+    lists.changed = true;
     loop {
-        for set in &lists.wanted {
+        let sets = std::mem::take(&mut lists.changed).then_some(&lists.wanted);
+        for set in sets.into_iter().flatten() {
             let addresses = lists.addresses(set);
             if told.get(set) != Some(&addresses) {
                 told.insert(set.clone(), addresses.clone());
@@ -61,6 +68,15 @@ pub async fn watch(
                 report(lists.hear(&name, Err(error), Instant::now()));
             }
         }
+        while let Some((set, address)) = lists.commands.take() {
+            programs.spawn(async move {
+                let answer = match &set {
+                    SetName::Command(words) => command::ask(words, address).await,
+                    _ => Ok(false),
+                };
+                ((set, address), answer)
+            });
+        }
         let due = lists.names.next();
         tokio::select! {
             changed = wanted.changed() => {
@@ -77,8 +93,15 @@ pub async fn watch(
             Some((name, addresses)) = answers.recv() => {
                 report(lists.hear(&name, addresses, Instant::now()));
             }
+            Some(question) = failing.recv() => lists.commands.want(question, Instant::now()),
+            Some(Ok((question, answer))) = programs.join_next(), if !programs.is_empty() => {
+                report(lists.hear_command(question, answer, Instant::now()));
+            }
             () = until(due) => {}
-            _ = look.tick(), if !lists.files.is_empty() => look_at_files(&mut lists).await,
+            _ = look.tick(), if !lists.files.is_empty() || !lists.commands.is_empty() => {
+                lists.changed |= lists.commands.forget(Instant::now());
+                look_at_files(&mut lists).await;
+            }
             _ = guard.tick(), if lists.wanted.contains(&SetName::Guarded) => {
                 look_at_guarded(&mut lists).await;
             }
@@ -95,6 +118,9 @@ pub async fn watch(
 
 /// Files may be where reading takes its time; nobody else should wait for it.
 async fn look_at_files(lists: &mut Lists) {
+    if lists.files.is_empty() {
+        return;
+    }
     let paths: Vec<_> = lists.files.keys().cloned().collect();
     let texts = tokio::task::spawn_blocking(|| file::read_all(paths)).await;
     // It fails only when the daemon ends.
@@ -106,6 +132,7 @@ async fn look_at_guarded(lists: &mut Lists) {
         let guarded = tokio::task::spawn_blocking(guard::addresses).await;
         // It fails only when the daemon ends.
         lists.guarded = guarded.unwrap_or_default();
+        lists.changed = true;
     }
 }
 
