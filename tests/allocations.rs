@@ -8,7 +8,7 @@ use allocation_counter::measure;
 use f2bd::config::{self, Problems};
 use f2bd::engine::filter::{FilterSet, FilterSpec, View};
 use f2bd::engine::input::Input;
-use f2bd::engine::policy::{FilterId, IgnoreList, JailPolicy, MaxRetry, Policy};
+use f2bd::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, Policy};
 use f2bd::engine::prefix::SubjectWidth;
 use f2bd::engine::record::Batch;
 use f2bd::engine::record::line::{LineForm, LineReader};
@@ -128,13 +128,16 @@ fn engine() -> Engine {
         .map(|filter| JailPolicy {
             name: format!("jail{}", filter.0).parse().unwrap(),
             filter,
+            logins: None,
             sources: vec!["log".parse().unwrap()],
             named_only: Vec::new(),
             route: None,
+            counting: Counting::Failures,
             maxretry: MaxRetry(5.try_into().unwrap()),
             findtime: FindTime(std::time::Duration::from_secs(600)),
             escalation: None,
             networks: Vec::new(),
+            accounts: None,
             bantime: BanTime::Forever,
             ignore: IgnoreList::default(),
             width: SubjectWidth::DEFAULT,

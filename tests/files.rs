@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use f2bd::engine::cursor::{Cursor, Stream};
 use f2bd::engine::filter::sieve::Sieve;
-use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
+use f2bd::engine::filter::{FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec};
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::LONGEST_MESSAGE;
 use f2bd::engine::record::journal::RouteId;
@@ -1767,6 +1767,7 @@ fn sieve(text: &str) -> Arc<Sieve> {
         records: RecordsSpec::default(),
         session_by_pid: false,
         failures: vec![pattern],
+        outcome: Outcome::Failure,
         successes: Vec::new(),
         ignores: Vec::new(),
     }]);

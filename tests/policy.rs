@@ -211,3 +211,136 @@ fn who_is_banned_again_and_again_is_kept_out_for_long() {
     assert_eq!(jails, ["sshd"]);
     daemon.stop();
 }
+
+#[test]
+fn hosts_that_attack_one_account_are_banned_together_also_after_a_kill() {
+    let Some(world) = World::new(
+        "maxretry = 5\nbantime = \"1h\"\nignoreself = false\n\
+         distributed = { by = \"user\", hosts = 3, findtime = \"2h\" }",
+    ) else {
+        return;
+    };
+    let counted = |count: &str| {
+        until(&format!("{count} failures are counted"), || {
+            let sum = "SELECT count(*) FROM failures WHERE counted";
+            (world.database().exists() && world.sql(sum) == count).then_some(())
+        });
+    };
+    let daemon = world.start();
+    world.mistype("198.51.100.1", "jo");
+    world.mistype("203.0.113.2", "jo");
+    world.mistype("203.0.113.3", "root");
+    counted("3");
+    let told = String::from_utf8(world.f2bd(&["explain", "203.0.113.2"]).stdout).unwrap();
+    assert!(
+        told.contains(
+            "203.0.113.2 is watched by jail sshd as one of 2 hosts that failed for the same account; \
+             3 within 2h are banned."
+        ),
+        "{told}"
+    );
+    daemon.kill();
+    let daemon = world.start();
+    world.mistype("2001:db8:7::1", "jo");
+    until_it_tells(
+        &world,
+        "SELECT ip, origin, failures FROM ban_history ORDER BY ip",
+        "198.51.100.1|distributed|1\n2001:db8:7::/64|distributed|1\n203.0.113.2|distributed|1",
+    );
+    for subject in ["198.51.100.1", "203.0.113.2"] {
+        until(&format!("{subject} is in the kernel's set"), || {
+            world.kernel_bans(subject).then_some(())
+        });
+    }
+    let told = String::from_utf8(world.f2bd(&["explain", "198.51.100.1"]).stdout).unwrap();
+    assert!(
+        told.contains("many hosts failed for the same account, of these failures this one."),
+        "{told}"
+    );
+    daemon.stop();
+}
+
+#[test]
+fn who_is_let_in_has_not_failed_also_after_a_kill() {
+    let Some(world) = World::new(
+        "maxretry = 5\nbantime = \"1h\"\nignoreself = false\n\
+         distributed = { hosts = 2, findtime = \"2h\", grace = \"3s\" }",
+    ) else {
+        return;
+    };
+    let is = |query: &str, expected: &str| {
+        until(&format!("{query}: {expected}"), || {
+            (world.database().exists() && world.sql(query) == expected).then_some(())
+        });
+    };
+    let daemon = world.start();
+    // A stranger knows the account, and then its owner mistypes.
+    world.mistype("203.0.113.2", "jo");
+    world.mistype("198.51.100.1", "jo");
+    world.log_in("198.51.100.1", "jo");
+    is("SELECT address FROM failures WHERE cleared", "198.51.100.1");
+    is("SELECT ip FROM ban_history", "203.0.113.2");
+    is(
+        "SELECT kind, ip, detail FROM notice_history",
+        "login|198.51.100.1|after 1 failures, and of 1 other hosts at least: jo",
+    );
+    // Four more would be too many, were the first one not taken back.
+    daemon.kill();
+    let daemon = world.start();
+    for _ in 0..4 {
+        world.mistype("198.51.100.1", "root");
+    }
+    is("SELECT count(*) FROM failures WHERE counted", "5");
+    is("SELECT count(*) FROM bans", "1");
+    daemon.stop();
+}
+
+#[test]
+fn replay_counts_users_and_waits_for_logins() {
+    let home = tempfile::tempdir().unwrap();
+    let config = home.path().join("f2bd.conf");
+    let log = home.path().join("auth.log");
+    let text = "[defaults]\nmaxretry = 3\nignoreself = false\n\n[jail.sshd]\nmaxretry = 100\n\
+        distributed = { hosts = 2, findtime = \"1h\", grace = \"1m\" }\n\n\
+        [jail.users]\nfilter = \"sshd\"\ndistinct = \"user\"\nfindtime = \"1d\"\n";
+    fs::write(&config, text).unwrap();
+    let line = |(clock, word, user, host): (&str, &str, &str, u8)| {
+        format!(
+            "Feb 11 {clock} box sshd[1]: {word} password for {user} from 192.0.2.{host} port 22 ssh2\n"
+        )
+    };
+    let lines: String = [
+        ("10:00:00", "Failed", "jo", 1),
+        ("10:00:01", "Failed", "jo", 2),
+        ("10:00:11", "Accepted", "jo", 2),
+        ("11:30:00", "Failed", "al", 3),
+        ("12:30:00", "Failed", "bo", 3),
+        ("13:30:00", "Failed", "bo", 3),
+        ("14:30:00", "Failed", "cy", 3),
+    ]
+    .map(line)
+    .concat();
+    fs::write(&log, lines).unwrap();
+    let clock = ["--timezone", "UTC", "--now", "2026-03-01T00:00:00Z"];
+    let mut command = Command::new(F2BD);
+    command.args(["replay", "--json"]).args(clock);
+    let output = command.arg("--config").arg(&config).arg(&log).output();
+    let text = String::from_utf8(output.unwrap().stdout).unwrap();
+    let bans = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let bans = bans.filter(|line| line["decision"] == "ban");
+    let bans: Vec<_> = bans
+        .map(|ban| {
+            let told = |key: &str| ban[key].as_str().unwrap_or_default().to_owned();
+            [told("time"), told("jail"), told("subject")].join(" ")
+        })
+        .collect();
+    assert_eq!(
+        bans,
+        [
+            "2026-02-11T10:01:00Z sshd 192.0.2.1/32",
+            "2026-02-11T14:30:00Z users 192.0.2.3/32"
+        ]
+    );
+}

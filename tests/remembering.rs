@@ -7,12 +7,14 @@ use proptest::prelude::*;
 
 use f2bd::engine::Engine;
 use f2bd::engine::decision::Decision;
-use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
+use f2bd::engine::filter::{FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec};
 use f2bd::engine::input::Input;
+use f2bd::engine::jail::accounts::{AccountRule, Directory};
 use f2bd::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
 use f2bd::engine::jail::network::NetworkRule;
-use f2bd::engine::policy::{FilterId, IgnoreList, JailPolicy, MaxRetry, Policy};
+use f2bd::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, Policy};
 use f2bd::engine::prefix::SubjectWidth;
+use f2bd::engine::record::kept::kept;
 use f2bd::engine::record::{Batch, Record};
 use f2bd::engine::time::{BanTime, FindTime, Timestamp};
 use f2bd::store::Store;
@@ -36,7 +38,7 @@ fn rule(ipv4: u8, hosts: u32, maxretry: u32, findtime: u32) -> NetworkRule {
     }
 }
 
-/// Two jails over one filter, which differ in all that there is.
+/// Jails over one filter, which differ in all that there is.
 fn policy(scope: Scope, memory: u32) -> Policy {
     let spec = FilterSpec {
         name: "test".parse().unwrap(),
@@ -50,8 +52,19 @@ fn policy(scope: Scope, memory: u32) -> Policy {
             fields: Vec::new(),
             unless_counted: false,
         }],
+        outcome: Outcome::Failure,
         successes: Vec::new(),
         ignores: Vec::new(),
+    };
+    let successes = FilterSpec {
+        failures: vec![PatternSpec {
+            number: 1,
+            text: "^yes <user> from <ip>$".to_owned(),
+            fields: Vec::new(),
+            unless_counted: false,
+        }],
+        outcome: Outcome::Success,
+        ..spec.clone()
     };
     let escalation = Escalation {
         growth: Growth::Factor(2.0),
@@ -63,14 +76,17 @@ fn policy(scope: Scope, memory: u32) -> Policy {
     let one = JailPolicy {
         name: "one".parse().unwrap(),
         filter: FilterId(0),
+        logins: Some(FilterId(1)),
         sources: vec!["journal".parse().unwrap()],
         named_only: Vec::new(),
         route: None,
+        counting: Counting::Failures,
         maxretry: MaxRetry(number(2)),
         findtime: FindTime(200 * SECOND),
         bantime: BanTime::For(60 * SECOND),
         escalation: Some(escalation),
         networks: vec![rule(24, 3, 6, 600), rule(22, 5, 9, 900)],
+        accounts: None,
         ignore: IgnoreList::new(Vec::new()),
         width: SubjectWidth::DEFAULT,
         actions: Vec::new(),
@@ -81,21 +97,35 @@ fn policy(scope: Scope, memory: u32) -> Policy {
         findtime: FindTime(600 * SECOND),
         bantime: BanTime::For(100 * SECOND),
         networks: vec![rule(24, 2, 5, 300)],
+        accounts: Some(AccountRule {
+            hosts: number(3),
+            findtime: FindTime(500 * SECOND),
+            grace: 40 * SECOND,
+        }),
+        ..one.clone()
+    };
+    let three = JailPolicy {
+        name: "three".parse().unwrap(),
+        counting: Counting::Users,
+        maxretry: MaxRetry(number(3)),
+        networks: Vec::new(),
+        accounts: Some(AccountRule {
+            hosts: number(4),
+            findtime: FindTime(900 * SECOND),
+            grace: Duration::ZERO,
+        }),
         ..one.clone()
     };
     Policy {
-        filters: FilterSet::compile(vec![spec]).unwrap(),
-        jails: vec![one, two],
+        filters: FilterSet::compile(vec![spec, successes]).unwrap(),
+        jails: vec![one, two, three],
     }
 }
 
 fn hear(engine: &mut Engine, now: i64, lines: &[(i64, String)]) -> Vec<Decision> {
     let mut batch = Batch::default();
-    for (time, ip) in lines {
-        batch.push(Record::bare(
-            at(*time),
-            format!("no root from {ip}").as_bytes(),
-        ));
+    for (time, line) in lines {
+        batch.push(Record::bare(at(*time), line.as_bytes()));
     }
     let mut out = Vec::new();
     let records = Input::Records {
@@ -127,9 +157,12 @@ fn short(decisions: &[Decision]) -> Vec<String> {
             ))
         }
         Decision::Notice(notice) => Some(format!("{notice:?}")),
-        Decision::Count(_) | Decision::Forgive(_) | Decision::Allow(_) | Decision::Disallow(_) => {
-            None
-        }
+        // What is too long ago to count may be taken back or not.
+        Decision::Count(_)
+        | Decision::Forgive(_)
+        | Decision::Clear(_)
+        | Decision::Allow(_)
+        | Decision::Disallow(_) => None,
     };
     decisions.iter().filter_map(one).collect()
 }
@@ -160,18 +193,27 @@ proptest! {
 
     #[test]
     fn a_restart_changes_no_decision(
-        attack in proptest::collection::vec((0_i64..60, 0_u8..3, 0_u8..4), 1..100),
+        attack in proptest::collection::vec((0_i64..60, 0_u8..3, 0_u8..4, 0_u8..6, 0_u8..8), 1..100),
         memory in prop::sample::select(vec![60_u32, 400, 9_000]),
         is_of_all in any::<bool>(),
         cut in any::<prop::sample::Index>(),
     ) {
         let mut time = 0;
-        let lines: Vec<_> = attack.iter().map(|(step, network, host)| {
+        let lines: Vec<_> = attack.iter().map(|(step, network, host, user, luck)| {
             time += step;
-            (time, format!("192.0.{network}.{host}"))
+            let word = if *luck == 0 { "yes" } else { "no" };
+            (time, format!("{word} jo{user} from 192.0.{network}.{host}"))
         }).collect();
         let scope = if is_of_all { Scope::All } else { Scope::Jail };
         let (cut, whole) = both(|| policy(scope, memory), &lines, cut.index(lines.len()));
         prop_assert_eq!(cut, whole);
+    }
+
+    /// The database keeps names in a form of its own, and the account is the same.
+    #[test]
+    fn a_name_that_was_kept_is_the_same_account(name in "[ A-Za-z\\\\x\n\t\u{85}\u{1f600}é]{0,8}", times in 1_usize..200) {
+        let name = name.repeat(times);
+        let directory = Directory::default();
+        prop_assert_eq!(directory.account(&name), directory.account(&kept(&name)));
     }
 }

@@ -66,8 +66,7 @@ fn attackers_are_banned_and_people_are_not() {
         assert_eq!(row.plain.banned, 0, "no attack of its kind: {row:?}");
     }
 
-    // Nothing yet finds those who spray passwords.
-    for found in [BRUTE_FORCE, SLOW, IPV4_NETWORK, IPV6_NETWORK] {
+    for found in [BRUTE_FORCE, SLOW, SPRAYING, IPV4_NETWORK, IPV6_NETWORK] {
         let row = table.row(found);
         assert_eq!(row.recommended.banned, row.hosts, "{row:?}");
     }

@@ -19,10 +19,10 @@ use f2bd::engine::cursor::{Cursor, Stream};
 use f2bd::engine::decision::{
     Allowance, Ban, BanId, Failure, FailureId, Notice, Origin, Release, Unban,
 };
-use f2bd::engine::input::Remembered;
+use f2bd::engine::input::{Fate, Remembered};
 use f2bd::engine::prefix::Prefix;
+use f2bd::engine::record::kept::LONGEST_TEXT;
 use f2bd::engine::time::{BanTime, Timestamp};
-use f2bd::store::text::LONGEST_TEXT;
 use f2bd::store::{HistoryQuery, Retention, Salvage, Store, StoreError};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -157,7 +157,7 @@ fn content(path: &Path) -> Vec<String> {
 /// The failures that may still help to ban their subject.
 fn pending(remembered: &Remembered) -> Vec<Failure> {
     let failures = remembered.failures.iter();
-    let pending = failures.filter(|(_, pending)| *pending);
+    let pending = failures.filter(|(_, fate)| *fate == Fate::Open);
     pending.map(|(failure, _)| failure.clone()).collect()
 }
 

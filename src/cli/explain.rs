@@ -58,9 +58,10 @@ pub fn outlook(socket: &Path, subject: Prefix) -> Result<(), Failure> {
         let failing = match &verdict.place {
             PlaceRow::Watched { failing, .. } => *failing,
             PlaceRow::Clear => 0,
-            PlaceRow::Banned { .. } | PlaceRow::Gathering { .. } | PlaceRow::Ignored { .. } => {
-                continue;
-            }
+            PlaceRow::Banned { .. }
+            | PlaceRow::Gathering { .. }
+            | PlaceRow::Attacking { .. }
+            | PlaceRow::Ignored { .. } => continue,
         };
         let mut banned = explanation.history.iter();
         if !banned.any(|ban| ban.jail == verdict.jail) {
@@ -202,6 +203,29 @@ fn print_verdict(
                 counted(*hosts, "host"),
             )?;
         }
+        PlaceRow::Attacking {
+            subject,
+            hosts,
+            wanted_hosts,
+            within,
+            due,
+        } => {
+            let whom = who_of(asked, *subject);
+            let within = whole(Duration::try_from_secs_f64(*within).unwrap_or_default());
+            let then = match due {
+                Some(due) => format!(
+                    " It is banned at {} unless it is let in before.",
+                    clock.show(*due)
+                ),
+                None => String::new(),
+            };
+            writeln!(
+                out,
+                "{HEADING}{whom} is watched{HEADING:#} by jail {jail} as one of {} that failed for the same account; \
+                 {wanted_hosts} within {within} are banned.{then}",
+                counted(*hosts, "host"),
+            )?;
+        }
         PlaceRow::Ignored { because } => {
             writeln!(
                 out,
@@ -256,6 +280,14 @@ fn since_and_why(
                 all - count
             ),
             None => format!("many of its hosts failed, {count} times together"),
+        },
+        (Origin::Distributed, count) => match count {
+            0 => "many hosts failed for the same account, and the log lines are no longer kept"
+                .to_owned(),
+            1 => "many hosts failed for the same account, of these failures this one".to_owned(),
+            count => {
+                format!("many hosts failed for the same accounts, of these failures these {count}")
+            }
         },
         (Origin::Failures, 0) => format!("{rule}, and its log lines are no longer kept"),
         // The rule may have been another one then.

@@ -106,7 +106,7 @@ pub fn counted(number: usize, what: &str) -> String {
 /// put the attacker's letters among ours.
 pub fn harmless(text: &str) -> String {
     let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let text = crate::store::text::kept(text);
+    let text = crate::engine::record::kept::kept(text);
     if !text.contains(turns) {
         return text.into_owned();
     }

@@ -117,7 +117,7 @@ fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bo
         false => output::stdout(),
     };
     let mut printer = Decisions::new(out, json, past.clock);
-    let sieve = policy.filters.sieve(&logins::filters_of(&policy));
+    let sieve = policy.sieve_of_all();
     let mut replay = Replay::new([policy]);
     let mut decisions = [Vec::new()];
     let print = |[decisions]: &mut [Vec<Decision>; 1], printer: &mut Decisions<'_>| {
@@ -139,7 +139,7 @@ fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bo
         }
         print(&mut decisions, &mut printer)
     })?;
-    replay.catch_up(&mut decisions);
+    replay.finish(&mut decisions);
     print(&mut decisions, &mut printer)?;
     let [engine] = replay.engines();
     let somebody = printer.finish(&engine.jails(replay.now()))?;
@@ -153,7 +153,8 @@ fn compare(
     past: &Past<'_>,
     args: &ReplayArgs,
 ) -> Result<(Understood, bool), Failure> {
-    let (logins, sieve) = Logins::of(&policy)?;
+    let logins = Logins::of(&policy)?;
+    let sieve = policy.sieve_of_all();
     let mut comparison = Comparison::new(&policy);
     let mut replay = Replay::new([policy, changed]);
     let mut decisions = [Vec::new(), Vec::new()];
@@ -175,7 +176,7 @@ fn compare(
         comparison.take(&mut decisions);
         Ok(())
     })?;
-    replay.catch_up(&mut decisions);
+    replay.finish(&mut decisions);
     comparison.take(&mut decisions);
     let what_if = WhatIf {
         changes: &args.set,

@@ -11,7 +11,9 @@ use super::keys;
 use super::problem::{Place, Problems, Text};
 use super::section::{Section, unknown};
 use crate::engine::filter::sample::{Expect, Sample};
-use crate::engine::filter::{FilterSet, FilterSpec, PatternError, PatternSpec, RecordsSpec};
+use crate::engine::filter::{
+    FilterSet, FilterSpec, Outcome, PatternError, PatternSpec, RecordsSpec,
+};
 use crate::engine::name::FilterName;
 use crate::engine::policy::FilterId;
 use crate::engine::record::journal::JournalMatch;
@@ -178,6 +180,7 @@ impl FilterFile {
             records: self.records.clone(),
             session_by_pid: self.session_by_pid,
             failures: chosen(&self.failures),
+            outcome: Outcome::Failure,
             successes: chosen(&self.successes),
             ignores: chosen(&self.ignores),
         }

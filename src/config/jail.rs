@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use super::accounts;
 use super::daemon::named;
 use super::document::{Entry, Kind, Table, Value};
 use super::escalation;
@@ -19,10 +20,11 @@ use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
 use super::source::Sources;
 use crate::action::ports::{PortError, Ports, Protocol, Services};
+use crate::engine::jail::accounts::AccountRule;
 use crate::engine::jail::escalation::Escalation;
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
-use crate::engine::policy::{IgnoreList, MaxRetry};
+use crate::engine::policy::{Counting, IgnoreList, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::time::{BanTime, FindTime};
@@ -50,7 +52,9 @@ pub struct JailSettings {
     pub journalmatch: JournalMatch,
     /// Which log files it wants of those that no source of their own has; nothing if it does not ask for any.
     pub logpath: Vec<FileGlob>,
-    /// Failures that make a ban.
+    /// What makes a ban,
+    pub counting: Counting,
+    /// so many of it.
     pub maxretry: MaxRetry,
     /// The window they must lie in.
     pub findtime: FindTime,
@@ -60,6 +64,8 @@ pub struct JailSettings {
     pub escalation: Option<Escalation>,
     /// Which networks are banned as a whole, the narrowest first.
     pub networks: Vec<NetworkRule>,
+    /// When all are banned who have failed for one account; `None` if that is never looked at.
+    pub accounts: Option<AccountRule>,
     /// Who is never banned.
     pub ignore: IgnoreList,
     /// What counts as one subject.
@@ -81,11 +87,13 @@ struct FilterChoice {
 
 /// What `[defaults]` can say as well as a jail.
 struct Common {
+    counting: Counting,
     maxretry: MaxRetry,
     findtime: FindTime,
     bantime: BanTime,
     escalation: Option<Escalation>,
     networks: Vec<NetworkRule>,
+    accounts: Option<AccountRule>,
     ignore: IgnoreList,
     width: SubjectWidth,
     protocols: Vec<Protocol>,
@@ -158,11 +166,13 @@ impl<'c> JailReader<'c> {
         let wishes = Wishes::read(&section, &entry.place, self.sources, problems);
         let ports = self.ports(&section, problems);
         let Common {
+            counting,
             maxretry,
             findtime,
             bantime,
             escalation,
             networks,
+            accounts,
             ignore,
             width,
             protocols,
@@ -180,7 +190,9 @@ impl<'c> JailReader<'c> {
             services,
         } = choice?;
         let file = self.filters.get(&filter)?.as_ref()?;
-        let records = file.spec(&mode).records;
+        let spec = file.spec(&mode);
+        accounts::check(&section, spec.names_users(), problems);
+        let records = spec.records;
         let counts_bans = records.bans;
         let Listening {
             sources,
@@ -207,11 +219,13 @@ impl<'c> JailReader<'c> {
             named_only,
             journalmatch,
             logpath,
+            counting,
             maxretry,
             findtime,
             bantime,
             escalation,
             networks,
+            accounts,
             ignore,
             width,
             ports,
@@ -241,11 +255,13 @@ impl<'c> JailReader<'c> {
             None => vec![("nftables".parse().ok()?, None)],
         };
         Some(Common {
+            counting: accounts::counting(section, problems),
             maxretry: MaxRetry(maxretry),
             findtime,
             bantime,
             escalation: escalation::read(section, bantime, problems),
             networks: network::read(section, width, findtime, problems),
+            accounts: accounts::read(section, findtime, problems),
             ignore: self.ignored.list(&words, own, &command, problems),
             width,
             protocols: protocols(section, problems),

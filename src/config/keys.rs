@@ -165,6 +165,12 @@ pub const JAIL: &[Key] = &[
         "a table such as { ipv4 = 24, ipv6 = 48, hosts = 4, maxretry = 20 }, or a list of such",
         "",
     ),
+    key("distinct", "\"user\"", ""),
+    key(
+        "distributed",
+        "a table such as { by = \"user\", hosts = 8, findtime = \"1h\" }",
+        "",
+    ),
     key(
         "ignoreip",
         "a list of addresses, networks, ranges, host names and files, such as [\"10.0.0.0/8\", \"192.0.2.1-192.0.2.9\", \"home.example.org\", \"/etc/f2bd/office.txt\"]",
@@ -222,9 +228,6 @@ pub const JAIL_ONLY: &[Key] = &[
 /// `[action.NAME]`, beside the parameters of the action itself.
 pub const ACTION: &[Key] = &[key("use", "the name of an action file", "")];
 
-/// Keys of the design that this version refuses, rather than to protect less than was asked for.
-pub const LATER: &[&str] = &["distributed"];
-
 /// Keys of [`JAIL`] whose values `f2bd replay --set` may change: those that the engine decides by, and nothing else.
 pub const WHAT_IF: &[&str] = &[
     "maxretry",
@@ -232,6 +235,8 @@ pub const WHAT_IF: &[&str] = &[
     "bantime",
     "escalation",
     "network",
+    "distinct",
+    "distributed",
     "ignoreip",
 ];
 
@@ -348,6 +353,14 @@ pub const NETWORK: &[Key] = &[
     key("hosts", "a number from 2 to 1000", "4"),
     key("maxretry", "a number from 2 to 1000", "20"),
     key("findtime", "a time such as \"10m\"", ""),
+];
+
+/// `distributed = { … }`
+pub const DISTRIBUTED: &[Key] = &[
+    key("by", "\"user\"", "\"user\""),
+    key("hosts", "a number from 2 to 1000", "8"),
+    key("findtime", "a time such as \"1h\"", ""),
+    key("grace", "a time such as \"2m\"", ""),
 ];
 
 /// `prefix = { … }`

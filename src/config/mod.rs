@@ -8,6 +8,7 @@
 //! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean;
 //! `surroundings` looks at what is around; `change` is what somebody wonders about.
 
+mod accounts;
 mod action;
 mod change;
 mod daemon;
@@ -367,18 +368,32 @@ fn policy(
         policies.push(JailPolicy {
             name: jail.name.clone(),
             filter: FilterId(u16::try_from(at).ok()?),
+            logins: None,
             sources: jail.sources.clone(),
             named_only: jail.named_only.clone(),
             route: Some(RouteId(u16::try_from(route).ok()?)),
+            counting: jail.counting,
             maxretry: jail.maxretry,
             findtime: jail.findtime,
             bantime: jail.bantime,
             escalation: jail.escalation.clone(),
             networks: jail.networks.clone(),
+            accounts: jail.accounts,
             ignore: jail.ignore.clone(),
             width: jail.width,
             actions: jail.actions.clone(),
         });
+    }
+    // Filters of jails come first, then those of logins.
+    let mut logins = BTreeMap::new();
+    for at in 0..specs.len() {
+        if let Some(successes) = specs[at].of_successes() {
+            logins.insert(u16::try_from(at).ok()?, u16::try_from(specs.len()).ok()?);
+            specs.push(successes);
+        }
+    }
+    for jail in &mut policies {
+        jail.logins = logins.get(&jail.filter.0).copied().map(FilterId);
     }
     match FilterSet::compile(specs) {
         Ok(filters) => Some(Policy {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::document::{Kind, Table, Value};
-use super::keys::{FILE_SOURCE, Key, LATER};
+use super::keys::{FILE_SOURCE, Key};
 use super::problem::{Place, Problems, nearest};
 use crate::engine::time::parse_span;
 
@@ -86,14 +86,6 @@ impl<'t> Section<'t> {
         for entry in table.entries() {
             let key = entry.key.as_str();
             if known().any(|known| known == key) {
-                continue;
-            }
-            if LATER.contains(&key) {
-                problems.error(
-                    &entry.place,
-                    format!("this version does not know `{key}` yet"),
-                    "remove it until a later version does",
-                );
                 continue;
             }
             // What is `timezone` to a jail? Whoever writes it there means the log that the jail reads.

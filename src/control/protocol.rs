@@ -510,6 +510,22 @@ pub enum PlaceRow {
         #[serde(serialize_with = "text::seconds::whole")]
         within: f64,
     },
+    /// It has failed for an account for which others have failed as well.
+    Attacking {
+        /// Who exactly.
+        #[serde(with = "text")]
+        subject: Prefix,
+        /// How many hosts have failed for that account.
+        hosts: usize,
+        /// With how many they are banned,
+        wanted_hosts: u32,
+        /// if they fail within so many seconds.
+        #[serde(serialize_with = "text::seconds::whole")]
+        within: f64,
+        /// When it is banned, if it is and is not let in before.
+        #[serde(with = "text::option")]
+        due: Option<Timestamp>,
+    },
     /// It is never banned.
     Ignored {
         /// Because of this rule.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::memory::Memory;
-use super::notice::{allowed_text, disallowed_text, forgiven_text, notice_text};
+use super::notice::{allowed_text, cleared_text, disallowed_text, forgiven_text, notice_text};
 use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
@@ -24,10 +24,10 @@ use crate::engine::ledger::{Ledger, Standing};
 use crate::engine::name::JailName;
 use crate::engine::policy::{AddressSet, JailPolicy, Policy};
 use crate::engine::prefix::Prefix;
+use crate::engine::record::kept::kept;
 use crate::engine::time::Timestamp;
 use crate::engine::{Decision, Engine, Input, MOST_ALLOWED, jail::most_subjects};
 use crate::source::SourceSpec;
-use crate::store::text::kept;
 use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
 
 /// How many files of a source a status shows; a directory may have any number.
@@ -483,6 +483,9 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
         },
         Decision::Disallow(subject) => FollowLine::Notice {
             message: disallowed_text(*subject),
+        },
+        Decision::Clear(cleared) => FollowLine::Notice {
+            message: cleared_text(cleared),
         },
         Decision::Notice(notice) => FollowLine::Notice {
             message: notice_text(notice),

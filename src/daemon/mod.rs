@@ -134,7 +134,10 @@ fn longest_findtime(policy: &Policy) -> Duration {
         .iter()
         .flat_map(|jail| {
             let networks = jail.networks.iter().map(|rule| rule.findtime.0);
-            networks.chain([jail.findtime.0])
+            let accounts = jail
+                .accounts
+                .map(|rule| rule.findtime.0.saturating_add(rule.grace));
+            networks.chain(accounts).chain([jail.findtime.0])
         })
         .max()
         .unwrap_or_default()

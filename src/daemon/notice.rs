@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::engine::Decision;
-use crate::engine::decision::{Allowance, Forgiven, Notice, Origin};
+use crate::engine::decision::{Allowance, Cleared, Forgiven, Notice, Origin};
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::prefix::Prefix;
+use crate::engine::record::kept::kept;
 use crate::engine::time::Span;
 use crate::source::Trouble;
 
@@ -50,6 +51,7 @@ pub fn report_decision(decision: &Decision) {
             let why = match ban.origin {
                 Origin::Failures => format!("{} failures", ban.evidence.len()),
                 Origin::Network => format!("{} failures of its hosts", ban.evidence.len()),
+                Origin::Distributed => "many hosts failed for the same account".to_owned(),
                 Origin::Manual => "by hand".to_owned(),
             };
             log::info!(
@@ -69,6 +71,7 @@ pub fn report_decision(decision: &Decision) {
         Decision::Forgive(forgiven) => log::info!("{}", forgiven_text(forgiven)),
         Decision::Allow(allowance) => log::info!("{}", allowed_text(allowance)),
         Decision::Disallow(subject) => log::info!("{}", disallowed_text(*subject)),
+        Decision::Clear(cleared) => log::debug!("{}", cleared_text(cleared)),
         Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
     }
 }
@@ -93,6 +96,19 @@ pub fn disallowed_text(subject: Prefix) -> String {
     format!("{} is no longer allowed", subject.plain())
 }
 
+/// That failures count no more, as a sentence.
+pub fn cleared_text(cleared: &Cleared) -> String {
+    let subject = cleared.subject.plain();
+    let (count, verb) = match cleared.failures {
+        1 => ("1 failure".to_owned(), "counts"),
+        count => (format!("{count} failures"), "count"),
+    };
+    format!(
+        "[{}] {count} of {subject} {verb} no more: it was let in",
+        cleared.jail
+    )
+}
+
 /// A notice as a sentence.
 pub fn notice_text(notice: &Notice) -> String {
     match notice {
@@ -107,6 +123,27 @@ pub fn notice_text(notice: &Notice) -> String {
             "[{jail}] records come from the future ({} ahead) and count as of now; set `timezone` of their source if their dates are of another zone, or else the clock",
             Span(Duration::from_micros(ahead_micros.unsigned_abs()))
         ),
+        Notice::Login {
+            jail,
+            address,
+            user,
+            failures,
+            others,
+        } => {
+            let user = user.as_deref().map(|user| format!(" as `{}`", kept(user)));
+            let user = user.unwrap_or_default();
+            let own = match failures {
+                1 => "1 failure".to_owned(),
+                failures => format!("{failures} failures"),
+            };
+            let others = match others {
+                0 => String::new(),
+                others => {
+                    format!(", and at least {others} other hosts had failed for the same account")
+                }
+            };
+            format!("[{jail}] {address} was let in{user} after {own}{others}")
+        }
         Notice::Spared {
             jail,
             subject,

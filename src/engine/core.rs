@@ -4,6 +4,7 @@
 //! judged at its own time, so it makes no difference how records were cut into batches or how late they
 //! were read: `replay` comes to the same bans as the daemon.
 
+mod accounts;
 mod allowing;
 mod banning;
 mod continuity;
@@ -19,14 +20,16 @@ use std::time::Duration;
 
 use super::decision::{Allowance, BanId, Decision, FailureId};
 use super::explain::{JailStatus, Place, Verdict};
+use super::filter::Outcome;
 use super::filter::session::Sessions;
 use super::input::Input;
-use super::jail::Windows;
+use super::jail::accounts::{Account, Accounts, Directory};
 use super::jail::escalation::Offences;
 use super::jail::network::Networks;
+use super::jail::{Counted, MOST_SUBJECTS, Windows};
 use super::ledger::Ledger;
 use super::name::{JailName, SourceName};
-use super::policy::{AddressSet, Policy};
+use super::policy::{AddressSet, JailPolicy, Policy};
 use super::prefix::Prefix;
 use super::time::Timestamp;
 use heard::Heard;
@@ -44,8 +47,8 @@ pub struct Engine {
     policy: Policy,
     /// Whether failures carry the text of their records.
     keeps_text: bool,
-    /// The jails that use each filter, by their place.
-    listeners: Vec<Vec<usize>>,
+    /// The jails that use each filter, by their place, and for what.
+    listeners: Vec<Vec<(usize, Outcome)>>,
     jails: Vec<JailState>,
     ledger: Ledger,
     /// Also of jails that are gone, which may come back.
@@ -56,6 +59,9 @@ pub struct Engine {
     /// Whom a jail would have banned, were they not guarded; until they are not.
     guarded_told: BTreeSet<(JailName, Prefix)>,
     sessions: Sessions,
+    directory: Directory,
+    /// When somebody's time of grace is over.
+    next_conviction: Option<Timestamp>,
     next_failure: FailureId,
     next_ban: BanId,
     /// Whether it has been told that no further ban has room; until one has.
@@ -67,15 +73,30 @@ pub struct Engine {
 }
 
 /// What a jail has seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct JailState {
-    windows: Windows,
+    windows: Windows<Prefix, Option<Account>>,
     networks: Networks,
+    accounts: Accounts,
     future_told: bool,
     failures: u64,
     bans: u64,
     /// Without those that `heard` holds.
     records: u64,
+}
+
+impl Default for JailState {
+    fn default() -> Self {
+        JailState {
+            windows: Windows::bounded(MOST_SUBJECTS),
+            networks: Networks::default(),
+            accounts: Accounts::default(),
+            future_told: false,
+            failures: 0,
+            bans: 0,
+            records: 0,
+        }
+    }
 }
 
 impl Engine {
@@ -102,6 +123,8 @@ impl Engine {
             guarded: AddressSet::default(),
             guarded_told: BTreeSet::new(),
             sessions: Sessions::default(),
+            directory: Directory::default(),
+            next_conviction: None,
             next_failure: FailureId(1),
             next_ban: BanId(1),
             full_told: false,
@@ -146,6 +169,7 @@ impl Engine {
             Input::Outcome(outcome) => self.ledger.hear(&outcome),
             Input::Policy(policy) => self.obey(now, *policy, out),
         }
+        self.convict_all(now, out);
         self.expire(now, out);
         self.end_allowances(now, out);
         self.sweep(now);
@@ -153,14 +177,18 @@ impl Engine {
 
     /// When [`Input::Tick`] is due; `None` if time alone changes nothing.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let watching = self
-            .jails
-            .iter()
-            .any(|jail| !jail.windows.is_empty() || !jail.networks.is_empty());
+        let watching = self.jails.iter().any(|jail| {
+            !jail.windows.is_empty() || !jail.networks.is_empty() || !jail.accounts.is_empty()
+        });
         let sweep = watching.then(|| self.swept.after(SWEEP_EVERY));
         let allowed = self.allowed.values().map(|one| one.until).min();
-        let all = [self.ledger.next_end(), allowed, sweep];
+        let all = [self.ledger.next_end(), allowed, self.next_conviction, sweep];
         all.into_iter().flatten().min()
+    }
+
+    /// When somebody is banned unless he is let in before.
+    pub fn next_conviction(&self) -> Option<Timestamp> {
+        self.next_conviction
     }
 
     /// The settings in force.
@@ -218,7 +246,7 @@ impl Engine {
                 let failures: Vec<_> = window
                     .failures()
                     .filter(|(time, ..)| *time >= start)
-                    .map(|(time, id, ())| (time, id))
+                    .map(|(time, id, _)| (time, id))
                     .collect();
                 if let Some((oldest, _)) = failures.first() {
                     let oldest_leaves = oldest.after(policy.findtime.0);
@@ -259,11 +287,25 @@ impl Engine {
                         failures,
                     }),
             );
+            if let Some(rule) = policy.accounts {
+                let attacking = state.accounts.attacking(rule, subject, now).into_iter();
+                let attacking = attacking.filter(|attacking| {
+                    let subject = attacking.subject;
+                    !self.ledger.covers(&policy.name, subject, subject.address())
+                });
+                places.extend(attacking.map(|attacking| Place::Attacking {
+                    subject: attacking.subject,
+                    rule,
+                    hosts: attacking.hosts,
+                    due: attacking.due,
+                    failures: attacking.failures,
+                }));
+            }
             verdicts.extend(places.into_iter().map(|place| {
                 let whom = match &place {
-                    Place::Banned { subject, .. } | Place::Watched { subject, .. } => {
-                        Some(*subject)
-                    }
+                    Place::Banned { subject, .. }
+                    | Place::Watched { subject, .. }
+                    | Place::Attacking { subject, .. } => Some(*subject),
                     Place::Clear if subject.is_host() => {
                         Some(policy.width.subject(subject.address()))
                     }
@@ -307,18 +349,32 @@ impl Engine {
             if let Some(far) = far {
                 state.windows.forget_stale(far, policy.findtime);
                 state.networks.forget_stale(far, &policy.networks);
+                state.accounts.forget_stale(far, policy.accounts);
             }
         }
     }
 }
 
 /// Which jails listen to which filter.
-fn listeners(policy: &Policy) -> Vec<Vec<usize>> {
+fn listeners(policy: &Policy) -> Vec<Vec<(usize, Outcome)>> {
     let mut listeners = vec![Vec::new(); policy.filters.len()];
     for (at, jail) in policy.jails.iter().enumerate() {
-        listeners[usize::from(jail.filter.0)].push(at);
+        listeners[usize::from(jail.filter.0)].push((at, Outcome::Failure));
+        if let Some(logins) = jail.logins {
+            listeners[usize::from(logins.0)].push((at, Outcome::Success));
+        }
     }
     listeners
+}
+
+/// Whether a failure may still help to ban its subject: neither that nor a network around it was banned since.
+fn is_open(jail: &JailPolicy, offences: Option<&Offences>, failure: Counted<Prefix>) -> bool {
+    let (failed, _, subject) = failure;
+    let networks = jail.networks.iter();
+    let around = networks.map(|rule| rule.width.subject(subject.address()));
+    let mut all = around.chain([subject]);
+    let last_start = |banned| offences.and_then(|offences| offences.last_start(banned));
+    all.all(|banned| last_start(banned).is_none_or(|start| start < failed))
 }
 
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub enum Decision {
     Allow(Allowance),
     /// A subject is no longer allowed.
     Disallow(Prefix),
+    /// Failures count no more.
+    Clear(Cleared),
     /// The administrator should know; the engine says each thing once until it changes.
     Notice(Notice),
 }
@@ -69,6 +71,8 @@ pub enum Origin {
     Failures,
     /// By failures of many hosts of a network.
     Network,
+    /// By failures of many hosts for one account.
+    Distributed,
     /// By the administrator.
     Manual,
 }
@@ -105,6 +109,7 @@ macro_rules! words {
 words! { Origin:
     Failures = "failures",
     Network = "network",
+    Distributed = "distributed",
     Manual = "manual",
 }
 
@@ -197,6 +202,25 @@ pub struct Allowance {
     pub until: Timestamp,
 }
 
+/// Whoever failed was let in after all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cleared {
+    /// The jail that had counted.
+    pub jail: JailName,
+    /// Whose failures they are.
+    pub subject: Prefix,
+    /// As whom it was let in, if that was logged: what it had failed for that counts no more.
+    pub user: Option<Box<str>>,
+    /// Whether what it had failed for nobody known counts no more either.
+    pub nameless: bool,
+    /// When: what comes later counts,
+    pub time: Timestamp,
+    /// and what has this number or a higher one.
+    pub before: FailureId,
+    /// How many failures were under watch that count no more.
+    pub failures: usize,
+}
+
 /// Something the administrator should know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
@@ -220,6 +244,19 @@ pub enum Notice {
         jail: JailName,
         /// By how many microseconds the first one ran ahead.
         ahead_micros: i64,
+    },
+    /// Somebody was let in who had failed often, or for an account that others attack as well.
+    Login {
+        /// The jail that had counted.
+        jail: JailName,
+        /// From where.
+        address: IpAddr,
+        /// As whom, if that was logged; text of the attacker's choice.
+        user: Option<Box<str>>,
+        /// How often he had failed.
+        failures: usize,
+        /// How many other hosts had failed for the same account at least, if it is under attack.
+        others: u32,
     },
     /// An address that is never banned would have been.
     Spared {

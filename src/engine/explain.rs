@@ -3,6 +3,7 @@
 //! Facts only, per jail; sentences are made of them at the command line.
 
 use super::decision::FailureId;
+use super::jail::accounts::AccountRule;
 use super::jail::network::NetworkRule;
 use super::ledger::Standing;
 use super::name::JailName;
@@ -60,6 +61,20 @@ pub enum Place {
         hosts: usize,
         /// How often, together.
         failures: usize,
+    },
+    /// It has failed for an account for which others have failed as well.
+    Attacking {
+        /// Who exactly.
+        subject: Prefix,
+        /// When all are banned who have.
+        rule: AccountRule,
+        /// How many hosts have failed for the account that most of them have tried, itself among them: as many as are
+        /// remembered.
+        hosts: usize,
+        /// When it is banned, if it is and is not let in before.
+        due: Option<Timestamp>,
+        /// Its failures that tell so.
+        failures: Vec<FailureId>,
     },
     /// It is never banned, because of this rule.
     Ignored {

@@ -10,7 +10,7 @@ use super::name::{ActionName, JailName, SourceName};
 use super::policy::{AddressSet, Policy, SetName};
 use super::prefix::Prefix;
 use super::record::Batch;
-use super::time::BanTime;
+use super::time::{BanTime, Timestamp};
 
 /// One thing to hear.
 #[derive(Debug)]
@@ -87,18 +87,30 @@ pub enum Outcome {
     },
 }
 
+/// What has become of a failure that counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It may still help to ban its subject.
+    Open,
+    /// It may not, for a ban has used it or come after it, but still to ban others.
+    Used,
+    /// A login has taken it back, before the failure with this number.
+    TakenBack(FailureId),
+}
+
 /// What outlived the last run.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
     /// Bans that had not ended, oldest first. Their evidence is not needed and left empty.
     pub bans: Vec<Ban>,
-    /// Counted failures, oldest first, as far back as the longest findtime; whether they may still help to ban their
-    /// subject, for no ban of it has used them.
-    pub failures: Vec<(Failure, bool)>,
+    /// Counted failures, oldest first, as far back as the longest findtime.
+    pub failures: Vec<(Failure, Fate)>,
     /// The last ban of each subject in each jail, as far back as history goes, the oldest first.
     pub offences: Vec<(JailName, Prefix, Offence)>,
     /// Who is allowed for a time.
     pub allowances: Vec<Allowance>,
+    /// When networks were banned, as far back as the failures, the oldest first.
+    pub networks: Vec<(JailName, Prefix, Timestamp)>,
     /// The next free failure number.
     pub next_failure: Option<FailureId>,
     /// The next free ban number.

@@ -9,6 +9,8 @@ use std::num::NonZeroU32;
 use super::filter::FilterSet;
 use super::filter::sieve::Sieve;
 pub use super::ignore::{AddressSet, IgnoreList, IgnoreRule, SetName};
+use super::jail::Threshold;
+use super::jail::accounts::AccountRule;
 use super::jail::escalation::Escalation;
 use super::jail::network::NetworkRule;
 use super::name::{ActionName, JailName, SourceName};
@@ -19,6 +21,16 @@ use super::time::{BanTime, FindTime};
 /// How many failures within findtime make a ban.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct MaxRetry(pub NonZeroU32);
+
+/// What a jail counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Counting {
+    /// Each failure.
+    #[default]
+    Failures,
+    /// For how many different accounts a subject has failed; a failure that names none does not count.
+    Users,
+}
 
 /// Everything the engine needs to judge records.
 #[derive(Debug)]
@@ -53,11 +65,18 @@ impl Policy {
 
     /// The sieve for lines of a source; `None` if a jail that listens there has to see all of them.
     pub fn sieve(&self, source: &SourceName) -> Option<Sieve> {
-        let listening = self
-            .jails
-            .iter()
-            .filter(|jail| jail.sources.contains(source));
-        let filters: Vec<_> = listening.map(|jail| jail.filter).collect();
+        self.sieve_of(|jail| jail.sources.contains(source))
+    }
+
+    /// The sieve for lines of which all jails hear.
+    pub fn sieve_of_all(&self) -> Option<Sieve> {
+        self.sieve_of(|_| true)
+    }
+
+    fn sieve_of(&self, listens: impl Fn(&JailPolicy) -> bool) -> Option<Sieve> {
+        let listening = self.jails.iter().filter(|jail| listens(jail));
+        let filters = listening.flat_map(|jail| [Some(jail.filter), jail.logins]);
+        let filters: Vec<_> = filters.flatten().collect();
         self.filters.sieve(&filters)
     }
 }
@@ -69,6 +88,8 @@ pub struct JailPolicy {
     pub name: JailName,
     /// Which filter of the set recognises its failures.
     pub filter: FilterId,
+    /// Which one recognises who was let in; `None` if its filter knows nothing of that.
+    pub logins: Option<FilterId>,
     /// The sources it listens to.
     pub sources: Vec<SourceName>,
     /// Of these, the sources of which only records count that name their program, since its filter names programs and
@@ -77,7 +98,9 @@ pub struct JailPolicy {
     /// Which journal entries it wants, as the number the journal source knows the match by;
     /// `None` if it listens to no journal.
     pub route: Option<RouteId>,
-    /// Failures that make a ban.
+    /// What makes a ban,
+    pub counting: Counting,
+    /// so many of it.
     pub maxretry: MaxRetry,
     /// The window they must lie in.
     pub findtime: FindTime,
@@ -87,12 +110,25 @@ pub struct JailPolicy {
     pub escalation: Option<Escalation>,
     /// Which networks are banned as a whole, the narrowest first.
     pub networks: Vec<NetworkRule>,
+    /// When all are banned who have failed for one account; `None` if that is never looked at.
+    pub accounts: Option<AccountRule>,
     /// Who is never banned.
     pub ignore: IgnoreList,
     /// What counts as one subject.
     pub width: SubjectWidth,
     /// What puts a ban into effect.
     pub actions: Vec<ActionName>,
+}
+
+impl JailPolicy {
+    /// How many failures of one subject are too many.
+    pub fn threshold(&self) -> Threshold {
+        Threshold {
+            maxretry: self.maxretry,
+            findtime: self.findtime,
+            is_distinct: self.counting == Counting::Users,
+        }
+    }
 }
 
 /// The number of a compiled filter in its [`FilterSet`].

@@ -62,6 +62,22 @@ impl<const ENGINES: usize> Replay<ENGINES> {
         self.waiting.clear();
     }
 
+    /// The same at the end of all logs: time goes on until nobody waits any more to be let in or banned.
+    pub fn finish(&mut self, out: &mut [Vec<Decision>; ENGINES]) {
+        self.catch_up(out);
+        for (engine, out) in self.engines.iter_mut().zip(out) {
+            while let Some(due) = engine.next_conviction().filter(|due| *due > self.now) {
+                self.now = due;
+                let nothing_more = Input::Records {
+                    source: None,
+                    batch: &self.waiting,
+                    more: false,
+                };
+                engine.handle(due, nothing_more, out);
+            }
+        }
+    }
+
     /// Lets the engines judge a failure that was found and stored when its record was new.
     pub fn recount(&mut self, failure: &Failure, out: &mut [Vec<Decision>; ENGINES]) {
         self.catch_up(out);

@@ -7,7 +7,6 @@
 pub mod error;
 mod read;
 mod sweep;
-pub mod text;
 mod write;
 
 use std::fs::{self, DirBuilder, Metadata, OpenOptions};
@@ -27,6 +26,7 @@ const SCHEMA: &[&str] = &[
     include_str!("schema/0001_initial.sql"),
     include_str!("schema/0002_streams.sql"),
     include_str!("schema/0003_forgiven.sql"),
+    include_str!("schema/0004_cleared.sql"),
     include_str!("schema/0005_allowed.sql"),
 ];
 

@@ -16,7 +16,7 @@ use super::write::bytes;
 use super::{Store, StoreError, refuse_newer};
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{Allowance, Ban, BanId, Failure, FailureId, Origin, Release};
-use crate::engine::input::Remembered;
+use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::escalation::Offence;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
@@ -67,11 +67,11 @@ pub struct FailureRow {
     pub jail: JailName,
     /// The very address in the record.
     pub address: IpAddr,
-    /// The account that was tried, as [`super::text::kept`] keeps it.
+    /// The account that was tried, as [`crate::engine::record::kept::kept`] keeps it.
     pub user: Option<String>,
     /// Which pattern of the filter took the record, counted from 1.
     pub pattern: u16,
-    /// The record's message, as [`super::text::kept`] keeps it.
+    /// The record's message, as [`crate::engine::record::kept::kept`] keeps it.
     pub line: String,
     /// Whether it counted towards a ban.
     pub counted: bool,
@@ -115,15 +115,24 @@ impl Store {
             params![now.as_micros()],
             |row| ban(row, &mut names),
         )?;
+        let horizon = self.resume_time(now)?.before(longest_findtime);
         let failures = rows(
             &self.connection,
             &format!(
                 // A network counts also what a ban of its host has used or made idle.
-                "SELECT {COUNT_COLUMNS}, pending FROM failures
-                 WHERE counted AND time >= ?1 ORDER BY id"
+                "SELECT {COUNT_COLUMNS}, pending, cleared FROM failures
+                 WHERE (counted OR cleared IS NOT NULL) AND time >= ?1 ORDER BY id"
             ),
-            params![self.resume_time(now)?.before(longest_findtime).as_micros()],
-            |row| Ok((count(row, &mut names)?, row.get(10)?)),
+            params![horizon.as_micros()],
+            |row| {
+                let taken_back: Option<i64> = row.get(11)?;
+                let fate = match taken_back {
+                    Some(before) => Fate::TakenBack(FailureId(before.cast_unsigned())),
+                    None if row.get(10)? => Fate::Open,
+                    None => Fate::Used,
+                };
+                Ok((count(row, &mut names)?, fate))
+            },
         )?;
         let offences = rows(
             &self.connection,
@@ -147,11 +156,19 @@ impl Store {
                 ))
             },
         )?;
+        let networks = rows(
+            &self.connection,
+            "SELECT jail, subject, start FROM bans
+             WHERE start >= ?1 AND instr(subject, '/') ORDER BY start, id",
+            params![horizon.as_micros()],
+            |row| Ok((names.jail(row, 0)?, parsed(row, 1)?, time(row, 2)?)),
+        )?;
         Ok(Remembered {
             bans,
             failures,
             offences,
             allowances: allowances(&self.connection)?,
+            networks,
             next_failure: self.next("failures")?.map(FailureId),
             next_ban: self.next("bans")?.map(BanId),
         })
@@ -299,7 +316,7 @@ impl Archive {
         Ok(Archive { connection })
     }
 
-    /// Hands on the failures that are kept, those since `start` if it is said, in the order in which they were counted.
+    /// Hands on the failures that are kept, but for those that a login took back: those since `start` if it is said, in the order in which they were counted.
     ///
     /// # Errors
     /// The database cannot be read to its end.
@@ -313,7 +330,8 @@ impl Archive {
         each_row(
             &self.connection,
             &format!(
-                "SELECT {COUNT_COLUMNS} FROM failures NOT INDEXED WHERE time >= ?1 ORDER BY id"
+                "SELECT {COUNT_COLUMNS} FROM failures NOT INDEXED
+                 WHERE time >= ?1 AND cleared IS NULL ORDER BY id"
             ),
             params![start.map_or(i64::MIN, Timestamp::as_micros)],
             |row| count(row, &mut names),

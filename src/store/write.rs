@@ -8,12 +8,14 @@ use std::net::IpAddr;
 
 use rusqlite::{Connection, Statement, TransactionBehavior, params};
 
-use super::text::kept;
 use super::{Store, StoreError};
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Allowance, Ban, Failure, FailureId, Forgiven, Notice, Unban};
+use crate::engine::decision::{
+    Allowance, Ban, Cleared, Failure, FailureId, Forgiven, Notice, Unban,
+};
 use crate::engine::prefix::Prefix;
+use crate::engine::record::kept::kept;
 use crate::engine::time::{Span, Timestamp};
 
 /// There are thousands of failures to any other decision.
@@ -60,6 +62,7 @@ impl Store {
                 Decision::Forgive(forgiven) => forgive(&transaction, forgiven)?,
                 Decision::Allow(allowance) => allow(&transaction, allowance)?,
                 Decision::Disallow(subject) => disallow(&transaction, *subject)?,
+                Decision::Clear(cleared) => clear(&transaction, cleared)?,
                 Decision::Notice(told) => notice(&transaction, now, told)?,
             }
         }
@@ -223,6 +226,24 @@ fn allow(connection: &Connection, allowance: &Allowance) -> rusqlite::Result<()>
     Ok(())
 }
 
+fn clear(connection: &Connection, cleared: &Cleared) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE failures SET cleared = ?6, counted = 0, pending = 0
+             WHERE pending AND jail = ?1 AND subject = ?2 AND time <= ?3
+               AND (lower(trim(user)) = lower(trim(?4)) OR ?5 AND user IS NULL)",
+        )?
+        .execute(params![
+            cleared.jail.as_str(),
+            cleared.subject.plain(),
+            cleared.time.as_micros(),
+            cleared.user.as_deref().map(kept),
+            cleared.nameless,
+            cleared.before.0.cast_signed()
+        ])?;
+    Ok(())
+}
+
 fn disallow(connection: &Connection, subject: Prefix) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM allowances WHERE subject = ?1")?
@@ -248,6 +269,18 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
             let ahead = Timestamp::from_micros(*ahead_micros).since(Timestamp::from_micros(0));
             let detail = format!("records ran {} ahead of the clock", Span(ahead));
             ("future", jail, String::new(), detail)
+        }
+        Notice::Login {
+            jail,
+            address,
+            failures,
+            others,
+            user,
+        } => {
+            let user = user.as_deref().map(kept).unwrap_or_default();
+            let detail =
+                format!("after {failures} failures, and of {others} other hosts at least: {user}");
+            ("login", jail, address.to_string(), detail)
         }
         Notice::Spared {
             jail,

@@ -22,7 +22,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 use f2bd::config::{self, Surroundings};
 use f2bd::engine::filter::passing::News;
-use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec, View};
+use f2bd::engine::filter::{FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec, View};
 use f2bd::engine::policy::{FilterId, Policy};
 use f2bd::engine::record::date::Dates;
 use f2bd::engine::record::line::{LineForm, LineReader};
@@ -84,6 +84,7 @@ fn filters(count: usize) -> FilterSet {
         session_by_pid: false,
         failures: (1..).zip(jails::patterns(number)).map(pattern).collect(),
         ignores: Vec::new(),
+        outcome: Outcome::Failure,
         successes: Vec::new(),
     });
     let sshd = config::filter("sshd", None, None).unwrap();

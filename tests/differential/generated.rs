@@ -1,6 +1,8 @@
 //! Filters and records that bytes choose, the fast way and the slow way.
 
-use f2bd::engine::filter::{FilterSet, FilterSpec, PatternError, PatternSpec, RecordsSpec, View};
+use f2bd::engine::filter::{
+    FilterSet, FilterSpec, Outcome, PatternError, PatternSpec, RecordsSpec, View,
+};
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::Record;
 use f2bd::engine::time::Timestamp;
@@ -212,6 +214,7 @@ pub fn filter(number: usize, failures: Vec<PatternSpec>) -> FilterSpec {
         session_by_pid: false,
         failures,
         ignores: Vec::new(),
+        outcome: Outcome::Failure,
         successes: Vec::new(),
     }
 }

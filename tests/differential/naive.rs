@@ -157,6 +157,7 @@ fn is_sound(text: &str) -> bool {
             unless_counted: false,
         }],
         ignores: Vec::new(),
+        outcome: f2bd::engine::filter::Outcome::Failure,
         successes: Vec::new(),
     }])
     .is_ok()

@@ -8,7 +8,7 @@ use std::io::{BufWriter, Write};
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
-use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec, View};
+use f2bd::engine::filter::{FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec, View};
 use f2bd::engine::jail::MOST_SUBJECTS;
 use f2bd::engine::record::{LONGEST_MESSAGE, Record};
 use f2bd::engine::time::Timestamp;
@@ -71,6 +71,7 @@ fn all_filters() -> FilterSet {
         session_by_pid: false,
         failures: failures.collect(),
         ignores: Vec::new(),
+        outcome: Outcome::Failure,
         successes: Vec::new(),
     });
     FilterSet::compile(specs).unwrap()

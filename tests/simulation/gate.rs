@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use super::day::{Class, Day, END};
 use f2bd::config::{self, Surroundings};
-use f2bd::engine::decision::{BanId, Decision};
+use f2bd::engine::decision::{BanId, Decision, Notice};
 use f2bd::engine::prefix::Prefix;
 use f2bd::engine::record::line::{LineForm, LineReader};
 use f2bd::engine::replay::Replay;
@@ -68,6 +68,10 @@ impl Judged {
                 judged.obey(decision);
             }
         }
+        replay.finish(&mut decisions);
+        for decision in decisions[0].drain(..) {
+            judged.obey(decision);
+        }
         judged
     }
 
@@ -88,6 +92,7 @@ impl Judged {
                 let bans = self.bans.get_mut(&unban.subject).unwrap();
                 bans.retain(|ban| ban.id != unban.ban);
             }
+            Decision::Clear(_) | Decision::Notice(Notice::Login { .. }) => {}
             Decision::Forgive(_)
             | Decision::Allow(_)
             | Decision::Disallow(_)

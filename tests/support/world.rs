@@ -274,6 +274,18 @@ impl World {
             .any(|word| word == address)
     }
 
+    /// A wrong password of `user` from `address`, as sshd logs it.
+    pub fn mistype(&self, address: &str, user: &str) {
+        let message = format!("Failed password for {user} from {address} port 40000 ssh2");
+        self.journald.log("sshd", &message);
+    }
+
+    /// The right password.
+    pub fn log_in(&self, address: &str, user: &str) {
+        let message = format!("Accepted password for {user} from {address} port 40000 ssh2");
+        self.journald.log("sshd", &message);
+    }
+
     /// `count` wrong passwords from `address`, as sshd logs them.
     pub fn attack(&self, address: &str, count: usize) {
         for attempt in 0..count {

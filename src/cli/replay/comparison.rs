@@ -207,6 +207,7 @@ impl Comparison {
                     | Decision::Forgive(_)
                     | Decision::Allow(_)
                     | Decision::Disallow(_)
+                    | Decision::Clear(_)
                     | Decision::Notice(_) => {}
                 }
             }

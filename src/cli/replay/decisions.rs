@@ -96,6 +96,7 @@ impl<'c> Decisions<'c> {
             | Decision::Forgive(_)
             | Decision::Allow(_)
             | Decision::Disallow(_)
+            | Decision::Clear(_)
             | Decision::Notice(_) => {}
         }
         Ok(())

@@ -1,14 +1,13 @@
 //! Who was let in?
 //!
-//! In: the filters of the jails, then records. Out: logins, by the filters' `[[success]]` patterns. The jails hear of
-//! none of them. What applications report themselves is in no log.
+//! In: the filters of the jails, then records. Out: logins, by the filters' `[[success]]` patterns. What the jails make
+//! of them is their own matter. What applications report themselves is in no log.
 
 use std::net::IpAddr;
 
 use crate::cli::failure::{Exit, Failure};
-use crate::engine::filter::sieve::Sieve;
-use crate::engine::filter::{FilterSet, FilterSpec, Finding, View};
-use crate::engine::policy::{FilterId, Policy};
+use crate::engine::filter::{FilterSet, Finding, View};
+use crate::engine::policy::Policy;
 use crate::engine::record::Record;
 use crate::engine::time::Timestamp;
 
@@ -29,20 +28,22 @@ pub struct Logins {
 }
 
 impl Logins {
-    /// What the filters of `policy` know of logins, and the sieve for logs in which both these and the failures are
-    /// looked for.
+    /// What the filters of `policy` know of logins.
     ///
     /// # Errors
     /// A pattern that cannot be used; there is none in a configuration that was read.
-    pub fn of(policy: &Policy) -> Result<(Self, Option<Sieve>), Failure> {
-        let filters = filters_of(policy);
-        let specs = || filters.iter().map(|filter| policy.filters.spec(*filter));
-        let successes: Vec<FilterSpec> = specs().filter_map(FilterSpec::of_successes).collect();
-        let all = compiled(specs().cloned().chain(successes.iter().cloned()).collect())?;
-        let ids = (0..all.len()).filter_map(|at| u16::try_from(at).ok());
-        let sieve = all.sieve(&ids.map(FilterId).collect::<Vec<_>>());
-        let successes = compiled(successes)?;
-        Ok((Logins { successes }, sieve))
+    pub fn of(policy: &Policy) -> Result<Self, Failure> {
+        let mut logins: Vec<_> = policy.jails.iter().filter_map(|jail| jail.logins).collect();
+        logins.sort_unstable();
+        logins.dedup();
+        let specs = logins
+            .iter()
+            .map(|logins| policy.filters.spec(*logins).clone());
+        let successes = FilterSet::compile(specs.collect()).map_err(|errors| {
+            let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            Failure::new(Exit::BadConfiguration, lines.join("\n"))
+        })?;
+        Ok(Logins { successes })
     }
 
     /// The login that a record tells of.
@@ -56,19 +57,4 @@ impl Logins {
             user: found.user.as_deref().map(Box::from),
         })
     }
-}
-
-/// The filters that jails have, each once.
-pub fn filters_of(policy: &Policy) -> Vec<FilterId> {
-    let mut filters: Vec<_> = policy.jails.iter().map(|jail| jail.filter).collect();
-    filters.sort_unstable();
-    filters.dedup();
-    filters
-}
-
-fn compiled(specs: Vec<FilterSpec>) -> Result<FilterSet, Failure> {
-    FilterSet::compile(specs).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        Failure::new(Exit::BadConfiguration, lines.join("\n"))
-    })
 }

@@ -109,6 +109,28 @@ fn verdict_row(view: &View<'_>, verdict: Verdict) -> (VerdictRow, Option<String>
             };
             (row, Ok(Vec::new()))
         }
+        Place::Attacking {
+            subject,
+            rule,
+            hosts,
+            due,
+            failures,
+        } => {
+            let lines = with_store(view, |store| {
+                let mut rows = store.failures_of(subject, 11 * LATEST)?;
+                rows.retain(|row| failures.contains(&row.id));
+                rows.reverse();
+                Ok(rows)
+            });
+            let row = PlaceRow::Attacking {
+                subject,
+                hosts,
+                wanted_hosts: rule.hosts.get(),
+                within: rule.findtime.0.as_secs_f64(),
+                due,
+            };
+            (row, lines)
+        }
         Place::Ignored { because } => (
             PlaceRow::Ignored {
                 because: because.into(),

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
+use crate::engine::record::kept::kept;
 use crate::engine::time::Timestamp;
-use crate::store::text::kept;
 
 /// Failures that wait at most: with lines of full length some 12 MB. Attackers decide how many there are.
 const MOST_WAITING_FAILURES: usize = 10_000;
@@ -106,6 +106,7 @@ impl Backlog {
             | Decision::Forgive(_)
             | Decision::Allow(_)
             | Decision::Disallow(_)
+            | Decision::Clear(_)
             | Decision::Notice(_) => &mut self.others,
         }
     }

@@ -65,6 +65,8 @@ impl Engine {
         let offences = self.offences.entry(ban.jail.clone()).or_default();
         offences.note(subject, noted);
         self.ledger.enter(&ban);
+        self.jails[at].windows.forget(subject);
+        self.jails[at].accounts.acquit(subject);
         // By hand nobody has offended, and a jail that counts bans of others is not counted itself.
         let jail = &self.policy.jails[at];
         let counts = origin != Origin::Manual && !self.policy.counts_bans(jail);
@@ -163,10 +165,9 @@ impl Engine {
         }
         let state = &mut self.jails[at];
         let rules = &self.policy.jails[at].networks;
-        state.windows.forget(subject);
         if rules.iter().any(|rule| rule.is_of(subject)) {
             state.windows.forget_inside(subject);
-            state.networks.forget(subject);
+            state.networks.settle(rules, subject, now);
         }
         self.ban(
             at,

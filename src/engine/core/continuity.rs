@@ -2,13 +2,13 @@
 //!
 //! In: what was remembered, another policy, or what a set holds now. Out: the ends of bans that are wanted no longer.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::banning::{replaced, unban};
-use super::{Engine, JailState, listeners};
-use crate::engine::decision::{Decision, Release};
-use crate::engine::input::Remembered;
-use crate::engine::jail::network::NetworkRule;
+use super::{Engine, JailState, is_open, listeners};
+use crate::engine::decision::{Decision, Failure, FailureId, Release};
+use crate::engine::input::{Fate, Remembered};
+use crate::engine::jail::accounts::Accounts;
 use crate::engine::name::JailName;
 use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::prefix::Prefix;
@@ -41,53 +41,127 @@ impl Engine {
             }
             self.ledger.enter(ban);
         }
-        // When each network was banned: what it had paid for by then counts no more.
-        let mut paid: HashMap<(usize, Prefix), Timestamp> = HashMap::new();
         for (jail, subject, offence) in remembered.offences {
-            if let Some(at) = self.place(&jail).filter(|_| !subject.is_host()) {
-                paid.insert((at, subject), offence.start);
-            }
             let offences = self.offences.entry(jail).or_default();
             offences.note(subject, offence);
-        }
-        for (failure, pending) in remembered.failures {
-            let Some(at) = self.place(&failure.jail) else {
-                continue;
-            };
-            let counted = (failure.time, failure.id);
-            let (address, subject) = (failure.address, failure.subject);
-            let mut networks = std::mem::take(&mut self.jails[at].networks);
-            let jail = &self.policy.jails[at];
-            let since = |network| paid.get(&(at, network)).copied();
-            let is_used = |rule: &NetworkRule| {
-                let start = since(rule.width.subject(address));
-                start.is_some_and(|start| failure.time <= start)
-            };
-            let pending = pending && !jail.networks.iter().any(is_used);
-            networks.restore(&jail.networks, address, subject, counted, since);
-            let state = &mut self.jails[at];
-            state.networks = networks;
-            if pending {
-                state
-                    .windows
-                    .make_room(failure.time, jail.findtime, jail.maxretry);
-                let counted = (failure.time, failure.id, ());
-                state.windows.restore(subject, counted, jail.maxretry);
-            }
-            if let Some(session) = &failure.session {
-                let filter = self.policy.filters.spec(jail.filter);
-                self.sessions.restore(filter, session, failure.time);
-            }
         }
         for allowance in remembered.allowances {
             // What was said since is newer.
             let place = self.allowed.entry(allowance.subject);
             place.or_insert(allowance);
         }
+        self.recall(remembered.failures, &remembered.networks);
         self.expire(now, out);
         self.end_allowances(now, out);
         self.spare_the_allowed(now, out);
         self.respect_policy(now, out);
+    }
+
+    /// Puts failures back under watch, and lets happen in between what has happened: bans of networks and logins.
+    fn recall(
+        &mut self,
+        failures: Vec<(Failure, Fate)>,
+        networks: &[(JailName, Prefix, Timestamp)],
+    ) {
+        let starts: HashSet<_> = networks.iter().collect();
+        let mut networks = networks.iter().peekable();
+        let mut taken_back: BTreeMap<(FailureId, FailureId), Failure> = BTreeMap::new();
+        for (failure, fate) in failures {
+            while let Some((jail, network, start)) =
+                networks.next_if(|(.., start)| *start < failure.time)
+            {
+                self.settle(jail, *network, *start);
+            }
+            while let Some(entry) = taken_back.first_entry()
+                && entry.key().0 <= failure.id
+            {
+                self.take_back(&entry.remove());
+            }
+            self.recall_one(&failure, fate, |network| {
+                starts.contains(&(failure.jail.clone(), network, failure.time))
+            });
+            if let Fate::TakenBack(before) = fate {
+                taken_back.insert((before, failure.id), failure);
+            }
+        }
+        for (jail, network, start) in networks {
+            self.settle(jail, *network, *start);
+        }
+        for failure in taken_back.into_values() {
+            self.take_back(&failure);
+        }
+    }
+
+    fn settle(&mut self, jail: &JailName, network: Prefix, start: Timestamp) {
+        if let Some(at) = self.place(jail) {
+            let rules = &self.policy.jails[at].networks;
+            self.jails[at].networks.settle(rules, network, start);
+        }
+    }
+
+    fn recall_one(&mut self, failure: &Failure, fate: Fate, was_banned: impl Fn(Prefix) -> bool) {
+        let Some(at) = self.place(&failure.jail) else {
+            return;
+        };
+        let jail = &self.policy.jails[at];
+        let state = &mut self.jails[at];
+        let offences = self.offences.get(&jail.name);
+        let account = failure.user.as_deref();
+        let account = account.map(|user| self.directory.account(user));
+        let Failure {
+            id,
+            time,
+            address,
+            subject,
+            ..
+        } = *failure;
+        let is_allowed = |network| jail.ignore.protects(network).is_none();
+        let of_network = (time, id, (subject, account));
+        state.networks.count(
+            &jail.networks,
+            address,
+            of_network,
+            is_allowed,
+            |network, _| was_banned(network),
+        );
+        if fate != Fate::Used && is_open(jail, offences, (time, id, subject)) {
+            let threshold = jail.threshold();
+            state.windows.make_room(time, threshold);
+            state
+                .windows
+                .restore(subject, (time, id, account), threshold);
+        }
+        if let Some((rule, account)) = jail.accounts.zip(account) {
+            let counted = (time, id, subject);
+            state.accounts.count(rule, account, counted, |failure| {
+                is_open(jail, offences, failure)
+            });
+        }
+        if let Some(session) = &failure.session {
+            let filter = self.policy.filters.spec(jail.filter);
+            self.sessions.restore(filter, session, time);
+        }
+    }
+
+    fn take_back(&mut self, failure: &Failure) {
+        let Some(at) = self.place(&failure.jail) else {
+            return;
+        };
+        let jail = &self.policy.jails[at];
+        let state = &mut self.jails[at];
+        let (id, subject) = (failure.id, failure.subject);
+        state
+            .windows
+            .retain_of(subject, |(_, other, _)| other != id);
+        state
+            .networks
+            .forgive(&jail.networks, subject, |(_, other, _)| other == id);
+        if let Some(user) = failure.user.as_deref() {
+            let account = self.directory.account(user);
+            state
+                .accounts
+                .welcome(account, subject, |(_, other, _)| other == id);
+        }
     }
 
     pub(super) fn obey(&mut self, now: Timestamp, mut policy: Policy, out: &mut Vec<Decision>) {
@@ -109,7 +183,13 @@ impl Engine {
         self.jails = policy
             .jails
             .iter()
-            .map(|jail| old.remove(&jail.name).unwrap_or_default())
+            .map(|jail| {
+                let mut state = old.remove(&jail.name).unwrap_or_default();
+                if jail.accounts.is_none() {
+                    state.accounts = Accounts::default();
+                }
+                state
+            })
             .collect();
         self.listeners = listeners(&policy);
         self.policy = policy;
@@ -163,6 +243,7 @@ impl Engine {
         let state = &mut self.jails[at];
         state.windows.forget_all(is_spared);
         state.networks.forget_all(is_spared);
+        state.accounts.forget_all(is_spared);
     }
 
     pub(super) fn place(&self, jail: &JailName) -> Option<usize> {

@@ -7,16 +7,29 @@ use std::time::Duration;
 
 use super::Engine;
 use super::heard::wants;
+use super::is_open;
 use crate::engine::decision::{Ban, Decision, Failure, FailureId, Notice, Origin};
-use crate::engine::filter::{Finding, Found, View, session};
+use crate::engine::filter::{Finding, Found, Outcome, View, session};
+use crate::engine::jail::accounts::Account;
+use crate::engine::jail::ids;
 use crate::engine::name::SourceName;
-use crate::engine::policy::FilterId;
+use crate::engine::policy::{Counting, FilterId};
 use crate::engine::prefix::Prefix;
 use crate::engine::record::{Batch, Record, lossy};
 use crate::engine::time::Timestamp;
 
 /// Clocks of machines differ a little; a record may run ahead by this much without a word.
 const FUTURE_TOLERANCE: Duration = Duration::from_secs(60);
+
+/// Whom a record is about, for one jail.
+#[derive(Clone, Copy)]
+pub(super) struct Subject {
+    /// When it was logged, or now if it claims to be from the future.
+    pub(super) time: Timestamp,
+    pub(super) address: IpAddr,
+    /// Who would be banned.
+    pub(super) subject: Prefix,
+}
 
 /// The text of a failure.
 #[derive(Default)]
@@ -41,7 +54,7 @@ impl Engine {
             }
             let view = View::from(record);
             for Finding { filter, found, .. } in &self.policy.filters.findings(&view) {
-                self.hear_failure(now, *filter, source, view.record(), found, out);
+                self.hear_found(now, *filter, source, view.record(), found, out);
             }
         }
     }
@@ -62,7 +75,7 @@ impl Engine {
     }
 
     /// What a filter found in a record, before each jail that listens.
-    fn hear_failure(
+    fn hear_found(
         &mut self,
         now: Timestamp,
         filter: FilterId,
@@ -74,9 +87,15 @@ impl Engine {
         // Only what a jail listens to uses a session.
         let mut counted = None;
         for turn in 0..self.listeners[usize::from(filter.0)].len() {
-            let at = self.listeners[usize::from(filter.0)][turn];
+            let (at, outcome) = self.listeners[usize::from(filter.0)][turn];
             let is_nameless = record.program.is_empty();
             if !wants(&self.policy.jails[at], source, record.routes, is_nameless) {
+                continue;
+            }
+            if outcome == Outcome::Success {
+                if let Some(subject) = self.subject(now, at, record, found) {
+                    self.welcome(at, subject, found, out);
+                }
                 continue;
             }
             let (policy, sessions) = (&self.policy, &mut self.sessions);
@@ -99,22 +118,17 @@ impl Engine {
         found: &Found<'_>,
         out: &mut Vec<Decision>,
     ) {
-        let jail = &self.policy.jails[at];
-        let time = record.time.min(now);
-        let Some(address) = found.ip.map(|address| address.to_canonical()) else {
+        let Some(subject) = self.subject(now, at, record, found) else {
             return;
         };
-        if jail.ignore.covers(address).is_some() {
+        let account = found
+            .user
+            .as_deref()
+            .map(|user| self.directory.account(user));
+        let jail = &self.policy.jails[at];
+        if jail.counting == Counting::Users && account.is_none() {
             return;
         }
-        // A network that holds an ignored address is never banned; the single host still is.
-        let wide = jail.width.subject(address);
-        let is_spared = |wide| jail.ignore.protects(wide).is_some() || self.guards(wide).is_some();
-        let subject = if !wide.is_host() && is_spared(wide) {
-            Prefix::host(address)
-        } else {
-            wide
-        };
         let ahead = record.time.since(now);
         if ahead > FUTURE_TOLERANCE && !self.jails[at].future_told {
             self.jails[at].future_told = true;
@@ -125,13 +139,41 @@ impl Engine {
             }));
         }
         // What ended before this record was logged must not stand in its way.
-        self.expire(time, out);
+        self.convict(at, subject.time, out);
+        self.expire(subject.time, out);
         let text = || Text {
             user: found.user.as_deref().map(Box::from),
             session: session::key(record.host, found),
             line: lossy(found.line).into(),
         };
-        self.count(at, time, subject, address, found.pattern, text, out);
+        self.count(at, subject, account, found.pattern, text, out);
+    }
+
+    /// Whom a jail would ban for a record, unless it never does.
+    fn subject(
+        &self,
+        now: Timestamp,
+        at: usize,
+        record: &Record<'_>,
+        found: &Found<'_>,
+    ) -> Option<Subject> {
+        let jail = &self.policy.jails[at];
+        let address = found.ip?.to_canonical();
+        if jail.ignore.covers(address).is_some() {
+            return None;
+        }
+        // A network that holds an ignored address is never banned; the single host still is.
+        let wide = jail.width.subject(address);
+        let is_spared = !wide.is_host()
+            && (jail.ignore.protects(wide).is_some() || self.guards(wide).is_some());
+        Some(Subject {
+            time: record.time.min(now),
+            address,
+            subject: match is_spared {
+                true => Prefix::host(address),
+                false => wide,
+            },
+        })
     }
 
     /// A ban before the jails that count bans of others.
@@ -162,24 +204,29 @@ impl Engine {
                 .into(),
                 ..Text::default()
             };
-            self.count(at, ban.start, subject, address, 0, text, out);
+            let subject = Subject {
+                time: ban.start,
+                address,
+                subject,
+            };
+            self.count(at, subject, None, 0, text, out);
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one failure, each of its own type"
-    )]
     fn count(
         &mut self,
         at: usize,
-        time: Timestamp,
-        subject: Prefix,
-        address: IpAddr,
+        subject: Subject,
+        account: Option<Account>,
         pattern: u16,
         text: impl FnOnce() -> Text,
         out: &mut Vec<Decision>,
     ) {
+        let Subject {
+            time,
+            address,
+            subject,
+        } = subject;
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];
         let id = self.next_failure;
@@ -209,21 +256,30 @@ impl Engine {
         if !counted {
             return;
         }
-        let evicted = state.windows.make_room(time, jail.findtime, jail.maxretry);
-        let own = state.windows.count(
-            subject,
-            (time, id, ()),
-            jail.maxretry,
-            jail.findtime,
-            |_| true,
-        );
+        let threshold = jail.threshold();
+        let evicted = state.windows.make_room(time, threshold);
+        let own = state
+            .windows
+            .count(subject, (time, id, account), threshold, |_| true);
         let guarded = &self.guarded;
         let is_allowed =
             |network| jail.ignore.protects(network).is_none() && guarded.find(network).is_none();
-        let judged = state
-            .networks
-            .count(&jail.networks, address, subject, (time, id), is_allowed);
-        for subjects in [evicted, judged.evicted] {
+        let of_network = (time, id, (subject, account));
+        let judged = state.networks.count(
+            &jail.networks,
+            address,
+            of_network,
+            is_allowed,
+            |_, enough| enough,
+        );
+        let offences = self.offences.get(&jail.name);
+        let forgotten = jail.accounts.zip(account).map(|(rule, account)| {
+            let failure = (time, id, subject);
+            state.accounts.count(rule, account, failure, |failure| {
+                is_open(jail, offences, failure)
+            })
+        });
+        for subjects in [evicted, judged.evicted, forgotten.unwrap_or(0)] {
             if subjects > 0 {
                 out.push(Decision::Notice(Notice::Evicted {
                     jail: jail.name.clone(),
@@ -242,10 +298,11 @@ impl Engine {
         });
         if let Some(evidence) = own {
             let (name, origin) = (name.clone(), Origin::Failures);
-            self.ban(at, name, subject, time, None, origin, evidence, out);
+            self.ban(at, name, subject, time, None, origin, ids(&evidence), out);
         }
         if let Some((network, evidence)) = judged.hostile {
             self.ban_network(at, name, network, time, evidence, out);
         }
+        self.convict(at, time, out);
     }
 }

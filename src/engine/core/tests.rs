@@ -6,14 +6,15 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
-use crate::engine::input::Remembered;
+use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::escalation::Offence;
 use crate::engine::name::JailName;
-use crate::engine::policy::{FilterId, IgnoreList, IgnoreRule, JailPolicy, MaxRetry};
+use crate::engine::policy::{Counting, FilterId, IgnoreList, IgnoreRule, JailPolicy, MaxRetry};
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::record::{Batch, Record};
 use crate::engine::time::{BanTime, FindTime};
 
+mod accounts;
 mod ignored;
 mod networks;
 mod offenders;
@@ -39,6 +40,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         records: RecordsSpec::default(),
         session_by_pid: false,
         failures: vec![pattern],
+        outcome: Outcome::Failure,
         successes: Vec::new(),
         ignores: Vec::new(),
     };
@@ -49,14 +51,17 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
     let jail = JailPolicy {
         name: "test".parse().expect("a name"),
         filter: FilterId(0),
+        logins: None,
         sources: vec!["journal".parse().expect("a name")],
         named_only: Vec::new(),
         route: None,
+        counting: Counting::Failures,
         maxretry: MaxRetry(NonZeroU32::new(maxretry).expect("not zero")),
         findtime: FindTime(findtime as u32 * SECOND),
         bantime,
         escalation: None,
         networks: Vec::new(),
+        accounts: None,
         ignore: IgnoreList::new(ignore.iter().map(rule).collect()),
         width: SubjectWidth::DEFAULT,
         actions: Vec::new(),
@@ -113,9 +118,11 @@ fn short(decisions: &[Decision]) -> Vec<String> {
             unban.release
         )),
         Decision::Notice(notice) => Some(format!("{notice:?}")),
-        Decision::Count(_) | Decision::Forgive(_) | Decision::Allow(_) | Decision::Disallow(_) => {
-            None
-        }
+        Decision::Count(_)
+        | Decision::Forgive(_)
+        | Decision::Clear(_)
+        | Decision::Allow(_)
+        | Decision::Disallow(_) => None,
     };
     decisions.iter().filter_map(one).collect()
 }
@@ -334,7 +341,7 @@ fn what_was_remembered_goes_on() {
         match decision {
             Decision::Ban(ban) => remembered.bans.push(ban),
             Decision::Count(failure) if failure.address.to_string() == A => {
-                remembered.failures.push((failure, true))
+                remembered.failures.push((failure, Fate::Open))
             }
             _ => {}
         }
@@ -517,15 +524,21 @@ fn remembered(decisions: &[Decision]) -> Remembered {
                 remembered
                     .offences
                     .push((ban.jail.clone(), ban.subject, offence));
+                if !ban.subject.is_host() {
+                    let network = (ban.jail.clone(), ban.subject, ban.start);
+                    remembered.networks.push(network);
+                }
                 remembered.bans.push(ban.clone());
-                for (failure, pending) in &mut remembered.failures {
+                for (failure, fate) in &mut remembered.failures {
                     let is_used = ban.evidence.contains(&failure.id);
-                    *pending &= !is_used && failure.subject != ban.subject;
+                    if is_used || failure.subject == ban.subject {
+                        *fate = Fate::Used;
+                    }
                 }
             }
             Decision::Unban(unban) => remembered.bans.retain(|ban| ban.id != unban.ban),
             Decision::Count(failure) if failure.counted => {
-                remembered.failures.push((failure.clone(), true));
+                remembered.failures.push((failure.clone(), Fate::Open));
             }
             Decision::Allow(allowance) => {
                 remembered
@@ -538,6 +551,7 @@ fn remembered(decisions: &[Decision]) -> Remembered {
                     .allowances
                     .retain(|known| known.subject != *subject);
             }
+            Decision::Clear(_) => panic!("nobody logs in here: {decision:?}"),
             Decision::Count(_) | Decision::Forgive(_) | Decision::Notice(_) => {}
         }
     }

@@ -23,6 +23,7 @@ use std::net::IpAddr;
 use super::name::FilterName;
 use super::record::journal::JournalMatch;
 use super::record::json::FieldPath;
+pub use super::record::report::Outcome;
 pub use pattern::PatternError;
 pub use session::Session;
 pub use set::{FilterSet, Finding};
@@ -39,6 +40,8 @@ pub struct FilterSpec {
     pub title: String,
     /// What the filter looks at.
     pub records: RecordsSpec,
+    /// What has become of what it finds.
+    pub outcome: Outcome,
     /// Whether lines of one process belong together (`session = "pid"`).
     pub session_by_pid: bool,
     /// The failures, in the order of the file, already reduced to the chosen mode.
@@ -52,12 +55,24 @@ pub struct FilterSpec {
 impl FilterSpec {
     /// The filter that takes what this one knows for successes, for whoever asks about them; `None` if it knows none.
     pub fn of_successes(&self) -> Option<FilterSpec> {
-        (!self.successes.is_empty()).then(|| FilterSpec {
+        (!self.successes.is_empty() || self.records.reports).then(|| FilterSpec {
             failures: self.successes.clone(),
+            outcome: Outcome::Success,
             successes: Vec::new(),
             ignores: Vec::new(),
             ..self.clone()
         })
+    }
+
+    /// Whether what it finds can name an account.
+    pub fn names_users(&self) -> bool {
+        let texts = |pattern: &PatternSpec| {
+            let fields = pattern.fields.iter().map(|(_, text)| text);
+            std::iter::once(&pattern.text)
+                .chain(fields)
+                .any(|text| text.contains("<user>"))
+        };
+        self.records.reports || self.failures.iter().any(texts)
     }
 }
 

@@ -219,7 +219,7 @@ fn parts<'s>(session: &'s str, host: &'s str) -> [&'s str; 3] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::RecordsSpec;
+    use super::super::{Outcome, RecordsSpec};
     use super::*;
 
     fn found(session: &str, unless_counted: bool) -> Found<'_> {
@@ -242,6 +242,7 @@ mod tests {
             records: RecordsSpec::default(),
             session_by_pid: true,
             failures: Vec::new(),
+            outcome: Outcome::Failure,
             successes: Vec::new(),
             ignores: Vec::new(),
         }

@@ -21,7 +21,7 @@ use super::sieve::Sieve;
 use super::{FilterSpec, Found, RecordsSpec, Session, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
-use crate::engine::record::report::{Outcome, Reported};
+use crate::engine::record::report::Reported;
 
 /// All filters of a policy, compiled.
 #[derive(Debug)]
@@ -218,7 +218,7 @@ impl FilterSet {
         }
     }
 
-    /// What the filters find that asked for reports of this service.
+    /// What the filters find that asked for such reports of this service.
     fn report<'v>(
         &self,
         record: &Record<'v>,
@@ -228,14 +228,13 @@ impl FilterSet {
         let filters = self.filters.iter().zip((0..).map(FilterId));
         let asked = filters.filter(|(filter, _)| {
             let mut services = filter.spec.records.services.iter();
-            services.any(|name| **name == *record.program)
+            filter.spec.outcome == reported.outcome
+                && services.any(|name| **name == *record.program)
         });
-        found.extend(asked.filter_map(|(_, filter)| {
-            Some(Finding {
-                filter,
-                place: 0,
-                found: failure(reported, record.message)?,
-            })
+        found.extend(asked.map(|(_, filter)| Finding {
+            filter,
+            place: 0,
+            found: told(reported, record.message),
         }));
     }
 }
@@ -311,9 +310,9 @@ impl Filter {
     }
 }
 
-/// The failure that an application reports.
-fn failure<'r>(reported: &'r Reported<'r>, line: &'r [u8]) -> Option<Found<'r>> {
-    (reported.outcome == Outcome::Failure).then(|| Found {
+/// What an application reports.
+fn told<'r>(reported: &'r Reported<'r>, line: &'r [u8]) -> Found<'r> {
+    Found {
         pattern: 0,
         host: Cow::Owned(reported.address.to_string()),
         ip: Some(reported.address),
@@ -321,7 +320,7 @@ fn failure<'r>(reported: &'r Reported<'r>, line: &'r [u8]) -> Option<Found<'r>> 
         session: None,
         unless_counted: false,
         line,
-    })
+    }
 }
 
 #[cfg(test)]

@@ -3,20 +3,20 @@
 //! In: failures, one by one. Out: the evidence when a window is full. The number of subjects is bounded;
 //! what a single one costs is bounded by maxretry.
 
+pub mod accounts;
 pub mod escalation;
 pub mod network;
 pub mod window;
 
-use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::time::Duration;
 
 use foldhash::HashMap;
 
-use super::decision::FailureId;
 use super::policy::MaxRetry;
 use super::prefix::Prefix;
 use super::time::{FindTime, Timestamp};
-pub use window::{Counted, Window};
+pub use window::{Counted, Threshold, Window, ids};
 
 /// How many subjects one jail watches at once, if that is not too many failures. A botnet of a hundred thousand hosts fits;
 /// at about 240 bytes each, the jail stays near 30 MB in the worst case.
@@ -41,19 +41,13 @@ fn fitting(most: usize, maxretry: MaxRetry) -> usize {
 
 /// The windows of one jail.
 #[derive(Debug)]
-pub struct Windows<M = ()> {
-    subjects: HashMap<Prefix, Window<M>>,
+pub struct Windows<K, M> {
+    subjects: HashMap<K, Window<M>>,
     /// How many there may be.
     most: usize,
 }
 
-impl Default for Windows {
-    fn default() -> Self {
-        Windows::bounded(MOST_SUBJECTS)
-    }
-}
-
-impl<M: Copy> Windows<M> {
+impl<K: Copy + Ord + Hash, M: Copy + Eq> Windows<K, M> {
     /// Windows of so many subjects at the most.
     pub fn bounded(most: usize) -> Self {
         Windows {
@@ -62,48 +56,31 @@ impl<M: Copy> Windows<M> {
         }
     }
 
-    /// Counts a failure; answers with the evidence if it is the one that makes maxretry within findtime that are
-    /// `enough`.
+    /// Counts a failure; answers with those that tell so if it is the one that makes too many that are `enough`. The
+    /// window stays.
     pub fn count(
         &mut self,
-        subject: Prefix,
+        subject: K,
         failure: Counted<M>,
-        maxretry: MaxRetry,
-        findtime: FindTime,
+        threshold: Threshold,
         enough: impl Fn(&[Counted<M>]) -> bool,
-    ) -> Option<Vec<FailureId>> {
-        match self.subjects.entry(subject) {
-            Entry::Vacant(place) => {
-                let mut window = Window::default();
-                let evidence = window.count(failure, maxretry, findtime, enough);
-                if evidence.is_none() {
-                    place.insert(window);
-                }
-                evidence
-            }
-            Entry::Occupied(mut place) => {
-                let window = place.get_mut();
-                let evidence = window.count(failure, maxretry, findtime, enough);
-                if evidence.is_some() {
-                    place.remove();
-                }
-                evidence
-            }
-        }
+    ) -> Option<Vec<Counted<M>>> {
+        let window = self.subjects.entry(subject).or_default();
+        window.count(failure, threshold, enough)
     }
 
     /// Puts back a failure of an earlier run, which decided nothing then and decides nothing now.
-    pub fn restore(&mut self, subject: Prefix, failure: Counted<M>, maxretry: MaxRetry) {
+    pub fn restore(&mut self, subject: K, failure: Counted<M>, threshold: Threshold) {
         let window = self.subjects.entry(subject).or_default();
-        window.restore(failure, maxretry);
+        window.restore(failure, threshold);
     }
 
-    /// Makes room for a further subject at `now`, if each may fill a window of so many failures; answers how many were
+    /// Makes room for a further subject at `now`, if each may fill a window up to the threshold; answers how many were
     /// forgotten that may still have counted.
-    pub fn make_room(&mut self, now: Timestamp, findtime: FindTime, maxretry: MaxRetry) -> usize {
-        let most = fitting(self.most, maxretry);
+    pub fn make_room(&mut self, now: Timestamp, threshold: Threshold) -> usize {
+        let most = fitting(self.most, threshold.maxretry);
         if self.subjects.len() >= most {
-            self.forget_stale(now, findtime);
+            self.forget_stale(now, threshold.findtime);
         }
         match self.subjects.len() >= most {
             true => self.evict(),
@@ -140,36 +117,37 @@ impl<M: Copy> Windows<M> {
     }
 
     /// Forgets one subject.
-    pub fn forget(&mut self, subject: Prefix) {
+    pub fn forget(&mut self, subject: K) {
         self.subjects.remove(&subject);
     }
 
-    /// Forgets the subjects inside a network.
-    pub fn forget_inside(&mut self, network: Prefix) {
-        self.forget_all(|subject| network.holds(subject));
+    /// Forgets failures of one subject.
+    pub fn retain_of(&mut self, subject: K, stays: impl Fn(Counted<M>) -> bool) {
+        if let Some(window) = self.subjects.get_mut(&subject) {
+            window.retain(stays);
+            if window.is_empty() {
+                self.subjects.remove(&subject);
+            }
+        }
     }
 
-    /// Forgets all subjects of which this is so.
-    pub fn forget_all(&mut self, gone: impl Fn(Prefix) -> bool) {
-        self.subjects.retain(|subject, _| !gone(*subject));
+    /// Forgets failures of all subjects.
+    pub fn retain_all(&mut self, stays: impl Fn(Counted<M>) -> bool) {
+        self.subjects.retain(|_, window| {
+            window.retain(&stays);
+            !window.is_empty()
+        });
     }
 
     /// The window of exactly this subject.
-    pub fn get(&self, subject: Prefix) -> Option<&Window<M>> {
+    pub fn get(&self, subject: K) -> Option<&Window<M>> {
         self.subjects.get(&subject)
     }
 
-    /// The same, to change it.
-    pub fn get_mut(&mut self, subject: Prefix) -> Option<&mut Window<M>> {
-        self.subjects.get_mut(&subject)
-    }
-
-    /// The windows of subjects that share an address with `subject`.
-    pub fn overlapping(&self, subject: Prefix) -> impl Iterator<Item = (Prefix, &Window<M>)> {
-        self.subjects
-            .iter()
-            .filter(move |(other, _)| other.overlaps(subject))
-            .map(|(other, window)| (*other, window))
+    /// All windows.
+    pub fn iter(&self) -> impl Iterator<Item = (K, &Window<M>)> {
+        let windows = self.subjects.iter();
+        windows.map(|(subject, window)| (*subject, window))
     }
 
     /// How many subjects have failed within `findtime` before `now`, and how many failures that are.
@@ -192,10 +170,29 @@ impl<M: Copy> Windows<M> {
     }
 }
 
+impl<M: Copy + Eq> Windows<Prefix, M> {
+    /// Forgets the subjects inside a network.
+    pub fn forget_inside(&mut self, network: Prefix) {
+        self.forget_all(|subject| network.holds(subject));
+    }
+
+    /// Forgets all subjects of which this is so.
+    pub fn forget_all(&mut self, gone: impl Fn(Prefix) -> bool) {
+        self.subjects.retain(|subject, _| !gone(*subject));
+    }
+
+    /// The windows of subjects that share an address with `subject`.
+    pub fn overlapping(&self, subject: Prefix) -> impl Iterator<Item = (Prefix, &Window<M>)> {
+        self.iter()
+            .filter(move |(other, _)| other.overlaps(subject))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
 
+    use super::super::decision::FailureId;
     use super::*;
 
     const FIVE: MaxRetry = MaxRetry(NonZeroU32::new(5).expect("not zero"));
@@ -205,22 +202,31 @@ mod tests {
         Prefix::host(std::net::Ipv4Addr::from(number).into())
     }
 
-    fn count(windows: &mut Windows, number: u32, micros: i64, id: u64) -> Option<Vec<FailureId>> {
+    fn at_most(maxretry: MaxRetry) -> Threshold {
+        Threshold {
+            maxretry,
+            findtime: TEN_MINUTES,
+            is_distinct: false,
+        }
+    }
+
+    fn count(windows: &mut Windows<Prefix, ()>, number: u32, micros: i64, id: u64) {
         let failure = (Timestamp::from_micros(micros), FailureId(id), ());
-        windows.count(subject(number), failure, FIVE, TEN_MINUTES, |_| true)
+        let evidence = windows.count(subject(number), failure, at_most(FIVE), |_| true);
+        assert_eq!(evidence, None);
     }
 
     #[test]
     fn eviction_spares_who_is_close_to_a_ban() {
-        let mut windows = Windows::default();
+        let mut windows = Windows::bounded(MOST_SUBJECTS);
         for id in 0..4 {
-            assert_eq!(count(&mut windows, 1, 0, id), None);
+            count(&mut windows, 1, 0, id);
         }
         for number in 2..MOST_SUBJECTS as u32 + 1 {
-            assert_eq!(count(&mut windows, number, i64::from(number), 9), None);
+            count(&mut windows, number, i64::from(number), 9);
         }
         let now = Timestamp::from_micros(0);
-        let evicted = windows.make_room(now, TEN_MINUTES, FIVE);
+        let evicted = windows.make_room(now, at_most(FIVE));
         assert_eq!(evicted, MOST_SUBJECTS / EVICTED_PART);
         assert_eq!(
             windows.overlapping(subject(1)).count(),
@@ -245,12 +251,12 @@ mod tests {
         let large = MaxRetry(NonZeroU32::new(1_000).expect("not zero"));
         assert_eq!(most_subjects(FIVE), MOST_SUBJECTS);
         assert_eq!(most_subjects(large), MOST_FAILURES / 1_000);
-        let mut windows = Windows::default();
+        let mut windows = Windows::bounded(MOST_SUBJECTS);
         for number in 0..MOST_FAILURES as u32 / 1_000 {
-            assert_eq!(count(&mut windows, number, i64::from(number), 9), None);
+            count(&mut windows, number, i64::from(number), 9);
         }
         let now = Timestamp::from_micros(0);
-        assert!(windows.make_room(now, TEN_MINUTES, large) > 0);
-        assert_eq!(windows.make_room(now, TEN_MINUTES, FIVE), 0);
+        assert!(windows.make_room(now, at_most(large)) > 0);
+        assert_eq!(windows.make_room(now, at_most(FIVE)), 0);
     }
 }

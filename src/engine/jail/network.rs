@@ -3,6 +3,7 @@
 //! In: the failures of hosts. Out: the narrowest network that explains enough of them. One that holds an address that is
 //! never banned is not watched at all.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
@@ -10,7 +11,8 @@ use super::super::decision::FailureId;
 use super::super::policy::MaxRetry;
 use super::super::prefix::{Prefix, SubjectWidth};
 use super::super::time::{FindTime, Timestamp};
-use super::{Counted, Windows};
+use super::accounts::Account;
+use super::{Counted, Threshold, Windows, ids};
 
 /// How many networks one jail watches at once, if that is not too many failures.
 pub const MOST_NETWORKS: usize = 16_384;
@@ -29,6 +31,14 @@ pub struct NetworkRule {
 }
 
 impl NetworkRule {
+    fn threshold(&self) -> Threshold {
+        Threshold {
+            maxretry: self.maxretry,
+            findtime: self.findtime,
+            is_distinct: false,
+        }
+    }
+
     /// Whether it could have banned this subject.
     pub fn is_of(&self, subject: Prefix) -> bool {
         self.width.subject(subject.address()) == subject
@@ -38,7 +48,7 @@ impl NetworkRule {
 /// The networks of one jail from which failures came.
 #[derive(Debug)]
 pub struct Networks {
-    windows: Windows<Prefix>,
+    windows: Windows<Prefix, Member>,
 }
 
 impl Default for Networks {
@@ -48,6 +58,9 @@ impl Default for Networks {
         }
     }
 }
+
+/// Whose failure it is, and for which account.
+type Member = (Prefix, Option<Account>);
 
 /// What a failure has brought about.
 #[derive(Debug, Default)]
@@ -59,15 +72,16 @@ pub struct Judged {
 }
 
 impl Networks {
-    /// Counts a failure of `subject`, to which `address` belongs, in each network that is `allowed` to be banned. `rules`
-    /// are in order, the narrowest first: what a narrow network explains is no sign of a wide one.
+    /// Counts a failure of a subject to which `address` belongs, in each network that is `allowed` to be banned. `rules`
+    /// are in order, the narrowest first: what a narrow network explains is no sign of a wide one. Whether a network
+    /// is banned `decides` whoever knows; he hears whether it has failed enough.
     pub fn count(
         &mut self,
         rules: &[NetworkRule],
         address: IpAddr,
-        subject: Prefix,
-        (time, id): (Timestamp, FailureId),
+        failure: Counted<Member>,
         allowed: impl Fn(Prefix) -> bool,
+        decides: impl Fn(Prefix, bool) -> bool,
     ) -> Judged {
         let mut judged = Judged::default();
         for rule in rules {
@@ -77,48 +91,57 @@ impl Networks {
                 break;
             }
             if let Some((hostile, _)) = judged.hostile {
-                if let Some(window) = self.windows.get_mut(network) {
-                    window.retain(|subject| !hostile.holds(subject));
-                }
+                self.windows
+                    .retain_of(network, |(.., (subject, _))| !hostile.holds(subject));
                 continue;
             }
-            let (findtime, maxretry) = most(rules);
-            judged.evicted += self.windows.make_room(time, findtime, maxretry);
-            let failure = (time, id, subject);
+            judged.evicted += self.windows.make_room(failure.0, most(rules));
             let enough =
-                |failures: &[Counted<Prefix>]| hosts(failures) >= rule.hosts.get() as usize;
-            let evidence =
-                self.windows
-                    .count(network, failure, rule.maxretry, rule.findtime, enough);
-            judged.hostile = evidence.map(|evidence| (network, evidence));
+                |failures: &[Counted<Member>]| hosts(failures) >= rule.hosts.get() as usize;
+            let evidence = self
+                .windows
+                .count(network, failure, rule.threshold(), enough);
+            if decides(network, evidence.is_some()) {
+                self.windows.forget(network);
+                let evidence = evidence.unwrap_or_default();
+                judged.hostile = Some((network, ids(&evidence)));
+            }
         }
         judged
     }
 
-    /// Puts back a failure of an earlier run; `since` tells when a network was banned last.
-    pub fn restore(
+    /// Forgets failures of `subject`, those that are `taken_back`; answers with them.
+    pub fn forgive(
         &mut self,
         rules: &[NetworkRule],
-        address: IpAddr,
         subject: Prefix,
-        (time, id): (Timestamp, FailureId),
-        since: impl Fn(Prefix) -> Option<Timestamp>,
-    ) {
+        taken_back: impl Fn(Counted<Option<Account>>) -> bool,
+    ) -> BTreeSet<FailureId> {
+        let is_his = |(time, id, (other, account)): Counted<Member>| {
+            other == subject && taken_back((time, id, account))
+        };
+        let mut forgiven = BTreeSet::new();
         for rule in rules {
-            let network = rule.width.subject(address);
-            if since(network).is_some_and(|start| time <= start) {
-                break;
+            let network = rule.width.subject(subject.address());
+            if let Some(window) = self.windows.get(network) {
+                let his = window.failures().filter(|failure| is_his(*failure));
+                forgiven.extend(his.map(|(_, id, _)| id));
+                self.windows.retain_of(network, |failure| !is_his(failure));
             }
-            let (findtime, maxretry) = most(rules);
-            self.windows.make_room(time, findtime, maxretry);
-            self.windows
-                .restore(network, (time, id, subject), rule.maxretry);
         }
+        forgiven
     }
 
-    /// Forgets one network.
-    pub fn forget(&mut self, network: Prefix) {
-        self.windows.forget(network);
+    /// Forgets what came from a network up to its ban: it is no sign of a wider one either.
+    pub fn settle(&mut self, rules: &[NetworkRule], network: Prefix, start: Timestamp) {
+        for rule in rules {
+            let around = rule.width.subject(network.address());
+            if around.holds(network) {
+                self.windows.retain_of(around, |(time, _, (subject, _))| {
+                    time > start || !network.holds(subject)
+                });
+            }
+        }
     }
 
     /// Forgets all networks of which this is so.
@@ -128,7 +151,7 @@ impl Networks {
 
     /// Forgets networks whose last failure is further back than any rule looks.
     pub fn forget_stale(&mut self, now: Timestamp, rules: &[NetworkRule]) {
-        self.windows.forget_stale(now, most(rules).0);
+        self.windows.forget_stale(now, most(rules).findtime);
     }
 
     /// The networks around `subject` from which failures came: how many hosts, how many failures within the rule's
@@ -162,16 +185,19 @@ impl Networks {
 }
 
 /// How far back the rules look, and at how many failures, at the most.
-fn most(rules: &[NetworkRule]) -> (FindTime, MaxRetry) {
+fn most(rules: &[NetworkRule]) -> Threshold {
     let spans = rules.iter().map(|rule| rule.findtime.0);
     let counts = rules.iter().map(|rule| rule.maxretry);
-    let maxretry = counts.max().unwrap_or(MaxRetry(NonZeroU32::MIN));
-    (FindTime(spans.max().unwrap_or_default()), maxretry)
+    Threshold {
+        maxretry: counts.max().unwrap_or(MaxRetry(NonZeroU32::MIN)),
+        findtime: FindTime(spans.max().unwrap_or_default()),
+        is_distinct: false,
+    }
 }
 
 /// How many different subjects failed.
-fn hosts(failures: &[Counted<Prefix>]) -> usize {
-    let mut subjects: Vec<_> = failures.iter().map(|(.., subject)| *subject).collect();
+fn hosts(failures: &[Counted<Member>]) -> usize {
+    let mut subjects: Vec<_> = failures.iter().map(|(.., (subject, _))| *subject).collect();
     subjects.sort_unstable();
     subjects.dedup();
     subjects.len()

@@ -7,9 +7,25 @@ use super::super::time::{FindTime, Timestamp};
 /// A failure, and what else it is remembered for.
 pub type Counted<M> = (Timestamp, FailureId, M);
 
+/// The numbers of failures.
+pub fn ids<M>(failures: &[Counted<M>]) -> Vec<FailureId> {
+    failures.iter().map(|(_, id, _)| *id).collect()
+}
+
+/// How many failures are too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Threshold {
+    /// So many
+    pub maxretry: MaxRetry,
+    /// within this time.
+    pub findtime: FindTime,
+    /// Whether those that are remembered for the same count as one, the newest of them.
+    pub is_distinct: bool,
+}
+
 /// The newest failures of one subject, oldest first; between two decisions at most maxretry - 1 of them.
 #[derive(Clone, Debug)]
-pub struct Window<M = ()> {
+pub struct Window<M> {
     failures: Vec<Counted<M>>,
 }
 
@@ -21,8 +37,8 @@ impl<M> Default for Window<M> {
     }
 }
 
-impl<M: Copy> Window<M> {
-    /// Counts a failure; answers with the evidence if it makes maxretry failures within findtime that are `enough`.
+impl<M: Copy + Eq> Window<M> {
+    /// Counts a failure; answers with those that tell so if it makes maxretry failures within findtime that are `enough`.
     ///
     /// A late record takes its place in time. When the window holds maxretry failures that are further apart, the
     /// end that is farther from the new one is forgotten: in a stream in order that is the oldest, which no
@@ -30,21 +46,26 @@ impl<M: Copy> Window<M> {
     pub fn count(
         &mut self,
         failure: Counted<M>,
-        maxretry: MaxRetry,
-        findtime: FindTime,
+        threshold: Threshold,
         enough: impl Fn(&[Counted<M>]) -> bool,
-    ) -> Option<Vec<FailureId>> {
+    ) -> Option<Vec<Counted<M>>> {
         let time = failure.0;
-        let place = self.insert(failure);
-        let full = maxretry.0.get() as usize;
+        let place = self.insert(failure, threshold)?;
+        let full = threshold.maxretry.0.get() as usize;
         let first = place.saturating_sub(full - 1);
-        for around in self.failures[first..].windows(full).take(place - first + 1) {
-            if around[full - 1].0.since(around[0].0) <= findtime.0 && enough(around) {
-                return Some(around.iter().map(|(_, id, _)| *id).collect());
-            }
-        }
+        let mut around = self.failures[first..].windows(full).take(place - first + 1);
+        let evidence = around.find(|around| {
+            around[full - 1].0.since(around[0].0) <= threshold.findtime.0 && enough(around)
+        });
+        let evidence = evidence.map(<[_]>::to_vec);
+        // If one that counts already may count again, all that tell so are needed still.
+        let most = if threshold.is_distinct {
+            full
+        } else {
+            full - 1
+        };
         // More than one too many only after maxretry was lowered by a reload.
-        while self.failures.len() >= full {
+        while self.failures.len() > most {
             let before = time.since(self.failures[0].0);
             let farther_end = if self.newest().since(time) > before {
                 self.failures.len() - 1
@@ -53,30 +74,40 @@ impl<M: Copy> Window<M> {
             };
             self.failures.remove(farther_end);
         }
-        None
+        evidence
     }
 
     /// Puts back a failure of an earlier run.
-    pub fn restore(&mut self, failure: Counted<M>, maxretry: MaxRetry) {
-        self.insert(failure);
-        while self.failures.len() >= maxretry.0.get() as usize && !self.failures.is_empty() {
+    pub fn restore(&mut self, failure: Counted<M>, threshold: Threshold) {
+        self.insert(failure, threshold);
+        let full = threshold.maxretry.0.get() as usize;
+        while self.failures.len() >= full && !self.failures.is_empty() {
             self.failures.remove(0);
         }
     }
 
-    /// Puts a failure where its time belongs, and tells where that is.
-    fn insert(&mut self, failure: Counted<M>) -> usize {
+    /// Puts a failure where its time belongs, and tells where that is; `None` if a newer one counts instead.
+    fn insert(&mut self, failure: Counted<M>, threshold: Threshold) -> Option<usize> {
         let order = |failure: &Counted<M>| (failure.0, failure.1);
+        if threshold.is_distinct {
+            let mut alike = self.failures.iter();
+            if let Some(at) = alike.position(|(.., other)| *other == failure.2) {
+                if order(&self.failures[at]) > order(&failure) {
+                    return None;
+                }
+                self.failures.remove(at);
+            }
+        }
         let place = self
             .failures
             .partition_point(|other| order(other) <= order(&failure));
         self.failures.insert(place, failure);
-        place
+        Some(place)
     }
 
     /// Forgets failures.
-    pub fn retain(&mut self, stays: impl Fn(M) -> bool) {
-        self.failures.retain(|(_, _, member)| stays(*member));
+    pub fn retain(&mut self, stays: impl Fn(Counted<M>) -> bool) {
+        self.failures.retain(|failure| stays(*failure));
     }
 
     /// The time of the newest failure.
@@ -111,16 +142,19 @@ mod tests {
 
     use super::*;
 
-    fn maxretry(count: u32) -> MaxRetry {
-        MaxRetry(NonZeroU32::new(count).expect("not zero"))
+    fn at_most(count: u32, findtime: u64) -> Threshold {
+        Threshold {
+            maxretry: MaxRetry(NonZeroU32::new(count).expect("not zero")),
+            findtime: FindTime(Duration::from_micros(findtime)),
+            is_distinct: false,
+        }
     }
 
-    fn feed(window: &mut Window, times: &[i64], count: u32, findtime: u64) -> Vec<usize> {
-        let findtime = FindTime(Duration::from_micros(findtime));
+    fn feed(window: &mut Window<()>, times: &[i64], count: u32, findtime: u64) -> Vec<usize> {
         let bans = times.iter().enumerate().filter_map(|(at, time)| {
             let id = FailureId(at as u64);
             let failure = (Timestamp::from_micros(*time), id, ());
-            let evidence = window.count(failure, maxretry(count), findtime, |_| true)?;
+            let evidence = window.count(failure, at_most(count, findtime), |_| true)?;
             *window = Window::default();
             assert_eq!(evidence.len(), count as usize);
             Some(at)
@@ -164,10 +198,32 @@ mod tests {
         let mut window = Window::default();
         for time in [1, 2, 3, 4, 5, 6] {
             let failure = (Timestamp::from_micros(time), FailureId(time as u64), ());
-            window.restore(failure, maxretry(3));
+            window.restore(failure, at_most(3, 100));
         }
         assert_eq!(window.len(), 2, "never more than maxretry - 1");
         assert_eq!(feed(&mut window, &[7], 3, 100), [0]);
+    }
+
+    #[test]
+    fn of_those_for_the_same_only_the_newest_counts() {
+        let mut window = Window::default();
+        let threshold = Threshold {
+            is_distinct: true,
+            ..at_most(3, 100)
+        };
+        let mut count = |time: i64, member: char| {
+            let failure = (Timestamp::from_micros(time), FailureId(time as u64), member);
+            let evidence = window.count(failure, threshold, |_| true);
+            evidence.map(|evidence| evidence.iter().map(|(_, id, _)| id.0).collect::<Vec<_>>())
+        };
+        for (time, member) in [(0, 'a'), (10, 'b'), (20, 'b'), (30, 'a'), (40, 'b')] {
+            assert_eq!(count(time, member), None, "{time}");
+        }
+        assert_eq!(count(120, 'c'), Some(vec![30, 40, 120]));
+        assert_eq!(count(35, 'b'), None, "a late one");
+        assert_eq!(count(151, 'a'), None, "b is too old");
+        assert_eq!(count(152, 'b'), Some(vec![120, 151, 152]));
+        assert_eq!(count(153, 'c'), Some(vec![151, 152, 153]));
     }
 
     proptest! {

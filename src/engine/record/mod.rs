@@ -8,6 +8,7 @@ mod cri;
 pub mod date;
 pub mod journal;
 pub mod json;
+pub mod kept;
 pub mod line;
 pub mod object;
 pub mod outputs;

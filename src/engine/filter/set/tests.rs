@@ -1,7 +1,7 @@
 //! What sets of filters find, each aspect on a small set of its own.
 
 use super::*;
-use crate::engine::filter::PatternSpec;
+use crate::engine::filter::{Outcome, PatternSpec};
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::time::Timestamp;
 
@@ -28,6 +28,7 @@ fn filter_with(patterns: &[&str], ignores: Vec<PatternSpec>) -> FilterSet {
         records: RecordsSpec::default(),
         session_by_pid: false,
         failures: failures.collect(),
+        outcome: Outcome::Failure,
         successes: Vec::new(),
         ignores,
     }])

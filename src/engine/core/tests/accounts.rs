@@ -1,0 +1,315 @@
+//! Facts about logins, and about attacks of many hosts on one account.
+
+use super::*;
+use crate::engine::decision::Notice;
+use crate::engine::filter::Outcome;
+use crate::engine::jail::accounts::AccountRule;
+
+/// A jail that knows who was let in, and bans three hosts that fail for one account within an hour.
+fn guarded(grace: u32) -> Policy {
+    let mut policy = policy(5, 600, ten_minutes(), &["203.0.113.0/24"]);
+    let failures = policy.filters.spec(FilterId(0)).clone();
+    let mut success = failures.failures[0].clone();
+    success.text = "^yes <user> from <ip>$".to_owned();
+    let logins = FilterSpec {
+        failures: vec![success],
+        outcome: Outcome::Success,
+        ..failures.clone()
+    };
+    policy.filters = FilterSet::compile(vec![failures, logins]).expect("a filter set");
+    policy.jails[0].logins = Some(FilterId(1));
+    policy.jails[0].accounts = Some(AccountRule {
+        hosts: NonZeroU32::new(3).expect("not zero"),
+        findtime: FindTime(3_600 * SECOND),
+        grace: grace * SECOND,
+    });
+    policy
+}
+
+fn counting_users() -> Policy {
+    let mut policy = guarded(0);
+    policy.jails[0].counting = Counting::Users;
+    policy.jails[0].accounts = None;
+    policy
+}
+
+/// Hears lines such as `no root from 192.0.2.7`.
+fn say(engine: &mut Engine, now: i64, lines: &[(i64, &str)]) -> Vec<Decision> {
+    let mut batch = Batch::default();
+    for (time, line) in lines {
+        batch.push(Record::bare(at(*time), line.as_bytes()));
+    }
+    let mut out = Vec::new();
+    let input = Input::Records {
+        source: None,
+        batch: &batch,
+        more: false,
+    };
+    engine.handle(at(now), input, &mut out);
+    out
+}
+
+#[test]
+fn hosts_that_fail_for_one_account_are_banned_together() {
+    let mut engine = Engine::new(guarded(0));
+    let out = say(
+        &mut engine,
+        3_000,
+        &[
+            (1, "no jo from 192.0.2.1"),
+            (2, "no jo from 192.0.2.1"),
+            (3, "no root from 192.0.2.4"),
+            (1_000, "no jo from 192.0.2.2"),
+            (3_000, "no JO from 192.0.2.3"),
+        ],
+    );
+    assert_eq!(
+        short(&out),
+        [
+            "+192.0.2.1 @3000 #1",
+            "+192.0.2.2 @3000 #1",
+            "+192.0.2.3 @3000 #1"
+        ]
+    );
+    let bans = out.iter().filter_map(|decision| match decision {
+        Decision::Ban(ban) => Some((ban.origin.to_string(), ban.evidence.len())),
+        _ => None,
+    });
+    let expected = ("distributed".to_owned(), 1);
+    assert!(
+        bans.clone().all(|ban| ban == expected),
+        "{:?}",
+        bans.collect::<Vec<_>>()
+    );
+    let out = say(&mut engine, 3_001, &[(3_001, "no jo from 192.0.2.5")]);
+    assert_eq!(short(&out), ["+192.0.2.5 @3001 #1"], "it is still attacked");
+    let out = say(&mut engine, 7_000, &[(7_000, "no jo from 192.0.2.6")]);
+    assert!(
+        !short(&out).iter().any(|told| told.starts_with('+')),
+        "it no longer is: {:?}",
+        short(&out)
+    );
+}
+
+#[test]
+fn who_has_paid_is_not_banned_again_for_the_same() {
+    let mut engine = Engine::new(guarded(0));
+    let attack = ["192.0.2.1", "192.0.2.2", "192.0.2.3"];
+    let lines = attack.map(|host| format!("no jo from {host}"));
+    let lines: Vec<_> = lines.iter().map(|line| (1, line.as_str())).collect();
+    say(&mut engine, 1, &lines);
+    let out = say(&mut engine, 700, &[(700, "no jo from 192.0.2.4")]);
+    let banned: Vec<_> = short(&out)
+        .into_iter()
+        .filter(|told| told.starts_with('+'))
+        .collect();
+    assert_eq!(banned, ["+192.0.2.4 @700 #1"]);
+}
+
+#[test]
+fn who_is_let_in_within_the_time_of_grace_is_not_banned() {
+    let mut engine = Engine::new(guarded(120));
+    let out = say(
+        &mut engine,
+        50,
+        &[
+            (1, "no jo from 192.0.2.1"),
+            (2, "no jo from 192.0.2.2"),
+            (40, "no jo from 192.0.2.3"),
+            (50, "yes jo from 192.0.2.3"),
+        ],
+    );
+    let told = short(&out);
+    assert!(told.len() == 1 && told[0].starts_with("Login"), "{told:?}");
+    let mut out = Vec::new();
+    engine.handle(at(121), Input::Tick, &mut out);
+    assert_eq!(short(&out), ["+192.0.2.1 @121 #1"]);
+    engine.handle(at(130), Input::Tick, &mut out);
+    assert_eq!(short(&out), ["+192.0.2.1 @121 #1", "+192.0.2.2 @122 #1"]);
+    let rest = say(&mut engine, 9_000, &[]);
+    assert!(!short(&rest).iter().any(|told| told.starts_with('+')));
+}
+
+#[test]
+fn a_time_of_grace_waits_for_what_a_source_has_not_told_yet() {
+    let source: SourceName = "journal".parse().expect("a name");
+    let mut engine = Engine::new(guarded(60));
+    let say = |engine: &mut Engine, now: i64, lines: &[(i64, &str)], more: bool| {
+        let mut batch = Batch::default();
+        for (time, line) in lines {
+            batch.push(Record::bare(at(*time), line.as_bytes()));
+        }
+        let mut out = Vec::new();
+        let input = Input::Records {
+            source: Some(&source),
+            batch: &batch,
+            more,
+        };
+        engine.handle(at(now), input, &mut out);
+        short(&out)
+    };
+    let attack = [
+        (1, "no jo from 192.0.2.1"),
+        (2, "no jo from 192.0.2.2"),
+        (3, "no jo from 192.0.2.3"),
+    ];
+    assert_eq!(say(&mut engine, 500, &attack, true), [""; 0], "read late");
+    let told = say(&mut engine, 500, &[(10, "yes jo from 192.0.2.2")], true);
+    assert!(told.len() == 1 && told[0].starts_with("Login"), "{told:?}");
+    assert_eq!(
+        say(&mut engine, 500, &[], false),
+        ["+192.0.2.1 @61 #1", "+192.0.2.3 @63 #1"]
+    );
+}
+
+#[test]
+fn a_login_takes_back_what_was_failed_for_the_same_account() {
+    let mut engine = Engine::new(guarded(0));
+    let mistypes = |time: i64| (time, "no jo from 192.0.2.1");
+    let login = (4, "yes jo from 192.0.2.1");
+    let again = [
+        mistypes(1),
+        mistypes(2),
+        mistypes(3),
+        login,
+        mistypes(5),
+        mistypes(6),
+        mistypes(7),
+        mistypes(8),
+    ];
+    assert_eq!(short(&say(&mut engine, 8, &again)), [""; 0]);
+    let out = say(&mut engine, 9, &[mistypes(9)]);
+    assert_eq!(short(&out), ["+192.0.2.1 @9 #1"]);
+
+    let mut engine = Engine::new(guarded(0));
+    let others = [
+        (1, "no root from 192.0.2.1"),
+        (2, "no root from 192.0.2.1"),
+        (3, "no root from 192.0.2.1"),
+        (4, "no root from 192.0.2.1"),
+        (5, "yes mallory from 192.0.2.1"),
+        (6, "no root from 192.0.2.1"),
+    ];
+    let out = short(&say(&mut engine, 6, &others));
+    assert!(out[0].starts_with("Login"), "{out:?}");
+    assert_eq!(
+        out[1], "+192.0.2.1 @6 #1",
+        "an account of one's own opens no other"
+    );
+}
+
+#[test]
+fn a_login_after_many_failures_is_told() {
+    let mut engine = Engine::new(guarded(600));
+    let mut lines: Vec<_> = (1..5).map(|time| (time, "no jo from 192.0.2.1")).collect();
+    lines.push((5, "yes jo from 192.0.2.1"));
+    let out = say(&mut engine, 5, &lines);
+    let told = out.iter().find_map(|decision| match decision {
+        Decision::Notice(Notice::Login {
+            address,
+            user,
+            failures,
+            others,
+            ..
+        }) => Some((address.to_string(), user.clone(), *failures, *others)),
+        _ => None,
+    });
+    assert_eq!(
+        told,
+        Some(("192.0.2.1".to_owned(), Some("jo".into()), 4, 0))
+    );
+    let lines = [
+        (11, "no jo from 192.0.2.2"),
+        (12, "no jo from 192.0.2.3"),
+        (13, "no jo from 192.0.2.4"),
+        (14, "yes jo from 192.0.2.4"),
+    ];
+    let out = say(&mut engine, 14, &lines);
+    let told = out.iter().find_map(|decision| match decision {
+        Decision::Notice(Notice::Login {
+            failures, others, ..
+        }) => Some((*failures, *others)),
+        _ => None,
+    });
+    assert_eq!(told, Some((1, 2)), "the one guess that was right");
+}
+
+#[test]
+fn different_accounts_are_counted_once_each() {
+    let mut engine = Engine::new(counting_users());
+    let lines = ["a", "b", "b", "b", "b", "b", "c", "d"];
+    let lines = lines.map(|user| format!("no {user} from 192.0.2.1"));
+    let lines: Vec<_> = (1..)
+        .zip(&lines)
+        .map(|(time, line)| (time, line.as_str()))
+        .collect();
+    assert_eq!(short(&say(&mut engine, 8, &lines)), [""; 0]);
+    let out = say(
+        &mut engine,
+        9,
+        &[(9, "yes a from 192.0.2.1"), (10, "no e from 192.0.2.1")],
+    );
+    assert_eq!(
+        short(&out)
+            .iter()
+            .filter(|told| told.starts_with('+'))
+            .count(),
+        0,
+        "one of them was let in"
+    );
+    let out = say(&mut engine, 11, &[(11, "no f from 192.0.2.1")]);
+    assert_eq!(short(&out), ["+192.0.2.1 @11 #1"]);
+}
+
+#[test]
+fn who_is_never_banned_counts_for_no_attack() {
+    let mut engine = Engine::new(guarded(0));
+    let lines = [
+        (1, "no jo from 203.0.113.1"),
+        (2, "no jo from 203.0.113.2"),
+        (3, "no jo from 192.0.2.3"),
+        (4, "no jo from 192.0.2.4"),
+    ];
+    assert_eq!(short(&say(&mut engine, 4, &lines)), [""; 0]);
+}
+
+proptest! {
+    /// Against the definition, without grace: when a host fails for an account, all are banned that failed for it since
+    /// their last ban, if so many did within findtime.
+    #[test]
+    fn it_agrees_with_the_definition(
+        steps in prop::collection::vec((0_i64..1_500, 1_u8..7, 0_u8..2), 0..60),
+    ) {
+        let mut policy = guarded(0);
+        policy.jails[0].maxretry = MaxRetry(NonZeroU32::new(1_000).expect("not zero"));
+        policy.jails[0].bantime = BanTime::For(1_000 * SECOND);
+        let mut engine = Engine::new(policy);
+        let (mut time, mut heard, mut banned) = (0, Vec::new(), HashMap::new());
+        let (mut expected, mut got) = (Vec::new(), Vec::new());
+        for (step, host, account) in steps {
+            time += step;
+            let line = format!("no jo{account} from 192.0.2.{host}");
+            let out = say(&mut engine, time, &[(time, &line)]);
+            got.extend(short(&out).into_iter().filter(|told| told.starts_with('+')));
+            if banned.get(&host).is_some_and(|start| time < start + 1_000) {
+                continue;
+            }
+            heard.retain(|(_, other, of)| (*other, *of) != (host, account));
+            heard.push((time, host, account));
+            let recent = heard.iter().filter(|(at, _, of)| *of == account && at + 3_600 >= time);
+            // The three newest make the attack; those who failed before them were banned with earlier ones.
+            let recent: Vec<_> = recent.rev().take(3).copied().collect();
+            if recent.len() == 3 {
+                let is_open = |(at, host, _): &&(i64, u8, u8)| banned.get(host).is_none_or(|start| start < at);
+                let mut hosts: Vec<u8> = recent.iter().filter(is_open).map(|(_, host, _)| *host).collect();
+                hosts.sort_unstable();
+                for host in hosts {
+                    expected.push(format!("+192.0.2.{host} @{time}"));
+                    banned.insert(host, time);
+                }
+            }
+        }
+        let got: Vec<_> = got.iter().map(|told| told.split(" #").next().unwrap_or_default()).collect();
+        prop_assert_eq!(got, expected);
+    }
+}

@@ -1,0 +1,3 @@
+-- Whoever mistypes and is let in then has failed all the same, but it counts no more.
+
+ALTER TABLE failures ADD COLUMN cleared INTEGER; -- a login took it back: the number of the failure that came next
