@@ -10,10 +10,12 @@
 //! 4. [`action`] makes the firewall equal to the ledger; what came of it goes back to the engine
 //!    as an input.
 //!
+//! [`ignore`] knows who must not be banned at any moment, and tells the engine.
+//!
 //! Around that line: [`config`] reads the settings, [`control`] is the socket on which the daemon is
 //! asked and told, [`daemon`] starts the threads and keeps the order *decide, remember, act*, and
 //! [`cli`] is the command line. Imports point down only: `engine`, then `source | store | action |
-//! control`, then `config`, then `daemon | cli`.
+//! control | ignore`, then `config`, then `daemon | cli`.
 //!
 //! The library exists for the binary, its tests, benchmarks and fuzzers and promises no stable
 //! Rust interface; the contracts are the command line, the configuration, the exit codes, the
@@ -25,5 +27,6 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod engine;
+pub mod ignore;
 pub mod source;
 pub mod store;

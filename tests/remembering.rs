@@ -197,7 +197,11 @@ fn short(decisions: &[Decision]) -> Vec<String> {
         }
         Decision::Notice(notice) => Some(format!("{notice:?}")),
         // What is too long ago to count may be taken back or not.
-        Decision::Count(_) | Decision::Forgive(_) | Decision::Clear(_) => None,
+        Decision::Count(_)
+        | Decision::Forgive(_)
+        | Decision::Clear(_)
+        | Decision::Allow(_)
+        | Decision::Disallow(_) => None,
     };
     let mut told: Vec<String> = decisions.iter().filter_map(one).collect();
     let jail = |told: &String| ["one", "two", "three"].map(|jail| told.contains(jail));

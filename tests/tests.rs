@@ -17,6 +17,7 @@ mod files;
 mod filters;
 mod formats;
 mod hostile;
+mod ignored;
 mod journal;
 mod man;
 mod nftables;

@@ -117,6 +117,9 @@ pub enum Command {
         /// For how long, such as 1h or forever; as the jail does if not said
         #[arg(long = "for", value_name = "TIME", value_parser = lasting)]
         bantime: Option<BanTime>,
+        /// Ban even whoever would be locked out: who is logged in, a gateway, a resolver, yourself
+        #[arg(long)]
+        force: bool,
     },
     /// Lift bans
     Unban {
@@ -132,6 +135,20 @@ pub enum Command {
         /// Forget earlier bans too: the next one is as long as a first one
         #[arg(long)]
         forget: bool,
+    },
+    /// Allow an address or network for a time, whatever it does
+    Allow {
+        /// An address or network; without one, who is allowed is listed
+        ip: Option<Prefix>,
+        /// For how long
+        #[arg(long = "for", value_name = "TIME", value_parser = allowing, default_value = "1h")]
+        span: Duration,
+        /// Allow it no longer
+        #[arg(long, requires = "ip", conflicts_with = "span")]
+        end: bool,
+        /// Print the list as one JSON object a line
+        #[arg(long, conflicts_with = "ip")]
+        json: bool,
     },
     /// Report a failure on behalf of a service, for scripts
     Report {
@@ -175,6 +192,17 @@ fn lasting(text: &str) -> Result<BanTime, String> {
         Ok(BanTime::For(span)) if span.is_zero() => Err("a ban lasts some time".to_owned()),
         Ok(bantime) => Ok(bantime),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A time for which somebody can be allowed.
+fn allowing(text: &str) -> Result<Duration, String> {
+    match parse_span(text) {
+        Ok(span) if span < Duration::from_secs(1) => Err("write a second or more".to_owned()),
+        Ok(span) => Ok(span),
+        Err(error) => Err(format!(
+            "{error}; whoever is never to be banned belongs into `ignoreip`"
+        )),
     }
 }
 

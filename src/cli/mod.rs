@@ -22,6 +22,7 @@ mod summary;
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -96,11 +97,18 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         ),
         Command::Explain { ip, json } => explain::run(&socket(&common)?, ip, json, &clock),
         Command::Follow { json } => query::follow(&socket(&common)?, json, &clock),
-        Command::Ban { jail, ip, bantime } => {
+        Command::Ban {
+            jail,
+            ip,
+            bantime,
+            force,
+        } => {
             let request = Request::Ban {
                 jail: jail.clone(),
                 subject: ip,
                 bantime,
+                force,
+                from: connected_from(),
             };
             act(&common, request, |_| {
                 format!("{} is banned by jail {jail}", ip.plain())
@@ -128,6 +136,28 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
                 Some(subject) => explain::outlook(&socket(&common)?, subject),
                 None => Ok(()),
             }
+        }
+        Command::Allow { ip: None, json, .. } => query::allowed(&socket(&common)?, json, &clock),
+        Command::Allow {
+            ip: Some(subject),
+            end: true,
+            ..
+        } => act(&common, Request::Disallow { subject }, |_| {
+            format!("{} is no longer allowed", subject.plain())
+        }),
+        Command::Allow {
+            ip: Some(subject),
+            span,
+            ..
+        } => {
+            let seconds = span.as_secs();
+            act(&common, Request::Allow { subject, seconds }, |lifted| {
+                let (subject, span) = (subject.plain(), output::whole(span));
+                format!(
+                    "{subject} is allowed for {span}; {} lifted",
+                    counted(lifted, "ban")
+                )
+            })
         }
         Command::Report {
             service,
@@ -158,6 +188,13 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         }),
         Command::Completions { shell } => completions(shell),
     }
+}
+
+/// Where the person at the terminal comes from, if by ssh.
+fn connected_from() -> Option<IpAddr> {
+    let connection = std::env::var("SSH_CONNECTION").ok()?;
+    let address = connection.split([' ', '%']).next()?;
+    address.parse().ok()
 }
 
 /// The socket that is named, or configured, or usual.

@@ -292,6 +292,35 @@ fn print_bans(out: &mut Out, rows: &[BanRow], clock: &Clock) -> Result<(), Failu
     Ok(())
 }
 
+/// Lists who is allowed for a time.
+///
+/// # Errors
+/// The daemon cannot be asked.
+pub fn allowed(socket: &Path, json: bool, clock: &Clock) -> Result<(), Failure> {
+    let Reply::Allowed { rows } = ask(socket, Request::Allowed)? else {
+        return Err(strange());
+    };
+    let mut out = output::stdout();
+    if json {
+        print_json(&mut out, &rows)?;
+    } else if rows.is_empty() {
+        writeln!(out, "Nobody is allowed for a time.")?;
+    } else {
+        let mut table = Table::new(&["IP", "SINCE", "UNTIL", "LEFT"]);
+        for row in &rows {
+            table.row([
+                row.subject.plain(),
+                clock.show(row.since),
+                clock.show(row.until),
+                clock.left(row.until),
+            ]);
+        }
+        table.print(&mut out)?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
 /// Lists bans of the past.
 ///
 /// # Errors

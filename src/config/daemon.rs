@@ -30,6 +30,8 @@ pub struct DaemonSettings {
     pub log_level: LevelFilter,
     /// How long history is kept.
     pub retention: Retention,
+    /// Whether nobody is banned who would be locked out.
+    pub guard: bool,
 }
 
 impl DaemonSettings {
@@ -53,6 +55,7 @@ impl DaemonSettings {
                 max_failures: most.map_or(retention.max_failures, i64::unsigned_abs),
                 ..retention
             },
+            guard: section.flag("guard", problems).unwrap_or(true),
         }
     }
 }

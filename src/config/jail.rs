@@ -13,7 +13,7 @@ use super::document::{Entry, Kind, Table, Value};
 use super::escalation;
 use super::files::{Data, SearchPath};
 use super::filter::{FilterFile, NORMAL};
-use super::ignore::Resolver;
+use super::ignore::Ignored;
 use super::keys::{self, MOST_RETRIES};
 use super::listening::{self, Listening, Wishes};
 use super::network;
@@ -124,8 +124,8 @@ pub struct JailReader<'c> {
     pub filters: BTreeMap<FilterName, Option<FilterFile>>,
     /// Which databases `[daemon]` names.
     pub databases: class::Named,
-    /// Host names and own addresses.
-    pub resolver: Resolver,
+    /// Whom the jails ignore.
+    pub ignored: Ignored,
     /// The numbers of services.
     pub services: Services,
     /// The actions that enabled jails name, also those jails that cannot be used, and where they do.
@@ -153,16 +153,6 @@ impl<'c> JailReader<'c> {
                 jails.push((name, table, entry));
             }
         }
-        // Asked for all at once: each could keep the start waiting.
-        let mut words = Vec::new();
-        for (_, table, _) in &jails {
-            words.extend(
-                self.section(table)
-                    .texts("ignoreip", problems)
-                    .unwrap_or_default(),
-            );
-        }
-        self.resolver.resolve(&words, problems);
         jails
             .into_iter()
             .filter_map(|(name, table, entry)| self.read(name, table, entry, problems))
@@ -272,6 +262,7 @@ impl<'c> JailReader<'c> {
         let bantime = bantime(section, problems).unwrap_or(BanTime::For(ten_minutes));
         let own = section.flag("ignoreself", problems).unwrap_or(true);
         let words = section.texts("ignoreip", problems).unwrap_or_default();
+        let command = section.texts("ignorecommand", problems).unwrap_or_default();
         let actions = match section.parsed_list("actions", problems) {
             Some(list) => list
                 .into_iter()
@@ -289,7 +280,7 @@ impl<'c> JailReader<'c> {
             networks: network::read(section, width, findtime, problems),
             accounts: accounts::read(section, findtime, problems),
             siege: siege::read(section, problems),
-            ignore: self.resolver.list(&words, own, problems),
+            ignore: self.ignored.list(&words, own, &command, problems),
             width,
             protocols: protocols(section, problems),
             actions,

@@ -55,6 +55,7 @@ pub const DAEMON: &[Key] = &[
     key("keep_bans", "a time such as \"1y\"", "\"1y\""),
     key("keep_failures", "a time such as \"30d\"", "\"30d\""),
     key("max_failures", "a number from 1000 to 100000000", "1000000"),
+    key("guard", "true or false", "true"),
 ];
 
 /// `[source.NAME]`, of any type.
@@ -192,10 +193,15 @@ pub const JAIL: &[Key] = &[
     ),
     key(
         "ignoreip",
-        "a list of addresses, networks, ranges and host names, such as [\"10.0.0.0/8\", \"192.0.2.1-192.0.2.9\", \"home.example.org\"]",
+        "a list of addresses, networks, ranges, host names and files, such as [\"10.0.0.0/8\", \"192.0.2.1-192.0.2.9\", \"home.example.org\", \"/etc/f2bd/office.txt\"]",
         "[]",
     ),
     key("ignoreself", "true or false", "true"),
+    key(
+        "ignorecommand",
+        "a program with its arguments, such as [\"/usr/local/bin/is-customer\", \"--strict\"]",
+        "",
+    ),
     key(
         "prefix",
         "{ ipv4 = 32, ipv6 = 64 }, with numbers from 1 to 32 and from 1 to 128",

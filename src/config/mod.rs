@@ -2,7 +2,7 @@
 //!
 //! In: f2bd.conf, its drop-ins, filter and action files. Out: typed [`Settings`], or every mistake at once with
 //! file, line, column and remedy. Nothing is started here and nobody is banned; host names in `ignoreip`
-//! are the only thing that is asked of the network.
+//! are the only thing that is asked of the network, and not by a reload, which need not wait for them.
 //!
 //! [`files`] finds and reads, [`document`] keeps the places, [`keys`] lists what can be written,
 //! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean;
@@ -31,7 +31,7 @@ mod siege;
 mod source;
 mod surroundings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,13 +47,14 @@ use crate::action::{ActionJail, ActionSpec};
 use crate::engine::atlas::Atlas;
 use crate::engine::filter::{FilterSet, FilterSpec};
 use crate::engine::name::FilterName;
-use crate::engine::policy::{FilterId, JailPolicy, Policy};
+use crate::engine::policy::{FilterId, JailPolicy, Policy, SetName};
 use crate::engine::record::journal::RouteId;
+use crate::ignore::Lists;
 use crate::source::SourceSpec;
 use document::{Kind, Table};
 use files::{Data, SearchPath};
 use filter::FilterFile;
-use ignore::Resolver;
+use ignore::Ignored;
 use jail::JailReader;
 use section::{Section, unknown};
 use source::Source;
@@ -67,8 +68,21 @@ pub struct Settings {
     pub sources: Vec<SourceSpec>,
     /// What the engine obeys.
     pub policy: Policy,
+    /// What is known of the sets that its ignore lists name.
+    pub lists: Lists,
     /// The actions of the enabled jails, each with the jails it serves.
     pub actions: Vec<(ActionSpec, Vec<ActionJail>)>,
+}
+
+impl Settings {
+    /// The sets of addresses that somebody has to keep an eye on.
+    pub fn sets(&self) -> BTreeSet<SetName> {
+        let mut sets = self.policy.sets();
+        if self.daemon.guard {
+            sets.insert(SetName::Guarded);
+        }
+        sets
+    }
 }
 
 /// What came of reading a configuration.
@@ -84,18 +98,20 @@ pub struct Loaded {
 
 /// Reads the configuration that `path` names: a file, a directory with an f2bd.conf, or the usual one.
 pub fn load(path: Option<&Path>, surroundings: Surroundings) -> Loaded {
-    load_and(path, surroundings, &[], |_, _| ()).0
+    // Something that works must not wait.
+    let asks = surroundings != Surroundings::Require;
+    load_and(path, surroundings, asks, &[], |_, _| ()).0
 }
 
 /// Reads the configuration for old logs, as it is and with some settings changed: the second policy has the same
 /// jails as the first. It is `None` without changes, and where there is a mistake.
 pub fn load_changed(path: Option<&Path>, changes: &[Change]) -> (Loaded, Option<Policy>) {
-    load_and(path, Surroundings::Ignore, changes, |_, _| ())
+    load_and(path, Surroundings::Ignore, true, changes, |_, _| ())
 }
 
 /// As [`load`], and lets every filter that is used prove itself by its samples.
 pub fn load_and_prove(path: Option<&Path>) -> Loaded {
-    let (loaded, _) = load_and(path, Surroundings::Require, &[], |file, problems| {
+    let (loaded, _) = load_and(path, Surroundings::Require, true, &[], |file, problems| {
         file.prove(problems);
     });
     loaded
@@ -104,6 +120,7 @@ pub fn load_and_prove(path: Option<&Path>) -> Loaded {
 fn load_and(
     path: Option<&Path>,
     surroundings: Surroundings,
+    asks: bool,
     changes: &[Change],
     look_at: impl Fn(&FilterFile, &mut Problems),
 ) -> (Loaded, Option<Policy>) {
@@ -137,11 +154,11 @@ fn load_and(
             country: daemon.country.is_some(),
             operator: daemon.operator.is_some(),
         },
-        resolver: Resolver::default(),
+        ignored: Ignored::default(),
         services: Services::of_this_system(),
         actions: Vec::new(),
     };
-    let jails = reader.read_all(part("jail"), &mut problems);
+    let mut jails = reader.read_all(part("jail"), &mut problems);
     let actions = action::read_all(part("action"), &reader.actions, &search, &mut problems);
     if !jails.iter().any(|jail| jail.enabled) && !problems.is_fatal() {
         problems.warning(
@@ -151,11 +168,15 @@ fn load_and(
         );
     }
     change::check_jails(changes, &jails, &mut problems);
-    let changed = match changes {
+    let mut changed = match changes {
         [] => None,
         _ => Some(reader.read_all(changed.as_ref(), &mut problems)),
     };
     let filters = reader.filters;
+    // Asked for all at once: each could keep the start waiting.
+    let lists = reader.ignored.look(asks, &mut problems);
+    ignore::fill(&mut jails, &lists);
+    ignore::fill(changed.as_deref_mut().unwrap_or_default(), &lists);
     let written = (part("source"), part("jail"));
     surroundings::look(&sources.on, &jails, written, surroundings, &mut problems);
     for file in filters.values().flatten() {
@@ -174,6 +195,7 @@ fn load_and(
                 .filter_map(|source| source.wanted_by(&enabled, &policy))
                 .collect(),
             policy,
+            lists,
             actions: actions
                 .into_iter()
                 .map(|action| with_jails(action, &enabled))

@@ -1,5 +1,6 @@
 //! What does the configuration come to? The answer of `f2bd check --json`.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -11,6 +12,7 @@ use crate::engine::jail::class::ClassRule;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::jail::siege::SiegeRule;
+use crate::engine::prefix::Prefix;
 use crate::engine::time::BanTime;
 
 /// Jails with everything that holds for them, and all problems. Times are in seconds; -1 is for ever.
@@ -25,7 +27,10 @@ pub fn resolved(loaded: &Loaded) -> Value {
 }
 
 fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
-    let ignored = jail.ignore.rules().iter().map(|rule| rule.prefix.plain());
+    // Several sets may hold an address.
+    let mut seen = HashSet::new();
+    let ignored = jail.ignore.rules().map(|rule| rule.prefix);
+    let ignored = ignored.filter(|prefix| seen.insert(*prefix));
     let matches = jail.journalmatch.to_string();
     let matches = matches.split(" + ").filter(|wanted| !wanted.is_empty());
     let paths = jail.logpath.iter().map(ToString::to_string);
@@ -39,7 +44,7 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
         "maxretry": jail.maxretry.0.get(),
         "findtime": seconds::as_json(BanTime::For(jail.findtime.0)),
         "bantime": seconds::as_json(jail.bantime),
-        "ignoreip": ignored.collect::<Vec<_>>(),
+        "ignoreip": ignored.map(Prefix::plain).collect::<Vec<_>>(),
         "failregex": patterns.failures,
         "ignoreregex": patterns.ignores,
         "actions": jail.actions.iter().map(|action| action.as_str()).collect::<Vec<_>>(),

@@ -81,6 +81,12 @@ pub enum Request {
         /// For how long, if not as the jail does.
         #[serde(with = "text::option", default)]
         bantime: Option<BanTime>,
+        /// Even if that locks somebody out.
+        #[serde(default)]
+        force: bool,
+        /// Where the connection comes from by which somebody asks; nothing if that is not known.
+        #[serde(default)]
+        from: Option<IpAddr>,
     },
     /// Lift bans.
     Unban {
@@ -94,6 +100,22 @@ pub enum Request {
         #[serde(default)]
         forget: bool,
     },
+    /// Allow it for a time, whatever it does.
+    Allow {
+        /// Whom.
+        #[serde(with = "text")]
+        subject: Prefix,
+        /// For how long from now.
+        seconds: u64,
+    },
+    /// Allow it no longer.
+    Disallow {
+        /// Whom, as it was allowed.
+        #[serde(with = "text")]
+        subject: Prefix,
+    },
+    /// Who is allowed?
+    Allowed,
     /// Read the configuration anew.
     Reload,
     /// Write what waits to be written, and make the firewall equal to the ledger.
@@ -106,8 +128,14 @@ impl Request {
     /// Whether it changes something. Such a request is for root and the daemon's own user only.
     pub fn acts(&self) -> bool {
         match self {
-            Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Flush => true,
-            Request::Status { .. }
+            Request::Ban { .. }
+            | Request::Unban { .. }
+            | Request::Allow { .. }
+            | Request::Disallow { .. }
+            | Request::Reload
+            | Request::Flush => true,
+            Request::Allowed
+            | Request::Status { .. }
             | Request::Bans { .. }
             | Request::History { .. }
             | Request::Explain { .. }
@@ -140,6 +168,11 @@ pub enum Reply {
     History {
         /// The newest first.
         rows: Vec<HistoryRow>,
+    },
+    /// To [`Request::Allowed`].
+    Allowed {
+        /// Those that end first come first.
+        rows: Vec<AllowedRow>,
     },
     /// To [`Request::Explain`].
     Explanation(Box<Explanation>),
@@ -343,6 +376,20 @@ pub struct OperatorRow {
     pub asn: u32,
     /// The name, as the database has it.
     pub name: Option<String>,
+}
+
+/// Somebody who is allowed for a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AllowedRow {
+    /// Who.
+    #[serde(with = "text")]
+    pub subject: Prefix,
+    /// Since when.
+    #[serde(with = "text")]
+    pub since: Timestamp,
+    /// Until when.
+    #[serde(with = "text")]
+    pub until: Timestamp,
 }
 
 /// A ban of the past or in force.
@@ -615,6 +662,8 @@ mod tests {
             jail: "sshd".parse().expect("a name"),
             subject: "192.0.2.0/24".parse().expect("a network"),
             bantime: Some(BanTime::Forever),
+            force: false,
+            from: None,
         };
         let line = serde_json::to_string(&Envelope {
             version: VERSION,
@@ -623,7 +672,7 @@ mod tests {
         .expect("JSON");
         assert_eq!(
             line,
-            r#"{"version":1,"request":"ban","jail":"sshd","subject":"192.0.2.0/24","bantime":"forever"}"#
+            r#"{"version":1,"request":"ban","jail":"sshd","subject":"192.0.2.0/24","bantime":"forever","force":false,"from":null}"#
         );
         assert!(serde_json::from_str::<Envelope>(&line).is_ok());
         let short = r#"{"version":1,"request":"bans"}"#;

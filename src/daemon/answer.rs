@@ -5,25 +5,28 @@
 
 mod explain;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::memory::Memory;
-use super::notice::{cleared_text, forgiven_text, notice_text};
+use super::notice::{allowed_text, cleared_text, disallowed_text, forgiven_text, notice_text};
 use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
-    ActionRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow, JailRow,
-    OperatorRow, PAGE, Refusal, Reply, Request, SiegeRow, SourceRow, Status, Why,
+    ActionRow, AllowedRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow,
+    JailRow, OperatorRow, PAGE, Refusal, Reply, Request, SiegeRow, SourceRow, Status, Why,
 };
+use crate::engine::decision::Allowance;
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
-use crate::engine::policy::{JailPolicy, Policy};
+use crate::engine::policy::{AddressSet, JailPolicy, Policy};
 use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
 use crate::engine::time::Timestamp;
-use crate::engine::{Decision, Engine, Input, jail::most_subjects};
+use crate::engine::{Decision, Engine, Input, MOST_ALLOWED, jail::most_subjects};
 use crate::source::SourceSpec;
 use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
 
@@ -37,6 +40,8 @@ pub struct Circumstances {
     pub sources: Vec<SourceSpec>,
     /// How long history is kept.
     pub retention: Retention,
+    /// Whether nobody is banned who would be locked out.
+    pub guard: bool,
     database: PathBuf,
     socket: PathBuf,
     actions: Vec<(ActionSpec, Vec<ActionJail>)>,
@@ -50,6 +55,7 @@ impl Circumstances {
         let circumstances = Circumstances {
             sources: settings.sources,
             retention: settings.daemon.retention,
+            guard: settings.daemon.guard,
             database: settings.daemon.database,
             socket: settings.daemon.socket,
             actions: settings.actions,
@@ -105,16 +111,25 @@ pub struct View<'d> {
 ///
 /// # Errors
 /// The reply, if it is not done.
-pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>>, Reply> {
+pub fn order(
+    engine: &Engine,
+    request: &Request,
+    guarded: &AddressSet,
+) -> Result<Option<Input<'static>>, Reply> {
     match request {
         Request::Ban {
             jail,
             subject,
             bantime,
+            force,
+            from,
         } => {
             let policy = known_jail(engine, jail)?;
             if let Some(rule) = policy.ignore.protects(*subject) {
                 let message = format!("{} is never banned: {}", subject.plain(), rule.because);
+                return Err(refused(Why::NotSo, message));
+            }
+            if !force && let Some(message) = lockout(*subject, *from, guarded) {
                 return Err(refused(Why::NotSo, message));
             }
             if engine.ledger().is_full() {
@@ -162,8 +177,40 @@ pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>
                 forget: *forget,
             }))
         }
+        Request::Allow { subject, seconds } => {
+            if engine.allows_no_more() && engine.allowance(*subject).is_none() {
+                let message = format!("{MOST_ALLOWED} are allowed, as many as there can be");
+                return Err(refused(Why::Unable, message));
+            }
+            Ok(Some(Input::Allow {
+                subject: *subject,
+                span: Duration::from_secs(*seconds),
+            }))
+        }
+        Request::Disallow { subject } => {
+            if engine.allowance(*subject).is_none() {
+                let message = format!("{} is not allowed", subject.plain());
+                return Err(refused(Why::NotSo, message));
+            }
+            Ok(Some(Input::Disallow { subject: *subject }))
+        }
         _ => Ok(None),
     }
+}
+
+/// Why a ban would lock somebody out: whoever is guarded, or whoever asks, who comes from there.
+fn lockout(subject: Prefix, from: Option<IpAddr>, guarded: &AddressSet) -> Option<String> {
+    let from = from.filter(|from| subject.contains(*from));
+    let because = match (from, guarded.find(subject)) {
+        (Some(from), _) => format!("you are connected from {from}"),
+        (None, Some(rule)) if subject.is_host() => rule.because.to_string(),
+        (None, Some(rule)) => format!("of {}, {}", rule.prefix.plain(), rule.because),
+        (None, None) => return None,
+    };
+    Some(format!(
+        "{} is not banned, lest somebody be locked out: {because}; --force bans all the same",
+        subject.plain()
+    ))
 }
 
 /// The reply to an order that was carried out, with the number of bans that began or ended by it.
@@ -210,11 +257,29 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         Request::Explain { subject } => {
             Reply::Explanation(Box::new(explain::explain(view, *subject)))
         }
+        Request::Allowed => {
+            let mut rows: Vec<_> = view.engine.allowed().map(allowed_row).collect();
+            rows.sort_by_key(|row| (row.until, row.subject));
+            Reply::Allowed { rows }
+        }
         Request::Flush => done(0),
-        Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Follow => refused(
+        Request::Ban { .. }
+        | Request::Unban { .. }
+        | Request::Allow { .. }
+        | Request::Disallow { .. }
+        | Request::Reload
+        | Request::Follow => refused(
             Why::Malformed,
             "the request was not meant for the driver".to_owned(),
         ),
+    }
+}
+
+fn allowed_row(allowance: &Allowance) -> AllowedRow {
+    AllowedRow {
+        subject: allowance.subject,
+        since: allowance.since,
+        until: allowance.until,
     }
 }
 
@@ -441,6 +506,12 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
         },
         Decision::Forgive(forgiven) => FollowLine::Notice {
             message: forgiven_text(forgiven),
+        },
+        Decision::Allow(allowance) => FollowLine::Notice {
+            message: allowed_text(allowance),
+        },
+        Decision::Disallow(subject) => FollowLine::Notice {
+            message: disallowed_text(*subject),
         },
         Decision::Clear(cleared) => FollowLine::Notice {
             message: cleared_text(cleared),

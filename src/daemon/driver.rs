@@ -3,7 +3,7 @@
 //! The driver owns the engine, the store, the list of readers and the queues of the actions. It is a plain
 //! thread; nothing here is async, and nobody else decides anything.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
@@ -22,9 +22,11 @@ use crate::config::Settings;
 use crate::control::protocol::{FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
 use crate::engine::input::{Outcome, Remembered};
-use crate::engine::name::ActionName;
+use crate::engine::name::{ActionName, JailName};
+use crate::engine::policy::{AddressSet, SetName};
 use crate::engine::time::{Span, Timestamp};
-use crate::engine::{Engine, Input};
+use crate::engine::{Decision, Engine, Input};
+use crate::ignore::{command::Question, guard};
 use crate::source::{Delivery, Losses};
 
 /// How soon what could not be written is tried again.
@@ -45,6 +47,10 @@ pub struct Audience {
     pub deadline: watch::Sender<Option<Timestamp>>,
     /// The service manager.
     pub announcements: watch::Sender<Announcement>,
+    /// Whoever keeps an eye on sets of addresses: which ones are wanted.
+    pub wanted: watch::Sender<BTreeSet<SetName>>,
+    /// And whom a program should be asked about.
+    pub failing: mpsc::Sender<Question>,
 }
 
 /// By how much the clock may run away from the time that passes before it counts as set. Corrections of a
@@ -66,6 +72,8 @@ pub struct Driver {
     /// Hears of it.
     pub audience: Audience,
     unwritten: Unwritten,
+    /// The programs that jails want to be asked.
+    commands: BTreeMap<JailName, SetName>,
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: BTreeSet<ActionName>,
     /// When something that could not be done is tried again.
@@ -88,6 +96,7 @@ impl Driver {
         remembered: Remembered,
     ) -> Self {
         let now = clock::now();
+        let commands = engine.policy().commands();
         let mut driver = Driver {
             circumstances,
             engine,
@@ -96,12 +105,15 @@ impl Driver {
             sources,
             audience,
             unwritten: Unwritten::default(),
+            commands,
             expected_reports: BTreeSet::new(),
             again_at: None,
             next_sweep: now.after(SWEEP_MORE_AFTER),
             announcement: Announcement::default(),
             last_letter: (now, Instant::now()),
         };
+        // Before anybody can be banned for what is read first.
+        driver.guard(now, guard::addresses());
         driver.decide(now, Input::Restore(remembered), None);
         driver
     }
@@ -129,8 +141,15 @@ impl Driver {
                     delivery,
                 } => self.take_delivery(now, generation, delivery),
                 Letter::Report { action, report } => self.take_report(now, &action, report),
-                Letter::Question(question) => {
-                    let reply = self.answer(now, question.request);
+                Letter::Ignore {
+                    set: SetName::Guarded,
+                    addresses,
+                } => self.guard(now, addresses),
+                Letter::Ignore { set, addresses } => {
+                    self.decide(now, Input::Ignore { set, addresses }, None);
+                }
+                Letter::Question { question, guarded } => {
+                    let reply = self.answer(now, question.request, &guarded);
                     // Whoever asked may have gone.
                     let _ = question.reply.send(reply);
                 }
@@ -250,8 +269,27 @@ impl Driver {
         let first = self.unwritten.decisions.len();
         self.engine
             .handle(now, input, &mut self.unwritten.decisions);
+        self.ask_programs(first);
         if !self.unwritten.note(now, first, stream) {
             self.write(now);
+        }
+    }
+
+    /// Has programs asked about those who have failed just now. If too many wait, they are asked about when they fail
+    /// again.
+    fn ask_programs(&self, first: usize) {
+        if self.commands.is_empty() {
+            return;
+        }
+        for decision in self.unwritten.decisions.iter().skip(first) {
+            if let Decision::Count(failure) = decision
+                && let Some(set) = self.commands.get(&failure.jail)
+            {
+                let _ = self
+                    .audience
+                    .failing
+                    .try_send((set.clone(), failure.address));
+            }
         }
     }
 
@@ -275,10 +313,10 @@ impl Driver {
         self.unwritten = unwritten;
     }
 
-    fn answer(&mut self, now: Timestamp, request: Request) -> Reply {
+    fn answer(&mut self, now: Timestamp, request: Request, guarded: &AddressSet) -> Reply {
         // Whoever asks is told of everything up to now.
         self.write(now);
-        match answer::order(&self.engine, &request) {
+        match answer::order(&self.engine, &request, guarded) {
             Ok(Some(input)) => {
                 let before = self.engine.ledger().len();
                 self.decide(now, input, None);
@@ -305,11 +343,28 @@ impl Driver {
         }
     }
 
+    /// Has the engine know who would be locked out, if the settings want that.
+    fn guard(&mut self, now: Timestamp, guarded: AddressSet) {
+        let addresses = match self.circumstances.guard {
+            true => guarded,
+            false => AddressSet::default(),
+        };
+        let set = SetName::Guarded;
+        self.decide(now, Input::Ignore { set, addresses }, None);
+    }
+
     fn obey(&mut self, now: Timestamp, settings: Settings) {
+        let wanted = settings.sets();
         let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
         let since = now.before(super::longest_findtime(&policy));
         self.circumstances = circumstances;
+        self.commands = policy.commands();
         self.decide(now, Input::Policy(Box::new(policy)), None);
+        if !self.circumstances.guard {
+            self.guard(now, AddressSet::default());
+        }
+        // Only now can the engine take what they hold.
+        self.audience.wanted.send_replace(wanted);
         self.start_work(since);
         log::info!("the new configuration is in force");
     }
@@ -362,7 +417,8 @@ impl Driver {
             self.outbox.reconcile(None, self.engine.ledger());
         }
         if self.memory.wants_restate() {
-            self.memory.restate(now, &self.engine.ledger().bans());
+            let bans = self.engine.ledger().bans();
+            self.memory.restate(now, &bans, self.engine.allowed());
         }
     }
 

@@ -6,6 +6,7 @@ use crate::action;
 use crate::config::Settings;
 use crate::control::Question;
 use crate::engine::name::ActionName;
+use crate::engine::policy::{AddressSet, SetName};
 use crate::source::Delivery;
 
 /// How many letters may wait. A source's letter is a batch of records, so this bounds memory to a few
@@ -29,8 +30,20 @@ pub enum Letter {
         /// What.
         report: action::Report,
     },
+    /// A set of addresses that are never banned holds something else now.
+    Ignore {
+        /// Which set.
+        set: SetName,
+        /// All that it holds.
+        addresses: AddressSet,
+    },
     /// Somebody asks or orders over the control socket.
-    Question(Question),
+    Question {
+        /// What.
+        question: Question,
+        /// Who would be locked out by a ban, as far as the question needs it.
+        guarded: AddressSet,
+    },
     /// New settings, complete and checked; the answer comes when they are in force.
     Settings(Box<Settings>, oneshot::Sender<()>),
     /// The deadline that the driver set has come.

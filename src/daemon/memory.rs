@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Ban, BanId, FailureId};
+use crate::engine::decision::{Allowance, Ban, BanId, FailureId};
 use crate::engine::input::Remembered;
 use crate::engine::time::Timestamp;
 use crate::store::{Retention, Salvage, Store, StoreError};
@@ -262,12 +262,17 @@ impl Memory {
         self.restate && !self.wants_retry() && matches!(self.read, Read::NotYet | Read::Done)
     }
 
-    /// Makes the bans in force in the database equal to `bans`, those of the ledger.
-    pub fn restate<'b>(&mut self, now: Timestamp, bans: impl IntoIterator<Item = &'b Ban>) {
+    /// Makes the bans in force in the database equal to `bans`, those of the ledger, and likewise who is allowed.
+    pub fn restate<'b>(
+        &mut self,
+        now: Timestamp,
+        bans: impl IntoIterator<Item = &'b Ban>,
+        allowed: impl IntoIterator<Item = &'b Allowance>,
+    ) {
         let Some(store) = &mut self.store else {
             return;
         };
-        match store.restate(now, bans) {
+        match store.restate(now, bans, allowed) {
             Ok(()) => self.restate = false,
             Err(error) => self.failed(now, &error),
         }
@@ -353,11 +358,16 @@ impl Memory {
                 return;
             }
         };
-        let bans: Vec<_> = salvage.bans.into_iter().map(Decision::Ban).collect();
+        let bans = salvage.bans.into_iter().map(Decision::Ban);
+        let allowed = salvage.allowances.into_iter().map(Decision::Allow);
+        let saved: Vec<_> = bans.chain(allowed).collect();
         log::warn!(
             "the damaged database is kept as {}; a new one is begun, with {} bans saved from it",
             aside.display(),
-            bans.len()
+            saved
+                .iter()
+                .filter(|one| matches!(one, Decision::Ban(_)))
+                .count()
         );
         self.replaced = Some(now);
         self.restate |= !unread;
@@ -369,7 +379,7 @@ impl Memory {
             .iter()
             .map(|(stream, cursor)| (stream, cursor));
         let begun = Store::open(&self.path).and_then(|mut store| {
-            store.commit(now, &bans, cursors)?;
+            store.commit(now, &saved, cursors)?;
             Ok(store)
         });
         match begun {
@@ -378,7 +388,7 @@ impl Memory {
                 // Not in trouble any more: what waits can be written at once.
                 self.failed = None;
             }
-            Err(_) => self.backlog.push(now, &bans, None),
+            Err(_) => self.backlog.push(now, &saved, None),
         }
     }
 }

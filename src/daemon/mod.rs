@@ -19,6 +19,7 @@ mod sources;
 mod unwritten;
 mod zone;
 
+use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -44,8 +45,9 @@ use crate::control::server::BindError;
 use crate::control::{Question, server};
 use crate::engine::Engine;
 use crate::engine::jail::siege::SiegeRule;
-use crate::engine::policy::Policy;
+use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::time::Timestamp;
+use crate::ignore;
 
 /// How many lines a follower may lag behind before it misses some.
 const FOLLOW_BACKLOG: usize = 1_024;
@@ -147,7 +149,7 @@ fn longest_findtime(policy: &Policy) -> Duration {
 /// The main thread's part: everything that waits for the world outside.
 async fn serve(
     options: &RunOptions,
-    settings: Settings,
+    mut settings: Settings,
     told_problems: Vec<config::Problem>,
 ) -> Result<(), StartError> {
     let path = settings.daemon.socket.clone();
@@ -163,6 +165,10 @@ async fn serve(
     let (followers, _) = broadcast::channel(FOLLOW_BACKLOG);
     let (reports, told) = mpsc::unbounded_channel();
     let (announcements, announced) = watch::channel(Announcement::default());
+    let (wanted, sets) = watch::channel(settings.sets());
+    let (changes, changed) = mpsc::channel(MOST_LETTERS);
+    let (failing, failed) = mpsc::channel(MOST_LETTERS);
+    let lists = std::mem::take(&mut settings.lists);
     let driver = prepare(
         settings,
         options.dry_run,
@@ -173,6 +179,8 @@ async fn serve(
             followers: followers.clone(),
             deadline,
             announcements,
+            wanted,
+            failing,
         },
     )?;
     let thread = std::thread::Builder::new()
@@ -188,8 +196,14 @@ async fn serve(
     let notifier = Arc::new(Notifier::find());
     let tasks = [
         tokio::spawn(server::serve(listener, questions, followers)),
-        tokio::spawn(forward_questions(asked, Arc::clone(&reloader))),
+        tokio::spawn(forward_questions(
+            asked,
+            Arc::clone(&reloader),
+            sets.clone(),
+        )),
         tokio::spawn(forward_reports(told, inbox.clone())),
+        tokio::spawn(ignore::watch::watch(lists, sets, failed, changes)),
+        tokio::spawn(forward_changes(changed, inbox.clone())),
         tokio::spawn(tick(deadlines, inbox.clone())),
         tokio::spawn({
             let notifier = Arc::clone(&notifier);
@@ -264,12 +278,17 @@ fn prepare(
     ))
 }
 
-/// Answers what concerns the configuration, and passes on every other question.
-async fn forward_questions(mut asked: mpsc::Receiver<Question>, reloader: Arc<Reloader>) {
+/// Answers what concerns the configuration, and passes on every other question; with one to ban somebody, who would be
+/// locked out at this moment.
+async fn forward_questions(
+    mut asked: mpsc::Receiver<Question>,
+    reloader: Arc<Reloader>,
+    wanted: watch::Receiver<BTreeSet<SetName>>,
+) {
     while let Some(question) = asked.recv().await {
         if matches!(question.request, Request::Reload) {
             let reloader = Arc::clone(&reloader);
-            // Names may take seconds to be resolved; other questions need not wait for them.
+            // Files may be where reading takes its time; other questions need not wait for them.
             tokio::spawn(async move {
                 let reply = match reloader.reload().await {
                     Ok(()) => Reply::Done { changed: 0 },
@@ -278,12 +297,17 @@ async fn forward_questions(mut asked: mpsc::Receiver<Question>, reloader: Arc<Re
                 // Whoever asked may have gone.
                 let _ = question.reply.send(reply);
             });
-        } else if reloader
-            .inbox
-            .send(Letter::Question(question))
-            .await
-            .is_err()
-        {
+            continue;
+        }
+        let is_ban = matches!(question.request, Request::Ban { .. });
+        let guarded = match is_ban && wanted.borrow().contains(&SetName::Guarded) {
+            true => tokio::task::spawn_blocking(ignore::guard::addresses).await,
+            false => Ok(AddressSet::default()),
+        };
+        // Looking fails only when the daemon ends.
+        let guarded = guarded.unwrap_or_default();
+        let letter = Letter::Question { question, guarded };
+        if reloader.inbox.send(letter).await.is_err() {
             return;
         }
     }
@@ -295,6 +319,17 @@ async fn forward_reports(
 ) {
     while let Some((action, report)) = told.recv().await {
         if inbox.send(Letter::Report { action, report }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn forward_changes(
+    mut changed: mpsc::Receiver<(SetName, AddressSet)>,
+    inbox: mpsc::Sender<Letter>,
+) {
+    while let Some((set, addresses)) = changed.recv().await {
+        if inbox.send(Letter::Ignore { set, addresses }).await.is_err() {
             return;
         }
     }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use crate::engine::Decision;
-use crate::engine::decision::{Cleared, Forgiven, Notice, Origin};
+use crate::engine::decision::{Allowance, Cleared, Forgiven, Notice, Origin};
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::policy::MaxRetry;
+use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
 use crate::engine::time::Span;
 use crate::source::Trouble;
@@ -69,6 +70,8 @@ pub fn report_decision(decision: &Decision) {
             unban.release
         ),
         Decision::Forgive(forgiven) => log::info!("{}", forgiven_text(forgiven)),
+        Decision::Allow(allowance) => log::info!("{}", allowed_text(allowance)),
+        Decision::Disallow(subject) => log::info!("{}", disallowed_text(*subject)),
         Decision::Clear(cleared) => log::debug!("{}", cleared_text(cleared)),
         Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
     }
@@ -81,6 +84,17 @@ pub fn forgiven_text(forgiven: &Forgiven) -> String {
         "[{}] earlier bans of {subject} are forgotten",
         forgiven.jail
     )
+}
+
+/// That somebody may do as they like, as a sentence.
+pub fn allowed_text(allowance: &Allowance) -> String {
+    let subject = allowance.subject.plain();
+    format!("{subject} is allowed until {}", allowance.until)
+}
+
+/// That somebody may not any more, as a sentence.
+pub fn disallowed_text(subject: Prefix) -> String {
+    format!("{} is no longer allowed", subject.plain())
 }
 
 /// That failures count no more, as a sentence.
@@ -148,7 +162,7 @@ pub fn notice_text(notice: &Notice) -> String {
             subject,
             because,
         } => {
-            format!("[{jail}] {} is never banned: {because}", subject.plain())
+            format!("[{jail}] {} is spared: {because}", subject.plain())
         }
         Notice::Siege {
             jail,

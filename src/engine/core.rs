@@ -5,17 +5,21 @@
 //! were read: `replay` comes to the same bans as the daemon.
 
 mod accounts;
+mod allowing;
 mod banning;
 mod besieged;
 mod continuity;
+mod guarding;
 mod heard;
 mod hearing;
 mod recount;
 
-use std::collections::HashMap;
+pub use allowing::MOST_ALLOWED;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::decision::{BanId, Decision, FailureId};
+use super::decision::{Allowance, BanId, Decision, FailureId};
 use super::explain::{JailStatus, Place, Verdict};
 use super::filter::Outcome;
 use super::filter::session::Sessions;
@@ -27,7 +31,7 @@ use super::jail::siege::Siege;
 use super::jail::{Counted, MOST_SUBJECTS, Windows};
 use super::ledger::Ledger;
 use super::name::{JailName, SourceName};
-use super::policy::{JailPolicy, Policy};
+use super::policy::{AddressSet, JailPolicy, Policy};
 use super::prefix::Prefix;
 use super::time::Timestamp;
 use heard::Heard;
@@ -51,6 +55,11 @@ pub struct Engine {
     ledger: Ledger,
     /// Also of jails that are gone, which may come back.
     offences: HashMap<JailName, Offences>,
+    /// Who is allowed for a time.
+    allowed: BTreeMap<Prefix, Allowance>,
+    guarded: AddressSet,
+    /// Whom a jail would have banned, were they not guarded; until they are not.
+    guarded_told: BTreeSet<(JailName, Prefix)>,
     sessions: Sessions,
     directory: Directory,
     /// When somebody's time of grace is over.
@@ -116,6 +125,9 @@ impl Engine {
             jails,
             ledger: Ledger::default(),
             offences: HashMap::new(),
+            allowed: BTreeMap::new(),
+            guarded: AddressSet::default(),
+            guarded_told: BTreeSet::new(),
             sessions: Sessions::default(),
             directory: Directory::default(),
             next_conviction: None,
@@ -157,6 +169,9 @@ impl Engine {
                     self.forgive(jail.as_ref(), subject, out);
                 }
             }
+            Input::Allow { subject, span } => self.allow(now, subject, now.after(span), out),
+            Input::Disallow { subject } => self.disallow(now, subject, out),
+            Input::Ignore { set, addresses } => self.ignore(now, &set, &addresses, out),
             Input::Restore(remembered) => self.restore(now, remembered, out),
             Input::Outcome(outcome) => self.ledger.hear(&outcome),
             Input::Policy(policy) => self.obey(now, *policy, out),
@@ -164,6 +179,7 @@ impl Engine {
         self.convict_all(now, out);
         self.expire(now, out);
         self.calm(now, out);
+        self.end_allowances(now, out);
         self.sweep(now);
     }
 
@@ -173,9 +189,10 @@ impl Engine {
             !jail.windows.is_empty() || !jail.networks.is_empty() || !jail.accounts.is_empty()
         });
         let sweep = watching.then(|| self.swept.after(SWEEP_EVERY));
+        let allowed = self.allowed.values().map(|one| one.until).min();
+        let ends = [self.ledger.next_end(), allowed];
         let others = [self.next_conviction, self.next_calm, sweep];
-        let all = others.into_iter().chain([self.ledger.next_end()]);
-        all.flatten().min()
+        ends.into_iter().chain(others).flatten().min()
     }
 
     /// When somebody is banned unless he is let in before.
@@ -255,9 +272,19 @@ impl Engine {
                     Some(rule) => places.push(Place::Ignored {
                         because: rule.because.clone(),
                     }),
+                    None if self.guards(subject).is_some() => {}
                     None if gathering.iter().any(|(network, ..)| *network == subject) => {}
                     None => places.push(Place::Clear),
                 }
+            }
+            let is_banned = |place: &Place| matches!(place, Place::Banned { .. });
+            if let Some(rule) = self
+                .guards(subject)
+                .filter(|_| !places.iter().any(is_banned))
+            {
+                places.push(Place::Ignored {
+                    because: rule.because.clone(),
+                });
             }
             places.extend(
                 gathering

@@ -31,6 +31,10 @@ pub enum Decision {
     Unban(Unban),
     /// Earlier bans of a subject count no more.
     Forgive(Forgiven),
+    /// A subject is allowed for a time; it takes the place of what was allowed to it before.
+    Allow(Allowance),
+    /// A subject is no longer allowed.
+    Disallow(Prefix),
     /// Failures count no more.
     Clear(Cleared),
     /// The administrator should know; the engine says each thing once until it changes.
@@ -187,6 +191,17 @@ pub struct Forgiven {
     pub jail: JailName,
     /// Who is a newcomer again.
     pub subject: Prefix,
+}
+
+/// For how long a subject may do what it likes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Who.
+    pub subject: Prefix,
+    /// Since when.
+    pub since: Timestamp,
+    /// Until when.
+    pub until: Timestamp,
 }
 
 /// Whoever failed was let in after all.

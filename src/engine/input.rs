@@ -2,10 +2,12 @@
 //!
 //! Everything that can change its mind comes in as one of these; there is no side door.
 
-use super::decision::{Ban, BanId, Failure, FailureId};
+use std::time::Duration;
+
+use super::decision::{Allowance, Ban, BanId, Failure, FailureId};
 use super::jail::escalation::Offence;
 use super::name::{ActionName, JailName, SourceName};
-use super::policy::Policy;
+use super::policy::{AddressSet, Policy, SetName};
 use super::prefix::Prefix;
 use super::record::Batch;
 use super::time::{BanTime, Timestamp};
@@ -43,6 +45,25 @@ pub enum Input<'a> {
         subject: Option<Prefix>,
         /// Whether earlier bans are forgotten too, so that the next one is a first one.
         forget: bool,
+    },
+    /// The administrator allows a subject for a time, whatever it does.
+    Allow {
+        /// Whom.
+        subject: Prefix,
+        /// For how long from now.
+        span: Duration,
+    },
+    /// The administrator allows a subject no longer.
+    Disallow {
+        /// Whom.
+        subject: Prefix,
+    },
+    /// A set of addresses that are never banned holds something else now.
+    Ignore {
+        /// Which set; nothing comes of one that no jail knows.
+        set: SetName,
+        /// All that it holds.
+        addresses: AddressSet,
     },
     /// What the store remembers of earlier runs: before any record, or as soon as it can be read.
     Restore(Remembered),
@@ -86,6 +107,8 @@ pub struct Remembered {
     pub failures: Vec<(Failure, Fate)>,
     /// The last ban of each subject in each jail, as far back as history goes, the oldest first.
     pub offences: Vec<(JailName, Prefix, Offence)>,
+    /// Who is allowed for a time.
+    pub allowances: Vec<Allowance>,
     /// When networks were banned, as far back as the failures, the oldest first.
     pub networks: Vec<(JailName, Prefix, Timestamp)>,
     /// When the siege of each jail began that is under one.

@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod decision;
 pub mod explain;
 pub mod filter;
+pub mod ignore;
 pub mod input;
 pub mod jail;
 pub mod ledger;
@@ -22,5 +23,6 @@ pub mod time;
 mod core;
 
 pub use self::core::Engine;
+pub use self::core::MOST_ALLOWED;
 pub use self::decision::Decision;
 pub use self::input::Input;

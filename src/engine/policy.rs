@@ -3,6 +3,7 @@
 //! Typed settings of the engine, complete and checked: `config` makes them, the engine obeys. Nothing
 //! here is text to be parsed later.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use super::atlas::Atlas;
 use super::filter::FilterSet;
 use super::filter::sieve::Sieve;
+pub use super::ignore::{AddressSet, IgnoreList, IgnoreRule, SetName};
 use super::jail::Threshold;
 use super::jail::accounts::AccountRule;
 use super::jail::class::ClassRule;
@@ -17,7 +19,7 @@ use super::jail::escalation::Escalation;
 use super::jail::network::NetworkRule;
 use super::jail::siege::SiegeRule;
 use super::name::{ActionName, JailName, SourceName};
-use super::prefix::{Prefix, SubjectWidth};
+use super::prefix::SubjectWidth;
 use super::record::journal::RouteId;
 use super::time::{BanTime, FindTime};
 
@@ -66,6 +68,22 @@ impl Policy {
     pub fn maxretry(&self, jail: &JailPolicy, address: IpAddr) -> MaxRetry {
         let class = self.class(jail, address);
         class.map_or(jail.maxretry, |class| class.maxretry)
+    }
+
+    /// The sets that ignore lists name.
+    pub fn sets(&self) -> BTreeSet<SetName> {
+        let sets = self.jails.iter().flat_map(|jail| jail.ignore.sets());
+        sets.map(|(set, _)| set.clone()).collect()
+    }
+
+    /// The programs that jails want to be asked whom they spare.
+    pub fn commands(&self) -> BTreeMap<JailName, SetName> {
+        let named = self.jails.iter().flat_map(|jail| {
+            let sets = jail.ignore.sets().map(|(set, _)| set);
+            sets.map(|set| (jail.name.clone(), set.clone()))
+        });
+        let is_command = |set: &SetName| matches!(set, SetName::Command(_));
+        named.filter(|(_, set)| is_command(set)).collect()
     }
 
     /// The sieve for lines of a source; `None` if a jail that listens there has to see all of them.
@@ -149,42 +167,3 @@ impl JailPolicy {
 /// The number of a compiled filter in its [`FilterSet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FilterId(pub u16);
-
-/// Addresses and networks that are never banned, each with the words it was written with.
-#[derive(Clone, Debug, Default)]
-pub struct IgnoreList {
-    rules: Vec<IgnoreRule>,
-}
-
-/// One entry of an [`IgnoreList`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IgnoreRule {
-    /// The addresses it covers.
-    pub prefix: Prefix,
-    /// Where it comes from, for `explain`: `ignoreip 10.0.0.0/8`, `own address`.
-    pub because: Box<str>,
-}
-
-impl IgnoreList {
-    /// A list of these rules.
-    pub fn new(rules: Vec<IgnoreRule>) -> Self {
-        IgnoreList { rules }
-    }
-
-    /// The rule that keeps `address` from being counted.
-    pub fn covers(&self, address: IpAddr) -> Option<&IgnoreRule> {
-        let address = address.to_canonical();
-        let mut rules = self.rules.iter();
-        rules.find(|rule| rule.prefix.contains_canonical(address))
-    }
-
-    /// The rule that keeps `subject` from being banned: one that shares any address with it.
-    pub fn protects(&self, subject: Prefix) -> Option<&IgnoreRule> {
-        self.rules.iter().find(|rule| rule.prefix.overlaps(subject))
-    }
-
-    /// All rules, in the order of the configuration.
-    pub fn rules(&self) -> &[IgnoreRule] {
-        &self.rules
-    }
-}

@@ -27,6 +27,7 @@ const SCHEMA: &[&str] = &[
     include_str!("schema/0002_streams.sql"),
     include_str!("schema/0003_forgiven.sql"),
     include_str!("schema/0004_cleared.sql"),
+    include_str!("schema/0005_allowed.sql"),
 ];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction

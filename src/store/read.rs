@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, Params, Row, params};
 use super::write::bytes;
 use super::{Store, StoreError, refuse_newer};
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Ban, BanId, Failure, FailureId, Origin, Release};
+use crate::engine::decision::{Allowance, Ban, BanId, Failure, FailureId, Origin, Release};
 use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::escalation::Offence;
 use crate::engine::name::JailName;
@@ -175,6 +175,7 @@ impl Store {
             bans,
             failures,
             offences,
+            allowances: allowances(&self.connection)?,
             networks,
             sieges,
             next_failure: self.next("failures")?.map(FailureId),
@@ -353,6 +354,8 @@ impl Archive {
 pub struct Salvage {
     /// Bans in force whose rows could still be read.
     pub bans: Vec<Ban>,
+    /// Who was allowed for a time.
+    pub allowances: Vec<Allowance>,
     /// Where the streams stood.
     pub cursors: Vec<(Stream, Cursor)>,
 }
@@ -380,9 +383,21 @@ impl Salvage {
         }
         Salvage {
             bans: bans.into_values().collect(),
+            allowances: allowances(&connection).unwrap_or_default(),
             cursors: cursors(&connection).unwrap_or_default(),
         }
     }
+}
+
+fn allowances(connection: &Connection) -> Result<Vec<Allowance>, StoreError> {
+    let sql = "SELECT subject, since, until FROM allowances";
+    rows(connection, sql, [], |row| {
+        Ok(Allowance {
+            subject: parsed(row, 0)?,
+            since: time(row, 1)?,
+            until: time(row, 2)?,
+        })
+    })
 }
 
 fn cursors(connection: &Connection) -> Result<Vec<(Stream, Cursor)>, StoreError> {

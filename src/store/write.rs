@@ -11,7 +11,10 @@ use rusqlite::{Connection, Statement, TransactionBehavior, params};
 use super::{Store, StoreError};
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Ban, Cleared, Failure, FailureId, Forgiven, Notice, Unban};
+use crate::engine::decision::{
+    Allowance, Ban, Cleared, Failure, FailureId, Forgiven, Notice, Unban,
+};
+use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
 use crate::engine::time::{Span, Timestamp};
 
@@ -57,6 +60,8 @@ impl Store {
                 Decision::Ban(banned) => ban(&transaction, banned)?,
                 Decision::Unban(freed) => unban(&transaction, freed)?,
                 Decision::Forgive(forgiven) => forgive(&transaction, forgiven)?,
+                Decision::Allow(allowance) => allow(&transaction, allowance)?,
+                Decision::Disallow(subject) => disallow(&transaction, *subject)?,
                 Decision::Clear(cleared) => clear(&transaction, cleared)?,
                 Decision::Notice(told) => notice(&transaction, now, told)?,
             }
@@ -80,7 +85,7 @@ impl Store {
     }
 
     /// Makes the bans in force here equal to `bans`, for when decisions were lost on the way: missing ones are
-    /// written, others are ended as of `now`.
+    /// written, others are ended as of `now`. Likewise who is allowed.
     ///
     /// # Errors
     /// Nothing was changed; the same call may be repeated.
@@ -88,6 +93,7 @@ impl Store {
         &mut self,
         now: Timestamp,
         bans: impl IntoIterator<Item = &'b Ban>,
+        allowed: impl IntoIterator<Item = &'b Allowance>,
     ) -> Result<(), StoreError> {
         let transaction = self
             .connection
@@ -110,6 +116,10 @@ impl Store {
             end.execute(params![id, now.as_micros()])?;
         }
         drop(end);
+        transaction.execute("DELETE FROM allowances", [])?;
+        for allowance in allowed {
+            allow(&transaction, allowance)?;
+        }
         Ok(transaction.commit()?)
     }
 }
@@ -202,6 +212,20 @@ fn forgive(connection: &Connection, forgiven: &Forgiven) -> rusqlite::Result<()>
     Ok(())
 }
 
+fn allow(connection: &Connection, allowance: &Allowance) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO allowances (subject, since, until) VALUES (?1, ?2, ?3)
+             ON CONFLICT (subject) DO UPDATE SET since = excluded.since, until = excluded.until",
+        )?
+        .execute(params![
+            allowance.subject.plain(),
+            allowance.since.as_micros(),
+            allowance.until.as_micros()
+        ])?;
+    Ok(())
+}
+
 fn clear(connection: &Connection, cleared: &Cleared) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -217,6 +241,13 @@ fn clear(connection: &Connection, cleared: &Cleared) -> rusqlite::Result<()> {
             cleared.nameless,
             cleared.before.0.cast_signed()
         ])?;
+    Ok(())
+}
+
+fn disallow(connection: &Connection, subject: Prefix) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM allowances WHERE subject = ?1")?
+        .execute([subject.plain()])?;
     Ok(())
 }
 

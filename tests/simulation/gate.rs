@@ -93,7 +93,10 @@ impl Judged {
                 bans.retain(|ban| ban.id != unban.ban);
             }
             Decision::Clear(_) | Decision::Notice(Notice::Login { .. }) => {}
-            Decision::Forgive(_) | Decision::Notice(_) => panic!("{decision:?}"),
+            Decision::Forgive(_)
+            | Decision::Allow(_)
+            | Decision::Disallow(_)
+            | Decision::Notice(_) => panic!("{decision:?}"),
         }
     }
 

@@ -98,8 +98,23 @@ impl Netns {
 
     /// Gives the inside another address.
     pub fn add_address(&self, address: &str) {
+        self.add_address_to("cable", address);
+    }
+
+    /// Gives a device of the inside another address.
+    pub fn add_address_to(&self, device: &str, address: &str) {
         let nodad = if address.contains(':') { "nodad" } else { "" };
-        self.ip(&format!("addr add {address} dev cable {nodad}"));
+        self.ip(&format!("addr add {address} dev {device} {nodad}"));
+    }
+
+    /// Takes one away.
+    pub fn remove_address_from(&self, device: &str, address: &str) {
+        self.ip(&format!("addr del {address} dev {device}"));
+    }
+
+    /// Lets everything that is not near go by this gateway.
+    pub fn route_by(&self, gateway: &str) {
+        self.ip(&format!("route add default via {gateway}"));
     }
 
     /// Listens inside for connections on all addresses.

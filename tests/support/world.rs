@@ -136,6 +136,31 @@ impl World {
         self.launch(&through, &[], &[]).wait_ready()
     }
 
+    /// Starts it where these files of the system say something else.
+    pub fn start_with_files(&self, files: &[(&str, &str)]) -> Daemon {
+        let copies: Vec<_> = files
+            .iter()
+            .enumerate()
+            .map(|(number, (path, content))| {
+                let copy = self.path().join(format!("file-{number}"));
+                fs::write(&copy, content).expect("a file");
+                (*path, copy)
+            })
+            .collect();
+        self.start_over(&copies)
+    }
+
+    /// Starts it where these files and directories lie over those of the system.
+    pub fn start_over(&self, copies: &[(&str, PathBuf)]) -> Daemon {
+        let mut script = String::from("set -e\n");
+        for (path, copy) in copies {
+            script += &format!("mount --bind {} {path}\n", copy.display());
+        }
+        script += "exec \"$0\" \"$@\"";
+        let through = ["unshare", "--mount", "sh", "-c", &script, F2BD];
+        self.launch(&through, &[], &[]).wait_ready()
+    }
+
     /// Lets the user nobody own and everybody enter this world's directory.
     pub fn open_to_everybody(&self) {
         let nobody = Some(65_534);

@@ -205,6 +205,8 @@ impl Comparison {
                     Decision::Count(_) => self.sums[side].kept_out += 1,
                     Decision::Unban(_)
                     | Decision::Forgive(_)
+                    | Decision::Allow(_)
+                    | Decision::Disallow(_)
                     | Decision::Clear(_)
                     | Decision::Notice(_) => {}
                 }

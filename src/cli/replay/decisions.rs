@@ -94,6 +94,8 @@ impl<'c> Decisions<'c> {
             Decision::Count(failure) if !self.json => self.addresses.note(failure),
             Decision::Count(_)
             | Decision::Forgive(_)
+            | Decision::Allow(_)
+            | Decision::Disallow(_)
             | Decision::Clear(_)
             | Decision::Notice(_) => {}
         }

@@ -104,6 +104,8 @@ impl Backlog {
             Decision::Ban(_)
             | Decision::Unban(_)
             | Decision::Forgive(_)
+            | Decision::Allow(_)
+            | Decision::Disallow(_)
             | Decision::Clear(_)
             | Decision::Notice(_) => &mut self.others,
         }

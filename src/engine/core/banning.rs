@@ -31,6 +31,10 @@ impl Engine {
         evidence: Vec<FailureId>,
         out: &mut Vec<Decision>,
     ) {
+        // Somebody who bans by hand was warned at the door.
+        if origin != Origin::Manual && self.is_guarded(&jail, subject, out) {
+            return;
+        }
         if self.ledger.is_full() {
             if !std::mem::replace(&mut self.full_told, true) {
                 out.push(Decision::Notice(Notice::LedgerFull { jail, subject }));

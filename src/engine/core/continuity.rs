@@ -1,6 +1,6 @@
-//! What survives a restart, and what a change of the settings?
+//! What survives a restart, and what a change of the settings or of those who are never banned?
 //!
-//! In: what was remembered, or another policy. Out: the ends of bans that are wanted no longer.
+//! In: what was remembered, another policy, or what a set holds now. Out: the ends of bans that are wanted no longer.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use crate::engine::decision::{Decision, Failure, FailureId, Release};
 use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::accounts::Accounts;
 use crate::engine::name::JailName;
-use crate::engine::policy::Policy;
+use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::prefix::Prefix;
 use crate::engine::time::Timestamp;
 
@@ -51,8 +51,15 @@ impl Engine {
                 self.jails[at].siege.resume(since);
             }
         }
+        for allowance in remembered.allowances {
+            // What was said since is newer.
+            let place = self.allowed.entry(allowance.subject);
+            place.or_insert(allowance);
+        }
         self.recall(remembered.failures, &remembered.networks);
         self.expire(now, out);
+        self.end_allowances(now, out);
+        self.spare_the_allowed(now, out);
         self.respect_policy(now, out);
     }
 
@@ -168,9 +175,16 @@ impl Engine {
         }
     }
 
-    pub(super) fn obey(&mut self, now: Timestamp, policy: Policy, out: &mut Vec<Decision>) {
+    pub(super) fn obey(&mut self, now: Timestamp, mut policy: Policy, out: &mut Vec<Decision>) {
         self.sum_up();
         self.give_up_sieges(now, &policy, out);
+        // What was heard of a set is newer than the settings.
+        let known = self.policy.jails.iter().flat_map(|jail| jail.ignore.sets());
+        for (set, addresses) in known {
+            for jail in &mut policy.jails {
+                jail.ignore.fill(set, addresses);
+            }
+        }
         let mut old: HashMap<JailName, JailState> = self
             .policy
             .jails
@@ -191,6 +205,7 @@ impl Engine {
             .collect();
         self.listeners = listeners(&policy);
         self.policy = policy;
+        self.spare_the_allowed(now, out);
         let jails = &self.policy.jails;
         self.progress.retain(|source, _| {
             let listens = |source| jails.iter().any(|jail| jail.sources.contains(source));
@@ -199,19 +214,48 @@ impl Engine {
         self.respect_policy(now, out);
     }
 
+    /// Takes note of what a set of addresses holds now.
+    pub(super) fn ignore(
+        &mut self,
+        now: Timestamp,
+        set: &SetName,
+        addresses: &AddressSet,
+        out: &mut Vec<Decision>,
+    ) {
+        if *set == SetName::Guarded {
+            self.guard(addresses);
+        }
+        for at in 0..self.policy.jails.len() {
+            if self.policy.jails[at].ignore.fill(set, addresses) {
+                self.spare(now, at, out);
+            }
+        }
+    }
+
     /// Lifts the bans that the settings no longer want.
     fn respect_policy(&mut self, now: Timestamp, out: &mut Vec<Decision>) {
         for name in self.ledger.jails() {
-            match self.place(&name) {
-                None => self.release(&name, now, Release::JailGone, out, |_| true),
-                Some(at) => {
-                    let ignore = self.policy.jails[at].ignore.clone();
-                    self.release(&name, now, Release::Ignored, out, |subject| {
-                        ignore.protects(subject).is_some()
-                    });
-                }
+            if self.place(&name).is_none() {
+                self.release(&name, now, Release::JailGone, out, |_| true);
             }
         }
+        for at in 0..self.policy.jails.len() {
+            self.spare(now, at, out);
+        }
+    }
+
+    /// Lifts a jail's bans of whoever is never to be banned, and forgets what was held against them.
+    pub(super) fn spare(&mut self, now: Timestamp, at: usize, out: &mut Vec<Decision>) {
+        let (name, ignore) = {
+            let jail = &self.policy.jails[at];
+            (jail.name.clone(), jail.ignore.clone())
+        };
+        let is_spared = |subject| ignore.protects(subject).is_some();
+        self.release(&name, now, Release::Ignored, out, is_spared);
+        let state = &mut self.jails[at];
+        state.windows.forget_all(is_spared);
+        state.networks.forget_all(is_spared);
+        state.accounts.forget_all(is_spared);
     }
 
     pub(super) fn place(&self, jail: &JailName) -> Option<usize> {

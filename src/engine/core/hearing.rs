@@ -165,7 +165,8 @@ impl Engine {
         }
         // A network that holds an ignored address is never banned; the single host still is.
         let wide = jail.width.subject(address);
-        let is_spared = !wide.is_host() && jail.ignore.protects(wide).is_some();
+        let is_spared = !wide.is_host()
+            && (jail.ignore.protects(wide).is_some() || self.guards(wide).is_some());
         Some(Subject {
             time: record.time.min(now),
             address,
@@ -265,7 +266,9 @@ impl Engine {
         let own = state
             .windows
             .count(subject, (time, id, account), threshold, |_| true);
-        let is_allowed = |network| jail.ignore.protects(network).is_none();
+        let guarded = &self.guarded;
+        let is_allowed =
+            |network| jail.ignore.protects(network).is_none() && guarded.find(network).is_none();
         let of_network = (time, id, (subject, account));
         let judged = state.networks.count(
             &jail.networks,

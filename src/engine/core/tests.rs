@@ -15,6 +15,7 @@ use crate::engine::record::{Batch, Record};
 use crate::engine::time::{BanTime, FindTime};
 
 mod accounts;
+mod ignored;
 mod networks;
 mod offenders;
 mod recidive;
@@ -121,7 +122,11 @@ fn short(decisions: &[Decision]) -> Vec<String> {
             unban.release
         )),
         Decision::Notice(notice) => Some(format!("{notice:?}")),
-        Decision::Count(_) | Decision::Forgive(_) | Decision::Clear(_) => None,
+        Decision::Count(_)
+        | Decision::Forgive(_)
+        | Decision::Clear(_)
+        | Decision::Allow(_)
+        | Decision::Disallow(_) => None,
     };
     decisions.iter().filter_map(one).collect()
 }
@@ -538,6 +543,17 @@ fn remembered(decisions: &[Decision]) -> Remembered {
             Decision::Unban(unban) => remembered.bans.retain(|ban| ban.id != unban.ban),
             Decision::Count(failure) if failure.counted => {
                 remembered.failures.push((failure.clone(), Fate::Open));
+            }
+            Decision::Allow(allowance) => {
+                remembered
+                    .allowances
+                    .retain(|known| known.subject != allowance.subject);
+                remembered.allowances.push(allowance.clone());
+            }
+            Decision::Disallow(subject) => {
+                remembered
+                    .allowances
+                    .retain(|known| known.subject != *subject);
             }
             Decision::Clear(_) => panic!("nobody logs in here: {decision:?}"),
             Decision::Count(_) | Decision::Forgive(_) | Decision::Notice(_) => {}

@@ -205,6 +205,16 @@ impl Accounts {
         }
     }
 
+    /// Forgets all subjects of which this is so.
+    pub fn forget_all(&mut self, gone: impl Fn(Prefix) -> bool) {
+        self.windows.retain_all(|(.., subject)| !gone(subject));
+        let suspects = self.suspects.keys().copied();
+        let gone: Vec<_> = suspects.filter(|subject| gone(*subject)).collect();
+        for subject in gone {
+            self.acquit(subject);
+        }
+    }
+
     /// Forgets accounts whose last failure is further back than the rule looks.
     pub fn forget_stale(&mut self, now: Timestamp, rule: Option<AccountRule>) {
         let findtime = rule.map_or(FindTime(Duration::ZERO), |rule| rule.findtime);

@@ -133,6 +133,14 @@ impl<K: Copy + Ord + Hash, M: Copy + Eq> Windows<K, M> {
         }
     }
 
+    /// Forgets failures of all subjects.
+    pub fn retain_all(&mut self, stays: impl Fn(Counted<M>) -> bool) {
+        self.subjects.retain(|_, window| {
+            window.retain(&stays);
+            !window.is_empty()
+        });
+    }
+
     /// The window of exactly this subject.
     pub fn get(&self, subject: K) -> Option<&Window<M>> {
         self.subjects.get(&subject)
@@ -167,7 +175,12 @@ impl<K: Copy + Ord + Hash, M: Copy + Eq> Windows<K, M> {
 impl<M: Copy + Eq> Windows<Prefix, M> {
     /// Forgets the subjects inside a network.
     pub fn forget_inside(&mut self, network: Prefix) {
-        self.subjects.retain(|subject, _| !network.holds(*subject));
+        self.forget_all(|subject| network.holds(subject));
+    }
+
+    /// Forgets all subjects of which this is so.
+    pub fn forget_all(&mut self, gone: impl Fn(Prefix) -> bool) {
+        self.subjects.retain(|subject, _| !gone(*subject));
     }
 
     /// The windows of subjects that share an address with `subject`.

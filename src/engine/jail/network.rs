@@ -144,6 +144,11 @@ impl Networks {
         }
     }
 
+    /// Forgets all networks of which this is so.
+    pub fn forget_all(&mut self, gone: impl Fn(Prefix) -> bool) {
+        self.windows.forget_all(gone);
+    }
+
     /// Forgets networks whose last failure is further back than any rule looks.
     pub fn forget_stale(&mut self, now: Timestamp, rules: &[NetworkRule]) {
         self.windows.forget_stale(now, most(rules).findtime);

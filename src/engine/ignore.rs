@@ -1,0 +1,173 @@
+//! Who is never banned?
+//!
+//! The rules that the configuration states, and sets of addresses that are kept outside and change while f2bd runs:
+//! whoever keeps one says what it holds now by an input. This is only the answer; what to do about it is `core`'s.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::prefix::Prefix;
+
+/// Addresses and networks that are never banned, each with the words it was written with.
+#[derive(Clone, Debug, Default)]
+pub struct IgnoreList {
+    rules: Vec<IgnoreRule>,
+    allowed: AddressSet,
+    sets: Vec<(SetName, AddressSet)>,
+}
+
+/// One entry of an [`IgnoreList`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IgnoreRule {
+    /// The addresses it covers.
+    pub prefix: Prefix,
+    /// Where it comes from, for `explain`: `ignoreip 10.0.0.0/8`, `an address of this machine`.
+    pub because: Box<str>,
+}
+
+/// Which addresses a set holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SetName {
+    /// Those of a host.
+    Host(Box<str>),
+    /// Those that a file lists.
+    File(Box<str>),
+    /// Those that a program wants to be spared, given by its words.
+    Command(Box<[Box<str>]>),
+    /// This machine's own.
+    Own,
+    /// Those of whoever would be locked out, in no jail's list: no jail bans them while they are here, yet their failures
+    /// count, and bans that there are stay.
+    Guarded,
+}
+
+/// What a set holds, by address, so that a long list costs hardly more than a short one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressSet {
+    /// In order; none shares an address with another.
+    rules: Arc<[IgnoreRule]>,
+}
+
+impl IgnoreList {
+    /// A list of these rules.
+    pub fn new(rules: Vec<IgnoreRule>) -> Self {
+        IgnoreList {
+            rules,
+            allowed: AddressSet::default(),
+            sets: Vec::new(),
+        }
+    }
+
+    /// The same with what these sets will hold; at first it is nothing.
+    pub fn with(mut self, sets: BTreeSet<SetName>) -> Self {
+        let sets = sets.into_iter().map(|set| (set, AddressSet::default()));
+        self.sets.extend(sets);
+        self
+    }
+
+    /// The rule that keeps `address` from being counted.
+    pub fn covers(&self, address: IpAddr) -> Option<&IgnoreRule> {
+        let address = address.to_canonical();
+        let mut rules = self.rules.iter();
+        let stated = rules.find(|rule| rule.prefix.contains_canonical(address));
+        stated.or_else(|| self.holds(Prefix::host(address)))
+    }
+
+    /// The rule that keeps `subject` from being banned: one that shares any address with it.
+    pub fn protects(&self, subject: Prefix) -> Option<&IgnoreRule> {
+        let stated = self.rules.iter().find(|rule| rule.prefix.overlaps(subject));
+        stated.or_else(|| self.holds(subject))
+    }
+
+    fn holds(&self, subject: Prefix) -> Option<&IgnoreRule> {
+        let held = self.sets.iter().map(|(_, held)| held);
+        let mut held = held.chain([&self.allowed]);
+        held.find_map(|held| held.find(subject))
+    }
+
+    /// Takes note of what a set holds now; whether that is something else than before.
+    pub fn fill(&mut self, set: &SetName, addresses: &AddressSet) -> bool {
+        let place = self.sets.iter_mut().find(|(name, _)| name == set);
+        place.is_some_and(|(_, held)| held.become_like(addresses))
+    }
+
+    /// Takes note of whom the administrator allows for a time; whether that is something else than before.
+    pub fn allow(&mut self, addresses: &AddressSet) -> bool {
+        self.allowed.become_like(addresses)
+    }
+
+    /// The sets, each with what it holds.
+    pub fn sets(&self) -> impl Iterator<Item = (&SetName, &AddressSet)> {
+        self.sets.iter().map(|(name, held)| (name, held))
+    }
+
+    /// All rules, those of the configuration first and in its order.
+    pub fn rules(&self) -> impl Iterator<Item = &IgnoreRule> {
+        let held = self.sets.iter().flat_map(|(_, held)| held.rules.iter());
+        self.rules.iter().chain(held)
+    }
+}
+
+impl AddressSet {
+    /// A set of these; of rules that hold one another the widest stays.
+    pub fn new(mut rules: Vec<IgnoreRule>) -> Self {
+        // A network comes right before what is inside it.
+        rules.sort_by_key(|rule| rule.prefix);
+        rules.dedup_by(|inner, outer| outer.prefix.holds(inner.prefix));
+        AddressSet {
+            rules: rules.into(),
+        }
+    }
+
+    /// Whether it was another one.
+    fn become_like(&mut self, other: &AddressSet) -> bool {
+        let is_new = self != other;
+        self.clone_from(other);
+        is_new
+    }
+
+    /// The rule that shares an address with `subject`.
+    pub fn find(&self, subject: Prefix) -> Option<&IgnoreRule> {
+        // A network around the subject begins before it, or where it begins; what is inside it comes next.
+        let next = self.rules.partition_point(|rule| rule.prefix <= subject);
+        let near = self.rules.get(next.saturating_sub(1)..).into_iter();
+        let mut near = near.flatten().take(2);
+        near.find(|rule| rule.prefix.overlaps(subject))
+    }
+}
+
+impl Default for AddressSet {
+    fn default() -> Self {
+        AddressSet::new(Vec::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Few addresses near each other, so that many networks hold one another.
+    fn prefix() -> impl Strategy<Value = Prefix> {
+        (0_u8..64, 26_u8..=32, any::<bool>()).prop_map(|(last, width, wide)| match wide {
+            true => Prefix::network(Ipv6Addr::from_bits(u128::from(last)).into(), width + 96),
+            false => Prefix::network(Ipv4Addr::new(192, 0, 2, last).into(), width),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_finds_what_a_list_finds(
+            prefixes in prop::collection::vec(prefix(), 0..20), subject in prefix(),
+        ) {
+            let rule = |prefix: &Prefix| IgnoreRule { prefix: *prefix, because: "".into() };
+            let set = AddressSet::new(prefixes.iter().map(rule).collect());
+            let shared = prefixes.iter().any(|prefix| prefix.overlaps(subject));
+            prop_assert_eq!(set.find(subject).is_some(), shared);
+        }
+    }
+}
