@@ -127,29 +127,49 @@ fn short(decisions: &[Decision]) -> Vec<String> {
             ))
         }
         Decision::Notice(notice) => Some(format!("{notice:?}")),
+        Decision::Resume(resumed) => {
+            let subject = resumed.ban.subject.plain();
+            let time = resumed.time.as_micros() / 1_000_000;
+            Some(format!("{} *{subject} @{time}", resumed.ban.jail))
+        }
         Decision::Count(_) | Decision::Forgive(_) => None,
     };
     decisions.iter().filter_map(one).collect()
 }
 
-/// What is decided without a restart, and what with one behind the first `cut` lines.
-fn both(
-    policy: impl Fn() -> Policy,
-    lines: &[(i64, String)],
-    cut: usize,
-) -> (Vec<String>, Vec<String>) {
-    let last = lines.last().map_or(0, |(time, _)| *time);
-    let whole = hear(&mut Engine::new(policy()), last, lines);
-    let (before, after) = lines.split_at(cut);
-    let middle = before.last().map_or(0, |(time, _)| *time);
+/// What happens: when, whether the administrator frees the address instead of its failing, and which one.
+type Event = (i64, bool, String);
+
+fn live(engine: &mut Engine, events: &[Event]) -> Vec<Decision> {
+    let mut out = Vec::new();
+    for (time, is_freed, ip) in events {
+        if *is_freed {
+            let unban = Input::Unban {
+                jail: None,
+                subject: Some(ip.parse().unwrap()),
+                forget: false,
+            };
+            engine.handle(at(*time), unban, &mut out);
+        } else {
+            out.extend(hear(engine, *time, &[(*time, ip.clone())]));
+        }
+    }
+    out
+}
+
+/// What is decided without a restart, and what with one behind the first `cut` events.
+fn both(policy: impl Fn() -> Policy, events: &[Event], cut: usize) -> (Vec<String>, Vec<String>) {
+    let whole = live(&mut Engine::new(policy()), events);
+    let (before, after) = events.split_at(cut);
+    let middle = before.last().map_or(0, |(time, ..)| *time);
     let home = tempfile::tempdir().unwrap();
     let mut store = Store::open(&home.path().join("f2bd.db")).unwrap();
-    let mut out = hear(&mut Engine::new(policy()), middle, before);
+    let mut out = live(&mut Engine::new(policy()), before);
     store.commit(at(middle), &out, []).unwrap();
     let remembered = store.remembered(at(middle), 900 * SECOND).unwrap();
     let mut engine = Engine::new(policy());
     engine.handle(at(middle), Input::Restore(remembered), &mut out);
-    out.extend(hear(&mut engine, last, after));
+    out.extend(live(&mut engine, after));
     (short(&out), short(&whole))
 }
 
@@ -158,18 +178,18 @@ proptest! {
 
     #[test]
     fn a_restart_changes_no_decision(
-        attack in proptest::collection::vec((0_i64..60, 0_u8..3, 0_u8..4), 1..100),
+        attack in proptest::collection::vec((0_i64..60, 0_u8..3, 0_u8..4, 0_u8..20), 1..100),
         memory in prop::sample::select(vec![60_u32, 400, 9_000]),
         is_of_all in any::<bool>(),
         cut in any::<prop::sample::Index>(),
     ) {
         let mut time = 0;
-        let lines: Vec<_> = attack.iter().map(|(step, network, host)| {
+        let events: Vec<_> = attack.iter().map(|(step, network, host, what)| {
             time += step;
-            (time, format!("192.0.{network}.{host}"))
+            (time, *what == 0, format!("192.0.{network}.{host}"))
         }).collect();
         let scope = if is_of_all { Scope::All } else { Scope::Jail };
-        let (cut, whole) = both(|| policy(scope, memory), &lines, cut.index(lines.len()));
+        let (cut, whole) = both(|| policy(scope, memory), &events, cut.index(events.len()));
         prop_assert_eq!(cut, whole);
     }
 }

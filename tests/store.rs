@@ -991,7 +991,7 @@ fn damage_while_running_loses_no_ban_in_force() {
     assert!(memory.remember(at(2), &[Decision::Ban(second.clone())], None));
     assert_eq!(damaged_files(home.path()), 1);
     assert!(memory.wants_restate());
-    memory.restate(at(2), [&first, &second]);
+    memory.restate(at(2), &[first, second], &[]);
     assert!(!memory.wants_restate());
     let store = memory.store().unwrap();
     let bans = store.remembered(at(3), HOUR).unwrap().bans;
@@ -1017,7 +1017,7 @@ fn a_removed_file_is_noticed_and_made_anew() {
     memory.retry(at(4));
     assert!(memory.wants_restate());
     let first = ban(1, 1, "192.0.2.7", BanTime::Forever, &[1, 2]);
-    memory.restate(at(4), [&first]);
+    memory.restate(at(4), &[first], &[]);
     assert_eq!(rows(&path, "bans"), 1);
     let cursors = memory.store().unwrap().cursors().unwrap();
     assert_eq!(cursors, [(stream(), cursor("s=1"))]);
@@ -1056,7 +1056,7 @@ fn restating_makes_the_bans_in_force_equal() {
     let bans = [1, 2, 3].map(|id| ban(id, id, &format!("192.0.2.{id}"), BanTime::Forever, &[]));
     let first: Vec<_> = bans[..2].iter().cloned().map(Decision::Ban).collect();
     store.commit(at(3), &first, None).unwrap();
-    store.restate(at(5), &bans[1..]).unwrap();
+    store.restate(at(5), &bans[1..], &[]).unwrap();
     assert_eq!(store.remembered(at(6), HOUR).unwrap().bans, bans[1..]);
     let history = HistoryQuery {
         subject: Some(subject("192.0.2.1")),

@@ -102,7 +102,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
                 subject: ip,
                 bantime,
             };
-            act(&common, request, |_| {
+            act(&common, request, |_, _| {
                 format!("{} is banned by jail {jail}", ip.plain())
             })
         }
@@ -117,12 +117,19 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
                 jail,
                 forget,
             };
-            act(&common, request, |changed| {
+            act(&common, request, |changed, resumed| {
                 let lifted = counted(changed, "ban");
-                match forget {
-                    true => format!("{lifted} lifted, and earlier ones forgotten"),
-                    false => format!("{lifted} lifted"),
-                }
+                let forgotten = if forget {
+                    ", and earlier ones forgotten"
+                } else {
+                    ""
+                };
+                let others = match resumed {
+                    0 => String::new(),
+                    1 => "; 1 of another host in the network goes on".to_owned(),
+                    more => format!("; {more} of other hosts in the network go on"),
+                };
+                format!("{lifted} lifted{forgotten}{others}")
             })?;
             match ip {
                 Some(subject) => explain::outlook(&socket(&common)?, subject),
@@ -150,10 +157,10 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
             };
             report::run(&report, to.or_else(|| config::report_socket(config)))
         }
-        Command::Reload => act(&common, Request::Reload, |_| {
+        Command::Reload => act(&common, Request::Reload, |_, _| {
             "the new configuration is in force".to_owned()
         }),
-        Command::Flush => act(&common, Request::Flush, |_| {
+        Command::Flush => act(&common, Request::Flush, |_, _| {
             "what waited is written, the firewall is being put in order".to_owned()
         }),
         Command::Completions { shell } => completions(shell),
@@ -173,13 +180,13 @@ fn socket(common: &Common) -> Result<PathBuf, Failure> {
 fn act(
     common: &Common,
     request: Request,
-    tell: impl FnOnce(usize) -> String,
+    tell: impl FnOnce(usize, usize) -> String,
 ) -> Result<(), Failure> {
-    let Reply::Done { changed } = query::ask(&socket(common)?, request)? else {
+    let Reply::Done { changed, resumed } = query::ask(&socket(common)?, request)? else {
         return Err(query::strange());
     };
     let mut out = output::stdout();
-    writeln!(out, "{}", tell(changed))?;
+    writeln!(out, "{}", tell(changed, resumed))?;
     out.flush()?;
     Ok(())
 }

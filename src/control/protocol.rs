@@ -124,6 +124,9 @@ pub enum Reply {
     Done {
         /// How many bans began or ended by it.
         changed: usize,
+        /// How many bans go on that had been merged into one that ended by it.
+        #[serde(default)]
+        resumed: usize,
     },
     /// It is not done, and nothing has changed.
     Refused(Refusal),

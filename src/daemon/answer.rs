@@ -8,7 +8,7 @@ mod explain;
 use std::path::PathBuf;
 
 use super::memory::Memory;
-use super::notice::{forgiven_text, notice_text};
+use super::notice::{forgiven_text, notice_text, resumed_text};
 use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
@@ -17,6 +17,7 @@ use crate::control::protocol::{
     ActionRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow, JailRow, PAGE,
     Refusal, Reply, Request, SourceRow, Status, Why,
 };
+use crate::engine::decision::{Origin, Release};
 use crate::engine::ledger::{Ledger, Standing};
 use crate::engine::name::JailName;
 use crate::engine::policy::{JailPolicy, Policy};
@@ -166,9 +167,17 @@ pub fn order(engine: &Engine, request: &Request) -> Result<Option<Input<'static>
     }
 }
 
-/// The reply to an order that was carried out, with the number of bans that began or ended by it.
-pub fn done(changed: usize) -> Reply {
-    Reply::Done { changed }
+/// The reply to an order that led to these decisions.
+pub fn done(decisions: &[Decision]) -> Reply {
+    let count = |is_meant: fn(&&Decision) -> bool| decisions.iter().filter(is_meant).count();
+    Reply::Done {
+        changed: count(|decision| match decision {
+            Decision::Ban(ban) => ban.origin == Origin::Manual,
+            Decision::Unban(unban) => unban.release == Release::Manual,
+            _ => false,
+        }),
+        resumed: count(|decision| matches!(decision, Decision::Resume(_))),
+    }
 }
 
 /// The reply to a configuration that has mistakes.
@@ -207,7 +216,7 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         Request::Explain { subject } => {
             Reply::Explanation(Box::new(explain::explain(view, *subject)))
         }
-        Request::Flush => done(0),
+        Request::Flush => done(&[]),
         Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Follow => refused(
             Why::Malformed,
             "the request was not meant for the driver".to_owned(),
@@ -409,6 +418,9 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
             jail: unban.jail.clone(),
             subject: unban.subject,
             release: unban.release,
+        },
+        Decision::Resume(resumed) => FollowLine::Notice {
+            message: resumed_text(resumed),
         },
         Decision::Forgive(forgiven) => FollowLine::Notice {
             message: forgiven_text(forgiven),

@@ -280,11 +280,11 @@ impl Driver {
         self.write(now);
         match answer::order(&self.engine, &request) {
             Ok(Some(input)) => {
-                let before = self.engine.ledger().len();
-                self.decide(now, input, None);
-                let lifted = before.saturating_sub(self.engine.ledger().len());
-                let is_ban = matches!(request, Request::Ban { .. });
-                answer::done(if is_ban { 1 } else { lifted })
+                let decisions = &mut self.unwritten.decisions;
+                self.engine.handle(now, input, decisions);
+                let reply = answer::done(decisions);
+                self.write(now);
+                reply
             }
             Ok(None) => {
                 if request == Request::Flush {
@@ -362,7 +362,8 @@ impl Driver {
             self.outbox.reconcile(None, self.engine.ledger());
         }
         if self.memory.wants_restate() {
-            self.memory.restate(now, &self.engine.ledger().bans());
+            let ledger = self.engine.ledger();
+            self.memory.restate(now, &ledger.bans(), &ledger.merged());
         }
     }
 

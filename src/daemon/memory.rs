@@ -124,6 +124,7 @@ impl Memory {
         let nothing = Remembered {
             next_failure: Some(FailureId(beyond)),
             next_ban: Some(BanId(beyond)),
+            more: true,
             ..Remembered::default()
         };
         (nothing, Vec::new())
@@ -262,12 +263,12 @@ impl Memory {
         self.restate && !self.wants_retry() && matches!(self.read, Read::NotYet | Read::Done)
     }
 
-    /// Makes the bans in force in the database equal to `bans`, those of the ledger.
-    pub fn restate<'b>(&mut self, now: Timestamp, bans: impl IntoIterator<Item = &'b Ban>) {
+    /// Makes the bans in force in the database, and those that were `merged`, equal to those of the ledger.
+    pub fn restate(&mut self, now: Timestamp, bans: &[Ban], merged: &[(Ban, Timestamp)]) {
         let Some(store) = &mut self.store else {
             return;
         };
-        match store.restate(now, bans) {
+        match store.restate(now, bans, merged) {
             Ok(()) => self.restate = false,
             Err(error) => self.failed(now, &error),
         }

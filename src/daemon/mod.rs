@@ -39,7 +39,7 @@ use self::reload::{Reloader, load};
 use self::sources::Sources;
 use crate::action::{self, ActionError};
 use crate::config::{self, Settings, Surroundings};
-use crate::control::protocol::{Reply, Request};
+use crate::control::protocol::Request;
 use crate::control::server::BindError;
 use crate::control::{Question, server};
 use crate::engine::Engine;
@@ -266,7 +266,7 @@ async fn forward_questions(mut asked: mpsc::Receiver<Question>, reloader: Arc<Re
             // Names may take seconds to be resolved; other questions need not wait for them.
             tokio::spawn(async move {
                 let reply = match reloader.reload().await {
-                    Ok(()) => Reply::Done { changed: 0 },
+                    Ok(()) => answer::done(&[]),
                     Err(problems) => answer::bad_configuration(&problems),
                 };
                 // Whoever asked may have gone.

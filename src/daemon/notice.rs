@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::Decision;
-use crate::engine::decision::{Forgiven, Notice, Origin};
+use crate::engine::decision::{Ban, Forgiven, Notice, Origin, Resumed};
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::time::Span;
 use crate::source::Trouble;
@@ -65,9 +65,21 @@ pub fn report_decision(decision: &Decision) {
             unban.subject.plain(),
             unban.release
         ),
+        Decision::Resume(resumed) => log::info!("{}", resumed_text(resumed)),
         Decision::Forgive(forgiven) => log::info!("{}", forgiven_text(forgiven)),
         Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
     }
+}
+
+/// That a ban goes on, as a sentence.
+pub fn resumed_text(resumed: &Resumed) -> String {
+    let Ban { jail, subject, .. } = &resumed.ban;
+    let until = match resumed.ban.until() {
+        Some(until) => format!("until {until}"),
+        None => "forever".to_owned(),
+    };
+    let subject = subject.plain();
+    format!("[{jail}] {subject} stays banned {until}, now by itself")
 }
 
 /// That somebody is a newcomer again, as a sentence.

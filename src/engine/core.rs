@@ -30,6 +30,10 @@ use heard::Heard;
 /// How often windows that nobody fills any more are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// So many orders to forget are kept for what the database will tell when it can be read, the newest ones; each takes
+/// some 50 bytes, and only the administrator gives any.
+const MOST_FORGOTTEN: usize = 10_000;
+
 /// A record may come this much later than others that were logged when it was, and still finds all that it counts
 /// with: the tail of a rotated file, or what a network held up.
 const LATEST: Duration = Duration::from_secs(600);
@@ -46,6 +50,9 @@ pub struct Engine {
     ledger: Ledger,
     /// Also of jails that are gone, which may come back.
     offences: HashMap<JailName, Offences>,
+    /// In which jails and of whom the administrator has had earlier bans forgotten, while some of them could not be read
+    /// yet.
+    forgotten: Option<Vec<(JailName, Option<Prefix>)>>,
     sessions: Sessions,
     next_failure: FailureId,
     next_ban: BanId,
@@ -89,6 +96,7 @@ impl Engine {
             jails,
             ledger: Ledger::default(),
             offences: HashMap::new(),
+            forgotten: None,
             sessions: Sessions::default(),
             next_failure: FailureId(1),
             next_ban: BanId(1),

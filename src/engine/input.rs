@@ -8,7 +8,7 @@ use super::name::{ActionName, JailName, SourceName};
 use super::policy::Policy;
 use super::prefix::Prefix;
 use super::record::Batch;
-use super::time::BanTime;
+use super::time::{BanTime, Timestamp};
 
 /// One thing to hear.
 #[derive(Debug)]
@@ -71,6 +71,8 @@ pub enum Outcome {
 pub struct Remembered {
     /// Bans that had not ended, oldest first. Their evidence is not needed and left empty.
     pub bans: Vec<Ban>,
+    /// Bans that would be in force if they had not been merged into those of networks, and when they were.
+    pub merged: Vec<(Ban, Timestamp)>,
     /// Counted failures, oldest first, as far back as the longest findtime; whether they may still help to ban their
     /// subject, for no ban of it has used them.
     pub failures: Vec<(Failure, bool)>,
@@ -80,4 +82,6 @@ pub struct Remembered {
     pub next_failure: Option<FailureId>,
     /// The next free ban number.
     pub next_ban: Option<BanId>,
+    /// Whether more of it will come, as soon as it can be read.
+    pub more: bool,
 }

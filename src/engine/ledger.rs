@@ -35,10 +35,44 @@ pub struct Standing {
 }
 
 impl Standing {
+    fn of(ban: &Ban) -> Standing {
+        Standing {
+            id: ban.id,
+            start: ban.start,
+            bantime: ban.bantime,
+            offence: ban.offence,
+            origin: ban.origin,
+        }
+    }
+
+    /// The ban of `subject` by `jail` that this is, but for its evidence, which only the store keeps.
+    pub fn ban(self, jail: JailName, subject: Prefix) -> Ban {
+        Ban {
+            id: self.id,
+            jail,
+            subject,
+            start: self.start,
+            bantime: self.bantime,
+            offence: self.offence,
+            origin: self.origin,
+            evidence: Vec::new(),
+        }
+    }
+
     /// When it ends; `None` if it does not.
     pub fn until(&self) -> Option<Timestamp> {
         self.bantime.end(self.start)
     }
+}
+
+/// A ban that a network's ban stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Merged {
+    standing: Standing,
+    /// The network's ban.
+    into: BanId,
+    /// When that took its place.
+    time: Timestamp,
 }
 
 /// A ban to be lifted, in the order in which bans expire.
@@ -60,6 +94,10 @@ pub struct Ledger {
     widths: BTreeMap<JailName, BTreeMap<Width, usize>>,
     due: BinaryHeap<Due>,
     count: usize,
+    /// Bans that are not in force only because one of a network stands for them, until they would have ended.
+    merged: HashMap<(JailName, Prefix), Merged>,
+    /// For whom a network's ban stands; some of them may be over.
+    parts: HashMap<BanId, Vec<Prefix>>,
     unconfirmed: HashSet<BanId>,
     broken: bool,
 }
@@ -67,17 +105,8 @@ pub struct Ledger {
 impl Ledger {
     /// Enters a ban; it is not in effect before an action says so.
     pub fn enter(&mut self, ban: &Ban) {
-        let standing = Standing {
-            id: ban.id,
-            start: ban.start,
-            bantime: ban.bantime,
-            offence: ban.offence,
-            origin: ban.origin,
-        };
-        if let Some(until) = standing.until() {
-            self.due
-                .push(Reverse((until, ban.id, ban.jail.clone(), ban.subject)));
-        }
+        let standing = Standing::of(ban);
+        self.note_due(ban);
         let old = self
             .jails
             .entry(ban.jail.clone())
@@ -91,6 +120,13 @@ impl Ledger {
             }
         }
         self.unconfirmed.insert(ban.id);
+    }
+
+    fn note_due(&mut self, ban: &Ban) {
+        if let Some(until) = ban.until() {
+            let due = (until, ban.id, ban.jail.clone(), ban.subject);
+            self.due.push(Reverse(due));
+        }
     }
 
     /// Strikes out a ban.
@@ -113,6 +149,64 @@ impl Ledger {
         Some(standing)
     }
 
+    /// Strikes out a ban that the one of a network stands for from `time` on.
+    pub fn merge(
+        &mut self,
+        jail: &JailName,
+        subject: Prefix,
+        into: BanId,
+        time: Timestamp,
+    ) -> Option<Standing> {
+        let standing = self.strike(jail, subject)?;
+        self.note_merged(jail.clone(), subject, standing, into, time);
+        Some(standing)
+    }
+
+    /// Puts back a ban that a network's stands for.
+    pub fn restore_merged(&mut self, ban: &Ban, into: BanId, time: Timestamp) {
+        let standing = Standing::of(ban);
+        self.note_due(ban);
+        self.note_merged(ban.jail.clone(), ban.subject, standing, into, time);
+    }
+
+    fn note_merged(
+        &mut self,
+        jail: JailName,
+        subject: Prefix,
+        standing: Standing,
+        into: BanId,
+        time: Timestamp,
+    ) {
+        let merged = Merged {
+            standing,
+            into,
+            time,
+        };
+        self.merged.insert((jail, subject), merged);
+        self.parts.entry(into).or_default().push(subject);
+    }
+
+    /// The bans that one of a network stood for, which it does no longer.
+    pub fn part(&mut self, jail: &JailName, into: BanId) -> Vec<(Prefix, Standing)> {
+        let mut parts = self.parts.remove(&into).unwrap_or_default();
+        parts.sort_unstable();
+        let mut found = Vec::with_capacity(parts.len());
+        for part in parts {
+            let key = (jail.clone(), part);
+            if self.merged.get(&key).is_some_and(|part| part.into == into) {
+                let merged = self.merged.remove(&key);
+                found.extend(merged.map(|merged| (part, merged.standing)));
+            }
+        }
+        found
+    }
+
+    /// Forgets a ban that one of a network stands for.
+    pub fn strike_merged(&mut self, jail: &JailName, subject: Prefix) -> Option<Standing> {
+        let merged = self.merged.remove(&(jail.clone(), subject))?;
+        Some(merged.standing)
+    }
+
     /// The next ban that is over at `now`, struck out.
     pub fn expired(&mut self, now: Timestamp) -> Option<(JailName, Prefix, Standing)> {
         while let Some(Reverse((until, _, _, _))) = self.due.peek() {
@@ -125,9 +219,17 @@ impl Ledger {
                 .find(&jail, subject)
                 .is_some_and(|standing| standing.id == id)
             {
+                // What it stood for was over no later.
+                self.parts.remove(&id);
                 return self
                     .strike(&jail, subject)
                     .map(|standing| (jail, subject, standing));
+            }
+            let key = (jail, subject);
+            let merged = self.merged.get(&key);
+            if merged.is_some_and(|merged| merged.standing.id == id) {
+                self.parts.remove(&id);
+                self.merged.remove(&key);
             }
         }
         None
@@ -183,17 +285,16 @@ impl Ledger {
     /// All bans in force, as they were decided but for their evidence, which only the store keeps.
     pub fn bans(&self) -> Vec<Ban> {
         self.iter()
-            .map(|(jail, subject, standing)| Ban {
-                id: standing.id,
-                jail: jail.clone(),
-                subject,
-                start: standing.start,
-                bantime: standing.bantime,
-                offence: standing.offence,
-                origin: standing.origin,
-                evidence: Vec::new(),
-            })
+            .map(|(jail, subject, standing)| standing.ban(jail.clone(), subject))
             .collect()
+    }
+
+    /// The bans that those of networks stand for, each with the time since when.
+    pub fn merged(&self) -> Vec<(Ban, Timestamp)> {
+        let ban = |((jail, subject), merged): (&(JailName, Prefix), &Merged)| {
+            (merged.standing.ban(jail.clone(), *subject), merged.time)
+        };
+        self.merged.iter().map(ban).collect()
     }
 
     /// The jails that have bans in force.
@@ -218,7 +319,8 @@ impl Ledger {
 
     /// Whether a further ban would pass the bound.
     pub fn is_full(&self) -> bool {
-        self.count >= MOST_BANS
+        // What was merged may have to find room again.
+        self.count + self.merged.len() >= MOST_BANS
     }
 
     /// Notes what an action made of its orders.

@@ -125,34 +125,45 @@ impl Store {
             params![self.resume_time(now)?.before(longest_findtime).as_micros()],
             |row| Ok((count(row, &mut names)?, row.get(10)?)),
         )?;
-        let offences = rows(
+        let (mut offences, mut merged) = (Vec::new(), Vec::new());
+        each_row(
             &self.connection,
-            // The newest of each is found in the index alone. Whoever was merged away stayed out all the same.
-            "SELECT jail, subject, iif(forgiven, 0, offence),
-                    CASE release WHEN 'merged' THEN until ELSE coalesce(ended, until) END, start
-             FROM bans
-             JOIN (SELECT max(id) AS id FROM bans GROUP BY subject, jail) USING (id) ORDER BY id",
+            &format!(
+                // The newest of each is found in the index alone.
+                "SELECT {BAN_COLUMNS}, forgiven, ended, iif(release = 'merged', ended, NULL) FROM bans
+                 JOIN (SELECT max(id) AS id FROM bans GROUP BY subject, jail) USING (id) ORDER BY id"
+            ),
             [],
             |row| {
-                let number = row.get(2)?;
-                let end = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros);
-                Ok((
-                    names.jail(row, 0)?,
-                    parsed(row, 1)?,
-                    Offence {
-                        number,
-                        start: time(row, 4)?,
-                        end,
-                    },
-                ))
+                let is_forgiven: bool = row.get(7)?;
+                let ended = row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros);
+                let merged_at = row.get::<_, Option<i64>>(9)?.map(Timestamp::from_micros);
+                Ok((ban(row, &mut names)?, is_forgiven, ended, merged_at))
+            },
+            |(ban, is_forgiven, ended, merged_at)| {
+                // Whoever was merged away stayed out all the same.
+                let ended = ended.filter(|_| merged_at.is_none());
+                let offence = Offence {
+                    number: if is_forgiven { 0 } else { ban.offence },
+                    start: ban.start,
+                    end: ended.or(ban.until()),
+                };
+                offences.push((ban.jail.clone(), ban.subject, offence));
+                if let Some(time) = merged_at
+                    && ban.until().is_none_or(|until| until > now)
+                {
+                    merged.push((ban, time));
+                }
             },
         )?;
         Ok(Remembered {
             bans,
+            merged,
             failures,
             offences,
             next_failure: self.next("failures")?.map(FailureId),
             next_ban: self.next("bans")?.map(BanId),
+            more: false,
         })
     }
 

@@ -12,7 +12,7 @@ use super::text::kept;
 use super::{Store, StoreError};
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Ban, Failure, FailureId, Forgiven, Notice, Unban};
+use crate::engine::decision::{Ban, Failure, FailureId, Forgiven, Notice, Release, Resumed, Unban};
 use crate::engine::time::{Span, Timestamp};
 
 /// There are thousands of failures to any other decision.
@@ -56,6 +56,7 @@ impl Store {
                 Decision::Count(failure) => self::count(&mut count, failure)?,
                 Decision::Ban(banned) => ban(&transaction, banned)?,
                 Decision::Unban(freed) => unban(&transaction, freed)?,
+                Decision::Resume(resumed) => resume(&transaction, resumed)?,
                 Decision::Forgive(forgiven) => forgive(&transaction, forgiven)?,
                 Decision::Notice(told) => notice(&transaction, now, told)?,
             }
@@ -79,14 +80,15 @@ impl Store {
     }
 
     /// Makes the bans in force here equal to `bans`, for when decisions were lost on the way: missing ones are
-    /// written, others are ended as of `now`.
+    /// written, others are ended as of `now`, or, if they are among those that were `merged`, as of the time beside them.
     ///
     /// # Errors
     /// Nothing was changed; the same call may be repeated.
-    pub fn restate<'b>(
+    pub fn restate(
         &mut self,
         now: Timestamp,
-        bans: impl IntoIterator<Item = &'b Ban>,
+        bans: &[Ban],
+        merged: &[(Ban, Timestamp)],
     ) -> Result<(), StoreError> {
         let transaction = self
             .connection
@@ -99,6 +101,18 @@ impl Store {
             if !open.remove(&banned.id.0.cast_signed()) {
                 ban(&transaction, banned)?;
             }
+        }
+        for (banned, time) in merged {
+            open.remove(&banned.id.0.cast_signed());
+            ban(&transaction, banned)?;
+            let freed = Unban {
+                ban: banned.id,
+                jail: banned.jail.clone(),
+                subject: banned.subject,
+                time: *time,
+                release: Release::Merged,
+            };
+            unban(&transaction, &freed)?;
         }
         let mut end = transaction.prepare(
             "UPDATE bans SET ended = min(coalesce(until, ?2), ?2),
@@ -189,6 +203,16 @@ fn unban(connection: &Connection, unban: &Unban) -> rusqlite::Result<()> {
             unban.subject.plain(),
             unban.time.as_micros()
         ])?;
+    Ok(())
+}
+
+/// The ban that was ended in favour of a network's has not ended after all.
+fn resume(connection: &Connection, resumed: &Resumed) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE bans SET ended = NULL, release = NULL WHERE id = ?1 AND release = 'merged'",
+        )?
+        .execute(params![resumed.ban.id.0.cast_signed()])?;
     Ok(())
 }
 

@@ -88,7 +88,9 @@ impl Judged {
                 let bans = self.bans.get_mut(&unban.subject).unwrap();
                 bans.retain(|ban| ban.id != unban.ban);
             }
-            Decision::Forgive(_) | Decision::Notice(_) => panic!("{decision:?}"),
+            Decision::Resume(_) | Decision::Forgive(_) | Decision::Notice(_) => {
+                panic!("{decision:?}")
+            }
         }
     }
 

@@ -203,7 +203,10 @@ impl Comparison {
                     Decision::Ban(ban) => self.ban(side, ban),
                     Decision::Count(failure) if failure.counted => self.sums[side].failures += 1,
                     Decision::Count(_) => self.sums[side].kept_out += 1,
-                    Decision::Unban(_) | Decision::Forgive(_) | Decision::Notice(_) => {}
+                    Decision::Unban(_)
+                    | Decision::Resume(_)
+                    | Decision::Forgive(_)
+                    | Decision::Notice(_) => {}
                 }
             }
         }

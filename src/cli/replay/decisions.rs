@@ -91,6 +91,10 @@ impl<'c> Decisions<'c> {
                     self.line(unban.time, "unban", &ban)?;
                 }
             }
+            Decision::Resume(resumed) => {
+                self.line(resumed.time, "ban", &resumed.ban)?;
+                self.bans.insert(resumed.ban.id, resumed.ban.clone());
+            }
             Decision::Count(failure) if !self.json => self.addresses.note(failure),
             Decision::Count(_) | Decision::Forgive(_) | Decision::Notice(_) => {}
         }

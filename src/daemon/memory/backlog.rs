@@ -101,9 +101,11 @@ impl Backlog {
     fn room(&mut self, decision: &Decision) -> &mut usize {
         match decision {
             Decision::Count(_) => &mut self.failures,
-            Decision::Ban(_) | Decision::Unban(_) | Decision::Forgive(_) | Decision::Notice(_) => {
-                &mut self.others
-            }
+            Decision::Ban(_)
+            | Decision::Unban(_)
+            | Decision::Resume(_)
+            | Decision::Forgive(_)
+            | Decision::Notice(_) => &mut self.others,
         }
     }
 

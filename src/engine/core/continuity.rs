@@ -2,11 +2,12 @@
 //!
 //! In: what was remembered, or another policy. Out: the ends of bans that are wanted no longer.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::banning::{replaced, unban};
 use super::{Engine, JailState, listeners};
-use crate::engine::decision::{Decision, Release};
+use crate::engine::decision::{Ban, Decision, Forgiven, Origin, Release};
 use crate::engine::input::Remembered;
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::name::JailName;
@@ -38,18 +39,30 @@ impl Engine {
                 }
                 self.ledger.strike(&ban.jail, ban.subject);
                 out.push(unban(&ban.jail, ban.subject, newer, now, Release::Replaced));
+                self.resume(&ban.jail, vec![newer.id], now, out, |_| false);
             }
             self.ledger.enter(ban);
         }
+        self.restore_merged(remembered.merged);
         // When each network was banned: what it had paid for by then counts no more.
         let mut paid: HashMap<(usize, Prefix), Timestamp> = HashMap::new();
-        for (jail, subject, offence) in remembered.offences {
+        for (jail, subject, mut offence) in remembered.offences {
             if let Some(at) = self.place(&jail).filter(|_| !subject.is_host()) {
                 paid.insert((at, subject), offence.start);
             }
-            let offences = self.offences.entry(jail).or_default();
+            let is_forgiven = self.has_forgiven(&jail, subject);
+            let offences = self.offences.entry(jail.clone()).or_default();
+            // Banned or forgiven before the database could be read: that is the newer word.
+            if offences.begin(subject) > Some(offence.start) {
+                continue;
+            }
+            if is_forgiven && offence.number > 0 {
+                offence.number = 0;
+                out.push(Decision::Forgive(Forgiven { jail, subject }));
+            }
             offences.note(subject, offence);
         }
+        self.forgotten = remembered.more.then(Vec::new);
         for (failure, pending) in remembered.failures {
             let Some(at) = self.place(&failure.jail) else {
                 continue;
@@ -81,6 +94,40 @@ impl Engine {
         }
         self.expire(now, out);
         self.respect_policy(now, out);
+    }
+
+    /// Puts back the bans that were merged into one that stands. Those that were merged into one that has been lifted
+    /// were lifted with it.
+    fn restore_merged(&mut self, mut merged: Vec<(Ban, Timestamp)>) {
+        let end = |until: Option<Timestamp>| until.map_or(i64::MAX, Timestamp::as_micros);
+        // The bans of networks that could stand for others, by when they took the place of those.
+        let mut wholes: HashMap<(JailName, Timestamp), Vec<Ban>> = HashMap::new();
+        let key = |ban: &Ban| (ban.jail.clone(), ban.start);
+        let standing = self.ledger.bans().into_iter();
+        for ban in standing.filter(|ban| ban.origin == Origin::Network) {
+            wholes.entry(key(&ban)).or_default().push(ban);
+        }
+        // The newest first: it may have been merged in its turn, but has taken the place of older ones before.
+        merged.sort_unstable_by_key(|(ban, _)| Reverse(ban.id));
+        for (ban, time) in merged {
+            let around = wholes.get(&(ban.jail.clone(), time));
+            let into = around.into_iter().flatten().filter(|whole| {
+                whole.id > ban.id
+                    && whole.subject.holds(ban.subject)
+                    && end(whole.until()) >= end(ban.until())
+            });
+            let Some(into) = into.map(|whole| whole.id).min() else {
+                continue;
+            };
+            // Banned anew before the database could be read.
+            if self.ledger.find(&ban.jail, ban.subject).is_some() {
+                continue;
+            }
+            self.ledger.restore_merged(&ban, into, time);
+            if ban.origin == Origin::Network {
+                wholes.entry(key(&ban)).or_default().push(ban);
+            }
+        }
     }
 
     pub(super) fn obey(&mut self, now: Timestamp, policy: Policy, out: &mut Vec<Decision>) {

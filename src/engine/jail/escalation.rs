@@ -129,6 +129,11 @@ impl Offences {
         last.map_or(1, |last| last.number.saturating_add(1))
     }
 
+    /// When the last ban of exactly this subject began.
+    pub fn begin(&self, subject: Prefix) -> Option<Timestamp> {
+        self.last.get(&subject).map(|last| last.start)
+    }
+
     /// Remembers the last ban of a subject.
     pub fn note(&mut self, subject: Prefix, offence: Offence) {
         if !self.last.contains_key(&subject) {
