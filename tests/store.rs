@@ -16,7 +16,9 @@ use tempfile::TempDir;
 use f2bd::daemon::memory::Memory;
 use f2bd::engine::Decision;
 use f2bd::engine::cursor::{Cursor, Stream};
-use f2bd::engine::decision::{Ban, BanId, Failure, FailureId, Notice, Origin, Release, Unban};
+use f2bd::engine::decision::{
+    Ban, BanId, Failure, FailureId, Notice, Origin, Release, Resumed, Unban,
+};
 use f2bd::engine::input::Remembered;
 use f2bd::engine::prefix::Prefix;
 use f2bd::engine::time::{BanTime, Timestamp};
@@ -506,6 +508,66 @@ fn history_is_kept_as_long_as_asked_and_no_longer() {
     assert_eq!(remembered.next_failure, Some(FailureId(2510)));
 }
 
+/// Merged at some time, it would be in force if the ban of the network were lifted.
+fn merged(store: &mut Store) -> (Ban, Ban) {
+    let host = ban(1, 1, "192.0.2.7", BanTime::For(DAY), &[]);
+    let network = Ban {
+        origin: Origin::Network,
+        ..ban(2, 9, "192.0.2.0/24", BanTime::Forever, &[])
+    };
+    let batch = [
+        Decision::Ban(host.clone()),
+        Decision::Ban(network.clone()),
+        Decision::Unban(unban(&host, 9, Release::Merged)),
+    ];
+    store.commit(at(9), &batch, None).unwrap();
+    (host, network)
+}
+
+#[test]
+fn what_was_merged_is_remembered_until_it_would_have_ended() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let (host, network) = merged(&mut store);
+    let keep = Retention {
+        history: HOUR,
+        failures: HOUR,
+        max_failures: 10,
+    };
+    while store.sweep(at(86_000), keep).unwrap() > 0 {}
+    let remembered = store.remembered(at(86_000), HOUR).unwrap();
+    assert_eq!(remembered.bans, [network]);
+    assert_eq!(remembered.merged, [(host.clone(), at(9))]);
+    assert_eq!(
+        store.remembered(at(86_401), HOUR).unwrap().merged,
+        [],
+        "its time is over"
+    );
+    // It is not what was banned last any more.
+    let again = ban(3, 100, "192.0.2.7", BanTime::For(MINUTE), &[]);
+    store
+        .commit(at(100), &[Decision::Ban(again)], None)
+        .unwrap();
+    assert_eq!(store.remembered(at(100), HOUR).unwrap().merged, []);
+    while store.sweep(at(200_000), keep).unwrap() > 0 {}
+    assert_eq!(rows(&path, "bans"), 1);
+}
+
+#[test]
+fn a_new_database_is_told_what_was_merged() {
+    let (_home, old) = home();
+    let (host, network) = merged(&mut Store::open(&old).unwrap());
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let state = (&[network.clone()], &[(host.clone(), at(9))]);
+    for _ in 0..2 {
+        store.restate(at(20), state.0, state.1).unwrap();
+        let remembered = store.remembered(at(21), HOUR).unwrap();
+        assert_eq!(remembered.bans, [network.clone()]);
+        assert_eq!(remembered.merged, [(host.clone(), at(9))]);
+    }
+}
+
 #[test]
 fn cursors_of_files_that_nobody_writes_any_more_are_forgotten() {
     let (_home, path) = home();
@@ -625,11 +687,11 @@ fn told(remembered: &Remembered) -> String {
 
 /// Decisions as an engine could make them, over few subjects so that they meet.
 fn decisions() -> impl Strategy<Value = Vec<Decision>> {
-    let step = (0..5_u8, 0..3_usize, 0..100_u64, any::<bool>());
+    let step = (0..7_u8, 0..3_usize, 0..100_u64, any::<bool>());
     prop::collection::vec(step, 0..60).prop_map(|steps| {
         let subjects = ["192.0.2.7", "198.51.100.0/24", "2001:db8::/64"];
         let mut decisions = Vec::new();
-        let mut bans: Vec<Ban> = Vec::new();
+        let (mut bans, mut merged): (Vec<Ban>, Vec<Ban>) = Default::default();
         let mut fresh: Vec<u64> = Vec::new();
         for (id, (kind, who, seconds, flag)) in (1..).zip(steps) {
             match kind {
@@ -649,10 +711,23 @@ fn decisions() -> impl Strategy<Value = Vec<Decision>> {
                     bans.push(ban(id, seconds, subjects[who], bantime, &evidence));
                     decisions.extend(bans.last().cloned().map(Decision::Ban));
                 }
-                _ => decisions.extend(
+                4 => decisions.extend(
                     bans.pop()
                         .map(|ban| Decision::Unban(unban(&ban, seconds, Release::Expired))),
                 ),
+                5 => {
+                    merged.extend(bans.pop());
+                    let ban = merged.last();
+                    decisions.extend(
+                        ban.map(|ban| Decision::Unban(unban(ban, seconds, Release::Merged))),
+                    );
+                }
+                _ => {
+                    let time = at(seconds);
+                    bans.extend(merged.pop());
+                    let ban = bans.last().cloned();
+                    decisions.extend(ban.map(|ban| Decision::Resume(Resumed { ban, time })));
+                }
             }
         }
         decisions

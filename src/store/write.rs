@@ -190,7 +190,8 @@ fn unban(connection: &Connection, unban: &Unban) -> rusqlite::Result<()> {
             unban.time.as_micros(),
             unban.release.to_string(),
         ])?;
-    if new == 0 {
+    // Whoever is merged stays banned, and while he is nothing counts against him.
+    if new == 0 || unban.release == Release::Merged {
         return Ok(());
     }
     connection
