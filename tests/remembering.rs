@@ -10,7 +10,7 @@ use f2bd::engine::decision::Decision;
 use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
 use f2bd::engine::input::Input;
 use f2bd::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
-use f2bd::engine::jail::network::NetworkRule;
+use f2bd::engine::jail::network::{NetworkRule, NetworkWidth};
 use f2bd::engine::policy::{FilterId, IgnoreList, JailPolicy, MaxRetry, Policy};
 use f2bd::engine::prefix::SubjectWidth;
 use f2bd::engine::record::{Batch, Record};
@@ -29,7 +29,7 @@ fn number(number: u32) -> NonZeroU32 {
 
 fn rule(ipv4: u8, hosts: u32, maxretry: u32, findtime: u32) -> NetworkRule {
     NetworkRule {
-        width: SubjectWidth { ipv4, ipv6: 48 },
+        width: NetworkWidth::Ipv4(ipv4),
         hosts: number(hosts),
         maxretry: MaxRetry(number(maxretry)),
         findtime: FindTime(findtime * SECOND),

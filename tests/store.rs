@@ -559,12 +559,12 @@ fn a_new_database_is_told_what_was_merged() {
     let (host, network) = merged(&mut Store::open(&old).unwrap());
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();
-    let state = (&[network.clone()], &[(host.clone(), at(9))]);
+    let (bans, merged) = ([network], [(host, at(9))]);
     for _ in 0..2 {
-        store.restate(at(20), state.0, state.1).unwrap();
+        store.restate(at(20), &bans, &merged).unwrap();
         let remembered = store.remembered(at(21), HOUR).unwrap();
-        assert_eq!(remembered.bans, [network.clone()]);
-        assert_eq!(remembered.merged, [(host.clone(), at(9))]);
+        assert_eq!(remembered.bans, bans);
+        assert_eq!(remembered.merged, merged);
     }
 }
 

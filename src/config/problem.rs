@@ -152,6 +152,18 @@ impl Problems {
         severities.any(|severity| severity == Severity::Error)
     }
 
+    /// Says of those that were found behind the first `before`, at one of `places`, whom they concern: `whom` goes before
+    /// what is wrong.
+    pub fn blame(&mut self, before: usize, whom: &str, places: &[&Place]) {
+        for problem in self.found.iter_mut().skip(before) {
+            let at = problem.line.zip(problem.column);
+            let is_at = |place: &&&Place| place.path() == problem.file && place.position() == at;
+            if at.is_some() && places.iter().any(|place| is_at(&place)) {
+                problem.message.insert_str(0, whom);
+            }
+        }
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.found.len()

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::jail::JailSettings;
-use super::{Loaded, Problem};
+use super::{Loaded, Problem, network};
 use crate::control::text::seconds;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
 use crate::engine::jail::network::NetworkRule;
@@ -46,15 +46,15 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
         resolved["escalation"] = grown(escalation);
     }
     if !jail.networks.is_empty() {
-        resolved["network"] = jail.networks.iter().map(network).collect();
+        resolved["network"] = jail.networks.iter().map(self::network).collect();
     }
     resolved
 }
 
 fn network(rule: &NetworkRule) -> Value {
+    let (key, bits) = network::key_and_bits(rule.width);
     json!({
-        "ipv4": rule.width.ipv4,
-        "ipv6": rule.width.ipv6,
+        key: bits,
         "hosts": rule.hosts,
         "maxretry": rule.maxretry.0,
         "findtime": seconds::as_json(BanTime::For(rule.findtime.0)),

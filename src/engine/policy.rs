@@ -68,7 +68,7 @@ pub struct JailPolicy {
     pub bantime: BanTime,
     /// How further ones grow longer; `None` if they do not.
     pub escalation: Option<Escalation>,
-    /// Which networks are banned as a whole, the narrowest first.
+    /// Which networks are banned as a whole, of each family the narrowest first.
     pub networks: Vec<NetworkRule>,
     /// Who is never banned.
     pub ignore: IgnoreList,

@@ -73,7 +73,7 @@ impl Engine {
             let jail = &self.policy.jails[at];
             let since = |network| paid.get(&(at, network)).copied();
             let is_used = |rule: &NetworkRule| {
-                let start = since(rule.width.subject(address));
+                let start = rule.width.network(address).and_then(since);
                 start.is_some_and(|start| failure.time <= start)
             };
             let pending = pending && !jail.networks.iter().any(is_used);

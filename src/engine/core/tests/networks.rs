@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::engine::decision::Origin;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
-use crate::engine::jail::network::NetworkRule;
+use crate::engine::jail::network::{NetworkRule, NetworkWidth};
 
 fn number(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("not zero")
@@ -14,7 +14,7 @@ fn number(number: u32) -> NonZeroU32 {
 
 fn rule(ipv4: u8, hosts: u32, maxretry: u32) -> NetworkRule {
     NetworkRule {
-        width: SubjectWidth { ipv4, ipv6: 48 },
+        width: NetworkWidth::Ipv4(ipv4),
         hosts: number(hosts),
         maxretry: MaxRetry(number(maxretry)),
         findtime: FindTime(600 * SECOND),
@@ -51,6 +51,18 @@ fn a_network_is_banned_when_enough_of_its_hosts_fail_often_enough() {
         short(&hear(&mut engine, 607, &[(607, "198.51.100.1")])),
         ["-192.0.2.0/24 @606 Expired"]
     );
+}
+
+#[test]
+fn each_family_has_rules_of_its_own() {
+    let wide = NetworkRule {
+        width: NetworkWidth::Ipv6(48),
+        ..rule(24, 2, 3)
+    };
+    let mut engine = guarded(9, &[], vec![rule(24, 2, 2), wide]);
+    let hosts = ["192.0.2.1", "2001:db8::1", "2001:db8:0:1::1", "2001:db8::1"];
+    let out = hear(&mut engine, 4, &by(&hosts));
+    assert_eq!(short(&out), ["+2001:db8::/48 @4 #1"]);
 }
 
 #[test]
