@@ -130,6 +130,8 @@ fn without_a_daemon_it_is_69() {
         &["ban", "sshd", "192.0.2.1"],
         &["unban", "--all"],
         &["reload"],
+        &["reload", "--confirm", "1m"],
+        &["confirm"],
         &["flush"],
         &["follow"],
     ] {

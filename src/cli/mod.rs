@@ -24,6 +24,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
@@ -157,8 +158,9 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
             };
             report::run(&report, to.or_else(|| config::report_socket(config)))
         }
-        Command::Reload => act(&common, Request::Reload, |_, _| {
-            "the new configuration is in force".to_owned()
+        Command::Reload { confirm } => reload(&common, confirm, &clock),
+        Command::Confirm => act(&common, Request::Confirm, |_, _| {
+            "the configuration is confirmed".to_owned()
         }),
         Command::Flush => act(&common, Request::Flush, |_, _| {
             "what waited is written, the firewall is being put in order".to_owned()
@@ -187,6 +189,28 @@ fn act(
     };
     let mut out = output::stdout();
     writeln!(out, "{}", tell(changed, resumed))?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Has the daemon read its configuration anew, and says what is left to do.
+fn reload(common: &Common, confirm: Option<Duration>, clock: &Clock) -> Result<(), Failure> {
+    let request = Request::Reload {
+        confirm: confirm.map(|span| span.as_secs()),
+    };
+    let Reply::InForce { confirm_by } = query::ask(&socket(common)?, request)? else {
+        return Err(query::strange());
+    };
+    let mut out = output::stdout();
+    match confirm_by {
+        None => writeln!(out, "the new configuration is in force")?,
+        Some(time) => writeln!(
+            out,
+            "the new configuration is in force, on trial: see whether you can still log in, and confirm it\n\
+             with `f2bd confirm` by {}, or the one before it comes back",
+            clock.show(time)
+        )?,
+    }
     out.flush()?;
     Ok(())
 }

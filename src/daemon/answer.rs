@@ -7,6 +7,8 @@ mod explain;
 
 use std::path::PathBuf;
 
+use log::LevelFilter;
+
 use super::memory::Memory;
 use super::notice::{forgiven_text, notice_text, resumed_text};
 use super::outbox::Outbox;
@@ -14,8 +16,8 @@ use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
-    ActionRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow, JailRow, PAGE,
-    Refusal, Reply, Request, SourceRow, Status, Why,
+    ActionRow, BanRow, ConfigurationRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow,
+    JailRow, PAGE, Refusal, Reply, Request, SourceRow, Status, Why,
 };
 use crate::engine::decision::{Origin, Release};
 use crate::engine::ledger::{Ledger, Standing};
@@ -32,7 +34,7 @@ use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
 const MOST_FILES: usize = 1_000;
 
 /// Under what the daemon runs: the settings in force, but for the policy, which is the engine's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Circumstances {
     /// What is to be read.
     pub sources: Vec<SourceSpec>,
@@ -43,6 +45,8 @@ pub struct Circumstances {
     actions: Vec<(ActionSpec, Vec<ActionJail>)>,
     dry_run: bool,
     since: Timestamp,
+    /// What the daemon tells of.
+    pub log_level: LevelFilter,
 }
 
 impl Circumstances {
@@ -56,6 +60,7 @@ impl Circumstances {
             actions: settings.actions,
             dry_run,
             since: now,
+            log_level: settings.daemon.log_level,
         };
         (circumstances, settings.policy)
     }
@@ -100,6 +105,8 @@ pub struct View<'d> {
     pub sources: &'d Sources,
     /// The settings.
     pub circumstances: &'d Circumstances,
+    /// How they came into force.
+    pub configuration: ConfigurationRow,
 }
 
 /// What the engine should hear of a request; nothing if it only wants to know.
@@ -180,6 +187,19 @@ pub fn done(decisions: &[Decision]) -> Reply {
     }
 }
 
+/// The reply to whoever confirms a configuration that is not on trial, the one in force having come back at `restored`.
+pub fn nothing_to_confirm(restored: Option<Timestamp>) -> Reply {
+    let restored = restored.map_or_else(String::new, |time| {
+        format!(
+            "; the one that was could be confirmed until {time}, when the one before it came back"
+        )
+    });
+    refused(
+        Why::NotSo,
+        format!("no configuration is on trial{restored}"),
+    )
+}
+
 /// The reply to a configuration that has mistakes.
 pub fn bad_configuration(problems: &[Problem]) -> Reply {
     Reply::Refused(Refusal {
@@ -217,7 +237,11 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
             Reply::Explanation(Box::new(explain::explain(view, *subject)))
         }
         Request::Flush => done(&[]),
-        Request::Ban { .. } | Request::Unban { .. } | Request::Reload | Request::Follow => refused(
+        Request::Ban { .. }
+        | Request::Unban { .. }
+        | Request::Reload { .. }
+        | Request::Confirm
+        | Request::Follow => refused(
             Why::Malformed,
             "the request was not meant for the driver".to_owned(),
         ),
@@ -300,6 +324,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: view.circumstances.since,
         dry_run: view.circumstances.dry_run,
+        configuration: view.configuration.clone(),
         jails: jails.collect(),
         sources: sources.collect(),
         actions: actions.collect(),

@@ -16,13 +16,15 @@ use super::notice::{report_decision, report_trouble};
 use super::notify::Announcement;
 use super::outbox::Outbox;
 use super::sources::Sources;
+use super::trial::{Before, Trial};
 use super::unwritten::Unwritten;
 use crate::action::Report;
 use crate::config::Settings;
-use crate::control::protocol::{FollowLine, Reply, Request};
+use crate::control::protocol::{ConfigurationRow, FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
 use crate::engine::input::{Outcome, Remembered};
 use crate::engine::name::ActionName;
+use crate::engine::policy::Policy;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Engine, Input};
 use crate::source::{Delivery, Losses};
@@ -66,6 +68,10 @@ pub struct Driver {
     /// Hears of it.
     pub audience: Audience,
     unwritten: Unwritten,
+    /// Of the configuration in force, until it is confirmed.
+    trial: Option<Trial>,
+    /// When that one came back since a newer one was not confirmed.
+    restored: Option<Timestamp>,
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: BTreeSet<ActionName>,
     /// When something that could not be done is tried again.
@@ -96,6 +102,8 @@ impl Driver {
             sources,
             audience,
             unwritten: Unwritten::default(),
+            trial: None,
+            restored: None,
             expected_reports: BTreeSet::new(),
             again_at: None,
             next_sweep: now.after(SWEEP_MORE_AFTER),
@@ -123,6 +131,9 @@ impl Driver {
         while let Some(letter) = inbox.blocking_recv() {
             let now = clock::now();
             self.mind_the_clock(now);
+            if self.trial.as_ref().is_some_and(Trial::is_over) {
+                self.go_back(now);
+            }
             match letter {
                 Letter::Delivery {
                     generation,
@@ -134,9 +145,13 @@ impl Driver {
                     // Whoever asked may have gone.
                     let _ = question.reply.send(reply);
                 }
-                Letter::Settings(settings, done) => {
-                    self.obey(now, *settings);
-                    let _ = done.send(());
+                Letter::Settings {
+                    settings,
+                    trial,
+                    done,
+                } => {
+                    self.obey(now, *settings, trial);
+                    let _ = done.send(self.trial.as_ref().map(Trial::until));
                 }
                 Letter::Tick => {
                     self.decide(now, Input::Tick, None);
@@ -240,6 +255,9 @@ impl Driver {
             );
             self.next_sweep = now;
             self.again_at = None;
+            if let Some(trial) = &mut self.trial {
+                trial.mind_the_clock(now);
+            }
             self.unwritten.hurry(now);
             self.outbox.reconcile(None, self.engine.ledger());
         }
@@ -278,6 +296,9 @@ impl Driver {
     fn answer(&mut self, now: Timestamp, request: Request) -> Reply {
         // Whoever asks is told of everything up to now.
         self.write(now);
+        if request == Request::Confirm {
+            return self.confirm();
+        }
         match answer::order(&self.engine, &request) {
             Ok(Some(input)) => {
                 let decisions = &mut self.unwritten.decisions;
@@ -298,6 +319,10 @@ impl Driver {
                     outbox: &self.outbox,
                     sources: &self.sources,
                     circumstances: &self.circumstances,
+                    configuration: ConfigurationRow {
+                        confirm_by: self.trial.as_ref().map(Trial::until),
+                        restored: self.restored,
+                    },
                 };
                 answer::view(&view, &request)
             }
@@ -305,13 +330,62 @@ impl Driver {
         }
     }
 
-    fn obey(&mut self, now: Timestamp, settings: Settings) {
+    /// Puts new settings in force. Whatever is read while a configuration is on trial is on trial itself: what comes
+    /// back in the end is what was in force before all of them.
+    fn obey(&mut self, now: Timestamp, settings: Settings, trial: Option<Duration>) {
         let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
+        if let Some(lasting) = trial {
+            let before = match self.trial.take() {
+                Some(trial) => trial.into_before(),
+                None => Before {
+                    circumstances: self.circumstances.clone(),
+                    policy: self.engine.policy().clone(),
+                },
+            };
+            self.trial = Some(Trial::begin(now, lasting, before));
+        }
+        self.restored = None;
+        self.put_in_force(now, circumstances, policy);
+        match &self.trial {
+            Some(trial) => log::warn!(
+                "the new configuration is in force, on trial: unless it is confirmed by {}, the one before it comes back",
+                trial.until()
+            ),
+            None => log::info!("the new configuration is in force"),
+        }
+    }
+
+    fn put_in_force(&mut self, now: Timestamp, circumstances: Circumstances, policy: Policy) {
         let since = now.before(super::longest_findtime(&policy));
+        log::set_max_level(circumstances.log_level);
         self.circumstances = circumstances;
         self.decide(now, Input::Policy(Box::new(policy)), None);
         self.start_work(since);
-        log::info!("the new configuration is in force");
+    }
+
+    /// Ends the trial well.
+    fn confirm(&mut self) -> Reply {
+        if self.trial.take().is_none() {
+            return answer::nothing_to_confirm(self.restored);
+        }
+        log::info!("the configuration is confirmed");
+        answer::done(&[])
+    }
+
+    /// Ends the trial badly.
+    fn go_back(&mut self, now: Timestamp) {
+        let Some(trial) = self.trial.take() else {
+            return;
+        };
+        let Before {
+            circumstances,
+            policy,
+        } = trial.into_before();
+        self.put_in_force(now, circumstances, policy);
+        self.restored = Some(now);
+        log::warn!(
+            "the new configuration was not confirmed: the one before it is in force again, whatever its files say now"
+        );
     }
 
     /// Starts the workers and readers that the settings ask for, and ends those they do not.
@@ -385,6 +459,7 @@ impl Driver {
             self.again_at,
             self.memory.has_late().then_some(now),
             Some(self.next_sweep),
+            self.trial.as_ref().map(Trial::until),
         ];
         let next = all.into_iter().flatten().min();
         self.audience
@@ -406,7 +481,11 @@ impl Driver {
         } else {
             ""
         };
-        let status = format!("jails: {jails}, bans: {bans}{trouble}{behind}");
+        let trial = match self.trial {
+            Some(_) => ", the configuration is on trial",
+            None => "",
+        };
+        let status = format!("jails: {jails}, bans: {bans}{trouble}{behind}{trial}");
         self.announcement.status = status;
         let announcement = &self.announcement;
         self.audience.announcements.send_if_modified(|told| {
@@ -419,6 +498,11 @@ impl Driver {
     }
 
     fn end(mut self) {
+        if self.trial.is_some() {
+            log::warn!(
+                "the configuration has not been confirmed; the next start takes what its files say then"
+            );
+        }
         self.sources.stop();
         let now = clock::now();
         self.write(now);

@@ -1,11 +1,14 @@
 //! What can reach the driver? One inbox, one kind of letter.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 use crate::action;
 use crate::config::Settings;
 use crate::control::Question;
 use crate::engine::name::ActionName;
+use crate::engine::time::Timestamp;
 use crate::source::Delivery;
 
 /// How many letters may wait. A source's letter is a batch of records, so this bounds memory to a few
@@ -31,8 +34,15 @@ pub enum Letter {
     },
     /// Somebody asks or orders over the control socket.
     Question(Question),
-    /// New settings, complete and checked; the answer comes when they are in force.
-    Settings(Box<Settings>, oneshot::Sender<()>),
+    /// New settings, complete and checked.
+    Settings {
+        /// What they are.
+        settings: Box<Settings>,
+        /// For how long they are on trial; if it is not said, no longer than those in force.
+        trial: Option<Duration>,
+        /// The answer, when they are in force: until when they are on trial.
+        done: oneshot::Sender<Option<Timestamp>>,
+    },
     /// The deadline that the driver set has come.
     Tick,
     /// Are you alive? Any answer will do.

@@ -16,6 +16,7 @@ mod outbox;
 mod reader;
 mod reload;
 mod sources;
+mod trial;
 mod unwritten;
 mod zone;
 
@@ -39,7 +40,7 @@ use self::reload::{Reloader, load};
 use self::sources::Sources;
 use crate::action::{self, ActionError};
 use crate::config::{self, Settings, Surroundings};
-use crate::control::protocol::Request;
+use crate::control::protocol::{Reply, Request};
 use crate::control::server::BindError;
 use crate::control::{Question, server};
 use crate::engine::Engine;
@@ -96,6 +97,7 @@ pub fn run(options: &RunOptions) -> Result<(), StartError> {
     let settings = load(options, Surroundings::Report, &mut told)
         .settings
         .ok_or(StartError::Configuration)?;
+    log::set_max_level(settings.daemon.log_level);
     if !options.dry_run {
         for (spec, _) in &settings.actions {
             match action::check(spec) {
@@ -261,12 +263,12 @@ fn prepare(
 /// Answers what concerns the configuration, and passes on every other question.
 async fn forward_questions(mut asked: mpsc::Receiver<Question>, reloader: Arc<Reloader>) {
     while let Some(question) = asked.recv().await {
-        if matches!(question.request, Request::Reload) {
+        if let Request::Reload { confirm } = question.request {
             let reloader = Arc::clone(&reloader);
             // Names may take seconds to be resolved; other questions need not wait for them.
             tokio::spawn(async move {
-                let reply = match reloader.reload().await {
-                    Ok(()) => answer::done(&[]),
+                let reply = match reloader.reload(confirm.map(Duration::from_secs)).await {
+                    Ok(confirm_by) => Reply::InForce { confirm_by },
                     Err(problems) => answer::bad_configuration(&problems),
                 };
                 // Whoever asked may have gone.
@@ -349,7 +351,7 @@ async fn wait_for_the_end(reloader: &Arc<Reloader>) -> Result<(), StartError> {
             _ = hangup.recv() => {
                 let reloader = Arc::clone(reloader);
                 tokio::spawn(async move {
-                    if reloader.reload().await.is_err() {
+                    if reloader.reload(None).await.is_err() {
                         log::error!("the new configuration has mistakes; the old one stays in force");
                     }
                 });

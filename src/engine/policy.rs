@@ -20,7 +20,7 @@ use super::time::{BanTime, FindTime};
 pub struct MaxRetry(pub NonZeroU32);
 
 /// Everything the engine needs to judge records.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// All compiled filters; [`JailPolicy::filter`] points into it.
     pub filters: FilterSet,
