@@ -10,7 +10,8 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-/// A subject: an address (all bits count) or a network, always canonical.
+/// A subject: an address (all bits count) or a network, always canonical. In order, a network stands before all that it
+/// holds, and behind that comes what begins after its last address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix(IpNet);
 
@@ -84,6 +85,11 @@ impl Prefix {
     /// The first address of the subject.
     pub fn address(self) -> IpAddr {
         self.0.network()
+    }
+
+    /// The last address of the subject.
+    pub fn last(self) -> IpAddr {
+        self.0.broadcast()
     }
 
     /// How many leading bits count.
