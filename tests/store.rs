@@ -993,10 +993,10 @@ fn a_damaged_file_is_moved_aside_at_start() {
     assert_eq!(rows(&path, "bans"), 1);
 }
 
-/// A database of many pages with its middle overwritten.
+/// A database of many pages with its middle overwritten; the second of its bans was merged.
 fn spoil_the_middle(path: &Path) {
     let mut store = Store::open(path).unwrap();
-    let bans: Vec<_> = (1..2000)
+    let mut bans: Vec<_> = (1..2000)
         .map(|id| {
             Decision::Ban(ban(
                 id,
@@ -1007,6 +1007,8 @@ fn spoil_the_middle(path: &Path) {
             ))
         })
         .collect();
+    let second = ban(2, 2, "10.0.0.2", BanTime::Forever, &[]);
+    bans.push(Decision::Unban(unban(&second, 3, Release::Merged)));
     store
         .commit(at(0), &bans, Some((&stream(), &cursor("s=0"))))
         .unwrap();
@@ -1030,6 +1032,8 @@ fn damage_in_the_middle_is_found_when_reading() {
     let saved = remembered.bans.len();
     assert!((20..1999).contains(&saved), "{saved}");
     assert_eq!(remembered.bans[0].subject, subject("10.0.0.1"));
+    let merged = ban(2, 2, "10.0.0.2", BanTime::Forever, &[]);
+    assert_eq!(remembered.merged, [(merged, at(3))]);
     assert_eq!(cursors, [(stream(), cursor("s=0"))]);
     let next = ban(
         remembered.next_ban.unwrap().0,
@@ -1040,7 +1044,7 @@ fn damage_in_the_middle_is_found_when_reading() {
     );
     assert!(memory.remember(at(1), &[Decision::Ban(next)], None));
     assert!(!memory.wants_restate());
-    assert_eq!(rows(&path, "bans"), saved as i64 + 1);
+    assert_eq!(rows(&path, "bans"), saved as i64 + 2);
     assert_eq!(said().len(), 2);
 }
 

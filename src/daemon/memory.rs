@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Ban, BanId, FailureId};
+use crate::engine::decision::{Ban, BanId, FailureId, Release, Unban};
 use crate::engine::input::Remembered;
 use crate::engine::time::Timestamp;
 use crate::store::{Retention, Salvage, Store, StoreError};
@@ -354,12 +354,22 @@ impl Memory {
                 return;
             }
         };
-        let bans: Vec<_> = salvage.bans.into_iter().map(Decision::Ban).collect();
         log::warn!(
             "the damaged database is kept as {}; a new one is begun, with {} bans saved from it",
             aside.display(),
-            bans.len()
+            salvage.bans.len()
         );
+        let mut bans: Vec<_> = salvage.bans.into_iter().map(Decision::Ban).collect();
+        for (ban, time) in salvage.merged {
+            let unban = Unban {
+                ban: ban.id,
+                jail: ban.jail.clone(),
+                subject: ban.subject,
+                time,
+                release: Release::Merged,
+            };
+            bans.extend([Decision::Ban(ban), Decision::Unban(unban)]);
+        }
         self.replaced = Some(now);
         self.restate |= !unread;
         if !self.cursors.is_empty() {

@@ -337,6 +337,8 @@ impl Archive {
 pub struct Salvage {
     /// Bans in force whose rows could still be read.
     pub bans: Vec<Ban>,
+    /// Those that had been merged, and when.
+    pub merged: Vec<(Ban, Timestamp)>,
     /// Where the streams stood.
     pub cursors: Vec<(Stream, Cursor)>,
 }
@@ -349,7 +351,7 @@ impl Salvage {
             return Salvage::default();
         };
         let mut names = Names::default();
-        let mut bans = BTreeMap::new();
+        let (mut bans, mut merged) = (BTreeMap::new(), BTreeMap::new());
         // Without indexes, which are the first to go wrong, and from both ends towards the damage.
         for order in ["ASC", "DESC"] {
             let _ = each_row(
@@ -361,9 +363,20 @@ impl Salvage {
                 |row| ban(row, &mut names),
                 |ban| drop(bans.insert(ban.id, ban)),
             );
+            let _ = each_row(
+                &connection,
+                &format!(
+                    "SELECT {BAN_COLUMNS}, ended FROM bans NOT INDEXED
+                     WHERE release = 'merged' AND (until IS NULL OR until > ?1) ORDER BY id {order}"
+                ),
+                params![now.as_micros()],
+                |row| Ok((ban(row, &mut names)?, time(row, 7)?)),
+                |(ban, time)| drop(merged.insert(ban.id, (ban, time))),
+            );
         }
         Salvage {
             bans: bans.into_values().collect(),
+            merged: merged.into_values().collect(),
             cursors: cursors(&connection).unwrap_or_default(),
         }
     }

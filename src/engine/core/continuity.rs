@@ -53,7 +53,7 @@ impl Engine {
             let is_forgiven = self.has_forgiven(&jail, subject);
             let offences = self.offences.entry(jail.clone()).or_default();
             // Banned or forgiven before the database could be read: that is the newer word.
-            if offences.begin(subject) > Some(offence.start) {
+            if offences.last_start(subject) > Some(offence.start) {
                 continue;
             }
             if is_forgiven && offence.number > 0 {

@@ -129,8 +129,8 @@ impl Offences {
         last.map_or(1, |last| last.number.saturating_add(1))
     }
 
-    /// When the last ban of exactly this subject began.
-    pub fn begin(&self, subject: Prefix) -> Option<Timestamp> {
+    /// When the last ban of a subject began, also of one that was forgiven.
+    pub fn last_start(&self, subject: Prefix) -> Option<Timestamp> {
         self.last.get(&subject).map(|last| last.start)
     }
 
