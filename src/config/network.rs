@@ -1,7 +1,7 @@
 //! What does `network = { … }` say?
 //!
-//! In: a table or a list of tables, of a jail or of `[defaults]`. Out: the rules, of each family the narrowest first. What cannot be
-//! used is reported.
+//! In: a table or a list of tables, of a jail or of `[defaults]`. Out: the rules, of each family the narrowest first.
+//! What cannot be used is reported.
 
 use std::cmp::Reverse;
 use std::num::NonZeroU32;

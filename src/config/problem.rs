@@ -157,8 +157,8 @@ impl Problems {
     pub fn blame(&mut self, before: usize, whom: &str, places: &[&Place]) {
         for problem in self.found.iter_mut().skip(before) {
             let at = problem.line.zip(problem.column);
-            let is_at = |place: &&&Place| place.path() == problem.file && place.position() == at;
-            if at.is_some() && places.iter().any(|place| is_at(&place)) {
+            let mut same = places.iter().filter(|place| place.path() == problem.file);
+            if at.is_some() && same.any(|place| place.position() == at) {
                 problem.message.insert_str(0, whom);
             }
         }

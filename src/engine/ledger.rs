@@ -214,7 +214,7 @@ impl Ledger {
     }
 
     /// The bans that one of a network stood for, which it does no longer.
-    pub fn part(&mut self, jail: &JailName, into: BanId) -> Vec<(Prefix, Standing)> {
+    pub fn unmerge(&mut self, jail: &JailName, into: BanId) -> Vec<(Prefix, Standing)> {
         let mut parts = self.parts.remove(&into).unwrap_or_default();
         parts.sort_unstable();
         let mut found = Vec::with_capacity(parts.len());
@@ -228,7 +228,7 @@ impl Ledger {
         found
     }
 
-    /// Forgets a ban that one of a network stands for.
+    /// Strikes out a ban that one of a network stands for.
     pub fn strike_merged(&mut self, jail: &JailName, subject: Prefix) -> Option<Standing> {
         let merged = self.merged.remove(&(jail.clone(), subject))?;
         Some(merged.standing)

@@ -284,7 +284,7 @@ impl Engine {
         freed: impl Fn(Prefix) -> bool,
     ) {
         while let Some(whole) = ended.pop() {
-            for (part, standing) in self.ledger.part(jail, whole) {
+            for (part, standing) in self.ledger.unmerge(jail, whole) {
                 // One that does not go on may have stood for others, which do.
                 if freed(part) || standing.until().is_some_and(|until| until <= now) {
                     ended.push(standing.id);

@@ -103,9 +103,11 @@ impl Engine {
         // The bans of networks that could stand for others, by when they took the place of those.
         let mut wholes: HashMap<(JailName, Timestamp), Vec<Ban>> = HashMap::new();
         let key = |ban: &Ban| (ban.jail.clone(), ban.start);
-        let standing = self.ledger.bans().into_iter();
-        for ban in standing.filter(|ban| ban.origin == Origin::Network) {
-            wholes.entry(key(&ban)).or_default().push(ban);
+        for (jail, subject, standing) in self.ledger.iter() {
+            if standing.origin == Origin::Network {
+                let ban = standing.ban(jail.clone(), subject);
+                wholes.entry(key(&ban)).or_default().push(ban);
+            }
         }
         // The newest first: it may have been merged in its turn, but has taken the place of older ones before.
         merged.sort_unstable_by_key(|(ban, _)| Reverse(ban.id));
