@@ -130,6 +130,8 @@ fn without_a_daemon_it_is_69() {
         &["ban", "sshd", "192.0.2.1"],
         &["unban", "--all"],
         &["reload"],
+        &["reload", "--confirm", "1m"],
+        &["confirm"],
         &["flush"],
         &["follow"],
     ] {
@@ -977,7 +979,65 @@ fn replay_prints_bans_and_unbans() {
     assert_eq!(
         out(&output),
         "{\"time\":\"2026-02-12T14:10:23Z\",\"jail\":\"sshd\",\"decision\":\"ban\",\"subject\":\"192.0.2.7/32\",\
-         \"failures\":2,\"bantime\":600,\"offence\":1,\"until\":\"2026-02-12T14:20:23Z\"}\n"
+         \"failures\":2,\"bantime\":600,\"offence\":1,\"until\":\"2026-02-12T14:20:23Z\",\
+         \"origin\":\"failures\",\"release\":null}\n"
+    );
+}
+
+#[test]
+fn replay_tells_why_bans_begin_and_end() {
+    let home = home("maxretry = 1\nbantime = \"10m\"\nnetwork = { hosts = 2, maxretry = 2 }");
+    let config = path(home.path());
+    let lines: String = [
+        "10:00:00 192.0.2.7",
+        "10:01:00 192.0.2.8",
+        "10:20:00 198.51.100.7",
+    ]
+    .iter()
+    .filter_map(|line| line.split_once(' '))
+    .map(|(time, ip)| {
+        format!("Feb 12 {time} box sshd[1]: Failed password for jo from {ip} port 22 ssh2\n")
+    })
+    .collect();
+    let output = f2bd(&["replay", "--config", config, "-"], lines.as_bytes());
+    let told = out(&output);
+    assert_eq!(
+        told.split("\n\n")
+            .next()
+            .unwrap()
+            .split('\n')
+            .collect::<Vec<_>>(),
+        [
+            "2026-02-12 10:00:00  ban    sshd  192.0.2.7  1 failure for 10m, offence 1",
+            "2026-02-12 10:01:00  ban    sshd  192.0.2.0/24  2 failures of its hosts for 10m, offence 1",
+            "2026-02-12 10:01:00  unban  sshd  192.0.2.7  merged",
+            "2026-02-12 10:11:00  unban  sshd  192.0.2.0/24",
+            "2026-02-12 10:20:00  ban    sshd  198.51.100.7  1 failure for 10m, offence 1",
+        ]
+    );
+    let output = f2bd(
+        &["replay", "--config", config, "--json", "-"],
+        lines.as_bytes(),
+    );
+    let why = out(&output).lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| line[key].as_str().map(str::to_owned);
+        (text("origin").unwrap(), text("release"))
+    });
+    let why: Vec<_> = why.collect();
+    let why: Vec<_> = why
+        .iter()
+        .map(|(origin, release)| (origin.as_str(), release.as_deref()))
+        .collect();
+    assert_eq!(
+        why,
+        [
+            ("failures", None),
+            ("network", None),
+            ("failures", Some("merged")),
+            ("network", Some("expired")),
+            ("failures", None),
+        ]
     );
 }
 

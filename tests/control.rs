@@ -820,6 +820,7 @@ fn who_may_ask_and_who_may_act() {
         &["unban", "192.0.2.1"],
         &["unban", "--all"],
         &["reload"],
+        &["confirm"],
         &["flush"],
     ];
     for arguments in asking {

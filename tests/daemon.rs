@@ -177,6 +177,125 @@ fn a_reload_takes_good_settings_and_keeps_the_old_ones_for_bad() {
     daemon.stop();
 }
 
+/// What a configuration says that allows so many failures.
+fn patience(failures: u32) -> String {
+    format!("maxretry = {failures}\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false")
+}
+
+/// How many failures are allowed at this moment.
+fn allowed(world: &World) -> u64 {
+    let status = &world.json(&["status"])[0];
+    status["jails"][0]["maxretry"].as_u64().unwrap()
+}
+
+/// Puts a configuration in force that allows so many failures, and tells what was said.
+fn reload(world: &World, failures: u32, arguments: &[&str]) -> String {
+    world.configure(&patience(failures), "");
+    let output = world.f2bd(&[&["reload"], arguments].concat());
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(allowed(world), u64::from(failures));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+const CAME_BACK: &str = "the one before it is in force again";
+
+#[test]
+fn a_configuration_that_nobody_confirms_is_taken_back() {
+    let Some(world) = World::new(&patience(3)) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 3);
+    banned(&world, "198.51.100.7");
+    let told = reload(&world, 9, &["--confirm", "5s"]);
+    assert!(
+        told.contains("on trial") && told.contains("`f2bd confirm` by "),
+        "{told}"
+    );
+    let told = String::from_utf8(world.f2bd(&["status"]).stdout).unwrap();
+    assert!(told.contains("Configuration: on trial until "), "{told}");
+    assert!(world.json(&["status"])[0]["configuration"]["confirm_by"].is_string());
+    // The files cannot say what comes back.
+    std::fs::write(world.config(), "[jail").unwrap();
+    daemon.says(CAME_BACK);
+    let status = &world.json(&["status"])[0];
+    assert_eq!(status["jails"][0]["maxretry"], 3);
+    assert!(status["configuration"]["confirm_by"].is_null());
+    assert!(status["configuration"]["restored"].is_string());
+    banned(&world, "198.51.100.7");
+    let late = world.f2bd(&["confirm"]);
+    assert_eq!(late.status.code(), Some(1));
+    let late = String::from_utf8(late.stderr).unwrap();
+    assert!(late.contains("could be confirmed until "), "{late}");
+    // It works as it did before.
+    world.attack("198.51.100.8", 3);
+    banned(&world, "198.51.100.8");
+    reload(&world, 5, &[]);
+    assert!(world.json(&["status"])[0]["configuration"]["restored"].is_null());
+    daemon.stop();
+}
+
+#[test]
+fn a_configuration_that_is_confirmed_stays() {
+    let Some(world) = World::new(&patience(3)) else {
+        return;
+    };
+    let daemon = world.start();
+    let nothing = world.f2bd(&["confirm"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert_eq!(
+        String::from_utf8(nothing.stderr).unwrap(),
+        "f2bd: no configuration is on trial\n"
+    );
+    reload(&world, 9, &["--confirm", "5s"]);
+    let confirmed = world.f2bd(&["confirm"]);
+    assert_eq!(
+        String::from_utf8(confirmed.stdout).unwrap(),
+        "the configuration is confirmed\n"
+    );
+    // By the time that another one comes to its end, so has the first.
+    reload(&world, 5, &["--confirm", "5s"]);
+    daemon.says(CAME_BACK);
+    assert_eq!(allowed(&world), 9);
+    assert_eq!(daemon.said(CAME_BACK), 1);
+    daemon.stop();
+}
+
+#[test]
+fn whatever_is_read_while_a_configuration_is_on_trial_is_on_trial_too() {
+    let Some(world) = World::new(&patience(3)) else {
+        return;
+    };
+    let daemon = world.start();
+    let until = || world.json(&["status"])[0]["configuration"]["confirm_by"].clone();
+    reload(&world, 9, &["--confirm", "1h"]);
+    let first = until();
+    // Not confirmed by a reload, a signal or a mistake, nor put off by them.
+    let told = reload(&world, 8, &[]);
+    assert!(told.contains("on trial"), "{told}");
+    world.configure(&patience(7), "");
+    daemon.signal(Signal::HUP);
+    crate::support::wait::until("the signal is obeyed", || {
+        (allowed(&world) == 7).then_some(())
+    });
+    world.configure("maxretri = 3", "");
+    let refused = world.f2bd(&["reload", "--confirm", "1s"]);
+    assert_eq!(refused.status.code(), Some(78));
+    assert_eq!(until(), first);
+    // The time begins anew, and what was confirmed last comes back.
+    reload(&world, 6, &["--confirm", "5s"]);
+    daemon.says(CAME_BACK);
+    assert_eq!(allowed(&world), 3);
+    // A restart takes what is written.
+    reload(&world, 4, &["--confirm", "1h"]);
+    daemon.stop();
+    let daemon = world.start();
+    daemon.says("the next start takes what its files say then");
+    assert_eq!(allowed(&world), 4);
+    assert!(until().is_null());
+    daemon.stop();
+}
+
 /// What comes to a socket cannot be had again.
 #[test]
 fn reloads_lose_nothing_that_is_sent_meanwhile() {

@@ -176,6 +176,30 @@ fn a_hostile_network_is_one_ban_also_after_a_kill() {
             ),
         "{told}"
     );
+    // Whoever is freed frees nobody who was banned by himself.
+    daemon.kill();
+    let daemon = world.start();
+    let told = String::from_utf8(world.f2bd(&["unban", "198.51.100.2"]).stdout).unwrap();
+    assert!(
+        told.starts_with("1 ban lifted; 1 of another host in the network goes on\n"),
+        "{told}"
+    );
+    kernel_has("198.51.100.1");
+    until("the network is free", || {
+        let freed = ["198.51.100.0/24", "198.51.100.2"];
+        (!freed.iter().any(|subject| world.kernel_bans(subject))).then_some(())
+    });
+    daemon.kill();
+    let daemon = world.start();
+    assert_eq!(
+        world.sql("SELECT ip, failures, release FROM ban_history ORDER BY ban"),
+        "198.51.100.1|2|\n198.51.100.2|2|merged\n198.51.100.0/24|6|manual"
+    );
+    let told = String::from_utf8(world.f2bd(&["explain", "198.51.100.1"]).stdout).unwrap();
+    assert!(
+        told.contains("198.51.100.1 is banned by jail sshd") && told.contains("Failed password"),
+        "{told}"
+    );
     daemon.stop();
 }
 

@@ -17,7 +17,7 @@ use f2bd::daemon::memory::Memory;
 use f2bd::engine::Decision;
 use f2bd::engine::cursor::{Cursor, Stream};
 use f2bd::engine::decision::{
-    Allowance, Ban, BanId, Failure, FailureId, Notice, Origin, Release, Unban,
+    Allowance, Ban, BanId, Failure, FailureId, Notice, Origin, Release, Resumed, Unban,
 };
 use f2bd::engine::input::{Fate, Remembered};
 use f2bd::engine::prefix::Prefix;
@@ -508,6 +508,66 @@ fn history_is_kept_as_long_as_asked_and_no_longer() {
     assert_eq!(remembered.next_failure, Some(FailureId(2510)));
 }
 
+/// Merged at some time, it would be in force if the ban of the network were lifted.
+fn merged(store: &mut Store) -> (Ban, Ban) {
+    let host = ban(1, 1, "192.0.2.7", BanTime::For(DAY), &[]);
+    let network = Ban {
+        origin: Origin::Network,
+        ..ban(2, 9, "192.0.2.0/24", BanTime::Forever, &[])
+    };
+    let batch = [
+        Decision::Ban(host.clone()),
+        Decision::Ban(network.clone()),
+        Decision::Unban(unban(&host, 9, Release::Merged)),
+    ];
+    store.commit(at(9), &batch, None).unwrap();
+    (host, network)
+}
+
+#[test]
+fn what_was_merged_is_remembered_until_it_would_have_ended() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let (host, network) = merged(&mut store);
+    let keep = Retention {
+        history: HOUR,
+        failures: HOUR,
+        max_failures: 10,
+    };
+    while store.sweep(at(86_000), keep).unwrap() > 0 {}
+    let remembered = store.remembered(at(86_000), HOUR).unwrap();
+    assert_eq!(remembered.bans, [network]);
+    assert_eq!(remembered.merged, [(host.clone(), at(9))]);
+    assert_eq!(
+        store.remembered(at(86_401), HOUR).unwrap().merged,
+        [],
+        "its time is over"
+    );
+    // It is not what was banned last any more.
+    let again = ban(3, 100, "192.0.2.7", BanTime::For(MINUTE), &[]);
+    store
+        .commit(at(100), &[Decision::Ban(again)], None)
+        .unwrap();
+    assert_eq!(store.remembered(at(100), HOUR).unwrap().merged, []);
+    while store.sweep(at(200_000), keep).unwrap() > 0 {}
+    assert_eq!(rows(&path, "bans"), 1);
+}
+
+#[test]
+fn a_new_database_is_told_what_was_merged() {
+    let (_home, old) = home();
+    let (host, network) = merged(&mut Store::open(&old).unwrap());
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let (bans, merged) = ([network], [(host, at(9))]);
+    for _ in 0..2 {
+        store.restate(at(20), &bans, &merged, None).unwrap();
+        let remembered = store.remembered(at(21), HOUR).unwrap();
+        assert_eq!(remembered.bans, bans);
+        assert_eq!(remembered.merged, merged);
+    }
+}
+
 #[test]
 fn cursors_of_files_that_nobody_writes_any_more_are_forgotten() {
     let (_home, path) = home();
@@ -621,11 +681,11 @@ fn told(remembered: &Remembered) -> String {
 
 /// Decisions as an engine could make them, over few subjects so that they meet.
 fn decisions() -> impl Strategy<Value = Vec<Decision>> {
-    let step = (0..5_u8, 0..3_usize, 0..100_u64, any::<bool>());
+    let step = (0..7_u8, 0..3_usize, 0..100_u64, any::<bool>());
     prop::collection::vec(step, 0..60).prop_map(|steps| {
         let subjects = ["192.0.2.7", "198.51.100.0/24", "2001:db8::/64"];
         let mut decisions = Vec::new();
-        let mut bans: Vec<Ban> = Vec::new();
+        let (mut bans, mut merged): (Vec<Ban>, Vec<Ban>) = Default::default();
         let mut fresh: Vec<u64> = Vec::new();
         for (id, (kind, who, seconds, flag)) in (1..).zip(steps) {
             match kind {
@@ -645,10 +705,23 @@ fn decisions() -> impl Strategy<Value = Vec<Decision>> {
                     bans.push(ban(id, seconds, subjects[who], bantime, &evidence));
                     decisions.extend(bans.last().cloned().map(Decision::Ban));
                 }
-                _ => decisions.extend(
+                4 => decisions.extend(
                     bans.pop()
                         .map(|ban| Decision::Unban(unban(&ban, seconds, Release::Expired))),
                 ),
+                5 => {
+                    merged.extend(bans.pop());
+                    let ban = merged.last();
+                    decisions.extend(
+                        ban.map(|ban| Decision::Unban(unban(ban, seconds, Release::Merged))),
+                    );
+                }
+                _ => {
+                    let time = at(seconds);
+                    bans.extend(merged.pop());
+                    let ban = bans.last().cloned();
+                    decisions.extend(ban.map(|ban| Decision::Resume(Resumed { ban, time })));
+                }
             }
         }
         decisions
@@ -914,10 +987,10 @@ fn a_damaged_file_is_moved_aside_at_start() {
     assert_eq!(rows(&path, "bans"), 1);
 }
 
-/// A database of many pages with its middle overwritten.
+/// A database of many pages with its middle overwritten; the second of its bans was merged.
 fn spoil_the_middle(path: &Path) {
     let mut store = Store::open(path).unwrap();
-    let bans: Vec<_> = (1..2000)
+    let mut bans: Vec<_> = (1..2000)
         .map(|id| {
             Decision::Ban(ban(
                 id,
@@ -928,6 +1001,8 @@ fn spoil_the_middle(path: &Path) {
             ))
         })
         .collect();
+    let second = ban(2, 2, "10.0.0.2", BanTime::Forever, &[]);
+    bans.push(Decision::Unban(unban(&second, 3, Release::Merged)));
     store
         .commit(at(0), &bans, Some((&stream(), &cursor("s=0"))))
         .unwrap();
@@ -951,6 +1026,8 @@ fn damage_in_the_middle_is_found_when_reading() {
     let saved = remembered.bans.len();
     assert!((20..1999).contains(&saved), "{saved}");
     assert_eq!(remembered.bans[0].subject, subject("10.0.0.1"));
+    let merged = ban(2, 2, "10.0.0.2", BanTime::Forever, &[]);
+    assert_eq!(remembered.merged, [(merged, at(3))]);
     assert_eq!(cursors, [(stream(), cursor("s=0"))]);
     let next = ban(
         remembered.next_ban.unwrap().0,
@@ -961,7 +1038,7 @@ fn damage_in_the_middle_is_found_when_reading() {
     );
     assert!(memory.remember(at(1), &[Decision::Ban(next)], None));
     assert!(!memory.wants_restate());
-    assert_eq!(rows(&path, "bans"), saved as i64 + 1);
+    assert_eq!(rows(&path, "bans"), saved as i64 + 2);
     assert_eq!(said().len(), 2);
 }
 
@@ -987,7 +1064,7 @@ fn damage_while_running_loses_no_ban_in_force() {
     assert!(memory.remember(at(2), &[Decision::Ban(second.clone())], None));
     assert_eq!(damaged_files(home.path()), 1);
     assert!(memory.wants_restate());
-    memory.restate(at(2), [&first, &second], None);
+    memory.restate(at(2), &[first, second], &[], None);
     assert!(!memory.wants_restate());
     let store = memory.store().unwrap();
     let bans = store.remembered(at(3), HOUR).unwrap().bans;
@@ -1013,7 +1090,7 @@ fn a_removed_file_is_noticed_and_made_anew() {
     memory.retry(at(4));
     assert!(memory.wants_restate());
     let first = ban(1, 1, "192.0.2.7", BanTime::Forever, &[1, 2]);
-    memory.restate(at(4), [&first], None);
+    memory.restate(at(4), &[first], &[], None);
     assert_eq!(rows(&path, "bans"), 1);
     let cursors = memory.store().unwrap().cursors().unwrap();
     assert_eq!(cursors, [(stream(), cursor("s=1"))]);
@@ -1058,7 +1135,9 @@ fn restating_makes_the_bans_in_force_equal() {
     let first = bans[..2].iter().cloned().map(Decision::Ban);
     let first: Vec<_> = first.chain([Decision::Allow(allowed[0].clone())]).collect();
     store.commit(at(3), &first, None).unwrap();
-    store.restate(at(5), &bans[1..], &allowed[1..]).unwrap();
+    store
+        .restate(at(5), &bans[1..], &[], &allowed[1..])
+        .unwrap();
     let remembered = store.remembered(at(6), HOUR).unwrap();
     assert_eq!(remembered.bans, bans[1..]);
     assert_eq!(remembered.allowances, allowed[1..]);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Change;
+use crate::control::protocol::LONGEST_TRIAL;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::date::TimeFormat;
@@ -170,7 +171,13 @@ pub enum Command {
         to: Option<PathBuf>,
     },
     /// Have the daemon read its configuration anew
-    Reload,
+    Reload {
+        /// Go back to the one before unless it is confirmed within this time, such as 60s
+        #[arg(long, value_name = "TIME", value_parser = trial)]
+        confirm: Option<Duration>,
+    },
+    /// Keep the configuration that was put in force with `reload --confirm`
+    Confirm,
     /// Have the daemon write what waits to be written, and put the firewall in order
     Flush,
     /// Show failures, bans and unbans as they happen
@@ -203,6 +210,15 @@ fn allowing(text: &str) -> Result<Duration, String> {
         Err(error) => Err(format!(
             "{error}; whoever is never to be banned belongs into `ignoreip`"
         )),
+    }
+}
+
+/// A time that a configuration can be on trial.
+fn trial(text: &str) -> Result<Duration, String> {
+    let span = parse_span(text).map_err(|error| error.to_string())?;
+    match span.as_secs() > 0 && span <= LONGEST_TRIAL {
+        true => Ok(span),
+        false => Err("write a time from 1s to 1d".to_owned()),
     }
 }
 

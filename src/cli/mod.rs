@@ -25,6 +25,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
@@ -110,7 +111,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
                 force,
                 from: connected_from(),
             };
-            act(&common, request, |_| {
+            act(&common, request, |_, _| {
                 format!("{} is banned by jail {jail}", ip.plain())
             })
         }
@@ -125,12 +126,19 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
                 jail,
                 forget,
             };
-            act(&common, request, |changed| {
+            act(&common, request, |changed, resumed| {
                 let lifted = counted(changed, "ban");
-                match forget {
-                    true => format!("{lifted} lifted, and earlier ones forgotten"),
-                    false => format!("{lifted} lifted"),
-                }
+                let forgotten = if forget {
+                    ", and earlier ones forgotten"
+                } else {
+                    ""
+                };
+                let others = match resumed {
+                    0 => String::new(),
+                    1 => "; 1 of another host in the network goes on".to_owned(),
+                    more => format!("; {more} of other hosts in the network go on"),
+                };
+                format!("{lifted} lifted{forgotten}{others}")
             })?;
             match ip {
                 Some(subject) => explain::outlook(&socket(&common)?, subject),
@@ -142,7 +150,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
             ip: Some(subject),
             end: true,
             ..
-        } => act(&common, Request::Disallow { subject }, |_| {
+        } => act(&common, Request::Disallow { subject }, |_, _| {
             format!("{} is no longer allowed", subject.plain())
         }),
         Command::Allow {
@@ -151,7 +159,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
             ..
         } => {
             let seconds = span.as_secs();
-            act(&common, Request::Allow { subject, seconds }, |lifted| {
+            act(&common, Request::Allow { subject, seconds }, |lifted, _| {
                 let (subject, span) = (subject.plain(), output::whole(span));
                 format!(
                     "{subject} is allowed for {span}; {} lifted",
@@ -180,10 +188,11 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
             };
             report::run(&report, to.or_else(|| config::report_socket(config)))
         }
-        Command::Reload => act(&common, Request::Reload, |_| {
-            "the new configuration is in force".to_owned()
+        Command::Reload { confirm } => reload(&common, confirm, &clock),
+        Command::Confirm => act(&common, Request::Confirm, |_, _| {
+            "the configuration is confirmed".to_owned()
         }),
-        Command::Flush => act(&common, Request::Flush, |_| {
+        Command::Flush => act(&common, Request::Flush, |_, _| {
             "what waited is written, the firewall is being put in order".to_owned()
         }),
         Command::Completions { shell } => completions(shell),
@@ -210,13 +219,35 @@ fn socket(common: &Common) -> Result<PathBuf, Failure> {
 fn act(
     common: &Common,
     request: Request,
-    tell: impl FnOnce(usize) -> String,
+    tell: impl FnOnce(usize, usize) -> String,
 ) -> Result<(), Failure> {
-    let Reply::Done { changed } = query::ask(&socket(common)?, request)? else {
+    let Reply::Done { changed, resumed } = query::ask(&socket(common)?, request)? else {
         return Err(query::strange());
     };
     let mut out = output::stdout();
-    writeln!(out, "{}", tell(changed))?;
+    writeln!(out, "{}", tell(changed, resumed))?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Has the daemon read its configuration anew, and says what is left to do.
+fn reload(common: &Common, confirm: Option<Duration>, clock: &Clock) -> Result<(), Failure> {
+    let request = Request::Reload {
+        confirm: confirm.map(|span| span.as_secs()),
+    };
+    let Reply::InForce { confirm_by } = query::ask(&socket(common)?, request)? else {
+        return Err(query::strange());
+    };
+    let mut out = output::stdout();
+    match confirm_by {
+        None => writeln!(out, "the new configuration is in force")?,
+        Some(time) => writeln!(
+            out,
+            "the new configuration is in force, on trial: see whether you can still log in, and confirm it\n\
+             with `f2bd confirm` by {}, or the one before it comes back",
+            clock.show(time)
+        )?,
+    }
     out.flush()?;
     Ok(())
 }

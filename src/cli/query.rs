@@ -83,6 +83,22 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
     if status.dry_run {
         writeln!(out, "{BAD}Dry run: nobody is kept out.{BAD:#}")?;
     }
+    match (
+        status.configuration.confirm_by,
+        status.configuration.restored,
+    ) {
+        (Some(time), _) => writeln!(
+            out,
+            "Configuration: {BAD}on trial{BAD:#} until {}; confirm it with `f2bd confirm`, or the one before it comes back",
+            clock.show(time)
+        )?,
+        (None, Some(time)) => writeln!(
+            out,
+            "Configuration: {BAD}not what its files say{BAD:#}; it came back at {}, since nobody confirmed the new one",
+            clock.show(time)
+        )?,
+        (None, None) => {}
+    }
     for source in &status.sources {
         let newest = source
             .last_record

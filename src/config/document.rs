@@ -85,6 +85,24 @@ impl Table {
         &self.entries
     }
 
+    /// Every place at which something of it is written.
+    pub fn places(&self) -> Vec<&Place> {
+        fn add<'v>(value: &'v Value, places: &mut Vec<&'v Place>) {
+            places.push(&value.place);
+            match &value.kind {
+                Kind::Table(table) => places.extend(table.places()),
+                Kind::List(items) => items.iter().for_each(|item| add(item, places)),
+                _ => {}
+            }
+        }
+        let mut places = Vec::new();
+        for entry in &self.entries {
+            places.push(&entry.place);
+            add(&entry.value, &mut places);
+        }
+        places
+    }
+
     /// The tables in this one.
     pub fn tables_mut(&mut self) -> impl Iterator<Item = (&str, &mut Table)> {
         self.entries

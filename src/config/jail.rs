@@ -68,7 +68,7 @@ pub struct JailSettings {
     pub bantime: BanTime,
     /// How further ones grow longer; `None` if they do not.
     pub escalation: Option<Escalation>,
-    /// Which networks are banned as a whole, the narrowest first.
+    /// Which networks are banned as a whole, of each family the narrowest first.
     pub networks: Vec<NetworkRule>,
     /// When all are banned who have failed for one account; `None` if that is never looked at.
     pub accounts: Option<AccountRule>,
@@ -173,10 +173,15 @@ impl<'c> JailReader<'c> {
         let section = self.section(table);
         section.check_keys(&format!("[jail.{name}]"), problems);
         let choice = self.filter(&name, &section, &entry.place, problems);
+        let before = problems.count();
         let enabled = section.flag("enabled", problems).unwrap_or(true);
         let common = self.common(&section, problems);
         let wishes = Wishes::read(&section, &entry.place, self.sources, problems);
         let ports = self.ports(&section, problems);
+        if let Some(defaults) = self.defaults {
+            // What is wrong with them alone was found with them.
+            problems.blame(before, &format!("in jail `{name}`, "), &defaults.places());
+        }
         let Common {
             counting,
             maxretry,

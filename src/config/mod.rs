@@ -31,7 +31,7 @@ mod siege;
 mod source;
 mod surroundings;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ use crate::action::{ActionJail, ActionSpec};
 use crate::engine::atlas::Atlas;
 use crate::engine::filter::{FilterSet, FilterSpec};
 use crate::engine::name::FilterName;
-use crate::engine::policy::{FilterId, JailPolicy, Policy, SetName};
+use crate::engine::policy::{FilterId, JailPolicy, Policy};
 use crate::engine::record::journal::RouteId;
 use crate::ignore::Lists;
 use crate::source::SourceSpec;
@@ -72,17 +72,6 @@ pub struct Settings {
     pub lists: Lists,
     /// The actions of the enabled jails, each with the jails it serves.
     pub actions: Vec<(ActionSpec, Vec<ActionJail>)>,
-}
-
-impl Settings {
-    /// The sets of addresses that somebody has to keep an eye on.
-    pub fn sets(&self) -> BTreeSet<SetName> {
-        let mut sets = self.policy.sets();
-        if self.daemon.guard {
-            sets.insert(SetName::Guarded);
-        }
-        sets
-    }
 }
 
 /// What came of reading a configuration.

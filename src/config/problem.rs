@@ -152,6 +152,18 @@ impl Problems {
         severities.any(|severity| severity == Severity::Error)
     }
 
+    /// Says of those that were found behind the first `before`, at one of `places`, whom they concern: `whom` goes before
+    /// what is wrong.
+    pub fn blame(&mut self, before: usize, whom: &str, places: &[&Place]) {
+        for problem in self.found.iter_mut().skip(before) {
+            let at = problem.line.zip(problem.column);
+            let mut same = places.iter().filter(|place| place.path() == problem.file);
+            if at.is_some() && same.any(|place| place.position() == at) {
+                problem.message.insert_str(0, whom);
+            }
+        }
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.found.len()

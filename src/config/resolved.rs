@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::jail::JailSettings;
-use super::{Loaded, Problem};
+use super::{Loaded, Problem, network};
 use crate::control::text::seconds;
 use crate::engine::jail::class::ClassRule;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
@@ -53,7 +53,7 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
         resolved["escalation"] = grown(escalation);
     }
     if !jail.networks.is_empty() {
-        resolved["network"] = jail.networks.iter().map(network).collect();
+        resolved["network"] = jail.networks.iter().map(self::network).collect();
     }
     if !jail.classes.is_empty() {
         resolved["class"] = jail.classes.iter().map(class).collect();
@@ -82,9 +82,9 @@ fn siege(rule: &SiegeRule) -> Value {
 }
 
 fn network(rule: &NetworkRule) -> Value {
+    let (key, bits) = network::key_and_bits(rule.width);
     json!({
-        "ipv4": rule.width.ipv4,
-        "ipv6": rule.width.ipv6,
+        key: bits,
         "hosts": rule.hosts,
         "maxretry": rule.maxretry.0,
         "findtime": seconds::as_json(BanTime::For(rule.findtime.0)),

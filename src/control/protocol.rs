@@ -5,6 +5,7 @@
 //! its control characters before it comes here.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,9 @@ pub const VERSION: u32 = 1;
 
 /// The longest request; the longest real one has some 300 bytes.
 pub const LONGEST_REQUEST: usize = 4 * 1024;
+
+/// The longest trial of a configuration: whoever has not confirmed it in a day has forgotten it.
+pub const LONGEST_TRIAL: Duration = Duration::from_secs(86_400);
 
 /// Rows of one reply. A list of 100,000 bans takes several requests, so that neither side keeps them all and the
 /// driver is never busy with one for more than some milliseconds.
@@ -117,7 +121,13 @@ pub enum Request {
     /// Who is allowed?
     Allowed,
     /// Read the configuration anew.
-    Reload,
+    Reload {
+        /// For so many seconds it is on trial: if nobody confirms it by then, the one before it comes back.
+        #[serde(default)]
+        confirm: Option<u64>,
+    },
+    /// Keep the configuration that is on trial.
+    Confirm,
     /// Write what waits to be written, and make the firewall equal to the ledger.
     Flush,
     /// Tell everything that happens from now on.
@@ -132,7 +142,8 @@ impl Request {
             | Request::Unban { .. }
             | Request::Allow { .. }
             | Request::Disallow { .. }
-            | Request::Reload
+            | Request::Reload { .. }
+            | Request::Confirm
             | Request::Flush => true,
             Request::Allowed
             | Request::Status { .. }
@@ -152,6 +163,15 @@ pub enum Reply {
     Done {
         /// How many bans began or ended by it.
         changed: usize,
+        /// How many bans go on that had been merged into one that ended by it.
+        #[serde(default)]
+        resumed: usize,
+    },
+    /// To [`Request::Reload`].
+    InForce {
+        /// Until when it has to be confirmed; null if it stays in any case.
+        #[serde(with = "text::option")]
+        confirm_by: Option<Timestamp>,
     },
     /// It is not done, and nothing has changed.
     Refused(Refusal),
@@ -218,6 +238,8 @@ pub struct Status {
     pub since: Timestamp,
     /// Whether it only decides and records.
     pub dry_run: bool,
+    /// How it came by its configuration.
+    pub configuration: ConfigurationRow,
     /// The enabled jails, in the order of the configuration.
     pub jails: Vec<JailRow>,
     /// What is read.
@@ -226,6 +248,17 @@ pub struct Status {
     pub actions: Vec<ActionRow>,
     /// What remembers.
     pub database: DatabaseRow,
+}
+
+/// How the daemon came by the configuration in force.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigurationRow {
+    /// Until when it has to be confirmed; null if it is not on trial.
+    #[serde(with = "text::option")]
+    pub confirm_by: Option<Timestamp>,
+    /// When it came back since the one that was read last was not confirmed; null if it is the one that was read last.
+    #[serde(with = "text::option")]
+    pub restored: Option<Timestamp>,
 }
 
 /// How a jail is doing.

@@ -9,17 +9,22 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use log::LevelFilter;
+
 use super::memory::Memory;
-use super::notice::{allowed_text, cleared_text, disallowed_text, forgiven_text, notice_text};
+use super::notice::{
+    allowed_text, cleared_text, disallowed_text, forgiven_text, notice_text, resumed_text,
+};
 use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
-    ActionRow, AllowedRow, BanRow, DatabaseRow, FailureRow, FileRow, FollowLine, HistoryRow,
-    JailRow, OperatorRow, PAGE, Refusal, Reply, Request, SiegeRow, SourceRow, Status, Why,
+    ActionRow, AllowedRow, BanRow, ConfigurationRow, DatabaseRow, FailureRow, FileRow, FollowLine,
+    HistoryRow, JailRow, OperatorRow, PAGE, Refusal, Reply, Request, SiegeRow, SourceRow, Status,
+    Why,
 };
-use crate::engine::decision::Allowance;
+use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
 use crate::engine::policy::{AddressSet, JailPolicy, Policy};
@@ -34,7 +39,7 @@ use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
 const MOST_FILES: usize = 1_000;
 
 /// Under what the daemon runs: the settings in force, but for the policy, which is the engine's.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Circumstances {
     /// What is to be read.
     pub sources: Vec<SourceSpec>,
@@ -47,6 +52,8 @@ pub struct Circumstances {
     actions: Vec<(ActionSpec, Vec<ActionJail>)>,
     dry_run: bool,
     since: Timestamp,
+    /// What the daemon tells of.
+    pub log_level: LevelFilter,
 }
 
 impl Circumstances {
@@ -61,6 +68,7 @@ impl Circumstances {
             actions: settings.actions,
             dry_run,
             since: now,
+            log_level: settings.daemon.log_level,
         };
         (circumstances, settings.policy)
     }
@@ -105,6 +113,8 @@ pub struct View<'d> {
     pub sources: &'d Sources,
     /// The settings.
     pub circumstances: &'d Circumstances,
+    /// How they came into force.
+    pub configuration: ConfigurationRow,
 }
 
 /// What the engine should hear of a request; nothing if it only wants to know.
@@ -213,9 +223,30 @@ fn lockout(subject: Prefix, from: Option<IpAddr>, guarded: &AddressSet) -> Optio
     ))
 }
 
-/// The reply to an order that was carried out, with the number of bans that began or ended by it.
-pub fn done(changed: usize) -> Reply {
-    Reply::Done { changed }
+/// The reply to an order that led to these decisions.
+pub fn done(decisions: &[Decision]) -> Reply {
+    let count = |is_meant: fn(&&Decision) -> bool| decisions.iter().filter(is_meant).count();
+    Reply::Done {
+        changed: count(|decision| match decision {
+            Decision::Ban(ban) => ban.origin == Origin::Manual,
+            Decision::Unban(unban) => unban.release == Release::Manual,
+            _ => false,
+        }),
+        resumed: count(|decision| matches!(decision, Decision::Resume(_))),
+    }
+}
+
+/// The reply to whoever confirms a configuration that is not on trial, the one in force having come back at `restored`.
+pub fn nothing_to_confirm(restored: Option<Timestamp>) -> Reply {
+    let restored = restored.map_or_else(String::new, |time| {
+        format!(
+            "; the one that was could be confirmed until {time}, when the one before it came back"
+        )
+    });
+    refused(
+        Why::NotSo,
+        format!("no configuration is on trial{restored}"),
+    )
 }
 
 /// The reply to a configuration that has mistakes.
@@ -262,12 +293,13 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
             rows.sort_by_key(|row| (row.until, row.subject));
             Reply::Allowed { rows }
         }
-        Request::Flush => done(0),
+        Request::Flush => done(&[]),
         Request::Ban { .. }
         | Request::Unban { .. }
         | Request::Allow { .. }
         | Request::Disallow { .. }
-        | Request::Reload
+        | Request::Reload { .. }
+        | Request::Confirm
         | Request::Follow => refused(
             Why::Malformed,
             "the request was not meant for the driver".to_owned(),
@@ -360,6 +392,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: view.circumstances.since,
         dry_run: view.circumstances.dry_run,
+        configuration: view.configuration.clone(),
         jails: jails.collect(),
         sources: sources.collect(),
         actions: actions.collect(),
@@ -503,6 +536,9 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
             jail: unban.jail.clone(),
             subject: unban.subject,
             release: unban.release,
+        },
+        Decision::Resume(resumed) => FollowLine::Notice {
+            message: resumed_text(resumed),
         },
         Decision::Forgive(forgiven) => FollowLine::Notice {
             message: forgiven_text(forgiven),

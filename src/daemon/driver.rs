@@ -16,14 +16,15 @@ use super::notice::{report_decision, report_trouble};
 use super::notify::Announcement;
 use super::outbox::Outbox;
 use super::sources::Sources;
+use super::trial::{Before, Trial};
 use super::unwritten::Unwritten;
 use crate::action::Report;
 use crate::config::Settings;
-use crate::control::protocol::{FollowLine, Reply, Request};
+use crate::control::protocol::{ConfigurationRow, FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
 use crate::engine::input::{Outcome, Remembered};
 use crate::engine::name::{ActionName, JailName};
-use crate::engine::policy::{AddressSet, SetName};
+use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Decision, Engine, Input};
 use crate::ignore::{command::Question, guard};
@@ -74,6 +75,10 @@ pub struct Driver {
     unwritten: Unwritten,
     /// The programs that jails want to be asked.
     commands: BTreeMap<JailName, SetName>,
+    /// Of the configuration in force, until it is confirmed.
+    trial: Option<Trial>,
+    /// When that one came back since a newer one was not confirmed.
+    restored: Option<Timestamp>,
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: BTreeSet<ActionName>,
     /// When something that could not be done is tried again.
@@ -106,6 +111,8 @@ impl Driver {
             audience,
             unwritten: Unwritten::default(),
             commands,
+            trial: None,
+            restored: None,
             expected_reports: BTreeSet::new(),
             again_at: None,
             next_sweep: now.after(SWEEP_MORE_AFTER),
@@ -135,6 +142,9 @@ impl Driver {
         while let Some(letter) = inbox.blocking_recv() {
             let now = clock::now();
             self.mind_the_clock(now);
+            if self.trial.as_ref().is_some_and(Trial::is_over) {
+                self.go_back(now);
+            }
             match letter {
                 Letter::Delivery {
                     generation,
@@ -153,9 +163,13 @@ impl Driver {
                     // Whoever asked may have gone.
                     let _ = question.reply.send(reply);
                 }
-                Letter::Settings(settings, done) => {
-                    self.obey(now, *settings);
-                    let _ = done.send(());
+                Letter::Settings {
+                    settings,
+                    trial,
+                    done,
+                } => {
+                    self.obey(now, *settings, trial);
+                    let _ = done.send(self.trial.as_ref().map(Trial::until));
                 }
                 Letter::Tick => {
                     self.decide(now, Input::Tick, None);
@@ -259,6 +273,9 @@ impl Driver {
             );
             self.next_sweep = now;
             self.again_at = None;
+            if let Some(trial) = &mut self.trial {
+                trial.mind_the_clock(now);
+            }
             self.unwritten.hurry(now);
             self.outbox.reconcile(None, self.engine.ledger());
         }
@@ -316,13 +333,16 @@ impl Driver {
     fn answer(&mut self, now: Timestamp, request: Request, guarded: &AddressSet) -> Reply {
         // Whoever asks is told of everything up to now.
         self.write(now);
+        if request == Request::Confirm {
+            return self.confirm();
+        }
         match answer::order(&self.engine, &request, guarded) {
             Ok(Some(input)) => {
-                let before = self.engine.ledger().len();
-                self.decide(now, input, None);
-                let lifted = before.saturating_sub(self.engine.ledger().len());
-                let is_ban = matches!(request, Request::Ban { .. });
-                answer::done(if is_ban { 1 } else { lifted })
+                let decisions = &mut self.unwritten.decisions;
+                self.engine.handle(now, input, decisions);
+                let reply = answer::done(decisions);
+                self.write(now);
+                reply
             }
             Ok(None) => {
                 if request == Request::Flush {
@@ -336,6 +356,10 @@ impl Driver {
                     outbox: &self.outbox,
                     sources: &self.sources,
                     circumstances: &self.circumstances,
+                    configuration: ConfigurationRow {
+                        confirm_by: self.trial.as_ref().map(Trial::until),
+                        restored: self.restored,
+                    },
                 };
                 answer::view(&view, &request)
             }
@@ -353,10 +377,35 @@ impl Driver {
         self.decide(now, Input::Ignore { set, addresses }, None);
     }
 
-    fn obey(&mut self, now: Timestamp, settings: Settings) {
-        let wanted = settings.sets();
+    /// Puts new settings in force. Whatever is read while a configuration is on trial is on trial itself: what comes
+    /// back in the end is what was in force before all of them.
+    fn obey(&mut self, now: Timestamp, settings: Settings, trial: Option<Duration>) {
         let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
+        if let Some(lasting) = trial {
+            let before = match self.trial.take() {
+                Some(trial) => trial.into_before(),
+                None => Before {
+                    circumstances: self.circumstances.clone(),
+                    policy: self.engine.policy().clone(),
+                },
+            };
+            self.trial = Some(Trial::begin(now, lasting, before));
+        }
+        self.restored = None;
+        self.put_in_force(now, circumstances, policy);
+        match &self.trial {
+            Some(trial) => log::warn!(
+                "the new configuration is in force, on trial: unless it is confirmed by {}, the one before it comes back",
+                trial.until()
+            ),
+            None => log::info!("the new configuration is in force"),
+        }
+    }
+
+    fn put_in_force(&mut self, now: Timestamp, circumstances: Circumstances, policy: Policy) {
         let since = now.before(super::longest_findtime(&policy));
+        let wanted = policy.sets(circumstances.guard);
+        log::set_max_level(circumstances.log_level);
         self.circumstances = circumstances;
         self.commands = policy.commands();
         self.decide(now, Input::Policy(Box::new(policy)), None);
@@ -366,7 +415,31 @@ impl Driver {
         // Only now can the engine take what they hold.
         self.audience.wanted.send_replace(wanted);
         self.start_work(since);
-        log::info!("the new configuration is in force");
+    }
+
+    /// Ends the trial well.
+    fn confirm(&mut self) -> Reply {
+        if self.trial.take().is_none() {
+            return answer::nothing_to_confirm(self.restored);
+        }
+        log::info!("the configuration is confirmed");
+        answer::done(&[])
+    }
+
+    /// Ends the trial badly.
+    fn go_back(&mut self, now: Timestamp) {
+        let Some(trial) = self.trial.take() else {
+            return;
+        };
+        let Before {
+            circumstances,
+            policy,
+        } = trial.into_before();
+        self.put_in_force(now, circumstances, policy);
+        self.restored = Some(now);
+        log::warn!(
+            "the new configuration was not confirmed: the one before it is in force again, whatever its files say now"
+        );
     }
 
     /// Starts the workers and readers that the settings ask for, and ends those they do not.
@@ -417,8 +490,10 @@ impl Driver {
             self.outbox.reconcile(None, self.engine.ledger());
         }
         if self.memory.wants_restate() {
-            let bans = self.engine.ledger().bans();
-            self.memory.restate(now, &bans, self.engine.allowed());
+            let ledger = self.engine.ledger();
+            let (bans, merged) = (ledger.bans(), ledger.merged());
+            self.memory
+                .restate(now, &bans, &merged, self.engine.allowed());
         }
     }
 
@@ -440,6 +515,7 @@ impl Driver {
             self.again_at,
             self.memory.has_late().then_some(now),
             Some(self.next_sweep),
+            self.trial.as_ref().map(Trial::until),
         ];
         let next = all.into_iter().flatten().min();
         self.audience
@@ -461,7 +537,11 @@ impl Driver {
         } else {
             ""
         };
-        let status = format!("jails: {jails}, bans: {bans}{trouble}{behind}");
+        let trial = match self.trial {
+            Some(_) => ", the configuration is on trial",
+            None => "",
+        };
+        let status = format!("jails: {jails}, bans: {bans}{trouble}{behind}{trial}");
         self.announcement.status = status;
         let announcement = &self.announcement;
         self.audience.announcements.send_if_modified(|told| {
@@ -474,6 +554,11 @@ impl Driver {
     }
 
     fn end(mut self) {
+        if self.trial.is_some() {
+            log::warn!(
+                "the configuration has not been confirmed; the next start takes what its files say then"
+            );
+        }
         self.sources.stop();
         let now = clock::now();
         self.write(now);

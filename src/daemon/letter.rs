@@ -1,5 +1,7 @@
 //! What can reach the driver? One inbox, one kind of letter.
 
+use std::time::Duration;
+
 use tokio::sync::oneshot;
 
 use crate::action;
@@ -7,6 +9,7 @@ use crate::config::Settings;
 use crate::control::Question;
 use crate::engine::name::ActionName;
 use crate::engine::policy::{AddressSet, SetName};
+use crate::engine::time::Timestamp;
 use crate::source::Delivery;
 
 /// How many letters may wait. A source's letter is a batch of records, so this bounds memory to a few
@@ -44,8 +47,15 @@ pub enum Letter {
         /// Who would be locked out by a ban, as far as the question needs it.
         guarded: AddressSet,
     },
-    /// New settings, complete and checked; the answer comes when they are in force.
-    Settings(Box<Settings>, oneshot::Sender<()>),
+    /// New settings, complete and checked.
+    Settings {
+        /// What they are.
+        settings: Box<Settings>,
+        /// For how long they are on trial; if it is not said, no longer than those in force.
+        trial: Option<Duration>,
+        /// The answer, when they are in force: until when they are on trial.
+        done: oneshot::Sender<Option<Timestamp>>,
+    },
     /// The deadline that the driver set has come.
     Tick,
     /// Are you alive? Any answer will do.

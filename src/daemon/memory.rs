@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Allowance, Ban, BanId, FailureId};
+use crate::engine::decision::{Allowance, Ban, BanId, FailureId, Release, Unban};
 use crate::engine::input::Remembered;
 use crate::engine::time::Timestamp;
 use crate::store::{Retention, Salvage, Store, StoreError};
@@ -124,6 +124,7 @@ impl Memory {
         let nothing = Remembered {
             next_failure: Some(FailureId(beyond)),
             next_ban: Some(BanId(beyond)),
+            more: true,
             ..Remembered::default()
         };
         (nothing, Vec::new())
@@ -262,17 +263,19 @@ impl Memory {
         self.restate && !self.wants_retry() && matches!(self.read, Read::NotYet | Read::Done)
     }
 
-    /// Makes the bans in force in the database equal to `bans`, those of the ledger, and likewise who is allowed.
-    pub fn restate<'b>(
+    /// Makes the bans in force in the database, and those that were `merged`, equal to those of the ledger, and likewise
+    /// who is allowed.
+    pub fn restate<'a>(
         &mut self,
         now: Timestamp,
-        bans: impl IntoIterator<Item = &'b Ban>,
-        allowed: impl IntoIterator<Item = &'b Allowance>,
+        bans: &[Ban],
+        merged: &[(Ban, Timestamp)],
+        allowed: impl IntoIterator<Item = &'a Allowance>,
     ) {
         let Some(store) = &mut self.store else {
             return;
         };
-        match store.restate(now, bans, allowed) {
+        match store.restate(now, bans, merged, allowed) {
             Ok(()) => self.restate = false,
             Err(error) => self.failed(now, &error),
         }
@@ -358,17 +361,23 @@ impl Memory {
                 return;
             }
         };
-        let bans = salvage.bans.into_iter().map(Decision::Ban);
-        let allowed = salvage.allowances.into_iter().map(Decision::Allow);
-        let saved: Vec<_> = bans.chain(allowed).collect();
         log::warn!(
             "the damaged database is kept as {}; a new one is begun, with {} bans saved from it",
             aside.display(),
-            saved
-                .iter()
-                .filter(|one| matches!(one, Decision::Ban(_)))
-                .count()
+            salvage.bans.len()
         );
+        let mut saved: Vec<_> = salvage.bans.into_iter().map(Decision::Ban).collect();
+        for (ban, time) in salvage.merged {
+            let unban = Unban {
+                ban: ban.id,
+                jail: ban.jail.clone(),
+                subject: ban.subject,
+                time,
+                release: Release::Merged,
+            };
+            saved.extend([Decision::Ban(ban), Decision::Unban(unban)]);
+        }
+        saved.extend(salvage.allowances.into_iter().map(Decision::Allow));
         self.replaced = Some(now);
         self.restate |= !unread;
         if !self.cursors.is_empty() {

@@ -16,6 +16,7 @@ mod outbox;
 mod reader;
 mod reload;
 mod sources;
+mod trial;
 mod unwritten;
 mod zone;
 
@@ -99,6 +100,7 @@ pub fn run(options: &RunOptions) -> Result<(), StartError> {
     let settings = load(options, Surroundings::Report, &mut told)
         .settings
         .ok_or(StartError::Configuration)?;
+    log::set_max_level(settings.daemon.log_level);
     if !options.dry_run {
         for (spec, _) in &settings.actions {
             match action::check(spec) {
@@ -165,7 +167,7 @@ async fn serve(
     let (followers, _) = broadcast::channel(FOLLOW_BACKLOG);
     let (reports, told) = mpsc::unbounded_channel();
     let (announcements, announced) = watch::channel(Announcement::default());
-    let (wanted, sets) = watch::channel(settings.sets());
+    let (wanted, sets) = watch::channel(settings.policy.sets(settings.daemon.guard));
     let (changes, changed) = mpsc::channel(MOST_LETTERS);
     let (failing, failed) = mpsc::channel(MOST_LETTERS);
     let lists = std::mem::take(&mut settings.lists);
@@ -286,12 +288,12 @@ async fn forward_questions(
     wanted: watch::Receiver<BTreeSet<SetName>>,
 ) {
     while let Some(question) = asked.recv().await {
-        if matches!(question.request, Request::Reload) {
+        if let Request::Reload { confirm } = question.request {
             let reloader = Arc::clone(&reloader);
             // Files may be where reading takes its time; other questions need not wait for them.
             tokio::spawn(async move {
-                let reply = match reloader.reload().await {
-                    Ok(()) => Reply::Done { changed: 0 },
+                let reply = match reloader.reload(confirm.map(Duration::from_secs)).await {
+                    Ok(confirm_by) => Reply::InForce { confirm_by },
                     Err(problems) => answer::bad_configuration(&problems),
                 };
                 // Whoever asked may have gone.
@@ -390,7 +392,7 @@ async fn wait_for_the_end(reloader: &Arc<Reloader>) -> Result<(), StartError> {
             _ = hangup.recv() => {
                 let reloader = Arc::clone(reloader);
                 tokio::spawn(async move {
-                    if reloader.reload().await.is_err() {
+                    if reloader.reload(None).await.is_err() {
                         log::error!("the new configuration has mistakes; the old one stays in force");
                     }
                 });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::Decision;
-use crate::engine::decision::{Allowance, Cleared, Forgiven, Notice, Origin};
+use crate::engine::decision::{Allowance, Ban, Cleared, Forgiven, Notice, Origin, Resumed};
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::policy::MaxRetry;
 use crate::engine::prefix::Prefix;
@@ -69,12 +69,24 @@ pub fn report_decision(decision: &Decision) {
             unban.subject.plain(),
             unban.release
         ),
+        Decision::Resume(resumed) => log::info!("{}", resumed_text(resumed)),
         Decision::Forgive(forgiven) => log::info!("{}", forgiven_text(forgiven)),
         Decision::Allow(allowance) => log::info!("{}", allowed_text(allowance)),
         Decision::Disallow(subject) => log::info!("{}", disallowed_text(*subject)),
         Decision::Clear(cleared) => log::debug!("{}", cleared_text(cleared)),
         Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
     }
+}
+
+/// That a ban goes on, as a sentence.
+pub fn resumed_text(resumed: &Resumed) -> String {
+    let Ban { jail, subject, .. } = &resumed.ban;
+    let until = match resumed.ban.until() {
+        Some(until) => format!("until {until}"),
+        None => "forever".to_owned(),
+    };
+    let subject = subject.plain();
+    format!("[{jail}] {subject} stays banned {until}, now by itself")
 }
 
 /// That somebody is a newcomer again, as a sentence.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::clock;
 use crate::action::{self, ActionJail, ActionSpec, Ending, InForce, Order, Report};
 use crate::engine::Decision;
-use crate::engine::decision::Release;
+use crate::engine::decision::{Release, Resumed};
 use crate::engine::ledger::Ledger;
 use crate::engine::name::ActionName;
 
@@ -210,7 +210,9 @@ impl Worker {
         let mut unbans = Vec::new();
         for decision in decisions {
             match decision {
-                Decision::Ban(ban) if self.serves(ban.jail.as_str()) => {
+                Decision::Ban(ban) | Decision::Resume(Resumed { ban, .. })
+                    if self.serves(ban.jail.as_str()) =>
+                {
                     unbans.retain(|(jail, subject)| (jail, subject) != (&ban.jail, &ban.subject));
                     bans.push(InForce {
                         ban: ban.id,

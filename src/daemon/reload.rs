@@ -4,12 +4,15 @@
 //! told. Nothing is decided here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
 use super::RunOptions;
 use super::letter::Letter;
 use crate::config::{self, Loaded, Severity, Surroundings};
+use crate::control::protocol::LONGEST_TRIAL;
+use crate::engine::time::Timestamp;
 
 /// Reads the configuration; what the command line says goes before it. `told` is what was wrong with it before.
 pub fn load(
@@ -22,9 +25,6 @@ pub fn load(
         settings.daemon.socket.clone_from(socket);
     }
     report_problems(&loaded.problems, told);
-    if let Some(settings) = &loaded.settings {
-        log::set_max_level(settings.daemon.log_level);
-    }
     loaded
 }
 
@@ -52,8 +52,12 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Reads the configuration anew and puts it in force, or returns what is wrong with it.
-    pub async fn reload(self: &Arc<Self>) -> Result<(), Vec<config::Problem>> {
+    /// Reads the configuration anew and puts it in force, on trial for so long if that is said, or returns what is wrong
+    /// with it. Tells until when it has to be confirmed, if it has.
+    pub async fn reload(
+        self: &Arc<Self>,
+        trial: Option<Duration>,
+    ) -> Result<Option<Timestamp>, Vec<config::Problem>> {
         let mut told = self.told.lock().await;
         // Reading may wait for files and for names to be resolved.
         let (reloader, mut before) = (Arc::clone(self), std::mem::take(&mut *told));
@@ -69,11 +73,15 @@ impl Reloader {
             return Err(loaded.problems);
         };
         let (done, in_force) = oneshot::channel();
-        let letter = Letter::Settings(Box::new(settings), done);
-        if self.inbox.send(letter).await.is_ok() {
-            // The driver answers unless the daemon is ending.
-            let _ = in_force.await;
+        let letter = Letter::Settings {
+            settings: Box::new(settings),
+            trial: trial.map(|trial| trial.min(LONGEST_TRIAL)),
+            done,
+        };
+        if self.inbox.send(letter).await.is_err() {
+            return Ok(None);
         }
-        Ok(())
+        // The driver answers unless the daemon is ending.
+        Ok(in_force.await.unwrap_or_default())
     }
 }

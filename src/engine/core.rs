@@ -39,6 +39,10 @@ use heard::Heard;
 /// How often windows that nobody fills any more are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
+/// So many orders to forget are kept for what the database will tell when it can be read, the newest ones; each takes
+/// some 50 bytes, and only the administrator gives any.
+const MOST_FORGOTTEN: usize = 10_000;
+
 /// A record may come this much later than others that were logged when it was, and still finds all that it counts
 /// with: the tail of a rotated file, or what a network held up.
 const LATEST: Duration = Duration::from_secs(600);
@@ -60,6 +64,9 @@ pub struct Engine {
     guarded: AddressSet,
     /// Whom a jail would have banned, were they not guarded; until they are not.
     guarded_told: BTreeSet<(JailName, Prefix)>,
+    /// In which jails and of whom the administrator has had earlier bans forgotten, while some of them could not be read
+    /// yet.
+    forgotten: Option<Vec<(JailName, Option<Prefix>)>>,
     sessions: Sessions,
     directory: Directory,
     /// When somebody's time of grace is over.
@@ -128,6 +135,7 @@ impl Engine {
             allowed: BTreeMap::new(),
             guarded: AddressSet::default(),
             guarded_told: BTreeSet::new(),
+            forgotten: None,
             sessions: Sessions::default(),
             directory: Directory::default(),
             next_conviction: None,
@@ -399,7 +407,7 @@ fn listeners(policy: &Policy) -> Vec<Vec<(usize, Outcome)>> {
 fn is_open(jail: &JailPolicy, offences: Option<&Offences>, failure: Counted<Prefix>) -> bool {
     let (failed, _, subject) = failure;
     let networks = jail.networks.iter();
-    let around = networks.map(|rule| rule.width.subject(subject.address()));
+    let around = networks.filter_map(|rule| rule.width.network(subject.address()));
     let mut all = around.chain([subject]);
     let last_start = |banned| offences.and_then(|offences| offences.last_start(banned));
     all.all(|banned| last_start(banned).is_none_or(|start| start < failed))

@@ -29,6 +29,8 @@ pub enum Decision {
     Ban(Ban),
     /// A ban is over.
     Unban(Unban),
+    /// A ban goes on that was merged into one of a network, which has ended before its time.
+    Resume(Resumed),
     /// Earlier bans of a subject count no more.
     Forgive(Forgiven),
     /// A subject is allowed for a time; it takes the place of what was allowed to it before.
@@ -165,7 +167,8 @@ pub enum Release {
     JailGone,
     /// A longer or newer manual ban of the same subject took its place.
     Replaced,
-    /// A ban of a network around it took its place, which lasts at least as long.
+    /// A ban of a network around it took its place, which lasts at least as long; should that be lifted earlier, it goes
+    /// on.
     Merged,
 }
 
@@ -182,6 +185,15 @@ pub struct Unban {
     pub time: Timestamp,
     /// Why.
     pub release: Release,
+}
+
+/// A ban that goes on as if it had never been merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The ban, with the number, the start and the length that it had; without its evidence.
+    pub ban: Ban,
+    /// Since when it keeps its subject out by itself again.
+    pub time: Timestamp,
 }
 
 /// A subject whose earlier bans are forgotten.

@@ -105,6 +105,8 @@ pub struct Remembered {
     pub bans: Vec<Ban>,
     /// Counted failures, oldest first, as far back as the longest findtime.
     pub failures: Vec<(Failure, Fate)>,
+    /// Bans that would be in force if they had not been merged into those of networks, and when they were.
+    pub merged: Vec<(Ban, Timestamp)>,
     /// The last ban of each subject in each jail, as far back as history goes, the oldest first.
     pub offences: Vec<(JailName, Prefix, Offence)>,
     /// Who is allowed for a time.
@@ -117,4 +119,6 @@ pub struct Remembered {
     pub next_failure: Option<FailureId>,
     /// The next free ban number.
     pub next_ban: Option<BanId>,
+    /// Whether more of it will come, as soon as it can be read.
+    pub more: bool,
 }

@@ -4,7 +4,7 @@
 //! what is in force, and what has expired.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::IpAddr;
 
 use foldhash::{HashMap, HashSet};
@@ -35,10 +35,44 @@ pub struct Standing {
 }
 
 impl Standing {
+    fn of(ban: &Ban) -> Standing {
+        Standing {
+            id: ban.id,
+            start: ban.start,
+            bantime: ban.bantime,
+            offence: ban.offence,
+            origin: ban.origin,
+        }
+    }
+
+    /// The ban of `subject` by `jail` that this is, but for its evidence, which only the store keeps.
+    pub fn ban(self, jail: JailName, subject: Prefix) -> Ban {
+        Ban {
+            id: self.id,
+            jail,
+            subject,
+            start: self.start,
+            bantime: self.bantime,
+            offence: self.offence,
+            origin: self.origin,
+            evidence: Vec::new(),
+        }
+    }
+
     /// When it ends; `None` if it does not.
     pub fn until(&self) -> Option<Timestamp> {
         self.bantime.end(self.start)
     }
+}
+
+/// A ban that a network's ban stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Merged {
+    standing: Standing,
+    /// The network's ban.
+    into: BanId,
+    /// When that took its place.
+    time: Timestamp,
 }
 
 /// A ban to be lifted, in the order in which bans expire.
@@ -51,15 +85,63 @@ fn width_of(network: Prefix) -> Width {
     (network.address().is_ipv4(), network.width())
 }
 
+/// The bans in force of one jail.
+#[derive(Debug, Default)]
+struct Bans {
+    standing: HashMap<Prefix, Standing>,
+    /// The same subjects in their order: what lies in a network stands together. Each failure looks for a few of them by
+    /// name, which takes several times as long here.
+    order: BTreeSet<Prefix>,
+    /// How many bans of networks there are of each width, which are few: so an address is looked up once for each, however
+    /// many networks are banned.
+    widths: BTreeMap<Width, usize>,
+}
+
+impl Bans {
+    fn insert(&mut self, subject: Prefix, standing: Standing) -> Option<Standing> {
+        let old = self.standing.insert(subject, standing);
+        if old.is_none() {
+            self.order.insert(subject);
+            if !subject.is_host() {
+                *self.widths.entry(width_of(subject)).or_default() += 1;
+            }
+        }
+        old
+    }
+
+    fn remove(&mut self, subject: Prefix) -> Option<Standing> {
+        let standing = self.standing.remove(&subject)?;
+        self.order.remove(&subject);
+        if !subject.is_host() {
+            let width = width_of(subject);
+            let left = self.widths.get(&width).map_or(0, |count| count - 1);
+            match left {
+                0 => self.widths.remove(&width),
+                left => self.widths.insert(width, left),
+            };
+        }
+        Some(standing)
+    }
+
+    /// The networks around `subject` that may be banned, the widest first.
+    fn around(&self, subject: Prefix) -> impl Iterator<Item = Prefix> {
+        let (is_ipv4, bits) = width_of(subject);
+        let wider = self.widths.keys();
+        let wider = wider.filter(move |(of_ipv4, width)| *of_ipv4 == is_ipv4 && *width < bits);
+        wider.map(move |(_, width)| Prefix::network(subject.address(), *width))
+    }
+}
+
 /// All bans in force.
 #[derive(Debug, Default)]
 pub struct Ledger {
-    jails: BTreeMap<JailName, HashMap<Prefix, Standing>>,
-    /// How many bans of networks there are of each width, which are few: so an address is looked up once for each, however
-    /// many networks are banned.
-    widths: BTreeMap<JailName, BTreeMap<Width, usize>>,
+    jails: BTreeMap<JailName, Bans>,
     due: BinaryHeap<Due>,
     count: usize,
+    /// Bans that are not in force only because one of a network stands for them, until they would have ended.
+    merged: HashMap<(JailName, Prefix), Merged>,
+    /// For whom a network's ban stands; some of them may be over.
+    parts: HashMap<BanId, Vec<Prefix>>,
     unconfirmed: HashSet<BanId>,
     broken: bool,
 }
@@ -67,50 +149,89 @@ pub struct Ledger {
 impl Ledger {
     /// Enters a ban; it is not in effect before an action says so.
     pub fn enter(&mut self, ban: &Ban) {
-        let standing = Standing {
-            id: ban.id,
-            start: ban.start,
-            bantime: ban.bantime,
-            offence: ban.offence,
-            origin: ban.origin,
-        };
-        if let Some(until) = standing.until() {
-            self.due
-                .push(Reverse((until, ban.id, ban.jail.clone(), ban.subject)));
-        }
-        let old = self
-            .jails
-            .entry(ban.jail.clone())
-            .or_default()
-            .insert(ban.subject, standing);
-        if old.is_none() {
-            self.count += 1;
-            if !ban.subject.is_host() {
-                let widths = self.widths.entry(ban.jail.clone()).or_default();
-                *widths.entry(width_of(ban.subject)).or_default() += 1;
-            }
-        }
+        let standing = Standing::of(ban);
+        self.note_due(ban);
+        let bans = self.jails.entry(ban.jail.clone()).or_default();
+        let old = bans.insert(ban.subject, standing);
+        self.count += usize::from(old.is_none());
         self.unconfirmed.insert(ban.id);
+    }
+
+    fn note_due(&mut self, ban: &Ban) {
+        if let Some(until) = ban.until() {
+            let due = (until, ban.id, ban.jail.clone(), ban.subject);
+            self.due.push(Reverse(due));
+        }
     }
 
     /// Strikes out a ban.
     pub fn strike(&mut self, jail: &JailName, subject: Prefix) -> Option<Standing> {
         let bans = self.jails.get_mut(jail)?;
-        let standing = bans.remove(&subject)?;
-        if bans.is_empty() {
+        let standing = bans.remove(subject)?;
+        if bans.standing.is_empty() {
             self.jails.remove(jail);
         }
         self.count -= 1;
         self.unconfirmed.remove(&standing.id);
-        if let Some(widths) = self.widths.get_mut(jail).filter(|_| !subject.is_host()) {
-            let width = width_of(subject);
-            let left = widths.get(&width).map_or(0, |count| count - 1);
-            match left {
-                0 => widths.remove(&width),
-                left => widths.insert(width, left),
-            };
-        }
         Some(standing)
+    }
+
+    /// Strikes out a ban that the one of a network stands for from `time` on.
+    pub fn merge(
+        &mut self,
+        jail: &JailName,
+        subject: Prefix,
+        into: BanId,
+        time: Timestamp,
+    ) -> Option<Standing> {
+        let standing = self.strike(jail, subject)?;
+        self.note_merged(jail.clone(), subject, standing, into, time);
+        Some(standing)
+    }
+
+    /// Puts back a ban that a network's stands for.
+    pub fn restore_merged(&mut self, ban: &Ban, into: BanId, time: Timestamp) {
+        let standing = Standing::of(ban);
+        self.note_due(ban);
+        self.note_merged(ban.jail.clone(), ban.subject, standing, into, time);
+    }
+
+    fn note_merged(
+        &mut self,
+        jail: JailName,
+        subject: Prefix,
+        standing: Standing,
+        into: BanId,
+        time: Timestamp,
+    ) {
+        let merged = Merged {
+            standing,
+            into,
+            time,
+        };
+        self.merged.insert((jail, subject), merged);
+        self.parts.entry(into).or_default().push(subject);
+    }
+
+    /// The bans that one of a network stood for, which it does no longer.
+    pub fn unmerge(&mut self, jail: &JailName, into: BanId) -> Vec<(Prefix, Standing)> {
+        let mut parts = self.parts.remove(&into).unwrap_or_default();
+        parts.sort_unstable();
+        let mut found = Vec::with_capacity(parts.len());
+        for part in parts {
+            let key = (jail.clone(), part);
+            if self.merged.get(&key).is_some_and(|part| part.into == into) {
+                let merged = self.merged.remove(&key);
+                found.extend(merged.map(|merged| (part, merged.standing)));
+            }
+        }
+        found
+    }
+
+    /// Strikes out a ban that one of a network stands for.
+    pub fn strike_merged(&mut self, jail: &JailName, subject: Prefix) -> Option<Standing> {
+        let merged = self.merged.remove(&(jail.clone(), subject))?;
+        Some(merged.standing)
     }
 
     /// The next ban that is over at `now`, struck out.
@@ -125,9 +246,17 @@ impl Ledger {
                 .find(&jail, subject)
                 .is_some_and(|standing| standing.id == id)
             {
+                // What it stood for was over no later.
+                self.parts.remove(&id);
                 return self
                     .strike(&jail, subject)
                     .map(|standing| (jail, subject, standing));
+            }
+            let key = (jail, subject);
+            let merged = self.merged.get(&key);
+            if merged.is_some_and(|merged| merged.standing.id == id) {
+                self.parts.remove(&id);
+                self.merged.remove(&key);
             }
         }
         None
@@ -140,7 +269,7 @@ impl Ledger {
 
     /// The ban of exactly this subject.
     pub fn find(&self, jail: &JailName, subject: Prefix) -> Option<Standing> {
-        self.jails.get(jail)?.get(&subject).copied()
+        self.jails.get(jail)?.standing.get(&subject).copied()
     }
 
     /// Whether a ban of `jail` keeps `address` out: that of its own subject or of a network around it.
@@ -149,51 +278,42 @@ impl Ledger {
             return false;
         };
         let host = Prefix::host(address);
-        let mut widths = self.widths.get(jail).into_iter().flatten();
-        let (is_ipv4, address) = (host.address().is_ipv4(), host.address());
-        bans.contains_key(&subject)
-            || (host != subject && bans.contains_key(&host))
-            || widths.any(|((of_ipv4, width), _)| {
-                *of_ipv4 == is_ipv4 && bans.contains_key(&Prefix::network(address, *width))
-            })
+        let stands = |subject| bans.standing.contains_key(&subject);
+        stands(subject) || (host != subject && stands(host)) || bans.around(host).any(stands)
     }
 
-    /// The bans of one jail that share an address with `subject`.
+    /// The bans of one jail that share an address with `subject`, in their order. It takes no longer for bans elsewhere.
     pub fn overlapping(&self, jail: &JailName, subject: Prefix) -> Vec<(Prefix, Standing)> {
         let Some(bans) = self.jails.get(jail) else {
             return Vec::new();
         };
-        let mut found: Vec<_> = bans
-            .iter()
-            .filter(|(other, _)| other.overlaps(subject))
-            .map(|(other, standing)| (*other, *standing))
-            .collect();
-        found.sort_by_key(|(other, _)| *other);
-        found
+        let inside = bans.order.range(subject..=Prefix::host(subject.last()));
+        let both = bans.around(subject).chain(inside.copied());
+        both.filter_map(|other| Some((other, *bans.standing.get(&other)?)))
+            .collect()
     }
 
     /// All bans in force.
     pub fn iter(&self) -> impl Iterator<Item = (&JailName, Prefix, Standing)> {
         self.jails.iter().flat_map(|(jail, bans)| {
-            bans.iter()
-                .map(move |(subject, standing)| (jail, *subject, *standing))
+            let bans = bans.standing.iter();
+            bans.map(move |(subject, standing)| (jail, *subject, *standing))
         })
     }
 
     /// All bans in force, as they were decided but for their evidence, which only the store keeps.
     pub fn bans(&self) -> Vec<Ban> {
         self.iter()
-            .map(|(jail, subject, standing)| Ban {
-                id: standing.id,
-                jail: jail.clone(),
-                subject,
-                start: standing.start,
-                bantime: standing.bantime,
-                offence: standing.offence,
-                origin: standing.origin,
-                evidence: Vec::new(),
-            })
+            .map(|(jail, subject, standing)| standing.ban(jail.clone(), subject))
             .collect()
+    }
+
+    /// The bans that those of networks stand for, each with the time since when.
+    pub fn merged(&self) -> Vec<(Ban, Timestamp)> {
+        let ban = |((jail, subject), merged): (&(JailName, Prefix), &Merged)| {
+            (merged.standing.ban(jail.clone(), *subject), merged.time)
+        };
+        self.merged.iter().map(ban).collect()
     }
 
     /// The jails that have bans in force.
@@ -213,12 +333,13 @@ impl Ledger {
 
     /// How many bans of `jail` are in force.
     pub fn count_in(&self, jail: &JailName) -> usize {
-        self.jails.get(jail).map_or(0, HashMap::len)
+        self.jails.get(jail).map_or(0, |bans| bans.standing.len())
     }
 
     /// Whether a further ban would pass the bound.
     pub fn is_full(&self) -> bool {
-        self.count >= MOST_BANS
+        // What was merged may have to find room again.
+        self.count + self.merged.len() >= MOST_BANS
     }
 
     /// Notes what an action made of its orders.
@@ -240,5 +361,59 @@ impl Ledger {
     /// Whether an action has confirmed that the ban is in effect.
     pub fn in_effect(&self, ban: BanId) -> bool {
         !self.broken && !self.unconfirmed.contains(&ban)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn subject() -> impl Strategy<Value = Prefix> {
+        let ipv4 = (0_u32..4096, 18_u8..=32).prop_map(|(low, width)| {
+            Prefix::network(
+                std::net::Ipv4Addr::from(0xc000_0000 + low * 5).into(),
+                width,
+            )
+        });
+        let ipv6 = (0_u128..64, 40_u8..=128).prop_map(|(low, width)| {
+            let address = std::net::Ipv6Addr::from((0x2001_0db8 << 96) + (low << 76) + low);
+            Prefix::network(address.into(), width)
+        });
+        prop_oneof![ipv4, ipv6]
+    }
+
+    proptest! {
+        #[test]
+        fn what_overlaps_is_found(
+            subjects in proptest::collection::vec(subject(), 0..60),
+            struck in proptest::collection::vec(any::<prop::sample::Index>(), 0..20),
+            wanted in subject(),
+        ) {
+            let jail: JailName = "test".parse().expect("a name");
+            let mut ledger = Ledger::default();
+            for (id, subject) in (1..).zip(&subjects) {
+                ledger.enter(&Ban {
+                    id: BanId(id),
+                    jail: jail.clone(),
+                    subject: *subject,
+                    start: Timestamp::default(),
+                    bantime: BanTime::Forever,
+                    offence: 1,
+                    origin: Origin::Manual,
+                    evidence: Vec::new(),
+                });
+            }
+            for index in struck.iter().filter(|_| !subjects.is_empty()) {
+                ledger.strike(&jail, subjects[index.index(subjects.len())]);
+            }
+            let mut expected: Vec<_> = ledger.iter().map(|(_, subject, _)| subject).collect();
+            expected.retain(|subject| subject.overlaps(wanted));
+            expected.sort_unstable();
+            let found = ledger.overlapping(&jail, wanted).into_iter();
+            let found: Vec<_> = found.map(|(subject, _)| subject).collect();
+            prop_assert_eq!(found, expected);
+        }
     }
 }

@@ -38,7 +38,7 @@ pub enum Counting {
 }
 
 /// Everything the engine needs to judge records.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// All compiled filters; [`JailPolicy::filter`] points into it.
     pub filters: FilterSet,
@@ -70,10 +70,12 @@ impl Policy {
         class.map_or(jail.maxretry, |class| class.maxretry)
     }
 
-    /// The sets that ignore lists name.
-    pub fn sets(&self) -> BTreeSet<SetName> {
+    /// The sets of addresses that somebody has to keep an eye on: those that ignore lists name, and whoever would be
+    /// locked out if that is to be guarded against.
+    pub fn sets(&self, guard: bool) -> BTreeSet<SetName> {
         let sets = self.jails.iter().flat_map(|jail| jail.ignore.sets());
-        sets.map(|(set, _)| set.clone()).collect()
+        let named = sets.map(|(set, _)| set.clone());
+        named.chain(guard.then_some(SetName::Guarded)).collect()
     }
 
     /// The programs that jails want to be asked whom they spare.
@@ -133,7 +135,7 @@ pub struct JailPolicy {
     pub bantime: BanTime,
     /// How further ones grow longer; `None` if they do not.
     pub escalation: Option<Escalation>,
-    /// Which networks are banned as a whole, the narrowest first.
+    /// Which networks are banned as a whole, of each family the narrowest first.
     pub networks: Vec<NetworkRule>,
     /// When all are banned who have failed for one account; `None` if that is never looked at.
     pub accounts: Option<AccountRule>,

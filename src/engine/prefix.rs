@@ -10,7 +10,8 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-/// A subject: an address (all bits count) or a network, always canonical.
+/// A subject: an address (all bits count) or a network, always canonical. In order, a network stands before all that it
+/// holds, and behind that comes what begins after its last address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix(IpNet);
 

@@ -134,26 +134,35 @@ impl Store {
                 Ok((count(row, &mut names)?, fate))
             },
         )?;
-        let offences = rows(
+        let (mut offences, mut merged) = (Vec::new(), Vec::new());
+        each_row(
             &self.connection,
-            // The newest of each is found in the index alone. Whoever was merged away stayed out all the same.
-            "SELECT jail, subject, iif(forgiven, 0, offence),
-                    CASE release WHEN 'merged' THEN until ELSE coalesce(ended, until) END, start
-             FROM bans
-             JOIN (SELECT max(id) AS id FROM bans GROUP BY subject, jail) USING (id) ORDER BY id",
+            &format!(
+                // The newest of each is found in the index alone.
+                "SELECT {BAN_COLUMNS}, forgiven, ended, iif(release = 'merged', ended, NULL) FROM bans
+                 JOIN (SELECT max(id) AS id FROM bans GROUP BY subject, jail) USING (id) ORDER BY id"
+            ),
             [],
             |row| {
-                let number = row.get(2)?;
-                let end = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_micros);
-                Ok((
-                    names.jail(row, 0)?,
-                    parsed(row, 1)?,
-                    Offence {
-                        number,
-                        start: time(row, 4)?,
-                        end,
-                    },
-                ))
+                let is_forgiven: bool = row.get(7)?;
+                let ended = row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros);
+                let merged_at = row.get::<_, Option<i64>>(9)?.map(Timestamp::from_micros);
+                Ok((ban(row, &mut names)?, is_forgiven, ended, merged_at))
+            },
+            |(ban, is_forgiven, ended, merged_at)| {
+                // Whoever was merged away stayed out all the same.
+                let ended = ended.filter(|_| merged_at.is_none());
+                let offence = Offence {
+                    number: if is_forgiven { 0 } else { ban.offence },
+                    start: ban.start,
+                    end: ended.or(ban.until()),
+                };
+                offences.push((ban.jail.clone(), ban.subject, offence));
+                if let Some(time) = merged_at
+                    && ban.until().is_none_or(|until| until > now)
+                {
+                    merged.push((ban, time));
+                }
             },
         )?;
         let networks = rows(
@@ -173,6 +182,7 @@ impl Store {
         )?;
         Ok(Remembered {
             bans,
+            merged,
             failures,
             offences,
             allowances: allowances(&self.connection)?,
@@ -180,6 +190,7 @@ impl Store {
             sieges,
             next_failure: self.next("failures")?.map(FailureId),
             next_ban: self.next("bans")?.map(BanId),
+            more: false,
         })
     }
 
@@ -356,6 +367,8 @@ pub struct Salvage {
     pub bans: Vec<Ban>,
     /// Who was allowed for a time.
     pub allowances: Vec<Allowance>,
+    /// Those that had been merged, and when.
+    pub merged: Vec<(Ban, Timestamp)>,
     /// Where the streams stood.
     pub cursors: Vec<(Stream, Cursor)>,
 }
@@ -368,7 +381,7 @@ impl Salvage {
             return Salvage::default();
         };
         let mut names = Names::default();
-        let mut bans = BTreeMap::new();
+        let (mut bans, mut merged) = (BTreeMap::new(), BTreeMap::new());
         // Without indexes, which are the first to go wrong, and from both ends towards the damage.
         for order in ["ASC", "DESC"] {
             let _ = each_row(
@@ -380,10 +393,21 @@ impl Salvage {
                 |row| ban(row, &mut names),
                 |ban| drop(bans.insert(ban.id, ban)),
             );
+            let _ = each_row(
+                &connection,
+                &format!(
+                    "SELECT {BAN_COLUMNS}, ended FROM bans NOT INDEXED
+                     WHERE release = 'merged' AND (until IS NULL OR until > ?1) ORDER BY id {order}"
+                ),
+                params![now.as_micros()],
+                |row| Ok((ban(row, &mut names)?, time(row, 7)?)),
+                |(ban, time)| drop(merged.insert(ban.id, (ban, time))),
+            );
         }
         Salvage {
             bans: bans.into_values().collect(),
             allowances: allowances(&connection).unwrap_or_default(),
+            merged: merged.into_values().collect(),
             cursors: cursors(&connection).unwrap_or_default(),
         }
     }

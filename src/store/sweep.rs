@@ -51,8 +51,11 @@ impl Store {
                 now.as_micros(),
             ),
             (
+                // What was merged goes on should the network's ban be lifted.
                 "DELETE FROM bans WHERE id IN
-                    (SELECT id FROM bans WHERE ended < ?1 ORDER BY ended LIMIT ?2)",
+                    (SELECT id FROM bans WHERE ended < ?1
+                     AND NOT (release = 'merged' AND coalesce(until >= ?1, 1))
+                     ORDER BY ended LIMIT ?2)",
                 history,
             ),
             (

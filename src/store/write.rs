@@ -12,7 +12,7 @@ use super::{Store, StoreError};
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{
-    Allowance, Ban, Cleared, Failure, FailureId, Forgiven, Notice, Unban,
+    Allowance, Ban, Cleared, Failure, FailureId, Forgiven, Notice, Release, Resumed, Unban,
 };
 use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
@@ -59,6 +59,7 @@ impl Store {
                 Decision::Count(failure) => self::count(&mut count, failure)?,
                 Decision::Ban(banned) => ban(&transaction, banned)?,
                 Decision::Unban(freed) => unban(&transaction, freed)?,
+                Decision::Resume(resumed) => resume(&transaction, resumed)?,
                 Decision::Forgive(forgiven) => forgive(&transaction, forgiven)?,
                 Decision::Allow(allowance) => allow(&transaction, allowance)?,
                 Decision::Disallow(subject) => disallow(&transaction, *subject)?,
@@ -85,15 +86,17 @@ impl Store {
     }
 
     /// Makes the bans in force here equal to `bans`, for when decisions were lost on the way: missing ones are
-    /// written, others are ended as of `now`. Likewise who is allowed.
+    /// written, others are ended as of `now`, or, if they are among those that were `merged`, as of the time beside them.
+    /// Likewise who is allowed.
     ///
     /// # Errors
     /// Nothing was changed; the same call may be repeated.
-    pub fn restate<'b>(
+    pub fn restate<'a>(
         &mut self,
         now: Timestamp,
-        bans: impl IntoIterator<Item = &'b Ban>,
-        allowed: impl IntoIterator<Item = &'b Allowance>,
+        bans: &[Ban],
+        merged: &[(Ban, Timestamp)],
+        allowed: impl IntoIterator<Item = &'a Allowance>,
     ) -> Result<(), StoreError> {
         let transaction = self
             .connection
@@ -106,6 +109,18 @@ impl Store {
             if !open.remove(&banned.id.0.cast_signed()) {
                 ban(&transaction, banned)?;
             }
+        }
+        for (banned, time) in merged {
+            open.remove(&banned.id.0.cast_signed());
+            ban(&transaction, banned)?;
+            let freed = Unban {
+                ban: banned.id,
+                jail: banned.jail.clone(),
+                subject: banned.subject,
+                time: *time,
+                release: Release::Merged,
+            };
+            unban(&transaction, &freed)?;
         }
         let mut end = transaction.prepare(
             "UPDATE bans SET ended = min(coalesce(until, ?2), ?2),
@@ -187,7 +202,8 @@ fn unban(connection: &Connection, unban: &Unban) -> rusqlite::Result<()> {
             unban.time.as_micros(),
             unban.release.to_string(),
         ])?;
-    if new == 0 {
+    // Whoever is merged stays banned, and while he is nothing counts against him.
+    if new == 0 || unban.release == Release::Merged {
         return Ok(());
     }
     connection
@@ -200,6 +216,16 @@ fn unban(connection: &Connection, unban: &Unban) -> rusqlite::Result<()> {
             unban.subject.plain(),
             unban.time.as_micros()
         ])?;
+    Ok(())
+}
+
+/// The ban that was ended in favour of a network's has not ended after all.
+fn resume(connection: &Connection, resumed: &Resumed) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE bans SET ended = NULL, release = NULL WHERE id = ?1 AND release = 'merged'",
+        )?
+        .execute(params![resumed.ban.id.0.cast_signed()])?;
     Ok(())
 }
 

@@ -93,7 +93,8 @@ impl Judged {
                 bans.retain(|ban| ban.id != unban.ban);
             }
             Decision::Clear(_) | Decision::Notice(Notice::Login { .. }) => {}
-            Decision::Forgive(_)
+            Decision::Resume(_)
+            | Decision::Forgive(_)
             | Decision::Allow(_)
             | Decision::Disallow(_)
             | Decision::Notice(_) => panic!("{decision:?}"),

@@ -208,6 +208,7 @@ impl Comparison {
                     | Decision::Allow(_)
                     | Decision::Disallow(_)
                     | Decision::Clear(_)
+                    | Decision::Resume(_)
                     | Decision::Notice(_) => {}
                 }
             }

@@ -13,7 +13,7 @@ use crate::cli::found::Shown;
 use crate::cli::output::{Clock, HEADING, Out, Table, counted};
 use crate::control::text::{self, seconds};
 use crate::engine::Decision;
-use crate::engine::decision::{self, Ban, BanId};
+use crate::engine::decision::{self, Ban, BanId, Origin, Release};
 use crate::engine::explain::JailStatus;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
@@ -39,6 +39,10 @@ struct Line<'a> {
     offence: u32,
     #[serde(with = "text::option")]
     until: Option<Timestamp>,
+    #[serde(with = "text")]
+    origin: Origin,
+    #[serde(with = "text::option")]
+    release: Option<Release>,
 }
 
 /// Prints decisions.
@@ -83,13 +87,17 @@ impl<'c> Decisions<'c> {
     pub fn take(&mut self, decision: &Decision) -> Result<(), Failure> {
         match decision {
             Decision::Ban(ban) => {
-                self.line(ban.start, "ban", ban)?;
+                self.line(ban.start, None, ban)?;
                 self.bans.insert(ban.id, ban.clone());
             }
             Decision::Unban(unban) => {
                 if let Some(ban) = self.bans.remove(&unban.ban) {
-                    self.line(unban.time, "unban", &ban)?;
+                    self.line(unban.time, Some(unban.release), &ban)?;
                 }
+            }
+            Decision::Resume(resumed) => {
+                self.line(resumed.time, None, &resumed.ban)?;
+                self.bans.insert(resumed.ban.id, resumed.ban.clone());
             }
             Decision::Count(failure) if !self.json => self.addresses.note(failure),
             Decision::Count(_)
@@ -143,8 +151,15 @@ impl<'c> Decisions<'c> {
         Ok(())
     }
 
-    fn line(&mut self, time: Timestamp, word: &'static str, ban: &Ban) -> Result<(), Failure> {
+    /// One for a ban, or for its end.
+    fn line(
+        &mut self,
+        time: Timestamp,
+        release: Option<Release>,
+        ban: &Ban,
+    ) -> Result<(), Failure> {
         self.printed += 1;
+        let word = if release.is_some() { "unban" } else { "ban" };
         if self.json {
             let line = Line {
                 time,
@@ -155,6 +170,8 @@ impl<'c> Decisions<'c> {
                 bantime: ban.bantime,
                 offence: ban.offence,
                 until: ban.until(),
+                origin: ban.origin,
+                release,
             };
             serde_json::to_writer(&mut self.out, &line).map_err(std::io::Error::from)?;
             writeln!(self.out)?;
@@ -162,10 +179,23 @@ impl<'c> Decisions<'c> {
         }
         let (time, subject) = (self.shown.local(time, self.clock), ban.subject.plain());
         write!(self.out, "{time}  {word:<5}  {}  {subject}", ban.jail)?;
-        if word == "ban" {
-            let failures = counted(ban.evidence.len(), "failure");
-            let (bantime, offence) = (ban.bantime.lasting(), ban.offence);
-            write!(self.out, "  {failures} {bantime}, offence {offence}")?;
+        match release {
+            None => {
+                let failures = counted(ban.evidence.len(), "failure");
+                let of_hosts = match ban.origin {
+                    Origin::Network => " of its hosts",
+                    Origin::Distributed => " for an account that others attack",
+                    Origin::Failures | Origin::Manual => "",
+                };
+                let (bantime, offence) = (ban.bantime.lasting(), ban.offence);
+                write!(
+                    self.out,
+                    "  {failures}{of_hosts} {bantime}, offence {offence}"
+                )?;
+            }
+            // As it was told when it began.
+            Some(Release::Expired) => {}
+            Some(release) => write!(self.out, "  {release}")?,
         }
         self.out.write_all(b"\n")?;
         Ok(())

@@ -107,6 +107,7 @@ impl Backlog {
             | Decision::Allow(_)
             | Decision::Disallow(_)
             | Decision::Clear(_)
+            | Decision::Resume(_)
             | Decision::Notice(_) => &mut self.others,
         }
     }

@@ -115,12 +115,13 @@ impl Engine {
                 continue;
             }
             let name = jail.name.clone();
+            let next = self.next_ban(at, subject, time);
             self.ban(
                 at,
                 name,
                 subject,
                 time,
-                None,
+                next,
                 Origin::Distributed,
                 evidence,
                 out,

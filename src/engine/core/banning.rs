@@ -2,9 +2,9 @@
 //!
 //! Every ban is entered into the ledger here and struck from it here, whoever asked for it.
 
-use super::Engine;
+use super::{Engine, MOST_FORGOTTEN};
 use crate::engine::decision::{
-    Ban, BanId, Decision, FailureId, Forgiven, Notice, Origin, Release, Unban,
+    Ban, BanId, Decision, FailureId, Forgiven, Notice, Origin, Release, Resumed, Unban,
 };
 use crate::engine::explain::NextBan;
 use crate::engine::jail::escalation::{Offence, Scope};
@@ -15,7 +15,7 @@ use crate::engine::prefix::Prefix;
 use crate::engine::time::{BanTime, Timestamp};
 
 impl Engine {
-    /// Bans for `bantime`, or for as long as it is the subject's turn.
+    /// Bans: it is the subject's offence of this number, and lasts so long.
     #[expect(
         clippy::too_many_arguments,
         reason = "the parts of one ban, each of its own type"
@@ -26,7 +26,7 @@ impl Engine {
         jail: JailName,
         subject: Prefix,
         start: Timestamp,
-        bantime: Option<BanTime>,
+        NextBan { offence, bantime }: NextBan,
         origin: Origin,
         evidence: Vec<FailureId>,
         out: &mut Vec<Decision>,
@@ -45,8 +45,6 @@ impl Engine {
         let id = self.next_ban;
         self.next_ban = BanId(id.0 + 1);
         self.jails[at].bans += 1;
-        let next = self.next_ban(at, subject, start);
-        let (offence, bantime) = (next.offence, bantime.unwrap_or(next.bantime));
         let ban = Ban {
             id,
             jail,
@@ -82,8 +80,13 @@ impl Engine {
 
     /// Which ban of `subject` it is that begins at `start`, and how long it lasts.
     pub(super) fn next_ban(&self, at: usize, subject: Prefix, start: Timestamp) -> NextBan {
-        let policy = &self.policy.jails[at];
         let offence = self.next_offence(at, subject, start);
+        self.nth_ban(at, subject, offence)
+    }
+
+    /// The ban of `subject` that is its offence of this number.
+    fn nth_ban(&self, at: usize, subject: Prefix, offence: u32) -> NextBan {
+        let policy = &self.policy.jails[at];
         let escalation = policy.escalation.as_ref();
         let bantime = escalation.map_or(policy.bantime, |escalation| {
             escalation.lasting(policy.bantime, offence, subject)
@@ -116,7 +119,7 @@ impl Engine {
             jail.clone(),
             network,
             start,
-            Some(bantime),
+            NextBan { offence, bantime },
             Origin::Network,
             evidence,
             out,
@@ -129,7 +132,7 @@ impl Engine {
         let end = |standing: &Standing| standing.until().map_or(i64::MAX, Timestamp::as_micros);
         for (part, standing) in parts {
             if end(&standing) <= end(&whole) {
-                self.ledger.strike(&jail, part);
+                self.ledger.merge(&jail, part, whole.id, start);
                 out.push(unban(&jail, part, standing, start, Release::Merged));
             }
         }
@@ -160,25 +163,30 @@ impl Engine {
             }));
             return;
         }
+        let mut replaced = self.ledger.strike_merged(&jail, subject);
         if let Some(standing) = self.ledger.strike(&jail, subject) {
             out.push(unban(&jail, subject, standing, now, Release::Replaced));
+            replaced = Some(standing);
         }
+        // What takes the place of a ban is no further offence.
+        let next = match &replaced {
+            Some(standing) => self.nth_ban(at, subject, standing.offence),
+            None => self.next_ban(at, subject, now),
+        };
+        let next = NextBan {
+            bantime: bantime.unwrap_or(next.bantime),
+            ..next
+        };
         let state = &mut self.jails[at];
         let rules = &self.policy.jails[at].networks;
         if rules.iter().any(|rule| rule.is_of(subject)) {
             state.windows.forget_inside(subject);
             state.networks.settle(rules, subject, now);
         }
-        self.ban(
-            at,
-            jail,
-            subject,
-            now,
-            bantime,
-            Origin::Manual,
-            Vec::new(),
-            out,
-        );
+        let (name, origin) = (jail.clone(), Origin::Manual);
+        self.ban(at, name, subject, now, next, origin, Vec::new(), out);
+        let ended = replaced.into_iter().map(|standing| standing.id).collect();
+        self.resume(&jail, ended, now, out, |_| false);
     }
 
     pub(super) fn unban_by_hand(
@@ -210,6 +218,12 @@ impl Engine {
         let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
         for at in wanted {
             for name in self.counting_together(at) {
+                if let Some(forgotten) = &mut self.forgotten {
+                    if forgotten.len() == MOST_FORGOTTEN {
+                        forgotten.remove(0);
+                    }
+                    forgotten.push((name.clone(), subject));
+                }
                 let offences = self.offences.get_mut(&name);
                 let forgiven = offences.map(|offences| offences.forgive(subject));
                 out.extend(forgiven.into_iter().flatten().map(|subject| {
@@ -218,6 +232,12 @@ impl Engine {
                 }));
             }
         }
+    }
+
+    /// Whether the administrator wanted earlier bans of `subject` forgotten before they could be read.
+    pub(super) fn has_forgiven(&self, jail: &JailName, subject: Prefix) -> bool {
+        let mut forgotten = self.forgotten.iter().flatten();
+        forgotten.any(|(name, whom)| name == jail && whom.is_none_or(|whom| whom.overlaps(subject)))
     }
 
     /// Whether an earlier ban of somebody who shares an address with `subject` counts in a jail.
@@ -229,7 +249,7 @@ impl Engine {
         })
     }
 
-    /// Lifts the bans of a jail that `wanted` picks.
+    /// Lifts the bans of a jail that `wanted` picks, and no others: what had been merged into them goes on.
     pub(super) fn release(
         &mut self,
         jail: &JailName,
@@ -245,12 +265,39 @@ impl Engine {
             .map(|(_, subject, _)| subject)
             .collect();
         subjects.sort_unstable();
+        let mut ended = Vec::with_capacity(subjects.len());
         for subject in subjects {
             if let Some(standing) = self.ledger.strike(jail, subject) {
                 if let Some(offences) = self.offences.get_mut(jail) {
                     offences.ended(subject, now);
                 }
                 out.push(unban(jail, subject, standing, now, release));
+                ended.push(standing.id);
+            }
+        }
+        self.resume(jail, ended, now, out, wanted);
+    }
+
+    /// Lets the bans go on that were merged into those that `ended` before their time, unless they are over themselves or
+    /// `freed` as well.
+    pub(super) fn resume(
+        &mut self,
+        jail: &JailName,
+        mut ended: Vec<BanId>,
+        now: Timestamp,
+        out: &mut Vec<Decision>,
+        freed: impl Fn(Prefix) -> bool,
+    ) {
+        while let Some(whole) = ended.pop() {
+            for (part, standing) in self.ledger.unmerge(jail, whole) {
+                // One that does not go on may have stood for others, which do.
+                if freed(part) || standing.until().is_some_and(|until| until <= now) {
+                    ended.push(standing.id);
+                    continue;
+                }
+                let ban = standing.ban(jail.clone(), part);
+                self.ledger.enter(&ban);
+                out.push(Decision::Resume(Resumed { ban, time: now }));
             }
         }
     }

@@ -2,11 +2,12 @@
 //!
 //! In: what was remembered, another policy, or what a set holds now. Out: the ends of bans that are wanted no longer.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::banning::{replaced, unban};
 use super::{Engine, JailState, is_open, listeners};
-use crate::engine::decision::{Decision, Failure, FailureId, Release};
+use crate::engine::decision::{Ban, Decision, Failure, FailureId, Forgiven, Origin, Release};
 use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::accounts::Accounts;
 use crate::engine::name::JailName;
@@ -38,13 +39,25 @@ impl Engine {
                 }
                 self.ledger.strike(&ban.jail, ban.subject);
                 out.push(unban(&ban.jail, ban.subject, newer, now, Release::Replaced));
+                self.resume(&ban.jail, vec![newer.id], now, out, |_| false);
             }
             self.ledger.enter(ban);
         }
-        for (jail, subject, offence) in remembered.offences {
-            let offences = self.offences.entry(jail).or_default();
+        self.restore_merged(remembered.merged);
+        for (jail, subject, mut offence) in remembered.offences {
+            let is_forgiven = self.has_forgiven(&jail, subject);
+            let offences = self.offences.entry(jail.clone()).or_default();
+            // Banned or forgiven before the database could be read: that is the newer word.
+            if offences.last_start(subject) > Some(offence.start) {
+                continue;
+            }
+            if is_forgiven && offence.number > 0 {
+                offence.number = 0;
+                out.push(Decision::Forgive(Forgiven { jail, subject }));
+            }
             offences.note(subject, offence);
         }
+        self.forgotten = remembered.more.then(Vec::new);
         for (jail, since) in remembered.sieges {
             let at = self.place(&jail);
             if let Some(at) = at.filter(|at| self.policy.jails[*at].siege.is_some()) {
@@ -172,6 +185,42 @@ impl Engine {
             state
                 .accounts
                 .welcome(account, subject, |(_, other, _)| other == id);
+        }
+    }
+
+    /// Puts back the bans that were merged into one that stands. Those that were merged into one that has been lifted
+    /// were lifted with it.
+    fn restore_merged(&mut self, mut merged: Vec<(Ban, Timestamp)>) {
+        let end = |until: Option<Timestamp>| until.map_or(i64::MAX, Timestamp::as_micros);
+        // The bans of networks that could stand for others, by when they took the place of those.
+        let mut wholes: HashMap<(JailName, Timestamp), Vec<Ban>> = HashMap::new();
+        let key = |ban: &Ban| (ban.jail.clone(), ban.start);
+        for (jail, subject, standing) in self.ledger.iter() {
+            if standing.origin == Origin::Network {
+                let ban = standing.ban(jail.clone(), subject);
+                wholes.entry(key(&ban)).or_default().push(ban);
+            }
+        }
+        // The newest first: it may have been merged in its turn, but has taken the place of older ones before.
+        merged.sort_unstable_by_key(|(ban, _)| Reverse(ban.id));
+        for (ban, time) in merged {
+            let around = wholes.get(&(ban.jail.clone(), time));
+            let into = around.into_iter().flatten().filter(|whole| {
+                whole.id > ban.id
+                    && whole.subject.holds(ban.subject)
+                    && end(whole.until()) >= end(ban.until())
+            });
+            let Some(into) = into.map(|whole| whole.id).min() else {
+                continue;
+            };
+            // Banned anew before the database could be read.
+            if self.ledger.find(&ban.jail, ban.subject).is_some() {
+                continue;
+            }
+            self.ledger.restore_merged(&ban, into, time);
+            if ban.origin == Origin::Network {
+                wholes.entry(key(&ban)).or_default().push(ban);
+            }
         }
     }
 

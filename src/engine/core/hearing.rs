@@ -302,8 +302,9 @@ impl Engine {
             None => true,
         });
         if let Some(evidence) = own {
+            let next = self.next_ban(at, subject, time);
             let (name, origin) = (name.clone(), Origin::Failures);
-            self.ban(at, name, subject, time, None, origin, ids(&evidence), out);
+            self.ban(at, name, subject, time, next, origin, ids(&evidence), out);
         }
         if let Some((network, evidence)) = judged.hostile {
             self.ban_network(at, name, network, time, evidence, out);

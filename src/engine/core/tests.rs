@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::*;
+use crate::engine::decision::{Ban, Release};
 use crate::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
 use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::escalation::Offence;
@@ -105,7 +106,7 @@ fn hear(engine: &mut Engine, now: i64, lines: &[(i64, &str)]) -> Vec<Decision> {
     out
 }
 
-/// Bans and unbans, shortly: `+192.0.2.7 @4 #1` and `-192.0.2.7 @604 Expired`.
+/// Bans and unbans, shortly: `+192.0.2.7 @4 #1`, `-192.0.2.7 @604 Expired` and `*192.0.2.7 @9`.
 fn short(decisions: &[Decision]) -> Vec<String> {
     let seconds = |time: Timestamp| time.as_micros() / 1_000_000;
     let one = |decision: &Decision| match decision {
@@ -120,6 +121,11 @@ fn short(decisions: &[Decision]) -> Vec<String> {
             unban.subject.plain(),
             seconds(unban.time),
             unban.release
+        )),
+        Decision::Resume(resumed) => Some(format!(
+            "*{} @{}",
+            resumed.ban.subject.plain(),
+            seconds(resumed.time)
         )),
         Decision::Notice(notice) => Some(format!("{notice:?}")),
         Decision::Count(_)
@@ -242,7 +248,7 @@ fn bans_by_hand_replace_and_are_lifted() {
     assert_eq!(act(1, ban("192.0.2.0/24", None)), ["+192.0.2.0/24 @1 #1"]);
     assert_eq!(
         act(2, ban("192.0.2.0/24", Some(BanTime::Forever))),
-        ["-192.0.2.0/24 @2 Replaced", "+192.0.2.0/24 @2 #2"]
+        ["-192.0.2.0/24 @2 Replaced", "+192.0.2.0/24 @2 #1"]
     );
     assert!(act(3, ban("198.51.0.0/16", None))[0].contains("Spared"));
     let unban = Input::Unban {
@@ -533,6 +539,8 @@ fn remembered(decisions: &[Decision]) -> Remembered {
                     remembered.networks.push(network);
                 }
                 remembered.bans.push(ban.clone());
+                let is_older = |(other, _): &(Ban, Timestamp)| other.subject != ban.subject;
+                remembered.merged.retain(is_older);
                 for (failure, fate) in &mut remembered.failures {
                     let is_used = ban.evidence.contains(&failure.id);
                     if is_used || failure.subject == ban.subject {
@@ -540,7 +548,19 @@ fn remembered(decisions: &[Decision]) -> Remembered {
                     }
                 }
             }
-            Decision::Unban(unban) => remembered.bans.retain(|ban| ban.id != unban.ban),
+            Decision::Unban(unban) => {
+                let place = remembered.bans.iter().position(|ban| ban.id == unban.ban);
+                let ban = place.map(|place| remembered.bans.remove(place));
+                if unban.release == Release::Merged {
+                    let ban = ban.expect("it stood");
+                    remembered.merged.push((ban, unban.time));
+                }
+            }
+            Decision::Resume(resumed) => {
+                let id = resumed.ban.id;
+                remembered.merged.retain(|(ban, _)| ban.id != id);
+                remembered.bans.push(resumed.ban.clone());
+            }
             Decision::Count(failure) if failure.counted => {
                 remembered.failures.push((failure.clone(), Fate::Open));
             }

@@ -24,7 +24,7 @@ use crate::engine::record::Record;
 use crate::engine::record::report::Reported;
 
 /// All filters of a policy, compiled.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FilterSet {
     filters: Vec<Filter>,
     /// Those of all filters, each different one once.
@@ -36,7 +36,7 @@ pub struct FilterSet {
 }
 
 /// A pattern, and which filters have it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shared {
     pattern: Pattern,
     /// Texts of which every message holds one that it takes; none if it is tried on all.
@@ -54,7 +54,7 @@ struct Use {
     unless_counted: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Filter {
     spec: FilterSpec,
     loose: Option<Loose>,

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 
 use super::super::decision::FailureId;
 use super::super::policy::MaxRetry;
-use super::super::prefix::{Prefix, SubjectWidth};
+use super::super::prefix::Prefix;
 use super::super::time::{FindTime, Timestamp};
 use super::accounts::Account;
 use super::{Counted, Threshold, Windows, ids};
@@ -17,11 +17,32 @@ use super::{Counted, Threshold, Windows, ids};
 /// How many networks one jail watches at once, if that is not too many failures.
 pub const MOST_NETWORKS: usize = 16_384;
 
+/// How many leading bits of an address make a network, and of which family's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetworkWidth {
+    /// 8 to 31 bits of an IPv4 address.
+    Ipv4(u8),
+    /// 16 to 127 bits of an IPv6 address.
+    Ipv6(u8),
+}
+
+impl NetworkWidth {
+    /// The network that `address` belongs to; `None` if it is of the other family.
+    pub fn network(self, address: IpAddr) -> Option<Prefix> {
+        let address = address.to_canonical();
+        match self {
+            NetworkWidth::Ipv4(bits) if address.is_ipv4() => Some(Prefix::network(address, bits)),
+            NetworkWidth::Ipv6(bits) if address.is_ipv6() => Some(Prefix::network(address, bits)),
+            _ => None,
+        }
+    }
+}
+
 /// When a network of some width is hostile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkRule {
     /// How wide it is.
-    pub width: SubjectWidth,
+    pub width: NetworkWidth,
     /// From so many of its subjects failures come,
     pub hosts: NonZeroU32,
     /// so many together, the newest ones,
@@ -41,7 +62,7 @@ impl NetworkRule {
 
     /// Whether it could have banned this subject.
     pub fn is_of(&self, subject: Prefix) -> bool {
-        self.width.subject(subject.address()) == subject
+        self.width.network(subject.address()) == Some(subject)
     }
 }
 
@@ -73,7 +94,7 @@ pub struct Judged {
 
 impl Networks {
     /// Counts a failure of a subject to which `address` belongs, in each network that is `allowed` to be banned. `rules`
-    /// are in order, the narrowest first: what a narrow network explains is no sign of a wide one. Whether a network
+    /// are in order, of each family the narrowest first: what a narrow network explains is no sign of a wide one. Whether a network
     /// is banned `decides` whoever knows; he hears whether it has failed enough.
     pub fn count(
         &mut self,
@@ -85,7 +106,9 @@ impl Networks {
     ) -> Judged {
         let mut judged = Judged::default();
         for rule in rules {
-            let network = rule.width.subject(address);
+            let Some(network) = rule.width.network(address) else {
+                continue;
+            };
             if !allowed(network) {
                 // A wider one holds what this one holds.
                 break;
@@ -122,7 +145,9 @@ impl Networks {
         };
         let mut forgiven = BTreeSet::new();
         for rule in rules {
-            let network = rule.width.subject(subject.address());
+            let Some(network) = rule.width.network(subject.address()) else {
+                continue;
+            };
             if let Some(window) = self.windows.get(network) {
                 let his = window.failures().filter(|failure| is_his(*failure));
                 forgiven.extend(his.map(|(_, id, _)| id));
@@ -135,8 +160,8 @@ impl Networks {
     /// Forgets what came from a network up to its ban: it is no sign of a wider one either.
     pub fn settle(&mut self, rules: &[NetworkRule], network: Prefix, start: Timestamp) {
         for rule in rules {
-            let around = rule.width.subject(network.address());
-            if around.holds(network) {
+            let around = rule.width.network(network.address());
+            if let Some(around) = around.filter(|around| around.holds(network)) {
                 self.windows.retain_of(around, |(time, _, (subject, _))| {
                     time > start || !network.holds(subject)
                 });
@@ -164,11 +189,12 @@ impl Networks {
     ) -> Vec<(Prefix, NetworkRule, usize, usize)> {
         let mut around = Vec::new();
         for rule in rules {
-            let network = rule.width.subject(subject.address());
-            let start = now.before(rule.findtime.0);
-            let Some(window) = self.windows.get(network) else {
+            let network = rule.width.network(subject.address());
+            let window = network.and_then(|network| Some((network, self.windows.get(network)?)));
+            let Some((network, window)) = window else {
                 continue;
             };
+            let start = now.before(rule.findtime.0);
             let failures = window.failures().filter(|(time, ..)| *time >= start);
             let failures: Vec<_> = failures.collect();
             if network.holds(subject) && !failures.is_empty() {

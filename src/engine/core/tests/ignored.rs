@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::engine::decision::{Notice, Origin};
 use crate::engine::jail::accounts::AccountRule;
-use crate::engine::jail::network::NetworkRule;
+use crate::engine::jail::network::{NetworkRule, NetworkWidth};
 use crate::engine::policy::{AddressSet, SetName};
 use crate::engine::prefix::Prefix;
 
@@ -29,12 +29,13 @@ fn host() -> SetName {
 fn policy_with_sets(maxretry: u32, ignore: &[&str]) -> Policy {
     let mut policy = policy(maxretry, 600, ten_minutes(), ignore);
     let jail = &mut policy.jails[0];
-    jail.networks = vec![NetworkRule {
-        width: SubjectWidth { ipv4: 29, ipv6: 48 },
+    let rule = |width| NetworkRule {
+        width,
         hosts: NonZeroU32::new(3).expect("not zero"),
         maxretry: MaxRetry(NonZeroU32::new(4).expect("not zero")),
         findtime: FindTime(600 * SECOND),
-    }];
+    };
+    jail.networks = vec![rule(NetworkWidth::Ipv4(29)), rule(NetworkWidth::Ipv6(48))];
     let sets = BTreeSet::from([SetName::Own, host()]);
     jail.ignore = std::mem::take(&mut jail.ignore).with(sets);
     policy

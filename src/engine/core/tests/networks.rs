@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use super::*;
 use crate::engine::decision::Origin;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
-use crate::engine::jail::network::NetworkRule;
+use crate::engine::jail::network::{NetworkRule, NetworkWidth};
 
 fn number(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("not zero")
@@ -14,7 +14,7 @@ fn number(number: u32) -> NonZeroU32 {
 
 fn rule(ipv4: u8, hosts: u32, maxretry: u32) -> NetworkRule {
     NetworkRule {
-        width: SubjectWidth { ipv4, ipv6: 48 },
+        width: NetworkWidth::Ipv4(ipv4),
         hosts: number(hosts),
         maxretry: MaxRetry(number(maxretry)),
         findtime: FindTime(600 * SECOND),
@@ -51,6 +51,18 @@ fn a_network_is_banned_when_enough_of_its_hosts_fail_often_enough() {
         short(&hear(&mut engine, 607, &[(607, "198.51.100.1")])),
         ["-192.0.2.0/24 @606 Expired"]
     );
+}
+
+#[test]
+fn each_family_has_rules_of_its_own() {
+    let wide = NetworkRule {
+        width: NetworkWidth::Ipv6(48),
+        ..rule(24, 2, 3)
+    };
+    let mut engine = guarded(9, &[], vec![rule(24, 2, 2), wide]);
+    let hosts = ["192.0.2.1", "2001:db8::1", "2001:db8:0:1::1", "2001:db8::1"];
+    let out = hear(&mut engine, 4, &by(&hosts));
+    assert_eq!(short(&out), ["+2001:db8::/48 @4 #1"]);
 }
 
 #[test]
@@ -99,6 +111,158 @@ fn bans_of_hosts_are_merged_unless_they_last_longer() {
     );
     // Those by hand are nobody else's to lift.
     assert_eq!(engine.ledger().len(), 3);
+}
+
+fn unban(subject: &str) -> Input<'static> {
+    Input::Unban {
+        jail: None,
+        subject: Some(subject.parse().expect("a prefix")),
+        forget: false,
+    }
+}
+
+/// Three hosts, each banned, in a network that is banned then.
+fn merged() -> (Engine, Vec<Decision>) {
+    let mut engine = guarded(2, &[], vec![rule(24, 3, 7)]);
+    let out = hear(&mut engine, 7, &by(&[&TWICE[..], &["192.0.2.4"]].concat()));
+    (engine, out)
+}
+
+const TWICE: [&str; 6] = [
+    "192.0.2.1",
+    "192.0.2.1",
+    "192.0.2.2",
+    "192.0.2.2",
+    "192.0.2.3",
+    "192.0.2.3",
+];
+
+#[test]
+fn whoever_is_freed_of_a_network_frees_no_other_host_that_was_banned_by_itself() {
+    let (mut engine, out) = merged();
+    assert!(short(&out).contains(&"-192.0.2.3 @7 Merged".to_owned()));
+    let mut restarted = guarded(2, &[], vec![rule(24, 3, 7)]);
+    restarted.handle(at(8), Input::Restore(remembered(&out)), &mut Vec::new());
+    for engine in [&mut engine, &mut restarted] {
+        let mut out = Vec::new();
+        engine.handle(at(603), unban("192.0.2.3"), &mut out);
+        assert_eq!(
+            short(&out),
+            ["-192.0.2.0/24 @603 Manual", "*192.0.2.2 @603"],
+            "the ban of the first one is over, that of the third one is lifted"
+        );
+        out.clear();
+        engine.handle(at(604), Input::Tick, &mut out);
+        assert_eq!(short(&out), ["-192.0.2.2 @604 Expired"]);
+    }
+}
+
+#[test]
+fn an_address_that_is_ignored_from_now_on_frees_nobody_else() {
+    let (mut engine, _) = merged();
+    let mut out = Vec::new();
+    let new = policy(2, 600, ten_minutes(), &["192.0.2.1", "192.0.2.77"]);
+    engine.handle(at(10), Input::Policy(Box::new(new)), &mut out);
+    assert_eq!(
+        short(&out),
+        [
+            "-192.0.2.0/24 @10 Ignored",
+            "*192.0.2.2 @10",
+            "*192.0.2.3 @10"
+        ]
+    );
+}
+
+#[test]
+fn a_shorter_ban_by_hand_of_a_network_frees_nobody_early() {
+    let (mut engine, _) = merged();
+    let by_hand = |subject: &str| Input::Ban {
+        jail: "test".parse().expect("a name"),
+        subject: subject.parse().expect("a prefix"),
+        bantime: Some(BanTime::For(SECOND)),
+    };
+    let mut out = Vec::new();
+    // What the administrator says of a host that was merged takes the place of its ban, as it would have otherwise.
+    engine.handle(at(9), by_hand("192.0.2.2"), &mut out);
+    assert_eq!(short(&out), ["+192.0.2.2 @9 #1"]);
+    out.clear();
+    engine.handle(at(10), by_hand("192.0.2.0/24"), &mut out);
+    engine.handle(at(11), Input::Tick, &mut out);
+    assert_eq!(
+        short(&out),
+        [
+            "-192.0.2.0/24 @10 Replaced",
+            "+192.0.2.0/24 @10 #1",
+            "*192.0.2.1 @10",
+            "*192.0.2.3 @10",
+            "-192.0.2.2 @10 Expired",
+            "-192.0.2.0/24 @11 Expired",
+        ]
+    );
+}
+
+#[test]
+fn a_network_that_was_merged_goes_on_with_all_that_was_merged_into_it() {
+    let new = || guarded(2, &[], vec![rule(24, 2, 4), rule(16, 3, 6)]);
+    let mut engine = new();
+    let others = ["192.0.3.1", "192.0.4.1", "192.0.5.1"];
+    let mut out = hear(
+        &mut engine,
+        20,
+        &by(&[&TWICE[..4], &others, &others].concat()),
+    );
+    assert_eq!(
+        short(&out),
+        [
+            "+192.0.2.1 @2 #1",
+            "+192.0.2.0/24 @4 #1",
+            "-192.0.2.1 @4 Merged",
+            "+192.0.3.1 @8 #1",
+            "+192.0.4.1 @9 #1",
+            "+192.0.0.0/16 @10 #1",
+            "-192.0.2.0/24 @10 Merged",
+            "-192.0.3.1 @10 Merged",
+            "-192.0.4.1 @10 Merged",
+        ],
+    );
+    let mut restarted = new();
+    restarted.handle(at(21), Input::Restore(remembered(&out)), &mut Vec::new());
+    for engine in [&mut engine, &mut restarted] {
+        out.clear();
+        engine.handle(at(30), unban("192.0.4.1"), &mut out);
+        engine.handle(at(31), unban("192.0.2.77"), &mut out);
+        assert_eq!(
+            short(&out),
+            [
+                "-192.0.0.0/16 @30 Manual",
+                "*192.0.2.0/24 @30",
+                "*192.0.3.1 @30",
+                "-192.0.2.0/24 @31 Manual",
+                "*192.0.2.1 @31",
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_ban_that_was_lifted_with_its_network_does_not_come_back_with_the_next_one() {
+    let new = || guarded(2, &[], vec![rule(24, 3, 7)]);
+    let (mut engine, mut out) = merged();
+    engine.handle(at(10), unban("192.0.2.1"), &mut out);
+    let again = TWICE.map(|host| host.replace("0.2.", "0.2.1"));
+    let again = again.iter().map(String::as_str).chain(["192.0.2.4"]);
+    let again: Vec<_> = (20..).zip(again).collect();
+    out.extend(hear(&mut engine, 30, &again));
+    let mut restarted = new();
+    restarted.handle(at(31), Input::Restore(remembered(&out)), &mut Vec::new());
+    for engine in [&mut engine, &mut restarted] {
+        let mut out = Vec::new();
+        engine.handle(at(40), unban("192.0.2.13"), &mut out);
+        let told = short(&out);
+        assert_eq!(told[0], "-192.0.2.0/24 @40 Manual");
+        assert!(!told.contains(&"*192.0.2.1 @40".to_owned()), "{told:?}");
+        assert!(told.contains(&"*192.0.2.2 @40".to_owned()), "{told:?}");
+    }
 }
 
 /// A second ban is a hundred times as long as the first.
@@ -378,6 +542,80 @@ proptest! {
                     prop_assert!(is_over || is_held, "{unban:?}");
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// Whatever the administrator lifts, replaces or ignores: nobody else is free before the end of his ban.
+    #[test]
+    fn merging_frees_nobody_early(
+        steps in proptest::collection::vec((0_i64..8, 0_u8..4, 0_u8..4, 0_u8..40), 1..120),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let (mut engine, mut time) = (Engine::new(everything()), 0);
+        let mut ignored = vec![IGNORED.to_owned()];
+        let mut all = Vec::new();
+        // Until when each subject has to be kept out.
+        let mut owed: BTreeMap<Prefix, Option<Timestamp>> = BTreeMap::new();
+        let end = |until: Option<Timestamp>| until.map_or(i64::MAX, Timestamp::as_micros);
+        let cut = cut.index(steps.len());
+        for (number, (step, network, host, what)) in steps.into_iter().enumerate() {
+            time += step;
+            let host = format!("192.0.{network}.{host}");
+            let subject: Prefix = match what {
+                3 => format!("192.0.{network}.0/24"),
+                _ => host.clone(),
+            }.parse().expect("a prefix");
+            let first = all.len();
+            match what {
+                0 | 3 => {
+                    owed.retain(|other, _| !other.overlaps(subject));
+                    engine.handle(at(time), unban(&subject.plain()), &mut all);
+                }
+                1 => {
+                    owed.retain(|other, _| !other.overlaps(subject));
+                    ignored.push(host);
+                    let ignored: Vec<_> = ignored.iter().map(String::as_str).collect();
+                    let new = Policy {
+                        jails: vec![JailPolicy {
+                            ignore: policy(1, 1, ten_minutes(), &ignored).jails[0].ignore.clone(),
+                            ..everything().jails[0].clone()
+                        }],
+                        ..everything()
+                    };
+                    engine.handle(at(time), Input::Policy(Box::new(new)), &mut all);
+                }
+                2 => {
+                    let ban = Input::Ban {
+                        jail: "test".parse().expect("a name"),
+                        subject,
+                        bantime: Some(BanTime::For(5 * SECOND)),
+                    };
+                    engine.handle(at(time), ban, &mut all);
+                }
+                _ => all.extend(hear(&mut engine, time, &[(time, &host)])),
+            }
+            for decision in &all[first..] {
+                if let Decision::Ban(ban) = decision {
+                    owed.insert(ban.subject, ban.until());
+                }
+            }
+            if number == cut {
+                let mut remembered = remembered(&all);
+                remembered.next_failure = Some(engine.next_failure);
+                remembered.next_ban = Some(engine.next_ban);
+                let ignored: Vec<_> = ignored.iter().map(String::as_str).collect();
+                let mut jail = everything().jails[0].clone();
+                jail.ignore = policy(1, 1, ten_minutes(), &ignored).jails[0].ignore.clone();
+                engine = Engine::new(Policy { jails: vec![jail], ..everything() });
+                engine.handle(at(time), Input::Restore(remembered), &mut all);
+            }
+            for (subject, until) in &owed {
+                let is_over = end(*until) <= at(time).as_micros();
+                let is_held = engine.ledger().iter().any(|(_, other, its)| {
+                    other.holds(*subject) && end(its.until()) >= end(*until)
+                });
+                prop_assert!(is_over || is_held, "{subject} until {until:?} at {time}: {:?}", short(&all));
             }
         }
     }

@@ -125,6 +125,88 @@ fn explain_tells_the_next_ban() {
     assert_eq!(next(0, "198.51.100.0/24"), None);
 }
 
+/// What a database tells that could not be read at the start.
+fn late() -> Input<'static> {
+    let offence = |number| Offence {
+        number,
+        start: at(0),
+        end: Some(at(600)),
+    };
+    let offences = [(A, 5), ("192.0.2.8", 3)].map(|(ip, number)| {
+        let (jail, subject) = ("test".parse(), ip.parse());
+        let jail = jail.expect("a name");
+        (jail, subject.expect("a prefix"), offence(number))
+    });
+    Input::Restore(Remembered {
+        offences: offences.to_vec(),
+        ..Remembered::default()
+    })
+}
+
+/// An engine that began without its database.
+fn ignorant() -> Engine {
+    let mut engine = Engine::new(doubling(Scope::Jail));
+    let nothing = Remembered {
+        more: true,
+        ..Remembered::default()
+    };
+    engine.handle(at(1_000), Input::Restore(nothing), &mut Vec::new());
+    engine
+}
+
+#[test]
+fn what_is_read_late_overrules_no_newer_ban() {
+    let mut engine = ignorant();
+    let out = hear(&mut engine, 1_000, &[(1_000, A)]);
+    assert_eq!(lengths(&out), [(600, 1)]);
+    engine.handle(at(1_100), late(), &mut Vec::new());
+    let out = hear(&mut engine, 1_600, &[(1_600, A), (1_600, "192.0.2.8")]);
+    assert_eq!(lengths(&out), [(1_200, 2), (2_000, 4)]);
+}
+
+#[test]
+fn what_is_read_late_does_not_undo_that_it_was_forgotten() {
+    let forget = |subject: Option<&str>| Input::Unban {
+        jail: None,
+        subject: subject.map(|subject| subject.parse().expect("a prefix")),
+        forget: true,
+    };
+    for (subject, expected) in [
+        (Some("192.0.2.8"), [(2_000, 6), (600, 1)]),
+        (None, [(600, 1), (600, 1)]),
+    ] {
+        let mut engine = ignorant();
+        engine.handle(at(1_000), forget(subject), &mut Vec::new());
+        let mut out = Vec::new();
+        engine.handle(at(1_100), late(), &mut out);
+        let forgiven = out
+            .iter()
+            .filter(|told| matches!(told, Decision::Forgive(_)));
+        let newcomers = expected.iter().filter(|(_, offence)| *offence == 1);
+        assert_eq!(forgiven.count(), newcomers.count(), "the database is told");
+        let out = hear(&mut engine, 1_600, &[(1_600, A), (1_600, "192.0.2.8")]);
+        assert_eq!(lengths(&out), expected);
+        assert_eq!(engine.forgotten, None, "nothing more is to come");
+    }
+}
+
+#[test]
+fn a_ban_by_hand_in_the_place_of_another_is_no_further_offence() {
+    let mut engine = Engine::new(doubling(Scope::Jail));
+    let by_hand = |bantime| Input::Ban {
+        jail: "test".parse().expect("a name"),
+        subject: A.parse().expect("a prefix"),
+        bantime,
+    };
+    let mut out = hear(&mut engine, 0, &[(0, A)]);
+    engine.handle(at(1), by_hand(None), &mut out);
+    engine.handle(at(2), by_hand(Some(ten_minutes())), &mut out);
+    out.extend(hear(&mut engine, 700, &[(700, A)]));
+    engine.handle(at(701), by_hand(None), &mut out);
+    let expected = [(600, 1), (600, 1), (600, 1), (1_200, 2), (1_200, 2)];
+    assert_eq!(lengths(&out), expected);
+}
+
 proptest! {
     /// Cut into two runs by a restart at any point, what was decided is the same.
     #[test]

@@ -10,7 +10,7 @@ use crate::engine::filter::View;
 use crate::engine::policy::FilterId;
 
 /// The patterns of one filter of which no text is known that messages must hold.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Loose {
     /// By their place in the set.
     pub(super) patterns: Vec<usize>,
