@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use crate::support::mmdb::{Value, country, database, operator};
 use crate::support::wait::until;
 use crate::support::world::{F2BD, World};
-use f2bd::engine::atlas::{Asn, Atlas, Tables};
+use f2bd::engine::atlas::{Asn, Atlas, ListError, Region, Tables};
 use f2bd::engine::prefix::Prefix;
 
 fn atlas(countries: &[(&str, Value)], operators: &[(&str, Value)]) -> Atlas {
@@ -107,8 +107,69 @@ proptest! {
                 atlas.find(IpAddr::V4(((bits >> 96) as u32).into()));
                 atlas.find_all(Prefix::network(address, (bits % 129) as u8));
             }
+            let _ = atlas.networks(Region::Country("DE".parse().unwrap()));
+            let _ = atlas.networks(Region::Network(Asn(64500)));
         }
     }
+}
+
+proptest! {
+    /// The networks of a region are all addresses that are found there, and no other.
+    #[test]
+    fn regions_are_what_is_found_in_them(
+        networks in prop::collection::vec((0_u32..64, 26_u8..=32, any::<bool>(), 0..3_usize), 0..20),
+        numbers in prop::collection::vec(0_u32..70, 1..50),
+    ) {
+        let codes = ["DE", "FR", "JP"];
+        let address = |number: u32, wide: bool| match wide {
+            true => IpAddr::V6(Ipv6Addr::from_bits(0x2a00 << 112 | u128::from(number))),
+            false => IpAddr::from((0xc000_0200 | number).to_be_bytes()),
+        };
+        let mut networks: Vec<_> = networks.into_iter().map(|(number, width, wide, code)| {
+            let width = if wide { width + 96 } else { width };
+            (Prefix::network(address(number, wide), width), codes[code])
+        }).collect();
+        networks.sort_by_key(|(network, _)| network.width());
+        let texts: Vec<_> = networks.iter().map(|(network, code)| (network.plain(), country(code))).collect();
+        let texts: Vec<_> = texts.iter().map(|(network, value)| (network.as_str(), value.clone())).collect();
+        let atlas = atlas(&texts, &[]);
+        for code in codes {
+            let region: Region = format!("country:{code}").parse().unwrap();
+            let networks = atlas.networks(region).unwrap();
+            for number in &numbers {
+                for address in [address(*number, true), address(*number, false)] {
+                    let found = atlas.find(address).country.map(|country| country.to_string());
+                    let is_in = networks.iter().any(|network| network.contains(address));
+                    prop_assert_eq!(is_in, found.as_deref() == Some(code), "{} {}", address, code);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_region_is_too_odd(word in "(country|asn)?:?.{0,12}") {
+        if let Ok(region) = word.parse::<Region>() {
+            prop_assert_eq!(region.to_string().parse(), Ok(region));
+        }
+    }
+}
+
+/// What is written to keep whoever lists the networks busy: of 128 nodes each leads to the next one twice.
+#[test]
+fn a_tree_that_is_no_tree_has_an_end() {
+    let mut bytes = database(&[("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", country("DE"))]);
+    let nodes = 128;
+    for node in 0..nodes - 1_u32 {
+        let at = node as usize * 8;
+        bytes[at..at + 4].copy_from_slice(&(node + 1).to_be_bytes());
+        bytes[at + 4..at + 8].copy_from_slice(&(node + 1).to_be_bytes());
+    }
+    let atlas = Atlas {
+        countries: Some(Tables::new(bytes).unwrap()),
+        operators: None,
+    };
+    let error = atlas.networks("country:DE".parse().unwrap()).unwrap_err();
+    assert!(matches!(error, ListError::Networks), "{error}");
 }
 
 #[test]
@@ -137,13 +198,13 @@ fn the_daemon_shows_where_who_is_banned_is_from() {
         return;
     };
     let [countries, operators] = ["countries", "operators"].map(|name| world.path().join(name));
-    let configure = || {
-        world.configure(CLASSES, "");
+    let configure = |jail: &str| {
+        world.configure(jail, "");
         let config = fs::read_to_string(world.config()).unwrap();
         let named = format!("[daemon]\ncountry = {countries:?}\noperator = {operators:?}\n");
         fs::write(world.config(), config.replace("[daemon]\n", &named)).unwrap();
     };
-    configure();
+    configure(CLASSES);
     let networks = [("198.51.100.0/24", operator(64500, "Example\u{1b} Ltd"))];
     fs::write(&operators, database(&networks)).unwrap();
     let daemon = world.start();
@@ -195,6 +256,33 @@ fn the_daemon_shows_where_who_is_banned_is_from() {
     assert_eq!(explained["verdicts"][0]["class"], "AS64500");
     assert_eq!(explained["verdicts"][0]["maxretry"], 1);
 
+    // Whoever is ignored from now on is free, and no network is banned that he is in.
+    let ignore = format!(
+        "{CLASSES}\nignoreip = [\"country:DE\"]\nnetwork = {{ hosts = 2, maxretry = 2, ipv4 = 16 }}"
+    );
+    configure(&ignore);
+    assert!(world.f2bd(&["reload"]).status.success());
+    until("he is free", || {
+        (world.json(&["bans"]).len() == 1).then_some(())
+    });
+    let told = String::from_utf8(world.f2bd(&["explain", "192.0.2.8"]).stdout).unwrap();
+    assert!(
+        told.contains("192.0.2.8 is never banned by jail sshd: ignoreip country:DE."),
+        "{told}"
+    );
+    for subject in ["192.0.2.8", "192.0.0.0/8"] {
+        assert_eq!(world.f2bd(&["ban", "sshd", subject]).status.code(), Some(1));
+    }
+    world.attack("192.0.1.1", 2);
+    world.attack("192.0.1.2", 2);
+    world.attack("198.51.7.7", 1);
+    world.attack("198.51.7.8", 1);
+    until("another network is banned", || {
+        let bans = world.sql("SELECT ip FROM active_bans ORDER BY ip");
+        (bans == "198.51.0.0/16").then_some(())
+    });
+    configure(CLASSES);
+
     // A broken one is told, and what it said is known no more.
     fs::write(&countries, "nothing").unwrap();
     assert!(world.f2bd(&["reload"]).status.success());
@@ -202,7 +290,8 @@ fn the_daemon_shows_where_who_is_banned_is_from() {
     until("it is said that a database is broken", || {
         daemon.log().contains(word).then_some(())
     });
-    assert!(world.json(&["bans"])[1]["country"].is_null());
+    let told = world.json(&["history", "192.0.2.8"]);
+    assert!(told[0]["country"].is_null());
     daemon.stop();
 }
 

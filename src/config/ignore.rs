@@ -5,11 +5,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::class::Named;
 use super::jail::JailSettings;
 use super::problem::{Place, Problems};
-use crate::engine::policy::{IgnoreList, IgnoreRule, SetName};
+use crate::engine::atlas::{Atlas, Region};
+use crate::engine::policy::{AddressSet, IgnoreList, IgnoreRule, SetName};
 use crate::ignore::Lists;
 use crate::ignore::word::Word;
 
@@ -17,12 +20,66 @@ use crate::ignore::word::Word;
 const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Makes ignore lists, and knows where each set was written first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Ignored {
     sets: BTreeMap<SetName, Option<Place>>,
+    atlas: Arc<Atlas>,
+    named: Named,
+    /// The networks of a region are looked for once.
+    regions: BTreeMap<Region, AddressSet>,
 }
 
 impl Ignored {
+    /// Nobody yet.
+    pub fn new(atlas: &Arc<Atlas>, named: Named) -> Self {
+        Ignored {
+            sets: BTreeMap::new(),
+            atlas: Arc::clone(atlas),
+            named,
+            regions: BTreeMap::new(),
+        }
+    }
+
+    /// The networks of a region, unless they cannot be told, which is reported.
+    fn region(
+        &mut self,
+        region: Region,
+        place: &Place,
+        problems: &mut Problems,
+    ) -> Option<AddressSet> {
+        let (is_named, key) = match region {
+            Region::Country(_) => (self.named.country, "country"),
+            Region::Network(_) => (self.named.operator, "operator"),
+        };
+        if !is_named {
+            let message = format!("`ignoreip`: {region} needs a database");
+            problems.error(place, message, format!("name one with `{key}` in [daemon]"));
+            return None;
+        }
+        if let Some(known) = self.regions.get(&region) {
+            return Some(known.clone());
+        }
+        let networks = match self.atlas.networks(region) {
+            Ok(networks) => networks,
+            Err(error) => {
+                let message = format!("`ignoreip`: {region} cannot be ignored: {error}");
+                problems.warning(
+                    place,
+                    message,
+                    format!("put another file where `{key}` says"),
+                );
+                return None;
+            }
+        };
+        let rules = networks.into_iter().map(|prefix| IgnoreRule {
+            prefix,
+            because: format!("ignoreip {region}").into(),
+        });
+        let set = AddressSet::new(rules.collect());
+        self.regions.insert(region, set.clone());
+        Some(set)
+    }
+
     /// The list of a jail.
     pub fn list(
         &mut self,
@@ -33,7 +90,21 @@ impl Ignored {
     ) -> IgnoreList {
         let mut rules: Vec<IgnoreRule> = Vec::new();
         let mut sets = BTreeSet::new();
+        let mut regions = Vec::new();
         for (word, place) in words {
+            match word.parse::<Region>() {
+                Ok(region) => {
+                    let networks = self.region(region, place, problems);
+                    regions.extend(networks.map(|networks| (region, networks)));
+                    continue;
+                }
+                Err(error) if word.starts_with("country:") || word.starts_with("asn:") => {
+                    let remedy = "write \"country:DE\", or \"asn:64500\"";
+                    problems.error(place, format!("`ignoreip`: {error}"), remedy);
+                    continue;
+                }
+                Err(_) => {}
+            }
             match Word::parse(word) {
                 Ok(Word::Networks(networks)) => {
                     for prefix in networks {
@@ -76,7 +147,7 @@ impl Ignored {
             let words = command.iter().map(|(word, _)| Box::from(*word));
             sets.insert(SetName::Command(words.collect()));
         }
-        IgnoreList::new(rules).with(sets)
+        IgnoreList::new(rules).with(sets).with_regions(regions)
     }
 
     /// Looks at what the sets hold, at host names only if somebody waits for them. What is wrong with one is reported

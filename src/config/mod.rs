@@ -131,6 +131,10 @@ fn load_and(
     let section = Section::new(part("daemon"), keys::DAEMON);
     let daemon = DaemonSettings::read(&section, &mut problems);
     let atlas = atlas::read(&section, &daemon, &mut problems);
+    let named = class::Named {
+        country: daemon.country.is_some(),
+        operator: daemon.operator.is_some(),
+    };
     let sources = source::read_all(part("source"), &mut problems);
     let search = SearchPath::beside(&main);
     let changed = change::apply(changes, part("jail"));
@@ -139,11 +143,8 @@ fn load_and(
         sources: &sources,
         defaults: part("defaults"),
         filters: BTreeMap::new(),
-        databases: class::Named {
-            country: daemon.country.is_some(),
-            operator: daemon.operator.is_some(),
-        },
-        ignored: Ignored::default(),
+        databases: named,
+        ignored: Ignored::new(&atlas, named),
         services: Services::of_this_system(),
         actions: Vec::new(),
     };

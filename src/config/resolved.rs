@@ -31,6 +31,7 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
     let mut seen = HashSet::new();
     let ignored = jail.ignore.rules().map(|rule| rule.prefix);
     let ignored = ignored.filter(|prefix| seen.insert(*prefix));
+    let regions = jail.ignore.regions().map(|region| region.to_string());
     let matches = jail.journalmatch.to_string();
     let matches = matches.split(" + ").filter(|wanted| !wanted.is_empty());
     let paths = jail.logpath.iter().map(ToString::to_string);
@@ -44,7 +45,7 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
         "maxretry": jail.maxretry.0.get(),
         "findtime": seconds::as_json(BanTime::For(jail.findtime.0)),
         "bantime": seconds::as_json(jail.bantime),
-        "ignoreip": ignored.map(Prefix::plain).collect::<Vec<_>>(),
+        "ignoreip": ignored.map(Prefix::plain).chain(regions).collect::<Vec<_>>(),
         "failregex": patterns.failures,
         "ignoreregex": patterns.ignores,
         "actions": jail.actions.iter().map(|action| action.as_str()).collect::<Vec<_>>(),

@@ -5,12 +5,26 @@
 //! not known.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
-use maxminddb::{PathElement, Reader};
+use foldhash::{HashMap, HashMapExt};
+use maxminddb::{LookupResult, PathElement, Reader, WithinOptions};
 
 use super::prefix::Prefix;
+
+/// The most entries of a database that are looked through for a region. One of all cities has some million networks, those
+/// of IPv4 under several names; the tree of a hostile file has no end.
+const MOST_ENTRIES: usize = 32_000_000;
+
+/// The most networks of a region: several times those of the largest country. Each takes some 100 bytes.
+const MOST_NETWORKS: usize = 1_000_000;
+
+/// 6to4 and Teredo: the addresses of IPv4 once more, by which nobody comes any longer.
+const OLD_TUNNELS: [(Ipv6Addr, u8); 2] = [
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 32),
+];
 
 /// The longest name of an operator that is told, in characters.
 const LONGEST_NAME: usize = 80;
@@ -71,6 +85,65 @@ impl fmt::Display for Asn {
     }
 }
 
+/// All addresses that are in one country or run by one operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Region {
+    /// `country:DE`
+    Country(Country),
+    /// `asn:64500`
+    Network(Asn),
+}
+
+/// The text is no region.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegionError {
+    /// It begins like none.
+    #[error("`{0}` is neither country:XX nor asn:NUMBER")]
+    Shape(String),
+    /// What it names is no country.
+    #[error(transparent)]
+    Country(#[from] CountryError),
+}
+
+impl FromStr for Region {
+    type Err = RegionError;
+
+    fn from_str(text: &str) -> Result<Self, RegionError> {
+        let wrong = || RegionError::Shape(text.to_owned());
+        match text.split_once(':') {
+            Some(("country", code)) => Ok(Region::Country(code.parse()?)),
+            Some(("asn", number)) => {
+                let asn = number.parse().map_err(|_| wrong())?;
+                Ok(Region::Network(Asn(asn)))
+            }
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Region::Country(country) => write!(f, "country:{country}"),
+            Region::Network(asn) => write!(f, "asn:{}", asn.0),
+        }
+    }
+}
+
+/// The networks of a region cannot be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The database has too many.
+    #[error("there are more than {MOST_ENTRIES} networks in the database")]
+    Entries,
+    /// The region has too many.
+    #[error("it has more than {MOST_NETWORKS} networks")]
+    Networks,
+    /// The database is damaged.
+    #[error(transparent)]
+    Damaged(#[from] AtlasError),
+}
+
 /// The bytes are no database.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
@@ -90,15 +163,12 @@ impl Tables {
     }
 
     fn country(&self, address: IpAddr) -> Option<Country> {
-        let path = [PathElement::Key("country"), PathElement::Key("iso_code")];
-        let found = self.0.lookup(address).ok()?;
-        found.decode_path::<&str>(&path).ok()??.parse().ok()
+        country(&self.0.lookup(address).ok()?)
     }
 
     fn operator(&self, address: IpAddr) -> Option<Operator> {
         let found = self.0.lookup(address).ok()?;
-        let number = [PathElement::Key("autonomous_system_number")];
-        let asn = Asn(found.decode_path(&number).ok()??);
+        let asn = asn(&found)?;
         let name = [PathElement::Key("autonomous_system_organization")];
         let name = found.decode_path::<&str>(&name).ok().flatten();
         let short = |name: &str| name.chars().take(LONGEST_NAME).collect::<String>();
@@ -107,6 +177,64 @@ impl Tables {
             name: name.map(|name| short(name).into()),
         })
     }
+
+    /// The networks whose records are `wanted`.
+    fn networks(
+        &self,
+        wanted: impl Fn(&LookupResult<'_, Vec<u8>>) -> bool,
+    ) -> Result<Vec<Prefix>, ListError> {
+        // With everything, so that each step of the walk is seen and counted.
+        let options = WithinOptions::default()
+            .include_aliased_networks()
+            .include_networks_without_data();
+        let mut networks = Vec::new();
+        let tunnels = OLD_TUNNELS.map(|(address, width)| Prefix::network(address.into(), width));
+        // Networks share their records.
+        let mut known = HashMap::new();
+        let all = self.0.networks(options).map_err(AtlasError::from)?;
+        for (at, found) in all.enumerate() {
+            if at >= MOST_ENTRIES {
+                return Err(ListError::Entries);
+            }
+            let found = found.map_err(AtlasError::from)?;
+            let Some(offset) = found.offset() else {
+                continue;
+            };
+            let is_wanted = match known.get(&offset) {
+                Some(is_wanted) => *is_wanted,
+                None => {
+                    let is_wanted = wanted(&found);
+                    if known.len() < MOST_NETWORKS {
+                        known.insert(offset, is_wanted);
+                    }
+                    is_wanted
+                }
+            };
+            if !is_wanted {
+                continue;
+            }
+            let network = found.network().map_err(AtlasError::from)?;
+            let network = Prefix::network(network.ip(), network.prefix());
+            if tunnels.iter().any(|tunnel| tunnel.holds(network)) {
+                continue;
+            }
+            if networks.len() == MOST_NETWORKS {
+                return Err(ListError::Networks);
+            }
+            networks.push(network);
+        }
+        Ok(networks)
+    }
+}
+
+fn country(found: &LookupResult<'_, Vec<u8>>) -> Option<Country> {
+    let path = [PathElement::Key("country"), PathElement::Key("iso_code")];
+    found.decode_path::<&str>(&path).ok()??.parse().ok()
+}
+
+fn asn(found: &LookupResult<'_, Vec<u8>>) -> Option<Asn> {
+    let path = [PathElement::Key("autonomous_system_number")];
+    found.decode_path(&path).ok()?.map(Asn)
 }
 
 /// The databases there are.
@@ -127,6 +255,24 @@ impl Atlas {
             country: countries.and_then(|tables| tables.country(address)),
             operator: operators.and_then(|tables| tables.operator(address)),
         }
+    }
+
+    /// All networks of a region; none without a database.
+    ///
+    /// # Errors
+    /// They cannot be told, or are too many.
+    pub fn networks(&self, region: Region) -> Result<Vec<Prefix>, ListError> {
+        let tables = match region {
+            Region::Country(_) => &self.countries,
+            Region::Network(_) => &self.operators,
+        };
+        let Some(tables) = tables else {
+            return Ok(Vec::new());
+        };
+        tables.networks(|found| match region {
+            Region::Country(wanted) => country(found) == Some(wanted),
+            Region::Network(wanted) => asn(found) == Some(wanted),
+        })
     }
 
     /// What is known of a whole subject: where its first and its last address agree.

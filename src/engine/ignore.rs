@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::atlas::Region;
 use super::prefix::Prefix;
 
 /// Addresses and networks that are never banned, each with the words it was written with.
@@ -14,6 +15,7 @@ use super::prefix::Prefix;
 pub struct IgnoreList {
     rules: Vec<IgnoreRule>,
     allowed: AddressSet,
+    regions: Vec<(Region, AddressSet)>,
     sets: Vec<(SetName, AddressSet)>,
 }
 
@@ -55,6 +57,7 @@ impl IgnoreList {
         IgnoreList {
             rules,
             allowed: AddressSet::default(),
+            regions: Vec::new(),
             sets: Vec::new(),
         }
     }
@@ -64,6 +67,17 @@ impl IgnoreList {
         let sets = sets.into_iter().map(|set| (set, AddressSet::default()));
         self.sets.extend(sets);
         self
+    }
+
+    /// The same with the networks of these regions.
+    pub fn with_regions(mut self, regions: Vec<(Region, AddressSet)>) -> Self {
+        self.regions = regions;
+        self
+    }
+
+    /// The regions.
+    pub fn regions(&self) -> impl Iterator<Item = Region> {
+        self.regions.iter().map(|(region, _)| *region)
     }
 
     /// The rule that keeps `address` from being counted.
@@ -82,7 +96,8 @@ impl IgnoreList {
 
     fn holds(&self, subject: Prefix) -> Option<&IgnoreRule> {
         let held = self.sets.iter().map(|(_, held)| held);
-        let mut held = held.chain([&self.allowed]);
+        let regions = self.regions.iter().map(|(_, networks)| networks);
+        let mut held = held.chain([&self.allowed]).chain(regions);
         held.find_map(|held| held.find(subject))
     }
 
@@ -102,7 +117,7 @@ impl IgnoreList {
         self.sets.iter().map(|(name, held)| (name, held))
     }
 
-    /// All rules, those of the configuration first and in its order.
+    /// All rules but the many of regions, those of the configuration first and in its order.
     pub fn rules(&self) -> impl Iterator<Item = &IgnoreRule> {
         let held = self.sets.iter().flat_map(|(_, held)| held.rules.iter());
         self.rules.iter().chain(held)
