@@ -319,7 +319,7 @@ fn mistakes_are_told_with_what_to_write() {
         (
             &["--set", "sshd.zebra=3", log],
             64,
-            "unknown key `zebra`; known are maxretry, findtime, bantime, class, escalation, network, siege, ignoreip",
+            "unknown key `zebra`; known are maxretry, findtime, bantime, class, escalation, network, distinct, distributed, siege, ignoreip",
         ),
         (
             &["--set", "maxretry=3", "--set", "maxretry=4", log],
