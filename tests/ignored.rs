@@ -302,8 +302,10 @@ fn whoever_is_allowed_for_a_time_is_spared_also_after_a_kill() {
     assert_eq!(world.sql("SELECT count(*) FROM allowances"), "0");
     world.attack("198.51.100.7", 1);
     until_banned(&world, "198.51.100.7", true);
-    let odd = world.f2bd(&["allow", "198.51.100.7", "--for", "forever"]);
-    assert_eq!(odd.status.code(), Some(64), "{odd:?}");
+    for odd in ["forever", "0", "2y"] {
+        let odd = world.f2bd(&["allow", "198.51.100.7", "--for", odd]);
+        assert_eq!(odd.status.code(), Some(64), "{odd:?}");
+    }
     daemon.stop();
 }
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Change;
+use crate::control::protocol::LONGEST_ALLOWANCE;
 use crate::control::protocol::LONGEST_TRIAL;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
@@ -205,7 +206,10 @@ fn lasting(text: &str) -> Result<BanTime, String> {
 /// A time for which somebody can be allowed.
 fn allowing(text: &str) -> Result<Duration, String> {
     match parse_span(text) {
-        Ok(span) if span < Duration::from_secs(1) => Err("write a second or more".to_owned()),
+        Ok(span) if !(1..=LONGEST_ALLOWANCE).contains(&span.as_secs()) => Err(
+            "write a second or more, and a year or less; whoever is never to be banned belongs into `ignoreip`"
+                .to_owned(),
+        ),
         Ok(span) => Ok(span),
         Err(error) => Err(format!(
             "{error}; whoever is never to be banned belongs into `ignoreip`"

@@ -24,6 +24,9 @@ pub const LONGEST_REQUEST: usize = 4 * 1024;
 /// The longest trial of a configuration: whoever has not confirmed it in a day has forgotten it.
 pub const LONGEST_TRIAL: Duration = Duration::from_secs(86_400);
 
+/// For how many seconds somebody can be allowed: a year. Whoever is to be spared for longer belongs into `ignoreip`.
+pub const LONGEST_ALLOWANCE: u64 = 366 * 86_400;
+
 /// Rows of one reply. A list of 100,000 bans takes several requests, so that neither side keeps them all and the
 /// driver is never busy with one for more than some milliseconds.
 pub const PAGE: usize = 5_000;
@@ -109,7 +112,7 @@ pub enum Request {
         /// Whom.
         #[serde(with = "text")]
         subject: Prefix,
-        /// For how long from now.
+        /// For how long from now, at most [`LONGEST_ALLOWANCE`].
         seconds: u64,
     },
     /// Allow it no longer.

@@ -21,8 +21,8 @@ use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
     ActionRow, AllowedRow, BanRow, ConfigurationRow, DatabaseRow, FailureRow, FileRow, FollowLine,
-    HistoryRow, JailRow, OperatorRow, PAGE, Refusal, Reply, Request, SiegeRow, SourceRow, Status,
-    Why,
+    HistoryRow, JailRow, LONGEST_ALLOWANCE, OperatorRow, PAGE, Refusal, Reply, Request, SiegeRow,
+    SourceRow, Status, Why,
 };
 use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
@@ -194,7 +194,7 @@ pub fn order(
             }
             Ok(Some(Input::Allow {
                 subject: *subject,
-                span: Duration::from_secs(*seconds),
+                span: Duration::from_secs((*seconds).min(LONGEST_ALLOWANCE)),
             }))
         }
         Request::Disallow { subject } => {
@@ -229,7 +229,7 @@ pub fn done(decisions: &[Decision]) -> Reply {
     Reply::Done {
         changed: count(|decision| match decision {
             Decision::Ban(ban) => ban.origin == Origin::Manual,
-            Decision::Unban(unban) => unban.release == Release::Manual,
+            Decision::Unban(unban) => matches!(unban.release, Release::Manual | Release::Ignored),
             _ => false,
         }),
         resumed: count(|decision| matches!(decision, Decision::Resume(_))),
