@@ -131,6 +131,7 @@ fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bo
         match entry {
             Entry::Record(record) => replay.hear(*record, &mut decisions),
             Entry::Failure(failure) => replay.recount(failure, &mut decisions),
+            Entry::TakenBack(failure) => replay.take_back(failure, &mut decisions),
             Entry::Pause => {
                 replay.catch_up(&mut decisions);
                 print(&mut decisions, &mut printer)?;
@@ -163,6 +164,7 @@ fn compare(
             // What is compared is told at the end.
             Entry::Pause => return Ok(()),
             Entry::Failure(failure) => replay.recount(failure, &mut decisions),
+            Entry::TakenBack(failure) => replay.take_back(failure, &mut decisions),
             Entry::Record(record) => {
                 if let Some(login) = logins.find(*record) {
                     // Whether he was banned then is known when all before it has been judged.

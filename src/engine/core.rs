@@ -161,6 +161,7 @@ impl Engine {
                 self.note_progress(now, source, batch, more);
             }
             Input::Recount(failure) => self.recount(now, failure, out),
+            Input::TakeBack(failure) => self.take_back(failure),
             Input::Tick => {}
             Input::Ban {
                 jail,

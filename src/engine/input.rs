@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use std::collections::BTreeMap;
+
 use super::decision::{Allowance, Ban, BanId, Failure, FailureId};
 use super::jail::escalation::Offence;
 use super::name::{ActionName, JailName, SourceName};
@@ -26,6 +28,8 @@ pub enum Input<'a> {
     },
     /// A failure that an earlier run found, to be judged anew by the settings of this one; for a replay.
     Recount(&'a Failure),
+    /// The login of an earlier run that has taken back this failure comes now; for a replay.
+    TakeBack(&'a Failure),
     /// Time has passed: bans may be over.
     Tick,
     /// The administrator bans somebody.
@@ -96,6 +100,28 @@ pub enum Fate {
     Used,
     /// A login has taken it back, before the failure with this number.
     TakenBack(FailureId),
+}
+
+/// Failures that logins take back later on, in the order in which that happens.
+#[derive(Debug, Default)]
+pub struct TakenBack {
+    waiting: BTreeMap<(FailureId, FailureId), Failure>,
+}
+
+impl TakenBack {
+    /// Waits for the moment when a login takes this one back, if one does.
+    pub fn note(&mut self, failure: &Failure, fate: Fate) {
+        if let Fate::TakenBack(before) = fate {
+            self.waiting.insert((before, failure.id), failure.clone());
+        }
+    }
+
+    /// The next one that was taken back by the time of the failure with number `id`; all in the end if that is `None`.
+    pub fn next(&mut self, id: Option<FailureId>) -> Option<Failure> {
+        let first = self.waiting.first_entry()?;
+        let is_due = id.is_none_or(|id| first.key().0 <= id);
+        is_due.then(|| first.remove())
+    }
 }
 
 /// What outlived the last run.

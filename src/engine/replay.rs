@@ -87,6 +87,13 @@ impl<const ENGINES: usize> Replay<ENGINES> {
         }
     }
 
+    /// The login comes that has taken back such a failure.
+    pub fn take_back(&mut self, failure: &Failure, out: &mut [Vec<Decision>; ENGINES]) {
+        for (engine, out) in self.engines.iter_mut().zip(out) {
+            engine.handle(self.now, Input::TakeBack(failure), out);
+        }
+    }
+
     /// The engines, as of what they have heard.
     pub fn engines(&self) -> &[Engine; ENGINES] {
         &self.engines

@@ -124,15 +124,7 @@ impl Store {
                  WHERE (counted OR cleared IS NOT NULL) AND time >= ?1 ORDER BY id"
             ),
             params![horizon.as_micros()],
-            |row| {
-                let taken_back: Option<i64> = row.get(11)?;
-                let fate = match taken_back {
-                    Some(before) => Fate::TakenBack(FailureId(before.cast_unsigned())),
-                    None if row.get(10)? => Fate::Open,
-                    None => Fate::Used,
-                };
-                Ok((count(row, &mut names)?, fate))
-            },
+            |row| Ok((count(row, &mut names)?, fate(row)?)),
         )?;
         let (mut offences, mut merged) = (Vec::new(), Vec::new());
         each_row(
@@ -336,25 +328,25 @@ impl Archive {
         Ok(Archive { connection })
     }
 
-    /// Hands on the failures that are kept, but for those that a login took back: those since `start` if it is said, in the order in which they were counted.
+    /// Hands on the failures that are kept, those since `start` if it is said, in the order in which they were counted.
     ///
     /// # Errors
     /// The database cannot be read to its end.
     pub fn failures(
         &self,
         start: Option<Timestamp>,
-        each: impl FnMut(Failure),
+        each: impl FnMut((Failure, Fate)),
     ) -> Result<(), StoreError> {
         let mut names = Names::default();
         // By number, so that no memory is needed to put them in order; an index would tempt SQLite to do that.
         each_row(
             &self.connection,
             &format!(
-                "SELECT {COUNT_COLUMNS} FROM failures NOT INDEXED
-                 WHERE time >= ?1 AND cleared IS NULL ORDER BY id"
+                "SELECT {COUNT_COLUMNS}, pending, cleared FROM failures NOT INDEXED
+                 WHERE time >= ?1 ORDER BY id"
             ),
             params![start.map_or(i64::MIN, Timestamp::as_micros)],
-            |row| count(row, &mut names),
+            |row| Ok((count(row, &mut names)?, fate(row)?)),
             each,
         )
     }
@@ -497,6 +489,16 @@ fn ban(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Ban> {
         offence: row.get(5)?,
         origin: parsed(row, 6)?,
         evidence: Vec::new(),
+    })
+}
+
+/// What has become of a failure, by the columns `pending` and `cleared` behind [`COUNT_COLUMNS`].
+fn fate(row: &Row<'_>) -> rusqlite::Result<Fate> {
+    let taken_back: Option<i64> = row.get(11)?;
+    Ok(match taken_back {
+        Some(before) => Fate::TakenBack(FailureId(before.cast_unsigned())),
+        None if row.get(10)? => Fate::Open,
+        None => Fate::Used,
     })
 }
 

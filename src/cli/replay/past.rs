@@ -11,6 +11,7 @@ use crate::cli::output::Clock;
 use crate::cli::progress::Progress;
 use crate::engine::decision;
 use crate::engine::filter::sieve::Sieve;
+use crate::engine::input::TakenBack;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::line::LineForm;
@@ -27,6 +28,8 @@ pub enum Entry<'e> {
     Record(&'e Record<'e>),
     /// The daemon counted a failure.
     Failure(&'e decision::Failure),
+    /// A login took it back.
+    TakenBack(&'e decision::Failure),
     /// Nothing for now.
     Pause,
 }
@@ -109,11 +112,16 @@ impl Past<'_> {
         mut each: impl FnMut(Entry<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut result = Ok(());
+        let mut taken_back = TakenBack::default();
         let archive = open(&self.database)?;
         archive
-            .failures(self.start, |failure| {
+            .failures(self.start, |(failure, fate)| {
+                while let (Ok(()), Some(earlier)) = (&result, taken_back.next(Some(failure.id))) {
+                    result = each(Entry::TakenBack(&earlier));
+                }
                 if result.is_ok() {
                     result = each(Entry::Failure(&failure));
+                    taken_back.note(&failure, fate);
                 }
             })
             .map_err(|error| unreadable(&self.database, &error))?;

@@ -3,13 +3,14 @@
 //! In: what was remembered, another policy, or what a set holds now. Out: the ends of bans that are wanted no longer.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::banning::{replaced, unban};
 use super::{Engine, JailState, is_open, listeners};
-use crate::engine::decision::{Ban, Decision, Failure, FailureId, Forgiven, Origin, Release};
-use crate::engine::input::{Fate, Remembered};
-use crate::engine::jail::accounts::Accounts;
+use crate::engine::decision::{Ban, Decision, Failure, Forgiven, Origin, Release};
+use crate::engine::input::{Fate, Remembered, TakenBack};
+use crate::engine::jail::Counted;
+use crate::engine::jail::accounts::{Account, Accounts};
 use crate::engine::name::JailName;
 use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::prefix::Prefix;
@@ -84,29 +85,25 @@ impl Engine {
     ) {
         let starts: HashSet<_> = networks.iter().collect();
         let mut networks = networks.iter().peekable();
-        let mut taken_back: BTreeMap<(FailureId, FailureId), Failure> = BTreeMap::new();
+        let mut taken_back = TakenBack::default();
         for (failure, fate) in failures {
             while let Some((jail, network, start)) =
                 networks.next_if(|(.., start)| *start < failure.time)
             {
                 self.settle(jail, *network, *start);
             }
-            while let Some(entry) = taken_back.first_entry()
-                && entry.key().0 <= failure.id
-            {
-                self.take_back(&entry.remove());
+            while let Some(failure) = taken_back.next(Some(failure.id)) {
+                self.take_back(&failure);
             }
             self.recall_one(&failure, fate, |network| {
                 starts.contains(&(failure.jail.clone(), network, failure.time))
             });
-            if let Fate::TakenBack(before) = fate {
-                taken_back.insert((before, failure.id), failure);
-            }
+            taken_back.note(&failure, fate);
         }
         for (jail, network, start) in networks {
             self.settle(jail, *network, *start);
         }
-        for failure in taken_back.into_values() {
+        while let Some(failure) = taken_back.next(None) {
             self.take_back(&failure);
         }
     }
@@ -167,24 +164,23 @@ impl Engine {
         }
     }
 
-    fn take_back(&mut self, failure: &Failure) {
+    /// Forgets a failure of an earlier run, by whatever number it is known to this one.
+    pub(super) fn take_back(&mut self, failure: &Failure) {
         let Some(at) = self.place(&failure.jail) else {
             return;
         };
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];
-        let (id, subject) = (failure.id, failure.subject);
-        state
-            .windows
-            .retain_of(subject, |(_, other, _)| other != id);
-        state
-            .networks
-            .forgive(&jail.networks, subject, |(_, other, _)| other == id);
-        if let Some(user) = failure.user.as_deref() {
-            let account = self.directory.account(user);
-            state
-                .accounts
-                .welcome(account, subject, |(_, other, _)| other == id);
+        let subject = failure.subject;
+        let account = failure.user.as_deref();
+        let account = account.map(|user| self.directory.account(user));
+        let is_it =
+            |(time, _, tried): Counted<Option<Account>>| time == failure.time && tried == account;
+        state.windows.retain_of(subject, |failure| !is_it(failure));
+        state.networks.forgive(&jail.networks, subject, is_it);
+        if let Some(account) = account {
+            let is_it = |(time, id, _)| is_it((time, id, Some(account)));
+            state.accounts.welcome(account, subject, is_it);
         }
     }
 
