@@ -1,8 +1,11 @@
-//! A record that is no failure costs no memory: not when its line is read, not before the filters, not in the engine.
+//! A record that is no failure costs no memory: not when its line is read, not before the filters, not in the engine. And
+//! whatever attackers do, a jail costs no more than is told.
 //!
 //! A binary of its own, since its allocator counts.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use allocation_counter::measure;
 use f2bd::config::{self, Problems};
@@ -10,8 +13,8 @@ use f2bd::engine::filter::{FilterSet, FilterSpec, View};
 use f2bd::engine::input::Input;
 use f2bd::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, Policy};
 use f2bd::engine::prefix::SubjectWidth;
-use f2bd::engine::record::Batch;
 use f2bd::engine::record::line::{LineForm, LineReader};
+use f2bd::engine::record::{Batch, Record};
 use f2bd::engine::time::{BanTime, FindTime, Timestamp};
 use f2bd::engine::{Decision, Engine};
 use jiff::tz::TimeZone;
@@ -121,14 +124,21 @@ fn told() -> LineForm {
 
 /// The engine with a jail for each filter.
 fn engine() -> Engine {
-    let filters = FilterSet::compile(specs()).unwrap();
+    let (mut all, mut logins) = (specs(), Vec::new());
+    for at in 0..all.len() {
+        let successes = all[at].of_successes();
+        let place = FilterId(all.len().try_into().unwrap());
+        logins.push(successes.is_some().then_some(place));
+        all.extend(successes);
+    }
+    let filters = FilterSet::compile(all).unwrap();
     let jails = (0..)
         .map(FilterId)
-        .take(filters.len())
-        .map(|filter| JailPolicy {
+        .zip(logins)
+        .map(|(filter, logins)| JailPolicy {
             name: format!("jail{}", filter.0).parse().unwrap(),
             filter,
-            logins: None,
+            logins,
             sources: vec!["log".parse().unwrap()],
             named_only: Vec::new(),
             route: None,
@@ -193,4 +203,86 @@ fn a_batch_that_is_filled_again_costs_no_memory() {
         }
     });
     assert_eq!(count, 0);
+}
+
+/// What f2bd(8) says that the memory of a jail stays under, in megabytes.
+const MOST_MEGABYTES: u64 = 48;
+
+#[test]
+fn a_million_attackers_do_not_hide_the_worst_and_cost_what_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("f2bd.conf");
+    let text = "[defaults]\nactions = []\nsources = [\"syslog\"]\nignoreself = false\nfindtime = \"1d\"\n\n\
+        [source.syslog]\ntype = \"syslog\"\nlisten = [\"udp://127.0.0.1:5514\"]\n\n[jail.sshd]\n\
+        network = { hosts = 10, maxretry = 100 }\n\
+        distributed = { hosts = 8, grace = \"2m\" }\nescalation = {}\n";
+    std::fs::write(&path, text).unwrap();
+    let loaded = config::load(Some(&path), config::Surroundings::Ignore);
+    let policy = loaded.settings.unwrap().policy;
+    let mut engine = Engine::without_text(policy);
+    let mut second = 0;
+    let mut attack = |engine: &mut Engine, address: IpAddr, user: &str, out: &mut Vec<Decision>| {
+        second += 1;
+        let mut batch = Batch::default();
+        let message = format!("Failed password for {user} from {address} port 22 ssh2");
+        batch.push(Record {
+            program: "sshd".into(),
+            ..Record::bare(Timestamp::from_micros(second * 10_000), message.as_bytes())
+        });
+        let records = Input::Records {
+            source: None,
+            batch: &batch,
+            more: true,
+        };
+        engine.handle(Timestamp::from_micros(second * 10_000), records, out);
+    };
+    let mut out = Vec::new();
+    let worst = |number: u8| IpAddr::from([10, number, 2, 1]);
+    for number in 0..200 {
+        for time in 0..4 {
+            let user = format!("own{number}-{time}");
+            attack(&mut engine, worst(number), &user, &mut out);
+        }
+    }
+    for number in 0..7 {
+        attack(
+            &mut engine,
+            IpAddr::from([10, number, 3, 1]),
+            "root",
+            &mut out,
+        );
+    }
+    assert!(
+        !out.iter()
+            .any(|decision| matches!(decision, Decision::Ban(_)))
+    );
+    let cost = measure(|| {
+        for number in 0_u32..1_000_000 {
+            out.clear();
+            let address = match number % 2 {
+                0 => IpAddr::from(Ipv4Addr::from_bits(0x4000_0000 + number * 300)),
+                _ => IpAddr::from(Ipv6Addr::from_bits(
+                    0x2001 << 112 | u128::from(number) << 64,
+                )),
+            };
+            attack(&mut engine, address, &format!("u{number}"), &mut out);
+        }
+    });
+    out.clear();
+    for number in 0..200 {
+        attack(&mut engine, worst(number), "last", &mut out);
+    }
+    attack(&mut engine, IpAddr::from([10, 7, 3, 1]), "root", &mut out);
+    let bans = out.iter().filter_map(|decision| match decision {
+        Decision::Ban(ban) => Some(ban.subject.address()),
+        _ => None,
+    });
+    let bans: std::collections::BTreeSet<_> = bans.collect();
+    let missed: Vec<_> = (0..200)
+        .filter(|number| !bans.contains(&worst(*number)))
+        .collect();
+    assert_eq!(missed, [0_u8; 0]);
+    let megabytes = cost.bytes_max / 1_000_000;
+    eprintln!("a million attackers: {megabytes} MB at the most");
+    assert!(megabytes < MOST_MEGABYTES, "{megabytes} MB");
 }

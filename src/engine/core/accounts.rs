@@ -72,16 +72,15 @@ impl Engine {
                 }
             }
         }
-        let user = found
-            .user
-            .as_deref()
-            .filter(|_| self.keeps_text)
-            .map(Box::from);
+        let user = || {
+            let user = found.user.as_deref().filter(|_| self.keeps_text);
+            user.map(Box::from)
+        };
         if failures >= MANY_FAILURES || others > 0 {
             out.push(Decision::Notice(Notice::Login {
                 jail: jail.name.clone(),
                 address,
-                user: user.clone(),
+                user: user(),
                 failures,
                 others,
             }));
@@ -90,7 +89,7 @@ impl Engine {
             out.push(Decision::Clear(Cleared {
                 jail: jail.name.clone(),
                 subject,
-                user,
+                user: user(),
                 nameless,
                 time,
                 before: self.next_failure,
