@@ -338,7 +338,10 @@ fn nobody_is_locked_out() {
         assert!(told.contains(why), "{told}");
     };
     refused("192.0.2.7", "it is a default gateway");
-    refused("192.0.2.0/24", "of 192.0.2.7, it is a default gateway");
+    refused(
+        "192.0.2.0/24",
+        "it holds 192.0.2.7, and it is a default gateway",
+    );
     refused("203.0.113.53", "this machine asks it for names");
     world.attack("198.51.100.7", 1);
     until_banned(&world, "198.51.100.7", true);
@@ -395,20 +398,30 @@ fn somebody_who_bans_himself_is_asked_whether_he_means_it() {
     let ban = |arguments: &[&str]| {
         let mut command = Command::new(F2BD);
         command.arg("--socket").arg(world.socket());
-        command
-            .args(["ban", "sshd", "198.51.100.0/24"])
-            .args(arguments);
+        command.args(["ban", "sshd"]).args(arguments);
         command.env("SSH_CONNECTION", "198.51.100.7 50000 192.0.2.1 22");
         command.output().unwrap()
     };
-    let refused = ban(&[]);
-    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(
-        told.contains("you are connected from 198.51.100.7; --force"),
-        "{told}"
-    );
-    assert!(ban(&["--force"]).status.success());
+    for (arguments, why) in [
+        (
+            &["198.51.100.7"][..],
+            "you are connected from 198.51.100.7; --force",
+        ),
+        (
+            &["198.51.100.0/24"],
+            "you are connected from 198.51.100.7; ban a narrower network",
+        ),
+        (
+            &["--force", "198.51.100.0/24"],
+            "you are connected from 198.51.100.7",
+        ),
+    ] {
+        let refused = ban(arguments);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(told.contains(why), "{told}");
+    }
+    assert!(ban(&["--force", "198.51.100.7"]).status.success());
     daemon.stop();
 }
 

@@ -58,6 +58,18 @@ pub fn outlook(socket: &Path, subject: Prefix) -> Result<(), Failure> {
         let failing = match &verdict.place {
             PlaceRow::Watched { failing, .. } => *failing,
             PlaceRow::Clear => 0,
+            PlaceRow::Attacking {
+                hosts,
+                wanted_hosts,
+                ..
+            } if *hosts >= *wanted_hosts as usize => {
+                writeln!(
+                    out,
+                    "jail {} bans it with its next failure for the account that others attack, unless it is let in",
+                    verdict.jail
+                )?;
+                continue;
+            }
             PlaceRow::Banned { .. }
             | PlaceRow::Gathering { .. }
             | PlaceRow::Attacking { .. }
@@ -353,7 +365,7 @@ fn print_lines(
         let free = if row.counted {
             ""
         } else {
-            " (did not count: banned already)"
+            " (does not count: banned already, or let in later)"
         };
         writeln!(
             out,

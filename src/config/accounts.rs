@@ -4,13 +4,17 @@
 //! what the jail counts. What cannot be used is reported.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use super::keys::{self, MOST_RETRIES};
 use super::problem::Problems;
 use super::section::Section;
 use crate::engine::jail::accounts::AccountRule;
 use crate::engine::policy::Counting;
-use crate::engine::time::FindTime;
+use crate::engine::time::{FindTime, parse_span};
+
+/// The time of grace if none is written: whoever mistypes is asked again at once.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// What attacks can be looked for by.
 const USER: &str = "user";
@@ -29,8 +33,17 @@ pub fn read(
     Some(AccountRule {
         hosts: NonZeroU32::new(hosts.unwrap_or(8))?,
         findtime: table.span("findtime", problems).map_or(findtime, FindTime),
-        grace: table.span("grace", problems).unwrap_or_default(),
+        grace: grace(&table, problems).unwrap_or(GRACE),
     })
+}
+
+/// How long logins are waited for; not at all is a good answer.
+fn grace(table: &Section<'_>, problems: &mut Problems) -> Option<Duration> {
+    let text = table.span_text("grace", problems)?;
+    match parse_span(&text) {
+        Ok(span) if span.is_zero() => Some(span),
+        _ => table.span("grace", problems),
+    }
 }
 
 /// What the jail counts.

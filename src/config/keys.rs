@@ -382,7 +382,7 @@ pub const DISTRIBUTED: &[Key] = &[
     key("by", "\"user\"", "\"user\""),
     key("hosts", "a number from 2 to 1000", "8"),
     key("findtime", "a time such as \"1h\"", ""),
-    key("grace", "a time such as \"2m\"", ""),
+    key("grace", "a time such as \"2m\", or \"0s\"", "\"30s\""),
 ];
 
 /// `class = { … }`

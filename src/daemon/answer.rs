@@ -28,7 +28,7 @@ use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
 use crate::engine::policy::{AddressSet, JailPolicy, Policy};
-use crate::engine::prefix::Prefix;
+use crate::engine::prefix::{Prefix, SubjectWidth};
 use crate::engine::record::kept::kept;
 use crate::engine::time::Timestamp;
 use crate::engine::{Decision, Engine, Input, MOST_ALLOWED, jail::most_subjects};
@@ -37,6 +37,9 @@ use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
 
 /// How many files of a source a status shows; a directory may have any number.
 const MOST_FILES: usize = 1_000;
+
+/// The widest networks that may be allowed for a time: a prefix that is mistyped must not open the gate to everybody.
+const WIDEST_ALLOWED: SubjectWidth = SubjectWidth { ipv4: 8, ipv6: 16 };
 
 /// Under what the daemon runs: the settings in force, but for the policy, which is the engine's.
 #[derive(Clone, Debug)]
@@ -139,7 +142,9 @@ pub fn order(
                 let message = format!("{} is never banned: {}", subject.plain(), rule.because);
                 return Err(refused(Why::NotSo, message));
             }
-            if !force && let Some(message) = lockout(*subject, *from, guarded) {
+            // A network is never worth that.
+            let may_force = *force && subject.is_host();
+            if !may_force && let Some(message) = lockout(*subject, *from, guarded) {
                 return Err(refused(Why::NotSo, message));
             }
             if engine.ledger().is_full() {
@@ -176,9 +181,13 @@ pub fn order(
                     .as_ref()
                     .map(|jail| format!(" in jail {jail}"))
                     .unwrap_or_default();
+                let forget = match !forget && held(engine, jail.as_ref(), *subject) {
+                    true => "; --forget forgets what is held against it",
+                    false => "",
+                };
                 return Err(refused(
                     Why::NotSo,
-                    format!("{} is not banned{place}", subject.plain()),
+                    format!("{} is not banned{place}{forget}", subject.plain()),
                 ));
             }
             Ok(Some(Input::Unban {
@@ -188,6 +197,17 @@ pub fn order(
             }))
         }
         Request::Allow { subject, seconds } => {
+            let widest = match subject.address().is_ipv4() {
+                true => WIDEST_ALLOWED.ipv4,
+                false => WIDEST_ALLOWED.ipv6,
+            };
+            if subject.width() < widest {
+                let message = format!(
+                    "{} is too wide to be allowed: write networks of {widest} bits or more",
+                    subject.plain()
+                );
+                return Err(refused(Why::Malformed, message));
+            }
             if engine.allows_no_more() && engine.allowance(*subject).is_none() {
                 let message = format!("{MOST_ALLOWED} are allowed, as many as there can be");
                 return Err(refused(Why::Unable, message));
@@ -208,18 +228,29 @@ pub fn order(
     }
 }
 
+/// Whether one of the jails holds something against somebody.
+fn held(engine: &Engine, jail: Option<&JailName>, subject: Prefix) -> bool {
+    let jails = engine.policy().jails.iter().map(|jail| &jail.name);
+    let mut jails = jails.filter(|name| jail.is_none_or(|jail| jail == *name));
+    jails.any(|name| engine.is_offender(name, subject))
+}
+
 /// Why a ban would lock somebody out: whoever is guarded, or whoever asks, who comes from there.
 fn lockout(subject: Prefix, from: Option<IpAddr>, guarded: &AddressSet) -> Option<String> {
     let from = from.filter(|from| subject.contains(*from));
     let because = match (from, guarded.find(subject)) {
         (Some(from), _) => format!("you are connected from {from}"),
         (None, Some(rule)) if subject.is_host() => rule.because.to_string(),
-        (None, Some(rule)) => format!("of {}, {}", rule.prefix.plain(), rule.because),
+        (None, Some(rule)) => format!("it holds {}, and {}", rule.prefix.plain(), rule.because),
         (None, None) => return None,
     };
+    let remedy = match subject.is_host() {
+        true => "--force bans all the same",
+        false => "ban a narrower network, or hosts",
+    };
+    let subject = subject.plain();
     Some(format!(
-        "{} is not banned, lest somebody be locked out: {because}; --force bans all the same",
-        subject.plain()
+        "{subject} is not banned, lest somebody be locked out: {because}; {remedy}"
     ))
 }
 

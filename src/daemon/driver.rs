@@ -515,7 +515,7 @@ impl Driver {
             self.again_at,
             self.memory.has_late().then_some(now),
             Some(self.next_sweep),
-            self.trial.as_ref().map(Trial::until),
+            self.trial.as_ref().map(|trial| trial.due(now)),
         ];
         let next = all.into_iter().flatten().min();
         self.audience

@@ -56,6 +56,9 @@ const FOLLOW_BACKLOG: usize = 1_024;
 /// How many questions may wait.
 const MOST_QUESTIONS: usize = 16;
 
+/// How soon the driver is asked again to look at what was due and is not done.
+const TICK_AGAIN: Duration = Duration::from_secs(1);
+
 /// A clock that is set, or a machine that slept, is noticed after this long at the latest.
 const LONGEST_SLEEP: Duration = Duration::from_secs(600);
 
@@ -349,8 +352,10 @@ async fn tick(mut deadlines: watch::Receiver<Option<Timestamp>>, inbox: mpsc::Se
                 if due.is_some() && inbox.send(Letter::Tick).await.is_err() {
                     return;
                 }
-                // The driver sets a new deadline when it has dealt with the tick.
-                if due.is_some_and(|due| due <= clock::now()) && deadlines.changed().await.is_err() {
+                // The driver sets a new deadline when it has dealt with the tick, if that has changed anything.
+                if due.is_some_and(|due| due <= clock::now())
+                    && let Ok(Err(_)) = tokio::time::timeout(TICK_AGAIN, deadlines.changed()).await
+                {
                     return;
                 }
             }

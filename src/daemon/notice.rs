@@ -50,6 +50,7 @@ pub fn report_decision(decision: &Decision) {
         }
         Decision::Ban(ban) => {
             let why = match ban.origin {
+                Origin::Failures if ban.evidence.len() == 1 => "1 failure".to_owned(),
                 Origin::Failures => format!("{} failures", ban.evidence.len()),
                 Origin::Network => format!("{} failures of its hosts", ban.evidence.len()),
                 Origin::Distributed => "many hosts failed for the same account".to_owned(),

@@ -43,6 +43,12 @@ impl Trial {
         self.until
     }
 
+    /// When it is to be looked whether it is over, which it then is.
+    pub fn due(&self, now: Timestamp) -> Timestamp {
+        let left = self.ends.saturating_duration_since(Instant::now());
+        now.after(left + Duration::from_millis(1))
+    }
+
     /// Whether nobody can confirm it any more.
     pub fn is_over(&self) -> bool {
         self.ends <= Instant::now()

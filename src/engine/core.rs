@@ -71,6 +71,8 @@ pub struct Engine {
     directory: Directory,
     /// When somebody's time of grace is over.
     next_conviction: Option<Timestamp>,
+    /// When it heard something first.
+    began: Option<Timestamp>,
     next_failure: FailureId,
     next_ban: BanId,
     /// Whether it has been told that no further ban has room; until one has.
@@ -139,6 +141,7 @@ impl Engine {
             sessions: Sessions::default(),
             directory: Directory::default(),
             next_conviction: None,
+            began: None,
             next_failure: FailureId(1),
             next_ban: BanId(1),
             full_told: false,
@@ -151,6 +154,7 @@ impl Engine {
 
     /// Hears one input and appends what should be remembered and done.
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>, out: &mut Vec<Decision>) {
+        self.began.get_or_insert(now);
         match input {
             Input::Records {
                 source,

@@ -31,7 +31,7 @@ pub enum Decision {
     Unban(Unban),
     /// A ban goes on that was merged into one of a network, which has ended before its time.
     Resume(Resumed),
-    /// Earlier bans of a subject count no more.
+    /// Failures and earlier bans of a subject count no more.
     Forgive(Forgiven),
     /// A subject is allowed for a time; it takes the place of what was allowed to it before.
     Allow(Allowance),
@@ -196,7 +196,7 @@ pub struct Resumed {
     pub time: Timestamp,
 }
 
-/// A subject whose earlier bans are forgotten.
+/// A subject of which all is forgotten that was held against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forgiven {
     /// Those by this jail.

@@ -137,7 +137,7 @@ pub struct Remembered {
     pub offences: Vec<(JailName, Prefix, Offence)>,
     /// Who is allowed for a time.
     pub allowances: Vec<Allowance>,
-    /// When networks were banned, as far back as the failures, the oldest first.
+    /// When networks were banned, and whoever was by hand, as far back as the failures, the oldest first.
     pub networks: Vec<(JailName, Prefix, Timestamp)>,
     /// When the siege of each jail began that is under one.
     pub sieges: Vec<(JailName, Timestamp)>,

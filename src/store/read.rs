@@ -160,7 +160,7 @@ impl Store {
         let networks = rows(
             &self.connection,
             "SELECT jail, subject, start FROM bans
-             WHERE start >= ?1 AND instr(subject, '/') ORDER BY start, id",
+             WHERE start >= ?1 AND origin IN ('network', 'manual') ORDER BY start, id",
             params![horizon.as_micros()],
             |row| Ok((names.jail(row, 0)?, parsed(row, 1)?, time(row, 2)?)),
         )?;

@@ -78,7 +78,10 @@ impl Store {
             (
                 surplus(&transaction, "bans", MOST_ENDED_BANS)?,
                 "DELETE FROM bans WHERE id IN
-                    (SELECT id FROM bans WHERE ended IS NOT NULL ORDER BY ended LIMIT ?1)",
+                    (SELECT id FROM bans WHERE ended IS NOT NULL
+                         AND NOT (release = 'merged' AND coalesce(
+                             until > (julianday('now') - 2440587.5) * 86400000000.0, 1))
+                     ORDER BY ended LIMIT ?1)",
             ),
             (
                 surplus(&transaction, "failures", retention.max_failures)?,

@@ -235,6 +235,12 @@ fn forgive(connection: &Connection, forgiven: &Forgiven) -> rusqlite::Result<()>
             "UPDATE bans SET forgiven = 1 WHERE subject = ?1 AND jail = ?2 AND NOT forgiven",
         )?
         .execute(params![forgiven.subject.plain(), forgiven.jail.as_str()])?;
+    connection
+        .prepare_cached(
+            "UPDATE failures SET pending = 0, counted = 0
+             WHERE pending AND subject = ?1 AND jail = ?2",
+        )?
+        .execute(params![forgiven.subject.plain(), forgiven.jail.as_str()])?;
     Ok(())
 }
 
@@ -309,8 +315,12 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
             user,
         } => {
             let user = user.as_deref().map(kept).unwrap_or_default();
-            let detail =
-                format!("after {failures} failures, and of {others} other hosts at least: {user}");
+            let detail = match others {
+                0 => format!("after {failures} failures: {user}"),
+                others => {
+                    format!("after {failures} failures, and those of {others} other hosts: {user}")
+                }
+            };
             ("login", jail, address.to_string(), detail)
         }
         Notice::Spared {

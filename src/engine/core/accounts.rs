@@ -3,11 +3,12 @@
 //! In: logins, and the time as far as the sources of a jail were heard. Out: failures that count no more, and bans.
 
 use super::hearing::Subject;
-use super::{Engine, LATEST, is_open};
+use super::{Engine, LATEST, SWEEP_EVERY, is_open};
 use crate::engine::decision::{Cleared, Decision, Notice, Origin};
 use crate::engine::filter::Found;
 use crate::engine::jail::Counted;
 use crate::engine::jail::accounts::{Account, Convicted};
+use crate::engine::name::SourceName;
 use crate::engine::time::Timestamp;
 
 /// Who mistypes does not do so more often before he is let in.
@@ -18,6 +19,7 @@ impl Engine {
     pub(super) fn welcome(
         &mut self,
         at: usize,
+        source: Option<&SourceName>,
         subject: Subject,
         found: &Found<'_>,
         out: &mut Vec<Decision>,
@@ -27,7 +29,7 @@ impl Engine {
             address,
             subject,
         } = subject;
-        self.convict(at, time, out);
+        self.convict_before(at, source, time, out);
         self.expire(time, out);
         let account = found
             .user
@@ -65,12 +67,11 @@ impl Engine {
         if let Some((rule, account)) = jail.accounts.zip(account) {
             let is_his = |(failed, id, _)| is_taken_back((failed, id, Some(account)));
             let was_suspect = state.accounts.is_suspect(subject);
-            if let Some(id) = state.accounts.welcome(account, subject, is_his) {
-                taken_back.insert(id);
-                if was_suspect {
-                    others = rule.hosts.get() - 1;
-                }
+            let of_account = state.accounts.welcome(account, subject, is_his);
+            if was_suspect && !of_account.is_empty() {
+                others = rule.hosts.get() - 1;
             }
+            taken_back.extend(of_account);
         }
         let user = || {
             let user = found.user.as_deref().filter(|_| self.keeps_text);
@@ -95,6 +96,15 @@ impl Engine {
                 before: self.next_failure,
                 failures: taken_back.len(),
             }));
+        }
+    }
+
+    /// How far a source was heard. One that has told nothing since the start is not waited for very long.
+    fn source_heard_until(&self, source: &SourceName, now: Timestamp) -> Timestamp {
+        match self.progress.get(&Some(source.clone())) {
+            Some(progress) => progress.unwrap_or(now),
+            None if self.began.is_some_and(|began| began.after(LATEST) <= now) => now,
+            None => Timestamp::from_micros(i64::MIN),
         }
     }
 
@@ -128,6 +138,32 @@ impl Engine {
         }
     }
 
+    /// The same before a record of `time` that `source` has told: it has told all before, others may not have yet. Without
+    /// a time of grace nobody's login is waited for.
+    pub(super) fn convict_before(
+        &mut self,
+        at: usize,
+        source: Option<&SourceName>,
+        time: Timestamp,
+        out: &mut Vec<Decision>,
+    ) {
+        let due = self.jails[at].accounts.next_due();
+        if due.is_none_or(|due| due > time) {
+            return;
+        }
+        let jail = &self.policy.jails[at];
+        let waits = jail.accounts.is_some_and(|rule| !rule.grace.is_zero());
+        let until = match source {
+            Some(own) if waits => {
+                let others = jail.sources.iter().filter(|other| *other != own);
+                let heard = others.map(|other| self.source_heard_until(other, time));
+                heard.min().unwrap_or(time).min(time)
+            }
+            _ => time,
+        };
+        self.convict(at, until, out);
+    }
+
     /// The same in all jails, as far as each has heard.
     pub(super) fn convict_all(&mut self, now: Timestamp, out: &mut Vec<Decision>) {
         self.next_conviction = None;
@@ -135,14 +171,24 @@ impl Engine {
             if self.jails[at].accounts.next_due().is_none() {
                 continue;
             }
-            // A source that was not heard for long is not waited for.
-            let longest_ago = now.before(LATEST);
-            let heard = self.heard_until(&self.policy.jails[at], now);
-            let until = heard.unwrap_or(longest_ago).clamp(longest_ago, now);
-            self.convict(at, until, out);
-            // What waits for a source is looked at when that is heard, and no later than when it is not waited for.
+            let until = match self.progress.get(&None) {
+                Some(replayed) => replayed.unwrap_or(now),
+                None => {
+                    let sources = self.policy.jails[at].sources.iter();
+                    let heard = sources.map(|source| self.source_heard_until(source, now));
+                    heard.min().unwrap_or(now)
+                }
+            };
+            self.convict(at, until.min(now), out);
+            // What waits for a source is looked at when that is heard, and once in a while, should it never be.
             let next = self.jails[at].accounts.next_due();
-            let next = next.map(|due| if due > now { due } else { due.after(LATEST) });
+            let next = next.map(|due| {
+                if due > now {
+                    due
+                } else {
+                    now.after(SWEEP_EVERY)
+                }
+            });
             self.next_conviction = [self.next_conviction, next].into_iter().flatten().min();
         }
     }

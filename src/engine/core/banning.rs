@@ -2,7 +2,9 @@
 //!
 //! Every ban is entered into the ledger here and struck from it here, whoever asked for it.
 
-use super::{Engine, MOST_FORGOTTEN};
+use std::collections::BTreeSet;
+
+use super::{Engine, MOST_FORGOTTEN, is_open};
 use crate::engine::decision::{
     Ban, BanId, Decision, FailureId, Forgiven, Notice, Origin, Release, Resumed, Unban,
 };
@@ -64,7 +66,11 @@ impl Engine {
         offences.note(subject, noted);
         self.ledger.enter(&ban);
         self.jails[at].windows.forget(subject);
-        self.jails[at].accounts.acquit(subject);
+        let wide = self.policy.jails[at].width.subject(subject.address());
+        match wide.holds(subject) {
+            true => self.jails[at].accounts.acquit(subject),
+            false => self.jails[at].accounts.acquit_inside(subject),
+        }
         // By hand nobody has offended, and a jail that counts bans of others is not counted itself.
         let jail = &self.policy.jails[at];
         let counts = origin != Origin::Manual && !self.policy.counts_bans(jail);
@@ -206,7 +212,7 @@ impl Engine {
         }
     }
 
-    /// Forgets the earlier bans of all that share an address with `subject`, also those that count together with them.
+    /// Forgets failures and earlier bans of all that share an address with `subject`, also those that count together with them.
     pub(super) fn forgive(
         &mut self,
         jail: Option<&JailName>,
@@ -226,7 +232,11 @@ impl Engine {
                 }
                 let offences = self.offences.get_mut(&name);
                 let forgiven = offences.map(|offences| offences.forgive(subject));
-                out.extend(forgiven.into_iter().flatten().map(|subject| {
+                let mut forgiven: BTreeSet<Prefix> = forgiven.into_iter().flatten().collect();
+                if name == self.policy.jails[at].name {
+                    forgiven.extend(self.forget_failures(at, subject));
+                }
+                out.extend(forgiven.into_iter().map(|subject| {
                     let jail = name.clone();
                     Decision::Forgive(Forgiven { jail, subject })
                 }));
@@ -240,10 +250,45 @@ impl Engine {
         forgotten.any(|(name, whom)| name == jail && whom.is_none_or(|whom| whom.overlaps(subject)))
     }
 
-    /// Whether an earlier ban of somebody who shares an address with `subject` counts in a jail.
+    /// Forgets what a jail holds against all that share an address with `subject`; answers with them.
+    fn forget_failures(&mut self, at: usize, subject: Option<Prefix>) -> Vec<Prefix> {
+        let jail = &self.policy.jails[at];
+        let state = &mut self.jails[at];
+        let offences = self.offences.get(&jail.name);
+        let is_meant = |other: Prefix| subject.is_none_or(|subject| other.overlaps(subject));
+        let watched = state.windows.iter().map(|(watched, _)| watched);
+        let suspects = state.accounts.suspects();
+        let mut meant: Vec<_> = watched
+            .chain(suspects)
+            .filter(|other| is_meant(*other))
+            .collect();
+        meant.sort_unstable();
+        meant.dedup();
+        for subject in &meant {
+            state
+                .networks
+                .forgive(&jail.networks, *subject, |(time, id, _)| {
+                    is_open(jail, offences, (time, id, *subject))
+                });
+        }
+        state.windows.forget_all(is_meant);
+        state.accounts.forget_all(is_meant);
+        meant
+    }
+
+    /// Whether something is held against somebody who shares an address with `subject` in a jail: failures, or an earlier
+    /// ban.
     pub fn is_offender(&self, jail: &JailName, subject: Prefix) -> bool {
-        let names = self.place(jail).map(|at| self.counting_together(at));
-        names.into_iter().flatten().any(|name| {
+        let Some(at) = self.place(jail) else {
+            return false;
+        };
+        let state = &self.jails[at];
+        let mut suspects = state.accounts.suspects();
+        let is_watched = state.windows.overlapping(subject).next().is_some();
+        if is_watched || suspects.any(|suspect| suspect.overlaps(subject)) {
+            return true;
+        }
+        self.counting_together(at).into_iter().any(|name| {
             let offences = self.offences.get(&name);
             offences.is_some_and(|offences| offences.has(subject))
         })

@@ -111,7 +111,9 @@ impl Engine {
     fn settle(&mut self, jail: &JailName, network: Prefix, start: Timestamp) {
         if let Some(at) = self.place(jail) {
             let rules = &self.policy.jails[at].networks;
-            self.jails[at].networks.settle(rules, network, start);
+            if rules.iter().any(|rule| rule.is_of(network)) {
+                self.jails[at].networks.settle(rules, network, start);
+            }
         }
     }
 
@@ -134,7 +136,9 @@ impl Engine {
             subject,
             ..
         } = *failure;
-        let is_allowed = |network| jail.ignore.protects(network).is_none();
+        let guarded = &self.guarded;
+        let is_allowed =
+            |network| jail.ignore.protects(network).is_none() && guarded.find(network).is_none();
         let of_network = (time, id, (subject, account));
         state.networks.count(
             &jail.networks,

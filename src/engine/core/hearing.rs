@@ -95,7 +95,7 @@ impl Engine {
             }
             if outcome == Outcome::Success {
                 if let Some(subject) = self.subject(now, at, record, found) {
-                    self.welcome(at, subject, found, out);
+                    self.welcome(at, source, subject, found, out);
                 }
                 continue;
             }
@@ -105,7 +105,7 @@ impl Engine {
                 sessions.counts(spec, record.host, found, record.time.min(now))
             });
             if *counts {
-                self.judge(now, at, record, found, out);
+                self.judge(now, at, source, record, found, out);
             }
         }
     }
@@ -115,6 +115,7 @@ impl Engine {
         &mut self,
         now: Timestamp,
         at: usize,
+        source: Option<&SourceName>,
         record: &Record<'_>,
         found: &Found<'_>,
         out: &mut Vec<Decision>,
@@ -140,14 +141,16 @@ impl Engine {
             }));
         }
         // What ended before this record was logged must not stand in its way.
-        self.convict(at, subject.time, out);
-        self.expire(subject.time, out);
+        let time = subject.time;
+        self.convict_before(at, source, time, out);
+        self.expire(time, out);
         let text = || Text {
             user: found.user.as_deref().map(Box::from),
             session: session::key(record.host, found),
             line: lossy(found.line).into(),
         };
         self.count(at, subject, account, found.pattern, text, out);
+        self.convict_before(at, source, time, out);
     }
 
     /// Whom a jail would ban for a record, unless it never does.
@@ -309,6 +312,5 @@ impl Engine {
         if let Some((network, evidence)) = judged.hostile {
             self.ban_network(at, name, network, time, evidence, out);
         }
-        self.convict(at, time, out);
     }
 }

@@ -32,7 +32,7 @@ impl Engine {
             line,
         };
         let record = Record::bare(failure.time, line);
-        self.judge(now, at, &record, &found, out);
+        self.judge(now, at, None, &record, &found, out);
         self.progress.insert(None, Some(failure.time.min(now)));
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::decision::{Ban, Release};
+use crate::engine::decision::{Ban, Origin, Release};
 use crate::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
 use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::escalation::Offence;
@@ -534,7 +534,7 @@ fn remembered(decisions: &[Decision]) -> Remembered {
                 remembered
                     .offences
                     .push((ban.jail.clone(), ban.subject, offence));
-                if !ban.subject.is_host() {
+                if matches!(ban.origin, Origin::Network | Origin::Manual) {
                     let network = (ban.jail.clone(), ban.subject, ban.start);
                     remembered.networks.push(network);
                 }

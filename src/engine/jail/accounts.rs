@@ -15,7 +15,7 @@ use super::super::policy::MaxRetry;
 use super::super::prefix::Prefix;
 use super::super::record::kept::kept;
 use super::super::time::{FindTime, Timestamp};
-use super::{Counted, Threshold, Windows};
+use super::{Counted, Threshold, Window, Windows};
 
 /// How many accounts one jail watches at once, if that is not too many failures. Whoever invents names pushes out those
 /// that few hosts have tried.
@@ -77,7 +77,7 @@ impl Directory {
 #[derive(Debug)]
 struct Suspect {
     due: Timestamp,
-    failures: Vec<(Account, FailureId)>,
+    failures: Vec<(Account, Timestamp, FailureId)>,
 }
 
 /// The accounts of one jail for which hosts have failed.
@@ -142,7 +142,8 @@ impl Accounts {
             .unwrap_or_default();
         for (time, id, subject) in attack {
             if is_open((time, id, subject)) {
-                self.suspect(subject, (account, id), time.after(rule.grace).max(now));
+                let due = time.after(rule.grace).max(now);
+                self.suspect(subject, (account, time, id), due);
             }
         }
         evicted
@@ -156,7 +157,7 @@ impl Accounts {
         }
         self.due.pop_first();
         let suspect = self.suspects.remove(&subject)?;
-        let mut evidence: Vec<_> = suspect.failures.into_iter().map(|(_, id)| id).collect();
+        let mut evidence: Vec<_> = suspect.failures.into_iter().map(|(.., id)| id).collect();
         evidence.sort_unstable();
         let time = time.min(now);
         Some(Convicted {
@@ -167,41 +168,54 @@ impl Accounts {
     }
 
     /// The subject was let in as `account`: what it had failed for that counts no more if it is `taken_back`. Answers
-    /// with that.
+    /// with that. A suspect has failures of its own, since others may have pushed them out of the account's window.
     pub fn welcome(
         &mut self,
         account: Account,
         subject: Prefix,
         taken_back: impl Fn(Counted<Prefix>) -> bool,
-    ) -> Option<FailureId> {
-        let is_his = |failure: &Counted<Prefix>| failure.2 == subject && taken_back(*failure);
-        let (_, id, _) = self.windows.get(account)?.failures().find(is_his)?;
-        self.windows.retain_of(account, |(_, other, _)| other != id);
+    ) -> BTreeSet<FailureId> {
+        let mut gone = BTreeSet::new();
         if let Some(suspect) = self.suspects.get_mut(&subject) {
-            suspect.failures.retain(|(tried, _)| *tried != account);
+            suspect.failures.retain(|(tried, time, id)| {
+                let is_gone = *tried == account && taken_back((*time, *id, subject));
+                if is_gone {
+                    gone.insert(*id);
+                }
+                !is_gone
+            });
             let is_cleared = suspect.failures.is_empty();
             if is_cleared {
-                self.acquit_one(subject);
+                self.acquit(subject);
             }
         }
-        Some(id)
+        let is_his = |failure: &Counted<Prefix>| failure.2 == subject && taken_back(*failure);
+        let window = self.windows.get(account).map(Window::failures);
+        gone.extend(
+            window
+                .into_iter()
+                .flatten()
+                .filter(is_his)
+                .map(|(_, id, _)| id),
+        );
+        self.windows
+            .retain_of(account, |(_, id, _)| !gone.contains(&id));
+        gone
     }
 
-    /// Whoever is banned, or in a network that is, waits for nothing more.
-    pub fn acquit(&mut self, banned: Prefix) {
-        if !banned.is_host() {
-            let suspects = self.suspects.keys().copied();
-            let inside: Vec<_> = suspects.filter(|suspect| banned.holds(*suspect)).collect();
-            for suspect in inside {
-                self.acquit_one(suspect);
-            }
-        }
-        self.acquit_one(banned);
-    }
-
-    fn acquit_one(&mut self, subject: Prefix) {
+    /// A subject that is banned waits for nothing more.
+    pub fn acquit(&mut self, subject: Prefix) {
         if let Some(suspect) = self.suspects.remove(&subject) {
             self.due.remove(&(suspect.due, subject));
+        }
+    }
+
+    /// Nor does any in a network that is banned.
+    pub fn acquit_inside(&mut self, network: Prefix) {
+        let suspects = self.suspects.keys().copied();
+        let inside: Vec<_> = suspects.filter(|suspect| network.holds(*suspect)).collect();
+        for suspect in inside {
+            self.acquit(suspect);
         }
     }
 
@@ -219,6 +233,11 @@ impl Accounts {
     pub fn forget_stale(&mut self, now: Timestamp, rule: Option<AccountRule>) {
         let findtime = rule.map_or(FindTime(Duration::ZERO), |rule| rule.findtime);
         self.windows.forget_stale(now, findtime);
+    }
+
+    /// Whoever is banned unless he is let in.
+    pub fn suspects(&self) -> impl Iterator<Item = Prefix> {
+        self.suspects.keys().copied()
     }
 
     /// Whether a subject is banned unless it is let in.
@@ -264,7 +283,12 @@ impl Accounts {
     }
 
     /// Who fails again does not get more time.
-    fn suspect(&mut self, subject: Prefix, failure: (Account, FailureId), due: Timestamp) {
+    fn suspect(
+        &mut self,
+        subject: Prefix,
+        failure: (Account, Timestamp, FailureId),
+        due: Timestamp,
+    ) {
         let suspect = self.suspects.entry(subject).or_insert_with(|| {
             self.due.insert((due, subject));
             Suspect {
@@ -279,7 +303,7 @@ impl Accounts {
         }
         suspect
             .failures
-            .retain(|(account, _)| *account != failure.0);
+            .retain(|(account, ..)| *account != failure.0);
         if suspect.failures.len() < MOST_TRIED {
             suspect.failures.push(failure);
         }

@@ -131,6 +131,70 @@ fn who_is_let_in_within_the_time_of_grace_is_not_banned() {
 }
 
 #[test]
+fn a_login_counts_however_many_others_have_come_meanwhile() {
+    let mut engine = Engine::new(guarded(120));
+    let mut lines = vec![
+        (1, "no jo from 192.0.2.1".to_owned()),
+        (2, "no jo from 192.0.2.2".to_owned()),
+        (3, "no jo from 192.0.2.50".to_owned()),
+    ];
+    lines.extend((4..9).map(|host| (host, format!("no jo from 192.0.2.{host}"))));
+    lines.push((31, "yes jo from 192.0.2.50".to_owned()));
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|(time, line)| (*time, line.as_str()))
+        .collect();
+    say(&mut engine, 31, &lines);
+    let mut out = Vec::new();
+    engine.handle(at(1_000), Input::Tick, &mut out);
+    let banned = short(&out).into_iter().filter(|told| told.starts_with('+'));
+    let banned: Vec<_> = banned.collect();
+    assert_eq!(banned.len(), 7, "{banned:?}");
+    assert!(
+        !banned.iter().any(|told| told.contains(".50")),
+        "{banned:?}"
+    );
+}
+
+#[test]
+fn nobody_is_banned_for_want_of_a_login_that_is_not_read_yet() {
+    let source: SourceName = "journal".parse().expect("a name");
+    let hear = |engine: &mut Engine, now: i64, lines: &[(i64, &str)], more: bool| {
+        let mut batch = Batch::default();
+        for (time, line) in lines {
+            batch.push(Record::bare(at(*time), line.as_bytes()));
+        }
+        let mut out = Vec::new();
+        let input = Input::Records {
+            source: Some(&source),
+            batch: &batch,
+            more,
+        };
+        engine.handle(at(now), input, &mut out);
+        out
+    };
+    let attack = [
+        (1, "no jo from 192.0.2.1"),
+        (2, "no jo from 192.0.2.2"),
+        (3, "no jo from 192.0.2.3"),
+    ];
+    let out = hear(&mut Engine::new(guarded(60)), 3, &attack, false);
+    // Long after, the daemon is started again, and has not read yet what was logged meanwhile.
+    let mut engine = Engine::new(guarded(60));
+    let mut told = Vec::new();
+    engine.handle(at(9_000), Input::Restore(remembered(&out)), &mut told);
+    engine.handle(at(9_001), Input::Tick, &mut told);
+    assert_eq!(short(&told), [""; 0]);
+    let told = hear(&mut engine, 9_002, &[(20, "yes jo from 192.0.2.3")], true);
+    assert!(short(&told)[0].starts_with("Login"), "{:?}", short(&told));
+    let told = hear(&mut engine, 9_003, &[], false);
+    assert_eq!(
+        short(&told)[..2],
+        ["+192.0.2.1 @61 #1", "+192.0.2.2 @62 #1"]
+    );
+}
+
+#[test]
 fn a_time_of_grace_waits_for_what_a_source_has_not_told_yet() {
     let source: SourceName = "journal".parse().expect("a name");
     let mut engine = Engine::new(guarded(60));
