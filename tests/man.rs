@@ -353,7 +353,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         value
     };
     let verdict = json!({
-        "jail": "sshd", "filter": "sshd", "maxretry": 5, "findtime": 600.0, "failures": [failure],
+        "jail": "sshd", "filter": "sshd", "maxretry": 5, "distinct": false, "findtime": 600.0, "failures": [failure],
         "patterns": [{ "number": 1, "text": "x" }], "next": { "offence": 2, "bantime": 600 },
         "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 }, "class": "DE",
     });
@@ -383,7 +383,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         "version": "1", "since": "2026-02-12T14:10:21Z", "dry_run": false,
         "configuration": { "confirm_by": null, "restored": null },
         "jails": [{
-            "jail": "sshd", "filter": "sshd", "maxretry": 5, "findtime": 600.0, "bantime": 600, "actions": [],
+            "jail": "sshd", "filter": "sshd", "maxretry": 5, "distinct": false, "findtime": 600.0, "bantime": 600, "actions": [],
             "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 },
             "watched": 0, "most_watched": 1, "failing": 0, "banned": 0, "failures": 0, "bans": 0, "records": 0,
         }],

@@ -85,7 +85,7 @@ pub fn outlook(socket: &Path, subject: Prefix) -> Result<(), Failure> {
             out,
             "jail {} bans again at {} within {findtime}",
             verdict.jail,
-            counted(missing, "failure")
+            counted(missing, verdict.unit())
         )?;
         if let Some(next) = &verdict.next {
             let lasting = next.bantime.lasting();
@@ -185,7 +185,10 @@ fn print_verdict(
     let findtime = whole(Duration::try_from_secs_f64(verdict.findtime).unwrap_or_default());
     let rule = match verdict.enough() {
         1 => "one failure makes a ban".to_owned(),
-        most => format!("{most} failures within {findtime} make a ban"),
+        most => {
+            let most = counted(most as usize, verdict.unit());
+            format!("{most} within {findtime} make a ban")
+        }
     };
     match &verdict.place {
         PlaceRow::Banned { ban } => {
@@ -212,7 +215,7 @@ fn print_verdict(
                 out,
                 "{HEADING}{whom} is watched{HEADING:#} by jail {jail}: {} so far; {rule}, \
                  so {missing} more would. The oldest is forgotten at {leaves}.",
-                counted(*failing, "failure"),
+                counted(*failing, verdict.unit()),
             )?;
         }
         PlaceRow::Gathering {

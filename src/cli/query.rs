@@ -8,7 +8,7 @@ use super::failure::{Exit, Failure};
 use super::output::{self, BAD, Clock, GOOD, HEADING, Out, Table, counted, harmless, whole};
 use crate::control::client::Client;
 use crate::control::protocol::{
-    BanRow, FollowLine, HistoryRow, JailRow, OperatorRow, Reply, Request, Status,
+    BanRow, FollowLine, HistoryRow, JailRow, OperatorRow, Reply, Request, Status, unit,
 };
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
@@ -209,7 +209,7 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
 /// `5 failures within 10m: ban for 1h`.
 fn rule(jail: &JailRow) -> String {
     let findtime = Duration::try_from_secs_f64(jail.findtime).unwrap_or_default();
-    let failures = counted(jail.maxretry as usize, "failure");
+    let failures = counted(jail.maxretry as usize, unit(jail.distinct));
     format!(
         "{failures} within {}: ban {}",
         whole(findtime),

@@ -274,6 +274,8 @@ pub struct JailRow {
     pub filter: String,
     /// Failures that make a ban.
     pub maxretry: u32,
+    /// Whether failures for different users, so many, do.
+    pub distinct: bool,
     /// The window they must lie in, in seconds.
     #[serde(serialize_with = "text::seconds::whole")]
     pub findtime: f64,
@@ -518,6 +520,8 @@ pub struct VerdictRow {
     pub filter: String,
     /// Failures that make a ban.
     pub maxretry: u32,
+    /// Whether failures for different users, so many, do.
+    pub distinct: bool,
     /// The window they must lie in, in seconds.
     #[serde(serialize_with = "text::seconds::whole")]
     pub findtime: f64,
@@ -536,10 +540,23 @@ pub struct VerdictRow {
     pub next: Option<NextBanRow>,
 }
 
+/// What a jail counts, in the singular.
+pub fn unit(distinct: bool) -> &'static str {
+    match distinct {
+        true => "different user",
+        false => "failure",
+    }
+}
+
 impl VerdictRow {
     /// Failures that make a ban at this moment.
     pub fn enough(&self) -> u32 {
         self.siege.map_or(self.maxretry, |siege| siege.maxretry)
+    }
+
+    /// What is counted, in the singular.
+    pub fn unit(&self) -> &'static str {
+        unit(self.distinct)
     }
 }
 

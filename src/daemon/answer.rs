@@ -27,7 +27,7 @@ use crate::control::protocol::{
 use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
-use crate::engine::policy::{AddressSet, JailPolicy, Policy};
+use crate::engine::policy::{AddressSet, Counting, JailPolicy, Policy};
 use crate::engine::prefix::{Prefix, SubjectWidth};
 use crate::engine::record::kept::kept;
 use crate::engine::time::Timestamp;
@@ -379,6 +379,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         jail: policy.name.clone(),
         filter: filter_name(view.engine, policy),
         maxretry: policy.maxretry.0.get(),
+        distinct: policy.counting == Counting::Users,
         findtime: policy.findtime.0.as_secs_f64(),
         bantime: policy.bantime,
         siege: siege_row(view, &policy.name),

@@ -139,7 +139,7 @@ fn whole_seconds(span: Duration) -> Duration {
 pub fn notice_text(notice: &Notice) -> String {
     match notice {
         Notice::Evicted { jail, subjects } => format!(
-            "[{jail}] more addresses are under watch than there is room for: forgot the {subjects} with the fewest and oldest failures"
+            "[{jail}] more addresses, networks or accounts are under watch than there is room for: forgot the {subjects} with the fewest and oldest failures"
         ),
         Notice::LedgerFull { jail, subject } => format!(
             "[{jail}] {} is not banned: {MOST_BANS} bans are in force, which is the most there can be",

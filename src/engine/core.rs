@@ -279,7 +279,10 @@ impl Engine {
                     });
                 }
             }
-            let gathering = state.networks.around(&policy.networks, subject, now);
+            let mut gathering = state.networks.around(&policy.networks, subject, now);
+            gathering.retain(|(network, ..)| {
+                policy.ignore.protects(*network).is_none() && self.guarded.find(*network).is_none()
+            });
             if places.is_empty() {
                 match policy.ignore.protects(subject) {
                     Some(rule) => places.push(Place::Ignored {
@@ -345,23 +348,29 @@ impl Engine {
         verdicts
     }
 
-    /// How far all sources of a jail were heard; `None` if one of them was not heard at all.
-    fn heard_until(&self, jail: &JailPolicy, now: Timestamp) -> Option<Timestamp> {
-        if let Some(newest) = self.progress.get(&None) {
-            return Some(newest.unwrap_or(now));
+    /// How far all sources of a jail were heard.
+    fn heard_until(&self, jail: &JailPolicy, now: Timestamp) -> Timestamp {
+        if let Some(replayed) = self.progress.get(&None) {
+            return replayed.unwrap_or(now).min(now);
         }
-        let heard = |source| {
-            let progress = self.progress.get(&Some(source))?;
-            Some(progress.unwrap_or(now))
-        };
         // Bans come from wherever other jails listen.
         let jails = self.policy.jails.iter();
         let counted = jails.filter(|other| match self.policy.counts_bans(jail) {
             true => true,
             false => other.name == jail.name,
         });
-        let sources = counted.flat_map(|jail| jail.sources.iter().cloned());
-        sources.map(heard).min().flatten()
+        let sources = counted.flat_map(|jail| &jail.sources);
+        let heard = sources.map(|source| self.source_heard_until(source, now));
+        heard.min().unwrap_or(now).min(now)
+    }
+
+    /// The same of one source. One that has told nothing since the start is not waited for very long.
+    fn source_heard_until(&self, source: &SourceName, now: Timestamp) -> Timestamp {
+        match self.progress.get(&Some(source.clone())) {
+            Some(progress) => progress.unwrap_or(now),
+            None if self.began.is_some_and(|began| began.after(LATEST) <= now) => now,
+            None => Timestamp::from_micros(i64::MIN),
+        }
     }
 
     /// Forgets windows that no record to come can fill. Sources may lag behind, so what counts is not the

@@ -11,6 +11,7 @@ use crate::control::protocol::{
 };
 use crate::engine::decision::FailureId;
 use crate::engine::explain::{Place, Verdict};
+use crate::engine::policy::Counting;
 use crate::engine::prefix::Prefix;
 use crate::store::HistoryQuery;
 
@@ -174,6 +175,7 @@ fn verdict_row(view: &View<'_>, asked: Prefix, verdict: Verdict) -> (VerdictRow,
     let row = VerdictRow {
         filter: spec.map(|spec| spec.name.to_string()).unwrap_or_default(),
         maxretry,
+        distinct: jail.is_some_and(|jail| jail.counting == Counting::Users),
         class: class.map(ToString::to_string),
         siege: siege.map(|siege| SiegeRow {
             maxretry: siege.maxretry.min(maxretry),

@@ -3,7 +3,7 @@
 //! In: logins, and the time as far as the sources of a jail were heard. Out: failures that count no more, and bans.
 
 use super::hearing::Subject;
-use super::{Engine, LATEST, SWEEP_EVERY, is_open};
+use super::{Engine, SWEEP_EVERY, is_open};
 use crate::engine::decision::{Cleared, Decision, Notice, Origin};
 use crate::engine::filter::Found;
 use crate::engine::jail::Counted;
@@ -99,15 +99,6 @@ impl Engine {
         }
     }
 
-    /// How far a source was heard. One that has told nothing since the start is not waited for very long.
-    fn source_heard_until(&self, source: &SourceName, now: Timestamp) -> Timestamp {
-        match self.progress.get(&Some(source.clone())) {
-            Some(progress) => progress.unwrap_or(now),
-            None if self.began.is_some_and(|began| began.after(LATEST) <= now) => now,
-            None => Timestamp::from_micros(i64::MIN),
-        }
-    }
-
     /// Bans whoever has attacked an account with others and was not let in by `until`.
     pub(super) fn convict(&mut self, at: usize, until: Timestamp, out: &mut Vec<Decision>) {
         while let Some(convicted) = self.jails[at].accounts.convict(until) {
@@ -171,15 +162,8 @@ impl Engine {
             if self.jails[at].accounts.next_due().is_none() {
                 continue;
             }
-            let until = match self.progress.get(&None) {
-                Some(replayed) => replayed.unwrap_or(now),
-                None => {
-                    let sources = self.policy.jails[at].sources.iter();
-                    let heard = sources.map(|source| self.source_heard_until(source, now));
-                    heard.min().unwrap_or(now)
-                }
-            };
-            self.convict(at, until.min(now), out);
+            let until = self.heard_until(&self.policy.jails[at], now);
+            self.convict(at, until, out);
             // What waits for a source is looked at when that is heard, and once in a while, should it never be.
             let next = self.jails[at].accounts.next_due();
             let next = next.map(|due| {

@@ -87,10 +87,10 @@ impl Engine {
             if end >= now {
                 let due = end.after(std::time::Duration::from_micros(1));
                 self.next_calm = Some(self.next_calm.map_or(due, |next| next.min(due)));
-            } else if let Some(heard) = self.heard_until(policy, now)
-                && let Some(over) = self.jails[at].siege.announce_end(rule, heard)
-            {
-                out.push(announcement(policy, over));
+            } else {
+                let heard = self.heard_until(policy, now);
+                let over = self.jails[at].siege.announce_end(rule, heard);
+                out.extend(over.map(|over| announcement(policy, over)));
             }
         }
     }

@@ -157,9 +157,11 @@ impl Accounts {
         }
         self.due.pop_first();
         let suspect = self.suspects.remove(&subject)?;
+        // If there are too many to wait for, by its failures alone.
+        let last = suspect.failures.iter().map(|(_, time, _)| *time).max();
+        let time = last.filter(|_| time > now).unwrap_or(time);
         let mut evidence: Vec<_> = suspect.failures.into_iter().map(|(.., id)| id).collect();
         evidence.sort_unstable();
-        let time = time.min(now);
         Some(Convicted {
             subject,
             time,

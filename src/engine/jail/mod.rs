@@ -105,7 +105,7 @@ impl<K: Copy + Ord + Hash, M: Copy + Eq> Windows<K, M> {
         let mut ranks: Vec<_> = self
             .subjects
             .iter()
-            .map(|(subject, window)| (window.len(), window.newest(), *subject))
+            .map(|(subject, window)| (window.len(), window.last(), *subject))
             .collect();
         let part = (ranks.len() / EVICTED_PART).max(1).min(ranks.len());
         if part == 0 {

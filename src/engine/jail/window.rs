@@ -117,6 +117,11 @@ impl<M: Copy + Eq> Window<M> {
             .map_or(Timestamp::default(), |(time, _, _)| *time)
     }
 
+    /// Time and number of the newest failure.
+    pub fn last(&self) -> Option<(Timestamp, FailureId)> {
+        self.failures.last().map(|(time, id, _)| (*time, *id))
+    }
+
     /// The failures, oldest first.
     pub fn failures(&self) -> impl Iterator<Item = Counted<M>> {
         self.failures.iter().copied()
