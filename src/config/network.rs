@@ -95,6 +95,18 @@ fn item_rules(
             problems.error(at(key), message, format!("write less than {of_subject}"));
             return Vec::new();
         }
+        let fitting = 1_u64.checked_shl(u32::from(of_subject - bits));
+        if let Some(fitting) = fitting.filter(|fitting| u64::from(hosts.get()) > *fitting) {
+            let message = format!(
+                "`hosts` of `network` is {hosts}, and in a network of {bits} bits are no more than {fitting}"
+            );
+            problems.error(
+                at("hosts"),
+                message,
+                "write fewer hosts, or a wider network",
+            );
+            return Vec::new();
+        }
         rules.push(NetworkRule {
             width,
             hosts,
