@@ -1051,6 +1051,26 @@ fn a_glob_that_catches_rotated_files_reads_nothing_twice() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_for_a_moment_is_no_log_of_its_own() {
+    let log = Log::new();
+    let (reading, mut heard) = follow(&spec(&[&log.beside("*")]));
+    log.append(lines(0..1));
+    heard.messages(&reading, 1);
+    symlink("app.log", log.beside("link")).unwrap();
+    log.rename("app.log", "app.log.1");
+    // When this one is read, the directory has been looked through.
+    append(&log.beside("other"), lines(1..2));
+    heard.messages(&reading, 2);
+    log.append(lines(2..3));
+    heard.messages(&reading, 3);
+    append(&log.beside("another"), lines(3..4));
+    heard.messages(&reading, 4);
+    heard.nothing_more(&reading, Duration::from_millis(100));
+    assert_eq!(heard.messages, numbers(0..4));
+    reading.end();
+}
+
+#[test]
 fn more_names_of_a_file_than_are_remembered_are_told_and_read_once() {
     let log = Log::new();
     let (reading, mut heard) = log.follow();

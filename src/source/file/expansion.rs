@@ -4,6 +4,7 @@
 //! why. How a log is followed is not known here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -152,7 +153,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             .map(|path| (path, None))
             .collect();
         for base in globs.map(FileGlob::base) {
-            let missing = match std::fs::metadata(base) {
+            let missing = match fs::metadata(base) {
                 Ok(data) if data.is_dir() => None,
                 Ok(_) => Some(format!("{} is not a directory", base.display())),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!(
@@ -233,7 +234,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
     /// Whether it is known to be the file of another log, by another name. What is `named` is a log of its own at the
     /// start, even if it was once taken for a rotated file of another one.
     fn is_alias(&mut self, path: &Path, named: bool, first: bool) -> bool {
-        let real = path.canonicalize();
+        let real = path.canonicalize().or_else(|_| leads_to(path));
         if real.is_ok_and(|real| self.logs.iter().any(|log| log.real == real)) {
             return true;
         }
@@ -252,4 +253,13 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         }
         self.aliases.get(path) == Some(&identity)
     }
+}
+
+/// Where a link leads at which there is no file now: while a log is turned over, a second name of it leads nowhere.
+fn leads_to(link: &Path) -> io::Result<PathBuf> {
+    let beside = link.parent().unwrap_or(Path::new(""));
+    let target = beside.join(fs::read_link(link)?);
+    let name = target.file_name().ok_or(io::ErrorKind::NotFound)?;
+    let directory = target.parent().unwrap_or(Path::new(""));
+    Ok(directory.canonicalize()?.join(name))
 }
