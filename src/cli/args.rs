@@ -283,8 +283,8 @@ pub struct ReplayArgs {
     /// Only this jail
     #[arg(long, value_name = "JAIL")]
     pub jail: Option<JailName>,
-    /// Tell what would be decided otherwise if maxretry, findtime, bantime, escalation, network or ignoreip were this, in all jails or in one;
-    /// may be given several times
+    /// Tell what would be decided otherwise if a setting were this, such as maxretry, in all jails or in one; may be given
+    /// several times
     #[arg(long, value_name = "[JAIL.]KEY=VALUE")]
     pub set: Vec<Change>,
     /// Only records since then: a time ago such as 30d, or a moment such as 2026-02-12T14:10:21Z

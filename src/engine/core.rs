@@ -9,6 +9,7 @@ mod allowing;
 mod banning;
 mod besieged;
 mod continuity;
+mod explaining;
 mod guarding;
 mod heard;
 mod hearing;
@@ -20,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::decision::{Allowance, BanId, Decision, FailureId};
-use super::explain::{JailStatus, Place, Verdict};
+use super::explain::JailStatus;
 use super::filter::Outcome;
 use super::filter::session::Sessions;
 use super::input::Input;
@@ -248,104 +249,6 @@ impl Engine {
         for (policy, state) in self.policy.jails.iter().zip(&mut self.jails) {
             state.records += heard.by(policy);
         }
-    }
-
-    /// What each jail has to say about `subject`: at least one verdict a jail.
-    pub fn explain(&self, now: Timestamp, subject: Prefix) -> Vec<Verdict> {
-        let mut verdicts = Vec::new();
-        let jails = self.policy.jails.iter().zip(&self.jails);
-        for (at, (policy, state)) in jails.enumerate() {
-            let mut places = Vec::new();
-            for (subject, ban) in self.ledger.overlapping(&policy.name, subject) {
-                places.push(Place::Banned {
-                    subject,
-                    ban,
-                    in_effect: self.ledger.in_effect(ban.id),
-                });
-            }
-            let start = now.before(policy.findtime.0);
-            for (subject, window) in state.windows.overlapping(subject) {
-                let failures: Vec<_> = window
-                    .failures()
-                    .filter(|(time, ..)| *time >= start)
-                    .map(|(time, id, _)| (time, id))
-                    .collect();
-                if let Some((oldest, _)) = failures.first() {
-                    let oldest_leaves = oldest.after(policy.findtime.0);
-                    places.push(Place::Watched {
-                        subject,
-                        failures,
-                        oldest_leaves,
-                    });
-                }
-            }
-            let mut gathering = state.networks.around(&policy.networks, subject, now);
-            gathering.retain(|(network, ..)| {
-                policy.ignore.protects(*network).is_none() && self.guarded.find(*network).is_none()
-            });
-            if places.is_empty() {
-                match policy.ignore.protects(subject) {
-                    Some(rule) => places.push(Place::Ignored {
-                        because: rule.because.clone(),
-                    }),
-                    None if self.guards(subject).is_some() => {}
-                    None if gathering.iter().any(|(network, ..)| *network == subject) => {}
-                    None => places.push(Place::Clear),
-                }
-            }
-            let is_banned = |place: &Place| matches!(place, Place::Banned { .. });
-            if let Some(rule) = self
-                .guards(subject)
-                .filter(|_| !places.iter().any(is_banned))
-            {
-                places.push(Place::Ignored {
-                    because: rule.because.clone(),
-                });
-            }
-            places.extend(
-                gathering
-                    .into_iter()
-                    .map(|(network, rule, hosts, failures)| Place::Gathering {
-                        network,
-                        rule,
-                        hosts,
-                        failures,
-                    }),
-            );
-            if let Some(rule) = policy.accounts {
-                let attacking = state.accounts.attacking(rule, subject, now).into_iter();
-                let attacking = attacking.filter(|attacking| {
-                    let subject = attacking.subject;
-                    !self.ledger.covers(&policy.name, subject, subject.address())
-                });
-                places.extend(attacking.map(|attacking| Place::Attacking {
-                    subject: attacking.subject,
-                    rule,
-                    hosts: attacking.hosts,
-                    due: attacking.due,
-                    failures: attacking.failures,
-                }));
-            }
-            verdicts.extend(places.into_iter().map(|place| {
-                let whom = match &place {
-                    Place::Banned { subject, .. }
-                    | Place::Watched { subject, .. }
-                    | Place::Attacking { subject, .. } => Some(*subject),
-                    Place::Clear if subject.is_host() => {
-                        Some(policy.width.subject(subject.address()))
-                    }
-                    Place::Gathering { .. } | Place::Ignored { .. } | Place::Clear => None,
-                };
-                let whom = whom.filter(|_| policy.escalation.is_some());
-                let next = whom.map(|subject| self.next_ban(at, subject, now));
-                Verdict {
-                    jail: policy.name.clone(),
-                    place,
-                    next,
-                }
-            }));
-        }
-        verdicts
     }
 
     /// How far all sources of a jail were heard.

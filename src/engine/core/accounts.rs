@@ -31,10 +31,7 @@ impl Engine {
         } = subject;
         self.convict_before(at, source, time, out);
         self.expire(time, out);
-        let account = found
-            .user
-            .as_deref()
-            .map(|user| self.directory.account(user));
+        let account = self.directory.account_of(found.user.as_deref());
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];
         let failed = state.windows.get(subject).map(|window| window.failures());

@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use super::banning::{replaced, unban};
+use super::guarding::spares;
 use super::{Engine, JailState, is_open, listeners};
 use crate::engine::decision::{Ban, Decision, Failure, Forgiven, Origin, Release};
 use crate::engine::input::{Fate, Remembered, TakenBack};
@@ -127,8 +128,7 @@ impl Engine {
         if let Some(rule) = &jail.siege {
             state.siege.restore(rule, failure.time);
         }
-        let account = failure.user.as_deref();
-        let account = account.map(|user| self.directory.account(user));
+        let account = self.directory.account_of(failure.user.as_deref());
         let Failure {
             id,
             time,
@@ -137,8 +137,7 @@ impl Engine {
             ..
         } = *failure;
         let guarded = &self.guarded;
-        let is_allowed =
-            |network| jail.ignore.protects(network).is_none() && guarded.find(network).is_none();
+        let is_allowed = |network| !spares(jail, guarded, network);
         let of_network = (time, id, (subject, account));
         state.networks.count(
             &jail.networks,
@@ -176,8 +175,7 @@ impl Engine {
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];
         let subject = failure.subject;
-        let account = failure.user.as_deref();
-        let account = account.map(|user| self.directory.account(user));
+        let account = self.directory.account_of(failure.user.as_deref());
         let is_it =
             |(time, _, tried): Counted<Option<Account>>| time == failure.time && tried == account;
         state.windows.retain_of(subject, |failure| !is_it(failure));

@@ -6,7 +6,13 @@ use super::Engine;
 use crate::engine::decision::{Decision, Notice};
 use crate::engine::ignore::{AddressSet, IgnoreRule};
 use crate::engine::name::JailName;
+use crate::engine::policy::JailPolicy;
 use crate::engine::prefix::Prefix;
+
+/// Whether a jail never bans a network: by its settings, or lest somebody be locked out.
+pub(super) fn spares(jail: &JailPolicy, guarded: &AddressSet, network: Prefix) -> bool {
+    jail.ignore.protects(network).is_some() || guarded.find(network).is_some()
+}
 
 impl Engine {
     /// The rule that keeps jails from banning a subject at this moment.

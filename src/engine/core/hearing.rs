@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::besieged;
+use super::guarding::spares;
 use super::heard::wants;
 use super::is_open;
 use crate::engine::decision::{Ban, Decision, Failure, FailureId, Notice, Origin};
@@ -123,10 +124,7 @@ impl Engine {
         let Some(subject) = self.subject(now, at, record, found) else {
             return;
         };
-        let account = found
-            .user
-            .as_deref()
-            .map(|user| self.directory.account(user));
+        let account = self.directory.account_of(found.user.as_deref());
         let jail = &self.policy.jails[at];
         if jail.counting == Counting::Users && account.is_none() {
             return;
@@ -168,8 +166,7 @@ impl Engine {
         }
         // A network that holds an ignored address is never banned; the single host still is.
         let wide = jail.width.subject(address);
-        let is_spared = !wide.is_host()
-            && (jail.ignore.protects(wide).is_some() || self.guards(wide).is_some());
+        let is_spared = !wide.is_host() && spares(jail, &self.guarded, wide);
         Some(Subject {
             time: record.time.min(now),
             address,
@@ -270,8 +267,7 @@ impl Engine {
             .windows
             .count(subject, (time, id, account), threshold, |_| true);
         let guarded = &self.guarded;
-        let is_allowed =
-            |network| jail.ignore.protects(network).is_none() && guarded.find(network).is_none();
+        let is_allowed = |network| !spares(jail, guarded, network);
         let of_network = (time, id, (subject, account));
         let judged = state.networks.count(
             &jail.networks,

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::decision::{Ban, Origin, Release};
+use crate::engine::explain::{Place, Verdict};
 use crate::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
 use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::escalation::Offence;

@@ -59,8 +59,13 @@ pub struct Account(NonZeroU64);
 pub struct Directory(RandomState);
 
 impl Directory {
-    /// The account of this name, also as it is kept. Case does not matter, nor do spaces around it: to a service that makes a difference, a
-    /// name that differs in nothing else is a mistake, or an attempt to stay unseen.
+    /// The account that is named, if one is.
+    pub fn account_of(&self, name: Option<&str>) -> Option<Account> {
+        name.map(|name| self.account(name))
+    }
+
+    /// The account of this name, also as it is kept. Case does not matter, nor do spaces around it: to a service that makes
+    /// a difference, a name that differs in nothing else is a mistake, or an attempt to stay unseen.
     pub fn account(&self, name: &str) -> Account {
         let name = kept(name);
         let name = name.trim_matches(' ');

@@ -33,17 +33,28 @@ fn counting_users() -> Policy {
     policy
 }
 
-/// Hears lines such as `no root from 192.0.2.7`.
+/// Hears lines such as `no root from 192.0.2.7`, behind which there is nothing more.
 fn say(engine: &mut Engine, now: i64, lines: &[(i64, &str)]) -> Vec<Decision> {
+    tell(engine, None, now, lines, false)
+}
+
+/// The same from a source, behind which there may be more.
+fn tell(
+    engine: &mut Engine,
+    source: Option<&SourceName>,
+    now: i64,
+    lines: &[(i64, &str)],
+    more: bool,
+) -> Vec<Decision> {
     let mut batch = Batch::default();
     for (time, line) in lines {
         batch.push(Record::bare(at(*time), line.as_bytes()));
     }
     let mut out = Vec::new();
     let input = Input::Records {
-        source: None,
+        source,
         batch: &batch,
-        more: false,
+        more,
     };
     engine.handle(at(now), input, &mut out);
     out
@@ -160,18 +171,7 @@ fn a_login_counts_however_many_others_have_come_meanwhile() {
 fn nobody_is_banned_for_want_of_a_login_that_is_not_read_yet() {
     let source: SourceName = "journal".parse().expect("a name");
     let hear = |engine: &mut Engine, now: i64, lines: &[(i64, &str)], more: bool| {
-        let mut batch = Batch::default();
-        for (time, line) in lines {
-            batch.push(Record::bare(at(*time), line.as_bytes()));
-        }
-        let mut out = Vec::new();
-        let input = Input::Records {
-            source: Some(&source),
-            batch: &batch,
-            more,
-        };
-        engine.handle(at(now), input, &mut out);
-        out
+        tell(engine, Some(&source), now, lines, more)
     };
     let attack = [
         (1, "no jo from 192.0.2.1"),
@@ -199,18 +199,7 @@ fn a_time_of_grace_waits_for_what_a_source_has_not_told_yet() {
     let source: SourceName = "journal".parse().expect("a name");
     let mut engine = Engine::new(guarded(60));
     let say = |engine: &mut Engine, now: i64, lines: &[(i64, &str)], more: bool| {
-        let mut batch = Batch::default();
-        for (time, line) in lines {
-            batch.push(Record::bare(at(*time), line.as_bytes()));
-        }
-        let mut out = Vec::new();
-        let input = Input::Records {
-            source: Some(&source),
-            batch: &batch,
-            more,
-        };
-        engine.handle(at(now), input, &mut out);
-        short(&out)
+        short(&tell(engine, Some(&source), now, lines, more))
     };
     let attack = [
         (1, "no jo from 192.0.2.1"),
