@@ -11,8 +11,9 @@ use allocation_counter::measure;
 use f2bd::config::{self, Problems};
 use f2bd::engine::filter::{FilterSet, FilterSpec, View};
 use f2bd::engine::input::Input;
-use f2bd::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, Policy};
-use f2bd::engine::prefix::SubjectWidth;
+use f2bd::engine::jail::response::Responses;
+use f2bd::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, Policy, UseDns};
+use f2bd::engine::prefix::{Prefix, SubjectWidth};
 use f2bd::engine::record::line::{LineForm, LineReader};
 use f2bd::engine::record::{Batch, Record};
 use f2bd::engine::time::{BanTime, FindTime, Timestamp};
@@ -149,11 +150,14 @@ fn engine() -> Engine {
             networks: Vec::new(),
             accounts: None,
             siege: None,
+            usedns: UseDns::No,
             classes: Vec::new(),
             bantime: BanTime::Forever,
+            trusted: IgnoreList::default(),
             ignore: IgnoreList::default(),
+            named_by: None,
             width: SubjectWidth::DEFAULT,
-            actions: Vec::new(),
+            responses: Responses::new(Vec::new(), Vec::new()),
         });
     let jails = jails.collect();
     Engine::new(Policy {
@@ -274,7 +278,7 @@ fn a_million_attackers_do_not_hide_the_worst_and_cost_what_is_told() {
     }
     attack(&mut engine, IpAddr::from([10, 7, 3, 1]), "root", &mut out);
     let bans = out.iter().filter_map(|decision| match decision {
-        Decision::Ban(ban) => Some(ban.subject.address()),
+        Decision::Ban(ban) => ban.subject.network().map(Prefix::address),
         _ => None,
     });
     let bans: std::collections::BTreeSet<_> = bans.collect();

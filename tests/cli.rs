@@ -87,7 +87,7 @@ fn a_command_line_that_makes_no_sense_is_64() {
             "cannot be used with",
         ),
         (&["replay"], "required arguments"),
-        (&["explain", "192.0.2.300"], "neither an address nor"),
+        (&["allow", "192.0.2.300"], "neither an address nor"),
         (&["explain"], "<IP>"),
         (&["ban", "sshd"], "<IP>"),
         (&["ban", "s s", "192.0.2.1"], "cannot be a name"),
@@ -901,7 +901,7 @@ fn match_speaks_json() {
     assert_eq!(
         out(&output).lines().next(),
         Some(
-            r#"{"line":2,"filter":"sshd","pattern":1,"time":"2026-02-12T14:10:21Z","ip":"192.0.2.7","host":"192.0.2.7","user":"root"}"#
+            r#"{"line":2,"filter":"sshd","pattern":1,"time":"2026-02-12T14:10:21Z","ip":"192.0.2.7","host":"192.0.2.7","user":"root","target":null,"forwarded":null}"#
         )
     );
     assert_eq!(rows(&output).len(), 3);
@@ -923,7 +923,7 @@ fn a_name_that_is_no_address_has_no_ip() {
     assert_eq!(
         out(&output),
         "{\"line\":1,\"filter\":\"own\",\"pattern\":1,\"time\":\"2026-02-12T14:10:20Z\",\"ip\":null,\
-         \"host\":\"evil.example.org\",\"user\":null}\n"
+         \"host\":\"evil.example.org\",\"user\":null,\"target\":null,\"forwarded\":null}\n"
     );
 }
 

@@ -17,6 +17,7 @@ use f2bd::control::protocol::{
 use f2bd::engine::Decision;
 use f2bd::engine::decision::{Ban, BanId, Origin, Release};
 use f2bd::engine::prefix::Prefix;
+use f2bd::engine::subject::Subject;
 use f2bd::engine::time::BanTime;
 use f2bd::store::Store;
 use proptest::prelude::*;
@@ -83,7 +84,7 @@ fn banned(world: &World, count: usize) -> Vec<BanRow> {
     })
 }
 
-fn prefix(text: &str) -> Prefix {
+fn whom(text: &str) -> Subject {
     text.parse().unwrap()
 }
 
@@ -111,17 +112,24 @@ fn programs_get_typed_rows() {
     let bans = banned(&world, 3);
     let of: Vec<_> = bans
         .iter()
-        .map(|ban| (ban.jail.as_str(), ban.subject, ban.bantime, ban.origin))
+        .map(|ban| {
+            (
+                ban.jail.as_str(),
+                ban.subject.clone(),
+                ban.bantime,
+                ban.origin,
+            )
+        })
         .collect();
     let hour = BanTime::For(Duration::from_secs(3_600));
     assert_eq!(
         of,
         [
-            ("sshd", prefix("198.51.100.7"), hour, Origin::Failures),
-            ("sshd", prefix("2001:db8:7::/64"), hour, Origin::Failures),
+            ("sshd", whom("198.51.100.7"), hour, Origin::Failures),
+            ("sshd", whom("2001:db8:7::/64"), hour, Origin::Failures),
             (
                 "patient",
-                prefix("2001:db8:7::/64"),
+                whom("2001:db8:7::/64"),
                 BanTime::Forever,
                 Origin::Failures
             ),
@@ -165,14 +173,14 @@ fn programs_get_typed_rows() {
     let history: Vec<HistoryRow> = rows(&world, &["history"]);
     let of: Vec<_> = history
         .iter()
-        .map(|row| (row.ban, row.subject, row.failures, row.release))
+        .map(|row| (row.ban, row.subject.clone(), row.failures, row.release))
         .collect();
     assert_eq!(
         of,
         [
-            (3, prefix("2001:db8:7::/64"), 10, None),
-            (2, prefix("2001:db8:7::/64"), 3, None),
-            (1, prefix("198.51.100.7"), 3, Some(Release::Manual)),
+            (3, whom("2001:db8:7::/64"), 10, None),
+            (2, whom("2001:db8:7::/64"), 3, None),
+            (1, whom("198.51.100.7"), 3, Some(Release::Manual)),
         ]
     );
     let of_one: Vec<HistoryRow> = rows(&world, &["history", "198.51.100.7"]);
@@ -195,12 +203,12 @@ fn explain_tells_programs_why() {
     let [explanation] = &rows::<Explanation>(&world, &["explain", "2001:db8:7::99"])[..] else {
         panic!("one explanation");
     };
-    assert_eq!(explanation.subject, prefix("2001:db8:7::99"));
+    assert_eq!(explanation.subject, whom("2001:db8:7::99"));
     let [sshd, patient] = &explanation.verdicts[..] else {
         panic!("{explanation:?}");
     };
     assert!(
-        matches!(&sshd.place, PlaceRow::Banned { ban } if ban.subject == prefix("2001:db8:7::/64") && ban.in_effect)
+        matches!(&sshd.place, PlaceRow::Banned { ban } if ban.subject == whom("2001:db8:7::/64") && ban.in_effect)
     );
     let lines: Vec<_> = sshd.failures.iter().map(|row| row.line.as_str()).collect();
     assert_eq!(
@@ -214,7 +222,7 @@ fn explain_tells_programs_why() {
     assert_eq!(sshd.patterns.len(), 1);
     assert!(sshd.patterns[0].text.contains("Failed password for"));
     assert!(
-        matches!(&patient.place, PlaceRow::Watched { subject, failing: 3, .. } if *subject == prefix("2001:db8:7::/64"))
+        matches!(&patient.place, PlaceRow::Watched { subject, failing: 3, .. } if *subject == whom("2001:db8:7::/64"))
     );
     assert_eq!(patient.failures.len(), 3);
     let [explanation] = &rows::<Explanation>(&world, &["explain", "203.0.113.77"])[..] else {
@@ -550,7 +558,7 @@ fn followers_hear_what_happens() {
     let mut person = Follower::start(&world, &[]);
     loop {
         let line: FollowLine = serde_json::from_str(&program.next()).unwrap();
-        if matches!(&line, FollowLine::Ban { subject, .. } if *subject == prefix("192.0.2.201")) {
+        if matches!(&line, FollowLine::Ban { subject, .. } if *subject == whom("192.0.2.201")) {
             break;
         }
     }
@@ -564,7 +572,7 @@ fn followers_hear_what_happens() {
         let FollowLine::Failure { subject, failure } = line else {
             panic!("{heard:?}");
         };
-        assert_eq!(*subject, prefix("198.51.100.7"));
+        assert_eq!(*subject, whom("198.51.100.7"));
         assert_eq!(failure.jail.as_str(), "sshd");
         assert_eq!(
             failure.line,
@@ -572,11 +580,11 @@ fn followers_hear_what_happens() {
         );
     }
     assert!(
-        matches!(&heard[3], FollowLine::Ban { subject, failures: 3, offence: 1, .. } if *subject == prefix("198.51.100.7")),
+        matches!(&heard[3], FollowLine::Ban { subject, failures: 3, offence: 1, .. } if *subject == whom("198.51.100.7")),
         "{heard:?}"
     );
     assert!(
-        matches!(&heard[4], FollowLine::Unban { subject, release: Release::Manual, .. } if *subject == prefix("198.51.100.7")),
+        matches!(&heard[4], FollowLine::Unban { subject, release: Release::Manual, .. } if *subject == whom("198.51.100.7")),
         "{heard:?}"
     );
     let heard: Vec<String> = (0..5).map(|_| timeless(&person.next())).collect();
@@ -663,7 +671,7 @@ fn nonsense_is_refused_and_nobody_is_harmed() {
     ] {
         let reply = reply(request);
         assert!(
-            matches!(&reply, Reply::Refused(refusal) if refusal.why == Why::Malformed),
+            matches!(&reply, Reply::Refused(refusal) if matches!(refusal.why, Why::Malformed | Why::Usage)),
             "{:?}: {reply:?}",
             String::from_utf8_lossy(&request[..request.len().min(100)])
         );
@@ -671,7 +679,7 @@ fn nonsense_is_refused_and_nobody_is_harmed() {
     proptest!(ProptestConfig::with_cases(100), |(request in prop::collection::vec(any::<u8>(), 0..6_000))| {
         prop_assert!(matches!(reply(&request), Reply::Refused(_)));
     });
-    assert_eq!(banned(&world, 1)[0].subject, prefix("192.0.2.1"));
+    assert_eq!(banned(&world, 1)[0].subject, whom("192.0.2.1"));
     daemon.stop();
 }
 
@@ -685,7 +693,7 @@ fn prepare(world: &World, count: u32) {
             Decision::Ban(Ban {
                 id: BanId(u64::from(host) + 1),
                 jail: "sshd".parse().unwrap(),
-                subject: Prefix::host(IpAddr::V4(Ipv4Addr::from(0x0B00_0000 + host))),
+                subject: Prefix::host(IpAddr::V4(Ipv4Addr::from(0x0B00_0000 + host))).into(),
                 start: now,
                 bantime: BanTime::For(Duration::from_secs(86_400)),
                 offence: 1,
@@ -852,7 +860,7 @@ fn who_may_ask_and_who_may_act() {
             )
         );
     }
-    assert_eq!(banned(&world, 1)[0].subject, prefix("192.0.2.1"));
+    assert_eq!(banned(&world, 1)[0].subject, whom("192.0.2.1"));
     daemon.stop();
 }
 

@@ -3,6 +3,7 @@
 //! The settings that it recommends are tried on a whole day, see `simulation`.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -24,14 +25,38 @@ fn fail(log: &mut Vec<(i64, String)>, second: i64, count: i64, address: &str, us
 }
 
 /// Who is banned by which jail, in which second and for how many.
-fn bans(settings: &str, log: &mut [(i64, String)]) -> Vec<(i64, String, String, i64)> {
+fn bans(settings: &str, log: &mut [(i64, String)]) -> Vec<Banned> {
     let home = tempfile::tempdir().unwrap();
-    let [config, path] = ["f2bd.conf", "auth.log"].map(|name| home.path().join(name));
+    bans_at(home.path(), settings, log, sshd)
+}
+
+/// In which second, by which jail, who and for how many.
+type Banned = (i64, String, String, i64);
+
+/// A line of auth.log.
+fn sshd(time: jiff::Timestamp, second: i64, text: &str) -> String {
+    format!("{time} box sshd[{second}]: {text}\n")
+}
+
+/// A line of access.log.
+fn web(time: jiff::Timestamp, _: i64, text: &str) -> String {
+    let date = time.strftime("%d/%b/%Y:%H:%M:%S +0000");
+    text.replacen(" - - ", &format!(" - - [{date}] "), 1) + "\n"
+}
+
+/// The same with a configuration in a directory, over a log of such lines.
+fn bans_at(
+    home: &Path,
+    settings: &str,
+    log: &mut [(i64, String)],
+    line: fn(jiff::Timestamp, i64, &str) -> String,
+) -> Vec<Banned> {
+    let [config, path] = ["f2bd.conf", "test.log"].map(|name| home.join(name));
     let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
     log.sort_by_key(|(second, _)| *second);
     let line = |(second, text): &(i64, String)| {
         let time = start + jiff::SignedDuration::from_secs(*second);
-        format!("{time} box sshd[{second}]: {text}\n")
+        line(time, *second, text)
     };
     fs::write(&path, log.iter().map(line).collect::<String>()).unwrap();
     fs::write(&config, settings).unwrap();
@@ -74,6 +99,43 @@ fn five_failures_within_ten_minutes() {
     fail(&mut log, 0, 9, "10.1.2.3", "root");
     let expected = (4, "sshd".to_owned(), "203.0.113.1/32".to_owned(), HOUR);
     assert_eq!(bans(&settings, &mut log), [expected]);
+}
+
+#[test]
+fn clients_of_proxies_and_what_many_of_them_attack() {
+    let settings = man::configuration("A web server behind proxies");
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("filters")).unwrap();
+    let filter = home.path().join("filters/proxied.toml");
+    fs::write(filter, man::filter_behind_proxies()).unwrap();
+    let mut log = Vec::new();
+    let mut refuse = |second: i64, target: &str, forwarded: &str| {
+        let text =
+            format!("10.0.0.1 - - \"GET {target} HTTP/1.1\" 403 9 \"-\" \"x\" \"{forwarded}\"");
+        log.push((second, text));
+    };
+    for number in 0..20 {
+        refuse(number, &format!("/{number}"), "192.0.2.1, 203.0.113.1");
+        refuse(number, &format!("/{number}"), "unknown");
+    }
+    for host in 1..=30 {
+        refuse(30 + host, "/admin", &format!("198.51.100.{host}"));
+    }
+    for host in 31..60 {
+        refuse(60 + host, "/other", &format!("198.51.100.{host}"));
+    }
+    let bans = bans_at(home.path(), &settings, &mut log, web);
+    let mut expected = vec![(19, "proxied".to_owned(), "203.0.113.1/32".to_owned(), 600)];
+    let together = (1..=30).map(|host| {
+        (
+            60,
+            "proxied".to_owned(),
+            format!("198.51.100.{host}/32"),
+            600,
+        )
+    });
+    expected.extend(together);
+    assert_eq!(bans, expected);
 }
 
 #[test]
@@ -122,6 +184,30 @@ fn three_bans_within_a_day_by_whatever_jails() {
     let week = ("recidive", 7 * DAY);
     let short = ("sshd", 10 * MINUTE);
     assert_eq!(by, [short, short, short, week, ("other", 10 * MINUTE)]);
+}
+
+#[test]
+fn patience_at_first() {
+    let settings = man::configuration("Patience at first");
+    let mut log = Vec::new();
+    let host = "203.0.113.1";
+    // Once more while it is slowed down, and twice after a ban that is over.
+    fail(&mut log, 0, 10, host, "root");
+    fail(&mut log, 2 * DAY, 5, host, "root");
+    fail(&mut log, 10 * DAY, 5, host, "root");
+    let bans = bans(&settings, &mut log).into_iter();
+    let bans: Vec<_> = bans
+        .map(|(.., subject, bantime)| (subject, bantime))
+        .collect();
+    let own = || "203.0.113.1/32".to_owned();
+    let expected = [
+        (own(), HOUR),
+        (own(), DAY),
+        (own(), 7 * DAY),
+        (own(), 7 * DAY),
+        ("203.0.113.0/24".to_owned(), 7 * DAY),
+    ];
+    assert_eq!(bans, expected);
 }
 
 #[test]

@@ -1,20 +1,22 @@
 //! Who is never banned, as it changes while the daemon runs: the whole daemon in a network of its own.
 
 use std::fs;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::UdpSocket;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::netns::{Cable, Netns};
+use crate::support::nameserver::NameServer;
+use crate::support::netns::Cable;
 use crate::support::skipped;
 use crate::support::wait::until;
 use crate::support::world::{F2BD, World};
 
 const STRICT: &str = "maxretry = 1\nbantime = \"1h\"";
+
+const HOME: &str = "home.example.org";
 
 /// Waits until an address is banned, or is not.
 fn until_banned(world: &World, address: &str, wanted: bool) {
@@ -137,50 +139,6 @@ fn a_file_of_addresses_is_watched() {
     daemon.stop();
 }
 
-/// A server of names that knows one of them.
-struct NameServer {
-    address: Arc<Mutex<Option<Ipv4Addr>>>,
-}
-
-impl NameServer {
-    fn start(netns: &Netns) -> NameServer {
-        let socket = netns.datagrams("127.0.0.1:53".parse().unwrap());
-        let address = Arc::new(Mutex::new(None));
-        let known = Arc::clone(&address);
-        // Ends with the tests, which are one process.
-        thread::spawn(move || {
-            let mut query = [0; 512];
-            while let Ok((length, from)) = socket.recv_from(&mut query) {
-                let answer = answer(&query[..length], *known.lock().unwrap());
-                socket.send_to(&answer, from).unwrap();
-            }
-        });
-        NameServer { address }
-    }
-
-    fn knows(&self, address: Option<&str>) {
-        *self.address.lock().unwrap() = address.map(|text| text.parse().unwrap());
-    }
-}
-
-/// The answer of a server of names: its question with an address of type A for a minute, with nothing for another type,
-/// or that there is no such name.
-fn answer(query: &[u8], address: Option<Ipv4Addr>) -> Vec<u8> {
-    let name = query[12..].iter().position(|byte| *byte == 0).unwrap();
-    let question = &query[12..12 + name + 5];
-    let wants_address = question[name + 1..name + 3] == [0, 1];
-    let found = address.filter(|_| wants_address);
-    let code = if address.is_some() { 0x80 } else { 0x83 };
-    let mut answer = vec![query[0], query[1], 0x85, code, 0, 1];
-    answer.extend([0, u8::from(found.is_some()), 0, 0, 0, 0]);
-    answer.extend(question);
-    if let Some(address) = found {
-        answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-        answer.extend(address.octets());
-    }
-    answer
-}
-
 #[test]
 fn a_host_name_is_followed() {
     let Some(world) = World::new(&format!(
@@ -197,10 +155,10 @@ fn a_host_name_is_followed() {
         ("/etc/nsswitch.conf", "hosts: files dns\n"),
         ("/etc/hosts", "127.0.0.1 localhost\n"),
     ]);
-    daemon.says("the host name `home.example.org` in `ignoreip` has no address");
+    daemon.says("the host name `home.example.org` in `ignoreip` or `trusted` has no address");
     world.attack("198.51.100.7", 1);
     until_banned(&world, "198.51.100.7", true);
-    server.knows(Some("198.51.100.7"));
+    server.knows(HOME, &["198.51.100.7"]);
     assert!(world.f2bd(&["reload"]).status.success());
     until_banned(&world, "198.51.100.7", false);
     let told = explained(&world, "198.51.100.7");
@@ -208,12 +166,12 @@ fn a_host_name_is_followed() {
         told.contains("never banned by jail sshd: ignoreip home.example.org"),
         "{told}"
     );
-    server.knows(None);
+    server.knows(HOME, &[]);
     assert!(world.f2bd(&["reload"]).status.success());
     daemon.says("; those that it had stay");
     attack_in_vain(&world, "198.51.100.7", "198.51.100.8");
     // By itself it is asked for every half minute.
-    server.knows(Some("198.51.100.8"));
+    server.knows(HOME, &["198.51.100.8"]);
     let asked = Instant::now();
     while world.kernel_bans("198.51.100.8") {
         assert!(

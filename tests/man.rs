@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::support::skipped;
-use f2bd::action::file::{ActionFile, NFTABLES};
+use f2bd::action::file::{ActionFile, NFTABLES, NFTABLES_SLOW};
 use f2bd::cli::args::CommandLine;
 use f2bd::cli::hosts::{MOST_ADDRESSES, MOST_NAMES};
 use f2bd::config::keys::{self, Key};
@@ -267,7 +267,9 @@ fn every_exit_code_is_in_the_manual_and_in_the_help() {
 // Fields of `--json`.
 
 /// What f2bd(8) calls the fields of a failure.
-const FAILURE_FIELDS: [&str; 6] = ["time", "address", "user", "pattern", "line", "counted"];
+const FAILURE_FIELDS: [&str; 7] = [
+    "time", "address", "user", "target", "pattern", "line", "counted",
+];
 
 /// Every key of every object in a value, without the names of jails.
 fn fields(value: &Value, found: &mut BTreeSet<String>) {
@@ -318,7 +320,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     let config = home.path().join("f2bd.conf");
     fs::write(&config, "[jail.sshd]\nnonsense = 1\n").unwrap();
     let [grown, listed] = [
-        "factor = 2 }\nclass = { asn = [1], maxretry = 1 }\nsiege = {}\nnetwork = { }\n\
+        "factor = 2 }\nclass = { asn = [1], maxretry = 1 }\nsiege = {}\ndistributed = {}\nnetwork = { }\n\
          [daemon]\noperator = \"/nonexistent\"\n#",
         "multipliers = [1, 2]",
     ]
@@ -335,15 +337,15 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     let ban = json!({
         "ban": 1, "jail": "sshd", "subject": "192.0.2.7/32", "start": "2026-02-12T14:10:21Z",
         "until": null, "bantime": -1, "offence": 1, "origin": "manual", "in_effect": true,
-        "country": "DE", "operator": { "asn": 64500, "name": "x" },
+        "response": { "actions": [], "lets_through": false }, "country": "DE", "operator": { "asn": 64500, "name": "x" },
     });
     let history = json!({
         "ban": 1, "jail": "sshd", "subject": "192.0.2.7/32", "start": "2026-02-12T14:10:21Z",
         "until": null, "ended": null, "release": null, "offence": 1, "failures": 5, "origin": "failures",
-        "country": "DE", "operator": { "asn": 64500, "name": "x" },
+        "reason": null, "release_reason": null, "country": "DE", "operator": { "asn": 64500, "name": "x" },
     });
     let failure = json!({
-        "jail": "sshd", "time": "2026-02-12T14:10:21Z", "address": "192.0.2.7", "user": null, "pattern": 1,
+        "jail": "sshd", "time": "2026-02-12T14:10:21Z", "address": "192.0.2.7", "user": null, "target": null, "pattern": 1,
         "line": "x", "counted": true,
     });
     let with = |value: &Value, more: Value| {
@@ -353,8 +355,10 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         value
     };
     let verdict = json!({
-        "jail": "sshd", "filter": "sshd", "maxretry": 5, "distinct": false, "findtime": 600.0, "failures": [failure],
-        "patterns": [{ "number": 1, "text": "x" }], "next": { "offence": 2, "bantime": 600 },
+        "jail": "sshd", "filter": "sshd", "maxretry": 5, "distinct": false, "by": "user", "findtime": 600.0, "failures": [failure],
+        "patterns": [{ "number": 1, "text": "x" }], "next": {
+            "offence": 2, "bantime": 600, "network": null, "response": { "actions": [], "lets_through": false },
+        },
         "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 }, "class": "DE",
     });
     let explanation = row::<Explanation>(json!({
@@ -551,6 +555,7 @@ const CONFIGURATION: &[(&str, &[Key])] = &[
     ("distributed = { ... }", keys::DISTRIBUTED),
     ("class = { ... }", keys::CLASS),
     ("siege = { ... }", keys::SIEGE),
+    ("response = { ... }", keys::RESPONSE),
     ("prefix = { ... }", keys::PREFIX),
     ("[action.NAME]", keys::ACTION),
 ];
@@ -593,7 +598,16 @@ fn action_file_keys() -> BTreeMap<String, Keys> {
         let default = format!("\"{}\"", parameter.default);
         (name, Some(default))
     });
-    let mut tables = BTreeMap::from([("PARAMETERS OF NFTABLES".to_owned(), parameters.collect())]);
+    let parameters: Keys = parameters.collect();
+    let mut tables = BTreeMap::from([("PARAMETERS OF NFTABLES".to_owned(), parameters)]);
+    let slow = ActionFile::parse(NFTABLES_SLOW).unwrap().parameters;
+    let known = &tables["PARAMETERS OF NFTABLES"];
+    let further = slow
+        .into_iter()
+        .filter(|(name, _)| !known.contains_key(name));
+    let further =
+        further.map(|(name, parameter)| (name, Some(format!("\"{}\"", parameter.default))));
+    tables.insert("nftables-slow".to_owned(), further.collect());
     let text: toml::Table = toml::from_str(NFTABLES).unwrap();
     let mut table = |heading: &str, all: Vec<&toml::Value>| {
         let keys = all
@@ -609,7 +623,9 @@ fn action_file_keys() -> BTreeMap<String, Keys> {
         "[[sample]]",
         text["sample"].as_array().unwrap().iter().collect(),
     );
-    table("Top of the file", vec![&toml::Value::Table(text.clone())]);
+    let slow: toml::Table = toml::from_str(NFTABLES_SLOW).unwrap();
+    let both = [&text, &slow].map(|text| toml::Value::Table(text.clone()));
+    table("Top of the file", both.iter().collect());
     tables
 }
 
@@ -740,6 +756,13 @@ pub fn configuration(words: &str) -> String {
     literals(rest).swap_remove(0)
 }
 
+/// The filter of f2bd-filter(5) that a configuration of f2bd.conf(5) uses.
+pub fn filter_behind_proxies() -> String {
+    let examples = section(&manual("f2bd-filter.5"), "EXAMPLES");
+    let (_, rest) = examples.split_once(".Pa proxied.toml").unwrap();
+    literals(rest).swap_remove(0).replace("\\e", "\\")
+}
+
 #[test]
 fn every_example_of_a_configuration_is_sound() {
     let home = tempfile::tempdir().unwrap();
@@ -750,6 +773,12 @@ fn every_example_of_a_configuration_is_sound() {
         let is_mistake = |problem: &Problem| problem.severity == Severity::Error;
         assert!(!problems.iter().any(is_mistake), "{text}: {problems:?}");
     };
+    fs::create_dir(home.path().join("filters")).unwrap();
+    fs::write(
+        home.path().join("filters/proxied.toml"),
+        filter_behind_proxies(),
+    )
+    .unwrap();
     let configurations = literals(&manual("f2bd.conf.5"));
     let actions = manual("f2bd-action.5");
     let sections = literals(&section(&actions, "DESCRIPTION"));
@@ -760,8 +789,7 @@ fn every_example_of_a_configuration_is_sound() {
         .for_each(|text| is_sound(text));
 
     let filters = literals(&section(&manual("f2bd-filter.5"), "EXAMPLES"));
-    assert_eq!(filters.len(), 2);
-    fs::create_dir(home.path().join("filters")).unwrap();
+    assert_eq!(filters.len(), 3);
     for text in &filters {
         let text = text.replace("\\e", "\\");
         fs::write(home.path().join("filters/mydoor.toml"), text).unwrap();

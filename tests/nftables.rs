@@ -11,7 +11,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use f2bd::action::file::{ActionFile, NFTABLES};
+use f2bd::action::file::{ActionFile, NFTABLES, NFTABLES_SLOW};
 use f2bd::action::ports::{Ports, Protocol, Services};
 use f2bd::action::{
     ActionError, ActionJail, ActionSpec, Ending, InForce, Order, Report, check, worker,
@@ -20,6 +20,7 @@ use f2bd::engine::decision::BanId;
 use f2bd::engine::input::Outcome;
 use f2bd::engine::name::JailName;
 use f2bd::engine::prefix::{Prefix, SubjectWidth};
+use f2bd::engine::subject::Subject;
 use f2bd::engine::time::Timestamp;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
@@ -106,7 +107,7 @@ impl Guard {
             .unwrap();
     }
 
-    fn order_change(&self, bans: &[InForce], unbans: &[(JailName, Prefix)]) {
+    fn order_change(&self, bans: &[InForce], unbans: &[(JailName, Subject)]) {
         self.orders
             .send(Order::Change {
                 bans: bans.to_vec(),
@@ -117,10 +118,10 @@ impl Guard {
 
     fn reconcile(&self, jails: &[ActionJail], bans: &[InForce]) {
         self.order_reconcile(jails, bans);
-        assert_eq!(self.outcome(), Outcome::Reconciled);
+        assert_eq!(self.outcome(), reconciled());
     }
 
-    fn change(&self, bans: &[InForce], unbans: &[(JailName, Prefix)]) {
+    fn change(&self, bans: &[InForce], unbans: &[(JailName, Subject)]) {
         self.order_change(bans, unbans);
         assert_eq!(
             self.outcome(),
@@ -148,12 +149,22 @@ impl Guard {
     }
 }
 
+/// That everything was put into effect.
+fn reconciled() -> Outcome {
+    let action = "nftables".parse().unwrap();
+    Outcome::Reconciled { action }
+}
+
 fn spec(parameters: &[(&str, &str)]) -> ActionSpec {
+    spec_of(NFTABLES, parameters)
+}
+
+fn spec_of(file: &str, parameters: &[(&str, &str)]) -> ActionSpec {
     let parameters = parameters
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
         .collect();
-    ActionFile::parse(NFTABLES)
+    ActionFile::parse(file)
         .unwrap()
         .spec("nftables".parse().unwrap(), &parameters)
         .unwrap()
@@ -189,7 +200,7 @@ fn hosts(number: u32) -> Vec<InForce> {
     (0..number)
         .map(|host| InForce {
             ban: BanId(u64::from(host)),
-            subject: Prefix::host(Ipv4Addr::from(first + host).into()),
+            subject: Prefix::host(Ipv4Addr::from(first + host).into()).into(),
             ..template.clone()
         })
         .collect()
@@ -272,6 +283,81 @@ fn a_banned_host_is_cut_off_and_comes_back() {
     guard.unban("192.0.2.7");
     attackers.must_reach("192.0.2.7", address(SSH));
     guard.unban("192.0.2.7");
+    guard.stop();
+}
+
+#[test]
+fn all_ports_can_be_shut() {
+    let Some(Cable { server, attackers }) = Cable::new() else {
+        return;
+    };
+    let (_ssh, _web) = (server.listen(22), server.listen(80));
+    let guard = Guard::start(&server, spec(&[("ports", "all")]));
+    guard.reconcile(&[sshd()], &[ban("192.0.2.7", 600.0)]);
+    assert!(!attackers.reaches("192.0.2.7", address(SSH)));
+    assert!(!attackers.reaches("192.0.2.7", address(WEB)));
+    attackers.must_reach("192.0.2.8", address(WEB));
+    guard.stop();
+}
+
+#[test]
+fn actions_do_not_take_each_other_for_somebody_else() {
+    let Some(inside) = Netns::new() else {
+        return;
+    };
+    let tables =
+        ["one", "two", "three"].map(|table| Guard::start(&inside, spec(&[("table", table)])));
+    for turn in 1..=20_u8 {
+        let banned = [ban(&format!("192.0.2.{turn}"), 600.0)];
+        for guard in &tables {
+            guard.order_reconcile(&[sshd()], &banned);
+        }
+        for guard in &tables {
+            assert_eq!(guard.outcome(), reconciled(), "turn {turn}");
+        }
+    }
+    tables.into_iter().for_each(Guard::stop);
+}
+
+/// One address after the other has three connections free, of IPv6 one network does.
+#[test]
+fn a_slowed_host_gets_through_now_and_then() {
+    let Some(Cable { server, attackers }) = Cable::new() else {
+        return;
+    };
+    let _ssh = server.listen(22);
+    attackers.add_address("2001:db8:0:7:ffff::1/32");
+    let guard = Guard::start(&server, spec_of(NFTABLES_SLOW, &[("rate", "1/hour")]));
+    let banned = [ban("192.0.2.7", 600.0), ban("2001:db8:0:7::/64", 600.0)];
+    guard.reconcile(&[sshd()], &banned);
+    let through = |from: &str, to: &str| {
+        let tries = 0..5;
+        tries
+            .take_while(|_| attackers.reaches(from, address(to)))
+            .count()
+    };
+    assert_eq!(through("192.0.2.7", SSH), 3);
+    assert_eq!(through("192.0.2.8", SSH), 5, "nobody has slowed it down");
+    assert_eq!(through("2001:db8:0:7::7", SSH6), 3);
+    assert_eq!(through("2001:db8:0:7:ffff::1", SSH6), 0, "the same network");
+    // Each of the networks in a wide one is a host, and none of them has more than its own.
+    let wide = [ban("2001:db8::/32", 600.0)];
+    guard.reconcile(&[sshd()], &wide);
+    assert_eq!(through("2001:db8:0:7::7", SSH6), 3);
+    assert_eq!(through("2001:db8:0:7:ffff::1", SSH6), 0);
+    guard.reconcile(&[sshd()], &banned);
+    // Nobody begins anew because the rules do, and what is gone leaves nothing behind.
+    guard.reconcile(&[sshd()], &banned);
+    assert_eq!(through("192.0.2.7", SSH), 0);
+    guard.unban("192.0.2.7");
+    attackers.must_reach("192.0.2.7", address(SSH));
+    let web = jail("web", &["80"], &[Protocol::Tcp], SubjectWidth::DEFAULT);
+    guard.reconcile(&[web], &[]);
+    let left = server.nft(&["list", "table", "inet", "f2bd_slow"]).unwrap();
+    assert!(
+        left.contains("ipv4/web/rate") && !left.contains("sshd"),
+        "{left}"
+    );
     guard.stop();
 }
 
@@ -640,7 +726,7 @@ fn many_bans_come_and_go_at_once() {
     let free: Vec<_> = crowd
         .iter()
         .skip(1)
-        .map(|ban| (ban.jail.clone(), ban.subject))
+        .map(|ban| (ban.jail.clone(), ban.subject.clone()))
         .collect();
     guard.change(&[], &free);
     assert_eq!(members(&server, "ipv4/sshd"), ["10.0.0.0"]);
@@ -722,7 +808,7 @@ fn a_change_of_what_is_gone_restores_everything() {
     guard.ban("192.0.2.7");
     server.nft(&["flush", "ruleset"]).unwrap();
     guard.order_change(&[ban("192.0.2.8", 600.0)], &[]);
-    assert_eq!(guard.outcome_at_last(), Outcome::Reconciled);
+    assert_eq!(guard.outcome_at_last(), reconciled());
     assert_eq!(members(&server, "ipv4/sshd"), ["192.0.2.7", "192.0.2.8"]);
     guard.stop();
 }
@@ -803,7 +889,7 @@ fn without_nft_the_old_table_protects_until_it_is_back() {
     std::os::unix::fs::symlink(installed_nft(), &program).unwrap();
     assert_eq!(
         guard.outcome(),
-        Outcome::Reconciled,
+        reconciled(),
         "broken is said once, recovery once"
     );
     assert_eq!(members(&server, "ipv4/sshd"), ["192.0.2.9"]);

@@ -1,10 +1,12 @@
 //! How a jail decides beyond maxretry and findtime: the whole daemon with its database, and `replay`.
 
 use std::fs;
+use std::io::Write;
 use std::process::Command;
 
 use serde_json::Value;
 
+use crate::man;
 use crate::support::wait::until;
 use crate::support::world::{F2BD, World};
 
@@ -94,6 +96,44 @@ fn who_is_forgiven_is_a_newcomer_also_after_a_kill() {
 }
 
 #[test]
+fn the_administrator_says_why_also_after_a_kill() {
+    let Some(world) = World::new("ignoreself = false") else {
+        return;
+    };
+    let (one, other) = ("203.0.113.9", "203.0.113.10");
+    let daemon = world.start();
+    let done = |arguments: &[&str]| {
+        let output = world.f2bd(arguments);
+        assert!(output.status.success(), "{output:?}");
+    };
+    let odd = "it's \u{1b}[31m 'red'; DROP TABLE bans";
+    done(&["ban", "sshd", one, "--for", "2d", "--reason", "ticket 17"]);
+    done(&["ban", "sshd", other, "--reason", odd]);
+    for wrong in [" ", "x".repeat(1_025).as_str()] {
+        let output = world.f2bd(&["ban", "sshd", one, "--reason", wrong]);
+        assert_eq!(output.status.code(), Some(64), "{output:?}");
+    }
+    daemon.kill();
+    let daemon = world.start();
+    done(&["unban", other, "--reason", "he called"]);
+    let query = "SELECT ip, reason, release_reason FROM ban_history ORDER BY ban";
+    let expected =
+        "203.0.113.9|ticket 17|\n203.0.113.10|it's \\x1b[31m 'red'; DROP TABLE bans|he called";
+    until_it_tells(&world, query, expected);
+    let standing = "SELECT ip, reason, (julianday(until) - julianday(start)) FROM active_bans";
+    assert_eq!(world.sql(standing), "203.0.113.9|ticket 17|2.0");
+    let rows = world.json(&["history"]);
+    assert_eq!(rows[0]["release_reason"], "he called");
+    assert_eq!(rows[1]["reason"], "ticket 17");
+    let told = String::from_utf8(world.f2bd(&["history"]).stdout).unwrap();
+    assert!(
+        told.contains("manual: ticket 17") && told.contains("(manual: he called)"),
+        "{told}"
+    );
+    daemon.stop();
+}
+
+#[test]
 fn replay_lets_bans_grow_and_tries_out_how_much() {
     let home = tempfile::tempdir().unwrap();
     let config = home.path().join("f2bd.conf");
@@ -129,6 +169,81 @@ fn replay_lets_bans_grow_and_tries_out_how_much() {
     assert_eq!(bans, [(60, 1), (120, 2), (240, 3), (60, 1)]);
     let compared = replay(&["--set", "escalation={multipliers=[1,30]}"]);
     assert!(compared.contains("Banned less often: 1"), "{compared}");
+}
+
+/// Which of the tables of the kernel hold an address.
+fn tables(world: &World, address: &str) -> String {
+    let holds = |table: &&str| {
+        let listed = world.nft(&["list", "table", "inet", table]).stdout;
+        String::from_utf8_lossy(&listed).contains(&format!("{address} timeout"))
+    };
+    let tables = ["slow", "f2bd", "shut"].into_iter().filter(holds);
+    tables.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn each_offence_has_its_answer_also_after_a_kill() {
+    let Some(world) = World::with(
+        "maxretry = 2\nbantime = \"1h\"\nignoreself = false\n\
+         response = [\n\
+         { from = 1, actions = [\"nftables-slow\"] },\n\
+         { from = 2, actions = [\"nftables\"] },\n\
+         { from = 3, actions = [\"all\"], network = { ipv4 = 24 } },\n]",
+        "[action.nftables-slow]\ntable = \"slow\"\n\
+         [action.all]\nuse = \"nftables\"\ntable = \"shut\"\nports = \"all\"",
+    ) else {
+        return;
+    };
+    let address = "198.51.100.7";
+    let until_held = |by: &str, whom: &str| {
+        until(&format!("{whom} is in {by}"), || {
+            (tables(&world, whom) == by).then_some(())
+        });
+    };
+    let bans = "SELECT subject, offence, coalesce(release, 'stands') FROM bans ORDER BY id";
+    let daemon = world.start();
+    world.attack(address, 2);
+    until_held("slow", address);
+    daemon.kill();
+    let daemon = world.start();
+    until_held("slow", address);
+    let told = String::from_utf8(world.f2bd(&["explain", address]).stdout).unwrap();
+    assert!(
+        told.contains("It still gets through, and what it fails counts on.")
+            && told.contains("It would be put into effect by nftables."),
+        "{told}"
+    );
+    // It gets through and fails on.
+    world.attack(address, 2);
+    until_it_tells(
+        &world,
+        bans,
+        "198.51.100.7|1|replaced\n198.51.100.7|2|stands",
+    );
+    until_held("f2bd", address);
+    daemon.kill();
+    let daemon = world.start();
+    until_held("f2bd", address);
+    world.f2bd(&["unban", address]);
+    let told = String::from_utf8(world.f2bd(&["explain", address]).stdout).unwrap();
+    let network = "It would concern 198.51.100.0/24 and be put into effect by all.";
+    assert!(told.contains(network), "{told}");
+    world.attack(address, 2);
+    until_it_tells(
+        &world,
+        bans,
+        "198.51.100.7|1|replaced\n198.51.100.7|2|manual\n\
+         198.51.100.7|3|merged\n198.51.100.0/24|3|stands",
+    );
+    until("the network is shut out", || {
+        let listed = world.nft(&["list", "table", "inet", "shut"]).stdout;
+        let listed = String::from_utf8_lossy(&listed).into_owned();
+        listed.contains("198.51.100.0/24").then_some(())
+    });
+    // What the administrator bans is meant in earnest.
+    world.f2bd(&["ban", "sshd", "203.0.113.9"]);
+    until_held("shut", "203.0.113.9");
+    daemon.stop();
 }
 
 #[test]
@@ -172,7 +287,7 @@ fn a_hostile_network_is_one_ban_also_after_a_kill() {
     assert!(
         told.contains("198.51.100.77 as part of 198.51.100.0/24 is banned")
             && told.contains(
-                "many of its hosts failed, 6 times together; 4 of these had banned hosts before."
+                "its hosts failed, 6 times together; 4 of these had banned hosts before."
             ),
         "{told}"
     );
@@ -258,7 +373,7 @@ fn hosts_that_attack_one_account_are_banned_together_also_after_a_kill() {
     let told = String::from_utf8(world.f2bd(&["explain", "203.0.113.2"]).stdout).unwrap();
     assert!(
         told.contains(
-            "203.0.113.2 is watched by jail sshd as one of 2 hosts that failed for the same account; \
+            "203.0.113.2 is watched by jail sshd as one of 2 hosts that failed for the same account `jo`; \
              3 within 2h are banned."
         ),
         "{told}"
@@ -278,8 +393,101 @@ fn hosts_that_attack_one_account_are_banned_together_also_after_a_kill() {
     }
     let told = String::from_utf8(world.f2bd(&["explain", "198.51.100.1"]).stdout).unwrap();
     assert!(
-        told.contains("many hosts failed for the same account, of these failures this one."),
+        told.contains("many hosts failed for the same account `jo`, of these failures this one."),
         "{told}"
+    );
+    daemon.stop();
+}
+
+#[test]
+fn clients_behind_a_trusted_proxy_are_counted_whatever_they_forge() {
+    let rest = |world: &World| {
+        let log = world.path().join("access.log");
+        format!(
+            "[jail.proxied]\nlogpath = [{log:?}]\nmaxretry = 3\nbantime = \"1h\"\ntrusted = [\"10.0.0.0/24\"]\n\
+             distributed = {{ by = \"target\", hosts = 3, findtime = \"2h\" }}"
+        )
+    };
+    let Some(world) = World::new("") else {
+        return;
+    };
+    let path = world.path().join("access.log");
+    fs::create_dir(world.path().join("filters")).unwrap();
+    let filter = world.path().join("filters/proxied.toml");
+    fs::write(filter, man::filter_behind_proxies()).unwrap();
+    fs::write(&path, "").unwrap();
+    world.configure("", &rest(&world));
+    let refuse = |address: &str, target: &str, forwarded: &str| {
+        let now = jiff::Timestamp::now().strftime("%d/%b/%Y:%H:%M:%S +0000");
+        let line = format!(
+            "{address} - - [{now}] \"POST {target} HTTP/1.1\" 401 12 \"-\" \"x\" \"{forwarded}\"\n"
+        );
+        let mut log = fs::File::options().append(true).open(&path).unwrap();
+        log.write_all(line.as_bytes()).unwrap();
+    };
+    let daemon = world.start();
+    // Somebody else's addresses and the proxy's own are forged, and a header that pretends to be longer.
+    for forged in [
+        "198.51.100.1, ",
+        "10.0.0.2, 198.51.100.1,10.0.0.3,",
+        "x\\x22 \\x22, ",
+    ] {
+        refuse(
+            "10.0.0.1",
+            "/login",
+            &format!("{forged}203.0.113.7, 10.0.0.9"),
+        );
+    }
+    until_it_tells(
+        &world,
+        "SELECT ip, failures FROM active_bans",
+        "203.0.113.7|3",
+    );
+    // Of somebody who is no proxy nothing is believed.
+    refuse("203.0.113.8", "/wp-login.php", "198.51.100.1");
+    refuse("10.0.0.1", "/wp-login.php", "203.0.113.8, 203.0.113.9");
+    refuse("10.0.0.1", "/wp-login.php", "-");
+    until_it_tells(
+        &world,
+        "SELECT address, target FROM failure_history ORDER BY failure",
+        "203.0.113.7|/login\n203.0.113.7|/login\n203.0.113.7|/login\n\
+         203.0.113.8|/wp-login.php\n203.0.113.9|/wp-login.php",
+    );
+    until("the kernel's set holds it", || {
+        world.kernel_bans("203.0.113.7").then_some(())
+    });
+    let told = |arguments: &[&str]| {
+        let output = world.f2bd(arguments);
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let told_of = |address: &str| told(&["explain", address]);
+    let watched = told_of("203.0.113.9");
+    assert!(
+        watched.contains(
+            "203.0.113.9 is watched by jail proxied as one of 2 hosts that failed for the same target \
+             `/wp-login.php`; 3 within 2h are banned."
+        ),
+        "{watched}"
+    );
+    let because = "10.0.0.1 is never banned by jail proxied: trusted 10.0.0.0/24.";
+    let proxy = told_of("10.0.0.1");
+    assert!(proxy.contains(because), "{proxy}");
+    for subject in ["10.0.0.1", "10.0.0.0/16"] {
+        let refused = told(&["ban", "--force", "proxied", subject]);
+        assert!(refused.contains("trusted 10.0.0.0/24"), "{refused}");
+    }
+    daemon.kill();
+    let daemon = world.start();
+    refuse("10.0.0.1", "/WP-login.php", "203.0.113.10:4711");
+    until_it_tells(
+        &world,
+        "SELECT ip, origin FROM active_bans ORDER BY ban",
+        "203.0.113.7|failures\n203.0.113.8|distributed\n203.0.113.9|distributed\n203.0.113.10|distributed",
+    );
+    let banned = told_of("203.0.113.8");
+    assert!(
+        banned.contains("many hosts failed for the same target `/wp-login.php`"),
+        "{banned}"
     );
     daemon.stop();
 }

@@ -1,5 +1,6 @@
 //! What the engine decides is the same whether or not a restart lies between: by the real database.
 
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +10,17 @@ use proptest::prelude::*;
 use crate::support::mmdb::{database, operator};
 use f2bd::engine::Engine;
 use f2bd::engine::atlas::{Asn, Atlas, Tables};
-use f2bd::engine::decision::Decision;
-use f2bd::engine::filter::{FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec};
+use f2bd::engine::decision::{Decision, Release};
+use f2bd::engine::filter::{Capture, FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec};
+use f2bd::engine::host::HostName;
 use f2bd::engine::input::Input;
 use f2bd::engine::jail::accounts::{AccountRule, Directory};
 use f2bd::engine::jail::class::ClassRule;
 use f2bd::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
 use f2bd::engine::jail::network::{NetworkRule, NetworkWidth};
+use f2bd::engine::jail::response::{Response, Responses};
 use f2bd::engine::jail::siege::SiegeRule;
-use f2bd::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, Policy};
+use f2bd::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, Policy, UseDns};
 use f2bd::engine::prefix::SubjectWidth;
 use f2bd::engine::record::kept::kept;
 use f2bd::engine::record::{Batch, Record};
@@ -25,6 +28,8 @@ use f2bd::engine::time::{BanTime, FindTime, Timestamp};
 use f2bd::store::Store;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+const JAILS: [&str; 6] = ["one", "two", "three", "four", "five", "six"];
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(seconds * 1_000_000)
@@ -44,7 +49,7 @@ fn rule(ipv4: u8, hosts: u32, maxretry: u32, findtime: u32) -> NetworkRule {
 }
 
 /// Jails over one filter, which differ in all that there is.
-fn policy(scope: Scope, memory: u32) -> Policy {
+fn policy(scope: Scope, memory: u32, graded: bool) -> Policy {
     let spec = FilterSpec {
         name: "test".parse().unwrap(),
         mode: "normal".into(),
@@ -53,7 +58,7 @@ fn policy(scope: Scope, memory: u32) -> Policy {
         session_by_pid: false,
         failures: vec![PatternSpec {
             number: 1,
-            text: "^no <user> from <ip>$".to_owned(),
+            text: "^no <user> at <target> in <session> from <host>$".to_owned(),
             fields: Vec::new(),
             unless_counted: false,
         }],
@@ -64,7 +69,7 @@ fn policy(scope: Scope, memory: u32) -> Policy {
     let successes = FilterSpec {
         failures: vec![PatternSpec {
             number: 1,
-            text: "^yes <user> from <ip>$".to_owned(),
+            text: "^yes <user> from <host>$".to_owned(),
             fields: Vec::new(),
             unless_counted: false,
         }],
@@ -93,6 +98,17 @@ fn policy(scope: Scope, memory: u32) -> Policy {
         });
         classes.collect::<Vec<_>>()
     };
+    let from = |offence, network, lets_through| Response {
+        from: number(offence),
+        actions: Vec::new(),
+        network,
+        lets_through,
+    };
+    let network = SubjectWidth { ipv4: 24, ipv6: 48 };
+    let responses = match graded {
+        true => vec![from(1, None, true), from(3, Some(network), false)],
+        false => Vec::new(),
+    };
     let one = JailPolicy {
         name: "one".parse().unwrap(),
         filter: FilterId(0),
@@ -113,9 +129,12 @@ fn policy(scope: Scope, memory: u32) -> Policy {
             maxretry: MaxRetry(number(1)),
             calm: 120 * SECOND,
         }),
-        ignore: IgnoreList::new(Vec::new()),
+        usedns: UseDns::Yes,
+        named_by: None,
+        ignore: IgnoreList::default(),
+        trusted: IgnoreList::default(),
         width: SubjectWidth::DEFAULT,
-        actions: Vec::new(),
+        responses: Responses::new(Vec::new(), responses),
     };
     let two = JailPolicy {
         name: "two".parse().unwrap(),
@@ -125,6 +144,7 @@ fn policy(scope: Scope, memory: u32) -> Policy {
         bantime: BanTime::For(100 * SECOND),
         networks: vec![rule(24, 2, 5, 300)],
         accounts: Some(AccountRule {
+            by: Capture::User,
             hosts: number(3),
             findtime: FindTime(500 * SECOND),
             grace: 40 * SECOND,
@@ -142,6 +162,7 @@ fn policy(scope: Scope, memory: u32) -> Policy {
         maxretry: MaxRetry(number(3)),
         networks: Vec::new(),
         accounts: Some(AccountRule {
+            by: Capture::User,
             hosts: number(4),
             findtime: FindTime(900 * SECOND),
             grace: Duration::ZERO,
@@ -149,9 +170,34 @@ fn policy(scope: Scope, memory: u32) -> Policy {
         siege: None,
         ..one.clone()
     };
+    // What was attacked, and whose session it was, do not count as failures of a user do.
+    let by = |name: &str, by, hosts| JailPolicy {
+        name: name.parse().unwrap(),
+        maxretry: MaxRetry(number(5)),
+        networks: Vec::new(),
+        accounts: Some(AccountRule {
+            by,
+            hosts: number(hosts),
+            findtime: FindTime(400 * SECOND),
+            grace: Duration::ZERO,
+        }),
+        siege: None,
+        ..one.clone()
+    };
+    let four = by("four", Capture::Target, 3);
+    let five = by("five", Capture::Session, 2);
+    // Users are banned as hosts are.
+    let six = JailPolicy {
+        name: "six".parse().unwrap(),
+        named_by: Some(Capture::User),
+        maxretry: MaxRetry(number(4)),
+        networks: Vec::new(),
+        accounts: None,
+        ..one.clone()
+    };
     Policy {
         filters: FilterSet::compile(vec![spec, successes]).unwrap(),
-        jails: vec![one, two, three],
+        jails: vec![one, two, three, four, five, six],
         atlas: Arc::new(Atlas {
             countries: None,
             operators: Some(Tables::new(networks).unwrap()),
@@ -196,7 +242,10 @@ fn short(decisions: &[Decision]) -> Vec<String> {
         Decision::Notice(notice) => Some(format!("{notice:?}")),
         // What is too long ago to count may be taken back or not.
         Decision::Count(_)
+        | Decision::Await(_)
+        | Decision::Answered(_)
         | Decision::Forgive(_)
+        | Decision::Remark(_)
         | Decision::Clear(_)
         | Decision::Allow(_)
         | Decision::Disallow(_) => None,
@@ -207,7 +256,7 @@ fn short(decisions: &[Decision]) -> Vec<String> {
         }
     };
     let mut told: Vec<String> = decisions.iter().filter_map(one).collect();
-    let jail = |told: &String| ["one", "two", "three"].map(|jail| told.contains(jail));
+    let jail = |told: &String| JAILS.map(|jail| told.contains(jail));
     told.sort_by_key(|told| (told.contains(" { "), jail(told)));
     told
 }
@@ -218,6 +267,8 @@ enum Event {
     Line(String),
     /// The administrator frees an address.
     Unban(String),
+    /// The address of a host that was logged by name is known.
+    Answer(HostName, IpAddr),
 }
 
 fn live(engine: &mut Engine, events: &[(i64, Event)]) -> Vec<Decision> {
@@ -230,23 +281,34 @@ fn live(engine: &mut Engine, events: &[(i64, Event)]) -> Vec<Decision> {
                     jail: None,
                     subject: Some(address.parse().unwrap()),
                     forget: false,
+                    reason: None,
                 };
                 engine.handle(at(*time), unban, &mut out);
+            }
+            Event::Answer(host, address) => {
+                let named = Input::Named {
+                    host: host.clone(),
+                    addresses: vec![*address],
+                };
+                engine.handle(at(*time), named, &mut out);
             }
         }
     }
     out
 }
 
-/// What is decided without a restart, and what with one behind the first `cut` events.
+/// What is decided without a restart, and what with one behind the first `cut` events; if it is `idle` up to the next.
 fn both(
     policy: impl Fn() -> Policy,
     events: &[(i64, Event)],
     cut: usize,
+    idle: bool,
 ) -> (Vec<String>, Vec<String>) {
     let whole = live(&mut Engine::new(policy()), events);
     let (before, after) = events.split_at(cut);
-    let middle = before.last().map_or(0, |(time, ..)| *time);
+    let last = before.last().map_or(0, |(time, ..)| *time);
+    let next = after.first().filter(|_| idle);
+    let middle = next.map_or(last, |(time, ..)| last.max(time - 1));
     let home = tempfile::tempdir().unwrap();
     let mut store = Store::open(&home.path().join("f2bd.db")).unwrap();
     let mut out = live(&mut Engine::new(policy()), before);
@@ -255,7 +317,16 @@ fn both(
     let mut engine = Engine::new(policy());
     engine.handle(at(middle), Input::Restore(remembered), &mut out);
     out.extend(live(&mut engine, after));
-    (short(&out), short(&whole))
+    // What ends while nobody runs does so without a word.
+    let is_told = |decision: &Decision| match decision {
+        Decision::Unban(unban) => !idle || unban.release != Release::Expired,
+        _ => true,
+    };
+    let [out, whole] = [out, whole].map(|mut all| {
+        all.retain(is_told);
+        short(&all)
+    });
+    (out, whole)
 }
 
 proptest! {
@@ -270,25 +341,40 @@ proptest! {
         ),
         memory in prop::sample::select(vec![60_u32, 400, 9_000]),
         is_of_all in any::<bool>(),
+        graded in any::<bool>(),
+        idle in any::<bool>(),
         cut in any::<prop::sample::Index>(),
     ) {
         let mut time = 0;
-        let events: Vec<_> = attack.iter().map(|(step, network, host, user, what)| {
+        let events: Vec<_> = attack.iter().flat_map(|(step, network, host, user, what)| {
             time += step;
             let address = format!("192.0.{network}.{host}");
             let event = match what {
                 // In a second of its own: of the same one, the database does not tell what came before a ban.
                 0 => {
                     time += 2;
-                    return (time - 1, Event::Unban(address));
+                    return vec![(time - 1, Event::Unban(address))];
                 }
                 1..3 => Event::Line(format!("yes jo{user} from {address}")),
-                _ => Event::Line(format!("no jo{user} from {address}")),
+                // By name, and perhaps a restart lies between that and the answer.
+                3..6 => {
+                    let host = format!("h{host}.n{network}.example.org");
+                    let line = match what {
+                        3 => format!("yes jo{user} from {host}"),
+                        _ => format!("no jo{user} at /{} in {} from {host}", user % 5, user % 7),
+                    };
+                    let answer = Event::Answer(host.parse().unwrap(), address.parse().unwrap());
+                    return vec![(time, Event::Line(line)), (time, answer)];
+                }
+                _ => {
+                    let (target, session) = (what % 5, what % 7);
+                    Event::Line(format!("no jo{user} at /{target} in {session} from {address}"))
+                }
             };
-            (time, event)
+            vec![(time, event)]
         }).collect();
         let scope = if is_of_all { Scope::All } else { Scope::Jail };
-        let (cut, whole) = both(|| policy(scope, memory), &events, cut.index(events.len()));
+        let (cut, whole) = both(|| policy(scope, memory, graded), &events, cut.index(events.len()), idle);
         prop_assert_eq!(cut, whole);
     }
 

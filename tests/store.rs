@@ -13,15 +13,19 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use f2bd::control::protocol::FollowLine;
 use f2bd::daemon::memory::Memory;
 use f2bd::engine::Decision;
 use f2bd::engine::cursor::{Cursor, Stream};
 use f2bd::engine::decision::{
-    Allowance, Ban, BanId, Failure, FailureId, Notice, Origin, Release, Resumed, Unban,
+    Allowance, Awaited, AwaitedId, Ban, BanId, Failure, FailureId, Notice, Origin, Release,
+    Resumed, Unban,
 };
+use f2bd::engine::filter::Outcome;
 use f2bd::engine::input::{Fate, Remembered};
 use f2bd::engine::prefix::Prefix;
 use f2bd::engine::record::kept::LONGEST_TEXT;
+use f2bd::engine::subject::{Name, Subject};
 use f2bd::engine::time::{BanTime, Timestamp};
 use f2bd::store::{HistoryQuery, Retention, Salvage, Store, StoreError};
 
@@ -34,7 +38,7 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::from_micros(1_770_905_421_000_000).after(Duration::from_secs(seconds))
 }
 
-fn subject(text: &str) -> Prefix {
+fn subject(text: &str) -> Subject {
     text.parse().unwrap()
 }
 
@@ -44,8 +48,9 @@ fn failure(id: u64, seconds: u64, who: &str) -> Failure {
         id: FailureId(id),
         time: at(seconds),
         jail: "sshd".parse().unwrap(),
+        address: subject.network().map(Prefix::address),
         subject,
-        address: subject.address(),
+        target: None,
         user: Some("root".into()),
         pattern: 3,
         session: Some("4711".into()),
@@ -75,7 +80,7 @@ fn unban(ban: &Ban, seconds: u64, release: Release) -> Unban {
     Unban {
         ban: ban.id,
         jail: ban.jail.clone(),
-        subject: ban.subject,
+        subject: ban.subject.clone(),
         time: at(seconds),
         release,
     }
@@ -288,9 +293,9 @@ fn the_lines_behind_a_ban_are_kept() {
     );
     assert_eq!(lines[0].ban, Some(BanId(1)));
     assert_eq!((lines[1].time, lines[1].pattern), (at(1), 3));
-    let newest = store.failures_of(subject("192.0.2.7"), 1).unwrap();
+    let newest = store.failures_of(&subject("192.0.2.7"), 1).unwrap();
     assert_eq!(newest, lines[1..]);
-    let network = store.failures_of(subject("192.0.2.0/24"), 9).unwrap();
+    let network = store.failures_of(&subject("192.0.2.0/24"), 9).unwrap();
     assert_eq!(network.len(), 3);
 }
 
@@ -322,7 +327,7 @@ fn history_finds_what_overlaps() {
     ] {
         let asked = subject(asked);
         let query = HistoryQuery {
-            subject: Some(asked),
+            subject: Some(asked.clone()),
             jail: Some("sshd".parse().unwrap()),
             limit: 100,
         };
@@ -330,13 +335,13 @@ fn history_finds_what_overlaps() {
             .history(&query)
             .unwrap()
             .iter()
-            .map(|row| row.subject)
+            .map(|row| row.subject.clone())
             .collect();
         let due: Vec<_> = subjects
             .iter()
             .rev()
             .map(|who| subject(who))
-            .filter(|who| who.overlaps(asked))
+            .filter(|who| who.overlaps(&asked))
             .collect();
         assert_eq!(found, due, "{asked}");
     }
@@ -369,7 +374,7 @@ fn hostile_text_is_kept_harmless() {
     evil.line = "ü".repeat(LONGEST_TEXT).into();
     store.commit(at(0), &[Decision::Count(evil)], None).unwrap();
     let row = store
-        .failures_of(subject("192.0.2.7"), 1)
+        .failures_of(&subject("192.0.2.7"), 1)
         .unwrap()
         .remove(0);
     assert_eq!(
@@ -394,7 +399,7 @@ fn the_views_read_well_while_the_daemon_writes() {
         Decision::Ban(ban(4, 6, "192.0.2.9", century, &[])),
         Decision::Notice(Notice::Spared {
             jail: "sshd".parse().unwrap(),
-            subject: subject("10.0.0.1"),
+            subject: "10.0.0.1".parse().unwrap(),
             because: "ignoreip 10.0.0.0/8".into(),
         }),
     ]);
@@ -402,18 +407,18 @@ fn the_views_read_well_while_the_daemon_writes() {
     for (sql, due) in [
         (
             "SELECT * FROM active_bans",
-            "sshd|192.0.2.9|2026-02-12T14:10:27Z|2126-02-13T14:10:27Z|0|1|manual|4\n\
-             sshd|192.0.2.7|2026-02-12T14:10:22Z|forever|2|1|failures|1\n",
+            "sshd|192.0.2.9|2026-02-12T14:10:27Z|2126-02-13T14:10:27Z|0|1|manual|4|\n\
+             sshd|192.0.2.7|2026-02-12T14:10:22Z|forever|2|1|failures|1|\n",
         ),
         (
             "SELECT * FROM ban_history WHERE ip = '192.0.2.9'",
-            "sshd|192.0.2.9|2026-02-12T14:10:27Z|2126-02-13T14:10:27Z|||0|1|manual|4\n\
-             sshd|192.0.2.9|2026-02-12T14:10:24Z|2126-02-13T14:10:24Z|2026-02-12T14:10:25Z|manual|0|1|manual|2\n",
+            "sshd|192.0.2.9|2026-02-12T14:10:27Z|2126-02-13T14:10:27Z|||0|1|manual|4||\n\
+             sshd|192.0.2.9|2026-02-12T14:10:24Z|2126-02-13T14:10:24Z|2026-02-12T14:10:25Z|manual|0|1|manual|2||\n",
         ),
         (
             // Nobody has written its end, and yet it is over.
             "SELECT * FROM ban_history WHERE ip = '2001:db8::/64'",
-            "sshd|2001:db8::/64|2026-02-12T14:10:26Z|2026-02-12T14:11:26Z|2026-02-12T14:11:26Z|expired|0|1|manual|3\n",
+            "sshd|2001:db8::/64|2026-02-12T14:10:26Z|2026-02-12T14:11:26Z|2026-02-12T14:11:26Z|expired|0|1|manual|3||\n",
         ),
         (
             "SELECT * FROM top_offenders LIMIT 2",
@@ -422,12 +427,12 @@ fn the_views_read_well_while_the_daemon_writes() {
         ),
         (
             "SELECT * FROM ban_lines",
-            "1|sshd|192.0.2.7|192.0.2.7|2026-02-12T14:10:21Z|root|3|Failed password for root from 192.0.2.7 port 1 ssh2\n\
-             1|sshd|192.0.2.7|192.0.2.7|2026-02-12T14:10:22Z|root|3|Failed password for root from 192.0.2.7 port 2 ssh2\n",
+            "1|sshd|192.0.2.7|192.0.2.7|2026-02-12T14:10:21Z|root|3|Failed password for root from 192.0.2.7 port 1 ssh2|\n\
+             1|sshd|192.0.2.7|192.0.2.7|2026-02-12T14:10:22Z|root|3|Failed password for root from 192.0.2.7 port 2 ssh2|\n",
         ),
         (
             "SELECT * FROM failure_history WHERE ban IS NULL",
-            "2026-02-12T14:10:23Z|sshd|192.0.2.8|192.0.2.8|root|3|1||Failed password for root from 192.0.2.8 port 3 ssh2|3\n",
+            "2026-02-12T14:10:23Z|sshd|192.0.2.8|192.0.2.8|root|3|1||Failed password for root from 192.0.2.8 port 3 ssh2|3|\n",
         ),
         (
             "SELECT * FROM notice_history",
@@ -561,7 +566,7 @@ fn a_new_database_is_told_what_was_merged() {
     let mut store = Store::open(&path).unwrap();
     let (bans, merged) = ([network], [(host, at(9))]);
     for _ in 0..2 {
-        store.restate(at(20), &bans, &merged, None).unwrap();
+        store.restate(at(20), &bans, &merged, None, None).unwrap();
         let remembered = store.remembered(at(21), HOUR).unwrap();
         assert_eq!(remembered.bans, bans);
         assert_eq!(remembered.merged, merged);
@@ -666,8 +671,8 @@ fn a_row_that_makes_no_sense_spoils_nothing() {
     store.commit(at(0), &attack(), None).unwrap();
     let hand = Connection::open(&path).unwrap();
     hand.execute_batch(
-        "INSERT INTO bans VALUES (7, 'sshd', 'nobody', x'00', 1, NULL, 1, 0, 'manual', NULL, NULL, 0);
-         INSERT INTO bans VALUES (8, 'sshd', x'ff', x'00', 'then', NULL, 1, 0, 'manual', NULL, NULL, 0);",
+        "INSERT INTO bans VALUES (7, 'sshd', 'nobody', x'00', 1, NULL, 1, 0, 'manual', NULL, NULL, 0, NULL, NULL);
+         INSERT INTO bans VALUES (8, 'sshd', x'ff', x'00', 'then', NULL, 1, 0, 'manual', NULL, NULL, 0, NULL, NULL);",
     )
     .unwrap();
     let remembered = store.remembered(at(3), HOUR).unwrap();
@@ -957,7 +962,7 @@ fn a_directory_that_comes_late_is_used_then() {
     assert!(!memory.wants_retry());
     assert_eq!(rows(&path, "bans"), 2);
     let late = memory.take_late().unwrap();
-    let subjects: Vec<_> = late.bans.iter().map(|ban| ban.subject).collect();
+    let subjects: Vec<_> = late.bans.iter().map(|ban| ban.subject.clone()).collect();
     assert_eq!(
         subjects,
         [subject("192.0.2.7")],
@@ -1064,7 +1069,7 @@ fn damage_while_running_loses_no_ban_in_force() {
     assert!(memory.remember(at(2), &[Decision::Ban(second.clone())], None));
     assert_eq!(damaged_files(home.path()), 1);
     assert!(memory.wants_restate());
-    memory.restate(at(2), &[first, second], &[], None);
+    memory.restate(at(2), &[first, second], &[], None, None);
     assert!(!memory.wants_restate());
     let store = memory.store().unwrap();
     let bans = store.remembered(at(3), HOUR).unwrap().bans;
@@ -1090,7 +1095,7 @@ fn a_removed_file_is_noticed_and_made_anew() {
     memory.retry(at(4));
     assert!(memory.wants_restate());
     let first = ban(1, 1, "192.0.2.7", BanTime::Forever, &[1, 2]);
-    memory.restate(at(4), &[first], &[], None);
+    memory.restate(at(4), &[first], &[], None, None);
     assert_eq!(rows(&path, "bans"), 1);
     let cursors = memory.store().unwrap().cursors().unwrap();
     assert_eq!(cursors, [(stream(), cursor("s=1"))]);
@@ -1128,7 +1133,7 @@ fn restating_makes_the_bans_in_force_equal() {
     let mut store = Store::open(&path).unwrap();
     let bans = [1, 2, 3].map(|id| ban(id, id, &format!("192.0.2.{id}"), BanTime::Forever, &[]));
     let allowed = ["192.0.2.8", "198.51.100.0/24"].map(|who| Allowance {
-        subject: subject(who),
+        subject: who.parse().unwrap(),
         since: at(1),
         until: at(90),
     });
@@ -1136,7 +1141,7 @@ fn restating_makes_the_bans_in_force_equal() {
     let first: Vec<_> = first.chain([Decision::Allow(allowed[0].clone())]).collect();
     store.commit(at(3), &first, None).unwrap();
     store
-        .restate(at(5), &bans[1..], &[], &allowed[1..])
+        .restate(at(5), &bans[1..], &[], &allowed[1..], None)
         .unwrap();
     let remembered = store.remembered(at(6), HOUR).unwrap();
     assert_eq!(remembered.bans, bans[1..]);
@@ -1199,7 +1204,7 @@ fn what_is_allowed_is_kept_until_it_is_taken_back() {
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();
     let allowance = |until| Allowance {
-        subject: subject("198.51.100.0/24"),
+        subject: "198.51.100.0/24".parse().unwrap(),
         since: at(1),
         until: at(until),
     };
@@ -1211,8 +1216,127 @@ fn what_is_allowed_is_kept_until_it_is_taken_back() {
         assert_eq!(allowances, [allowance(50)]);
     }
     for _ in 0..2 {
-        let back = [Decision::Disallow(subject("198.51.100.0/24"))];
+        let back = [Decision::Disallow("198.51.100.0/24".parse().unwrap())];
         store.commit(at(3), &back, None).unwrap();
         assert_eq!(store.remembered(at(4), HOUR).unwrap().allowances, []);
+    }
+}
+
+/// A failure of a host that is known by name alone.
+fn awaited(id: u64, seconds: u64) -> Awaited {
+    Awaited {
+        id: AwaitedId(id),
+        time: at(seconds),
+        jail: "sshd".parse().unwrap(),
+        source: Some("journal".parse().unwrap()),
+        host: format!("h{id}.example.org").parse().unwrap(),
+        outcome: Outcome::Failure,
+        user: Some("root".into()),
+        target: None,
+        forwarded: Some("192.0.2.1, 192.0.2.2".into()),
+        pattern: 3,
+        session: Some("4711".into()),
+        line: "Failed password for root".into(),
+    }
+}
+
+// f2bd-store(5): "until the addresses of host are known … the row is gone."
+#[test]
+fn what_waits_for_a_name_is_kept_until_the_answer() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let login = Awaited {
+        source: None,
+        outcome: Outcome::Success,
+        user: None,
+        target: Some("/".into()),
+        ..awaited(2, 2)
+    };
+    let waiting = [awaited(1, 1), login, awaited(3, 3)];
+    let decisions: Vec<_> = waiting.iter().cloned().map(Decision::Await).collect();
+    store.commit(at(3), &decisions, None).unwrap();
+    store.commit(at(3), &decisions, None).unwrap();
+    drop(store);
+    let mut store = Store::open(&path).unwrap();
+    let remembered = store.remembered(at(4), MINUTE).unwrap();
+    assert_eq!(remembered.awaited, waiting);
+    // In one batch, which may be written twice.
+    let answered = [
+        Decision::Await(awaited(4, 4)),
+        Decision::Count(failure(1, 1, "192.0.2.7")),
+        Decision::Answered(AwaitedId(1)),
+        Decision::Answered(AwaitedId(4)),
+    ];
+    store.commit(at(5), &answered, None).unwrap();
+    store.commit(at(5), &answered, None).unwrap();
+    let remembered = store.remembered(at(5), MINUTE).unwrap();
+    assert_eq!(remembered.awaited, waiting[1..]);
+    assert_eq!(
+        remembered.next_awaited,
+        Some(AwaitedId(5)),
+        "never used twice"
+    );
+    // A failure that counts together with one that waits, however long that takes.
+    let much_later = store.remembered(at(3600), MINUTE).unwrap();
+    assert_eq!(much_later.failures.len(), 1);
+    store
+        .restate(at(6), &[], &[], None, &[awaited(3, 3), awaited(9, 9)])
+        .unwrap();
+    let remembered = store.remembered(at(6), MINUTE).unwrap();
+    assert_eq!(remembered.awaited, [awaited(3, 3), awaited(9, 9)]);
+    store.settle(at(9), FailureId(10)).unwrap();
+    let remembered = store.remembered(at(6), MINUTE).unwrap();
+    assert_eq!(remembered.awaited, [awaited(3, 3)], "it was heard again");
+    assert_eq!(Salvage::read(&path, at(6)).awaited, [awaited(3, 3)]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Whatever a user is called, an address too: it comes out of the database, and over the socket, as that name.
+    #[test]
+    fn a_name_stays_a_name(
+        text in prop_oneof![
+            "(?s).{1,40}",
+            "[a-b'\"\n\0 ]{1,4}",
+            Just("192.0.2.7".to_owned()),
+            Just("192.0.2.7/32".to_owned()),
+            Just("2001:db8::/64".to_owned()),
+        ],
+    ) {
+        let Some(name) = Name::of(&text) else {
+            return Ok(());
+        };
+        let subject = Subject::Name(name);
+        let (_home, path) = home();
+        let mut store = Store::open(&path).unwrap();
+        let host = ban(1, 1, "192.0.2.7", BanTime::Forever, &[]);
+        let named = Ban { id: BanId(2), subject: subject.clone(), origin: Origin::Manual, ..host.clone() };
+        let failed = Failure { subject: subject.clone(), address: None, ..failure(1, 1, "192.0.2.7") };
+        let decisions = [Decision::Ban(host), Decision::Count(failed), Decision::Ban(named)];
+        store.commit(at(2), &decisions, None).unwrap();
+        let remembered = store.remembered(at(3), Duration::from_secs(60)).unwrap();
+        prop_assert_eq!(&remembered.bans[1].subject, &subject);
+        prop_assert_eq!(&remembered.failures[0].0.subject, &subject);
+        prop_assert_eq!(remembered.failures[0].0.address, None);
+        prop_assert!(remembered.networks.iter().all(|(_, network, _)| subject.network() != Some(*network)));
+        let query = |subject: &Subject| HistoryQuery { subject: Some(subject.clone()), jail: None, limit: 9 };
+        let rows = store.history(&query(&subject)).unwrap();
+        prop_assert_eq!(rows.len(), 1);
+        prop_assert_eq!(&rows[0].subject, &subject);
+        prop_assert_eq!(store.failures_of(&subject, 9).unwrap().len(), 1);
+        let host: Subject = "192.0.2.7".parse().unwrap();
+        prop_assert_eq!(store.history(&query(&host)).unwrap().len(), 1);
+        prop_assert_eq!(store.failures_of(&host, 9).unwrap().len(), 0);
+        let line = FollowLine::Unban {
+            time: at(1),
+            jail: "sshd".parse().unwrap(),
+            subject: subject.clone(),
+            release: Release::Manual,
+        };
+        let line = serde_json::to_string(&line).unwrap();
+        let back: FollowLine = serde_json::from_str(&line).unwrap();
+        let is_it = matches!(&back, FollowLine::Unban { subject: read, .. } if *read == subject);
+        prop_assert!(is_it, "{}", line);
     }
 }

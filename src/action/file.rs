@@ -9,15 +9,17 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::nftables::ruleset::{
-    self, NftablesSpec, OnStop, Ruleset, TemplateError, Verdict, is_parameter_name,
+    self, Closes, NftablesSpec, OnStop, Ruleset, TemplateError, Verdict, is_parameter_name,
 };
 use super::ports::{PortError, Ports, Protocol, Services};
 use super::{ActionJail, ActionKind, ActionSpec};
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::prefix::SubjectWidth;
 
-/// The action that is shipped, compiled in so that the program works without its files.
+/// The actions that are shipped, compiled in so that the program works without its files.
 pub const NFTABLES: &str = include_str!("../../actions/nftables.toml");
+/// The one that slows down.
+pub const NFTABLES_SLOW: &str = include_str!("../../actions/nftables-slow.toml");
 
 /// The longest name of a table; the kernel would take 255.
 const LONGEST_TABLE_NAME: usize = 64;
@@ -27,6 +29,8 @@ const LONGEST_TABLE_NAME: usize = 64;
 pub struct ActionFile {
     /// What the action is, in a line.
     pub title: String,
+    /// Whether whoever it concerns still gets through, if slowly.
+    pub lets_through: bool,
     /// What can be set, by name.
     pub parameters: BTreeMap<String, Parameter>,
     /// What the file expects of itself.
@@ -134,6 +138,8 @@ struct Form {
     #[serde(rename = "kind")]
     _kind: Kind,
     title: String,
+    #[serde(default)]
+    lets_through: bool,
     parameters: BTreeMap<String, Parameter>,
     ruleset: Ruleset,
     #[serde(default)]
@@ -165,6 +171,7 @@ impl ActionFile {
         )?;
         let file = ActionFile {
             title: form.title,
+            lets_through: form.lets_through,
             parameters: form.parameters,
             samples: form.sample,
             ruleset: form.ruleset,
@@ -185,6 +192,7 @@ impl ActionFile {
         Ok(ActionSpec {
             name,
             kind: ActionKind::Nftables(self.nftables(given)?),
+            lets_through: self.lets_through,
         })
     }
 
@@ -235,6 +243,11 @@ impl ActionFile {
             "reject" => Verdict::Reject,
             other => return refuse("verdict", other, "\"drop\" or \"reject\""),
         };
+        let closes = match value("ports")? {
+            "jail" => Closes::Ports,
+            "all" => Closes::All,
+            other => return refuse("ports", other, "\"jail\" or \"all\""),
+        };
         let on_stop = match value("on_stop")? {
             "remove" => OnStop::Remove,
             "keep" => OnStop::Keep,
@@ -248,13 +261,21 @@ impl ActionFile {
                 "a number, or raw, mangle, dstnat, filter, security or srcnat, then perhaps + or - and a number",
             );
         }
+        let rate = values.get("rate").copied();
+        if let Some(rate) = rate.filter(|rate| !is_rate(rate)) {
+            return refuse(
+                "rate",
+                rate,
+                "a number from 1 on, `/`, and second, minute, hour or day",
+            );
+        }
         let nft = value("nft")?;
         if nft.is_empty() || nft.contains('\0') {
             return refuse("nft", nft, "the name or the path of a program");
         }
         // All others are nothing but text of the ruleset.
         let mut text = values.clone();
-        text.retain(|name, _| !matches!(*name, "verdict" | "on_stop" | "nft"));
+        text.retain(|name, _| !matches!(*name, "verdict" | "ports" | "on_stop" | "nft"));
         if let Some((name, value)) = text.iter().find(|(_, value)| !is_plain_text(value)) {
             return refuse(name, value, "letters, digits, blanks and `_.,:/+-`");
         }
@@ -262,6 +283,7 @@ impl ActionFile {
         Ok(NftablesSpec {
             table: table.to_owned(),
             verdict,
+            closes,
             on_stop,
             nft: PathBuf::from(nft),
             ruleset,
@@ -343,6 +365,17 @@ fn is_priority(text: &str) -> bool {
     }
 }
 
+/// `3/minute`: what nft takes behind `limit rate over`.
+fn is_rate(text: &str) -> bool {
+    let is_number = |text: &str| {
+        let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        is_digits && text.parse::<u32>().is_ok_and(|number| number > 0)
+    };
+    text.split_once('/').is_some_and(|(number, unit)| {
+        is_number(number) && matches!(unit, "second" | "minute" | "hour" | "day")
+    })
+}
+
 /// Whether the text stays within a line and a statement of nft.
 fn is_plain_text(text: &str) -> bool {
     text.chars().all(|c| {
@@ -358,26 +391,28 @@ mod tests {
         ActionFile::parse(NFTABLES).expect("the shipped file is sound")
     }
 
-    fn with(name: &str, value: &str) -> Result<NftablesSpec, ParameterError> {
-        shipped().nftables(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+    #[test]
+    fn every_shipped_file_does_what_it_says() {
+        for (text, samples) in [(NFTABLES, 4), (NFTABLES_SLOW, 1)] {
+            let file = ActionFile::parse(text).expect("the shipped file is sound");
+            assert_eq!(file.samples.len(), samples);
+            for sample in &file.samples {
+                sample
+                    .check(&file)
+                    .unwrap_or_else(|error| panic!("{error}"));
+            }
+            for parameter in file.parameters.values() {
+                assert!(
+                    parameter.about.ends_with('.'),
+                    "a sentence: {}",
+                    parameter.about
+                );
+            }
+        }
     }
 
-    #[test]
-    fn the_shipped_file_does_what_it_says() {
-        let file = shipped();
-        assert!(file.samples.len() >= 3);
-        for sample in &file.samples {
-            sample
-                .check(&file)
-                .unwrap_or_else(|error| panic!("{error}"));
-        }
-        for parameter in file.parameters.values() {
-            assert!(
-                parameter.about.ends_with('.'),
-                "a sentence: {}",
-                parameter.about
-            );
-        }
+    fn with(name: &str, value: &str) -> Result<NftablesSpec, ParameterError> {
+        shipped().nftables(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! How is the world made equal to the ledger?
 //!
 //! In: orders, each of them a whole state or a change of it, in the engine's own words. Out: reports of what
-//! came of them, which go back to the engine as inputs. Nothing here decides who is banned or for how long,
-//! and no text from a log comes this far: an order is made of names, networks and times.
+//! came of them, which go back to the engine as inputs. Nothing here decides who is banned or for how long.
+//! The only text from a log that comes this far is who is banned, where that is nobody's address; what the packet
+//! filter is told is made of networks and times.
 //!
 //! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
 //! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
@@ -19,7 +20,8 @@ use rustix::thread::CapabilitySet;
 use crate::engine::decision::BanId;
 use crate::engine::input::Outcome;
 use crate::engine::name::{ActionName, JailName};
-use crate::engine::prefix::{Prefix, SubjectWidth};
+use crate::engine::prefix::SubjectWidth;
+use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 use nftables::ruleset::NftablesSpec;
@@ -32,6 +34,8 @@ pub struct ActionSpec {
     pub name: ActionName,
     /// What it does.
     pub kind: ActionKind,
+    /// Whether whoever it concerns still gets through, if slowly.
+    pub lets_through: bool,
 }
 
 impl ActionSpec {
@@ -82,7 +86,7 @@ pub enum Order {
         /// New bans, or other ends for old ones.
         bans: Vec<InForce>,
         /// Who is free again.
-        unbans: Vec<(JailName, Prefix)>,
+        unbans: Vec<(JailName, Subject)>,
     },
     /// End.
     Stop(Ending),
@@ -107,7 +111,7 @@ pub struct InForce {
     /// Its jail.
     pub jail: JailName,
     /// Who is banned.
-    pub subject: Prefix,
+    pub subject: Subject,
     /// When it ends; `None` if it does not.
     pub until: Option<Timestamp>,
 }

@@ -1,13 +1,15 @@
 //! What should the world look like, as far as one action is concerned?
 //!
 //! The sum of all orders so far, kept so that nothing is lost while the action fails, and so that networks
-//! which overlap can be put together. It is bounded by the ledger, whose bans it mirrors.
+//! which overlap can be put together. Who has no address is left out: nothing can be done about him here. It is bounded
+//! by the ledger, whose bans it mirrors.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::{ActionJail, InForce};
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 /// How many bans may be kept beyond twice those in force before the expired ones are cleared out. Nobody is
@@ -49,10 +51,10 @@ impl Projection {
     }
 
     /// Takes in a change.
-    pub fn change(&mut self, bans: &[InForce], unbans: &[(JailName, Prefix)], now: Timestamp) {
+    pub fn change(&mut self, bans: &[InForce], unbans: &[(JailName, Subject)], now: Timestamp) {
         for (jail, subject) in unbans {
-            if let Some((_, own)) = self.jails.get_mut(jail) {
-                self.count -= usize::from(own.remove(subject).is_some());
+            if let Some(((_, own), network)) = self.jails.get_mut(jail).zip(subject.network()) {
+                self.count -= usize::from(own.remove(&network).is_some());
             }
         }
         for ban in bans {
@@ -79,8 +81,9 @@ impl Projection {
     }
 
     fn ban(&mut self, ban: &InForce) {
-        if let Some((_, own)) = self.jails.get_mut(&ban.jail) {
-            self.count += usize::from(own.insert(ban.subject, ban.until).is_none());
+        if let Some(((_, own), network)) = self.jails.get_mut(&ban.jail).zip(ban.subject.network())
+        {
+            self.count += usize::from(own.insert(network, ban.until).is_none());
         }
     }
 
@@ -118,7 +121,7 @@ mod tests {
         InForce {
             ban: BanId(u64::from(number)),
             jail: jail.parse().expect("a name"),
-            subject: Prefix::host(Ipv4Addr::from(number).into()),
+            subject: Prefix::host(Ipv4Addr::from(number).into()).into(),
             until: Some(Timestamp::from_micros(until)),
         }
     }
@@ -148,7 +151,8 @@ mod tests {
             .jail(&"a".parse().expect("a name"))
             .expect("the jail");
         let third = ban("a", 3, 30);
-        assert_eq!(bans.get(&third.subject), Some(&third.until));
+        let network = third.subject.network().expect("an address");
+        assert_eq!(bans.get(&network), Some(&third.until));
         assert_eq!(
             size(&projection),
             2,

@@ -12,7 +12,7 @@ use super::projection::Projection;
 use super::{ActionKind, ActionSpec, Ending, InForce, Order, Report};
 use crate::engine::input::Outcome;
 use crate::engine::name::JailName;
-use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 /// The pause after a first failure: most pass quickly, such as a full memory.
@@ -87,7 +87,7 @@ impl<C: Fn() -> Timestamp, R: Fn(Report)> Worker<'_, '_, C, R> {
         }
     }
 
-    fn change(&mut self, bans: &[InForce], unbans: &[(JailName, Prefix)]) {
+    fn change(&mut self, bans: &[InForce], unbans: &[(JailName, Subject)]) {
         self.projection.change(bans, unbans, (self.clock)());
         match self
             .firewall
@@ -122,7 +122,9 @@ impl<C: Fn() -> Timestamp, R: Fn(Report)> Worker<'_, '_, C, R> {
                 if self.trouble.take().is_some() {
                     log::info!("{}: works again, all bans are in effect", self.spec.name);
                 }
-                (self.report)(Report::Outcome(Outcome::Reconciled));
+                (self.report)(Report::Outcome(Outcome::Reconciled {
+                    action: self.spec.name.clone(),
+                }));
             }
             Err(error) => {
                 let pause = match &self.trouble {

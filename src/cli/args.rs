@@ -15,6 +15,7 @@ use crate::control::protocol::LONGEST_TRIAL;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::date::TimeFormat;
+use crate::engine::record::kept::LONGEST_TEXT;
 use crate::engine::time::{BanTime, Timestamp, parse_span};
 use crate::source::file::Encoding;
 
@@ -90,8 +91,8 @@ pub enum Command {
     },
     /// List the bans of the past, the newest first
     History {
-        /// Only bans that concern this address or network
-        ip: Option<Prefix>,
+        /// Only bans that concern this address, network or name
+        ip: Option<String>,
         /// Only bans of this jail
         #[arg(long, value_name = "JAIL")]
         jail: Option<JailName>,
@@ -104,8 +105,8 @@ pub enum Command {
     },
     /// Tell why an address is banned, or why not
     Explain {
-        /// An address or network
-        ip: Prefix,
+        /// An address or network, or a name that a jail bans
+        ip: String,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -114,20 +115,23 @@ pub enum Command {
     Ban {
         /// The jail that bans
         jail: JailName,
-        /// An address or network
-        ip: Prefix,
+        /// An address or network; a name if the jail bans names
+        ip: String,
         /// For how long, such as 1h or forever; as the jail does if not said
         #[arg(long = "for", value_name = "TIME", value_parser = lasting)]
         bantime: Option<BanTime>,
         /// Ban even whoever would be locked out: who is logged in, a gateway, a resolver, yourself
         #[arg(long)]
         force: bool,
+        /// Why; it is kept with the ban
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: Option<String>,
     },
     /// Lift bans
     Unban {
-        /// An address or network; bans that share an address with it are lifted
+        /// An address or network, bans that share an address with it are lifted; or a name that a jail bans
         #[arg(required_unless_present = "all", conflicts_with = "all")]
-        ip: Option<Prefix>,
+        ip: Option<String>,
         /// Only bans of this jail
         #[arg(long, value_name = "JAIL")]
         jail: Option<JailName>,
@@ -137,6 +141,9 @@ pub enum Command {
         /// Forget earlier bans too: the next one is as long as a first one
         #[arg(long)]
         forget: bool,
+        /// Why; it is kept with the bans that are lifted
+        #[arg(long, value_name = "TEXT", value_parser = reason)]
+        reason: Option<String>,
     },
     /// Allow an address or network for a time, whatever it does
     Allow {
@@ -200,6 +207,15 @@ fn lasting(text: &str) -> Result<BanTime, String> {
         Ok(BanTime::For(span)) if span.is_zero() => Err("a ban lasts some time".to_owned()),
         Ok(bantime) => Ok(bantime),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+/// A reason that is kept whole.
+fn reason(text: &str) -> Result<String, String> {
+    match text.len() {
+        _ if text.trim().is_empty() => Err("write a reason, or leave it out".to_owned()),
+        length if length > LONGEST_TEXT => Err(format!("write {LONGEST_TEXT} bytes at the most")),
+        _ => Ok(text.to_owned()),
     }
 }
 
@@ -283,8 +299,8 @@ pub struct ReplayArgs {
     /// Only this jail
     #[arg(long, value_name = "JAIL")]
     pub jail: Option<JailName>,
-    /// Tell what would be decided otherwise if a setting were this, such as maxretry, in all jails or in one; may be given
-    /// several times
+    /// Tell what would be decided otherwise if a setting were this, such as maxretry, in all jails or in one; may be
+    /// given several times
     #[arg(long, value_name = "[JAIL.]KEY=VALUE")]
     pub set: Vec<Change>,
     /// Only records since then: a time ago such as 30d, or a moment such as 2026-02-12T14:10:21Z

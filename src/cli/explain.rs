@@ -5,19 +5,19 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::failure::{Exit, Failure};
-use super::output::{self, BAD, Clock, GOOD, HEADING, Out, counted, harmless, whole};
+use super::output::{self, BAD, Clock, GOOD, HEADING, Out, counted, harmless, shown, whole};
 use super::query::{ask, history_table, strange, whereabouts};
 use crate::control::protocol::{
-    BanRow, Explanation, FailureRow, PlaceRow, Reply, Request, VerdictRow,
+    BanRow, Explanation, FailureRow, NextBanRow, PlaceRow, Reply, Request, VerdictRow,
 };
 use crate::engine::decision::Origin;
-use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 
 /// Prints what every jail has to say about a subject.
 ///
 /// # Errors
 /// The daemon cannot be asked, or knows nothing of the subject.
-pub fn run(socket: &Path, subject: Prefix, json: bool, clock: &Clock) -> Result<(), Failure> {
+pub fn run(socket: &Path, subject: String, json: bool, clock: &Clock) -> Result<(), Failure> {
     let Reply::Explanation(explanation) = ask(socket, Request::Explain { subject })? else {
         return Err(strange());
     };
@@ -49,7 +49,7 @@ pub fn run(socket: &Path, subject: Prefix, json: bool, clock: &Clock) -> Result<
 ///
 /// # Errors
 /// The daemon cannot be asked.
-pub fn outlook(socket: &Path, subject: Prefix) -> Result<(), Failure> {
+pub fn outlook(socket: &Path, subject: String) -> Result<(), Failure> {
     let Reply::Explanation(explanation) = ask(socket, Request::Explain { subject })? else {
         return Err(strange());
     };
@@ -65,8 +65,13 @@ pub fn outlook(socket: &Path, subject: Prefix) -> Result<(), Failure> {
             } if *hosts >= *wanted_hosts as usize => {
                 writeln!(
                     out,
-                    "jail {} bans it with its next failure for the account that others attack, unless it is let in",
-                    verdict.jail
+                    "jail {} bans it with its next failure for the {} that others attack{}",
+                    verdict.jail,
+                    aim(verdict),
+                    match aim(verdict) {
+                        "account" => ", unless it is let in",
+                        _ => "",
+                    }
                 )?;
                 continue;
             }
@@ -99,14 +104,14 @@ pub fn outlook(socket: &Path, subject: Prefix) -> Result<(), Failure> {
 
 fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), Failure> {
     if explanation.verdicts.is_empty() {
-        writeln!(out, "No jail is enabled, so nobody is banned.")?;
+        writeln!(out, "No jail is enabled that could ban it.")?;
     }
     let from = whereabouts(
         explanation.country.as_deref(),
         explanation.operator.as_ref(),
     );
     if !from.is_empty() {
-        writeln!(out, "{} is of {from}.\n", explanation.subject.plain())?;
+        writeln!(out, "{} is of {from}.\n", shown(&explanation.subject))?;
     }
     for (at, verdict) in explanation.verdicts.iter().enumerate() {
         if at > 0 {
@@ -135,8 +140,9 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
             let lasting = next.bantime.lasting();
             writeln!(
                 out,
-                "  The next ban would be number {} and last {lasting}.",
-                next.offence
+                "  The next ban would be number {} and last {lasting}.{}",
+                next.offence,
+                answered(next)
             )?;
         }
         print_lines(out, &verdict.failures, false, clock)?;
@@ -179,9 +185,9 @@ fn print_verdict(
     verdict: &VerdictRow,
     clock: &Clock,
 ) -> Result<(), Failure> {
-    let asked = explanation.subject;
+    let asked = &explanation.subject;
     let jail = &verdict.jail;
-    let whom = asked.plain();
+    let whom = shown(asked);
     let findtime = whole(Duration::try_from_secs_f64(verdict.findtime).unwrap_or_default());
     let rule = match verdict.enough() {
         1 => "one failure makes a ban".to_owned(),
@@ -192,7 +198,7 @@ fn print_verdict(
     };
     match &verdict.place {
         PlaceRow::Banned { ban } => {
-            let whom = who_of(asked, ban.subject);
+            let whom = who_of(asked, &ban.subject);
             let mut history = explanation.history.iter();
             let failures = history
                 .find(|row| row.ban == ban.ban)
@@ -208,7 +214,7 @@ fn print_verdict(
             failing,
             oldest_leaves,
         } => {
-            let whom = who_of(asked, *subject);
+            let whom = who_of(asked, subject);
             let missing = missing(verdict, *failing);
             let leaves = clock.show(*oldest_leaves);
             writeln!(
@@ -243,8 +249,9 @@ fn print_verdict(
             within,
             due,
         } => {
-            let whom = who_of(asked, *subject);
+            let whom = who_of(asked, &(*subject).into());
             let within = whole(Duration::try_from_secs_f64(*within).unwrap_or_default());
+            let aim = named_aim(verdict);
             let then = match due {
                 Some(due) => format!(
                     " It is banned at {} unless it is let in before.",
@@ -254,7 +261,7 @@ fn print_verdict(
             };
             writeln!(
                 out,
-                "{HEADING}{whom} is watched{HEADING:#} by jail {jail} as one of {} that failed for the same account; \
+                "{HEADING}{whom} is watched{HEADING:#} by jail {jail} as one of {} that failed for the same {aim}; \
                  {wanted_hosts} within {within} are banned.{then}",
                 counted(*hosts, "host"),
             )?;
@@ -276,19 +283,45 @@ fn print_verdict(
     Ok(())
 }
 
+/// What many hosts fail for that a jail looks for together.
+fn aim(verdict: &VerdictRow) -> &'static str {
+    match verdict.by.as_deref() {
+        Some("target") => "target",
+        Some("session") => "session",
+        _ => "account",
+    }
+}
+
+/// The same, with its name if the failures behind a verdict all have one: it is of an attacker's choice.
+fn named_aim(verdict: &VerdictRow) -> String {
+    let aim = aim(verdict);
+    let of = |row: &FailureRow| match aim {
+        "target" => row.target.clone(),
+        "account" => row.user.clone(),
+        _ => None,
+    };
+    let mut names = verdict.failures.iter().map(of);
+    match names.next().flatten() {
+        Some(name) if names.all(|other| other.as_ref() == Some(&name)) => {
+            format!("{aim} `{}`", harmless(&name))
+        }
+        _ => aim.to_owned(),
+    }
+}
+
 /// How many failures are missing to a ban. When a siege begins, some have more than it takes: the next one bans them.
 fn missing(verdict: &VerdictRow, failing: usize) -> usize {
     (verdict.enough() as usize).saturating_sub(failing).max(1)
 }
 
 /// Whom a verdict is about: what was asked for, as part of what contains it, or a part of it.
-fn who_of(asked: Prefix, subject: Prefix) -> String {
+fn who_of(asked: &Subject, subject: &Subject) -> String {
     if subject == asked {
-        asked.plain()
-    } else if subject.overlaps(asked) && subject.width() < asked.width() {
-        format!("{} as part of {}", asked.plain(), subject.plain())
+        shown(asked)
+    } else if subject.holds(asked) {
+        format!("{} as part of {}", shown(asked), shown(subject))
     } else {
-        format!("{} in {}", subject.plain(), asked.plain())
+        format!("{} in {}", shown(subject), shown(asked))
     }
 }
 
@@ -309,24 +342,27 @@ fn since_and_why(
     };
     let cause = match (ban.origin, verdict.failures.len()) {
         (Origin::Manual, _) => "somebody asked for it".to_owned(),
-        (Origin::Network, 0) => {
-            "many of its hosts failed, and the log lines are no longer kept".to_owned()
-        }
+        (Origin::Network, 0) => "its hosts failed, and the log lines are no longer kept".to_owned(),
         (Origin::Network, count) => match failures.filter(|all| *all > count) {
             Some(all) => format!(
-                "many of its hosts failed, {all} times together; {} of these had banned hosts before",
+                "its hosts failed, {all} times together; {} of these had banned hosts before",
                 all - count
             ),
-            None => format!("many of its hosts failed, {count} times together"),
+            None => format!("its hosts failed, {count} times together"),
         },
-        (Origin::Distributed, count) => match count {
-            0 => "many hosts failed for the same account, and the log lines are no longer kept"
-                .to_owned(),
-            1 => "many hosts failed for the same account, of these failures this one".to_owned(),
-            count => {
-                format!("many hosts failed for the same accounts, of these failures these {count}")
+        (Origin::Distributed, count) => {
+            let aim = named_aim(verdict);
+            match count {
+                0 => format!(
+                    "many hosts failed for the same {aim}, and the log lines are no longer kept"
+                ),
+                1 => format!("many hosts failed for the same {aim}, of these failures this one"),
+                count => format!(
+                    "many hosts failed for the same {}s, of these failures these {count}",
+                    self::aim(verdict)
+                ),
             }
-        },
+        }
         (Origin::Failures, 0) => format!("{rule}, and its log lines are no longer kept"),
         // The rule may have been another one then.
         (Origin::Failures, count) if count < verdict.enough() as usize => {
@@ -349,8 +385,30 @@ fn since_and_why(
     } else {
         "No action has confirmed it yet."
     };
-    let subject = ban.subject.plain();
-    format!("since {start} {end}: {cause}. {offence} of {subject}. {effect}")
+    let subject = shown(&ban.subject);
+    let through = match &ban.response {
+        Some(response) if response.lets_through => {
+            " It still gets through, and what it fails counts on."
+        }
+        _ => "",
+    };
+    format!("since {start} {end}: {cause}. {offence} of {subject}. {effect}{through}")
+}
+
+/// What would be done about a ban, if that is not the same for all.
+fn answered(next: &NextBanRow) -> String {
+    let Some(response) = &next.response else {
+        return String::new();
+    };
+    let whom = match &next.network {
+        Some(network) => format!("concern {} and ", network.plain()),
+        None => String::new(),
+    };
+    let how = match response.actions.as_slice() {
+        [] => "only be recorded".to_owned(),
+        actions => format!("be put into effect by {}", actions.join(" and ")),
+    };
+    format!(" It would {whom}{how}.")
 }
 
 fn print_lines(

@@ -129,6 +129,7 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let exit = match refusal.why {
             Why::Malformed => Exit::Software,
+            Why::Usage => Exit::Usage,
             Why::NotPermitted => Exit::NotPermitted,
             Why::NotSo => Exit::NotSo,
             Why::BadConfiguration => Exit::BadConfiguration,

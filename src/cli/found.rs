@@ -43,6 +43,8 @@ struct Line<'a> {
     ip: Option<IpAddr>,
     host: &'a str,
     user: Option<&'a str>,
+    target: Option<&'a str>,
+    forwarded: Option<&'a str>,
     /// The pattern itself, with `--explain`.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
@@ -78,6 +80,8 @@ impl Printer<'_> {
                 ip: found.ip.map(|ip| ip.to_canonical()),
                 host: &found.host,
                 user: found.user.as_deref(),
+                target: found.target.as_deref(),
+                forwarded: found.forwarded.as_deref(),
                 text: pattern.map(ToString::to_string),
                 log: self.log,
             };
@@ -90,10 +94,18 @@ impl Printer<'_> {
             write!(out, "{} ", spec.name)?;
         }
         let time = self.shown.local(record.time, self.clock);
-        let host = harmless(&found.host);
-        write!(out, "pattern {} {time} {host}", found.pattern)?;
-        if let Some(user) = &found.user {
-            write!(out, " user `{}`", harmless(user))?;
+        write!(out, "pattern {} {time}", found.pattern)?;
+        if !found.host.is_empty() {
+            write!(out, " {}", harmless(&found.host))?;
+        }
+        for (what, text) in [
+            ("user", &found.user),
+            ("target", &found.target),
+            ("forwarded", &found.forwarded),
+        ] {
+            if let Some(text) = text {
+                write!(out, " {what} `{}`", harmless(text))?;
+            }
         }
         writeln!(out)?;
         if self.explain {

@@ -96,6 +96,7 @@ impl Hosts {
                 self.forgotten += make_room(&mut self.addresses, MOST_ADDRESSES);
                 self.addresses.insert(address, begun);
             }
+            None if found.host.is_empty() => {}
             None => {
                 if let Some(tally) = self.names.get_mut(&*found.host) {
                     return tally.add(second);
@@ -174,6 +175,8 @@ mod tests {
             host: host.into(),
             ip: host.parse().ok(),
             user: None,
+            target: None,
+            forwarded: None,
             session: None,
             unless_counted: false,
             line: b"",

@@ -103,16 +103,18 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
             ip,
             bantime,
             force,
+            reason,
         } => {
             let request = Request::Ban {
                 jail: jail.clone(),
-                subject: ip,
+                subject: ip.clone(),
                 bantime,
                 force,
                 from: connected_from(),
+                reason,
             };
             act(&common, request, |_, _| {
-                format!("{} is banned by jail {jail}", ip.plain())
+                format!("{} is banned by jail {jail}", output::typed(&ip))
             })
         }
         Command::Unban {
@@ -120,11 +122,13 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
             jail,
             all: _,
             forget,
+            reason,
         } => {
             let request = Request::Unban {
-                subject: ip,
-                jail,
+                subject: ip.clone(),
+                jail: jail.clone(),
                 forget,
+                reason,
             };
             act(&common, request, |changed, resumed| {
                 let lifted = counted(changed, "ban");

@@ -10,7 +10,11 @@ use jiff::tz::TimeZone;
 
 use super::args::Common;
 use super::failure::{Exit, Failure};
+use crate::engine::subject::Subject;
 use crate::engine::time::{Span, Timestamp, parse_zone};
+
+/// How many letters of a name stand in a table; an IPv6 network has no more.
+const WIDEST_NAME: usize = 43;
 
 /// Headings.
 pub const HEADING: Style = Style::new().bold();
@@ -119,6 +123,31 @@ pub fn harmless(text: &str) -> String {
         }
     }
     plain
+}
+
+/// A subject, with its control characters made visible as well.
+pub fn shown(subject: &Subject) -> String {
+    match subject {
+        Subject::Network(network) => network.plain(),
+        Subject::Name(name) => harmless(name.as_str()),
+    }
+}
+
+/// The same in a table, which one long name must not make as wide.
+pub fn brief(subject: &Subject) -> String {
+    let whole = shown(subject);
+    match whole.char_indices().nth(WIDEST_NAME) {
+        Some((end, _)) => format!("{}…", &whole[..end]),
+        None => whole,
+    }
+}
+
+/// Whom somebody has typed; an address as it is written.
+pub fn typed(text: &str) -> String {
+    match text.parse::<Subject>() {
+        Ok(network) => network.plain(),
+        Err(_) => harmless(text),
+    }
 }
 
 /// Rows below headings; numbers stand at the right of their column.

@@ -5,13 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::failure::{Exit, Failure};
-use super::output::{self, BAD, Clock, GOOD, HEADING, Out, Table, counted, harmless, whole};
+use super::output::{
+    self, BAD, Clock, GOOD, HEADING, Out, Table, brief, counted, harmless, shown, whole,
+};
 use crate::control::client::Client;
 use crate::control::protocol::{
     BanRow, FollowLine, HistoryRow, JailRow, OperatorRow, Reply, Request, Status, unit,
 };
 use crate::engine::name::JailName;
-use crate::engine::prefix::Prefix;
 
 /// A source that is further behind is not keeping up, or its clock is wrong.
 const WORTH_TELLING: Duration = Duration::from_secs(10);
@@ -189,6 +190,19 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
         ]);
     }
     table.print(out)?;
+    for jail in status.jails.iter().filter(|jail| jail.unresolved > 0) {
+        let failures = counted(jail.unresolved, "failure");
+        let verb = if jail.unresolved == 1 {
+            "waits"
+        } else {
+            "wait"
+        };
+        writeln!(
+            out,
+            "Jail {}: {failures} {verb} for the addresses of names.",
+            jail.jail
+        )?;
+    }
     for jail in &status.jails {
         if let Some(siege) = &jail.siege {
             let enough = match siege.maxretry {
@@ -292,7 +306,7 @@ fn print_bans(out: &mut Out, rows: &[BanRow], clock: &Clock) -> Result<(), Failu
     let mut table = Table::new(&headings);
     for row in rows {
         table.row([
-            row.subject.plain(),
+            brief(&row.subject),
             row.jail.to_string(),
             clock.show(row.start),
             clock.show_end(row.until),
@@ -343,7 +357,7 @@ pub fn allowed(socket: &Path, json: bool, clock: &Clock) -> Result<(), Failure> 
 /// The daemon cannot be asked, or there is none.
 pub fn history(
     socket: &Path,
-    subject: Option<Prefix>,
+    subject: Option<String>,
     jail: Option<JailName>,
     limit: usize,
     json: bool,
@@ -352,7 +366,7 @@ pub fn history(
     let Reply::History { rows } = ask(
         socket,
         Request::History {
-            subject,
+            subject: subject.clone(),
             jail,
             limit,
         },
@@ -369,7 +383,7 @@ pub fn history(
     out.flush()?;
     if rows.is_empty() {
         let whom = subject
-            .map(|subject| format!(" of {}", subject.plain()))
+            .map(|subject| format!(" of {}", output::typed(&subject)))
             .unwrap_or_default();
         return Err(Failure::new(Exit::NotSo, format!("no ban{whom} is known")));
     }
@@ -380,6 +394,10 @@ pub fn history(
 pub fn history_table(rows: &[HistoryRow], clock: &Clock) -> Table {
     let from = |row: &HistoryRow| whereabouts(row.country.as_deref(), row.operator.as_ref());
     let is_known = rows.iter().any(|row| !from(row).is_empty());
+    let with = |word: String, reason: Option<&String>| match reason {
+        Some(reason) => format!("{word}: {}", harmless(reason)),
+        None => word,
+    };
     let mut headings = vec![
         "IP", "JAIL", "SINCE", "UNTIL", "ENDED", "OFFENCE", "FAILURES", "BY",
     ];
@@ -387,18 +405,21 @@ pub fn history_table(rows: &[HistoryRow], clock: &Clock) -> Table {
     let mut table = Table::new(&headings);
     for row in rows {
         let ended = match (row.ended, row.release) {
-            (Some(time), Some(release)) => format!("{} ({release})", clock.show(time)),
+            (Some(time), Some(release)) => {
+                let why = with(release.to_string(), row.release_reason.as_ref());
+                format!("{} ({why})", clock.show(time))
+            }
             _ => String::new(),
         };
         table.row([
-            row.subject.plain(),
+            brief(&row.subject),
             row.jail.to_string(),
             clock.show(row.start),
             clock.show_end(row.until),
             ended,
             row.offence.to_string(),
             row.failures.to_string(),
-            row.origin.to_string(),
+            with(row.origin.to_string(), row.reason.as_ref()),
             from(row),
         ]);
     }
@@ -451,7 +472,7 @@ fn print_line(out: &mut Out, line: &FollowLine, json: bool, clock: &Clock) -> Re
                 } else {
                     " (banned already)"
                 };
-                let (time, subject) = (clock.show(failure.time), subject.plain());
+                let (time, subject) = (clock.show(failure.time), shown(subject));
                 writeln!(
                     out,
                     "{time}  failure  {}  {subject}{free}  {}",
@@ -470,7 +491,7 @@ fn print_line(out: &mut Out, line: &FollowLine, json: bool, clock: &Clock) -> Re
             } => {
                 let (time, subject, failures) = (
                     clock.show(*time),
-                    subject.plain(),
+                    shown(subject),
                     counted(*failures, "failure"),
                 );
                 writeln!(
@@ -485,7 +506,7 @@ fn print_line(out: &mut Out, line: &FollowLine, json: bool, clock: &Clock) -> Re
                 subject,
                 release,
             } => {
-                let (time, subject) = (clock.show(*time), subject.plain());
+                let (time, subject) = (clock.show(*time), shown(subject));
                 writeln!(
                     out,
                     "{time}  {GOOD}unban{GOOD:#}    {jail}  {subject}  {release}"

@@ -17,9 +17,11 @@ use self::past::{Entry, Past};
 use super::args::ReplayArgs;
 use super::failure::{Exit, Failure};
 use super::logs::Understood;
-use super::output::{self, Clock};
+use super::output::{self, Clock, counted};
 use crate::config::{self, Problem, Settings, Severity};
 use crate::engine::Decision;
+use crate::engine::decision::Awaited;
+use crate::engine::filter::Outcome;
 use crate::engine::name::JailName;
 use crate::engine::policy::Policy;
 use crate::engine::replay::Replay;
@@ -189,4 +191,16 @@ fn compare(
     what_if.print(&comparison, args.json)?;
     let [present, changed] = [PRESENT, CHANGED].map(|side| comparison.sums()[side].bans);
     Ok((understood, present + changed > 0))
+}
+
+/// Whether a failure is left out since the log gives its host by name alone, as a number.
+fn by_name(awaited: &Awaited) -> u64 {
+    u64::from(awaited.outcome == Outcome::Failure)
+}
+
+/// What people should know of those that are left out.
+fn left_out(by_name: u64) -> Option<String> {
+    let number = usize::try_from(by_name).unwrap_or(usize::MAX);
+    let failures = counted(number, "failure");
+    (number > 0).then(|| format!("Left out: {failures} of hosts that are known by name alone; a replay looks up no names."))
 }

@@ -1,7 +1,7 @@
 //! What do `distributed = { … }` and `distinct` say?
 //!
-//! In: a jail over `[defaults]`, and whether its filter can name accounts. Out: when an account is under attack, and
-//! what the jail counts. What cannot be used is reported.
+//! In: a jail over `[defaults]`, and what its filter can capture. Out: when an account, a target or a session is under
+//! attack, and what the jail counts. What cannot be used is reported.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -9,15 +9,13 @@ use std::time::Duration;
 use super::keys::{self, MOST_RETRIES};
 use super::problem::Problems;
 use super::section::Section;
+use crate::engine::filter::Capture;
 use crate::engine::jail::accounts::AccountRule;
 use crate::engine::policy::Counting;
 use crate::engine::time::{FindTime, parse_span};
 
 /// The time of grace if none is written: whoever mistypes is asked again at once.
 const GRACE: Duration = Duration::from_secs(30);
-
-/// What attacks can be looked for by.
-const USER: &str = "user";
 
 /// When an account is under attack; `None` if nothing is said.
 pub fn read(
@@ -27,13 +25,25 @@ pub fn read(
 ) -> Option<AccountRule> {
     section.value("distributed")?;
     let table = section.inner("distributed", keys::DISTRIBUTED, problems);
-    by(&table, "by", problems);
+    let by = capture(&table, "by", &Capture::ALL, problems).unwrap_or(Capture::User);
     let hosts = table.number("hosts", 2, i64::from(MOST_RETRIES), problems);
     let hosts = hosts.and_then(|hosts| u32::try_from(hosts).ok());
+    if let (true, Some(value)) = (by != Capture::User, table.value("grace")) {
+        problems.error(
+            &value.place,
+            format!("`grace` has no sense with by = \"{}\"", by.word()),
+            "remove it: only a login as a user takes failures back, so nobody is waited for",
+        );
+    }
+    let grace = match by {
+        Capture::User => grace(&table, problems).unwrap_or(GRACE),
+        Capture::Target | Capture::Session => Duration::ZERO,
+    };
     Some(AccountRule {
+        by,
         hosts: NonZeroU32::new(hosts.unwrap_or(8))?,
         findtime: table.span("findtime", problems).map_or(findtime, FindTime),
-        grace: grace(&table, problems).unwrap_or(GRACE),
+        grace,
     })
 }
 
@@ -48,35 +58,42 @@ fn grace(table: &Section<'_>, problems: &mut Problems) -> Option<Duration> {
 
 /// What the jail counts.
 pub fn counting(section: &Section<'_>, problems: &mut Problems) -> Counting {
-    match by(section, "distinct", problems) {
-        true => Counting::Users,
-        false => Counting::Failures,
+    match capture(section, "distinct", &[Capture::User], problems) {
+        Some(_) => Counting::Users,
+        None => Counting::Failures,
     }
 }
 
-/// Reports what a jail itself asks for that its filter cannot give; of `[defaults]` it is for other jails.
-pub fn check(section: &Section<'_>, names_users: bool, problems: &mut Problems) {
-    for key in ["distinct", "distributed"] {
-        if let (Some(value), true, false) = (section.value(key), section.says(key), names_users) {
-            let message = format!("`{key}`: the filter names no users");
-            let remedy = "remove it, or choose a filter whose patterns have <user>";
+/// Reports what a jail itself asks for that its filter cannot capture; of `[defaults]` it is for other jails.
+pub fn check(
+    section: &Section<'_>,
+    rule: Option<AccountRule>,
+    captures: impl Fn(Capture) -> bool,
+    problems: &mut Problems,
+) {
+    let by = rule.map_or(Capture::User, |rule| rule.by);
+    for (key, by) in [("distinct", Capture::User), ("distributed", by)] {
+        if let (Some(value), true, false) = (section.value(key), section.says(key), captures(by)) {
+            let by = by.word();
+            let message = format!("`{key}`: the filter names no {by}s");
+            let remedy = format!("remove it, or choose a filter whose patterns have <{by}>");
             problems.error(&value.place, message, remedy);
         }
     }
 }
 
-/// Whether a key names what there is.
-fn by(section: &Section<'_>, key: &str, problems: &mut Problems) -> bool {
-    let Some(word) = section.text(key, problems) else {
-        return false;
-    };
-    if let (Some(value), false) = (section.value(key), word == USER) {
-        section.complain(
-            key,
-            &value.place,
-            format!("`{key}` cannot be `{word}`"),
-            problems,
-        );
+/// Which of these a key names.
+fn capture(
+    section: &Section<'_>,
+    key: &str,
+    known: &[Capture],
+    problems: &mut Problems,
+) -> Option<Capture> {
+    let word = section.text(key, problems)?;
+    let named = known.iter().find(|capture| capture.word() == word).copied();
+    if let (Some(value), None) = (section.value(key), named) {
+        let message = format!("`{key}` cannot be `{word}`");
+        section.complain(key, &value.place, message, problems);
     }
-    word == USER
+    named
 }

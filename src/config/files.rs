@@ -20,6 +20,7 @@ const SHIPPED: [&str; 2] = ["/usr/local/share/f2bd", "/usr/share/f2bd"];
 
 /// The shipped data files, as part of the program.
 const BUILT_IN: &[(&str, &str)] = &[
+    ("actions/nftables-slow.toml", action::file::NFTABLES_SLOW),
     ("actions/nftables.toml", action::file::NFTABLES),
     (
         "filters/nginx-botsearch.toml",

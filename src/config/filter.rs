@@ -426,6 +426,9 @@ fn samples(top: &Section<'_>, problems: &mut Problems) -> Vec<(Sample, Place)> {
                 ip: owned(section.text("ip", problems)),
                 host: owned(section.text("host", problems)),
                 user: owned(section.text("user", problems)),
+                target: owned(section.text("target", problems)),
+                forwarded: owned(section.text("forwarded", problems)),
+                session: owned(section.text("session", problems)),
                 count: u32::try_from(count).unwrap_or(1),
             }
         };

@@ -1,7 +1,7 @@
 //! Who is never banned?
 //!
-//! In: the words of `ignoreip`, `ignoreself` and `ignorecommand`. Out: an [`IgnoreList`], and which sets of addresses somebody has to
-//! keep an eye on.
+//! In: the words of `ignoreip`, `ignoreself`, `ignorecommand` and `trusted`. Out: an [`IgnoreList`] for each of
+//! `ignoreip` and `trusted`, and which sets of addresses somebody has to keep an eye on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,12 +12,31 @@ use super::class::Named;
 use super::jail::JailSettings;
 use super::problem::{Place, Problems};
 use crate::engine::atlas::{Atlas, Region};
-use crate::engine::policy::{AddressSet, IgnoreList, IgnoreRule, SetName};
+use crate::engine::policy::{AddressSet, IGNOREIP, IgnoreList, IgnoreRule, SetName};
 use crate::ignore::Lists;
 use crate::ignore::word::Word;
 
 /// How long all host names together may take; whoever is not known by then is reported.
 const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// The key that names proxies.
+pub const TRUSTED: &str = "trusted";
+
+/// What the words of a key say.
+#[derive(Default)]
+struct Said {
+    rules: Vec<IgnoreRule>,
+    sets: BTreeSet<SetName>,
+    regions: Vec<(Region, AddressSet)>,
+}
+
+impl Said {
+    fn list(self) -> IgnoreList {
+        IgnoreList::new(self.rules)
+            .with(self.sets)
+            .with_regions(self.regions)
+    }
+}
 
 /// Makes ignore lists, and knows where each set was written first.
 #[derive(Debug)]
@@ -43,17 +62,19 @@ impl Ignored {
     /// The networks of a region, unless they cannot be told, which is reported.
     fn region(
         &mut self,
+        key: &str,
         region: Region,
         place: &Place,
         problems: &mut Problems,
     ) -> Option<AddressSet> {
-        let (is_named, key) = match region {
+        let (is_named, database) = match region {
             Region::Country(_) => (self.named.country, "country"),
             Region::Network(_) => (self.named.operator, "operator"),
         };
         if !is_named {
-            let message = format!("`ignoreip`: {region} needs a database");
-            problems.error(place, message, format!("name one with `{key}` in [daemon]"));
+            let message = format!("`{key}`: {region} needs a database");
+            let remedy = format!("name one with `{database}` in [daemon]");
+            problems.error(place, message, remedy);
             return None;
         }
         if let Some(known) = self.regions.get(&region) {
@@ -62,25 +83,25 @@ impl Ignored {
         let networks = match self.atlas.networks(region) {
             Ok(networks) => networks,
             Err(error) => {
-                let message = format!("`ignoreip`: {region} cannot be ignored: {error}");
+                let message = format!("`{key}`: {region} cannot be told: {error}");
                 problems.warning(
                     place,
                     message,
-                    format!("put another file where `{key}` says"),
+                    format!("put another file where `{database}` says"),
                 );
                 return None;
             }
         };
         let rules = networks.into_iter().map(|prefix| IgnoreRule {
             prefix,
-            because: format!("ignoreip {region}").into(),
+            because: format!("{IGNOREIP} {region}").into(),
         });
         let set = AddressSet::new(rules.collect());
         self.regions.insert(region, set.clone());
         Some(set)
     }
 
-    /// The list of a jail.
+    /// Whom a jail never bans.
     pub fn list(
         &mut self,
         words: &[(&str, &Place)],
@@ -88,47 +109,10 @@ impl Ignored {
         command: &[(&str, &Place)],
         problems: &mut Problems,
     ) -> IgnoreList {
-        let mut rules: Vec<IgnoreRule> = Vec::new();
-        let mut sets = BTreeSet::new();
-        let mut regions = Vec::new();
-        for (word, place) in words {
-            match word.parse::<Region>() {
-                Ok(region) => {
-                    let networks = self.region(region, place, problems);
-                    regions.extend(networks.map(|networks| (region, networks)));
-                    continue;
-                }
-                Err(error) if word.starts_with("country:") || word.starts_with("asn:") => {
-                    let remedy = "write \"country:DE\", or \"asn:64500\"";
-                    problems.error(place, format!("`ignoreip`: {error}"), remedy);
-                    continue;
-                }
-                Err(_) => {}
-            }
-            match Word::parse(word) {
-                Ok(Word::Networks(networks)) => {
-                    for prefix in networks {
-                        if !rules.iter().any(|rule| rule.prefix == prefix) {
-                            let because = format!("ignoreip {word}").into();
-                            rules.push(IgnoreRule { prefix, because });
-                        }
-                    }
-                }
-                Ok(Word::Set(set)) => {
-                    let written = || Some(Place::clone(place));
-                    self.sets.entry(set.clone()).or_insert_with(written);
-                    sets.insert(set);
-                }
-                Err(error) => problems.error(
-                    place,
-                    format!("`ignoreip`: {error}, nor a range, a host name or a path"),
-                    "write a list such as [\"192.0.2.7\", \"10.0.0.0/8\", \"10.0.0.1-10.0.0.9\", \"home.example.org\", \"/etc/f2bd/office.txt\", \"own\"]",
-                ),
-            }
-        }
+        let mut said = self.read(IGNOREIP, words, problems);
         if own {
             self.sets.entry(SetName::Own).or_insert(None);
-            sets.insert(SetName::Own);
+            said.sets.insert(SetName::Own);
         }
         if let [(program, place), ..] = command {
             if !program.starts_with('/') {
@@ -145,9 +129,63 @@ impl Ignored {
                 );
             }
             let words = command.iter().map(|(word, _)| Box::from(*word));
-            sets.insert(SetName::Command(words.collect()));
+            said.sets.insert(SetName::Command(words.collect()));
         }
-        IgnoreList::new(rules).with(sets).with_regions(regions)
+        said.list()
+    }
+
+    /// The proxies that a jail believes.
+    pub fn trusted(&mut self, words: &[(&str, &Place)], problems: &mut Problems) -> IgnoreList {
+        self.read(TRUSTED, words, problems).list().named_by(TRUSTED)
+    }
+
+    /// What the words of a key say.
+    fn read(&mut self, key: &str, words: &[(&str, &Place)], problems: &mut Problems) -> Said {
+        let Said {
+            mut rules,
+            mut sets,
+            mut regions,
+        } = Said::default();
+        for (word, place) in words {
+            match word.parse::<Region>() {
+                Ok(region) => {
+                    let networks = self.region(key, region, place, problems);
+                    regions.extend(networks.map(|networks| (region, networks)));
+                    continue;
+                }
+                Err(error) if word.starts_with("country:") || word.starts_with("asn:") => {
+                    let remedy = "write \"country:DE\", or \"asn:64500\"";
+                    problems.error(place, format!("`{key}`: {error}"), remedy);
+                    continue;
+                }
+                Err(_) => {}
+            }
+            match Word::parse(word) {
+                Ok(Word::Networks(networks)) => {
+                    for prefix in networks {
+                        if !rules.iter().any(|rule| rule.prefix == prefix) {
+                            let because = format!("{key} {word}").into();
+                            rules.push(IgnoreRule { prefix, because });
+                        }
+                    }
+                }
+                Ok(Word::Set(set)) => {
+                    let written = || Some(Place::clone(place));
+                    self.sets.entry(set.clone()).or_insert_with(written);
+                    sets.insert(set);
+                }
+                Err(error) => problems.error(
+                    place,
+                    format!("`{key}`: {error}, nor a range, a host name or a path"),
+                    "write a list such as [\"192.0.2.7\", \"10.0.0.0/8\", \"10.0.0.1-10.0.0.9\", \"home.example.org\", \"/etc/f2bd/office.txt\", \"own\"]",
+                ),
+            }
+        }
+        Said {
+            rules,
+            sets,
+            regions,
+        }
     }
 
     /// Looks at what the sets hold, at host names only if somebody waits for them. What is wrong with one is reported
@@ -171,10 +209,11 @@ impl Ignored {
 
 /// Fills the lists of jails with what the sets hold.
 pub fn fill(jails: &mut [JailSettings], lists: &Lists) {
-    for jail in jails {
-        let sets: Vec<_> = jail.ignore.sets().map(|(set, _)| set.clone()).collect();
+    let filled = jails.iter_mut();
+    for list in filled.flat_map(|jail| [&mut jail.ignore, &mut jail.trusted]) {
+        let sets: Vec<_> = list.sets().map(|(set, _)| set.clone()).collect();
         for set in sets {
-            jail.ignore.fill(&set, &lists.addresses(&set));
+            list.fill(&set, &lists.addresses(&set));
         }
     }
 }

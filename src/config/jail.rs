@@ -18,17 +18,22 @@ use super::keys::{self, MOST_RETRIES};
 use super::listening::{self, Listening, Wishes};
 use super::network;
 use super::problem::{Place, Problems};
+use super::proxies;
+use super::response;
 use super::section::{Section, unknown};
 use super::siege;
 use super::source::Sources;
+use super::subject;
 use crate::action::ports::{PortError, Ports, Protocol, Services};
+use crate::engine::filter::Capture;
 use crate::engine::jail::accounts::AccountRule;
 use crate::engine::jail::class::ClassRule;
 use crate::engine::jail::escalation::Escalation;
 use crate::engine::jail::network::NetworkRule;
+use crate::engine::jail::response::Responses;
 use crate::engine::jail::siege::SiegeRule;
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
-use crate::engine::policy::{Counting, IgnoreList, MaxRetry};
+use crate::engine::policy::{Counting, IgnoreList, MaxRetry, UseDns};
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::time::{BanTime, FindTime};
@@ -74,16 +79,22 @@ pub struct JailSettings {
     pub accounts: Option<AccountRule>,
     /// When stricter settings hold; `None` if they never do.
     pub siege: Option<SiegeRule>,
+    /// Whether names are looked up that logs give instead of addresses.
+    pub usedns: UseDns,
+    /// By which capture whoever is banned is known; `None` if it is by his address.
+    pub named_by: Option<Capture>,
     /// Who is never banned.
     pub ignore: IgnoreList,
+    /// Which proxies are believed for whom they speak.
+    pub trusted: IgnoreList,
     /// What counts as one subject.
     pub width: SubjectWidth,
     /// What a banned host cannot reach.
     pub ports: Ports,
     /// The protocols of these ports.
     pub protocols: Vec<Protocol>,
-    /// What puts bans into effect.
-    pub actions: Vec<ActionName>,
+    /// What is done about bans.
+    pub responses: Responses,
 }
 
 /// The filter of a jail, and what of it.
@@ -104,11 +115,13 @@ struct Common {
     networks: Vec<NetworkRule>,
     accounts: Option<AccountRule>,
     siege: Option<SiegeRule>,
+    usedns: UseDns,
     ignore: IgnoreList,
+    trusted: IgnoreList,
     width: SubjectWidth,
     protocols: Vec<Protocol>,
-    /// With the place where each is written, if it is.
-    actions: Vec<(ActionName, Option<Place>)>,
+    responses: Responses,
+    actions: Vec<response::Named>,
 }
 
 /// What all jails are read with.
@@ -175,6 +188,7 @@ impl<'c> JailReader<'c> {
         let choice = self.filter(&name, &section, &entry.place, problems);
         let before = problems.count();
         let enabled = section.flag("enabled", problems).unwrap_or(true);
+        let named_by = subject::read(&section, problems);
         let common = self.common(&section, problems);
         let wishes = Wishes::read(&section, &entry.place, self.sources, problems);
         let ports = self.ports(&section, problems);
@@ -192,14 +206,25 @@ impl<'c> JailReader<'c> {
             networks,
             accounts,
             siege,
+            usedns,
             ignore,
+            trusted,
             width,
             protocols,
+            responses,
             actions,
         } = common?;
+        // What `[defaults]` say of addresses is for other jails.
+        let (mut networks, mut accounts) = (networks, accounts);
+        let counting = subject::counting(&section, named_by, counting, problems);
+        if let Some(capture) = named_by {
+            (networks, accounts) = (Vec::new(), None);
+            subject::check_keys(&section, capture, problems);
+            subject::check_actions(&name, capture, &actions, &entry.place, problems);
+        }
         if enabled {
-            let named = actions.iter().cloned();
             let place = |own: Option<Place>| own.unwrap_or_else(|| entry.place.clone());
+            let named = actions.into_iter();
             self.actions
                 .extend(named.map(|(action, own)| (action, place(own))));
         }
@@ -210,7 +235,27 @@ impl<'c> JailReader<'c> {
         } = choice?;
         let file = self.filters.get(&filter)?.as_ref()?;
         let spec = file.spec(&mode);
-        accounts::check(&section, spec.names_users(), problems);
+        let captures = |capture| spec.captures(capture);
+        accounts::check(&section, accounts, captures, problems);
+        if usedns != UseDns::No && !spec.names_hosts() {
+            warn_of_no_names(&section, problems);
+        }
+        proxies::check(&section, &spec, problems);
+        if let Some(value) = section.value("response")
+            && escalation
+                .as_ref()
+                .is_none_or(|grown| grown.memory.is_none())
+        {
+            problems.warning(
+                &value.place,
+                "`response` goes by offences, which count as long as bans are kept",
+                "write escalation = { factor = 1, memory = \"30d\" }, or another one with `memory`",
+            );
+        }
+        match named_by {
+            Some(capture) => subject::check_filter(&section, capture, &spec, problems),
+            None => subject::check_addresses(&section, &filter, &entry.place, &spec, problems),
+        }
         let records = spec.records;
         let counts_bans = records.bans;
         let Listening {
@@ -247,11 +292,14 @@ impl<'c> JailReader<'c> {
             networks,
             accounts,
             siege,
+            usedns,
+            named_by,
             ignore,
+            trusted,
             width,
             ports,
             protocols,
-            actions: actions.into_iter().map(|(action, _)| action).collect(),
+            responses,
         })
     }
 
@@ -267,14 +315,9 @@ impl<'c> JailReader<'c> {
         let bantime = bantime(section, problems).unwrap_or(BanTime::For(ten_minutes));
         let own = section.flag("ignoreself", problems).unwrap_or(true);
         let words = section.texts("ignoreip", problems).unwrap_or_default();
+        let proxies = section.texts("trusted", problems).unwrap_or_default();
         let command = section.texts("ignorecommand", problems).unwrap_or_default();
-        let actions = match section.parsed_list("actions", problems) {
-            Some(list) => list
-                .into_iter()
-                .map(|(name, place)| (name, Some(place.clone())))
-                .collect(),
-            None => vec![("nftables".parse().ok()?, None)],
-        };
+        let (responses, actions) = response::read(section, width, problems)?;
         Some(Common {
             counting: accounts::counting(section, problems),
             maxretry: MaxRetry(maxretry),
@@ -285,9 +328,12 @@ impl<'c> JailReader<'c> {
             networks: network::read(section, width, findtime, problems),
             accounts: accounts::read(section, findtime, problems),
             siege: siege::read(section, problems),
+            usedns: section.parsed("usedns", problems).unwrap_or_default(),
             ignore: self.ignored.list(&words, own, &command, problems),
+            trusted: self.ignored.trusted(&proxies, problems),
             width,
             protocols: protocols(section, problems),
+            responses,
             actions,
         })
     }
@@ -465,6 +511,17 @@ fn protocols(section: &Section<'_>, problems: &mut Problems) -> Vec<Protocol> {
         }
     }
     list.into_iter().map(|(protocol, _)| protocol).collect()
+}
+
+/// Tells who asks for names where there are none; in `[defaults]` that is for other jails.
+fn warn_of_no_names(section: &Section<'_>, problems: &mut Problems) {
+    if let (Some(value), true) = (section.value("usedns"), section.says("usedns")) {
+        problems.warning(
+            &value.place,
+            "`usedns`: the filter takes no names".to_owned(),
+            "remove it, or choose a filter whose patterns have <host>",
+        );
+    }
 }
 
 fn width(section: &Section<'_>, problems: &mut Problems) -> SubjectWidth {

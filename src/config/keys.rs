@@ -191,12 +191,18 @@ pub const JAIL: &[Key] = &[
         "a table such as { rate = \"50/s\", maxretry = 1 }",
         "",
     ),
+    key("usedns", "\"no\", \"warn\" or \"yes\"", "\"no\""),
     key(
         "ignoreip",
         "a list of addresses, networks, ranges, host names and files, such as [\"10.0.0.0/8\", \"192.0.2.1-192.0.2.9\", \"home.example.org\", \"/etc/f2bd/office.txt\"]",
         "[]",
     ),
     key("ignoreself", "true or false", "true"),
+    key(
+        "trusted",
+        "a list of proxies, as for `ignoreip`, such as [\"127.0.0.1\", \"10.0.0.0/24\"]",
+        "[]",
+    ),
     key(
         "ignorecommand",
         "a program with its arguments, such as [\"/usr/local/bin/is-customer\", \"--strict\"]",
@@ -217,6 +223,11 @@ pub const JAIL: &[Key] = &[
         "actions",
         "a list of actions such as [\"nftables\"]",
         "[\"nftables\"]",
+    ),
+    key(
+        "response",
+        "tables such as { from = 3, actions = [\"nftables-all\"] }, or sections [[jail.NAME.response]]",
+        "",
     ),
 ];
 
@@ -243,6 +254,11 @@ pub const JAIL_ONLY: &[Key] = &[
         "a list such as [\"_SYSTEMD_UNIT=ssh.service\"]",
         "",
     ),
+    key(
+        "subject",
+        "\"ip\", \"user\", \"target\" or \"session\"",
+        "\"ip\"",
+    ),
 ];
 
 /// `[action.NAME]`, beside the parameters of the action itself.
@@ -260,6 +276,7 @@ pub const WHAT_IF: &[&str] = &[
     "distributed",
     "siege",
     "ignoreip",
+    "trusted",
 ];
 
 /// The most failures that [`JAIL`]'s `maxretry` may ask for: each watched subject remembers that many.
@@ -335,6 +352,9 @@ pub const SAMPLE: &[Key] = &[
     ),
     key("host", "the text that <host> must capture", ""),
     key("user", "the text that <user> must capture", ""),
+    key("target", "the text that <target> must capture", ""),
+    key("forwarded", "the text that <forwarded> must capture", ""),
+    key("session", "the text that <session> must capture", ""),
     key("failures", "a number from 1 to 1000", "1"),
     key("success", "true or false", "false"),
 ];
@@ -377,9 +397,22 @@ pub const NETWORK: &[Key] = &[
     key("findtime", "a time such as \"10m\"", ""),
 ];
 
+/// `[[jail.NAME.response]]`
+pub const RESPONSE: &[Key] = &[
+    key("from", "a number from 1 to 1000", ""),
+    key("actions", "a list of actions such as [\"nftables\"]", ""),
+    key("network", "{ ipv4 = 24, ipv6 = 48 }", ""),
+];
+
+/// `network = { … }` of a response.
+pub const RESPONSE_NETWORK: &[Key] = &[
+    key("ipv4", "a number from 8 to that of `prefix`", "24"),
+    key("ipv6", "a number from 16 to that of `prefix`", "48"),
+];
+
 /// `distributed = { … }`
 pub const DISTRIBUTED: &[Key] = &[
-    key("by", "\"user\"", "\"user\""),
+    key("by", "\"user\", \"target\" or \"session\"", "\"user\""),
     key("hosts", "a number from 2 to 1000", "8"),
     key("findtime", "a time such as \"1h\"", ""),
     key("grace", "a time such as \"2m\", or \"0s\"", "\"30s\""),

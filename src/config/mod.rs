@@ -25,10 +25,13 @@ pub mod keys;
 mod listening;
 mod network;
 mod problem;
+mod proxies;
 mod resolved;
+mod response;
 mod section;
 mod siege;
 mod source;
+mod subject;
 mod surroundings;
 
 use std::collections::BTreeMap;
@@ -150,6 +153,12 @@ fn load_and(
     };
     let mut jails = reader.read_all(part("jail"), &mut problems);
     let actions = action::read_all(part("action"), &reader.actions, &search, &mut problems);
+    for jail in &mut jails {
+        jail.responses.note(|name| {
+            let mut specs = actions.iter();
+            specs.any(|spec| spec.name == *name && spec.lets_through)
+        });
+    }
     if !jails.iter().any(|jail| jail.enabled) && !problems.is_fatal() {
         problems.warning(
             &Place::whole(&text),
@@ -383,9 +392,12 @@ fn policy(
             networks: jail.networks.clone(),
             accounts: jail.accounts,
             siege: jail.siege,
+            usedns: jail.usedns,
+            named_by: jail.named_by,
             ignore: jail.ignore.clone(),
+            trusted: jail.trusted.clone(),
             width: jail.width,
-            actions: jail.actions.clone(),
+            responses: jail.responses.clone(),
         });
     }
     // Filters of jails come first, then those of logins.
@@ -433,7 +445,7 @@ fn patterns(filters: &BTreeMap<FilterName, Option<FilterFile>>, jail: &JailSetti
 fn with_jails(action: ActionSpec, jails: &[&JailSettings]) -> (ActionSpec, Vec<ActionJail>) {
     let served = jails
         .iter()
-        .filter(|jail| jail.actions.contains(&action.name));
+        .filter(|jail| jail.responses.actions().contains(&&action.name));
     let jails = served
         .map(|jail| ActionJail {
             jail: jail.name.clone(),

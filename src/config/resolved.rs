@@ -6,13 +6,17 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::jail::JailSettings;
-use super::{Loaded, Problem, network};
+use super::{Loaded, Problem, network, subject};
 use crate::control::text::seconds;
+use crate::engine::filter::Capture;
+use crate::engine::jail::accounts::AccountRule;
 use crate::engine::jail::class::ClassRule;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
 use crate::engine::jail::network::NetworkRule;
+use crate::engine::jail::response::Response;
 use crate::engine::jail::siege::SiegeRule;
-use crate::engine::prefix::Prefix;
+use crate::engine::policy::{IgnoreList, UseDns};
+use crate::engine::prefix::{Prefix, SubjectWidth};
 use crate::engine::time::BanTime;
 
 /// Jails with everything that holds for them, and all problems. Times are in seconds; -1 is for ever.
@@ -27,11 +31,6 @@ pub fn resolved(loaded: &Loaded) -> Value {
 }
 
 fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
-    // Several sets may hold an address.
-    let mut seen = HashSet::new();
-    let ignored = jail.ignore.rules().map(|rule| rule.prefix);
-    let ignored = ignored.filter(|prefix| seen.insert(*prefix));
-    let regions = jail.ignore.regions().map(|region| region.to_string());
     let matches = jail.journalmatch.to_string();
     let matches = matches.split(" + ").filter(|wanted| !wanted.is_empty());
     let paths = jail.logpath.iter().map(ToString::to_string);
@@ -42,13 +41,15 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
         "sources": jail.sources.iter().map(|source| source.as_str()).collect::<Vec<_>>(),
         "logpath": paths.collect::<Vec<_>>(),
         "journalmatch": matches.collect::<Vec<_>>(),
+        "subject": jail.named_by.map_or(subject::IP, Capture::word),
         "maxretry": jail.maxretry.0.get(),
         "findtime": seconds::as_json(BanTime::For(jail.findtime.0)),
         "bantime": seconds::as_json(jail.bantime),
-        "ignoreip": ignored.map(Prefix::plain).chain(regions).collect::<Vec<_>>(),
+        "ignoreip": held(&jail.ignore),
+        "trusted": held(&jail.trusted),
         "failregex": patterns.failures,
         "ignoreregex": patterns.ignores,
-        "actions": jail.actions.iter().map(|action| action.as_str()).collect::<Vec<_>>(),
+        "actions": jail.responses.actions().iter().map(|action| action.as_str()).collect::<Vec<_>>(),
     });
     if let Some(escalation) = &jail.escalation {
         resolved["escalation"] = grown(escalation);
@@ -56,13 +57,42 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
     if !jail.networks.is_empty() {
         resolved["network"] = jail.networks.iter().map(self::network).collect();
     }
+    if let Some(rule) = &jail.accounts {
+        resolved["distributed"] = distributed(rule);
+    }
     if !jail.classes.is_empty() {
         resolved["class"] = jail.classes.iter().map(class).collect();
+    }
+    if jail.usedns != UseDns::No {
+        resolved["usedns"] = jail.usedns.to_string().into();
+    }
+    if jail.responses.are_graded() {
+        resolved["response"] = jail.responses.all().map(response).collect();
     }
     if let Some(rule) = &jail.siege {
         resolved["siege"] = siege(rule);
     }
     resolved
+}
+
+/// Whom a list names.
+fn held(list: &IgnoreList) -> Vec<String> {
+    // Several sets may hold an address.
+    let mut seen = HashSet::new();
+    let prefixes = list.rules().map(|rule| rule.prefix);
+    let prefixes = prefixes.filter(|prefix| seen.insert(*prefix));
+    let regions = list.regions().map(|region| region.to_string());
+    prefixes.map(Prefix::plain).chain(regions).collect()
+}
+
+fn distributed(rule: &AccountRule) -> Value {
+    let span = |span: Duration| seconds::as_json(BanTime::For(span));
+    json!({
+        "by": rule.by.word(),
+        "hosts": rule.hosts,
+        "findtime": span(rule.findtime.0),
+        "grace": span(rule.grace),
+    })
 }
 
 fn class(rule: &ClassRule) -> Value {
@@ -71,6 +101,17 @@ fn class(rule: &ClassRule) -> Value {
         "country": countries.collect::<Vec<_>>(),
         "asn": rule.asns.iter().map(|asn| asn.0).collect::<Vec<_>>(),
         "maxretry": rule.maxretry.0,
+    })
+}
+
+fn response(response: &Response) -> Value {
+    let actions = response.actions.iter().map(|action| action.as_str());
+    let network = |width: SubjectWidth| json!({ "ipv4": width.ipv4, "ipv6": width.ipv6 });
+    json!({
+        "from": response.from,
+        "actions": actions.collect::<Vec<_>>(),
+        "network": response.network.map(network),
+        "lets_through": response.lets_through,
     })
 }
 

@@ -13,6 +13,7 @@ use super::text;
 use crate::engine::decision::{Origin, Release};
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::engine::time::{BanTime, Timestamp};
 
 /// The version of the protocol. It changes when an old client would misunderstand a new daemon.
@@ -62,9 +63,9 @@ pub enum Request {
     },
     /// Which bans were there, the newest first?
     History {
-        /// Only those that share an address with this subject.
-        #[serde(with = "text::option", default)]
-        subject: Option<Prefix>,
+        /// Only those that share an address with this subject, or are of this name; see [`Request::Ban`].
+        #[serde(default)]
+        subject: Option<String>,
         /// Only by this jail.
         #[serde(with = "text::option", default)]
         jail: Option<JailName>,
@@ -73,18 +74,16 @@ pub enum Request {
     },
     /// Why is it banned, or why not?
     Explain {
-        /// An address or network.
-        #[serde(with = "text")]
-        subject: Prefix,
+        /// An address or network; or a name, if it is neither and a jail bans names.
+        subject: String,
     },
     /// Ban it.
     Ban {
         /// In this jail.
         #[serde(with = "text")]
         jail: JailName,
-        /// Whom.
-        #[serde(with = "text")]
-        subject: Prefix,
+        /// Whom: a name if the jail bans names, whatever it looks like, or else an address or network.
+        subject: String,
         /// For how long, if not as the jail does.
         #[serde(with = "text::option", default)]
         bantime: Option<BanTime>,
@@ -94,18 +93,25 @@ pub enum Request {
         /// Where the connection comes from by which somebody asks; nothing if that is not known.
         #[serde(default)]
         from: Option<IpAddr>,
+        /// Why; it is kept with the ban.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// Lift bans.
     Unban {
-        /// Of this subject; all if it is null, which has to be said.
-        #[serde(with = "text::option")]
-        subject: Option<Prefix>,
+        /// Of this subject; all if it is null, which has to be said. Without a jail it is a name if it is neither an
+        /// address nor a network and a jail bans names.
+        #[serde(deserialize_with = "Option::deserialize")]
+        subject: Option<String>,
         /// In this jail only.
         #[serde(with = "text::option", default)]
         jail: Option<JailName>,
         /// And forget earlier bans.
         #[serde(default)]
         forget: bool,
+        /// Why; it is kept with the bans that are lifted.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// Allow it for a time, whatever it does.
     Allow {
@@ -221,6 +227,8 @@ pub struct Refusal {
 pub enum Why {
     /// The request cannot be understood.
     Malformed,
+    /// What is asked for cannot be, such as a ban of something that is no address.
+    Usage,
     /// The client is not allowed to.
     NotPermitted,
     /// There is no such jail, or nothing to lift.
@@ -292,6 +300,9 @@ pub struct JailRow {
     pub most_watched: usize,
     /// Failures in the window.
     pub failing: usize,
+    /// Failures that wait for the addresses of names.
+    #[serde(default)]
+    pub unresolved: usize,
     /// Bans in force.
     pub banned: usize,
     /// Failures since the daemon began.
@@ -383,8 +394,8 @@ pub struct BanRow {
     #[serde(with = "text")]
     pub jail: JailName,
     /// Who is banned.
-    #[serde(with = "text")]
-    pub subject: Prefix,
+    #[serde(flatten, with = "text::subject")]
+    pub subject: Subject,
     /// Since when.
     #[serde(with = "text")]
     pub start: Timestamp,
@@ -401,10 +412,21 @@ pub struct BanRow {
     pub origin: Origin,
     /// Whether an action has confirmed it.
     pub in_effect: bool,
+    /// What is done about it; null if that is the same for all bans of the jail.
+    pub response: Option<ResponseRow>,
     /// Where it is, if a database tells.
     pub country: Option<String>,
     /// Who runs its network, if a database tells.
     pub operator: Option<OperatorRow>,
+}
+
+/// What is done about a ban.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseRow {
+    /// The actions.
+    pub actions: Vec<String>,
+    /// Whether whoever is banned still gets through, only slower.
+    pub lets_through: bool,
 }
 
 /// Who runs a network.
@@ -439,8 +461,8 @@ pub struct HistoryRow {
     #[serde(with = "text")]
     pub jail: JailName,
     /// Who was banned.
-    #[serde(with = "text")]
-    pub subject: Prefix,
+    #[serde(flatten, with = "text::subject")]
+    pub subject: Subject,
     /// Since when.
     #[serde(with = "text")]
     pub start: Timestamp,
@@ -457,9 +479,13 @@ pub struct HistoryRow {
     pub offence: u32,
     /// How many failures made it.
     pub failures: u32,
-    /// `failures`, `network` or `manual`.
+    /// `failures`, `network`, `distributed` or `manual`.
     #[serde(with = "text")]
     pub origin: Origin,
+    /// Why it was made by hand, as somebody said.
+    pub reason: Option<String>,
+    /// Why it was lifted by hand.
+    pub release_reason: Option<String>,
     /// Where it is, if a database tells.
     pub country: Option<String>,
     /// Who runs its network, if a database tells.
@@ -475,10 +501,12 @@ pub struct FailureRow {
     /// The record's time.
     #[serde(with = "text")]
     pub time: Timestamp,
-    /// The very address.
-    pub address: IpAddr,
+    /// The very address; null if the record has none.
+    pub address: Option<IpAddr>,
     /// The account that was tried.
     pub user: Option<String>,
+    /// What was attacked.
+    pub target: Option<String>,
     /// The number of the pattern in its filter file.
     pub pattern: u16,
     /// The record's message.
@@ -491,8 +519,8 @@ pub struct FailureRow {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// What was asked about.
-    #[serde(with = "text")]
-    pub subject: Prefix,
+    #[serde(flatten, with = "text::subject")]
+    pub subject: Subject,
     /// When.
     #[serde(with = "text")]
     pub now: Timestamp,
@@ -500,7 +528,7 @@ pub struct Explanation {
     pub country: Option<String>,
     /// Who runs its network, if a database tells.
     pub operator: Option<OperatorRow>,
-    /// What each jail has to say, at least one verdict a jail.
+    /// What each jail has to say that bans such subjects, at least one verdict a jail.
     pub verdicts: Vec<VerdictRow>,
     /// Its latest bans, the newest first.
     pub history: Vec<HistoryRow>,
@@ -522,6 +550,8 @@ pub struct VerdictRow {
     pub maxretry: u32,
     /// Whether failures for different users, so many, do.
     pub distinct: bool,
+    /// What attacks of many hosts are looked for by: `user`, `target` or `session`, if they are.
+    pub by: Option<String>,
     /// The window they must lie in, in seconds.
     #[serde(serialize_with = "text::seconds::whole")]
     pub findtime: f64,
@@ -561,8 +591,13 @@ impl VerdictRow {
 }
 
 /// A ban that is not made yet.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NextBanRow {
+    /// Whom it would ban, if that is the network around the subject.
+    #[serde(with = "text::option")]
+    pub network: Option<Prefix>,
+    /// What would be done about it; null if that is the same for all bans of the jail.
+    pub response: Option<ResponseRow>,
     /// The how manieth ban of the subject it would be.
     pub offence: u32,
     /// How long it would last, in seconds; -1 for ever.
@@ -582,8 +617,8 @@ pub enum PlaceRow {
     /// It has failed, not often enough.
     Watched {
         /// Who exactly is watched.
-        #[serde(with = "text")]
-        subject: Prefix,
+        #[serde(flatten, with = "text::subject")]
+        subject: Subject,
         /// How many of its failures lie in the window.
         failing: usize,
         /// When the oldest of them leaves the window.
@@ -648,8 +683,8 @@ pub enum FollowLine {
     /// A record was counted against somebody.
     Failure {
         /// Whom it is counted against.
-        #[serde(with = "text")]
-        subject: Prefix,
+        #[serde(flatten, with = "text::subject")]
+        subject: Subject,
         /// What was counted.
         #[serde(flatten)]
         failure: FailureRow,
@@ -663,8 +698,8 @@ pub enum FollowLine {
         #[serde(with = "text")]
         jail: JailName,
         /// Who.
-        #[serde(with = "text")]
-        subject: Prefix,
+        #[serde(flatten, with = "text::subject")]
+        subject: Subject,
         /// How many failures made the ban.
         failures: usize,
         /// How long it lasts, in seconds; -1 for ever.
@@ -685,8 +720,8 @@ pub enum FollowLine {
         #[serde(with = "text")]
         jail: JailName,
         /// Who.
-        #[serde(with = "text")]
-        subject: Prefix,
+        #[serde(flatten, with = "text::subject")]
+        subject: Subject,
         /// Why: `expired`, `manual`, `ignored`, `jail-gone`, `replaced` or `merged`.
         #[serde(with = "text")]
         release: Release,
@@ -713,10 +748,11 @@ mod tests {
     fn requests_travel_as_readable_lines() {
         let request = Request::Ban {
             jail: "sshd".parse().expect("a name"),
-            subject: "192.0.2.0/24".parse().expect("a network"),
+            subject: "192.0.2.0/24".to_owned(),
             bantime: Some(BanTime::Forever),
             force: false,
             from: None,
+            reason: None,
         };
         let line = serde_json::to_string(&Envelope {
             version: VERSION,
@@ -725,7 +761,7 @@ mod tests {
         .expect("JSON");
         assert_eq!(
             line,
-            r#"{"version":1,"request":"ban","jail":"sshd","subject":"192.0.2.0/24","bantime":"forever","force":false,"from":null}"#
+            r#"{"version":1,"request":"ban","jail":"sshd","subject":"192.0.2.0/24","bantime":"forever","force":false,"from":null,"reason":null}"#
         );
         assert!(serde_json::from_str::<Envelope>(&line).is_ok());
         let short = r#"{"version":1,"request":"bans"}"#;

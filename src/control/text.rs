@@ -49,6 +49,50 @@ pub mod option {
     }
 }
 
+/// A subject travels as the text `subject`, beside which `named` says that it is a name, whatever it looks like.
+pub mod subject {
+    use std::borrow::Cow;
+
+    use serde::Serialize;
+
+    use super::{Deserialize, Deserializer, Error, Serializer};
+    use crate::engine::subject::{Name, Subject};
+
+    #[derive(Serialize, Deserialize)]
+    struct Fields<'a> {
+        subject: Cow<'a, str>,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        named: bool,
+    }
+
+    /// Writes the fields.
+    pub fn serialize<S: Serializer>(subject: &Subject, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = match subject {
+            Subject::Network(network) => Fields {
+                subject: network.to_string().into(),
+                named: false,
+            },
+            Subject::Name(name) => Fields {
+                subject: name.as_str().into(),
+                named: true,
+            },
+        };
+        fields.serialize(serializer)
+    }
+
+    /// Reads them.
+    pub fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Subject, D::Error> {
+        let Fields { subject, named } = Fields::deserialize(deserializer)?;
+        match named {
+            true => {
+                let name = Name::of(&subject).map(Subject::Name);
+                name.ok_or_else(|| D::Error::custom("an empty name"))
+            }
+            false => subject.parse().map_err(D::Error::custom),
+        }
+    }
+}
+
 /// Bantimes are seconds, -1 for one without end.
 pub mod seconds {
     use std::time::Duration;

@@ -13,7 +13,8 @@ use log::LevelFilter;
 
 use super::memory::Memory;
 use super::notice::{
-    allowed_text, cleared_text, disallowed_text, forgiven_text, notice_text, resumed_text,
+    allowed_text, cleared_text, disallowed_text, forgiven_text, notice_text, remark_text,
+    resumed_text,
 };
 use super::outbox::Outbox;
 use super::sources::Sources;
@@ -21,8 +22,8 @@ use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
     ActionRow, AllowedRow, BanRow, ConfigurationRow, DatabaseRow, FailureRow, FileRow, FollowLine,
-    HistoryRow, JailRow, LONGEST_ALLOWANCE, OperatorRow, PAGE, Refusal, Reply, Request, SiegeRow,
-    SourceRow, Status, Why,
+    HistoryRow, JailRow, LONGEST_ALLOWANCE, OperatorRow, PAGE, Refusal, Reply, Request,
+    ResponseRow, SiegeRow, SourceRow, Status, Why,
 };
 use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
@@ -30,6 +31,7 @@ use crate::engine::name::JailName;
 use crate::engine::policy::{AddressSet, Counting, JailPolicy, Policy};
 use crate::engine::prefix::{Prefix, SubjectWidth};
 use crate::engine::record::kept::kept;
+use crate::engine::subject::{Name, Subject};
 use crate::engine::time::Timestamp;
 use crate::engine::{Decision, Engine, Input, MOST_ALLOWED, jail::most_subjects};
 use crate::source::SourceSpec;
@@ -136,16 +138,20 @@ pub fn order(
             bantime,
             force,
             from,
+            reason,
         } => {
             let policy = known_jail(engine, jail)?;
-            if let Some(rule) = policy.ignore.protects(*subject) {
-                let message = format!("{} is never banned: {}", subject.plain(), rule.because);
-                return Err(refused(Why::NotSo, message));
-            }
-            // A network is never worth that.
-            let may_force = *force && subject.is_host();
-            if !may_force && let Some(message) = lockout(*subject, *from, guarded) {
-                return Err(refused(Why::NotSo, message));
+            let subject = whom(engine, Some(policy), subject)?;
+            if let Some(network) = subject.network() {
+                if let Some(rule) = policy.protects(network) {
+                    let message = format!("{} is never banned: {}", network.plain(), rule.because);
+                    return Err(refused(Why::NotSo, message));
+                }
+                // A network is never worth that.
+                let may_force = *force && network.is_host();
+                if !may_force && let Some(message) = lockout(network, *from, guarded) {
+                    return Err(refused(Why::NotSo, message));
+                }
             }
             if engine.ledger().is_full() {
                 return Err(refused(
@@ -155,33 +161,36 @@ pub fn order(
             }
             Ok(Some(Input::Ban {
                 jail: jail.clone(),
-                subject: *subject,
+                subject,
                 bantime: *bantime,
+                reason: reason.as_deref().map(Box::from),
             }))
         }
         Request::Unban {
             subject,
             jail,
             forget,
+            reason,
         } => {
-            if let Some(jail) = jail {
-                known_jail(engine, jail)?;
-            }
+            let policy = jail.as_ref().map(|jail| known_jail(engine, jail));
+            let policy = policy.transpose()?;
+            let subject = subject.as_ref().map(|text| whom(engine, policy, text));
+            let subject = subject.transpose()?;
             let jails = engine.policy().jails.iter().map(|policy| &policy.name);
-            let banned = |name: &JailName| match subject {
+            let banned = |name: &JailName| match &subject {
                 Some(subject) => {
-                    !engine.ledger().overlapping(name, *subject).is_empty()
-                        || *forget && engine.is_offender(name, *subject)
+                    !engine.ledger().overlapping(name, subject).is_empty()
+                        || *forget && engine.is_offender(name, subject)
                 }
                 None => engine.ledger().count_in(name) > 0,
             };
             let mut wanted = jails.filter(|name| jail.as_ref().is_none_or(|jail| jail == *name));
-            if let (Some(subject), false) = (subject, wanted.any(banned)) {
+            if let (Some(subject), false) = (&subject, wanted.any(banned)) {
                 let place = jail
                     .as_ref()
                     .map(|jail| format!(" in jail {jail}"))
                     .unwrap_or_default();
-                let forget = match !forget && held(engine, jail.as_ref(), *subject) {
+                let forget = match !forget && held(engine, jail.as_ref(), subject) {
                     true => "; --forget forgets what is held against it",
                     false => "",
                 };
@@ -192,8 +201,9 @@ pub fn order(
             }
             Ok(Some(Input::Unban {
                 jail: jail.clone(),
-                subject: *subject,
+                subject,
                 forget: *forget,
+                reason: reason.as_deref().map(Box::from),
             }))
         }
         Request::Allow { subject, seconds } => {
@@ -229,7 +239,7 @@ pub fn order(
 }
 
 /// Whether one of the jails holds something against somebody.
-fn held(engine: &Engine, jail: Option<&JailName>, subject: Prefix) -> bool {
+fn held(engine: &Engine, jail: Option<&JailName>, subject: &Subject) -> bool {
     let jails = engine.policy().jails.iter().map(|jail| &jail.name);
     let mut jails = jails.filter(|name| jail.is_none_or(|jail| jail == *name));
     jails.any(|name| engine.is_offender(name, subject))
@@ -301,8 +311,16 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
             jail,
             limit,
         } => {
+            let policy = jail
+                .as_ref()
+                .and_then(|jail| known_jail(view.engine, jail).ok());
+            let subject = subject.as_ref().map(|text| whom(view.engine, policy, text));
+            let subject = match subject.transpose() {
+                Ok(subject) => subject,
+                Err(refusal) => return refusal,
+            };
             let query = HistoryQuery {
-                subject: *subject,
+                subject,
                 jail: jail.clone(),
                 limit: (*limit).min(PAGE),
             };
@@ -316,9 +334,10 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
                 Err(message) => refused(Why::Unable, message),
             }
         }
-        Request::Explain { subject } => {
-            Reply::Explanation(Box::new(explain::explain(view, *subject)))
-        }
+        Request::Explain { subject } => match whom(view.engine, None, subject) {
+            Ok(subject) => Reply::Explanation(Box::new(explain::explain(view, subject))),
+            Err(refusal) => refusal,
+        },
         Request::Allowed => {
             let mut rows: Vec<_> = view.engine.allowed().map(allowed_row).collect();
             rows.sort_by_key(|row| (row.until, row.subject));
@@ -367,6 +386,23 @@ fn known_jail<'e>(engine: &'e Engine, name: &JailName) -> Result<&'e JailPolicy,
     })
 }
 
+/// Whom a text means: to a jail what that bans; to all of them a name if it is nothing else and one of them bans names.
+fn whom(engine: &Engine, jail: Option<&JailPolicy>, text: &str) -> Result<Subject, Reply> {
+    let network = text.parse::<Subject>();
+    let mut jails = engine.policy().jails.iter();
+    let is_name = match jail {
+        Some(jail) => jail.named_by.is_some(),
+        None => network.is_err() && jails.any(|jail| jail.named_by.is_some()),
+    };
+    match is_name {
+        true => Name::of(text).map(Subject::Name).ok_or_else(|| {
+            let message = "a name cannot be empty".to_owned();
+            refused(Why::Usage, message)
+        }),
+        false => network.map_err(|error| refused(Why::Usage, error.to_string())),
+    }
+}
+
 fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
     if let Some(jail) = only {
         known_jail(view.engine, jail)?;
@@ -383,10 +419,16 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         findtime: policy.findtime.0.as_secs_f64(),
         bantime: policy.bantime,
         siege: siege_row(view, &policy.name),
-        actions: policy.actions.iter().map(ToString::to_string).collect(),
+        actions: policy
+            .responses
+            .actions()
+            .into_iter()
+            .map(ToString::to_string)
+            .collect(),
         watched: state.watched,
         most_watched: most_subjects(policy.most_retries()),
         failing: state.failing,
+        unresolved: state.unresolved,
         banned: state.banned,
         failures: state.failures,
         bans: state.bans,
@@ -470,26 +512,52 @@ fn bans(view: &View<'_>, only: Option<&JailName>, after: u64) -> Result<Reply, R
     Ok(Reply::Bans { rows, more })
 }
 
-fn ban_row(engine: &Engine, jail: &JailName, subject: Prefix, ban: &Standing) -> BanRow {
+fn ban_row(engine: &Engine, jail: &JailName, subject: &Subject, ban: &Standing) -> BanRow {
     let (country, operator) = whereabouts(engine, subject);
     BanRow {
         ban: ban.id.0,
         jail: jail.clone(),
-        subject,
+        subject: subject.clone(),
         start: ban.start,
         until: ban.until(),
         bantime: ban.bantime,
         offence: ban.offence,
         origin: ban.origin,
-        in_effect: engine.ledger().in_effect(ban.id),
+        in_effect: engine.ledger().in_effect(ban.id) && is_acted_on(engine, jail, ban),
+        response: response_row(engine, jail, ban.offence, ban.origin),
         country,
         operator,
     }
 }
 
+/// Whether there is anything that puts a ban into effect.
+fn is_acted_on(engine: &Engine, jail: &JailName, ban: &Standing) -> bool {
+    let mut jails = engine.policy().jails.iter();
+    let policy = jails.find(|policy| policy.name == *jail);
+    policy.is_some_and(|policy| !policy.response_to(ban).actions.is_empty())
+}
+
+/// What a jail does about its bans, if not the same about all of them.
+fn response_row(
+    engine: &Engine,
+    jail: &JailName,
+    offence: u32,
+    origin: Origin,
+) -> Option<ResponseRow> {
+    let mut jails = engine.policy().jails.iter();
+    let policy = jails.find(|policy| policy.name == *jail)?;
+    let response = policy.responses.to(offence, origin);
+    policy.responses.are_graded().then(|| ResponseRow {
+        actions: response.actions.iter().map(ToString::to_string).collect(),
+        lets_through: response.lets_through,
+    })
+}
+
 /// Where a subject is and who runs its network, by what the databases say today.
-fn whereabouts(engine: &Engine, subject: Prefix) -> (Option<String>, Option<OperatorRow>) {
-    let found = engine.policy().atlas.find_all(subject);
+fn whereabouts(engine: &Engine, subject: &Subject) -> (Option<String>, Option<OperatorRow>) {
+    let network = subject.network();
+    let found = network.map(|network| engine.policy().atlas.find_all(network));
+    let found = found.unwrap_or_default();
     let operator = found.operator.map(|operator| OperatorRow {
         asn: operator.asn.0,
         name: operator.name.map(|name| kept(&name).into_owned()),
@@ -498,7 +566,7 @@ fn whereabouts(engine: &Engine, subject: Prefix) -> (Option<String>, Option<Oper
 }
 
 fn history_row(engine: &Engine, row: store::HistoryRow) -> HistoryRow {
-    let (country, operator) = whereabouts(engine, row.subject);
+    let (country, operator) = whereabouts(engine, &row.subject);
     HistoryRow {
         ban: row.ban.0,
         jail: row.jail,
@@ -510,6 +578,8 @@ fn history_row(engine: &Engine, row: store::HistoryRow) -> HistoryRow {
         offence: row.offence,
         failures: row.failures,
         origin: row.origin,
+        reason: row.reason,
+        release_reason: row.release_reason,
         country,
         operator,
     }
@@ -521,6 +591,7 @@ fn failure_row(row: store::FailureRow) -> FailureRow {
         time: row.time,
         address: row.address,
         user: row.user,
+        target: row.target,
         pattern: row.pattern,
         line: row.line,
         counted: row.counted,
@@ -539,16 +610,22 @@ fn with_store<T>(
     ask(store).map_err(|error| format!("the database cannot be read: {error}"))
 }
 
-/// A decision as those hear it who follow.
-pub fn follow_line(decision: &Decision) -> FollowLine {
-    match decision {
+/// A decision as those hear it who follow; `None` if it tells them nothing.
+pub fn follow_line(decision: &Decision) -> Option<FollowLine> {
+    Some(match decision {
+        // They hear of the failures, when the addresses are known.
+        Decision::Await(_) | Decision::Answered(_) => return None,
         Decision::Count(failure) => FollowLine::Failure {
-            subject: failure.subject,
+            subject: failure.subject.clone(),
             failure: FailureRow {
                 jail: failure.jail.clone(),
                 time: failure.time,
                 address: failure.address,
                 user: failure.user.as_deref().map(|user| kept(user).into_owned()),
+                target: failure
+                    .target
+                    .as_deref()
+                    .map(|target| kept(target).into_owned()),
                 pattern: failure.pattern,
                 line: kept(&failure.line).into_owned(),
                 counted: failure.counted,
@@ -557,7 +634,7 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
         Decision::Ban(ban) => FollowLine::Ban {
             time: ban.start,
             jail: ban.jail.clone(),
-            subject: ban.subject,
+            subject: ban.subject.clone(),
             failures: ban.evidence.len(),
             bantime: ban.bantime,
             offence: ban.offence,
@@ -566,11 +643,14 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
         Decision::Unban(unban) => FollowLine::Unban {
             time: unban.time,
             jail: unban.jail.clone(),
-            subject: unban.subject,
+            subject: unban.subject.clone(),
             release: unban.release,
         },
         Decision::Resume(resumed) => FollowLine::Notice {
             message: resumed_text(resumed),
+        },
+        Decision::Remark(remark) => FollowLine::Notice {
+            message: remark_text(remark),
         },
         Decision::Forgive(forgiven) => FollowLine::Notice {
             message: forgiven_text(forgiven),
@@ -587,5 +667,5 @@ pub fn follow_line(decision: &Decision) -> FollowLine {
         Decision::Notice(notice) => FollowLine::Notice {
             message: notice_text(notice),
         },
-    }
+    })
 }

@@ -4,6 +4,7 @@
 //! thread; nothing here is async, and nobody else decides anything.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
@@ -11,6 +12,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::answer::{self, Circumstances, View};
 use super::clock;
 use super::letter::Letter;
+use super::lookups::Lookups;
 use super::memory::Memory;
 use super::notice::{report_decision, report_trouble};
 use super::notify::Announcement;
@@ -22,12 +24,14 @@ use crate::action::Report;
 use crate::config::Settings;
 use crate::control::protocol::{ConfigurationRow, FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
+use crate::engine::host::HostName;
 use crate::engine::input::{Outcome, Remembered};
 use crate::engine::name::{ActionName, JailName};
-use crate::engine::policy::{AddressSet, Policy, SetName};
+use crate::engine::policy::{AddressSet, Policy, SetName, UseDns};
+use crate::engine::prefix::Prefix;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Decision, Engine, Input};
-use crate::ignore::{command::Question, guard};
+use crate::ignore::{command::Asking, guard};
 use crate::source::{Delivery, Losses};
 
 /// How soon what could not be written is tried again.
@@ -51,7 +55,7 @@ pub struct Audience {
     /// Whoever keeps an eye on sets of addresses: which ones are wanted.
     pub wanted: watch::Sender<BTreeSet<SetName>>,
     /// And whom a program should be asked about.
-    pub failing: mpsc::Sender<Question>,
+    pub failing: mpsc::Sender<Asking>,
 }
 
 /// By how much the clock may run away from the time that passes before it counts as set. Corrections of a
@@ -70,6 +74,8 @@ pub struct Driver {
     pub outbox: Outbox,
     /// Reads.
     pub sources: Sources,
+    /// Looks up names.
+    pub lookups: Lookups,
     /// Hears of it.
     pub audience: Audience,
     unwritten: Unwritten,
@@ -91,12 +97,17 @@ pub struct Driver {
 
 impl Driver {
     /// Puts the parts together and lets the engine hear what the last run left behind.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of the driver, each of its own type"
+    )]
     pub fn begin(
         circumstances: Circumstances,
         engine: Engine,
         memory: Memory,
         outbox: Outbox,
         sources: Sources,
+        lookups: Lookups,
         audience: Audience,
         remembered: Remembered,
     ) -> Self {
@@ -108,6 +119,7 @@ impl Driver {
             memory,
             outbox,
             sources,
+            lookups,
             audience,
             unwritten: Unwritten::default(),
             commands,
@@ -158,6 +170,7 @@ impl Driver {
                 Letter::Ignore { set, addresses } => {
                     self.decide(now, Input::Ignore { set, addresses }, None);
                 }
+                Letter::Named { host, addresses } => self.take_addresses(now, host, addresses),
                 Letter::Question { question, guarded } => {
                     let reply = self.answer(now, question.request, &guarded);
                     // Whoever asked may have gone.
@@ -247,7 +260,7 @@ impl Driver {
             }
             Report::ForeignChange => {
                 log::warn!("{action}: somebody else has changed the rules, putting them back");
-                self.outbox.reconcile(Some(action), self.engine.ledger());
+                self.outbox.reconcile(Some(action), &self.engine);
             }
         }
         if self.expected_reports.remove(action) && self.expected_reports.is_empty() {
@@ -277,7 +290,8 @@ impl Driver {
                 trial.mind_the_clock(now);
             }
             self.unwritten.hurry(now);
-            self.outbox.reconcile(None, self.engine.ledger());
+            self.lookups.begin_anew(now);
+            self.outbox.reconcile(None, &self.engine);
         }
     }
 
@@ -286,9 +300,71 @@ impl Driver {
         let first = self.unwritten.decisions.len();
         self.engine
             .handle(now, input, &mut self.unwritten.decisions);
+        self.look_up(now, first);
         self.ask_programs(first);
         if !self.unwritten.note(now, first, stream) {
             self.write(now);
+        }
+    }
+
+    /// Answers what was decided to wait for the addresses of hosts that are known, and has others looked up.
+    fn look_up(&mut self, now: Timestamp, first: usize) {
+        for at in first..self.unwritten.decisions.len() {
+            let Decision::Await(awaited) = &self.unwritten.decisions[at] else {
+                continue;
+            };
+            let host = awaited.host.clone();
+            if let Some(addresses) = self.lookups.known(&host, now) {
+                let addresses = addresses.to_vec();
+                let decisions = &mut self.unwritten.decisions;
+                self.engine
+                    .handle(now, Input::Named { host, addresses }, decisions);
+            }
+        }
+        if self.lookups.has_room() {
+            self.lookups.ask(self.engine.awaited_hosts(), now);
+        }
+    }
+
+    /// What somebody who looked up a name has found.
+    fn take_addresses(&mut self, now: Timestamp, host: HostName, addresses: Vec<IpAddr>) {
+        self.lookups.hear(&host, &addresses, now);
+        self.tell_of(&host, &addresses);
+        self.decide(now, Input::Named { host, addresses }, None);
+    }
+
+    /// Says that a name was looked up, if a jail that waits for it wants that.
+    fn tell_of(&mut self, host: &HostName, addresses: &[IpAddr]) {
+        let awaiting = self.engine.awaiting(host);
+        let Some(jail) = awaiting.iter().map(|awaited| &awaited.jail).find(|name| {
+            let mut jails = self.engine.policy().jails.iter();
+            jails.any(|jail| jail.name == **name && jail.usedns == UseDns::Warn)
+        }) else {
+            return;
+        };
+        let Some(is_last) = self.lookups.tells() else {
+            return;
+        };
+        let found = match addresses {
+            [] => "no address that confirms it: what it did does not count".to_owned(),
+            found => {
+                let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+                found.join(" and ")
+            }
+        };
+        log::warn!("[{jail}] the log has the name {host} instead of an address: {found}");
+        if is_last {
+            log::warn!("further names are looked up without a word");
+        }
+    }
+
+    /// Lets nobody wait any longer for a host that nobody knows.
+    fn give_up_hosts(&mut self, now: Timestamp) {
+        while let Some(host) = self.lookups.give_up(now) {
+            log::debug!("{host} could not be looked up in time");
+            self.tell_of(&host, &[]);
+            let addresses = Vec::new();
+            self.decide(now, Input::Named { host, addresses }, None);
         }
     }
 
@@ -299,13 +375,20 @@ impl Driver {
             return;
         }
         for decision in self.unwritten.decisions.iter().skip(first) {
-            if let Decision::Count(failure) = decision
-                && let Some(set) = self.commands.get(&failure.jail)
-            {
-                let _ = self
-                    .audience
-                    .failing
-                    .try_send((set.clone(), failure.address));
+            let (jail, address, is_banned) = match decision {
+                Decision::Count(failure) => (&failure.jail, failure.address, false),
+                Decision::Ban(ban) => {
+                    let hosts = ban.subject.network().filter(|own| own.is_host());
+                    (&ban.jail, hosts.map(Prefix::address), true)
+                }
+                _ => continue,
+            };
+            if let (Some(set), Some(address)) = (self.commands.get(jail), address) {
+                let question = (set.clone(), address);
+                let _ = self.audience.failing.try_send(Asking {
+                    question,
+                    is_banned,
+                });
             }
         }
     }
@@ -318,12 +401,15 @@ impl Driver {
         if !unwritten.decisions.is_empty() || !unwritten.moved.is_empty() {
             self.memory.remember(now, &unwritten.decisions, cursors);
         }
-        self.outbox.carry_out(&unwritten.decisions);
+        self.outbox
+            .carry_out(&unwritten.decisions, self.engine.policy());
         for decision in &unwritten.decisions {
             report_decision(decision);
             if self.audience.followers.receiver_count() > 0 {
                 // Nobody listening any more is no failure.
-                let _ = self.audience.followers.send(answer::follow_line(decision));
+                if let Some(line) = answer::follow_line(decision) {
+                    let _ = self.audience.followers.send(line);
+                }
             }
         }
         unwritten.clear();
@@ -347,7 +433,7 @@ impl Driver {
             Ok(None) => {
                 if request == Request::Flush {
                     self.mend_memory(now);
-                    self.outbox.reconcile(None, self.engine.ledger());
+                    self.outbox.reconcile(None, &self.engine);
                 }
                 let view = View {
                     now,
@@ -446,7 +532,7 @@ impl Driver {
     fn start_work(&mut self, since: Timestamp) {
         if let Err(error) = self
             .outbox
-            .employ(self.circumstances.actions(), self.engine.ledger())
+            .employ(self.circumstances.actions(), &self.engine)
         {
             log::error!("cannot start an action's thread: {error}");
         }
@@ -461,12 +547,13 @@ impl Driver {
 
     fn housekeeping(&mut self, now: Timestamp) {
         self.again_at = None;
+        self.give_up_hosts(now);
         if self.unwritten.due().is_some_and(|due| due <= now) {
             self.write(now);
         }
         self.mend_memory(now);
         if self.outbox.is_stale() {
-            self.outbox.catch_up(self.engine.ledger());
+            self.outbox.catch_up(&self.engine);
         }
         if self.next_sweep <= now {
             if self.sources.lack_threads() {
@@ -487,13 +574,18 @@ impl Driver {
         if let Some(remembered) = self.memory.take_late() {
             self.decide(now, Input::Restore(remembered), None);
             self.outbox.complete();
-            self.outbox.reconcile(None, self.engine.ledger());
+            self.outbox.reconcile(None, &self.engine);
         }
         if self.memory.wants_restate() {
             let ledger = self.engine.ledger();
             let (bans, merged) = (ledger.bans(), ledger.merged());
-            self.memory
-                .restate(now, &bans, &merged, self.engine.allowed());
+            self.memory.restate(
+                now,
+                &bans,
+                &merged,
+                self.engine.allowed(),
+                self.engine.awaited(),
+            );
         }
     }
 
@@ -515,6 +607,7 @@ impl Driver {
             self.again_at,
             self.memory.has_late().then_some(now),
             Some(self.next_sweep),
+            self.lookups.next(),
             self.trial.as_ref().map(|trial| trial.due(now)),
         ];
         let next = all.into_iter().flatten().min();

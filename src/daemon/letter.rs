@@ -1,5 +1,6 @@
 //! What can reach the driver? One inbox, one kind of letter.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -7,6 +8,7 @@ use tokio::sync::oneshot;
 use crate::action;
 use crate::config::Settings;
 use crate::control::Question;
+use crate::engine::host::HostName;
 use crate::engine::name::ActionName;
 use crate::engine::policy::{AddressSet, SetName};
 use crate::engine::time::Timestamp;
@@ -39,6 +41,13 @@ pub enum Letter {
         set: SetName,
         /// All that it holds.
         addresses: AddressSet,
+    },
+    /// The addresses of a host that confirm it have been found, or that it has none.
+    Named {
+        /// Which host.
+        host: HostName,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
     },
     /// Somebody asks or orders over the control socket.
     Question {

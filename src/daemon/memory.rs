@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Allowance, Ban, BanId, FailureId, Release, Unban};
+use crate::engine::decision::{
+    Allowance, Awaited, AwaitedId, Ban, BanId, FailureId, Release, Unban,
+};
 use crate::engine::input::Remembered;
 use crate::engine::time::Timestamp;
 use crate::store::{Retention, Salvage, Store, StoreError};
@@ -56,7 +58,7 @@ enum Read {
         at: Timestamp,
     },
     /// It was read too late for the start and waits to be taken.
-    Late(Remembered),
+    Late(Box<Remembered>),
     /// The engine has it.
     Done,
 }
@@ -124,6 +126,7 @@ impl Memory {
         let nothing = Remembered {
             next_failure: Some(FailureId(beyond)),
             next_ban: Some(BanId(beyond)),
+            next_awaited: Some(AwaitedId(beyond)),
             more: true,
             ..Remembered::default()
         };
@@ -143,7 +146,7 @@ impl Memory {
     /// Once, when the database could be read only after the start: what it remembers of earlier runs.
     pub fn take_late(&mut self) -> Option<Remembered> {
         match std::mem::replace(&mut self.read, Read::Done) {
-            Read::Late(remembered) => Some(remembered),
+            Read::Late(remembered) => Some(*remembered),
             other => {
                 self.read = other;
                 None
@@ -245,7 +248,8 @@ impl Memory {
             remembered
                 .failures
                 .retain(|(failure, _)| failure.time < again);
-            self.read = Read::Late(remembered);
+            remembered.awaited.retain(|awaited| awaited.time < again);
+            self.read = Read::Late(Box::new(remembered));
         }
         match self.backlog.first() {
             Some(step) => {
@@ -264,18 +268,19 @@ impl Memory {
     }
 
     /// Makes the bans in force in the database, and those that were `merged`, equal to those of the ledger, and likewise
-    /// who is allowed.
+    /// who is allowed, and what waits for addresses.
     pub fn restate<'a>(
         &mut self,
         now: Timestamp,
         bans: &[Ban],
         merged: &[(Ban, Timestamp)],
         allowed: impl IntoIterator<Item = &'a Allowance>,
+        awaited: impl IntoIterator<Item = &'a Awaited>,
     ) {
         let Some(store) = &mut self.store else {
             return;
         };
-        match store.restate(now, bans, merged, allowed) {
+        match store.restate(now, bans, merged, allowed, awaited) {
             Ok(()) => self.restate = false,
             Err(error) => self.failed(now, &error),
         }
@@ -371,13 +376,14 @@ impl Memory {
             let unban = Unban {
                 ban: ban.id,
                 jail: ban.jail.clone(),
-                subject: ban.subject,
+                subject: ban.subject.clone(),
                 time,
                 release: Release::Merged,
             };
             saved.extend([Decision::Ban(ban), Decision::Unban(unban)]);
         }
         saved.extend(salvage.allowances.into_iter().map(Decision::Allow));
+        saved.extend(salvage.awaited.into_iter().map(Decision::Await));
         self.replaced = Some(now);
         self.restate |= !unread;
         if !self.cursors.is_empty() {

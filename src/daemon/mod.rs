@@ -9,6 +9,7 @@ mod clock;
 mod driver;
 mod letter;
 mod logger;
+mod lookups;
 pub mod memory;
 mod notice;
 mod notify;
@@ -34,6 +35,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use self::answer::Circumstances;
 use self::driver::{Audience, Driver};
 use self::letter::{Letter, MOST_LETTERS};
+use self::lookups::Lookups;
 use self::memory::Memory;
 use self::notify::{Announcement, Notifier};
 use self::outbox::Outbox;
@@ -269,6 +271,7 @@ fn prepare(
     let mut memory = Memory::open(settings.daemon.database.clone(), now)?;
     let (circumstances, policy) = Circumstances::new(settings, dry_run, now);
     let (remembered, cursors) = memory.remembered(now, longest_findtime(&policy));
+    let lookups = Lookups::new(inbox.clone());
     let sources = Sources::new(inbox, cursors);
     let outbox = Outbox::new(reports, !memory.has_secrets());
     let engine = Engine::new(policy);
@@ -278,6 +281,7 @@ fn prepare(
         memory,
         outbox,
         sources,
+        lookups,
         audience,
         remembered,
     ))

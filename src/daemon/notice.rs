@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use crate::engine::Decision;
-use crate::engine::decision::{Allowance, Ban, Cleared, Forgiven, Notice, Origin, Resumed};
+use crate::engine::decision::{
+    About, Allowance, Ban, Cleared, Forgiven, Notice, Origin, Remark, Resumed,
+};
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::policy::MaxRetry;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
+use crate::engine::subject::Subject;
 use crate::engine::time::Span;
 use crate::source::Trouble;
 
@@ -37,6 +40,14 @@ pub fn report_trouble(trouble: &Trouble) {
     }
 }
 
+/// A subject in a sentence. A name is text of the attacker's choice, so it is seen where it ends.
+fn who(subject: &Subject) -> String {
+    match subject {
+        Subject::Network(network) => network.plain(),
+        Subject::Name(name) => format!("`{name}`"),
+    }
+}
+
 /// Tells of a decision.
 pub fn report_decision(decision: &Decision) {
     match decision {
@@ -44,22 +55,26 @@ pub fn report_decision(decision: &Decision) {
             log::debug!(
                 "[{}] failure of {} (pattern {})",
                 failure.jail,
-                failure.address,
+                who(&failure.subject),
                 failure.pattern
             );
         }
+        Decision::Await(awaited) => {
+            log::debug!("[{}] looking up {}", awaited.jail, awaited.host);
+        }
+        Decision::Answered(_) => {}
         Decision::Ban(ban) => {
             let why = match ban.origin {
                 Origin::Failures if ban.evidence.len() == 1 => "1 failure".to_owned(),
                 Origin::Failures => format!("{} failures", ban.evidence.len()),
                 Origin::Network => format!("{} failures of its hosts", ban.evidence.len()),
-                Origin::Distributed => "many hosts failed for the same account".to_owned(),
+                Origin::Distributed => "it failed for what many hosts attack".to_owned(),
                 Origin::Manual => "by hand".to_owned(),
             };
             log::info!(
                 "[{}] ban {} {} ({why}, offence {})",
                 ban.jail,
-                ban.subject.plain(),
+                who(&ban.subject),
                 ban.bantime.lasting(),
                 ban.offence
             );
@@ -67,10 +82,11 @@ pub fn report_decision(decision: &Decision) {
         Decision::Unban(unban) => log::info!(
             "[{}] unban {} ({})",
             unban.jail,
-            unban.subject.plain(),
+            who(&unban.subject),
             unban.release
         ),
         Decision::Resume(resumed) => log::info!("{}", resumed_text(resumed)),
+        Decision::Remark(remark) => log::info!("{}", remark_text(remark)),
         Decision::Forgive(forgiven) => log::info!("{}", forgiven_text(forgiven)),
         Decision::Allow(allowance) => log::info!("{}", allowed_text(allowance)),
         Decision::Disallow(subject) => log::info!("{}", disallowed_text(*subject)),
@@ -86,13 +102,24 @@ pub fn resumed_text(resumed: &Resumed) -> String {
         Some(until) => format!("until {until}"),
         None => "forever".to_owned(),
     };
-    let subject = subject.plain();
+    let subject = who(subject);
     format!("[{jail}] {subject} stays banned {until}, now by itself")
+}
+
+/// Why somebody was banned or let go by hand, as a sentence.
+pub fn remark_text(remark: &Remark) -> String {
+    let Remark { jail, subject, .. } = remark;
+    let what = match remark.about {
+        About::Ban => "banned",
+        About::Unban => "unbanned",
+    };
+    let (subject, reason) = (subject.plain(), kept(&remark.reason));
+    format!("[{jail}] {subject} was {what} by hand: {reason}")
 }
 
 /// That somebody is a newcomer again, as a sentence.
 pub fn forgiven_text(forgiven: &Forgiven) -> String {
-    let subject = forgiven.subject.plain();
+    let subject = who(&forgiven.subject);
     format!(
         "[{}] earlier bans of {subject} are forgotten",
         forgiven.jail
@@ -112,7 +139,7 @@ pub fn disallowed_text(subject: Prefix) -> String {
 
 /// That failures count no more, as a sentence.
 pub fn cleared_text(cleared: &Cleared) -> String {
-    let subject = cleared.subject.plain();
+    let subject = who(&cleared.subject);
     let (count, verb) = match cleared.failures {
         1 => ("1 failure".to_owned(), "counts"),
         count => (format!("{count} failures"), "count"),
@@ -145,6 +172,9 @@ pub fn notice_text(notice: &Notice) -> String {
             "[{jail}] {} is not banned: {MOST_BANS} bans are in force, which is the most there can be",
             subject.plain()
         ),
+        Notice::NamesFull { jail } => format!(
+            "[{jail}] more failures wait for the addresses of names than there is room for: those that come now do not count"
+        ),
         Notice::Future { jail, ahead_micros } => format!(
             "[{jail}] records come from the future ({} ahead) and count as of now; set `timezone` of their source if their dates are of another zone, or else the clock",
             Span(Duration::from_micros(ahead_micros.unsigned_abs()))
@@ -158,9 +188,11 @@ pub fn notice_text(notice: &Notice) -> String {
         } => {
             let user = user.as_deref().map(|user| format!(" as `{}`", kept(user)));
             let user = user.unwrap_or_default();
+            let who = address.map_or_else(|| "somebody".to_owned(), |address| address.to_string());
             let own = match failures {
-                1 => "1 failure".to_owned(),
-                failures => format!("{failures} failures"),
+                0 => String::new(),
+                1 => " after 1 failure".to_owned(),
+                failures => format!(" after {failures} failures"),
             };
             let others = match others {
                 0 => String::new(),
@@ -168,7 +200,7 @@ pub fn notice_text(notice: &Notice) -> String {
                     format!(", and at least {others} other hosts had failed for the same account")
                 }
             };
-            format!("[{jail}] {address} was let in{user} after {own}{others}")
+            format!("[{jail}] {who} was let in{user}{own}{others}")
         }
         Notice::Spared {
             jail,

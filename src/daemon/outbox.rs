@@ -4,6 +4,7 @@
 //! full, nothing is kept for it: it is told later to make the world equal to the ledger, which says
 //! everything in one order.
 
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -11,10 +12,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::clock;
 use crate::action::{self, ActionJail, ActionSpec, Ending, InForce, Order, Report};
-use crate::engine::Decision;
-use crate::engine::decision::{Release, Resumed};
-use crate::engine::ledger::Ledger;
-use crate::engine::name::ActionName;
+use crate::engine::decision::{Ban, Release, Resumed};
+use crate::engine::ledger::Standing;
+use crate::engine::name::{ActionName, JailName};
+use crate::engine::policy::Policy;
+use crate::engine::{Decision, Engine};
 
 /// How many orders may wait for one worker; each is one batch of decisions.
 const MOST_ORDERS: usize = 64;
@@ -62,14 +64,14 @@ impl Outbox {
     }
 
     /// Makes the running workers those of `actions`, each for its own jails, and has each of them make
-    /// the world equal to `ledger`.
+    /// the world equal to the ledger of `engine`.
     ///
     /// # Errors
     /// A thread could not be started.
     pub fn employ(
         &mut self,
         actions: &[(ActionSpec, Vec<ActionJail>)],
-        ledger: &Ledger,
+        engine: &Engine,
     ) -> std::io::Result<()> {
         let all = std::mem::take(&mut self.workers)
             .into_iter()
@@ -99,7 +101,7 @@ impl Outbox {
             }
         }
         self.dismiss();
-        self.catch_up(ledger);
+        self.catch_up(engine);
         Ok(())
     }
 
@@ -113,22 +115,22 @@ impl Outbox {
     }
 
     /// Passes on what was decided.
-    pub fn carry_out(&mut self, decisions: &[Decision]) {
+    pub fn carry_out(&mut self, decisions: &[Decision], policy: &Policy) {
         for worker in &mut self.workers {
-            if let Some(order) = worker.order(decisions) {
+            if let Some(order) = worker.order(decisions, policy) {
                 worker.send(order);
             }
         }
     }
 
     /// Has one action, or all, make the world equal to the ledger.
-    pub fn reconcile(&mut self, action: Option<&ActionName>, ledger: &Ledger) {
+    pub fn reconcile(&mut self, action: Option<&ActionName>, engine: &Engine) {
         for worker in &mut self.workers {
             if action.is_none_or(|action| *action == worker.spec.name) {
                 worker.stale = true;
             }
         }
-        self.catch_up(ledger);
+        self.catch_up(engine);
     }
 
     /// Notes whether an action works.
@@ -157,9 +159,9 @@ impl Outbox {
     }
 
     /// Tells the workers that missed something what is in force.
-    pub fn catch_up(&mut self, ledger: &Ledger) {
+    pub fn catch_up(&mut self, engine: &Engine) {
         for worker in self.workers.iter_mut().filter(|worker| worker.stale) {
-            let bans = worker.in_force(ledger);
+            let bans = worker.in_force(engine);
             worker.stale = false;
             worker.send(Order::Reconcile {
                 jails: worker.jails.clone(),
@@ -186,18 +188,19 @@ impl Worker {
         }
     }
 
-    fn serves(&self, jail: &str) -> bool {
-        self.jails.iter().any(|own| own.jail.as_str() == jail)
+    fn serves(&self, jail: &JailName) -> bool {
+        self.jails.iter().any(|own| own.jail == *jail)
     }
 
-    fn in_force(&self, ledger: &Ledger) -> Vec<InForce> {
+    fn in_force(&self, engine: &Engine) -> Vec<InForce> {
+        let (ledger, policy) = (engine.ledger(), engine.policy());
         ledger
             .iter()
-            .filter(|(jail, _, _)| self.serves(jail.as_str()))
+            .filter(|(jail, _, ban)| policy.puts_into_effect(&self.spec.name, jail, ban))
             .map(|(jail, subject, standing)| InForce {
                 ban: standing.id,
                 jail: jail.clone(),
-                subject,
+                subject: subject.clone(),
                 until: standing.until(),
             })
             .collect()
@@ -205,32 +208,33 @@ impl Worker {
 
     /// The order that carries out the decisions of one batch. A ban that was lifted in the same batch is left
     /// out, and so is what expired: the firewall has a clock of its own.
-    fn order(&self, decisions: &[Decision]) -> Option<Order> {
+    fn order(&self, decisions: &[Decision], policy: &Policy) -> Option<Order> {
+        let is_own =
+            |ban: &Ban| policy.puts_into_effect(&self.spec.name, &ban.jail, &Standing::of(ban));
         let mut bans: Vec<InForce> = Vec::new();
         let mut unbans = Vec::new();
         for decision in decisions {
             match decision {
-                Decision::Ban(ban) | Decision::Resume(Resumed { ban, .. })
-                    if self.serves(ban.jail.as_str()) =>
-                {
-                    unbans.retain(|(jail, subject)| (jail, subject) != (&ban.jail, &ban.subject));
+                Decision::Ban(ban) | Decision::Resume(Resumed { ban, .. }) if is_own(ban) => {
                     bans.push(InForce {
                         ban: ban.id,
                         jail: ban.jail.clone(),
-                        subject: ban.subject,
+                        subject: ban.subject.clone(),
                         until: ban.until(),
                     });
                 }
-                Decision::Unban(unban) if self.serves(unban.jail.as_str()) => {
-                    let before = bans.len();
+                Decision::Unban(unban) if self.serves(&unban.jail) => {
                     bans.retain(|ban| ban.ban != unban.ban);
-                    if bans.len() == before && unban.release != Release::Expired {
-                        unbans.push((unban.jail.clone(), unban.subject));
+                    if unban.release != Release::Expired {
+                        unbans.push((unban.jail.clone(), unban.subject.clone()));
                     }
                 }
                 _ => {}
             }
         }
+        // What was lifted and is banned anew is banned.
+        let banned: HashSet<_> = bans.iter().map(|ban| (&ban.jail, &ban.subject)).collect();
+        unbans.retain(|(jail, subject)| !banned.contains(&(jail, subject)));
         (!bans.is_empty() || !unbans.is_empty()).then_some(Order::Change { bans, unbans })
     }
 
@@ -264,4 +268,80 @@ fn work(spec: &ActionSpec, orders: Receiver<Order>, reports: &Reports) {
         let _ = reports.send((spec.name.clone(), report));
     };
     action::worker::run(spec, orders, clock::now, report);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Surroundings};
+    use crate::engine::decision::{BanId, Origin, Unban};
+    use crate::engine::time::{BanTime, Timestamp};
+
+    const GRADED: &str = "[jail.sshd]\nresponse = [\n\
+        { from = 1, actions = [\"nftables-slow\"] },\n{ from = 3, actions = [\"nftables\"] },\n]\n";
+
+    fn ban(id: u64, second: i64, offence: u32) -> Ban {
+        Ban {
+            id: BanId(id),
+            jail: "sshd".parse().expect("a name"),
+            subject: "192.0.2.7".parse().expect("an address"),
+            start: Timestamp::from_micros(second * 1_000_000),
+            bantime: BanTime::Forever,
+            offence,
+            origin: Origin::Failures,
+            evidence: Vec::new(),
+        }
+    }
+
+    fn replaced(ban: &Ban, by: &Ban) -> Decision {
+        Decision::Unban(Unban {
+            ban: ban.id,
+            jail: ban.jail.clone(),
+            subject: ban.subject.clone(),
+            time: by.start,
+            release: Release::Replaced,
+        })
+    }
+
+    #[test]
+    fn what_was_replaced_twice_in_a_batch_is_lifted() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("f2bd.conf");
+        std::fs::write(&path, GRADED).expect("a file");
+        let settings = config::load(Some(&path), Surroundings::Ignore)
+            .settings
+            .expect("it is sound");
+        let worker = |name: &str| {
+            let mut actions = settings.actions.iter();
+            let known = actions.find(|(spec, _)| spec.name.as_str() == name);
+            let (spec, jails) = known.expect("the jail has it").clone();
+            let (orders, _) = sync_channel(MOST_ORDERS);
+            Worker {
+                spec,
+                jails,
+                orders,
+                thread: std::thread::spawn(|| ()),
+                stale: false,
+                trouble: false,
+                settled: true,
+            }
+        };
+        let (one, two, three) = (ban(1, 0, 1), ban(2, 3, 2), ban(3, 5, 3));
+        // The first was put into effect by an earlier batch.
+        let batch = [
+            replaced(&one, &two),
+            Decision::Ban(two.clone()),
+            replaced(&two, &three),
+            Decision::Ban(three.clone()),
+        ];
+        let order = |name: &str| match worker(name).order(&batch, &settings.policy) {
+            Some(Order::Change { bans, unbans }) => {
+                let bans: Vec<_> = bans.into_iter().map(|ban| ban.ban).collect();
+                (bans, !unbans.is_empty())
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(order("nftables-slow"), (Vec::new(), true));
+        assert_eq!(order("nftables"), (vec![three.id], false));
+    }
 }

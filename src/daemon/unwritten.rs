@@ -49,9 +49,12 @@ impl Unwritten {
             let due = now.after(wait);
             self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
         }
-        let only_failures = new
-            .iter()
-            .all(|decision| matches!(decision, Decision::Count(_)));
+        let only_failures = new.iter().all(|decision| {
+            matches!(
+                decision,
+                Decision::Count(_) | Decision::Await(_) | Decision::Answered(_)
+            )
+        });
         new.is_empty() || stream.is_some() && only_failures && self.decisions.len() < MOST_WAITING
     }
 
@@ -88,8 +91,9 @@ mod tests {
             time: at(0),
             jail: "sshd".parse().expect("a name"),
             subject: "192.0.2.7/32".parse().expect("a prefix"),
-            address: "192.0.2.7".parse().expect("an address"),
+            address: "192.0.2.7".parse().ok(),
             user: None,
+            target: None,
             session: None,
             pattern: 1,
             counted: true,

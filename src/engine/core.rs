@@ -13,6 +13,7 @@ mod explaining;
 mod guarding;
 mod heard;
 mod hearing;
+mod naming;
 mod recount;
 
 pub use allowing::MOST_ALLOWED;
@@ -20,7 +21,7 @@ pub use allowing::MOST_ALLOWED;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::decision::{Allowance, BanId, Decision, FailureId};
+use super::decision::{Allowance, AwaitedId, BanId, Decision, FailureId};
 use super::explain::JailStatus;
 use super::filter::Outcome;
 use super::filter::session::Sessions;
@@ -29,13 +30,15 @@ use super::jail::accounts::{Account, Accounts, Directory};
 use super::jail::escalation::Offences;
 use super::jail::network::Networks;
 use super::jail::siege::Siege;
-use super::jail::{Counted, MOST_SUBJECTS, Windows};
+use super::jail::{MOST_SUBJECTS, Windows};
 use super::ledger::Ledger;
 use super::name::{JailName, SourceName};
 use super::policy::{AddressSet, JailPolicy, Policy};
 use super::prefix::Prefix;
+use super::subject::Subject;
 use super::time::Timestamp;
 use heard::Heard;
+use naming::Unresolved;
 
 /// How often windows that nobody fills any more are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -67,15 +70,18 @@ pub struct Engine {
     guarded_told: BTreeSet<(JailName, Prefix)>,
     /// In which jails and of whom the administrator has had earlier bans forgotten, while some of them could not be read
     /// yet.
-    forgotten: Option<Vec<(JailName, Option<Prefix>)>>,
+    forgotten: Option<Vec<(JailName, Option<Subject>)>>,
     sessions: Sessions,
     directory: Directory,
     /// When somebody's time of grace is over.
     next_conviction: Option<Timestamp>,
     /// When it heard something first.
     began: Option<Timestamp>,
+    /// What waits for the addresses of names.
+    unresolved: Unresolved,
     next_failure: FailureId,
     next_ban: BanId,
+    next_awaited: AwaitedId,
     /// Whether it has been told that no further ban has room; until one has.
     full_told: bool,
     heard: Heard,
@@ -89,7 +95,7 @@ pub struct Engine {
 /// What a jail has seen.
 #[derive(Debug)]
 struct JailState {
-    windows: Windows<Prefix, Option<Account>>,
+    windows: Windows<Subject, Option<Account>>,
     networks: Networks,
     accounts: Accounts,
     siege: Siege,
@@ -143,8 +149,10 @@ impl Engine {
             directory: Directory::default(),
             next_conviction: None,
             began: None,
+            unresolved: Unresolved::default(),
             next_failure: FailureId(1),
             next_ban: BanId(1),
+            next_awaited: AwaitedId(1),
             full_told: false,
             heard: Heard::default(),
             progress: HashMap::new(),
@@ -156,6 +164,10 @@ impl Engine {
     /// Hears one input and appends what should be remembered and done.
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>, out: &mut Vec<Decision>) {
         self.began.get_or_insert(now);
+        // Records have times of their own.
+        if !matches!(input, Input::Records { .. }) {
+            self.expire(now, out);
+        }
         match input {
             Input::Records {
                 source,
@@ -167,20 +179,23 @@ impl Engine {
             }
             Input::Recount(failure) => self.recount(now, failure, out),
             Input::TakeBack(failure) => self.take_back(failure),
+            Input::Named { host, addresses } => self.hear_addresses(now, &host, &addresses, out),
             Input::Tick => {}
             Input::Ban {
                 jail,
                 subject,
                 bantime,
-            } => self.ban_by_hand(now, jail, subject, bantime, out),
+                reason,
+            } => self.ban_by_hand(now, jail, subject, bantime, reason, out),
             Input::Unban {
                 jail,
                 subject,
                 forget,
+                reason,
             } => {
-                self.unban_by_hand(now, jail.as_ref(), subject, out);
+                self.unban_by_hand(now, jail.as_ref(), subject.as_ref(), reason, out);
                 if forget {
-                    self.forgive(jail.as_ref(), subject, out);
+                    self.forgive(jail.as_ref(), subject.as_ref(), out);
                 }
             }
             Input::Allow { subject, span } => self.allow(now, subject, now.after(span), out),
@@ -234,6 +249,7 @@ impl Engine {
                     jail: policy.name.clone(),
                     watched,
                     failing,
+                    unresolved: self.unresolved.count_of(&policy.name),
                     banned: self.ledger.count_in(&policy.name),
                     failures: state.failures,
                     bans: state.bans,
@@ -277,7 +293,7 @@ impl Engine {
     }
 
     /// Forgets windows that no record to come can fill. Sources may lag behind, so what counts is not the
-    /// present but how far each of them has been read.
+    /// present but how far each of them has been read, and since when a record waits for an address.
     fn sweep(&mut self, now: Timestamp) {
         // A clock that was set back must not put it off.
         if now >= self.swept && now < self.swept.after(SWEEP_EVERY) {
@@ -299,7 +315,8 @@ impl Engine {
                 None if self.policy.counts_bans(policy) => all.iter().map(heard).min().flatten(),
                 None => policy.sources.iter().map(heard).min().flatten(),
             };
-            if let Some(far) = far {
+            let waiting = self.unresolved.oldest_of(&policy.name);
+            if let Some(far) = far.map(|far| waiting.map_or(far, |oldest| oldest.min(far))) {
                 state.windows.forget_stale(far, policy.findtime);
                 state.networks.forget_stale(far, &policy.networks);
                 state.accounts.forget_stale(far, policy.accounts);
@@ -321,13 +338,20 @@ fn listeners(policy: &Policy) -> Vec<Vec<(usize, Outcome)>> {
 }
 
 /// Whether a failure may still help to ban its subject: neither that nor a network around it was banned since.
-fn is_open(jail: &JailPolicy, offences: Option<&Offences>, failure: Counted<Prefix>) -> bool {
-    let (failed, _, subject) = failure;
-    let networks = jail.networks.iter();
-    let around = networks.filter_map(|rule| rule.width.network(subject.address()));
-    let mut all = around.chain([subject]);
-    let last_start = |banned| offences.and_then(|offences| offences.last_start(banned));
-    all.all(|banned| last_start(banned).is_none_or(|start| start < failed))
+fn is_open(
+    jail: &JailPolicy,
+    offences: Option<&Offences>,
+    subject: &Subject,
+    failed: Timestamp,
+) -> bool {
+    let may_count = |banned: &Subject| {
+        let last = offences.and_then(|offences| offences.last(banned));
+        last.is_none_or(|last| last.start < failed)
+    };
+    let address = subject.network().map(Prefix::address);
+    let networks = address.into_iter();
+    let mut networks = networks.flat_map(|address| jail.networks_around(address));
+    may_count(subject) && networks.all(|network| may_count(&network.into()))
 }
 
 #[cfg(test)]

@@ -5,10 +5,13 @@
 
 use std::net::IpAddr;
 
+use super::filter::Outcome;
+use super::host::HostName;
 use super::jail::siege::Rate;
-use super::name::JailName;
+use super::name::{JailName, SourceName};
 use super::policy::MaxRetry;
 use super::prefix::Prefix;
+use super::subject::Subject;
 use super::time::{BanTime, Timestamp};
 
 /// The number of a failure, unique and rising over the life of a database.
@@ -19,12 +22,20 @@ pub struct FailureId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BanId(pub u64);
 
+/// The number of a record that waits for the addresses of its host, unique and rising over the life of a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AwaitedId(pub u64);
+
 /// One thing that should be remembered, and perhaps done.
 #[must_use]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// A record was counted against somebody.
     Count(Failure),
+    /// A record gives a name instead of an address, and waits for that.
+    Await(Awaited),
+    /// It waits no longer: what has come of it goes before, if anything has.
+    Answered(AwaitedId),
     /// A subject is banned from now on.
     Ban(Ban),
     /// A ban is over.
@@ -39,11 +50,14 @@ pub enum Decision {
     Disallow(Prefix),
     /// Failures count no more.
     Clear(Cleared),
+    /// What the administrator says about a ban, right behind its beginning or its end.
+    Remark(Remark),
     /// The administrator should know; the engine says each thing once until it changes.
     Notice(Notice),
 }
 
-/// A record that a filter counts against somebody. User, session and line are missing if the engine keeps no text.
+/// A record that a filter counts against somebody. User, target, session and line are missing if the engine keeps no
+/// text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Its number.
@@ -53,17 +67,49 @@ pub struct Failure {
     /// The jail that counts it.
     pub jail: JailName,
     /// Whom it is counted against.
-    pub subject: Prefix,
-    /// The very address in the record.
-    pub address: IpAddr,
+    pub subject: Subject,
+    /// The very address in the record; `None` if there is none, which only a jail counts that bans no addresses.
+    pub address: Option<IpAddr>,
     /// The account that was tried; text of the attacker's choice.
     pub user: Option<Box<str>>,
+    /// What was attacked; text of the attacker's choice.
+    pub target: Option<Box<str>>,
     /// Which pattern of the filter took the record, counted from 1.
     pub pattern: u16,
     /// What ties the records of one session together (a pid, a queue id).
     pub session: Option<Box<str>>,
     /// Whether it counts towards a ban; one of an already banned subject does not.
     pub counted: bool,
+    /// The record's message; text of the attacker's choice.
+    pub line: Box<str>,
+}
+
+/// A record of a host that is known by name alone, until its addresses are known. Texts are as
+/// [`super::record::kept::kept`] keeps them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaited {
+    /// Its number.
+    pub id: AwaitedId,
+    /// The record's time, never later than the moment it was heard.
+    pub time: Timestamp,
+    /// The jail that wants to know.
+    pub jail: JailName,
+    /// The source that told; `None` for old logs that concern every jail.
+    pub source: Option<SourceName>,
+    /// The host.
+    pub host: HostName,
+    /// What it will be counted as.
+    pub outcome: Outcome,
+    /// The account that was tried; text of the attacker's choice.
+    pub user: Option<Box<str>>,
+    /// What was attacked; text of the attacker's choice.
+    pub target: Option<Box<str>>,
+    /// For whom the host says that it speaks; text of the attacker's choice but for its end.
+    pub forwarded: Option<Box<str>>,
+    /// Which pattern of the filter took the record, counted from 1.
+    pub pattern: u16,
+    /// What ties the records of one session together.
+    pub session: Option<Box<str>>,
     /// The record's message; text of the attacker's choice.
     pub line: Box<str>,
 }
@@ -75,7 +121,7 @@ pub enum Origin {
     Failures,
     /// By failures of many hosts of a network.
     Network,
-    /// By failures of many hosts for one account.
+    /// By failures of many hosts for one account, or of one target or session.
     Distributed,
     /// By the administrator.
     Manual,
@@ -84,7 +130,7 @@ pub enum Origin {
 /// The word is not one that the program writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no word for it")]
-pub struct UnknownWord(String);
+pub struct UnknownWord(pub(super) String);
 
 /// The words by which an enum is known in the database, over the control socket and on the terminal.
 macro_rules! words {
@@ -98,17 +144,19 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = UnknownWord;
+            type Err = $crate::engine::decision::UnknownWord;
 
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+            fn from_str(word: &str) -> Result<Self, Self::Err> {
                 match word {
                     $($word => Ok($name::$variant),)*
-                    _ => Err(UnknownWord(word.to_owned())),
+                    _ => Err($crate::engine::decision::UnknownWord(word.to_owned())),
                 }
             }
         }
     };
 }
+
+pub(super) use words;
 
 words! { Origin:
     Failures = "failures",
@@ -134,7 +182,7 @@ pub struct Ban {
     /// The jail that bans.
     pub jail: JailName,
     /// Who is banned.
-    pub subject: Prefix,
+    pub subject: Subject,
     /// When the ban began: the time of the deciding record.
     pub start: Timestamp,
     /// How long it lasts from `start`.
@@ -163,7 +211,7 @@ pub enum Release {
     Manual,
     /// The subject is on the ignore list now.
     Ignored,
-    /// The jail is no longer enabled.
+    /// The jail is no longer enabled, or bans names now and did not then, or the other way round.
     JailGone,
     /// A longer or newer manual ban of the same subject took its place.
     Replaced,
@@ -180,7 +228,7 @@ pub struct Unban {
     /// Its jail.
     pub jail: JailName,
     /// Who is free.
-    pub subject: Prefix,
+    pub subject: Subject,
     /// When it ended.
     pub time: Timestamp,
     /// Why.
@@ -196,13 +244,37 @@ pub struct Resumed {
     pub time: Timestamp,
 }
 
+/// What the administrator says about a ban.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remark {
+    /// The ban's number.
+    pub ban: BanId,
+    /// Its jail.
+    pub jail: JailName,
+    /// Who is banned, or free.
+    pub subject: Subject,
+    /// Which of both.
+    pub about: About,
+    /// His reason.
+    pub reason: Box<str>,
+}
+
+/// What somebody has a reason for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// That a ban begins.
+    Ban,
+    /// That it ends.
+    Unban,
+}
+
 /// A subject of which all is forgotten that was held against it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Forgiven {
     /// Those by this jail.
     pub jail: JailName,
     /// Who is a newcomer again.
-    pub subject: Prefix,
+    pub subject: Subject,
 }
 
 /// For how long a subject may do what it likes.
@@ -222,7 +294,7 @@ pub struct Cleared {
     /// The jail that had counted.
     pub jail: JailName,
     /// Whose failures they are.
-    pub subject: Prefix,
+    pub subject: Subject,
     /// As whom it was let in, if that was logged: what it had failed for that counts no more.
     pub user: Option<Box<str>>,
     /// Whether what it had failed for nobody known counts no more either.
@@ -250,7 +322,12 @@ pub enum Notice {
         /// The jail whose ban was refused.
         jail: JailName,
         /// Who goes unbanned.
-        subject: Prefix,
+        subject: Subject,
+    },
+    /// More records wait for the addresses of names than the bound allows; further ones do not count.
+    NamesFull {
+        /// The jail that loses one.
+        jail: JailName,
     },
     /// Records claim to come from the future; they count as of now.
     Future {
@@ -263,8 +340,8 @@ pub enum Notice {
     Login {
         /// The jail that had counted.
         jail: JailName,
-        /// From where.
-        address: IpAddr,
+        /// From where, if that was logged.
+        address: Option<IpAddr>,
         /// As whom, if that was logged; text of the attacker's choice.
         user: Option<Box<str>>,
         /// How often he had failed.

@@ -9,6 +9,7 @@ use super::ledger::Standing;
 use super::name::JailName;
 use super::policy::MaxRetry;
 use super::prefix::Prefix;
+use super::subject::Subject;
 use super::time::{BanTime, Timestamp};
 
 /// What one jail has to say about an address or network.
@@ -20,6 +21,8 @@ pub struct Verdict {
     pub place: Place,
     /// What the next ban would be, if bans grow longer and there could be one.
     pub next: Option<NextBan>,
+    /// The network that it would concern in place of the subject.
+    pub instead: Option<Prefix>,
 }
 
 /// A ban that is not made yet.
@@ -46,7 +49,7 @@ pub enum Place {
     /// It is kept out.
     Banned {
         /// Who exactly is banned: the subject itself or a network around it.
-        subject: Prefix,
+        subject: Subject,
         /// The ban.
         ban: Standing,
         /// Whether an action has confirmed it.
@@ -55,7 +58,7 @@ pub enum Place {
     /// It has failed, not often enough.
     Watched {
         /// Who exactly is watched.
-        subject: Prefix,
+        subject: Subject,
         /// The failures that count at this moment, oldest first.
         failures: Vec<(Timestamp, FailureId)>,
         /// When the oldest of them leaves the window.
@@ -104,6 +107,8 @@ pub struct JailStatus {
     pub watched: usize,
     /// Their failures.
     pub failing: usize,
+    /// Failures that wait for the addresses of names.
+    pub unresolved: usize,
     /// Bans in force.
     pub banned: usize,
     /// Failures that counted since the engine began.

@@ -10,9 +10,14 @@ use std::sync::Arc;
 use super::atlas::Region;
 use super::prefix::Prefix;
 
+/// By which key a set is named, as long as nothing else is said.
+pub const IGNOREIP: &str = "ignoreip";
+
 /// Addresses and networks that are never banned, each with the words it was written with.
 #[derive(Clone, Debug, Default)]
 pub struct IgnoreList {
+    /// The key that names these, in the place of [`IGNOREIP`].
+    key: Option<&'static str>,
     rules: Vec<IgnoreRule>,
     allowed: AddressSet,
     regions: Vec<(Region, AddressSet)>,
@@ -55,6 +60,7 @@ impl IgnoreList {
     /// A list of these rules.
     pub fn new(rules: Vec<IgnoreRule>) -> Self {
         IgnoreList {
+            key: None,
             rules,
             allowed: AddressSet::default(),
             regions: Vec::new(),
@@ -72,6 +78,15 @@ impl IgnoreList {
     /// The same with the networks of these regions.
     pub fn with_regions(mut self, regions: Vec<(Region, AddressSet)>) -> Self {
         self.regions = regions;
+        self
+    }
+
+    /// The same, named by another key than [`IGNOREIP`]; its rules say so already.
+    pub fn named_by(mut self, key: &'static str) -> Self {
+        self.key = Some(key);
+        for (_, networks) in &mut self.regions {
+            *networks = networks.named_by(key);
+        }
         self
     }
 
@@ -104,7 +119,10 @@ impl IgnoreList {
     /// Takes note of what a set holds now; whether that is something else than before.
     pub fn fill(&mut self, set: &SetName, addresses: &AddressSet) -> bool {
         let place = self.sets.iter_mut().find(|(name, _)| name == set);
-        place.is_some_and(|(_, held)| held.become_like(addresses))
+        place.is_some_and(|(_, held)| match self.key {
+            Some(key) => held.become_like(&addresses.named_by(key)),
+            None => held.become_like(addresses),
+        })
     }
 
     /// Takes note of whom the administrator allows for a time; whether that is something else than before.
@@ -132,6 +150,20 @@ impl AddressSet {
         rules.dedup_by(|inner, outer| outer.prefix.holds(inner.prefix));
         AddressSet {
             rules: rules.into(),
+        }
+    }
+
+    /// The same with rules that name another key than [`IGNOREIP`].
+    fn named_by(&self, key: &str) -> Self {
+        let named = |rule: &IgnoreRule| IgnoreRule {
+            prefix: rule.prefix,
+            because: match rule.because.strip_prefix(IGNOREIP) {
+                Some(words) => format!("{key}{words}").into(),
+                None => rule.because.clone(),
+            },
+        };
+        AddressSet {
+            rules: self.rules.iter().map(named).collect(),
         }
     }
 

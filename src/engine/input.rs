@@ -5,13 +5,16 @@
 use std::time::Duration;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use super::decision::{Allowance, Ban, BanId, Failure, FailureId};
+use super::decision::{Allowance, Awaited, AwaitedId, Ban, BanId, Failure, FailureId};
+use super::host::HostName;
 use super::jail::escalation::Offence;
 use super::name::{ActionName, JailName, SourceName};
 use super::policy::{AddressSet, Policy, SetName};
 use super::prefix::Prefix;
 use super::record::Batch;
+use super::subject::Subject;
 use super::time::{BanTime, Timestamp};
 
 /// One thing to hear.
@@ -30,6 +33,13 @@ pub enum Input<'a> {
     Recount(&'a Failure),
     /// The login of an earlier run that has taken back this failure comes now; for a replay.
     TakeBack(&'a Failure),
+    /// A host has these addresses, each of which says that it is that host; none if nobody knows any.
+    Named {
+        /// Which host.
+        host: HostName,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
+    },
     /// Time has passed: bans may be over.
     Tick,
     /// The administrator bans somebody.
@@ -37,18 +47,23 @@ pub enum Input<'a> {
         /// In this jail.
         jail: JailName,
         /// Whom.
-        subject: Prefix,
+        subject: Subject,
         /// For how long; the jail's bantime if not said.
         bantime: Option<BanTime>,
+        /// Why, in his words.
+        reason: Option<Box<str>>,
     },
-    /// The administrator lifts bans: those that share an address with `subject`, all if it is `None`.
+    /// The administrator lifts bans: those that share an address with `subject` or are of that name, all if it is
+    /// `None`.
     Unban {
         /// In this jail only.
         jail: Option<JailName>,
         /// Whom.
-        subject: Option<Prefix>,
+        subject: Option<Subject>,
         /// Whether earlier bans are forgotten too, so that the next one is a first one.
         forget: bool,
+        /// Why, in his words.
+        reason: Option<Box<str>>,
     },
     /// The administrator allows a subject for a time, whatever it does.
     Allow {
@@ -82,8 +97,11 @@ pub enum Input<'a> {
 pub enum Outcome {
     /// These bans are in effect now.
     Applied(Vec<BanId>),
-    /// Every ban of the ledger is in effect: the world was made equal to it.
-    Reconciled,
+    /// Every ban that is the action's is in effect: the world was made equal to the ledger.
+    Reconciled {
+        /// The action.
+        action: ActionName,
+    },
     /// The action does not work at the moment; no ban of its jails is certain to be in effect.
     Broken {
         /// The action.
@@ -134,17 +152,21 @@ pub struct Remembered {
     /// Bans that would be in force if they had not been merged into those of networks, and when they were.
     pub merged: Vec<(Ban, Timestamp)>,
     /// The last ban of each subject in each jail, as far back as history goes, the oldest first.
-    pub offences: Vec<(JailName, Prefix, Offence)>,
+    pub offences: Vec<(JailName, Subject, Offence)>,
     /// Who is allowed for a time.
     pub allowances: Vec<Allowance>,
-    /// When networks were banned, and whoever was by hand, as far back as the failures, the oldest first.
+    /// When networks were banned, and whatever address was by hand, as far back as the failures, the oldest first.
     pub networks: Vec<(JailName, Prefix, Timestamp)>,
     /// When the siege of each jail began that is under one.
     pub sieges: Vec<(JailName, Timestamp)>,
+    /// What waits for the addresses of names, in its order.
+    pub awaited: Vec<Awaited>,
     /// The next free failure number.
     pub next_failure: Option<FailureId>,
     /// The next free ban number.
     pub next_ban: Option<BanId>,
+    /// The next free number of what waits.
+    pub next_awaited: Option<AwaitedId>,
     /// Whether more of it will come, as soon as it can be read.
     pub more: bool,
 }

@@ -11,8 +11,9 @@ use foldhash::{HashMap, HashSet};
 
 use super::decision::{Ban, BanId, Origin};
 use super::input::Outcome;
-use super::name::JailName;
+use super::name::{ActionName, JailName};
 use super::prefix::Prefix;
+use super::subject::Subject;
 use super::time::{BanTime, Timestamp};
 
 /// How many bans can be in force at once, over all jails: the kernel takes about 100 bytes for each, so this
@@ -35,7 +36,8 @@ pub struct Standing {
 }
 
 impl Standing {
-    fn of(ban: &Ban) -> Standing {
+    /// What of a ban is in force.
+    pub fn of(ban: &Ban) -> Standing {
         Standing {
             id: ban.id,
             start: ban.start,
@@ -46,7 +48,7 @@ impl Standing {
     }
 
     /// The ban of `subject` by `jail` that this is, but for its evidence, which only the store keeps.
-    pub fn ban(self, jail: JailName, subject: Prefix) -> Ban {
+    pub fn ban(self, jail: JailName, subject: Subject) -> Ban {
         Ban {
             id: self.id,
             jail,
@@ -76,7 +78,7 @@ struct Merged {
 }
 
 /// A ban to be lifted, in the order in which bans expire.
-type Due = Reverse<(Timestamp, BanId, JailName, Prefix)>;
+type Due = Reverse<(Timestamp, BanId, JailName, Subject)>;
 
 /// How wide a network is: whether it is one of IPv4, and its bits.
 type Width = (bool, u8);
@@ -88,32 +90,32 @@ fn width_of(network: Prefix) -> Width {
 /// The bans in force of one jail.
 #[derive(Debug, Default)]
 struct Bans {
-    standing: HashMap<Prefix, Standing>,
+    standing: HashMap<Subject, Standing>,
     /// The same subjects in their order: what lies in a network stands together. Each failure looks for a few of them by
     /// name, which takes several times as long here.
-    order: BTreeSet<Prefix>,
+    order: BTreeSet<Subject>,
     /// How many bans of networks there are of each width, which are few: so an address is looked up once for each, however
     /// many networks are banned.
     widths: BTreeMap<Width, usize>,
 }
 
 impl Bans {
-    fn insert(&mut self, subject: Prefix, standing: Standing) -> Option<Standing> {
-        let old = self.standing.insert(subject, standing);
+    fn insert(&mut self, subject: &Subject, standing: Standing) -> Option<Standing> {
+        let old = self.standing.insert(subject.clone(), standing);
         if old.is_none() {
-            self.order.insert(subject);
-            if !subject.is_host() {
-                *self.widths.entry(width_of(subject)).or_default() += 1;
+            self.order.insert(subject.clone());
+            if let Some(network) = subject.network().filter(|network| !network.is_host()) {
+                *self.widths.entry(width_of(network)).or_default() += 1;
             }
         }
         old
     }
 
-    fn remove(&mut self, subject: Prefix) -> Option<Standing> {
-        let standing = self.standing.remove(&subject)?;
-        self.order.remove(&subject);
-        if !subject.is_host() {
-            let width = width_of(subject);
+    fn remove(&mut self, subject: &Subject) -> Option<Standing> {
+        let standing = self.standing.remove(subject)?;
+        self.order.remove(subject);
+        if let Some(network) = subject.network().filter(|network| !network.is_host()) {
+            let width = width_of(network);
             let left = self.widths.get(&width).map_or(0, |count| count - 1);
             match left {
                 0 => self.widths.remove(&width),
@@ -143,7 +145,8 @@ pub struct Ledger {
     /// For whom a network's ban stands; some of them may be over.
     parts: HashMap<BanId, Vec<Prefix>>,
     unconfirmed: HashSet<BanId>,
-    broken: bool,
+    /// Actions that do not work at the moment.
+    broken: BTreeSet<ActionName>,
 }
 
 impl Ledger {
@@ -152,20 +155,20 @@ impl Ledger {
         let standing = Standing::of(ban);
         self.note_due(ban);
         let bans = self.jails.entry(ban.jail.clone()).or_default();
-        let old = bans.insert(ban.subject, standing);
+        let old = bans.insert(&ban.subject, standing);
         self.count += usize::from(old.is_none());
         self.unconfirmed.insert(ban.id);
     }
 
     fn note_due(&mut self, ban: &Ban) {
         if let Some(until) = ban.until() {
-            let due = (until, ban.id, ban.jail.clone(), ban.subject);
+            let due = (until, ban.id, ban.jail.clone(), ban.subject.clone());
             self.due.push(Reverse(due));
         }
     }
 
     /// Strikes out a ban.
-    pub fn strike(&mut self, jail: &JailName, subject: Prefix) -> Option<Standing> {
+    pub fn strike(&mut self, jail: &JailName, subject: &Subject) -> Option<Standing> {
         let bans = self.jails.get_mut(jail)?;
         let standing = bans.remove(subject)?;
         if bans.standing.is_empty() {
@@ -184,16 +187,17 @@ impl Ledger {
         into: BanId,
         time: Timestamp,
     ) -> Option<Standing> {
-        let standing = self.strike(jail, subject)?;
+        let standing = self.strike(jail, &subject.into())?;
         self.note_merged(jail.clone(), subject, standing, into, time);
         Some(standing)
     }
 
     /// Puts back a ban that a network's stands for.
     pub fn restore_merged(&mut self, ban: &Ban, into: BanId, time: Timestamp) {
-        let standing = Standing::of(ban);
-        self.note_due(ban);
-        self.note_merged(ban.jail.clone(), ban.subject, standing, into, time);
+        if let Some(network) = ban.subject.network() {
+            self.note_due(ban);
+            self.note_merged(ban.jail.clone(), network, Standing::of(ban), into, time);
+        }
     }
 
     fn note_merged(
@@ -235,7 +239,7 @@ impl Ledger {
     }
 
     /// The next ban that is over at `now`, struck out.
-    pub fn expired(&mut self, now: Timestamp) -> Option<(JailName, Prefix, Standing)> {
+    pub fn expired(&mut self, now: Timestamp) -> Option<(JailName, Subject, Standing)> {
         while let Some(Reverse((until, _, _, _))) = self.due.peek() {
             if *until > now {
                 return None;
@@ -243,16 +247,19 @@ impl Ledger {
             let Reverse((_, id, jail, subject)) = self.due.pop()?;
             // A ban that was lifted or replaced before its time is still noted as due.
             if self
-                .find(&jail, subject)
+                .find(&jail, &subject)
                 .is_some_and(|standing| standing.id == id)
             {
                 // What it stood for was over no later.
                 self.parts.remove(&id);
                 return self
-                    .strike(&jail, subject)
+                    .strike(&jail, &subject)
                     .map(|standing| (jail, subject, standing));
             }
-            let key = (jail, subject);
+            let Some(network) = subject.network() else {
+                continue;
+            };
+            let key = (jail, network);
             let merged = self.merged.get(&key);
             if merged.is_some_and(|merged| merged.standing.id == id) {
                 self.parts.remove(&id);
@@ -268,50 +275,85 @@ impl Ledger {
     }
 
     /// The ban of exactly this subject.
-    pub fn find(&self, jail: &JailName, subject: Prefix) -> Option<Standing> {
-        self.jails.get(jail)?.standing.get(&subject).copied()
+    pub fn find(&self, jail: &JailName, subject: &Subject) -> Option<Standing> {
+        self.jails.get(jail)?.standing.get(subject).copied()
     }
 
-    /// Whether a ban of `jail` keeps `address` out: that of its own subject or of a network around it.
-    pub fn covers(&self, jail: &JailName, subject: Prefix, address: IpAddr) -> bool {
+    /// This subject, as it was written when it was banned.
+    pub fn key(&self, jail: &JailName, subject: &Subject) -> Option<&Subject> {
+        self.jails.get(jail)?.order.get(subject)
+    }
+
+    /// Whether `jail` has banned a network, or, if that is wanted, a name.
+    pub fn has_banned(&self, jail: &JailName, named: bool) -> bool {
+        let order = self.jails.get(jail).map(|bans| &bans.order);
+        let extreme = order.and_then(|order| if named { order.last() } else { order.first() });
+        extreme.is_some_and(|subject| subject.name().is_some() == named)
+    }
+
+    /// Whether a ban of `jail`, of those that `counts`, keeps `address` out: that of its own subject or of a network
+    /// around it. Of a name only that of the name does.
+    pub fn covers(
+        &self,
+        jail: &JailName,
+        subject: &Subject,
+        address: Option<IpAddr>,
+        counts: impl Fn(&Standing) -> bool,
+    ) -> bool {
         let Some(bans) = self.jails.get(jail) else {
             return false;
         };
+        let stands = |subject: &Subject| bans.standing.get(subject).is_some_and(&counts);
+        if stands(subject) {
+            return true;
+        }
+        let Some((own, address)) = subject.network().zip(address) else {
+            return false;
+        };
         let host = Prefix::host(address);
-        let stands = |subject| bans.standing.contains_key(&subject);
-        stands(subject) || (host != subject && stands(host)) || bans.around(host).any(stands)
+        let mut around = bans.around(host).map(Subject::from);
+        (host != own && stands(&host.into())) || around.any(|network| stands(&network))
     }
 
-    /// The bans of one jail that share an address with `subject`, in their order. It takes no longer for bans elsewhere.
-    pub fn overlapping(&self, jail: &JailName, subject: Prefix) -> Vec<(Prefix, Standing)> {
+    /// The bans of one jail that share an address with `subject` or are of that name, in their order. It takes no
+    /// longer for bans elsewhere.
+    pub fn overlapping(&self, jail: &JailName, subject: &Subject) -> Vec<(Subject, Standing)> {
         let Some(bans) = self.jails.get(jail) else {
             return Vec::new();
         };
-        let inside = bans.order.range(subject..=Prefix::host(subject.last()));
-        let both = bans.around(subject).chain(inside.copied());
-        both.filter_map(|other| Some((other, *bans.standing.get(&other)?)))
+        let (around, last) = match subject {
+            Subject::Network(network) => {
+                let around = bans.around(*network).map(Subject::from).collect();
+                (around, Prefix::host(network.last()).into())
+            }
+            Subject::Name(_) => (Vec::new(), subject.clone()),
+        };
+        let inside = bans.order.range(subject..=&last);
+        let both = around.iter().chain(inside);
+        both.filter_map(|other| Some((other.clone(), *bans.standing.get(other)?)))
             .collect()
     }
 
     /// All bans in force.
-    pub fn iter(&self) -> impl Iterator<Item = (&JailName, Prefix, Standing)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&JailName, &Subject, Standing)> {
         self.jails.iter().flat_map(|(jail, bans)| {
             let bans = bans.standing.iter();
-            bans.map(move |(subject, standing)| (jail, *subject, *standing))
+            bans.map(move |(subject, standing)| (jail, subject, *standing))
         })
     }
 
     /// All bans in force, as they were decided but for their evidence, which only the store keeps.
     pub fn bans(&self) -> Vec<Ban> {
         self.iter()
-            .map(|(jail, subject, standing)| standing.ban(jail.clone(), subject))
+            .map(|(jail, subject, standing)| standing.ban(jail.clone(), subject.clone()))
             .collect()
     }
 
     /// The bans that those of networks stand for, each with the time since when.
     pub fn merged(&self) -> Vec<(Ban, Timestamp)> {
         let ban = |((jail, subject), merged): (&(JailName, Prefix), &Merged)| {
-            (merged.standing.ban(jail.clone(), *subject), merged.time)
+            let ban = merged.standing.ban(jail.clone(), (*subject).into());
+            (ban, merged.time)
         };
         self.merged.iter().map(ban).collect()
     }
@@ -350,17 +392,24 @@ impl Ledger {
                     self.unconfirmed.remove(ban);
                 }
             }
-            Outcome::Reconciled => {
+            Outcome::Reconciled { action } => {
                 self.unconfirmed = HashSet::default();
-                self.broken = false;
+                self.broken.remove(action);
             }
-            Outcome::Broken { .. } => self.broken = true,
+            Outcome::Broken { action } => {
+                self.broken.insert(action.clone());
+            }
         }
+    }
+
+    /// Forgets what is known of actions that nobody wants any more.
+    pub fn keep_actions(&mut self, is_wanted: impl Fn(&ActionName) -> bool) {
+        self.broken.retain(is_wanted);
     }
 
     /// Whether an action has confirmed that the ban is in effect.
     pub fn in_effect(&self, ban: BanId) -> bool {
-        !self.broken && !self.unconfirmed.contains(&ban)
+        self.broken.is_empty() && !self.unconfirmed.contains(&ban)
     }
 }
 
@@ -397,7 +446,7 @@ mod tests {
                 ledger.enter(&Ban {
                     id: BanId(id),
                     jail: jail.clone(),
-                    subject: *subject,
+                    subject: (*subject).into(),
                     start: Timestamp::default(),
                     bantime: BanTime::Forever,
                     offence: 1,
@@ -406,12 +455,13 @@ mod tests {
                 });
             }
             for index in struck.iter().filter(|_| !subjects.is_empty()) {
-                ledger.strike(&jail, subjects[index.index(subjects.len())]);
+                ledger.strike(&jail, &subjects[index.index(subjects.len())].into());
             }
-            let mut expected: Vec<_> = ledger.iter().map(|(_, subject, _)| subject).collect();
-            expected.retain(|subject| subject.overlaps(wanted));
+            let mut expected: Vec<_> = ledger.iter().map(|(_, subject, _)| subject.clone()).collect();
+            let wanted = Subject::from(wanted);
+            expected.retain(|subject| subject.overlaps(&wanted));
             expected.sort_unstable();
-            let found = ledger.overlapping(&jail, wanted).into_iter();
+            let found = ledger.overlapping(&jail, &wanted).into_iter();
             let found: Vec<_> = found.map(|(subject, _)| subject).collect();
             prop_assert_eq!(found, expected);
         }

@@ -9,6 +9,7 @@ pub mod cursor;
 pub mod decision;
 pub mod explain;
 pub mod filter;
+pub mod host;
 pub mod ignore;
 pub mod input;
 pub mod jail;
@@ -18,6 +19,7 @@ pub mod policy;
 pub mod prefix;
 pub mod record;
 pub mod replay;
+pub mod subject;
 pub mod time;
 
 mod core;

@@ -9,18 +9,22 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use super::atlas::Atlas;
-use super::filter::FilterSet;
+use super::decision::words;
 use super::filter::sieve::Sieve;
-pub use super::ignore::{AddressSet, IgnoreList, IgnoreRule, SetName};
+use super::filter::{Capture, FilterSet, forwarded};
+pub use super::ignore::{AddressSet, IGNOREIP, IgnoreList, IgnoreRule, SetName};
 use super::jail::Threshold;
 use super::jail::accounts::AccountRule;
 use super::jail::class::ClassRule;
 use super::jail::escalation::Escalation;
 use super::jail::network::NetworkRule;
+use super::jail::response::{Response, Responses};
 use super::jail::siege::SiegeRule;
+use super::ledger::Standing;
 use super::name::{ActionName, JailName, SourceName};
-use super::prefix::SubjectWidth;
+use super::prefix::{Prefix, SubjectWidth};
 use super::record::journal::RouteId;
+use super::subject::Subject;
 use super::time::{BanTime, FindTime};
 
 /// How many failures within findtime make a ban.
@@ -35,6 +39,24 @@ pub enum Counting {
     Failures,
     /// For how many different accounts a subject has failed; a failure that names none does not count.
     Users,
+}
+
+/// Whether a jail has names looked up that a log gives instead of addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UseDns {
+    /// It does not: such a record does not count.
+    #[default]
+    No,
+    /// It does, and says of each name that it was looked up.
+    Warn,
+    /// It does.
+    Yes,
+}
+
+words! { UseDns:
+    No = "no",
+    Warn = "warn",
+    Yes = "yes",
 }
 
 /// Everything the engine needs to judge records.
@@ -64,16 +86,29 @@ impl Policy {
         classes.find(|class| class.holds(&whereabouts))
     }
 
-    /// How many failures of an address make a ban, but for a siege.
-    pub fn maxretry(&self, jail: &JailPolicy, address: IpAddr) -> MaxRetry {
-        let class = self.class(jail, address);
+    /// How many failures of an address, or of whoever has none, make a ban, but for a siege.
+    pub fn maxretry(&self, jail: &JailPolicy, address: Option<IpAddr>) -> MaxRetry {
+        let class = address.and_then(|address| self.class(jail, address));
         class.map_or(jail.maxretry, |class| class.maxretry)
+    }
+
+    /// Whether an action puts a ban of a jail into effect.
+    pub fn puts_into_effect(
+        &self,
+        action: &ActionName,
+        jail: &JailName,
+        standing: &Standing,
+    ) -> bool {
+        let mut jails = self.jails.iter();
+        jails
+            .find(|policy| policy.name == *jail)
+            .is_some_and(|policy| policy.response_to(standing).actions.contains(action))
     }
 
     /// The sets of addresses that somebody has to keep an eye on: those that ignore lists name, and whoever would be
     /// locked out if that is to be guarded against.
     pub fn sets(&self, guard: bool) -> BTreeSet<SetName> {
-        let sets = self.jails.iter().flat_map(|jail| jail.ignore.sets());
+        let sets = self.jails.iter().flat_map(JailPolicy::sets);
         let named = sets.map(|(set, _)| set.clone());
         named.chain(guard.then_some(SetName::Guarded)).collect()
     }
@@ -141,12 +176,18 @@ pub struct JailPolicy {
     pub accounts: Option<AccountRule>,
     /// When stricter settings hold; `None` if they never do.
     pub siege: Option<SiegeRule>,
+    /// Whether names are looked up.
+    pub usedns: UseDns,
+    /// By which capture whoever is banned is known; `None` if it is by his address.
+    pub named_by: Option<Capture>,
     /// Who is never banned.
     pub ignore: IgnoreList,
+    /// Which proxies are believed for whom they speak; none of them is ever banned either.
+    pub trusted: IgnoreList,
     /// What counts as one subject.
     pub width: SubjectWidth,
-    /// What puts a ban into effect.
-    pub actions: Vec<ActionName>,
+    /// What is done about a ban.
+    pub responses: Responses,
 }
 
 impl JailPolicy {
@@ -157,6 +198,70 @@ impl JailPolicy {
             findtime: self.findtime,
             is_distinct: self.counting == Counting::Users,
         }
+    }
+
+    /// The rule that keeps `address` from being counted.
+    pub fn covers(&self, address: IpAddr) -> Option<&IgnoreRule> {
+        let ignored = self.ignore.covers(address);
+        ignored.or_else(|| self.trusted.covers(address))
+    }
+
+    /// The rule that keeps `subject` from being banned.
+    pub fn protects(&self, subject: Prefix) -> Option<&IgnoreRule> {
+        let ignored = self.ignore.protects(subject);
+        ignored.or_else(|| self.trusted.protects(subject))
+    }
+
+    /// The sets of addresses that it names, each with what it holds.
+    pub fn sets(&self) -> impl Iterator<Item = (&SetName, &AddressSet)> {
+        self.ignore.sets().chain(self.trusted.sets())
+    }
+
+    /// Takes note of what a set holds now; whether that is something else than before.
+    pub fn fill(&mut self, set: &SetName, addresses: &AddressSet) -> bool {
+        let lists = [&mut self.ignore, &mut self.trusted];
+        let filled = lists.map(|list| list.fill(set, addresses));
+        filled.contains(&true)
+    }
+
+    /// Whose failure a record tells of that a host has caused: of a trusted proxy it is whoever the proxy speaks for,
+    /// if the record tells that.
+    pub fn counted(&self, address: IpAddr, forwarded: Option<&str>) -> Option<IpAddr> {
+        match (self.trusted.covers(address), forwarded) {
+            (Some(_), Some(text)) => {
+                forwarded::client(text, |address| self.trusted.covers(address).is_some())
+            }
+            (Some(_), None) | (None, _) => Some(address),
+        }
+    }
+
+    /// The networks around an address that it may ban.
+    pub fn networks_around(&self, address: IpAddr) -> impl Iterator<Item = Prefix> {
+        let rules = self.networks.iter();
+        let hostile = rules.filter_map(move |rule| rule.width.network(address));
+        let widths = self.responses.widths();
+        hostile.chain(widths.map(move |width| width.subject(address)))
+    }
+
+    /// Whether it is one of them.
+    pub fn may_ban_network(&self, network: Prefix) -> bool {
+        let mut around = self.networks_around(network.address());
+        around.any(|known| known == network)
+    }
+
+    /// Whether it makes a difference how often a subject was banned before.
+    pub fn minds_offences(&self) -> bool {
+        self.escalation.is_some() || self.responses.are_graded()
+    }
+
+    /// What is done about a ban.
+    pub fn response_to(&self, ban: &Standing) -> &Response {
+        self.responses.to(ban.offence, ban.origin)
+    }
+
+    /// Whether it is for such subjects: a jail bans either networks or names.
+    pub fn bans(&self, subject: &Subject) -> bool {
+        self.named_by.is_some() == subject.name().is_some()
     }
 
     /// The most failures of a subject that may have to be remembered.

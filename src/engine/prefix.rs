@@ -1,4 +1,4 @@
-//! What can be banned: an address or a network, in one canonical form.
+//! What is an address or a network, in one canonical form?
 //!
 //! IPv4-mapped IPv6 is folded and host bits are masked here, in [`Prefix`]'s constructors, and nowhere
 //! else.
@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-/// A subject: an address (all bits count) or a network, always canonical. In order, a network stands before all that it
+/// An address (all bits count) or a network, always canonical. In order, a network stands before all that it
 /// holds, and behind that comes what begins after its last address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Prefix(IpNet);

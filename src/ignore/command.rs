@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many programs run at once.
 const MOST_RUNNING: usize = 4;
 
-/// How many addresses wait; of more, those that fail again are asked about then.
-const MOST_WAITING: usize = 256;
+/// How many addresses wait: some 100 bytes each. Of more, those that fail again are asked about then.
+const MOST_WAITING: usize = 1_024;
 
 /// How long an answer holds.
 const KEPT_FOR: Duration = Duration::from_secs(300);
@@ -33,6 +33,15 @@ const MOST_KEPT: usize = 10_000;
 
 /// About whom which program is asked.
 pub type Question = (SetName, IpAddr);
+
+/// A wish that a program be asked.
+#[derive(Clone, Debug)]
+pub struct Asking {
+    /// What.
+    pub question: Question,
+    /// Whether the address is banned already.
+    pub is_banned: bool,
+}
 
 /// What programs have answered, and what they are to be asked.
 #[derive(Debug, Default)]
@@ -51,12 +60,29 @@ struct Answer {
 }
 
 impl Commands {
-    /// An address has failed: it is to be asked about, unless that is known or being found out.
-    pub fn want(&mut self, question: Question, now: Instant) {
+    /// An address has failed: it is to be asked about, unless that is known or being found out. Whoever is banned
+    /// meanwhile comes first, and takes the place of another one if need be: he does not fail again.
+    pub fn want(
+        &mut self,
+        Asking {
+            question,
+            is_banned,
+        }: Asking,
+        now: Instant,
+    ) {
         let known = self.answers.get(&question);
         let is_known = known.is_some_and(|answer| answer.until > now);
-        let is_open = self.asked.contains(&question) || self.waiting.contains(&question);
-        if !is_known && !is_open && self.waiting.len() < MOST_WAITING {
+        if is_known || self.asked.contains(&question) {
+            return;
+        }
+        let place = self.waiting.iter().position(|waiting| *waiting == question);
+        if is_banned {
+            match place {
+                Some(place) => drop(self.waiting.remove(place)),
+                None => self.waiting.truncate(MOST_WAITING - 1),
+            }
+            self.waiting.push_front(question);
+        } else if place.is_none() && self.waiting.len() < MOST_WAITING {
             self.waiting.push_back(question);
         }
     }
@@ -171,6 +197,14 @@ pub async fn ask(words: &[Box<str>], address: IpAddr) -> io::Result<bool> {
 mod tests {
     use super::*;
 
+    fn failed(question: Question) -> Asking {
+        let is_banned = false;
+        Asking {
+            question,
+            is_banned,
+        }
+    }
+
     fn question(number: u32) -> Question {
         let set = SetName::Command(["/bin/x".into()].into());
         (set, std::net::Ipv4Addr::from(number).into())
@@ -185,20 +219,20 @@ mod tests {
         let start = Instant::now();
         let mut commands = Commands::default();
         for _ in 0..3 {
-            commands.want(question(1), start);
+            commands.want(failed(question(1)), start);
         }
         assert_eq!(commands.take(), Some(question(1)));
-        commands.want(question(1), start);
+        commands.want(failed(question(1)), start);
         assert_eq!(commands.take(), None, "it is being asked about");
         assert!(commands.hear(question(1), Ok(true), start).is_none());
         let set = question(1).0;
         assert_eq!(commands.spared(&set).count(), 1);
-        commands.want(question(1), start);
+        commands.want(failed(question(1)), start);
         assert_eq!(commands.take(), None, "it is known");
         let later = start + KEPT_FOR;
         assert!(!commands.forget(start) && commands.forget(later));
         assert_eq!(commands.spared(&set).count(), 0);
-        commands.want(question(1), later);
+        commands.want(failed(question(1)), later);
         assert_eq!(commands.take(), Some(question(1)));
         let broken = || Err(io::ErrorKind::NotFound.into());
         assert!(commands.hear(question(1), broken(), later).is_some());
@@ -214,8 +248,17 @@ mod tests {
     fn attackers_can_keep_few_programs_busy() {
         let start = Instant::now();
         let mut commands = Commands::default();
-        for number in 0..1_000 {
-            commands.want(question(number), start);
+        for number in 0..5_000 {
+            commands.want(failed(question(number)), start);
+        }
+        assert_eq!(commands.waiting.len(), MOST_WAITING);
+        let banned = |number| Asking {
+            question: question(number),
+            is_banned: true,
+        };
+        for number in [4_999, 7] {
+            commands.want(banned(number), start);
+            assert_eq!(commands.waiting.front(), Some(&question(number)));
         }
         assert_eq!(commands.waiting.len(), MOST_WAITING);
         assert_eq!(asked(&mut commands), MOST_RUNNING);

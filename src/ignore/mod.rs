@@ -147,7 +147,7 @@ impl Lists {
         });
         let surplus = self.names.want(stated.chain(listed), now);
         let message = format!(
-            "more than {} host names in `ignoreip`: write addresses or networks",
+            "more than {} host names in `ignoreip` and `trusted`: write addresses or networks",
             names::MOST_HOST_NAMES
         );
         surplus
@@ -214,7 +214,7 @@ impl Lists {
         Trouble {
             set: self.names.user(name),
             message: format!(
-                "the host name `{name}` in `ignoreip` has no address at the moment{rest}"
+                "the host name `{name}` in `ignoreip` or `trusted` has no address at the moment{rest}"
             ),
         }
     }

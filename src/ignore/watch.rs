@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::command::Question;
+use super::command::Asking;
 use super::own::Listener;
 use super::{Lists, Trouble, command, file, guard, names};
 use crate::engine::policy::{AddressSet, SetName};
@@ -27,7 +27,7 @@ const GUARD_EVERY: Duration = Duration::from_secs(5);
 pub async fn watch(
     mut lists: Lists,
     mut wanted: watch::Receiver<BTreeSet<SetName>>,
-    mut failing: mpsc::Receiver<Question>,
+    mut failing: mpsc::Receiver<Asking>,
     changes: mpsc::Sender<(SetName, AddressSet)>,
 ) {
     // It listens before the addresses are listed, lest one that comes in between be missed.
@@ -93,7 +93,7 @@ pub async fn watch(
             Some((name, addresses)) = answers.recv() => {
                 report(lists.hear(&name, addresses, Instant::now()));
             }
-            Some(question) = failing.recv() => lists.commands.want(question, Instant::now()),
+            Some(asking) = failing.recv() => lists.commands.want(asking, Instant::now()),
             Some(Ok((question, answer))) = programs.join_next(), if !programs.is_empty() => {
                 report(lists.hear_command(question, answer, Instant::now()));
             }

@@ -28,6 +28,10 @@ const SCHEMA: &[&str] = &[
     include_str!("schema/0003_forgiven.sql"),
     include_str!("schema/0004_cleared.sql"),
     include_str!("schema/0005_allowed.sql"),
+    include_str!("schema/0006_unresolved.sql"),
+    include_str!("schema/0007_target.sql"),
+    include_str!("schema/0008_reasons.sql"),
+    include_str!("schema/0009_subjects.sql"),
 ];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction
@@ -42,7 +46,7 @@ const LOG_PAGES: i64 = 2048;
 const LOG_BYTES: i64 = 16 << 20;
 
 /// More than the number of different statements in this room, so that none is prepared twice.
-const STATEMENTS: usize = 32;
+const STATEMENTS: usize = 40;
 
 /// The database, open for writing.
 #[derive(Debug)]

@@ -9,24 +9,28 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
-use rusqlite::types::Type;
+use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OpenFlags, Params, Row, params};
 
 use super::write::bytes;
 use super::{Store, StoreError, refuse_newer};
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Allowance, Ban, BanId, Failure, FailureId, Origin, Release};
+use crate::engine::decision::{
+    Allowance, Awaited, AwaitedId, Ban, BanId, Failure, FailureId, Origin, Release,
+};
+use crate::engine::filter::Outcome;
 use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::escalation::Offence;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
+use crate::engine::subject::{Name, Subject};
 use crate::engine::time::{BanTime, Timestamp};
 
 /// Which bans are asked for.
 #[derive(Clone, Debug)]
 pub struct HistoryQuery {
-    /// Bans that share an address with this subject.
-    pub subject: Option<Prefix>,
+    /// Bans that share an address with this subject or are of that name.
+    pub subject: Option<Subject>,
     /// Bans of this jail.
     pub jail: Option<JailName>,
     /// At most so many, the newest ones.
@@ -41,7 +45,7 @@ pub struct HistoryRow {
     /// The jail that banned.
     pub jail: JailName,
     /// Who was banned.
-    pub subject: Prefix,
+    pub subject: Subject,
     /// When it began.
     pub start: Timestamp,
     /// When it was to end; `None` for one without end.
@@ -54,6 +58,10 @@ pub struct HistoryRow {
     pub failures: u32,
     /// Why it was made.
     pub origin: Origin,
+    /// Why by hand, in the words of who did.
+    pub reason: Option<String>,
+    /// Why it was lifted by hand.
+    pub release_reason: Option<String>,
 }
 
 /// A failure with its log line.
@@ -65,10 +73,12 @@ pub struct FailureRow {
     pub time: Timestamp,
     /// The jail that counted it.
     pub jail: JailName,
-    /// The very address in the record.
-    pub address: IpAddr,
+    /// The very address in the record, if there is one.
+    pub address: Option<IpAddr>,
     /// The account that was tried, as [`crate::engine::record::kept::kept`] keeps it.
     pub user: Option<String>,
+    /// What was attacked, in the same form.
+    pub target: Option<String>,
     /// Which pattern of the filter took the record, counted from 1.
     pub pattern: u16,
     /// The record's message, as [`crate::engine::record::kept::kept`] keeps it.
@@ -84,17 +94,19 @@ pub struct FailureRow {
 const OVERLAPS: &str = "((first BETWEEN ?1 AND ?2 AND length(first) = length(?1))
     OR (first IN (SELECT unhex(value) FROM json_each(?3)) AND subject IN (SELECT value FROM json_each(?4))))";
 
+/// The same for a name.
+const IS_NAMED: &str = "(first = X'' AND subject = ?1 COLLATE NOCASE)";
+
 const IN_FORCE: &str = "ended IS NULL AND (until IS NULL OR until > ?1)";
 
-const BAN_COLUMNS: &str = "id, jail, subject, start, until, offence, origin";
+const BAN_COLUMNS: &str = "id, jail, subject, start, until, offence, origin, first";
 
-const HISTORY_COLUMNS: &str =
-    "id, jail, subject, start, until, ended, release, offence, failures, origin";
+const HISTORY_COLUMNS: &str = "id, jail, subject, start, until, ended, release, offence, failures, origin, first, reason, release_reason";
 
 const COUNT_COLUMNS: &str =
-    "id, time, jail, subject, address, user, pattern, session, counted, line";
+    "id, time, jail, subject, address, user, pattern, session, counted, line, target, first";
 
-const FAILURE_COLUMNS: &str = "id, time, jail, address, user, pattern, line, counted, ban";
+const FAILURE_COLUMNS: &str = "id, time, jail, address, user, pattern, line, counted, ban, target";
 
 impl Store {
     /// What outlived the last run: bans that are in force at `now`, failures of the last `longest_findtime` before
@@ -136,9 +148,9 @@ impl Store {
             ),
             [],
             |row| {
-                let is_forgiven: bool = row.get(7)?;
-                let ended = row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros);
-                let merged_at = row.get::<_, Option<i64>>(9)?.map(Timestamp::from_micros);
+                let is_forgiven: bool = row.get(8)?;
+                let ended = row.get::<_, Option<i64>>(9)?.map(Timestamp::from_micros);
+                let merged_at = row.get::<_, Option<i64>>(10)?.map(Timestamp::from_micros);
                 Ok((ban(row, &mut names)?, is_forgiven, ended, merged_at))
             },
             |(ban, is_forgiven, ended, merged_at)| {
@@ -149,7 +161,7 @@ impl Store {
                     start: ban.start,
                     end: ended.or(ban.until()),
                 };
-                offences.push((ban.jail.clone(), ban.subject, offence));
+                offences.push((ban.jail.clone(), ban.subject.clone(), offence));
                 if let Some(time) = merged_at
                     && ban.until().is_none_or(|until| until > now)
                 {
@@ -160,7 +172,7 @@ impl Store {
         let networks = rows(
             &self.connection,
             "SELECT jail, subject, start FROM bans
-             WHERE start >= ?1 AND origin IN ('network', 'manual') ORDER BY start, id",
+             WHERE start >= ?1 AND origin IN ('network', 'manual') AND first != X'' ORDER BY start, id",
             params![horizon.as_micros()],
             |row| Ok((names.jail(row, 0)?, parsed(row, 1)?, time(row, 2)?)),
         )?;
@@ -180,16 +192,20 @@ impl Store {
             allowances: allowances(&self.connection)?,
             networks,
             sieges,
+            awaited: awaited(&self.connection)?,
             next_failure: self.next("failures")?.map(FailureId),
             next_ban: self.next("bans")?.map(BanId),
+            next_awaited: self.next("unresolved")?.map(AwaitedId),
             more: false,
         })
     }
 
-    /// When the next record will have been logged at the earliest.
+    /// When the next record will have been logged at the earliest, of those that wait for an address as well.
     fn resume_time(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
         let cursors = self.cursors()?;
         let times = cursors.into_iter().map(|(_, cursor)| cursor.time);
+        let waiting = awaited(&self.connection)?;
+        let times = times.chain(waiting.into_iter().map(|awaited| awaited.time));
         Ok(times.fold(now, Timestamp::min))
     }
 
@@ -213,7 +229,7 @@ impl Store {
             Ok(HistoryRow {
                 ban: BanId(number(row, 0)?),
                 jail: names.jail(row, 1)?,
-                subject: parsed(row, 2)?,
+                subject: subject(row, 2, 10)?,
                 start: time(row, 3)?,
                 until: row.get::<_, Option<i64>>(4)?.map(Timestamp::from_micros),
                 ended: match row.get(5)? {
@@ -223,9 +239,11 @@ impl Store {
                 offence: row.get(7)?,
                 failures: row.get(8)?,
                 origin: parsed(row, 9)?,
+                reason: row.get(11)?,
+                release_reason: row.get(12)?,
             })
         };
-        match query.subject {
+        match &query.subject {
             None => rows(
                 &self.connection,
                 &format!(
@@ -235,8 +253,17 @@ impl Store {
                 params![jail, limit],
                 read,
             ),
-            Some(subject) => {
-                let near = Near::of(subject);
+            Some(Subject::Name(name)) => rows(
+                &self.connection,
+                &format!(
+                    "SELECT {HISTORY_COLUMNS} FROM bans
+                     WHERE {IS_NAMED} AND (?2 IS NULL OR jail = ?2) ORDER BY id DESC LIMIT ?3"
+                ),
+                params![name.as_str(), jail, limit],
+                read,
+            ),
+            Some(Subject::Network(network)) => {
+                let near = Near::of(*network);
                 rows(
                     &self.connection,
                     &format!(
@@ -271,17 +298,32 @@ impl Store {
         )
     }
 
-    /// The newest failures, at most `limit`, of whoever shares an address with `subject`; newest first.
+    /// The newest failures, at most `limit`, of whoever shares an address with `subject` or is of that name; newest
+    /// first.
     ///
     /// # Errors
     /// The database cannot be read.
     pub fn failures_of(
         &self,
-        subject: Prefix,
+        subject: &Subject,
         limit: usize,
     ) -> Result<Vec<FailureRow>, StoreError> {
-        let near = Near::of(subject);
         let mut names = Names::default();
+        let network = match subject {
+            Subject::Network(network) => *network,
+            Subject::Name(name) => {
+                return rows(
+                    &self.connection,
+                    &format!(
+                        "SELECT {FAILURE_COLUMNS} FROM failures WHERE {IS_NAMED}
+                         ORDER BY id DESC LIMIT ?2"
+                    ),
+                    params![name.as_str(), self::limit(limit)],
+                    |row| failure(row, &mut names),
+                );
+            }
+        };
+        let near = Near::of(network);
         rows(
             &self.connection,
             &format!(
@@ -361,6 +403,8 @@ pub struct Salvage {
     pub allowances: Vec<Allowance>,
     /// Those that had been merged, and when.
     pub merged: Vec<(Ban, Timestamp)>,
+    /// What waited for addresses.
+    pub awaited: Vec<Awaited>,
     /// Where the streams stood.
     pub cursors: Vec<(Stream, Cursor)>,
 }
@@ -392,13 +436,14 @@ impl Salvage {
                      WHERE release = 'merged' AND (until IS NULL OR until > ?1) ORDER BY id {order}"
                 ),
                 params![now.as_micros()],
-                |row| Ok((ban(row, &mut names)?, time(row, 7)?)),
+                |row| Ok((ban(row, &mut names)?, time(row, 8)?)),
                 |(ban, time)| drop(merged.insert(ban.id, (ban, time))),
             );
         }
         Salvage {
             bans: bans.into_values().collect(),
             allowances: allowances(&connection).unwrap_or_default(),
+            awaited: awaited(&connection).unwrap_or_default(),
             merged: merged.into_values().collect(),
             cursors: cursors(&connection).unwrap_or_default(),
         }
@@ -414,6 +459,37 @@ fn allowances(connection: &Connection) -> Result<Vec<Allowance>, StoreError> {
             until: time(row, 2)?,
         })
     })
+}
+
+fn awaited(connection: &Connection) -> Result<Vec<Awaited>, StoreError> {
+    rows(
+        connection,
+        "SELECT id, time, jail, source, host, login, user, target, forwarded, pattern, session, line
+         FROM unresolved ORDER BY id",
+        [],
+        |row| {
+            Ok(Awaited {
+                id: AwaitedId(number(row, 0)?),
+                time: time(row, 1)?,
+                jail: parsed(row, 2)?,
+                source: match row.get_ref(3)? {
+                    ValueRef::Null => None,
+                    _ => Some(parsed(row, 3)?),
+                },
+                host: parsed(row, 4)?,
+                outcome: match row.get(5)? {
+                    true => Outcome::Success,
+                    false => Outcome::Failure,
+                },
+                user: row.get(6)?,
+                target: row.get(7)?,
+                forwarded: row.get(8)?,
+                pattern: row.get(9)?,
+                session: row.get(10)?,
+                line: row.get(11)?,
+            })
+        },
+    )
 }
 
 fn cursors(connection: &Connection) -> Result<Vec<(Stream, Cursor)>, StoreError> {
@@ -480,7 +556,7 @@ fn ban(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Ban> {
     Ok(Ban {
         id: BanId(number(row, 0)?),
         jail: names.jail(row, 1)?,
-        subject: parsed(row, 2)?,
+        subject: subject(row, 2, 7)?,
         start,
         bantime: match row.get(4)? {
             Some(until) => BanTime::For(Timestamp::from_micros(until).since(start)),
@@ -494,10 +570,10 @@ fn ban(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Ban> {
 
 /// What has become of a failure, by the columns `pending` and `cleared` behind [`COUNT_COLUMNS`].
 fn fate(row: &Row<'_>) -> rusqlite::Result<Fate> {
-    let taken_back: Option<i64> = row.get(11)?;
+    let taken_back: Option<i64> = row.get(13)?;
     Ok(match taken_back {
         Some(before) => Fate::TakenBack(FailureId(before.cast_unsigned())),
-        None if row.get(10)? => Fate::Open,
+        None if row.get(12)? => Fate::Open,
         None => Fate::Used,
     })
 }
@@ -508,13 +584,14 @@ fn count(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Failure> {
         id: FailureId(number(row, 0)?),
         time: time(row, 1)?,
         jail: names.jail(row, 2)?,
-        subject: parsed(row, 3)?,
-        address: parsed(row, 4)?,
+        subject: subject(row, 3, 11)?,
+        address: address(row, 4)?,
         user: row.get(5)?,
         pattern: row.get(6)?,
         session: row.get(7)?,
         counted: row.get(8)?,
         line: row.get(9)?,
+        target: row.get(10)?,
     })
 }
 
@@ -523,7 +600,7 @@ fn failure(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<FailureRow> {
         id: FailureId(number(row, 0)?),
         time: time(row, 1)?,
         jail: names.jail(row, 2)?,
-        address: parsed(row, 3)?,
+        address: address(row, 3)?,
         user: row.get(4)?,
         pattern: row.get(5)?,
         line: row.get(6)?,
@@ -531,6 +608,7 @@ fn failure(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<FailureRow> {
         ban: row
             .get::<_, Option<i64>>(8)?
             .map(|ban| BanId(ban.cast_unsigned())),
+        target: row.get(9)?,
     })
 }
 
@@ -599,6 +677,26 @@ fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
 
 fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     row.get(column).map(Timestamp::from_micros)
+}
+
+/// An address; empty if there was none.
+fn address(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<IpAddr>> {
+    match row.get_ref(column)?.as_str()? {
+        "" => Ok(None),
+        _ => parsed(row, column).map(Some),
+    }
+}
+
+/// A subject by its text and its first address, without which it is a name.
+fn subject(row: &Row<'_>, text: usize, first: usize) -> rusqlite::Result<Subject> {
+    if !row.get_ref(first)?.as_blob()?.is_empty() {
+        return parsed(row, text).map(Subject::Network);
+    }
+    let name = Name::of(row.get_ref(text)?.as_str()?);
+    name.map(Subject::Name).ok_or_else(|| {
+        let empty = "a name without text".into();
+        rusqlite::Error::FromSqlConversionFailure(text, Type::Text, empty)
+    })
 }
 
 fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>

@@ -12,22 +12,26 @@ use super::{Store, StoreError};
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{
-    Allowance, Ban, Cleared, Failure, FailureId, Forgiven, Notice, Release, Resumed, Unban,
+    About, Allowance, Awaited, AwaitedId, Ban, Cleared, Failure, FailureId, Forgiven, Notice,
+    Release, Remark, Resumed, Unban,
 };
+use crate::engine::filter::Outcome;
+use crate::engine::name::SourceName;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
+use crate::engine::subject::Subject;
 use crate::engine::time::{Span, Timestamp};
 
 /// There are thousands of failures to any other decision.
 const COUNT: &str =
     "INSERT INTO failures (id, time, jail, subject, first, address, user, pattern, session,
-                                          counted, pending, line)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)
+                                          counted, pending, line, target)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12)
                      ON CONFLICT (id) DO NOTHING";
 
 impl Store {
-    /// Lets no failure since `time` with a number below `before` help to make a ban any more: it has been counted
-    /// again under another number.
+    /// Lets no failure since `time` with a number below `before` help to make a ban any more, and none wait for an
+    /// address: it has been heard again under another number.
     ///
     /// # Errors
     /// Nothing was changed; the same call may be repeated.
@@ -35,6 +39,10 @@ impl Store {
         self.connection.execute(
             "UPDATE failures SET pending = 0, counted = 0
              WHERE counted AND ban IS NULL AND time >= ?1 AND id < ?2",
+            params![time.as_micros(), before.0.cast_signed()],
+        )?;
+        self.connection.execute(
+            "DELETE FROM unresolved WHERE time >= ?1 AND id < ?2",
             params![time.as_micros(), before.0.cast_signed()],
         )?;
         Ok(())
@@ -57,10 +65,13 @@ impl Store {
         for decision in decisions {
             match decision {
                 Decision::Count(failure) => self::count(&mut count, failure)?,
+                Decision::Await(awaited) => wait(&transaction, awaited)?,
+                Decision::Answered(id) => answered(&transaction, *id)?,
                 Decision::Ban(banned) => ban(&transaction, banned)?,
                 Decision::Unban(freed) => unban(&transaction, freed)?,
                 Decision::Resume(resumed) => resume(&transaction, resumed)?,
                 Decision::Forgive(forgiven) => forgive(&transaction, forgiven)?,
+                Decision::Remark(remarked) => remark(&transaction, remarked)?,
                 Decision::Allow(allowance) => allow(&transaction, allowance)?,
                 Decision::Disallow(subject) => disallow(&transaction, *subject)?,
                 Decision::Clear(cleared) => clear(&transaction, cleared)?,
@@ -87,7 +98,7 @@ impl Store {
 
     /// Makes the bans in force here equal to `bans`, for when decisions were lost on the way: missing ones are
     /// written, others are ended as of `now`, or, if they are among those that were `merged`, as of the time beside them.
-    /// Likewise who is allowed.
+    /// Likewise who is allowed, and what waits for addresses.
     ///
     /// # Errors
     /// Nothing was changed; the same call may be repeated.
@@ -97,6 +108,7 @@ impl Store {
         bans: &[Ban],
         merged: &[(Ban, Timestamp)],
         allowed: impl IntoIterator<Item = &'a Allowance>,
+        awaited: impl IntoIterator<Item = &'a Awaited>,
     ) -> Result<(), StoreError> {
         let transaction = self
             .connection
@@ -116,7 +128,7 @@ impl Store {
             let freed = Unban {
                 ban: banned.id,
                 jail: banned.jail.clone(),
-                subject: banned.subject,
+                subject: banned.subject.clone(),
                 time: *time,
                 release: Release::Merged,
             };
@@ -135,6 +147,10 @@ impl Store {
         for allowance in allowed {
             allow(&transaction, allowance)?;
         }
+        transaction.execute("DELETE FROM unresolved", [])?;
+        for awaited in awaited {
+            wait(&transaction, awaited)?;
+        }
         Ok(transaction.commit()?)
     }
 }
@@ -145,20 +161,56 @@ fn count(statement: &mut Statement<'_>, failure: &Failure) -> rusqlite::Result<(
         failure.time.as_micros(),
         failure.jail.as_str(),
         failure.subject.plain(),
-        bytes(failure.subject.address()),
-        failure.address.to_string(),
+        first(&failure.subject),
+        failure
+            .address
+            .map(|address| address.to_string())
+            .unwrap_or_default(),
         failure.user.as_deref().map(kept),
         failure.pattern,
         failure.session.as_deref().map(kept),
         failure.counted,
         kept(&failure.line),
+        failure.target.as_deref().map(kept),
     ])?;
+    Ok(())
+}
+
+fn wait(connection: &Connection, awaited: &Awaited) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO unresolved (id, time, jail, source, host, login, user, target,
+                                     forwarded, pattern, session, line)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT (id) DO NOTHING",
+        )?
+        .execute(params![
+            awaited.id.0.cast_signed(),
+            awaited.time.as_micros(),
+            awaited.jail.as_str(),
+            awaited.source.as_ref().map(SourceName::as_str),
+            awaited.host.as_str(),
+            awaited.outcome == Outcome::Success,
+            awaited.user,
+            awaited.target,
+            awaited.forwarded,
+            awaited.pattern,
+            awaited.session,
+            awaited.line,
+        ])?;
+    Ok(())
+}
+
+fn answered(connection: &Connection, id: AwaitedId) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM unresolved WHERE id = ?1")?
+        .execute([id.0.cast_signed()])?;
     Ok(())
 }
 
 fn ban(connection: &Connection, ban: &Ban) -> rusqlite::Result<()> {
     let id = ban.id.0.cast_signed();
-    let subject = ban.subject.plain();
+    let (subject, first) = (ban.subject.plain(), first(&ban.subject));
     let new = connection
         .prepare_cached(
             "INSERT INTO bans (id, jail, subject, first, start, until, offence, failures, origin)
@@ -169,7 +221,7 @@ fn ban(connection: &Connection, ban: &Ban) -> rusqlite::Result<()> {
             id,
             ban.jail.as_str(),
             subject,
-            bytes(ban.subject.address()),
+            first,
             ban.start.as_micros(),
             ban.until().map(Timestamp::as_micros),
             ban.offence,
@@ -188,9 +240,10 @@ fn ban(connection: &Connection, ban: &Ban) -> rusqlite::Result<()> {
     // A ban empties the subject's window: what it did not use cannot help to make the next one.
     connection
         .prepare_cached(
-            "UPDATE failures SET pending = 0 WHERE pending AND jail = ?1 AND subject = ?2",
+            "UPDATE failures SET pending = 0
+             WHERE pending AND jail = ?1 AND subject = ?2 AND +first = ?3",
         )?
-        .execute(params![ban.jail.as_str(), subject])?;
+        .execute(params![ban.jail.as_str(), subject, first])?;
     Ok(())
 }
 
@@ -209,12 +262,13 @@ fn unban(connection: &Connection, unban: &Unban) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE failures SET pending = 0
-             WHERE pending AND jail = ?1 AND subject = ?2 AND time <= ?3",
+             WHERE pending AND jail = ?1 AND subject = ?2 AND +first = ?4 AND time <= ?3",
         )?
         .execute(params![
             unban.jail.as_str(),
             unban.subject.plain(),
-            unban.time.as_micros()
+            unban.time.as_micros(),
+            first(&unban.subject)
         ])?;
     Ok(())
 }
@@ -229,18 +283,31 @@ fn resume(connection: &Connection, resumed: &Resumed) -> rusqlite::Result<()> {
     Ok(())
 }
 
+fn remark(connection: &Connection, remark: &Remark) -> rusqlite::Result<()> {
+    let update = match remark.about {
+        About::Ban => "UPDATE bans SET reason = ?2 WHERE id = ?1",
+        About::Unban => "UPDATE bans SET release_reason = ?2 WHERE id = ?1",
+    };
+    connection
+        .prepare_cached(update)?
+        .execute(params![remark.ban.0.cast_signed(), kept(&remark.reason)])?;
+    Ok(())
+}
+
 fn forgive(connection: &Connection, forgiven: &Forgiven) -> rusqlite::Result<()> {
+    let (subject, first) = (forgiven.subject.plain(), first(&forgiven.subject));
     connection
         .prepare_cached(
-            "UPDATE bans SET forgiven = 1 WHERE subject = ?1 AND jail = ?2 AND NOT forgiven",
+            "UPDATE bans SET forgiven = 1
+             WHERE subject = ?1 AND jail = ?2 AND +first = ?3 AND NOT forgiven",
         )?
-        .execute(params![forgiven.subject.plain(), forgiven.jail.as_str()])?;
+        .execute(params![subject, forgiven.jail.as_str(), first])?;
     connection
         .prepare_cached(
             "UPDATE failures SET pending = 0, counted = 0
-             WHERE pending AND subject = ?1 AND jail = ?2",
+             WHERE pending AND subject = ?1 AND jail = ?2 AND +first = ?3",
         )?
-        .execute(params![forgiven.subject.plain(), forgiven.jail.as_str()])?;
+        .execute(params![subject, forgiven.jail.as_str(), first])?;
     Ok(())
 }
 
@@ -262,7 +329,7 @@ fn clear(connection: &Connection, cleared: &Cleared) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE failures SET cleared = ?6, counted = 0, pending = 0
-             WHERE pending AND jail = ?1 AND subject = ?2 AND time <= ?3
+             WHERE pending AND jail = ?1 AND subject = ?2 AND +first = ?7 AND time <= ?3
                AND (lower(trim(user)) = lower(trim(?4)) OR ?5 AND user IS NULL)",
         )?
         .execute(params![
@@ -271,7 +338,8 @@ fn clear(connection: &Connection, cleared: &Cleared) -> rusqlite::Result<()> {
             cleared.time.as_micros(),
             cleared.user.as_deref().map(kept),
             cleared.nameless,
-            cleared.before.0.cast_signed()
+            cleared.before.0.cast_signed(),
+            first(&cleared.subject)
         ])?;
     Ok(())
 }
@@ -302,6 +370,12 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
             subject.plain(),
             "a ban was refused: too many are in force".to_owned(),
         ),
+        Notice::NamesFull { jail } => (
+            "names-full",
+            jail,
+            String::new(),
+            "a failure did not count: too many wait for the addresses of names".to_owned(),
+        ),
         Notice::Future { jail, ahead_micros } => {
             let ahead = Timestamp::from_micros(*ahead_micros).since(Timestamp::from_micros(0));
             let detail = format!("records ran {} ahead of the clock", Span(ahead));
@@ -321,7 +395,7 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
                     format!("after {failures} failures, and those of {others} other hosts: {user}")
                 }
             };
-            ("login", jail, address.to_string(), detail)
+            ("login", jail, text(*address), detail)
         }
         Notice::Spared {
             jail,
@@ -363,7 +437,21 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
     Ok(())
 }
 
-/// An address in network byte order, the form of the `first` columns.
+/// An address as people write it; empty if there is none.
+fn text(address: Option<IpAddr>) -> String {
+    address
+        .map(|address| address.to_string())
+        .unwrap_or_default()
+}
+
+/// The column `first`: the first address of a subject. It is empty for a name, which by that is never taken for the
+/// address that it may look like.
+fn first(subject: &Subject) -> Vec<u8> {
+    let address = subject.network().map(Prefix::address);
+    address.map(bytes).unwrap_or_default()
+}
+
+/// An address in network byte order.
 pub(super) fn bytes(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),

@@ -172,7 +172,7 @@ fn in_force(decision: &Decision) -> Option<InForce> {
     Some(InForce {
         ban: ban.id,
         jail: ban.jail.clone(),
-        subject: ban.subject,
+        subject: ban.subject.clone(),
         until: ban.until(),
     })
 }
@@ -318,7 +318,7 @@ fn restore(world: &World) {
             Decision::Ban(Ban {
                 id: BanId(u64::from(host) + 1),
                 jail: "sshd".parse().expect("a name"),
-                subject: Prefix::host(IpAddr::V4(Ipv4Addr::from(0x0B00_0000 + host))),
+                subject: Prefix::host(IpAddr::V4(Ipv4Addr::from(0x0B00_0000 + host))).into(),
                 start: now,
                 bantime: BanTime::For(Duration::from_secs(86_400)),
                 offence: 1,
@@ -369,7 +369,13 @@ fn restore(world: &World) {
 fn confirmed(world: &World, address: &str) -> Instant {
     let subject: Prefix = address.parse().expect("an address");
     support::wait::until("the ban is in effect", || {
-        let reply = Client::ask(&world.socket(), Request::Explain { subject }).ok()?;
+        let reply = Client::ask(
+            &world.socket(),
+            Request::Explain {
+                subject: subject.plain(),
+            },
+        )
+        .ok()?;
         let Reply::Explanation(explanation) = reply else {
             return None;
         };

@@ -14,13 +14,15 @@ use regex::bytes::{Captures, Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, Look};
 
 /// What the placeholders stand for.
-const PLACEHOLDERS: [(&str, &str); 7] = [
+const PLACEHOLDERS: [(&str, &str); 9] = [
     (
         "<ip>",
         r"(?P<ip>(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4}:(?:[0-9A-Fa-f:.]*(?:[0-9A-Fa-f]|::)|:))(?:%[0-9A-Za-z_.-]+)?)",
     ),
     ("<host>", "(?P<host>[0-9A-Za-z:._%-]+)"),
     ("<user>", "(?P<user>(?s:.*))"),
+    ("<target>", "(?P<target>(?s:.*))"),
+    ("<forwarded>", "(?P<forwarded>(?s:.*))"),
     ("<word>", r"(?:[^\s]+)"),
     ("<port>", "(?:[0-9]{1,5})"),
     ("<text>", "(?s:.*)"),
@@ -54,13 +56,19 @@ enum Outcome<'r> {
 impl Naive {
     /// The same filter; [`FilterSet::compile`] must take it.
     pub fn new(spec: FilterSpec) -> Self {
-        let all = |patterns: &[PatternSpec], needs_end: fn(&str) -> bool| {
-            let patterns = patterns.iter();
-            patterns.map(|pattern| parts(pattern, needs_end)).collect()
-        };
+        let failures = spec.failures.iter().map(|pattern| {
+            // Whoever stands in a pattern without an address is held as what an ignore pattern asks for.
+            let needs_end = match names_an_address(pattern) {
+                true => address_is_held_by_the_end,
+                false => looks_at_the_end,
+            };
+            parts(pattern, needs_end)
+        });
+        let ignores = spec.ignores.iter();
+        let ignores = ignores.map(|pattern| parts(pattern, looks_at_the_end));
         Naive {
-            failures: all(&spec.failures, address_is_held_by_the_end),
-            ignores: all(&spec.ignores, looks_at_the_end),
+            failures: failures.collect(),
+            ignores: ignores.collect(),
             spec,
         }
     }
@@ -136,8 +144,17 @@ pub fn parsed(text: &str) -> Hir {
         .expect("a regular expression")
 }
 
-/// Whether `$` is what holds the address: without it the pattern would not be taken.
+fn names_an_address(pattern: &PatternSpec) -> bool {
+    let fields = pattern.fields.iter().map(|(_, text)| text);
+    let mut texts = fields.chain([&pattern.text]);
+    texts.any(|text| text.contains("<ip>") || text.contains("<host>"))
+}
+
+/// Whether `$` is what holds the address, or what a proxy says: without it the pattern would not be taken.
 fn address_is_held_by_the_end(text: &str) -> bool {
+    if text.contains("<forwarded>") {
+        return true;
+    }
     let has_address = text.contains("<ip>") || text.contains("<host>");
     let open = text.strip_suffix('$').map(|text| format!("{text} "));
     has_address && open.is_some_and(|open| !is_sound(&open))
@@ -220,19 +237,25 @@ fn attempt<'r>(
     };
     let (strict, named) = (capture("ip"), capture("host"));
     let is_strict = strict.is_some();
-    let (text, range) = strict.or(named).expect("every failure has an address");
-    let Ok(host) = String::from_utf8(text[range.clone()].to_vec()) else {
-        return Outcome::Next;
+    // Some patterns tell of accounts and the like, whoever tried them.
+    let (host, ip) = match strict.or(named) {
+        Some((text, range)) => {
+            let Ok(host) = String::from_utf8(text[range.clone()].to_vec()) else {
+                return Outcome::Next;
+            };
+            // A zone is no part of the address.
+            let address = host.split('%').next().unwrap_or_default();
+            let ip = address.parse().ok().map(|ip: IpAddr| ip.to_canonical());
+            if ip.is_none() && (is_strict || !is_name(&host)) {
+                return Outcome::Next;
+            }
+            if is_doubtful(text, range, ip) {
+                return Outcome::Over;
+            }
+            (host, ip)
+        }
+        None => (String::new(), None),
     };
-    // A zone is no part of the address.
-    let address = host.split('%').next().unwrap_or_default();
-    let ip = address.parse().ok().map(|ip: IpAddr| ip.to_canonical());
-    if ip.is_none() && (is_strict || !is_name(&host)) {
-        return Outcome::Next;
-    }
-    if is_doubtful(text, range, ip) {
-        return Outcome::Over;
-    }
     let lossy = |name| {
         let (text, range): (&[u8], Range<usize>) = capture(name)?;
         Some(Cow::Owned(
@@ -244,6 +267,8 @@ fn attempt<'r>(
         pattern: pattern.number,
         ip,
         user: lossy("user"),
+        target: lossy("target"),
+        forwarded: lossy("forwarded"),
         session: lossy("session").map(Session::Captured),
         host: Cow::Owned(host),
         unless_counted: pattern.unless_counted,

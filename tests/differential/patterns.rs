@@ -61,11 +61,13 @@ const ADDRESS: [&str; 16] = [
 ];
 
 /// Texts of a pattern on the other side.
-const FREE: [&str; 20] = [
+const FREE: [&str; 22] = [
     "<text>",
     "<text>",
     "<user>",
     "<user>",
+    "<target>",
+    " of <target>",
     "<word>",
     "<session>",
     " <text>",
@@ -85,8 +87,11 @@ const FREE: [&str; 20] = [
 ];
 
 /// Sound patterns that take nearly everything which ends, or begins, with an address.
-const LAX: [&str; 8] = [
+const LAX: [&str; 11] = [
     "^<user> <ip>$",
+    "^<target> <ip>$",
+    "^<ip> <target>/<forwarded>/$",
+    "^<forwarded> from <ip>$",
     "<text>from <ip>$",
     "^<text> <host>$",
     "^<ip> <text>",
@@ -130,6 +135,8 @@ pub fn failure(choices: &mut Choices<'_>) -> String {
             text.push('$');
         }
         11..=13 => text.push_str(choices.of(&LAX)),
+        // Of accounts and the like, wherever they are tried from.
+        14 => return ignore(choices),
         _ => {
             text.push_str(choices.of(&["^", ""]));
             some(&mut text, &WILD, 0, 4, choices);

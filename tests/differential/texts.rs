@@ -121,7 +121,7 @@ impl Sample {
                 Some("ip") => self.push(choices.of(&ADDRESSES)),
                 Some("host") if choices.once_in(2) => self.push(choices.of(&NAMES)),
                 Some("host") => self.push(choices.of(&ADDRESSES)),
-                Some("user") if choices.once_in(2) => {
+                Some("user" | "target" | "forwarded") if choices.once_in(2) => {
                     self.text.extend_from_slice(choices.of(&PHRASES));
                 }
                 _ => self.append(&group.sub, choices),

@@ -66,7 +66,8 @@ impl Clock {
             if let Decision::Ban(ban) = decision
                 && ban.until() > Some(self.now)
             {
-                *self.bans.entry(ban.subject.address()).or_default() += 1;
+                let network = ban.subject.network().unwrap();
+                *self.bans.entry(network.address()).or_default() += 1;
             }
         }
     }

@@ -78,23 +78,28 @@ impl Judged {
     fn obey(&mut self, decision: Decision) {
         match &decision {
             Decision::Count(failure) => {
-                *self.failures.entry(failure.address).or_default() += 1;
+                *self.failures.entry(failure.address.unwrap()).or_default() += 1;
             }
             Decision::Ban(ban) => {
-                self.widths.insert(ban.subject.width());
-                let bans = self.bans.entry(ban.subject).or_default();
+                let network = ban.subject.network().unwrap();
+                self.widths.insert(network.width());
+                let bans = self.bans.entry(network).or_default();
                 bans.push(InForce {
                     id: ban.id,
                     until: ban.until(),
                 });
             }
             Decision::Unban(unban) => {
-                let bans = self.bans.get_mut(&unban.subject).unwrap();
+                let network = unban.subject.network().unwrap();
+                let bans = self.bans.get_mut(&network).unwrap();
                 bans.retain(|ban| ban.id != unban.ban);
             }
             Decision::Clear(_) | Decision::Notice(Notice::Login { .. }) => {}
             Decision::Resume(_)
+            | Decision::Await(_)
+            | Decision::Answered(_)
             | Decision::Forgive(_)
+            | Decision::Remark(_)
             | Decision::Allow(_)
             | Decision::Disallow(_)
             | Decision::Notice(_) => panic!("{decision:?}"),

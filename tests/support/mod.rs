@@ -3,6 +3,7 @@
 pub mod dice;
 pub mod journald;
 pub mod mmdb;
+pub mod nameserver;
 pub mod netns;
 pub mod wait;
 pub mod world;

@@ -274,6 +274,11 @@ impl World {
             .any(|word| word == address)
     }
 
+    /// A message of a program.
+    pub fn log(&self, program: &str, message: &str) {
+        self.journald.log(program, message);
+    }
+
     /// A wrong password of `user` from `address`, as sshd logs it.
     pub fn mistype(&self, address: &str, user: &str) {
         let message = format!("Failed password for {user} from {address} port 40000 ssh2");

@@ -1,7 +1,7 @@
 //! No text breaks the pattern compiler.
 #![no_main]
 
-use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
+use f2bd::engine::filter::{FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec};
 
 libfuzzer_sys::fuzz_target!(|text: String| {
     let Ok(name) = "fuzz".parse() else { return };
@@ -17,6 +17,7 @@ libfuzzer_sys::fuzz_target!(|text: String| {
             fields: Vec::new(),
             unless_counted: false,
         }],
+        outcome: Outcome::Failure,
         successes: Vec::new(),
         ignores: Vec::new(),
     }]);

@@ -12,10 +12,12 @@ pub mod ruleset;
 pub mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 use super::projection::{Bans, Projection};
@@ -34,6 +36,14 @@ const ATTEMPTS: usize = 3;
 /// Changes of more subjects than this are made with the watch closed: the kernel notes each of the three steps
 /// of each, and four thousand fill a third of what the watch can hold.
 const MOST_WATCHED: usize = 4_000;
+
+/// Held by whoever changes the packet filter: by the count of transactions one sees whether others have changed it
+/// meanwhile, and other actions of ours are no others.
+static CHANGING: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Why the packet filter is not what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +107,15 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         projection: &Projection,
         now: impl Fn() -> Timestamp,
     ) -> Result<(), NftablesError> {
+        let _alone = alone();
+        self.make_equal(projection, now)
+    }
+
+    fn make_equal(
+        &mut self,
+        projection: &Projection,
+        now: impl Fn() -> Timestamp,
+    ) -> Result<(), NftablesError> {
         for attempt in 1..=ATTEMPTS {
             match self.replace(projection, &now) {
                 Ok(true) => return Ok(()),
@@ -119,6 +138,7 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         touched: &BTreeMap<&JailName, BTreeSet<Prefix>>,
         now: impl Fn() -> Timestamp,
     ) -> Result<(), NftablesError> {
+        let _alone = alone();
         let many = touched.values().map(BTreeSet::len).sum::<usize>() > MOST_WATCHED;
         let kernel = open(&mut self.kernel)?;
         let mut batch = kernel.batch(&self.spec.table);
@@ -143,7 +163,7 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         self.listen()?;
         match open(&mut self.kernel)?.generation()?.wrapping_sub(before) {
             0 | 1 => Ok(()),
-            _ => self.reconcile(projection, now),
+            _ => self.make_equal(projection, now),
         }
     }
 
@@ -161,6 +181,7 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         if !removes {
             return Ok(());
         }
+        let _alone = alone();
         let kernel = open(&mut self.kernel)?;
         let mut batch = kernel.batch(&self.spec.table);
         batch.delete_table();
@@ -184,14 +205,11 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         kernel.commit(fill(kernel.batch(&self.spec.table), projection, now()))?;
         let between = kernel.generation()?;
 
-        let wanted: BTreeSet<String> = projection
-            .jails()
-            .flat_map(|(jail, _)| sets(jail))
-            .map(|set| set.name)
-            .collect();
+        let wanted = projection.jails().flat_map(|(jail, _)| sets(jail));
+        let wanted: Vec<Set> = wanted.collect();
         let chains = kernel.chains(&self.spec.table)?;
         let mut gone = kernel.sets(&self.spec.table)?;
-        gone.retain(|name| !wanted.contains(name));
+        gone.retain(|name| !wanted.iter().any(|set| set.owns(name)));
         let jails = projection.jails().map(|(jail, _)| jail);
         program::load(
             &self.spec.nft,
@@ -240,13 +258,13 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
 /// Which subjects of which jails an order concerns.
 pub fn touched<'o>(
     bans: &'o [InForce],
-    unbans: &'o [(JailName, Prefix)],
+    unbans: &'o [(JailName, Subject)],
 ) -> BTreeMap<&'o JailName, BTreeSet<Prefix>> {
     let mut touched: BTreeMap<&JailName, BTreeSet<Prefix>> = BTreeMap::new();
-    let banned = bans.iter().map(|ban| (&ban.jail, ban.subject));
-    let unbanned = unbans.iter().map(|(jail, subject)| (jail, *subject));
+    let banned = bans.iter().map(|ban| (&ban.jail, &ban.subject));
+    let unbanned = unbans.iter().map(|(jail, subject)| (jail, subject));
     for (jail, subject) in banned.chain(unbanned) {
-        touched.entry(jail).or_default().insert(subject);
+        touched.entry(jail).or_default().extend(subject.network());
     }
     touched
 }

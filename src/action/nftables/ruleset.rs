@@ -25,6 +25,8 @@ pub struct NftablesSpec {
     pub table: String,
     /// What becomes of a banned host's packets.
     pub verdict: Verdict,
+    /// What a banned host cannot reach.
+    pub closes: Closes,
     /// What becomes of the table when the daemon ends.
     pub on_stop: OnStop,
     /// The program nft: a path, or a name to be looked for in PATH.
@@ -40,6 +42,15 @@ pub enum Verdict {
     Drop,
     /// They are answered: TCP with a reset, all else with an ICMP error.
     Reject,
+}
+
+/// What a banned host cannot reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closes {
+    /// The ports of the jail.
+    Ports,
+    /// Any port.
+    All,
 }
 
 /// What becomes of the table when the daemon ends.
@@ -61,7 +72,8 @@ pub struct Ruleset {
     pub set: String,
     /// Makes the chains.
     pub chain: String,
-    /// Adds one rule: `<to>` the ports of the jail, `<from>` the members of a set, `<verdict>`.
+    /// Adds one rule: `<to>` the ports of the jail, `<from>` the members of a set, `<verdict>`; perhaps with the name
+    /// of that `<set>`, and the `<source>` of a packet, as much of it as makes one subject.
     pub rule: String,
 }
 
@@ -94,16 +106,24 @@ impl Ruleset {
     /// # Errors
     /// The first one that is wrong.
     pub fn check(&self, parameters: &BTreeSet<&str>) -> Result<(), TemplateError> {
-        for (part, text, needed) in [
-            ("table", &self.table, &["table"][..]),
-            ("set", &self.set, &["table", "set", "type", "flags"]),
-            ("chain", &self.chain, &["table"]),
-            ("rule", &self.rule, &["table", "to", "from", "verdict"]),
+        for (part, text, needed, more) in [
+            ("table", &self.table, &["table"][..], &[][..]),
+            ("set", &self.set, &["table", "set", "type", "flags"], &[]),
+            ("chain", &self.chain, &["table"], &[]),
+            (
+                "rule",
+                &self.rule,
+                &["table", "to", "from", "verdict"],
+                &["set", "source"],
+            ),
         ] {
             let used: BTreeSet<&str> = placeholders(text).collect();
-            let known = |name: &str| parameters.contains(name) || needed.contains(&name);
+            let known = |name: &str| {
+                parameters.contains(name) || needed.contains(&name) || more.contains(&name)
+            };
             if let Some(placeholder) = used.iter().find(|name| !known(name)) {
-                let known = needed.iter().chain(parameters).collect::<BTreeSet<_>>();
+                let known = needed.iter().chain(more).chain(parameters);
+                let known = known.collect::<BTreeSet<_>>();
                 return Err(TemplateError::Unknown {
                     part,
                     placeholder: (*placeholder).to_owned(),
@@ -143,6 +163,8 @@ pub struct Set {
     pub ipv6: bool,
     /// The width of its members, whose rest the rule masks away; `None` for a set of networks of any width.
     pub width: Option<u8>,
+    /// The width of the jail's usual subjects.
+    pub usual: u8,
 }
 
 impl Set {
@@ -165,16 +187,28 @@ impl Set {
         }
     }
 
-    /// The words of a rule that look for the source address in this set.
-    fn from(&self) -> String {
+    /// The words of a rule for as much of a packet's source as makes one subject, or has so many bits.
+    fn source(&self, width: u8) -> String {
         let source = if self.ipv6 { "ip6 saddr" } else { "ip saddr" };
         let whole = if self.ipv6 { 128 } else { 32 };
-        match self.width {
-            Some(width) if width < whole => {
-                format!("{source} & {} @{}", mask(self.ipv6, width), self.name)
-            }
-            _ => format!("{source} @{}", self.name),
+        match width < whole {
+            true => format!("{source} & {}", mask(self.ipv6, width)),
+            false => source.to_owned(),
         }
+    }
+
+    /// The words of a rule that look for the members of this set.
+    fn from(&self) -> String {
+        // Networks are looked for with all bits.
+        let source = self.source(self.width.unwrap_or(128));
+        format!("{source} @{}", self.name)
+    }
+
+    /// Whether a set of this name is this one, or was made beside it by the same template.
+    pub fn owns(&self, name: &str) -> bool {
+        // Names of jails have no `/`.
+        let rest = name.strip_prefix(&self.name);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
@@ -192,21 +226,25 @@ pub fn sets(jail: &ActionJail) -> [Set; 4] {
         Set {
             name: usual("ipv4", ipv4, SubjectWidth::DEFAULT.ipv4),
             ipv6: false,
+            usual: ipv4,
             width: Some(ipv4),
         },
         Set {
             name: format!("ipv4-networks/{}", jail.jail),
             ipv6: false,
+            usual: ipv4,
             width: None,
         },
         Set {
             name: usual("ipv6", ipv6, SubjectWidth::DEFAULT.ipv6),
             ipv6: true,
+            usual: ipv6,
             width: Some(ipv6),
         },
         Set {
             name: format!("ipv6-networks/{}", jail.jail),
             ipv6: true,
+            usual: ipv6,
             width: None,
         },
     ]
@@ -259,11 +297,13 @@ pub fn install<'j>(
     text += &lines(&spec.ruleset.chain);
     for jail in jails {
         for set in sets(jail) {
-            for (to, verdict) in destinations(jail, spec.verdict) {
+            for (to, verdict) in destinations(jail, spec) {
                 text += &lines(&fill(&spec.ruleset.rule, |name| {
                     Some(match name {
                         "to" => to.clone(),
                         "from" => set.from(),
+                        "set" => set.name.clone(),
+                        "source" => set.source(set.usual),
                         "verdict" => verdict.to_owned(),
                         _ => return None,
                     })
@@ -275,8 +315,12 @@ pub fn install<'j>(
 }
 
 /// What of a jail's traffic gets which verdict.
-fn destinations(jail: &ActionJail, verdict: Verdict) -> Vec<(String, &'static str)> {
-    match (&jail.ports, verdict) {
+fn destinations(jail: &ActionJail, spec: &NftablesSpec) -> Vec<(String, &'static str)> {
+    let ports = match spec.closes {
+        Closes::Ports => &jail.ports,
+        Closes::All => &Ports::All,
+    };
+    match (ports, spec.verdict) {
         (Ports::All, Verdict::Drop) => vec![(String::new(), "drop")],
         (Ports::All, Verdict::Reject) => vec![
             ("meta l4proto tcp".to_owned(), "reject with tcp reset"),

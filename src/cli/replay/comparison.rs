@@ -6,13 +6,16 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
 
+use super::by_name;
 use super::logins::Login;
 use crate::engine::Decision;
 use crate::engine::decision::Ban;
+use crate::engine::filter::Capture;
 use crate::engine::jail::MOST_SUBJECTS;
 use crate::engine::name::JailName;
 use crate::engine::policy::Policy;
 use crate::engine::prefix::{Prefix, SubjectWidth};
+use crate::engine::subject::{Name, Subject};
 use crate::engine::time::{BanTime, Timestamp};
 
 /// The place of what the present settings give.
@@ -36,6 +39,8 @@ pub struct Sums {
     pub failures: u64,
     /// Failures of who was: they would not have come through.
     pub kept_out: u64,
+    /// Failures that are left out, of hosts that the logs give by name alone.
+    pub by_name: u64,
 }
 
 /// What one of the settings did with a subject.
@@ -175,12 +180,12 @@ fn shortened(user: &str) -> Box<str> {
 /// Two settings side by side.
 #[derive(Debug)]
 pub struct Comparison {
-    fates: HashMap<(JailName, Prefix), Fate>,
+    fates: HashMap<(JailName, Subject), Fate>,
     sums: [Sums; 2],
     /// Bans of subjects that had no room.
     beyond: [u64; 2],
-    /// How wide the subjects of each jail are.
-    widths: Vec<(JailName, SubjectWidth)>,
+    /// By what each jail knows whom it bans: by a capture, or by so much of an address.
+    jails: Vec<(JailName, Option<Capture>, SubjectWidth)>,
 }
 
 impl Comparison {
@@ -191,7 +196,9 @@ impl Comparison {
             fates: HashMap::new(),
             sums: Default::default(),
             beyond: Default::default(),
-            widths: jails.map(|jail| (jail.name.clone(), jail.width)).collect(),
+            jails: jails
+                .map(|jail| (jail.name.clone(), jail.named_by, jail.width))
+                .collect(),
         }
     }
 
@@ -203,8 +210,11 @@ impl Comparison {
                     Decision::Ban(ban) => self.ban(side, ban),
                     Decision::Count(failure) if failure.counted => self.sums[side].failures += 1,
                     Decision::Count(_) => self.sums[side].kept_out += 1,
+                    Decision::Await(awaited) => self.sums[side].by_name += by_name(&awaited),
                     Decision::Unban(_)
+                    | Decision::Answered(_)
                     | Decision::Forgive(_)
+                    | Decision::Remark(_)
                     | Decision::Allow(_)
                     | Decision::Disallow(_)
                     | Decision::Clear(_)
@@ -238,10 +248,21 @@ impl Comparison {
 
     /// Takes a login, after everything that was decided before it.
     pub fn log_in(&mut self, login: Login) {
-        for (jail, width) in &self.widths {
-            let wide = width.subject(login.address);
-            // A host of a network that may not be banned is a subject of its own.
-            let subjects = BTreeSet::from([wide, Prefix::host(login.address)]);
+        for (jail, named_by, width) in &self.jails {
+            let subjects: BTreeSet<Subject> = match named_by {
+                None => {
+                    let wide = width.subject(login.address);
+                    // A host of a network that may not be banned is a subject of its own.
+                    [wide, Prefix::host(login.address)]
+                        .map(Subject::from)
+                        .into()
+                }
+                Some(Capture::User) => {
+                    let user = login.user.as_deref().and_then(Name::of);
+                    user.map(Subject::Name).into_iter().collect()
+                }
+                Some(Capture::Target | Capture::Session) => BTreeSet::new(),
+            };
             for subject in subjects {
                 if let Some(fate) = self.fates.get_mut(&(jail.clone(), subject)) {
                     fate.log_in(&login);
@@ -268,10 +289,10 @@ impl Comparison {
 
     /// Those over which the settings differ, kind by kind: those who logged in later, then the others, in the order of
     /// their bans.
-    pub fn differences(&self) -> Vec<(Difference, &JailName, Prefix, &Fate)> {
+    pub fn differences(&self) -> Vec<(Difference, &JailName, &Subject, &Fate)> {
         let fates = self.fates.iter();
         let differences = fates
-            .filter_map(|((jail, subject), fate)| Some((fate.difference()?, jail, *subject, fate)));
+            .filter_map(|((jail, subject), fate)| Some((fate.difference()?, jail, subject, fate)));
         let mut differences: Vec<_> = differences.collect();
         differences.sort_by_key(|(difference, jail, subject, fate)| {
             (

@@ -8,15 +8,16 @@ use std::net::IpAddr;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use serde::Serialize;
 
+use super::{by_name, left_out};
 use crate::cli::failure::Failure;
 use crate::cli::found::Shown;
-use crate::cli::output::{Clock, HEADING, Out, Table, counted};
+use crate::cli::output::{Clock, HEADING, Out, Table, counted, shown};
 use crate::control::text::{self, seconds};
 use crate::engine::Decision;
 use crate::engine::decision::{self, Ban, BanId, Origin, Release};
 use crate::engine::explain::JailStatus;
 use crate::engine::name::JailName;
-use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::engine::time::{BanTime, Timestamp};
 
 /// So many addresses of all jails together are told apart, in some 6 MB; of further ones it is only known that there
@@ -31,8 +32,8 @@ struct Line<'a> {
     #[serde(with = "text")]
     jail: &'a JailName,
     decision: &'static str,
-    #[serde(with = "text")]
-    subject: Prefix,
+    #[serde(flatten, serialize_with = "text::subject::serialize")]
+    subject: &'a Subject,
     failures: usize,
     #[serde(with = "seconds")]
     bantime: BanTime,
@@ -55,6 +56,8 @@ pub struct Decisions<'c> {
     /// Bans in force, to tell of them again when they end; the ledger bounds how many there are.
     bans: HashMap<BanId, Ban>,
     addresses: Addresses,
+    /// Failures of hosts that are known by name alone.
+    by_name: u64,
     printed: u64,
 }
 
@@ -76,6 +79,7 @@ impl<'c> Decisions<'c> {
             shown: Shown::default(),
             bans: HashMap::new(),
             addresses: Addresses::default(),
+            by_name: 0,
             printed: 0,
         }
     }
@@ -100,8 +104,11 @@ impl<'c> Decisions<'c> {
                 self.bans.insert(resumed.ban.id, resumed.ban.clone());
             }
             Decision::Count(failure) if !self.json => self.addresses.note(failure),
+            Decision::Await(awaited) => self.by_name += by_name(awaited),
             Decision::Count(_)
+            | Decision::Answered(_)
             | Decision::Forgive(_)
+            | Decision::Remark(_)
             | Decision::Allow(_)
             | Decision::Disallow(_)
             | Decision::Clear(_)
@@ -148,6 +155,9 @@ impl<'c> Decisions<'c> {
         let banned = jails.iter().map(|jail| jail.banned).sum();
         let banned = counted(banned, "ban");
         writeln!(self.out, "{HEADING}{banned} in force at the end{HEADING:#}")?;
+        if let Some(left_out) = left_out(self.by_name) {
+            writeln!(self.out, "{left_out}")?;
+        }
         Ok(())
     }
 
@@ -165,7 +175,7 @@ impl<'c> Decisions<'c> {
                 time,
                 jail: &ban.jail,
                 decision: word,
-                subject: ban.subject,
+                subject: &ban.subject,
                 failures: ban.evidence.len(),
                 bantime: ban.bantime,
                 offence: ban.offence,
@@ -177,14 +187,14 @@ impl<'c> Decisions<'c> {
             writeln!(self.out)?;
             return Ok(());
         }
-        let (time, subject) = (self.shown.local(time, self.clock), ban.subject.plain());
+        let (time, subject) = (self.shown.local(time, self.clock), shown(&ban.subject));
         write!(self.out, "{time}  {word:<5}  {}  {subject}", ban.jail)?;
         match release {
             None => {
                 let failures = counted(ban.evidence.len(), "failure");
                 let of_hosts = match ban.origin {
                     Origin::Network => " of its hosts",
-                    Origin::Distributed => " for an account that others attack",
+                    Origin::Distributed => " for what others attack",
                     Origin::Failures | Origin::Manual => "",
                 };
                 let (bantime, offence) = (ban.bantime.lasting(), ban.offence);
@@ -215,7 +225,10 @@ impl Addresses {
             self.jails.push((failure.jail.clone(), HashSet::new()));
             self.jails.len() - 1
         });
-        let address = match failure.address {
+        let Some(address) = failure.address else {
+            return;
+        };
+        let address = match address {
             IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
             IpAddr::V6(address) => address.to_bits(),
         };

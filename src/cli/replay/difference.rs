@@ -10,12 +10,13 @@ use serde::Serialize;
 use super::comparison::{
     CHANGED, Comparison, Difference, Fate, LaterLogin, MOST_COMPARED, PRESENT, Treatment,
 };
+use super::left_out;
 use crate::cli::failure::Failure;
-use crate::cli::output::{self, Clock, HEADING, Out, Table, counted, harmless};
+use crate::cli::output::{self, Clock, HEADING, Out, Table, counted, harmless, shown};
 use crate::config::Change;
 use crate::control::text;
 use crate::engine::name::JailName;
-use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 /// What was compared.
@@ -37,8 +38,8 @@ struct Line<'a> {
     difference: Difference,
     #[serde(with = "text")]
     jail: &'a JailName,
-    #[serde(with = "text")]
-    subject: Prefix,
+    #[serde(flatten, serialize_with = "text::subject::serialize")]
+    subject: &'a Subject,
     present: Option<Told>,
     changed: Option<Told>,
     login: Option<LoginTold<'a>>,
@@ -128,7 +129,7 @@ impl Difference {
     }
 }
 
-type Row<'c> = (Difference, &'c JailName, Prefix, &'c Fate);
+type Row<'c> = (Difference, &'c JailName, &'c Subject, &'c Fate);
 
 impl WhatIf<'_> {
     /// Prints it.
@@ -200,7 +201,7 @@ impl WhatIf<'_> {
         };
         let login = fate.login.as_ref().map(|login| self.told(login));
         [
-            subject.plain(),
+            shown(subject),
             jail.to_string(),
             self.clock.show(fate.first()),
             what,
@@ -250,6 +251,9 @@ impl WhatIf<'_> {
             writeln!(out, "Nobody would have been banned.")?;
         } else if differences.is_empty() {
             writeln!(out, "No ban would have been another.")?;
+        }
+        if let Some(left_out) = left_out(comparison.sums()[PRESENT].by_name) {
+            writeln!(out, "{left_out}")?;
         }
         let beyond = comparison.beyond();
         if beyond != [0, 0] {

@@ -5,14 +5,17 @@
 
 use std::time::Duration;
 
-use super::{View, ban_row, failure_row, history_row, siege_row, whereabouts, with_store};
+use super::{
+    View, ban_row, failure_row, history_row, response_row, siege_row, whereabouts, with_store,
+};
 use crate::control::protocol::{
     Explanation, NextBanRow, PatternRow, PlaceRow, SiegeRow, VerdictRow,
 };
-use crate::engine::decision::FailureId;
+use crate::engine::decision::{FailureId, Origin};
 use crate::engine::explain::{Place, Verdict};
 use crate::engine::policy::Counting;
 use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::store::HistoryQuery;
 
 /// How many verdicts an explanation has at most. A wide network may hold every ban, and each verdict is looked up
@@ -23,14 +26,14 @@ const MOST_VERDICTS: usize = 100;
 const LATEST: usize = 10;
 
 /// What each jail has to say of `subject`, and what the database knows of it.
-pub fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
+pub fn explain(view: &View<'_>, subject: Subject) -> Explanation {
     let query = HistoryQuery {
-        subject: Some(subject),
+        subject: Some(subject.clone()),
         jail: None,
         limit: LATEST,
     };
     let known = with_store(view, |store| {
-        Ok((store.history(&query)?, store.failures_of(subject, LATEST)?))
+        Ok((store.history(&query)?, store.failures_of(&subject, LATEST)?))
     });
     let behind = "the newest are not in the database yet, which cannot be written at the moment";
     let mut trouble = view.memory.wants_retry().then(|| behind.to_owned());
@@ -38,7 +41,7 @@ pub fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
         trouble = Some(message);
         (Vec::new(), Vec::new())
     });
-    let mut verdicts = view.engine.explain(view.now, subject);
+    let mut verdicts = view.engine.explain(view.now, &subject);
     if verdicts.len() > MOST_VERDICTS {
         trouble = Some(format!(
             "{subject} concerns {} of bans and watches; these are the first",
@@ -47,12 +50,12 @@ pub fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
         verdicts.truncate(MOST_VERDICTS);
     }
     let verdicts = verdicts.into_iter().map(|verdict| {
-        let (row, missing) = verdict_row(view, subject, verdict);
+        let (row, missing) = verdict_row(view, &subject, verdict);
         trouble = missing.or(trouble.take());
         row
     });
     let verdicts = verdicts.collect();
-    let (country, operator) = whereabouts(view.engine, subject);
+    let (country, operator) = whereabouts(view.engine, &subject);
     Explanation {
         subject,
         now: view.now,
@@ -69,16 +72,15 @@ pub fn explain(view: &View<'_>, subject: Prefix) -> Explanation {
 }
 
 /// A verdict with the log lines behind it, and why they are missing if they are.
-fn verdict_row(view: &View<'_>, asked: Prefix, verdict: Verdict) -> (VerdictRow, Option<String>) {
+fn verdict_row(view: &View<'_>, asked: &Subject, verdict: Verdict) -> (VerdictRow, Option<String>) {
     let whom = match &verdict.place {
-        Place::Banned { subject, .. }
-        | Place::Watched { subject, .. }
-        | Place::Attacking { subject, .. } => *subject,
-        Place::Gathering { .. } | Place::Ignored { .. } | Place::Clear => asked,
+        Place::Banned { subject, .. } | Place::Watched { subject, .. } => subject.network(),
+        Place::Attacking { subject, .. } => Some(*subject),
+        Place::Gathering { .. } | Place::Ignored { .. } | Place::Clear => asked.network(),
     };
     let (place, lines) = match verdict.place {
         Place::Banned { subject, ban, .. } => {
-            let row = ban_row(view.engine, &verdict.jail, subject, &ban);
+            let row = ban_row(view.engine, &verdict.jail, &subject, &ban);
             (
                 PlaceRow::Banned { ban: row },
                 with_store(view, |store| store.lines_of_ban(ban.id)),
@@ -93,7 +95,7 @@ fn verdict_row(view: &View<'_>, asked: Prefix, verdict: Verdict) -> (VerdictRow,
             let ids: Vec<FailureId> = failures.into_iter().map(|(_, id)| id).collect();
             let lines = with_store(view, |store| {
                 // Failures of other jails lie between those of this one.
-                let mut rows = store.failures_of(subject, failing + 10 * LATEST)?;
+                let mut rows = store.failures_of(&subject, failing + 10 * LATEST)?;
                 rows.retain(|row| ids.contains(&row.id));
                 rows.reverse();
                 Ok(rows)
@@ -131,7 +133,7 @@ fn verdict_row(view: &View<'_>, asked: Prefix, verdict: Verdict) -> (VerdictRow,
             failures,
         } => {
             let lines = with_store(view, |store| {
-                let mut rows = store.failures_of(subject, 11 * LATEST)?;
+                let mut rows = store.failures_of(&subject.into(), 11 * LATEST)?;
                 rows.retain(|row| failures.contains(&row.id));
                 rows.reverse();
                 Ok(rows)
@@ -169,13 +171,25 @@ fn verdict_row(view: &View<'_>, asked: Prefix, verdict: Verdict) -> (VerdictRow,
         number: pattern.number,
         text: pattern.to_string(),
     });
-    let class = jail.and_then(|jail| policy.class(jail, whom.address()));
-    let maxretry = jail.map_or(0, |jail| policy.maxretry(jail, whom.address()).0.get());
+    let address = whom.map(Prefix::address);
+    let class = jail
+        .zip(address)
+        .and_then(|(jail, address)| policy.class(jail, address));
+    let maxretry = jail.map_or(0, |jail| policy.maxretry(jail, address).0.get());
     let siege = siege_row(view, &verdict.jail);
+    let next = verdict.next.map(|next| NextBanRow {
+        network: verdict.instead,
+        response: response_row(view.engine, &verdict.jail, next.offence, Origin::Failures),
+        offence: next.offence,
+        bantime: next.bantime,
+    });
     let row = VerdictRow {
         filter: spec.map(|spec| spec.name.to_string()).unwrap_or_default(),
         maxretry,
         distinct: jail.is_some_and(|jail| jail.counting == Counting::Users),
+        by: jail
+            .and_then(|jail| jail.accounts)
+            .map(|rule| rule.by.word().to_owned()),
         class: class.map(ToString::to_string),
         siege: siege.map(|siege| SiegeRow {
             maxretry: siege.maxretry.min(maxretry),
@@ -187,10 +201,7 @@ fn verdict_row(view: &View<'_>, asked: Prefix, verdict: Verdict) -> (VerdictRow,
         jail: verdict.jail,
         place,
         patterns: patterns.collect(),
-        next: verdict.next.map(|next| NextBanRow {
-            offence: next.offence,
-            bantime: next.bantime,
-        }),
+        next,
         failures: lines.into_iter().map(failure_row).collect(),
     };
     (row, trouble)

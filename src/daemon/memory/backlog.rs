@@ -100,10 +100,12 @@ impl Backlog {
 
     fn room(&mut self, decision: &Decision) -> &mut usize {
         match decision {
-            Decision::Count(_) => &mut self.failures,
-            Decision::Ban(_)
+            Decision::Count(_) | Decision::Await(_) => &mut self.failures,
+            Decision::Answered(_)
+            | Decision::Ban(_)
             | Decision::Unban(_)
             | Decision::Forgive(_)
+            | Decision::Remark(_)
             | Decision::Allow(_)
             | Decision::Disallow(_)
             | Decision::Clear(_)
@@ -119,8 +121,7 @@ impl Backlog {
             for mut step in std::mem::take(&mut self.steps) {
                 if self.failures > MOST_WAITING_FAILURES {
                     let before = step.decisions.len();
-                    step.decisions
-                        .retain(|decision| !matches!(decision, Decision::Count(_)));
+                    step.decisions.retain(|decision| !is_failure(decision));
                     self.failures -= before - step.decisions.len();
                     self.lost += before - step.decisions.len();
                 }
@@ -135,12 +136,17 @@ impl Backlog {
     }
 }
 
+fn is_failure(decision: &Decision) -> bool {
+    matches!(decision, Decision::Count(_) | Decision::Await(_))
+}
+
 /// A failure keeps only as much text as the store would.
 fn shortened(decision: Decision) -> Decision {
     match decision {
         Decision::Count(mut failure) => {
             failure.line = kept(&failure.line).into();
             failure.user = failure.user.map(|user| kept(&user).into());
+            failure.target = failure.target.map(|target| kept(&target).into());
             failure.session = failure.session.map(|session| kept(&session).into());
             Decision::Count(failure)
         }

@@ -2,13 +2,14 @@
 //!
 //! In: logins, and the time as far as the sources of a jail were heard. Out: failures that count no more, and bans.
 
-use super::hearing::Subject;
+use super::hearing::Whom;
 use super::{Engine, SWEEP_EVERY, is_open};
 use crate::engine::decision::{Cleared, Decision, Notice, Origin};
-use crate::engine::filter::Found;
+use crate::engine::filter::{Capture, Found};
 use crate::engine::jail::Counted;
 use crate::engine::jail::accounts::{Account, Convicted};
 use crate::engine::name::SourceName;
+use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 /// Who mistypes does not do so more often before he is let in.
@@ -20,21 +21,21 @@ impl Engine {
         &mut self,
         at: usize,
         source: Option<&SourceName>,
-        subject: Subject,
+        whom: Whom,
         found: &Found<'_>,
         out: &mut Vec<Decision>,
     ) {
-        let Subject {
+        let Whom {
             time,
             address,
             subject,
-        } = subject;
+        } = whom;
         self.convict_before(at, source, time, out);
         self.expire(time, out);
         let account = self.directory.account_of(found.user.as_deref());
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];
-        let failed = state.windows.get(subject).map(|window| window.failures());
+        let failed = state.windows.get(&subject).map(|window| window.failures());
         let failed: Vec<_> = failed.into_iter().flatten().collect();
         let start = time.before(jail.findtime.0);
         let recent = failed
@@ -45,30 +46,28 @@ impl Engine {
         let is_his = |tried: &Option<Account>| tried.is_none() || *tried == account;
         let nameless = failed.iter().all(|(.., tried)| is_his(tried));
         let offences = self.offences.get(&jail.name);
-        let is_taken_back = |(failed, id, tried): Counted<Option<Account>>| {
+        let is_taken_back = |(failed, _, tried): Counted<Option<Account>>| {
             let is_meant = match tried {
                 Some(tried) => account == Some(tried),
                 None => nameless,
             };
-            is_meant && failed <= time && is_open(jail, offences, (failed, id, subject))
+            is_meant && failed <= time && is_open(jail, offences, &subject, failed)
         };
-        let mut taken_back = state
-            .networks
-            .forgive(&jail.networks, subject, is_taken_back);
+        let network = subject.network();
+        let of_networks =
+            network.map(|own| state.networks.forgive(&jail.networks, own, is_taken_back));
+        let mut taken_back = of_networks.unwrap_or_default();
         let own = failed.into_iter().filter(|failure| is_taken_back(*failure));
         taken_back.extend(own.map(|(_, id, _)| id));
         state
             .windows
-            .retain_of(subject, |failure| !is_taken_back(failure));
+            .retain_of(&subject, |failure| !is_taken_back(failure));
         let mut others = 0;
-        if let Some((rule, account)) = jail.accounts.zip(account) {
+        let by_user = jail.accounts.filter(|rule| rule.by == Capture::User);
+        if let Some(((rule, account), subject)) = by_user.zip(account).zip(network) {
             let is_his = |(failed, id, _)| is_taken_back((failed, id, Some(account)));
-            let was_suspect = state.accounts.is_suspect(subject);
-            let of_account = state.accounts.welcome(account, subject, is_his);
-            if was_suspect && !of_account.is_empty() {
-                others = rule.hosts.get() - 1;
-            }
-            taken_back.extend(of_account);
+            others = state.accounts.others(rule, account, subject, time);
+            taken_back.extend(state.accounts.welcome(account, subject, is_his));
         }
         let user = || {
             let user = found.user.as_deref().filter(|_| self.keeps_text);
@@ -107,27 +106,17 @@ impl Engine {
             // What ended before must not stand in its way.
             self.expire(time, out);
             let jail = &self.policy.jails[at];
-            let is_spared = jail.ignore.protects(subject).is_some();
-            if is_spared || self.ledger.covers(&jail.name, subject, subject.address()) {
+            let is_spared = jail.protects(subject).is_some();
+            let whom = Subject::from(subject);
+            if is_spared || self.is_kept_out(at, &whom, Some(subject.address()), time) {
                 continue;
             }
-            let name = jail.name.clone();
-            let next = self.next_ban(at, subject, time);
-            self.ban(
-                at,
-                name,
-                subject,
-                time,
-                next,
-                Origin::Distributed,
-                evidence,
-                out,
-            );
+            self.ban_offender(at, whom, time, Origin::Distributed, evidence, out);
         }
     }
 
-    /// The same before a record of `time` that `source` has told: it has told all before, others may not have yet. Without
-    /// a time of grace nobody's login is waited for.
+    /// The same before a record of `time` that `source` has told: it has told all before, others may not have yet.
+    /// Without a time of grace nobody's login is waited for.
     pub(super) fn convict_before(
         &mut self,
         at: usize,

@@ -3,10 +3,13 @@
 //! Every ban is entered into the ledger here and struck from it here, whoever asked for it.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
+use super::guarding::spares;
 use super::{Engine, MOST_FORGOTTEN, is_open};
 use crate::engine::decision::{
-    Ban, BanId, Decision, FailureId, Forgiven, Notice, Origin, Release, Resumed, Unban,
+    About, Ban, BanId, Decision, FailureId, Forgiven, Notice, Origin, Release, Remark, Resumed,
+    Unban,
 };
 use crate::engine::explain::NextBan;
 use crate::engine::jail::escalation::{Offence, Scope};
@@ -14,6 +17,7 @@ use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
 use crate::engine::policy::JailPolicy;
 use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::engine::time::{BanTime, Timestamp};
 
 impl Engine {
@@ -26,7 +30,7 @@ impl Engine {
         &mut self,
         at: usize,
         jail: JailName,
-        subject: Prefix,
+        subject: Subject,
         start: Timestamp,
         NextBan { offence, bantime }: NextBan,
         origin: Origin,
@@ -34,7 +38,9 @@ impl Engine {
         out: &mut Vec<Decision>,
     ) {
         // Somebody who bans by hand was warned at the door.
-        if origin != Origin::Manual && self.is_guarded(&jail, subject, out) {
+        let network = subject.network();
+        let by_itself = network.filter(|_| origin != Origin::Manual);
+        if by_itself.is_some_and(|network| self.is_guarded(&jail, network, out)) {
             return;
         }
         if self.ledger.is_full() {
@@ -44,6 +50,10 @@ impl Engine {
             return;
         }
         self.full_told = false;
+        // There is one already if that lets through.
+        if let Some(replaced) = self.replace(&jail, &subject, start, out) {
+            self.resume(&jail, vec![replaced.id], start, out, |_| false);
+        }
         let id = self.next_ban;
         self.next_ban = BanId(id.0 + 1);
         self.jails[at].bans += 1;
@@ -63,13 +73,15 @@ impl Engine {
             end: ban.until(),
         };
         let offences = self.offences.entry(ban.jail.clone()).or_default();
-        offences.note(subject, noted);
+        offences.note(ban.subject.clone(), noted);
         self.ledger.enter(&ban);
-        self.jails[at].windows.forget(subject);
-        let wide = self.policy.jails[at].width.subject(subject.address());
-        match wide.holds(subject) {
-            true => self.jails[at].accounts.acquit(subject),
-            false => self.jails[at].accounts.acquit_inside(subject),
+        self.jails[at].windows.forget(&ban.subject);
+        if let Some(network) = network {
+            let wide = self.policy.jails[at].width.subject(network.address());
+            match wide.holds(network) {
+                true => self.jails[at].accounts.acquit(network),
+                false => self.jails[at].accounts.acquit_inside(network),
+            }
         }
         // By hand nobody has offended, and a jail that counts bans of others is not counted itself.
         let jail = &self.policy.jails[at];
@@ -84,14 +96,126 @@ impl Engine {
         }
     }
 
+    /// Whether somebody was banned at a time and did not get through. What is as old as a ban is of what it was made
+    /// for, and what the administrator has banned stays so.
+    pub(super) fn is_kept_out(
+        &self,
+        at: usize,
+        subject: &Subject,
+        address: Option<IpAddr>,
+        time: Timestamp,
+    ) -> bool {
+        let jail = &self.policy.jails[at];
+        let stands = self
+            .ledger
+            .covers(&jail.name, subject, address, |standing| {
+                let is_earlier = standing.start < time && standing.origin != Origin::Manual;
+                !is_earlier || !jail.response_to(standing).lets_through
+            });
+        stands || self.was_kept_out(at, subject, address, time)
+    }
+
+    /// The same by a ban that is over by now: records may come late, and however they do, they bring the same bans.
+    fn was_kept_out(
+        &self,
+        at: usize,
+        subject: &Subject,
+        address: Option<IpAddr>,
+        time: Timestamp,
+    ) -> bool {
+        let jail = &self.policy.jails[at];
+        let Some(offences) = self.offences.get(&jail.name) else {
+            return false;
+        };
+        let held = |banned: &Subject| {
+            offences.last(banned).is_some_and(|last| {
+                let is_within = last.start <= time && last.end.is_none_or(|end| time < end);
+                is_within
+                    && !jail
+                        .responses
+                        .to(last.number, Origin::Failures)
+                        .lets_through
+            })
+        };
+        let mut around = address
+            .into_iter()
+            .flat_map(|address| jail.networks_around(address));
+        held(subject) || around.any(|network| held(&network.into()))
+    }
+
+    /// Bans a subject for its failures, and, if that is the response to so many offences, the network around it, which
+    /// then stands for it: so it is known how often he has offended, however wide he was banned.
+    pub(super) fn ban_offender(
+        &mut self,
+        at: usize,
+        subject: Subject,
+        start: Timestamp,
+        origin: Origin,
+        evidence: Vec<FailureId>,
+        out: &mut Vec<Decision>,
+    ) {
+        let next = self.next_ban(at, &subject, start);
+        let name = self.policy.jails[at].name.clone();
+        let instead = self.network_instead(at, &subject, next.offence, origin);
+        let (jail, failures) = (name.clone(), evidence.clone());
+        self.ban(at, name, subject, start, next, origin, evidence, out);
+        if let Some(network) = instead {
+            self.ban_network(at, jail, network, start, Some(next.offence), failures, out);
+        }
+    }
+
+    /// The network that is banned in place of a subject, by the number of its offence.
+    pub(super) fn network_instead(
+        &self,
+        at: usize,
+        subject: &Subject,
+        offence: u32,
+        origin: Origin,
+    ) -> Option<Prefix> {
+        let jail = &self.policy.jails[at];
+        let width = jail.responses.to(offence, origin).network?;
+        let network = width.subject(subject.network()?.address());
+        let whole = Subject::from(network);
+        let standing = self.ledger.find(&jail.name, &whole);
+        // Somebody else in it has gone further.
+        let rank = jail.responses.rank(offence, origin);
+        let is_worse = |ban: &Standing| jail.responses.rank(ban.offence, ban.origin) > rank;
+        let is_spared = spares(jail, &self.guarded, network);
+        let is_itself = whole == *subject;
+        (!is_spared && !is_itself && !standing.as_ref().is_some_and(is_worse)).then_some(network)
+    }
+
+    /// Whether a ban from this moment on holds a network already: in place of the offender whose failure was one too
+    /// many for both.
+    pub(super) fn has_just_banned(&self, at: usize, network: Prefix, time: Timestamp) -> bool {
+        let jail = &self.policy.jails[at].name;
+        let overlapping = self.ledger.overlapping(jail, &network.into()).into_iter();
+        let mut wholes = overlapping.filter_map(|(other, ban)| Some((other.network()?, ban)));
+        wholes.any(|(other, ban)| other.holds(network) && ban.start >= time)
+    }
+
+    /// Ends a ban whose place another one of the same subject takes.
+    fn replace(
+        &mut self,
+        jail: &JailName,
+        subject: &Subject,
+        now: Timestamp,
+        out: &mut Vec<Decision>,
+    ) -> Option<Standing> {
+        let standing = self.ledger.strike(jail, subject)?;
+        let release = Release::Replaced;
+        out.push(unban(jail, subject.clone(), standing, now, release));
+        Some(standing)
+    }
+
     /// Which ban of `subject` it is that begins at `start`, and how long it lasts.
-    pub(super) fn next_ban(&self, at: usize, subject: Prefix, start: Timestamp) -> NextBan {
+    pub(super) fn next_ban(&self, at: usize, subject: &Subject, start: Timestamp) -> NextBan {
         let offence = self.next_offence(at, subject, start);
         self.nth_ban(at, subject, offence)
     }
 
     /// The ban of `subject` that is its offence of this number.
-    fn nth_ban(&self, at: usize, subject: Prefix, offence: u32) -> NextBan {
+    fn nth_ban(&self, at: usize, subject: &Subject, offence: u32) -> NextBan {
         let policy = &self.policy.jails[at];
         let escalation = policy.escalation.as_ref();
         let bantime = escalation.map_or(policy.bantime, |escalation| {
@@ -100,46 +224,69 @@ impl Engine {
         NextBan { offence, bantime }
     }
 
-    /// Bans a network. Bans of its parts that are over earlier are merged into this one, which lasts as long as those of
-    /// no worse offenders: by the luck of jitter half of them would stay beside it.
+    /// Bans a network, for its own failures, or for the `offence` of somebody in it, whose number it has then. Bans of
+    /// its parts that are over earlier and no more severe are merged into this one, which lasts as long as those of no
+    /// worse offenders: by the luck of jitter half of them would stay beside it.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of one ban, each of its own type"
+    )]
     pub(super) fn ban_network(
         &mut self,
         at: usize,
         jail: JailName,
         network: Prefix,
         start: Timestamp,
+        offence: Option<u32>,
         evidence: Vec<FailureId>,
         out: &mut Vec<Decision>,
     ) {
-        let NextBan { offence, bantime } = self.next_ban(at, network, start);
-        let mut parts = self.ledger.overlapping(&jail, network);
-        parts.retain(|(part, standing)| {
-            // What the administrator has said is not touched.
+        let whole = Subject::from(network);
+        let replaced = self.replace(&jail, &whole, start, out);
+        let ended = replaced.iter().map(|replaced| replaced.id).collect();
+        self.resume(&jail, ended, start, out, |_| false);
+        let offence = offence.unwrap_or_else(|| self.next_offence(at, &whole, start));
+        let NextBan { offence, bantime } = self.nth_ban(at, &whole, offence);
+        let overlapping = self.ledger.overlapping(&jail, &whole).into_iter();
+        let parts = overlapping.filter_map(|(part, standing)| Some((part.network()?, standing)));
+        // What the administrator has said is not touched.
+        let is_part = |(part, standing): &(Prefix, Standing)| {
             *part != network && network.holds(*part) && standing.origin != Origin::Manual
+        };
+        let parts: Vec<_> = parts.filter(is_part).collect();
+        let standing = parts.iter().map(|(_, part)| part).chain(&replaced);
+        let alike = standing.filter(|ban| ban.offence <= offence);
+        let longest = alike.map(|ban| match ban.until() {
+            Some(until) => BanTime::For(until.since(start)),
+            None => BanTime::Forever,
         });
-        let alike = parts.iter().filter(|(_, part)| part.offence <= offence);
-        let longest = alike.filter_map(|(_, part)| Some(BanTime::For(part.until()?.since(start))));
         let bantime = longest.fold(bantime, BanTime::max);
         self.ban(
             at,
             jail.clone(),
-            network,
+            whole.clone(),
             start,
             NextBan { offence, bantime },
             Origin::Network,
             evidence,
             out,
         );
-        let Some(whole) = self.ledger.find(&jail, network) else {
+        let Some(whole) = self.ledger.find(&jail, &whole) else {
             // There was no room for it.
             return;
         };
-        self.jails[at].windows.forget_inside(network);
+        let state = &mut self.jails[at];
+        state.windows.forget_inside(network);
+        state
+            .networks
+            .settle(&self.policy.jails[at].networks, network, start);
         let end = |standing: &Standing| standing.until().map_or(i64::MAX, Timestamp::as_micros);
         for (part, standing) in parts {
-            if end(&standing) <= end(&whole) {
+            let responses = &self.policy.jails[at].responses;
+            let rank = |standing: &Standing| responses.rank(standing.offence, standing.origin);
+            if end(&standing) <= end(&whole) && rank(&standing) <= rank(&whole) {
                 self.ledger.merge(&jail, part, whole.id, start);
-                out.push(unban(&jail, part, standing, start, Release::Merged));
+                out.push(unban(&jail, part.into(), standing, start, Release::Merged));
             }
         }
     }
@@ -148,8 +295,9 @@ impl Engine {
         &mut self,
         now: Timestamp,
         jail: JailName,
-        subject: Prefix,
+        subject: Subject,
         bantime: Option<BanTime>,
+        reason: Option<Box<str>>,
         out: &mut Vec<Decision>,
     ) {
         let Some(at) = self
@@ -160,7 +308,13 @@ impl Engine {
         else {
             return;
         };
-        if let Some(rule) = self.policy.jails[at].ignore.protects(subject) {
+        if !self.policy.jails[at].bans(&subject) {
+            return;
+        }
+        let subject = self.known(at, subject);
+        let network = subject.network();
+        let policy = &self.policy.jails[at];
+        if let Some((subject, rule)) = network.and_then(|own| Some((own, policy.protects(own)?))) {
             let because = rule.because.clone();
             out.push(Decision::Notice(Notice::Spared {
                 jail,
@@ -169,28 +323,43 @@ impl Engine {
             }));
             return;
         }
-        let mut replaced = self.ledger.strike_merged(&jail, subject);
-        if let Some(standing) = self.ledger.strike(&jail, subject) {
-            out.push(unban(&jail, subject, standing, now, Release::Replaced));
-            replaced = Some(standing);
-        }
+        let mut replaced = network.and_then(|own| self.ledger.strike_merged(&jail, own));
+        replaced = self.replace(&jail, &subject, now, out).or(replaced);
         // What takes the place of a ban is no further offence.
         let next = match &replaced {
-            Some(standing) => self.nth_ban(at, subject, standing.offence),
-            None => self.next_ban(at, subject, now),
+            Some(standing) => self.nth_ban(at, &subject, standing.offence),
+            None => self.next_ban(at, &subject, now),
         };
         let next = NextBan {
             bantime: bantime.unwrap_or(next.bantime),
             ..next
         };
         let state = &mut self.jails[at];
-        let rules = &self.policy.jails[at].networks;
-        if rules.iter().any(|rule| rule.is_of(subject)) {
-            state.windows.forget_inside(subject);
-            state.networks.settle(rules, subject, now);
+        let policy = &self.policy.jails[at];
+        if let Some(network) = network.filter(|network| policy.may_ban_network(*network)) {
+            state.windows.forget_inside(network);
+            state.networks.settle(&policy.networks, network, now);
         }
         let (name, origin) = (jail.clone(), Origin::Manual);
-        self.ban(at, name, subject, now, next, origin, Vec::new(), out);
+        self.ban(
+            at,
+            name,
+            subject.clone(),
+            now,
+            next,
+            origin,
+            Vec::new(),
+            out,
+        );
+        if let Some((reason, standing)) = reason.zip(self.ledger.find(&jail, &subject)) {
+            out.push(Decision::Remark(Remark {
+                ban: standing.id,
+                jail: jail.clone(),
+                subject,
+                about: About::Ban,
+                reason,
+            }));
+        }
         let ended = replaced.into_iter().map(|standing| standing.id).collect();
         self.resume(&jail, ended, now, out, |_| false);
     }
@@ -199,9 +368,11 @@ impl Engine {
         &mut self,
         now: Timestamp,
         jail: Option<&JailName>,
-        subject: Option<Prefix>,
+        subject: Option<&Subject>,
+        reason: Option<Box<str>>,
         out: &mut Vec<Decision>,
     ) {
+        let first = out.len();
         for name in self.ledger.jails() {
             if jail.is_some_and(|jail| *jail != name) {
                 continue;
@@ -210,13 +381,15 @@ impl Engine {
                 subject.is_none_or(|subject| banned.overlaps(subject))
             });
         }
+        remark_on_unbans(reason, first, out);
     }
 
-    /// Forgets failures and earlier bans of all that share an address with `subject`, also those that count together with them.
+    /// Forgets failures and earlier bans of all that share an address with `subject` or are of that name, also those
+    /// that count together with them.
     pub(super) fn forgive(
         &mut self,
         jail: Option<&JailName>,
-        subject: Option<Prefix>,
+        subject: Option<&Subject>,
         out: &mut Vec<Decision>,
     ) {
         let jails = self.policy.jails.iter().enumerate();
@@ -228,11 +401,11 @@ impl Engine {
                     if forgotten.len() == MOST_FORGOTTEN {
                         forgotten.remove(0);
                     }
-                    forgotten.push((name.clone(), subject));
+                    forgotten.push((name.clone(), subject.cloned()));
                 }
                 let offences = self.offences.get_mut(&name);
                 let forgiven = offences.map(|offences| offences.forgive(subject));
-                let mut forgiven: BTreeSet<Prefix> = forgiven.into_iter().flatten().collect();
+                let mut forgiven: BTreeSet<Subject> = forgiven.into_iter().flatten().collect();
                 if name == self.policy.jails[at].name {
                     forgiven.extend(self.forget_failures(at, subject));
                 }
@@ -245,45 +418,50 @@ impl Engine {
     }
 
     /// Whether the administrator wanted earlier bans of `subject` forgotten before they could be read.
-    pub(super) fn has_forgiven(&self, jail: &JailName, subject: Prefix) -> bool {
+    pub(super) fn has_forgiven(&self, jail: &JailName, subject: &Subject) -> bool {
         let mut forgotten = self.forgotten.iter().flatten();
-        forgotten.any(|(name, whom)| name == jail && whom.is_none_or(|whom| whom.overlaps(subject)))
+        forgotten.any(|(name, whom)| {
+            name == jail && whom.as_ref().is_none_or(|whom| whom.overlaps(subject))
+        })
     }
 
-    /// Forgets what a jail holds against all that share an address with `subject`; answers with them.
-    fn forget_failures(&mut self, at: usize, subject: Option<Prefix>) -> Vec<Prefix> {
+    /// Forgets what a jail holds against all that share an address with `subject` or are of that name; answers with
+    /// them.
+    fn forget_failures(&mut self, at: usize, subject: Option<&Subject>) -> Vec<Subject> {
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];
         let offences = self.offences.get(&jail.name);
-        let is_meant = |other: Prefix| subject.is_none_or(|subject| other.overlaps(subject));
-        let watched = state.windows.iter().map(|(watched, _)| watched);
-        let suspects = state.accounts.suspects();
-        let mut meant: Vec<_> = watched
-            .chain(suspects)
-            .filter(|other| is_meant(*other))
-            .collect();
+        let is_meant = |other: &Subject| subject.is_none_or(|subject| other.overlaps(subject));
+        let watched = state.windows.iter().map(|(watched, _)| watched.clone());
+        let suspects = state.accounts.suspects().map(Subject::from);
+        let mut meant: Vec<_> = watched.chain(suspects).filter(is_meant).collect();
         meant.sort_unstable();
         meant.dedup();
         for subject in &meant {
+            let Some(network) = subject.network() else {
+                continue;
+            };
             state
                 .networks
-                .forgive(&jail.networks, *subject, |(time, id, _)| {
-                    is_open(jail, offences, (time, id, *subject))
+                .forgive(&jail.networks, network, |(time, ..)| {
+                    is_open(jail, offences, subject, time)
                 });
         }
         state.windows.forget_all(is_meant);
-        state.accounts.forget_all(is_meant);
+        state
+            .accounts
+            .forget_all(|suspect| is_meant(&suspect.into()));
         meant
     }
 
-    /// Whether something is held against somebody who shares an address with `subject` in a jail: failures, or an earlier
-    /// ban.
-    pub fn is_offender(&self, jail: &JailName, subject: Prefix) -> bool {
+    /// Whether something is held against somebody who shares an address with `subject`, or is of that name, in a jail:
+    /// failures, or an earlier ban.
+    pub fn is_offender(&self, jail: &JailName, subject: &Subject) -> bool {
         let Some(at) = self.place(jail) else {
             return false;
         };
         let state = &self.jails[at];
-        let mut suspects = state.accounts.suspects();
+        let mut suspects = state.accounts.suspects().map(Subject::from);
         let is_watched = state.windows.overlapping(subject).next().is_some();
         if is_watched || suspects.any(|suspect| suspect.overlaps(subject)) {
             return true;
@@ -301,21 +479,22 @@ impl Engine {
         now: Timestamp,
         release: Release,
         out: &mut Vec<Decision>,
-        wanted: impl Fn(Prefix) -> bool,
+        wanted: impl Fn(&Subject) -> bool,
     ) {
         let mut subjects: Vec<_> = self
             .ledger
             .iter()
-            .filter(|(name, subject, _)| *name == jail && wanted(*subject))
-            .map(|(_, subject, _)| subject)
+            .filter(|(name, subject, _)| *name == jail && wanted(subject))
+            .map(|(_, subject, _)| subject.clone())
             .collect();
         subjects.sort_unstable();
         let mut ended = Vec::with_capacity(subjects.len());
         for subject in subjects {
-            if let Some(standing) = self.ledger.strike(jail, subject) {
+            if let Some(standing) = self.ledger.strike(jail, &subject) {
                 if let Some(offences) = self.offences.get_mut(jail) {
-                    offences.ended(subject, now);
+                    offences.ended(&subject, now);
                 }
+                self.leave_behind(jail, &subject, now);
                 out.push(unban(jail, subject, standing, now, release));
                 ended.push(standing.id);
             }
@@ -331,12 +510,13 @@ impl Engine {
         mut ended: Vec<BanId>,
         now: Timestamp,
         out: &mut Vec<Decision>,
-        freed: impl Fn(Prefix) -> bool,
+        freed: impl Fn(&Subject) -> bool,
     ) {
         while let Some(whole) = ended.pop() {
             for (part, standing) in self.ledger.unmerge(jail, whole) {
+                let part = Subject::from(part);
                 // One that does not go on may have stood for others, which do.
-                if freed(part) || standing.until().is_some_and(|until| until <= now) {
+                if freed(&part) || standing.until().is_some_and(|until| until <= now) {
                     ended.push(standing.id);
                     continue;
                 }
@@ -348,7 +528,7 @@ impl Engine {
     }
 
     /// Which offence a ban of `subject` by a jail would be.
-    fn next_offence(&self, at: usize, subject: Prefix, start: Timestamp) -> u32 {
+    fn next_offence(&self, at: usize, subject: &Subject, start: Timestamp) -> u32 {
         let escalation = self.policy.jails[at].escalation.as_ref();
         let memory = escalation.and_then(|escalation| escalation.memory);
         let jails = self.counting_together(at).into_iter();
@@ -373,12 +553,42 @@ impl Engine {
         counting.map(|(_, jail)| jail.name.clone()).collect()
     }
 
+    /// What a subject failed up to the end of its ban counts no more: there is some if the ban let it through.
+    fn leave_behind(&mut self, jail: &JailName, subject: &Subject, end: Timestamp) {
+        if let Some(at) = self.place(jail) {
+            let windows = &mut self.jails[at].windows;
+            windows.retain_of(subject, |(time, ..)| time > end);
+        }
+    }
+
     pub(super) fn expire(&mut self, now: Timestamp, out: &mut Vec<Decision>) {
         while let Some((jail, subject, standing)) = self.ledger.expired(now) {
             let time = standing.until().unwrap_or(now);
+            self.leave_behind(&jail, &subject, time);
             out.push(unban(&jail, subject, standing, time, Release::Expired));
         }
     }
+}
+
+/// Puts a reason behind each ban that the administrator has lifted since the decision number `first`.
+fn remark_on_unbans(reason: Option<Box<str>>, first: usize, out: &mut Vec<Decision>) {
+    let Some(reason) = reason else {
+        return;
+    };
+    let remark = |decision: &Decision| match decision {
+        Decision::Unban(unban) if unban.release == Release::Manual => {
+            Some(Decision::Remark(Remark {
+                ban: unban.ban,
+                jail: unban.jail.clone(),
+                subject: unban.subject.clone(),
+                about: About::Unban,
+                reason: reason.clone(),
+            }))
+        }
+        _ => None,
+    };
+    let remarks: Vec<_> = out.iter().skip(first).filter_map(remark).collect();
+    out.extend(remarks);
 }
 
 /// The end of a ban that was never entered.
@@ -386,7 +596,7 @@ pub(super) fn replaced(ban: &Ban, time: Timestamp) -> Decision {
     Decision::Unban(Unban {
         ban: ban.id,
         jail: ban.jail.clone(),
-        subject: ban.subject,
+        subject: ban.subject.clone(),
         time,
         release: Release::Replaced,
     })
@@ -394,7 +604,7 @@ pub(super) fn replaced(ban: &Ban, time: Timestamp) -> Decision {
 
 pub(super) fn unban(
     jail: &JailName,
-    subject: Prefix,
+    subject: Subject,
     standing: Standing,
     time: Timestamp,
     release: Release,

@@ -9,12 +9,14 @@ use super::banning::{replaced, unban};
 use super::guarding::spares;
 use super::{Engine, JailState, is_open, listeners};
 use crate::engine::decision::{Ban, Decision, Failure, Forgiven, Origin, Release};
+use crate::engine::filter::Capture;
 use crate::engine::input::{Fate, Remembered, TakenBack};
 use crate::engine::jail::Counted;
 use crate::engine::jail::accounts::{Account, Accounts};
 use crate::engine::name::JailName;
-use crate::engine::policy::{AddressSet, Policy, SetName};
+use crate::engine::policy::{AddressSet, JailPolicy, Policy, SetName};
 use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 impl Engine {
@@ -31,30 +33,38 @@ impl Engine {
         self.next_ban = self
             .next_ban
             .max(remembered.next_ban.unwrap_or(self.next_ban));
+        self.next_awaited = self
+            .next_awaited
+            .max(remembered.next_awaited.unwrap_or(self.next_awaited));
         for ban in &remembered.bans {
             // Banned anew before the database could be read: one of them stays, the longer one.
-            if let Some(newer) = self.ledger.find(&ban.jail, ban.subject) {
+            if let Some(newer) = self.ledger.find(&ban.jail, &ban.subject) {
                 let end = |until: Option<Timestamp>| until.map_or(i64::MAX, Timestamp::as_micros);
                 if end(ban.until()) <= end(newer.until()) {
                     out.push(replaced(ban, now));
                     continue;
                 }
-                self.ledger.strike(&ban.jail, ban.subject);
-                out.push(unban(&ban.jail, ban.subject, newer, now, Release::Replaced));
+                self.ledger.strike(&ban.jail, &ban.subject);
+                let (subject, release) = (ban.subject.clone(), Release::Replaced);
+                out.push(unban(&ban.jail, subject, newer, now, release));
                 self.resume(&ban.jail, vec![newer.id], now, out, |_| false);
             }
             self.ledger.enter(ban);
         }
         self.restore_merged(remembered.merged);
         for (jail, subject, mut offence) in remembered.offences {
-            let is_forgiven = self.has_forgiven(&jail, subject);
+            let is_forgiven = self.has_forgiven(&jail, &subject);
             let offences = self.offences.entry(jail.clone()).or_default();
             // Banned or forgiven before the database could be read: that is the newer word.
-            if offences.last_start(subject) > Some(offence.start) {
+            if offences
+                .last(&subject)
+                .is_some_and(|last| last.start > offence.start)
+            {
                 continue;
             }
             if is_forgiven && offence.number > 0 {
                 offence.number = 0;
+                let subject = subject.clone();
                 out.push(Decision::Forgive(Forgiven { jail, subject }));
             }
             offences.note(subject, offence);
@@ -71,7 +81,8 @@ impl Engine {
             let place = self.allowed.entry(allowance.subject);
             place.or_insert(allowance);
         }
-        self.recall(remembered.failures, &remembered.networks);
+        self.recall(now, remembered.failures, &remembered.networks);
+        self.restore_awaited(remembered.awaited, out);
         self.expire(now, out);
         self.end_allowances(now, out);
         self.spare_the_allowed(now, out);
@@ -81,6 +92,7 @@ impl Engine {
     /// Puts failures back under watch, and lets happen in between what has happened: bans of networks and logins.
     fn recall(
         &mut self,
+        now: Timestamp,
         failures: Vec<(Failure, Fate)>,
         networks: &[(JailName, Prefix, Timestamp)],
     ) {
@@ -96,7 +108,7 @@ impl Engine {
             while let Some(failure) = taken_back.next(Some(failure.id)) {
                 self.take_back(&failure);
             }
-            self.recall_one(&failure, fate, |network| {
+            self.recall_one(now, &failure, fate, |network| {
                 starts.contains(&(failure.jail.clone(), network, failure.time))
             });
             taken_back.note(&failure, fate);
@@ -111,55 +123,74 @@ impl Engine {
 
     fn settle(&mut self, jail: &JailName, network: Prefix, start: Timestamp) {
         if let Some(at) = self.place(jail) {
-            let rules = &self.policy.jails[at].networks;
-            if rules.iter().any(|rule| rule.is_of(network)) {
-                self.jails[at].networks.settle(rules, network, start);
+            let jail = &self.policy.jails[at];
+            if jail.may_ban_network(network) {
+                self.jails[at]
+                    .networks
+                    .settle(&jail.networks, network, start);
             }
         }
     }
 
-    fn recall_one(&mut self, failure: &Failure, fate: Fate, was_banned: impl Fn(Prefix) -> bool) {
+    fn recall_one(
+        &mut self,
+        now: Timestamp,
+        failure: &Failure,
+        fate: Fate,
+        was_banned: impl Fn(Prefix) -> bool,
+    ) {
         let Some(at) = self.place(&failure.jail) else {
             return;
         };
         let jail = &self.policy.jails[at];
+        let account = self.directory.account_of(failure.user.as_deref());
+        let attacked = self.attacked(jail, account, failure.target.as_deref(), || {
+            failure.session.clone()
+        });
         let state = &mut self.jails[at];
         let offences = self.offences.get(&jail.name);
         if let Some(rule) = &jail.siege {
             state.siege.restore(rule, failure.time);
         }
-        let account = self.directory.account_of(failure.user.as_deref());
         let Failure {
             id,
             time,
             address,
-            subject,
+            ref subject,
             ..
         } = *failure;
-        let guarded = &self.guarded;
-        let is_allowed = |network| !spares(jail, guarded, network);
-        let of_network = (time, id, (subject, account));
-        state.networks.count(
-            &jail.networks,
-            address,
-            of_network,
-            is_allowed,
-            |network, _| was_banned(network),
-        );
-        if fate != Fate::Used && is_open(jail, offences, (time, id, subject)) {
+        let network = subject.network();
+        if let Some((own, address)) = network.zip(address) {
+            let guarded = &self.guarded;
+            let is_allowed = |network| !spares(jail, guarded, network);
+            let of_network = (time, id, (own, account));
+            state.networks.count(
+                &jail.networks,
+                address,
+                of_network,
+                is_allowed,
+                |network, _| was_banned(network),
+            );
+        }
+        let last = offences.and_then(|offences| offences.last(subject));
+        let last_end = last.and_then(|last| last.end);
+        // What it failed while it was let through went with its ban.
+        let is_behind = last_end.is_some_and(|end| time <= end && end <= now);
+        let counts = fate != Fate::Used && jail.bans(subject);
+        if counts && !is_behind && is_open(jail, offences, subject, time) {
             let threshold = jail.threshold(self.policy.maxretry(jail, address));
             state
                 .windows
                 .make_room(time, jail.threshold(jail.most_retries()));
             state
                 .windows
-                .restore(subject, (time, id, account), threshold);
+                .restore(subject.clone(), (time, id, account), threshold);
         }
-        if let Some((rule, account)) = jail.accounts.zip(account) {
-            let counted = (time, id, subject);
-            state.accounts.count(rule, account, counted, |failure| {
-                is_open(jail, offences, failure)
-            });
+        if let Some(((rule, attacked), own)) = jail.accounts.zip(attacked).zip(network) {
+            let is_open =
+                |(failed, _, own): Counted<Prefix>| is_open(jail, offences, &own.into(), failed);
+            let counted = (time, id, own);
+            state.accounts.count(rule, attacked, counted, is_open);
         }
         if let Some(session) = &failure.session {
             let filter = self.policy.filters.spec(jail.filter);
@@ -174,13 +205,17 @@ impl Engine {
         };
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];
-        let subject = failure.subject;
         let account = self.directory.account_of(failure.user.as_deref());
         let is_it =
             |(time, _, tried): Counted<Option<Account>>| time == failure.time && tried == account;
-        state.windows.retain_of(subject, |failure| !is_it(failure));
+        let windows = &mut state.windows;
+        windows.retain_of(&failure.subject, |failure| !is_it(failure));
+        let Some(subject) = failure.subject.network() else {
+            return;
+        };
         state.networks.forgive(&jail.networks, subject, is_it);
-        if let Some(account) = account {
+        let by_user = jail.accounts.is_some_and(|rule| rule.by == Capture::User);
+        if let Some(account) = account.filter(|_| by_user) {
             let is_it = |(time, id, _)| is_it((time, id, Some(account)));
             state.accounts.welcome(account, subject, is_it);
         }
@@ -195,7 +230,7 @@ impl Engine {
         let key = |ban: &Ban| (ban.jail.clone(), ban.start);
         for (jail, subject, standing) in self.ledger.iter() {
             if standing.origin == Origin::Network {
-                let ban = standing.ban(jail.clone(), subject);
+                let ban = standing.ban(jail.clone(), subject.clone());
                 wholes.entry(key(&ban)).or_default().push(ban);
             }
         }
@@ -205,14 +240,14 @@ impl Engine {
             let around = wholes.get(&(ban.jail.clone(), time));
             let into = around.into_iter().flatten().filter(|whole| {
                 whole.id > ban.id
-                    && whole.subject.holds(ban.subject)
+                    && whole.subject.holds(&ban.subject)
                     && end(whole.until()) >= end(ban.until())
             });
             let Some(into) = into.map(|whole| whole.id).min() else {
                 continue;
             };
             // Banned anew before the database could be read.
-            if self.ledger.find(&ban.jail, ban.subject).is_some() {
+            if self.ledger.find(&ban.jail, &ban.subject).is_some() {
                 continue;
             }
             self.ledger.restore_merged(&ban, into, time);
@@ -225,13 +260,22 @@ impl Engine {
     pub(super) fn obey(&mut self, now: Timestamp, mut policy: Policy, out: &mut Vec<Decision>) {
         self.sum_up();
         self.give_up_sieges(now, &policy, out);
+        self.ledger.keep_actions(|action| {
+            let mut jails = policy.jails.iter();
+            jails.any(|jail| jail.responses.actions().contains(&action))
+        });
         // What was heard of a set is newer than the settings.
-        let known = self.policy.jails.iter().flat_map(|jail| jail.ignore.sets());
+        let known = self.policy.jails.iter().flat_map(JailPolicy::sets);
         for (set, addresses) in known {
             for jail in &mut policy.jails {
-                jail.ignore.fill(set, addresses);
+                jail.fill(set, addresses);
             }
         }
+        let by = |jail: &JailPolicy| jail.accounts.map(|rule| rule.by);
+        let old_jails = self.policy.jails.iter();
+        let looked_for: HashMap<JailName, Option<Capture>> = old_jails
+            .map(|jail| (jail.name.clone(), by(jail)))
+            .collect();
         let mut old: HashMap<JailName, JailState> = self
             .policy
             .jails
@@ -244,7 +288,7 @@ impl Engine {
             .iter()
             .map(|jail| {
                 let mut state = old.remove(&jail.name).unwrap_or_default();
-                if jail.accounts.is_none() {
+                if looked_for.get(&jail.name) != Some(&by(jail)) {
                     state.accounts = Accounts::default();
                 }
                 state
@@ -252,6 +296,7 @@ impl Engine {
             .collect();
         self.listeners = listeners(&policy);
         self.policy = policy;
+        self.give_up_names(out);
         self.spare_the_allowed(now, out);
         let jails = &self.policy.jails;
         self.progress.retain(|source, _| {
@@ -273,7 +318,7 @@ impl Engine {
             self.guard(addresses);
         }
         for at in 0..self.policy.jails.len() {
-            if self.policy.jails[at].ignore.fill(set, addresses) {
+            if self.policy.jails[at].fill(set, addresses) {
                 self.spare(now, at, out);
             }
         }
@@ -288,21 +333,35 @@ impl Engine {
         }
         for at in 0..self.policy.jails.len() {
             self.spare(now, at, out);
+            self.change_kind(now, at, out);
         }
+    }
+
+    /// Lifts the bans of a jail that were made when it banned networks and now it bans names, or the other way round.
+    fn change_kind(&mut self, now: Timestamp, at: usize, out: &mut Vec<Decision>) {
+        let name = self.policy.jails[at].name.clone();
+        let named = self.policy.jails[at].named_by.is_some();
+        let is_other = |subject: &Subject| subject.name().is_some() != named;
+        if self.ledger.has_banned(&name, !named) {
+            self.release(&name, now, Release::JailGone, out, is_other);
+        }
+        self.jails[at].windows.forget_all(is_other);
     }
 
     /// Lifts a jail's bans of whoever is never to be banned, and forgets what was held against them.
     pub(super) fn spare(&mut self, now: Timestamp, at: usize, out: &mut Vec<Decision>) {
-        let (name, ignore) = {
+        let (name, ignore, trusted) = {
             let jail = &self.policy.jails[at];
-            (jail.name.clone(), jail.ignore.clone())
+            (jail.name.clone(), jail.ignore.clone(), jail.trusted.clone())
         };
-        let is_spared = |subject| ignore.protects(subject).is_some();
+        let is_ignored =
+            |network| ignore.protects(network).is_some() || trusted.protects(network).is_some();
+        let is_spared = |subject: &Subject| subject.network().is_some_and(is_ignored);
         self.release(&name, now, Release::Ignored, out, is_spared);
         let state = &mut self.jails[at];
         state.windows.forget_all(is_spared);
-        state.networks.forget_all(is_spared);
-        state.accounts.forget_all(is_spared);
+        state.networks.forget_all(is_ignored);
+        state.accounts.forget_all(is_ignored);
     }
 
     pub(super) fn place(&self, jail: &JailName) -> Option<usize> {

@@ -1,19 +1,26 @@
 //! Where does somebody stand in each jail?
 //!
-//! In: an address or network. Out: what is held against it, by whom, and what would come of it. Nothing is changed.
+//! In: an address, a network or a name. Out: what is held against it, by whom, and what would come of it. Nothing is
+//! changed.
 
 use super::Engine;
 use super::guarding::spares;
+use crate::engine::decision::Origin;
 use crate::engine::explain::{Place, Verdict};
-use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 impl Engine {
-    /// What each jail has to say about `subject`: at least one verdict a jail.
-    pub fn explain(&self, now: Timestamp, subject: Prefix) -> Vec<Verdict> {
+    /// What each jail has to say about `subject`: at least one verdict of each that bans such subjects.
+    pub fn explain(&self, now: Timestamp, subject: &Subject) -> Vec<Verdict> {
         let mut verdicts = Vec::new();
+        let network = subject.network();
+        let guard = network.and_then(|own| self.guards(own));
         let jails = self.policy.jails.iter().zip(&self.jails);
         for (at, (policy, state)) in jails.enumerate() {
+            if !policy.bans(subject) {
+                continue;
+            }
             let mut places = Vec::new();
             for (subject, ban) in self.ledger.overlapping(&policy.name, subject) {
                 places.push(Place::Banned {
@@ -32,29 +39,27 @@ impl Engine {
                 if let Some((oldest, _)) = failures.first() {
                     let oldest_leaves = oldest.after(policy.findtime.0);
                     places.push(Place::Watched {
-                        subject,
+                        subject: subject.clone(),
                         failures,
                         oldest_leaves,
                     });
                 }
             }
-            let mut gathering = state.networks.around(&policy.networks, subject, now);
+            let around = |own| state.networks.around(&policy.networks, own, now);
+            let mut gathering = network.map(around).unwrap_or_default();
             gathering.retain(|(network, ..)| !spares(policy, &self.guarded, *network));
             if places.is_empty() {
-                match policy.ignore.protects(subject) {
+                match network.and_then(|own| policy.protects(own)) {
                     Some(rule) => places.push(Place::Ignored {
                         because: rule.because.clone(),
                     }),
-                    None if self.guards(subject).is_some() => {}
-                    None if gathering.iter().any(|(network, ..)| *network == subject) => {}
+                    None if guard.is_some() => {}
+                    None if gathering.iter().any(|(other, ..)| Some(*other) == network) => {}
                     None => places.push(Place::Clear),
                 }
             }
             let is_banned = |place: &Place| matches!(place, Place::Banned { .. });
-            if let Some(rule) = self
-                .guards(subject)
-                .filter(|_| !places.iter().any(is_banned))
-            {
+            if let Some(rule) = guard.filter(|_| !places.iter().any(is_banned)) {
                 places.push(Place::Ignored {
                     because: rule.because.clone(),
                 });
@@ -69,11 +74,11 @@ impl Engine {
                         failures,
                     }),
             );
-            if let Some(rule) = policy.accounts {
-                let attacking = state.accounts.attacking(rule, subject, now).into_iter();
+            if let Some((rule, own)) = policy.accounts.zip(network) {
+                let attacking = state.accounts.attacking(rule, own, now).into_iter();
                 let attacking = attacking.filter(|attacking| {
                     let subject = attacking.subject;
-                    !self.ledger.covers(&policy.name, subject, subject.address())
+                    !self.is_kept_out(at, &subject.into(), Some(subject.address()), now)
                 });
                 places.extend(attacking.map(|attacking| Place::Attacking {
                     subject: attacking.subject,
@@ -85,20 +90,29 @@ impl Engine {
             }
             verdicts.extend(places.into_iter().map(|place| {
                 let whom = match &place {
-                    Place::Banned { subject, .. }
-                    | Place::Watched { subject, .. }
-                    | Place::Attacking { subject, .. } => Some(*subject),
-                    Place::Clear if subject.is_host() => {
-                        Some(policy.width.subject(subject.address()))
+                    Place::Banned { subject, .. } | Place::Watched { subject, .. } => {
+                        Some(subject.clone())
                     }
-                    Place::Gathering { .. } | Place::Ignored { .. } | Place::Clear => None,
+                    Place::Attacking { subject, .. } => Some((*subject).into()),
+                    Place::Clear => match network {
+                        None => Some(subject.clone()),
+                        Some(host) if host.is_host() => {
+                            Some(policy.width.subject(host.address()).into())
+                        }
+                        Some(_) => None,
+                    },
+                    Place::Gathering { .. } | Place::Ignored { .. } => None,
                 };
-                let whom = whom.filter(|_| policy.escalation.is_some());
-                let next = whom.map(|subject| self.next_ban(at, subject, now));
+                let whom = whom.filter(|_| policy.minds_offences());
+                let next = whom.as_ref().map(|subject| self.next_ban(at, subject, now));
+                let instead = whom.zip(next).and_then(|(subject, next)| {
+                    self.network_instead(at, &subject, next.offence, Origin::Failures)
+                });
                 Verdict {
                     jail: policy.name.clone(),
                     place,
                     next,
+                    instead,
                 }
             }));
         }

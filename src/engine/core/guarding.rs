@@ -11,7 +11,7 @@ use crate::engine::prefix::Prefix;
 
 /// Whether a jail never bans a network: by its settings, or lest somebody be locked out.
 pub(super) fn spares(jail: &JailPolicy, guarded: &AddressSet, network: Prefix) -> bool {
-    jail.ignore.protects(network).is_some() || guarded.find(network).is_some()
+    jail.protects(network).is_some() || guarded.find(network).is_some()
 }
 
 impl Engine {

@@ -11,32 +11,44 @@ use super::guarding::spares;
 use super::heard::wants;
 use super::is_open;
 use crate::engine::decision::{Ban, Decision, Failure, FailureId, Notice, Origin};
-use crate::engine::filter::{Finding, Found, Outcome, View, session};
+use crate::engine::filter::{Capture, Finding, Found, Outcome, View, session};
 use crate::engine::jail::accounts::Account;
-use crate::engine::jail::ids;
+use crate::engine::jail::network::Judged;
+use crate::engine::jail::{Counted, ids};
 use crate::engine::name::SourceName;
-use crate::engine::policy::{Counting, FilterId};
+use crate::engine::policy::{Counting, FilterId, JailPolicy};
 use crate::engine::prefix::Prefix;
 use crate::engine::record::{Batch, Record, lossy};
+use crate::engine::subject::{Name, Subject};
 use crate::engine::time::Timestamp;
 
 /// Clocks of machines differ a little; a record may run ahead by this much without a word.
 const FUTURE_TOLERANCE: Duration = Duration::from_secs(60);
 
 /// Whom a record is about, for one jail.
-#[derive(Clone, Copy)]
-pub(super) struct Subject {
+#[derive(Clone)]
+pub(super) struct Whom {
     /// When it was logged, or now if it claims to be from the future.
     pub(super) time: Timestamp,
-    pub(super) address: IpAddr,
+    /// From where, if the record says so.
+    pub(super) address: Option<IpAddr>,
     /// Who would be banned.
-    pub(super) subject: Prefix,
+    pub(super) subject: Subject,
+}
+
+/// What a failure was for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Tried {
+    account: Option<Account>,
+    /// What attacks of many hosts are looked for by.
+    attacked: Option<Account>,
 }
 
 /// The text of a failure.
 #[derive(Default)]
 struct Text {
     user: Option<Box<str>>,
+    target: Option<Box<str>>,
     session: Option<Box<str>>,
     line: Box<str>,
 }
@@ -94,9 +106,13 @@ impl Engine {
             if !wants(&self.policy.jails[at], source, record.routes, is_nameless) {
                 continue;
             }
+            // Whom a jail of names bans is known without an address.
+            let waits = found.ip.is_none() && self.policy.jails[at].named_by.is_none();
             if outcome == Outcome::Success {
-                if let Some(subject) = self.subject(now, at, record, found) {
-                    self.welcome(at, source, subject, found, out);
+                if waits {
+                    self.hear_name(now, at, outcome, source, record, found, out);
+                } else if let Some(whom) = self.whom(now, at, record, found) {
+                    self.welcome(at, source, whom, found, out);
                 }
                 continue;
             }
@@ -105,8 +121,10 @@ impl Engine {
                 let spec = policy.filters.spec(filter);
                 sessions.counts(spec, record.host, found, record.time.min(now))
             });
-            if *counts {
-                self.judge(now, at, source, record, found, out);
+            match (*counts, waits) {
+                (true, false) => self.judge(now, at, source, record, found, out),
+                (true, true) => self.hear_name(now, at, outcome, source, record, found, out),
+                (false, _) => {}
             }
         }
     }
@@ -121,7 +139,7 @@ impl Engine {
         found: &Found<'_>,
         out: &mut Vec<Decision>,
     ) {
-        let Some(subject) = self.subject(now, at, record, found) else {
+        let Some(whom) = self.whom(now, at, record, found) else {
             return;
         };
         let account = self.directory.account_of(found.user.as_deref());
@@ -129,71 +147,133 @@ impl Engine {
         if jail.counting == Counting::Users && account.is_none() {
             return;
         }
-        let ahead = record.time.since(now);
-        if ahead > FUTURE_TOLERANCE && !self.jails[at].future_told {
-            self.jails[at].future_told = true;
-            let ahead_micros = i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX);
-            out.push(Decision::Notice(Notice::Future {
-                jail: jail.name.clone(),
-                ahead_micros,
-            }));
-        }
+        let attacked = self.attacked(jail, account, found.target.as_deref(), || {
+            session::key(record.host, found)
+        });
+        self.note_future(now, at, record.time, out);
         // What ended before this record was logged must not stand in its way.
-        let time = subject.time;
+        let time = whom.time;
         self.convict_before(at, source, time, out);
         self.expire(time, out);
         let text = || Text {
             user: found.user.as_deref().map(Box::from),
+            target: found.target.as_deref().map(Box::from),
             session: session::key(record.host, found),
             line: lossy(found.line).into(),
         };
-        self.count(at, subject, account, found.pattern, text, out);
+        let tried = Tried { account, attacked };
+        self.count(at, whom, tried, found.pattern, text, out);
         self.convict_before(at, source, time, out);
     }
 
+    /// Tells once if the records of a jail come from the future.
+    pub(super) fn note_future(
+        &mut self,
+        now: Timestamp,
+        at: usize,
+        time: Timestamp,
+        out: &mut Vec<Decision>,
+    ) {
+        let ahead = time.since(now);
+        if ahead > FUTURE_TOLERANCE && !self.jails[at].future_told {
+            self.jails[at].future_told = true;
+            let ahead_micros = i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX);
+            out.push(Decision::Notice(Notice::Future {
+                jail: self.policy.jails[at].name.clone(),
+                ahead_micros,
+            }));
+        }
+    }
+
+    /// What a failure was aimed at, if the jail looks for others of the same aim.
+    pub(super) fn attacked(
+        &self,
+        jail: &JailPolicy,
+        account: Option<Account>,
+        target: Option<&str>,
+        session: impl FnOnce() -> Option<Box<str>>,
+    ) -> Option<Account> {
+        match jail.accounts?.by {
+            Capture::User => account,
+            Capture::Target => self.directory.account_of(target),
+            Capture::Session => self.directory.account_of(session().as_deref()),
+        }
+    }
+
     /// Whom a jail would ban for a record, unless it never does.
-    fn subject(
+    pub(super) fn whom(
         &self,
         now: Timestamp,
         at: usize,
         record: &Record<'_>,
         found: &Found<'_>,
-    ) -> Option<Subject> {
+    ) -> Option<Whom> {
         let jail = &self.policy.jails[at];
-        let address = found.ip?.to_canonical();
-        if jail.ignore.covers(address).is_some() {
+        let counted = |ip: IpAddr| jail.counted(ip.to_canonical(), found.forwarded.as_deref());
+        let address = found.ip.and_then(counted);
+        if address.is_some_and(|address| jail.covers(address).is_some()) {
             return None;
         }
+        let time = record.time.min(now);
+        if let Some(capture) = jail.named_by {
+            let name = Name::of(found.captured(capture)?)?;
+            return Some(Whom {
+                time,
+                address,
+                subject: self.known(at, name.into()),
+            });
+        }
+        let address = address?;
         // A network that holds an ignored address is never banned; the single host still is.
         let wide = jail.width.subject(address);
         let is_spared = !wide.is_host() && spares(jail, &self.guarded, wide);
-        Some(Subject {
-            time: record.time.min(now),
-            address,
+        Some(Whom {
+            time,
+            address: Some(address),
             subject: match is_spared {
-                true => Prefix::host(address),
-                false => wide,
+                true => Prefix::host(address).into(),
+                false => wide.into(),
             },
         })
     }
 
-    /// A ban before the jails that count bans of others.
+    /// A subject as a jail knows it: a name that it knows keeps the case of its letters.
+    pub(super) fn known(&self, at: usize, subject: Subject) -> Subject {
+        if subject.name().is_none() {
+            return subject;
+        }
+        let jail = &self.policy.jails[at].name;
+        let offences = self.offences.get(jail);
+        let watched = self.jails[at].windows.key(&subject);
+        let banned = watched.or_else(|| self.ledger.key(jail, &subject));
+        let known = banned.or_else(|| offences?.key(&subject));
+        known.cloned().unwrap_or(subject)
+    }
+
+    /// A ban before the jails that count bans of others: those of networks, or of what they ban themselves.
     pub(super) fn hear_ban(&mut self, ban: &Ban, out: &mut Vec<Decision>) {
+        let by = self
+            .place(&ban.jail)
+            .map(|at| self.policy.jails[at].named_by);
         for at in 0..self.policy.jails.len() {
             let jail = &self.policy.jails[at];
-            if jail.name == ban.jail || !self.policy.counts_bans(jail) {
+            let is_alike = by.is_some_and(|by| by == jail.named_by);
+            if jail.name == ban.jail || !self.policy.counts_bans(jail) || !is_alike {
                 continue;
             }
-            let address = ban.subject.address();
-            let own = jail.width.subject(address);
-            // A network as it was banned, if it is the wider one.
-            let subject = match ban.subject.holds(own) {
-                true => ban.subject,
-                false => own,
+            let address = ban.subject.network().map(Prefix::address);
+            let subject = match &ban.subject {
+                Subject::Network(banned) => {
+                    let own = jail.width.subject(banned.address());
+                    // A network as it was banned, if it is the wider one.
+                    let subject = if banned.holds(own) { *banned } else { own };
+                    if jail.protects(subject).is_some() {
+                        continue;
+                    }
+                    subject.into()
+                }
+                Subject::Name(_) => self.known(at, ban.subject.clone()),
             };
-            if jail.ignore.protects(subject).is_some() {
-                continue;
-            }
             let text = || Text {
                 line: format!(
                     "{} bans {} {}, offence {}",
@@ -205,38 +285,39 @@ impl Engine {
                 .into(),
                 ..Text::default()
             };
-            let subject = Subject {
+            let whom = Whom {
                 time: ban.start,
                 address,
                 subject,
             };
-            self.count(at, subject, None, 0, text, out);
+            self.count(at, whom, Tried::default(), 0, text, out);
         }
     }
 
     fn count(
         &mut self,
         at: usize,
-        subject: Subject,
-        account: Option<Account>,
+        whom: Whom,
+        Tried { account, attacked }: Tried,
         pattern: u16,
         text: impl FnOnce() -> Text,
         out: &mut Vec<Decision>,
     ) {
-        let Subject {
+        let Whom {
             time,
             address,
             subject,
-        } = subject;
+        } = whom;
         let jail = &self.policy.jails[at];
+        let counted = !self.is_kept_out(at, &subject, address, time);
         let state = &mut self.jails[at];
         besieged::end_before(jail, &mut state.siege, time, out);
         let id = self.next_failure;
         self.next_failure = FailureId(id.0 + 1);
-        let counted = !self.ledger.covers(&jail.name, subject, address);
         state.failures += 1;
         let Text {
             user,
+            target,
             session,
             line,
         } = match self.keeps_text {
@@ -247,9 +328,10 @@ impl Engine {
             id,
             time,
             jail: jail.name.clone(),
-            subject,
+            subject: subject.clone(),
             address,
             user,
+            target,
             pattern,
             session,
             counted,
@@ -265,25 +347,30 @@ impl Engine {
         let threshold = jail.threshold(maxretry);
         let own = state
             .windows
-            .count(subject, (time, id, account), threshold, |_| true);
-        let guarded = &self.guarded;
-        let is_allowed = |network| !spares(jail, guarded, network);
-        let of_network = (time, id, (subject, account));
-        let judged = state.networks.count(
-            &jail.networks,
-            address,
-            of_network,
-            is_allowed,
-            |_, enough| enough,
-        );
-        let offences = self.offences.get(&jail.name);
-        let forgotten = jail.accounts.zip(account).map(|(rule, account)| {
-            let failure = (time, id, subject);
-            state.accounts.count(rule, account, failure, |failure| {
-                is_open(jail, offences, failure)
-            })
-        });
-        for subjects in [evicted, judged.evicted, forgotten.unwrap_or(0)] {
+            .count(subject.clone(), (time, id, account), threshold, |_| true);
+        // Names have no networks, and do not gather to attack an account.
+        let (mut judged, mut forgotten) = (Judged::default(), 0);
+        if let Some((subject, address)) = subject.network().zip(address) {
+            let guarded = &self.guarded;
+            let is_allowed = |network| !spares(jail, guarded, network);
+            let of_network = (time, id, (subject, account));
+            judged = state.networks.count(
+                &jail.networks,
+                address,
+                of_network,
+                is_allowed,
+                |_, enough| enough,
+            );
+            let offences = self.offences.get(&jail.name);
+            if let Some((rule, attacked)) = jail.accounts.zip(attacked) {
+                let failure = (time, id, subject);
+                let is_open = |(failed, _, subject): Counted<Prefix>| {
+                    is_open(jail, offences, &subject.into(), failed)
+                };
+                forgotten = state.accounts.count(rule, attacked, failure, is_open);
+            }
+        }
+        for subjects in [evicted, judged.evicted, forgotten] {
             if subjects > 0 {
                 out.push(Decision::Notice(Notice::Evicted {
                     jail: jail.name.clone(),
@@ -295,18 +382,19 @@ impl Engine {
         // A hostile network holds the host; only who has offended more often than it is kept out for longer.
         let own = own.filter(|_| match &judged.hostile {
             Some((network, _)) => {
-                let offence = |subject| self.next_ban(at, subject, time).offence;
-                jail.escalation.is_some() && offence(subject) > offence(*network)
+                let offence = |subject: &Subject| self.next_ban(at, subject, time).offence;
+                jail.minds_offences() && offence(&subject) > offence(&(*network).into())
             }
             None => true,
         });
         if let Some(evidence) = own {
-            let next = self.next_ban(at, subject, time);
-            let (name, origin) = (name.clone(), Origin::Failures);
-            self.ban(at, name, subject, time, next, origin, ids(&evidence), out);
+            let origin = Origin::Failures;
+            self.ban_offender(at, subject, time, origin, ids(&evidence), out);
         }
-        if let Some((network, evidence)) = judged.hostile {
-            self.ban_network(at, name, network, time, evidence, out);
+        if let Some((network, evidence)) = judged.hostile
+            && !self.has_just_banned(at, network, time)
+        {
+            self.ban_network(at, name, network, time, None, evidence, out);
         }
     }
 }

@@ -7,8 +7,9 @@ use std::borrow::Cow;
 
 use super::Engine;
 use crate::engine::decision::{Decision, Failure};
-use crate::engine::filter::{Found, Session};
+use crate::engine::filter::{Capture, Found, Session};
 use crate::engine::record::Record;
+use crate::engine::subject::Name;
 use crate::engine::time::Timestamp;
 
 impl Engine {
@@ -21,12 +22,17 @@ impl Engine {
             return;
         }
         let line = failure.line.as_bytes();
-        let session = failure.session.as_deref();
+        let own = failure.subject.name().map(Name::as_str);
+        // What a session is known by is stored with its machine.
+        let is_session = self.policy.jails[at].named_by == Some(Capture::Session);
+        let session = own.filter(|_| is_session).or(failure.session.as_deref());
         let found = Found {
             pattern: failure.pattern,
             host: Cow::Borrowed(""),
-            ip: Some(failure.address),
+            ip: failure.address,
             user: failure.user.as_deref().map(Cow::Borrowed),
+            target: failure.target.as_deref().map(Cow::Borrowed),
+            forwarded: None,
             session: session.map(|text| Session::Captured(text.into())),
             unless_counted: false,
             line,

@@ -10,18 +10,26 @@ use crate::engine::explain::{Place, Verdict};
 use crate::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
 use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::escalation::Offence;
+use crate::engine::jail::network::{NetworkRule, NetworkWidth};
+use crate::engine::jail::response::Responses;
 use crate::engine::name::JailName;
-use crate::engine::policy::{Counting, FilterId, IgnoreList, IgnoreRule, JailPolicy, MaxRetry};
+use crate::engine::policy::{
+    Counting, FilterId, IgnoreList, IgnoreRule, JailPolicy, MaxRetry, UseDns,
+};
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::record::{Batch, Record};
 use crate::engine::time::{BanTime, FindTime};
 
 mod accounts;
 mod ignored;
+mod names;
 mod networks;
 mod offenders;
+mod proxies;
 mod recidive;
+mod responses;
 mod sieges;
+mod subjects;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -66,10 +74,13 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         networks: Vec::new(),
         accounts: None,
         siege: None,
+        usedns: UseDns::No,
         classes: Vec::new(),
+        trusted: IgnoreList::default(),
         ignore: IgnoreList::new(ignore.iter().map(rule).collect()),
+        named_by: None,
         width: SubjectWidth::DEFAULT,
-        actions: Vec::new(),
+        responses: Responses::new(Vec::new(), Vec::new()),
     };
     Policy {
         filters: FilterSet::compile(vec![spec]).expect("a filter set"),
@@ -130,7 +141,10 @@ fn short(decisions: &[Decision]) -> Vec<String> {
         )),
         Decision::Notice(notice) => Some(format!("{notice:?}")),
         Decision::Count(_)
+        | Decision::Await(_)
+        | Decision::Answered(_)
         | Decision::Forgive(_)
+        | Decision::Remark(_)
         | Decision::Clear(_)
         | Decision::Allow(_)
         | Decision::Disallow(_) => None,
@@ -192,6 +206,43 @@ fn catching_up_comes_to_the_same_bans_as_being_there() {
 }
 
 #[test]
+fn old_records_come_to_the_same_bans_however_they_are_cut() {
+    let other = "192.0.2.8";
+    let mut lines: Vec<(i64, &str)> = Vec::new();
+    for time in (0..2_400).step_by(100) {
+        lines.extend([(time, A), (time + 30, other), (time + 60, A)]);
+    }
+    let whole = |policy: Policy| short(&hear(&mut Engine::new(policy), 9_000, &lines));
+    let cut = |policy: Policy, most: usize| {
+        let mut engine = Engine::new(policy);
+        let parts = lines.chunks(most);
+        let told: Vec<_> = parts
+            .flat_map(|part| hear(&mut engine, 9_000, part))
+            .collect();
+        short(&told)
+    };
+    let network = || {
+        let mut policy = policy(3, 600, ten_minutes(), &[]);
+        policy.jails[0].networks = vec![NetworkRule {
+            width: NetworkWidth::Ipv4(24),
+            hosts: NonZeroU32::new(2).expect("not zero"),
+            maxretry: MaxRetry(NonZeroU32::new(4).expect("not zero")),
+            findtime: FindTime(600 * SECOND),
+        }];
+        policy
+    };
+    let bans = |mut told: Vec<String>| {
+        told.retain(|line| line.starts_with('+'));
+        told
+    };
+    for most in [1, 2, 5, 7] {
+        let plain = || policy(3, 600, ten_minutes(), &[]);
+        assert_eq!(bans(cut(plain(), most)), bans(whole(plain())), "{most}");
+        assert_eq!(bans(cut(network(), most)), bans(whole(network())), "{most}");
+    }
+}
+
+#[test]
 fn a_ban_that_is_over_when_it_is_decided_is_history_only() {
     let mut engine = Engine::new(policy(1, 600, ten_minutes(), &[]));
     let out = hear(&mut engine, 601, &[(0, A)]);
@@ -245,6 +296,7 @@ fn bans_by_hand_replace_and_are_lifted() {
         jail: jail.clone(),
         subject: subject.parse().expect("a prefix"),
         bantime,
+        reason: None,
     };
     assert_eq!(act(1, ban("192.0.2.0/24", None)), ["+192.0.2.0/24 @1 #1"]);
     assert_eq!(
@@ -256,6 +308,7 @@ fn bans_by_hand_replace_and_are_lifted() {
         jail: None,
         subject: Some(A.parse().expect("a prefix")),
         forget: false,
+        reason: None,
     };
     assert_eq!(
         act(4, unban),
@@ -276,6 +329,7 @@ fn a_banned_network_covers_its_hosts() {
             jail,
             subject,
             bantime: None,
+            reason: None,
         },
         &mut out,
     );
@@ -351,7 +405,7 @@ fn what_was_remembered_goes_on() {
     for decision in out {
         match decision {
             Decision::Ban(ban) => remembered.bans.push(ban),
-            Decision::Count(failure) if failure.address.to_string() == A => {
+            Decision::Count(failure) if failure.subject.plain() == A => {
                 remembered.failures.push((failure, Fate::Open))
             }
             _ => {}
@@ -434,8 +488,8 @@ fn what_cannot_count_any_more_is_forgotten_when_all_sources_are_heard() {
     };
     let watched = |engine: &mut Engine, now: i64| {
         engine.handle(at(now), Input::Tick, &mut Vec::new());
-        let all = "0.0.0.0/0".parse().expect("a network");
-        engine.jails[0].windows.overlapping(all).count()
+        let all: Subject = "0.0.0.0/0".parse().expect("a network");
+        engine.jails[0].windows.overlapping(&all).count()
     };
     let [quiet, busy] = &sources;
     hear(&mut engine, 0, busy, "192.0.2.7", false);
@@ -534,9 +588,11 @@ fn remembered(decisions: &[Decision]) -> Remembered {
                 };
                 remembered
                     .offences
-                    .push((ban.jail.clone(), ban.subject, offence));
-                if matches!(ban.origin, Origin::Network | Origin::Manual) {
-                    let network = (ban.jail.clone(), ban.subject, ban.start);
+                    .push((ban.jail.clone(), ban.subject.clone(), offence));
+                if let Some(network) = ban.subject.network()
+                    && matches!(ban.origin, Origin::Network | Origin::Manual)
+                {
+                    let network = (ban.jail.clone(), network, ban.start);
                     remembered.networks.push(network);
                 }
                 remembered.bans.push(ban.clone());
@@ -577,7 +633,12 @@ fn remembered(decisions: &[Decision]) -> Remembered {
                     .retain(|known| known.subject != *subject);
             }
             Decision::Clear(_) => panic!("nobody logs in here: {decision:?}"),
-            Decision::Count(_) | Decision::Forgive(_) | Decision::Notice(_) => {}
+            Decision::Await(awaited) => remembered.awaited.push(awaited.clone()),
+            Decision::Answered(id) => remembered.awaited.retain(|awaited| awaited.id != *id),
+            Decision::Count(_)
+            | Decision::Forgive(_)
+            | Decision::Remark(_)
+            | Decision::Notice(_) => {}
         }
     }
     remembered

@@ -12,7 +12,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 pub(super) const LARGEST_PROGRAM: usize = 4 << 20;
 
 /// The placeholders and what they stand for. An address is only roughly described; the capture is parsed.
-const PLACEHOLDERS: [(&str, &str); 7] = [
+const PLACEHOLDERS: [(&str, &str); 9] = [
     (
         "ip",
         // A colon alone never ends one, so that it is left to `<ip>: text`.
@@ -20,6 +20,8 @@ const PLACEHOLDERS: [(&str, &str); 7] = [
     ),
     ("host", r"(?P<host>[0-9A-Za-z:._%-]+)"),
     ("user", r"(?P<user>(?s:.*))"),
+    ("target", r"(?P<target>(?s:.*))"),
+    ("forwarded", r"(?P<forwarded>(?s:.*))"),
     ("word", r"(?:[^\s]+)"),
     ("port", r"(?:[0-9]{1,5})"),
     ("text", r"(?s:.*)"),

@@ -3,6 +3,7 @@
 //! A [`FilterSpec`] is what a filter file says; [`FilterSet`] is what it was compiled to. In: records. Out:
 //! [`Found`]. What becomes of a failure is decided in `jail`, not here.
 
+pub mod forwarded;
 mod language;
 mod literal;
 pub mod passing;
@@ -64,15 +65,76 @@ impl FilterSpec {
         })
     }
 
-    /// Whether what it finds can name an account.
-    pub fn names_users(&self) -> bool {
-        let texts = |pattern: &PatternSpec| {
+    /// Whether what it finds can have a name instead of an address.
+    pub fn names_hosts(&self) -> bool {
+        let mut patterns = self.failures.iter().chain(&self.successes);
+        patterns.any(|pattern| pattern.to_string().contains("<host>"))
+    }
+
+    /// Whether what it finds can hold something of this kind.
+    pub fn captures(&self, capture: Capture) -> bool {
+        let is_reported = self.records.reports && capture == Capture::User;
+        is_reported || self.failures_have(capture.word())
+    }
+
+    /// Whether what it finds can say from where somebody has failed.
+    pub fn names_addresses(&self) -> bool {
+        let is_told = self.records.reports || self.records.bans;
+        is_told || self.failures_have("ip") || self.failures_have("host")
+    }
+
+    /// Whether what it finds can say for whom a proxy speaks.
+    pub fn names_forwarded(&self) -> bool {
+        self.failures_have("forwarded")
+    }
+
+    fn failures_have(&self, name: &str) -> bool {
+        let placeholder = format!("<{name}>");
+        let mut failures = self.failures.iter();
+        failures.any(|pattern| {
             let fields = pattern.fields.iter().map(|(_, text)| text);
-            std::iter::once(&pattern.text)
-                .chain(fields)
-                .any(|text| text.contains("<user>"))
-        };
-        self.records.reports || self.failures.iter().any(texts)
+            let mut texts = std::iter::once(&pattern.text).chain(fields);
+            texts.any(|text| text.contains(&placeholder))
+        })
+    }
+}
+
+impl Found<'_> {
+    /// The text that was captured, if it was. The number of a process is no such text.
+    pub fn captured(&self, capture: Capture) -> Option<&str> {
+        match capture {
+            Capture::User => self.user.as_deref(),
+            Capture::Target => self.target.as_deref(),
+            Capture::Session => match self.session.as_ref()? {
+                Session::Captured(text) => Some(text),
+                Session::Process(_) => None,
+            },
+        }
+    }
+}
+
+/// What a pattern can take out of a record beside an address, by the name of its placeholder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capture {
+    /// An account.
+    User,
+    /// What was attacked.
+    Target,
+    /// What ties records together.
+    Session,
+}
+
+impl Capture {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Capture::User, Capture::Target, Capture::Session];
+
+    /// By which word it is known.
+    pub fn word(self) -> &'static str {
+        match self {
+            Capture::User => "user",
+            Capture::Target => "target",
+            Capture::Session => "session",
+        }
     }
 }
 
@@ -128,12 +190,16 @@ impl fmt::Display for PatternSpec {
 pub struct Found<'r> {
     /// [`PatternSpec::number`] of the pattern that took it; 0 for a report.
     pub pattern: u16,
-    /// The captured host as it stands in the record: an address or a name.
+    /// The captured host as it stands in the record: an address or a name; empty if the pattern knows of none.
     pub host: Cow<'r, str>,
     /// The address, unless `host` is a name.
     pub ip: Option<IpAddr>,
     /// The captured account; text of the attacker's choice.
     pub user: Option<Cow<'r, str>>,
+    /// What was attacked: a URL, a mailbox, a share; text of the attacker's choice.
+    pub target: Option<Cow<'r, str>>,
+    /// For whom a proxy says that it speaks; text of the attacker's choice but for its end.
+    pub forwarded: Option<Cow<'r, str>>,
     /// What ties the record to others of its session.
     pub session: Option<Session<'r>>,
     /// [`PatternSpec::unless_counted`] of the pattern.

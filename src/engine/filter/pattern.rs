@@ -12,7 +12,9 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 
 use super::language::{Expression, expand, parse};
 use super::literal::{Texts, options};
-use super::proof::{Proof, addresses, prove, refuse_floating, refuse_line_anchors};
+use super::proof::{
+    Proof, addresses, forwarded, prove, prove_forwarded, refuse_floating, refuse_line_anchors,
+};
 use super::quick::{Address, Answer, Quick, Taken};
 use super::view::{Place, View};
 use super::{Found, PatternSpec, Session};
@@ -39,6 +41,8 @@ pub(super) struct Pattern {
     parts: Vec<Part>,
     /// Of each of these the message must hold one text.
     options: Vec<Texts>,
+    /// Whether it says from where somebody has failed.
+    is_of_addresses: bool,
 }
 
 /// A regular expression over one text of a record.
@@ -94,6 +98,8 @@ impl Part {
         Some(Taken {
             address: address("ip", true).or_else(|| address("host", false)),
             user: range("user"),
+            target: range("target"),
+            forwarded: range("forwarded"),
             session: range("session"),
         })
     }
@@ -112,7 +118,13 @@ struct Proved<'v> {
 impl<'v> Proved<'v> {
     fn of(bytes: &'v [u8], taken: &Taken) -> Self {
         let address = taken.address.as_ref().map(|address| &address.range);
-        let groups = [address, taken.user.as_ref(), taken.session.as_ref()];
+        let groups = [
+            address,
+            taken.user.as_ref(),
+            taken.target.as_ref(),
+            taken.forwarded.as_ref(),
+            taken.session.as_ref(),
+        ];
         let groups = groups.into_iter().flatten();
         let (start, end) = groups.fold((bytes.len(), 0), |(start, end), group| {
             (start.min(group.start), end.max(group.end))
@@ -152,15 +164,23 @@ impl Pattern {
     pub(super) fn failure(spec: &PatternSpec) -> Result<Self, String> {
         let texts = texts(spec)?;
         let found: usize = texts.iter().map(|text| addresses(&text.hir)).sum();
-        if found == 0 {
-            return Err("a failure needs <ip> or <host>".to_owned());
+        let names = ["user", "target", "session"];
+        let has_name = |text: &Text| names.iter().any(|name| captures(&text.hir, name));
+        if found == 0 && !texts.iter().any(has_name) {
+            return Err(
+                "a failure needs <ip> or <host>, or at least <user>, <target> or <session>"
+                    .to_owned(),
+            );
+        }
+        if found == 0 && texts.iter().any(|text| forwarded(&text.hir) > 0) {
+            return Err("<forwarded> needs the <ip> of the proxy".to_owned());
         }
         if found > 1 {
             return Err(
                 "only one <ip> or <host> can say who failed: write two patterns".to_owned(),
             );
         }
-        for name in ["user", "session"] {
+        for name in ["user", "target", "forwarded", "session"] {
             if texts
                 .iter()
                 .filter(|text| captures(&text.hir, name))
@@ -172,9 +192,17 @@ impl Pattern {
         }
         let part = |text: Text| {
             let needs_end = match addresses(&text.hir) {
+                // Whoever stands there is whom it is about.
+                0 if found == 0 => refuse_line_anchors(&text.hir)
+                    .and_then(|()| refuse_floating(&text.hir))
+                    .map(|()| looks_at_end(&text.hir)),
                 0 => refuse_line_anchors(&text.hir).map(|()| false),
                 _ => prove(&text.hir).map(|proof| proof == Proof::End),
             };
+            let needs_end = needs_end.and_then(|needs_end| match forwarded(&text.hir) {
+                0 => Ok(needs_end),
+                _ => prove_forwarded(&text.hir).map(|()| true),
+            });
             Ok(Part {
                 needs_end: needs_end.map_err(|reason| at(&text.place, reason))?,
                 regex: expression(text.source, &text.hir, &text.place)?,
@@ -184,6 +212,7 @@ impl Pattern {
         };
         let message = texts.iter().find(|text| text.place == Place::Message);
         Ok(Pattern {
+            is_of_addresses: found > 0,
             options: message.map(|text| options(&text.hir)).unwrap_or_default(),
             parts: texts.into_iter().map(part).collect::<Result<_, String>>()?,
         })
@@ -202,6 +231,7 @@ impl Pattern {
     /// What the pattern finds in a record.
     pub(super) fn find<'v>(&self, view: &'v View<'_>) -> Reading<'v> {
         let (mut address, mut user, mut session) = (None, None, None);
+        let (mut target, mut forwarded) = (None, None);
         for part in &self.parts {
             let Some(text) = part.text(view) else {
                 return Reading::Other;
@@ -211,42 +241,50 @@ impl Pattern {
             };
             let proved = Proved::of(text, &taken);
             user = user.or_else(|| taken.user.map(|range| proved.lossy(range)));
+            target = target.or_else(|| taken.target.map(|range| proved.lossy(range)));
+            forwarded = forwarded.or_else(|| taken.forwarded.map(|range| proved.lossy(range)));
             let captured = |range| Session::Captured(proved.lossy(range));
             session = session.or_else(|| taken.session.map(captured));
             address = address.or_else(|| Some((proved, taken.address?)));
         }
-        let Some((proved, address)) = address else {
-            return Reading::Other;
-        };
-        let Address {
-            range,
-            strict,
-            known,
-        } = address;
-        let Some(host) = proved.get(range.clone()) else {
-            return Reading::Other;
-        };
-        let text = proved.bytes;
-        let ip = known.map(IpAddr::V4).or_else(|| address_of(host));
-        if ip.is_none() && (strict || !looks_like_name(host)) {
-            return Reading::Other;
-        }
-        if may_be_cut(text, range.end) || continues(text, range.start, range.end, ip) {
-            return Reading::Doubtful;
-        }
         let by_fields = self.parts.iter().any(|part| part.place != Place::Message);
+        let line = match by_fields {
+            true => view.line(),
+            false => view.message(),
+        };
+        let (host, ip) = match address {
+            Some((proved, address)) => {
+                let Address {
+                    range,
+                    strict,
+                    known,
+                } = address;
+                let Some(host) = proved.get(range.clone()) else {
+                    return Reading::Other;
+                };
+                let ip = known.map(IpAddr::V4).or_else(|| address_of(host));
+                if ip.is_none() && (strict || !looks_like_name(host)) {
+                    return Reading::Other;
+                }
+                let text = proved.bytes;
+                if may_be_cut(text, range.end) || continues(text, range.start, range.end, ip) {
+                    return Reading::Doubtful;
+                }
+                (host, ip)
+            }
+            None if self.is_of_addresses => return Reading::Other,
+            None => ("", None),
+        };
         Reading::Failure(Found {
             pattern: 0,
             host: Cow::Borrowed(host),
             ip,
             user,
+            target,
+            forwarded,
             session,
             unless_counted: false,
-            line: if by_fields {
-                view.line()
-            } else {
-                view.message()
-            },
+            line,
         })
     }
 }
@@ -266,11 +304,9 @@ impl Ignore {
         let part = |text: Text| {
             let sound = refuse_line_anchors(&text.hir).and_then(|()| refuse_floating(&text.hir));
             sound.map_err(|reason| at(&text.place, reason))?;
-            let mut looks = text.hir.properties().look_set().iter();
             Ok(Part {
                 quick: None,
-                // `\b` looks at the end as `$` does.
-                needs_end: looks.any(|look| look != Look::Start),
+                needs_end: looks_at_end(&text.hir),
                 regex: expression(text.source, &text.hir, &text.place)?,
                 place: text.place,
             })
@@ -294,6 +330,12 @@ impl Ignore {
                 .is_some_and(|(text, regex)| regex.is_match(text))
         })
     }
+}
+
+/// Whether it depends on the end of a text whether an expression takes it: `\b` looks there as `$` does.
+fn looks_at_end(hir: &Hir) -> bool {
+    let mut looks = hir.properties().look_set().iter();
+    looks.any(|look| look != Look::Start)
 }
 
 /// What a pattern says of one text of a record.

@@ -21,6 +21,12 @@
 //! it may be `::7` and a text that begins with `dead:`. So what stands next to the address must not be able
 //! to go on with it. This is proven too.
 //!
+//! Where a proxy says for whom it speaks, whoever it was writes what it likes, and the proxy adds the address from
+//! which it heard that: only the end of `<forwarded>` can be trusted. So nothing may move that end, while it does not
+//! matter where the text begins, unless in the midst of an address. The end is held if what follows it up to `$` begins
+//! with an exact byte that all texts of it hold equally often, say N times: it is the Nth such byte of the message from
+//! behind, whoever wrote what stands before it.
+//!
 //! What else could move it: two addresses in one pattern, or one inside an alternation, an optional group
 //! or a repetition (refused, the address stands exactly once); `^` and `$` of lines instead of the message
 //! (`(?m)` is refused; otherwise Rust's `$` is the end of the text only, never before a final newline); a
@@ -34,7 +40,7 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 
 use edges::{Kind, Side, edges, takes};
 pub(super) use floats::refuse_floating;
-use marks::{Open, closed, counted};
+use marks::{Open, closed, counted, equally_many};
 
 pub(super) fn refuse_line_anchors(hir: &Hir) -> Result<(), String> {
     let looks = hir.properties().look_set();
@@ -61,7 +67,7 @@ pub(super) enum Proof {
 pub(super) fn prove(hir: &Hir) -> Result<Proof, String> {
     refuse_line_anchors(hir)?;
     let (mut left, mut right) = (Vec::new(), Vec::new());
-    if !split(hir, &mut left, &mut right) {
+    if !split(hir, is_address, &mut left, &mut right) {
         return Err("<ip> may not stand in an alternation, an optional group or a repetition: write one pattern for each case".to_owned());
     }
     let from_start = matches!(
@@ -106,8 +112,43 @@ pub(super) fn prove(hir: &Hir) -> Result<Proof, String> {
     .to_owned())
 }
 
+/// Proves that nobody but the proxy moves the end of what it says.
+///
+/// # Errors
+/// Text of an attacker could; how to mend the pattern.
+pub(super) fn prove_forwarded(hir: &Hir) -> Result<(), String> {
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    if !split(hir, is_forwarded, &mut left, &mut right) {
+        return Err("<forwarded> may not stand in an alternation, an optional group or a repetition: write one pattern for each case".to_owned());
+    }
+    if !ends_before(&left) {
+        return Err("what stands before <forwarded> can end with a piece of an address: write a blank, a quote or another separator there".to_owned());
+    }
+    let is_held = match right.split_last() {
+        Some((end, right)) if matches!(end.kind(), HirKind::Look(Look::End)) => {
+            match right.first().map(|hir| hir.kind()) {
+                None => true,
+                Some(HirKind::Literal(text)) => {
+                    let first = text.0.first().copied();
+                    equally_many(right, |byte| Some(byte) == first)
+                }
+                Some(_) => false,
+            }
+        }
+        _ => false,
+    };
+    if !is_held {
+        return Err("an attacker could move the end of <forwarded>: finish the pattern with `$`, write a sign such as `\"` right behind <forwarded>, and nothing after it that takes now more, now fewer of these signs".to_owned());
+    }
+    Ok(())
+}
+
 fn is_address(hir: &Hir) -> bool {
     matches!(hir.kind(), HirKind::Capture(group) if matches!(group.name.as_deref(), Some("ip" | "host")))
+}
+
+fn is_forwarded(hir: &Hir) -> bool {
+    matches!(hir.kind(), HirKind::Capture(group) if group.name.as_deref() == Some("forwarded"))
 }
 
 fn is_named(hir: &Hir) -> bool {
@@ -118,21 +159,36 @@ fn is_named(hir: &Hir) -> bool {
 
 /// How many places there are for an address.
 pub(super) fn addresses(hir: &Hir) -> usize {
-    usize::from(is_address(hir)) + hir.kind().subs().iter().map(addresses).sum::<usize>()
+    places(hir, is_address)
 }
 
-/// Collects what stands before and behind the address; false if it is not always there.
-fn split<'h>(hir: &'h Hir, left: &mut Vec<&'h Hir>, right: &mut Vec<&'h Hir>) -> bool {
+/// How many places there are for what a proxy says.
+pub(super) fn forwarded(hir: &Hir) -> usize {
+    places(hir, is_forwarded)
+}
+
+fn places(hir: &Hir, is_it: fn(&Hir) -> bool) -> usize {
+    let subs = hir.kind().subs().iter();
+    usize::from(is_it(hir)) + subs.map(|sub| places(sub, is_it)).sum::<usize>()
+}
+
+/// Collects what stands before and behind the part that `is_it`; false if it is not always there.
+fn split<'h>(
+    hir: &'h Hir,
+    is_it: fn(&Hir) -> bool,
+    left: &mut Vec<&'h Hir>,
+    right: &mut Vec<&'h Hir>,
+) -> bool {
     match hir.kind() {
-        _ if is_address(hir) => true,
-        HirKind::Capture(group) => split(&group.sub, left, right),
+        _ if is_it(hir) => true,
+        HirKind::Capture(group) => split(&group.sub, is_it, left, right),
         HirKind::Concat(parts) => {
-            let Some(at) = parts.iter().position(|part| addresses(part) > 0) else {
+            let Some(at) = parts.iter().position(|part| places(part, is_it) > 0) else {
                 return false;
             };
             left.extend(&parts[..at]);
             let mut behind = Vec::new();
-            let found = split(&parts[at], left, &mut behind);
+            let found = split(&parts[at], is_it, left, &mut behind);
             right.extend(behind);
             right.extend(&parts[at + 1..]);
             found

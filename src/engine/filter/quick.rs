@@ -26,6 +26,8 @@ const MOST_PLACES: usize = 8;
 pub(super) struct Taken {
     pub address: Option<Address>,
     pub user: Option<Range<usize>>,
+    pub target: Option<Range<usize>>,
+    pub forwarded: Option<Range<usize>>,
     pub session: Option<Range<usize>>,
 }
 
@@ -76,10 +78,19 @@ struct Part {
 /// Any text, and the exact text behind it.
 #[derive(Clone, Debug)]
 struct Gap {
-    is_user: bool,
+    taken_as: As,
     end: Box<[u8]>,
     /// The place of its rarest byte.
     rarest: usize,
+}
+
+/// What any text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum As {
+    User,
+    Target,
+    /// Nothing that is taken.
+    Text,
 }
 
 /// What stands at a place.
@@ -101,7 +112,7 @@ impl Quick {
         };
         let at = parts.iter().position(is_address)?;
         let (left, right) = (&parts[..at], &parts[at + 1..]);
-        let free = left.iter().position(is_any_text);
+        let free = left.iter().position(|part| any_text(part).is_some());
         let (head, gap) = match free {
             None => (left, None),
             Some(free) => {
@@ -111,7 +122,7 @@ impl Quick {
                 let HirKind::Literal(end) = between.kind() else {
                     return None;
                 };
-                let gap = Gap::of(&end.0, group(&left[free]) == Some("user"))?;
+                let gap = Gap::of(&end.0, any_text(&left[free])?)?;
                 (&left[..free], Some(gap))
             }
         };
@@ -131,7 +142,8 @@ impl Quick {
             && right.iter().all(|part| is_plain(part, &[Look::End]));
         is_sound.then_some(())?;
         // Where it ends is nobody's business, and so is any text that ends it.
-        let free = right.iter().rev().take_while(|part| is_any_text(part));
+        let is_free = |part: &&Hir| is_any_text(part);
+        let free = right.iter().rev().take_while(is_free);
         let right = &right[..right.len() - free.count()];
         let first = Bytes::leading(right, Bytes::ALL);
         Some(Quick {
@@ -161,8 +173,8 @@ impl Quick {
             let start = begin + before + gap.end.len();
             match self.address(text, start) {
                 Ok(Some(address)) => {
-                    let user = gap.is_user.then_some(begin..begin + before);
-                    return self.takes(address, user);
+                    let text = begin..begin + before;
+                    return self.takes(address, Some((gap.taken_as, text)));
                 }
                 Ok(None) => {}
                 Err(()) => return Answer::Unclear,
@@ -175,10 +187,17 @@ impl Quick {
         }
     }
 
-    fn takes(&self, address: Address, user: Option<Range<usize>>) -> Answer {
+    fn takes(&self, address: Address, text: Option<(As, Range<usize>)>) -> Answer {
+        let (user, target) = match text {
+            Some((As::User, range)) => (Some(range), None),
+            Some((As::Target, range)) => (None, Some(range)),
+            Some((As::Text, _)) | None => (None, None),
+        };
         Answer::Takes(Taken {
             address: Some(address),
             user,
+            target,
+            forwarded: None,
             session: None,
         })
     }
@@ -206,11 +225,11 @@ impl Quick {
 }
 
 impl Gap {
-    fn of(end: &[u8], is_user: bool) -> Option<Self> {
+    fn of(end: &[u8], taken_as: As) -> Option<Self> {
         let bytes = end.iter().enumerate();
         let rarest = bytes.max_by_key(|(_, byte)| rarity(slice::from_ref(byte)));
         Some(Gap {
-            is_user,
+            taken_as,
             end: end.into(),
             rarest: rarest?.0,
         })
@@ -379,10 +398,21 @@ pub(super) fn can_be_written(part: &Hir) -> bool {
     !(repeated(part) && subs.iter().any(repeated)) && subs.iter().all(can_be_written)
 }
 
-/// Whether a part is `<user>` or `<text>`.
+/// What the text of a part is that can be any: `<user>`, `<target>` or `<text>`.
+fn any_text(part: &Hir) -> Option<As> {
+    match part.kind() {
+        HirKind::Capture(group) if is_any_text(&group.sub) => match group.name.as_deref() {
+            Some("user") => Some(As::User),
+            Some("target") => Some(As::Target),
+            _ => None,
+        },
+        _ => is_any_text(part).then_some(As::Text),
+    }
+}
+
+/// Whether a part is `<text>`.
 fn is_any_text(part: &Hir) -> bool {
     match part.kind() {
-        HirKind::Capture(group) => group.name.as_deref() == Some("user") && is_any_text(&group.sub),
         HirKind::Repetition(repeated) => {
             let is_any = matches!(repeated.sub.kind(), HirKind::Class(Class::Bytes(class))
                 if class.ranges().first().is_some_and(|range| range.len() == 256));

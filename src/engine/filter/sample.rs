@@ -2,10 +2,12 @@
 //!
 //! In: samples and the compiled filters. Out: the first difference. Samples are read from files elsewhere.
 
+use std::borrow::Cow;
+
 use jiff::tz::TimeZone;
 
 use super::session::Sessions;
-use super::{FilterSet, View};
+use super::{Capture, FilterSet, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::line::{LineForm, LineReader};
 use crate::engine::time::Timestamp;
@@ -37,6 +39,12 @@ pub enum Expect {
         host: Option<String>,
         /// The account.
         user: Option<String>,
+        /// What was attacked.
+        target: Option<String>,
+        /// What a proxy said.
+        forwarded: Option<String>,
+        /// What ties it to others.
+        session: Option<String>,
         /// How many failures count.
         count: u32,
     },
@@ -70,8 +78,19 @@ impl Sample {
             if sessions.counts(filters.spec(filter), record.host, &found, record.time) {
                 counted += 1;
                 let address = found.ip.map(|ip| ip.to_string()).unwrap_or_default();
-                let account = found.user.unwrap_or_default().into_owned();
-                last = Some((address, found.host.into_owned(), account));
+                let owned = |text: Option<Cow<'_, str>>| text.unwrap_or_default().into_owned();
+                let session = found
+                    .captured(Capture::Session)
+                    .unwrap_or_default()
+                    .to_owned();
+                last = Some([
+                    address,
+                    found.host.into_owned(),
+                    owned(found.user),
+                    owned(found.target),
+                    owned(found.forwarded),
+                    session,
+                ]);
             }
         }
         let told = |what: &str, wanted: &str, got: &str| {
@@ -86,25 +105,32 @@ impl Sample {
         };
         match (&self.expect, last) {
             (Expect::Silent, None) => Ok(hit),
-            (Expect::Silent, Some((_, host, _))) => told("the sample", "silent", &host),
+            (Expect::Silent, Some([_, host, ..])) => told("the sample", "silent", &host),
             (Expect::Failure { count, .. }, None) => told(number, &count.to_string(), "0"),
             (
                 Expect::Failure {
                     ip,
                     host,
                     user,
+                    target,
+                    forwarded,
+                    session,
                     count,
                 },
-                Some((found_ip, found_host, found_user)),
+                Some(found),
             ) => {
                 if *count != counted {
                     return told(number, &count.to_string(), &counted.to_string());
                 }
-                for (what, wanted, got) in [
-                    ("ip", ip, found_ip),
-                    ("host", host, found_host),
-                    ("user", user, found_user),
-                ] {
+                let wanted = [
+                    ("ip", ip),
+                    ("host", host),
+                    ("user", user),
+                    ("target", target),
+                    ("forwarded", forwarded),
+                    ("session", session),
+                ];
+                for ((what, wanted), got) in wanted.into_iter().zip(found) {
                     if let Some(wanted) = wanted
                         && *wanted != got
                     {

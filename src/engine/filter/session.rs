@@ -228,6 +228,8 @@ mod tests {
             host: "192.0.2.7".into(),
             ip: None,
             user: None,
+            target: None,
+            forwarded: None,
             session: Some(Session::Captured(session.into())),
             unless_counted,
             line: b"",

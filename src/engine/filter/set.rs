@@ -317,6 +317,8 @@ fn told<'r>(reported: &'r Reported<'r>, line: &'r [u8]) -> Found<'r> {
         host: Cow::Owned(reported.address.to_string()),
         ip: Some(reported.address),
         user: reported.user.as_deref().map(Cow::Borrowed),
+        target: None,
+        forwarded: None,
         session: None,
         unless_counted: false,
         line,

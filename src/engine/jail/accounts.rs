@@ -1,7 +1,8 @@
 //! Which accounts do many hosts attack together, each of them too seldom to be banned for that?
 //!
 //! In: failures that name an account, and logins. Out: the hosts to be banned, each when its time of grace is over: until
-//! it is let in, a person who mistypes is like an attacker. What an account is called is known here by a hash only.
+//! it is let in, a person who mistypes is like an attacker. What an account is called is known here by a hash only, so
+//! that a target or a session can be in its place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use foldhash::{HashMap, HashMapExt};
 
 use super::super::decision::FailureId;
+use super::super::filter::Capture;
 use super::super::policy::MaxRetry;
 use super::super::prefix::Prefix;
 use super::super::record::kept::kept;
@@ -32,11 +34,14 @@ const MOST_TRIED: usize = 8;
 /// When an account is under attack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AccountRule {
-    /// When so many subjects fail for it,
+    /// What is looked at: an account, or what is treated as one,
+    pub by: Capture,
+    /// when so many subjects fail for it,
     pub hosts: NonZeroU32,
     /// within this time, all of them are banned,
     pub findtime: FindTime,
-    /// but for those that are let in by the end of this time after they failed.
+    /// but for those that are let in by the end of this time after they failed. Of anything but an account a login
+    /// takes nothing back, and nobody is waited for.
     pub grace: Duration,
 }
 
@@ -50,7 +55,7 @@ impl AccountRule {
     }
 }
 
-/// An account, by a hash of its name.
+/// An account, or a target or session that is watched like one, by a hash of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(NonZeroU64);
 
@@ -64,8 +69,8 @@ impl Directory {
         name.map(|name| self.account(name))
     }
 
-    /// The account of this name, also as it is kept. Case does not matter, nor do spaces around it: to a service that makes
-    /// a difference, a name that differs in nothing else is a mistake, or an attempt to stay unseen.
+    /// The account of this name, also as it is kept. Case does not matter, nor do spaces around it: to a service that
+    /// makes a difference, a name that differs in nothing else is a mistake, or an attempt to stay unseen.
     pub fn account(&self, name: &str) -> Account {
         let name = kept(name);
         let name = name.trim_matches(' ');
@@ -197,7 +202,7 @@ impl Accounts {
             }
         }
         let is_his = |failure: &Counted<Prefix>| failure.2 == subject && taken_back(*failure);
-        let window = self.windows.get(account).map(Window::failures);
+        let window = self.windows.get(&account).map(Window::failures);
         gone.extend(
             window
                 .into_iter()
@@ -206,8 +211,32 @@ impl Accounts {
                 .map(|(_, id, _)| id),
         );
         self.windows
-            .retain_of(account, |(_, id, _)| !gone.contains(&id));
+            .retain_of(&account, |(_, id, _)| !gone.contains(&id));
         gone
+    }
+
+    /// How many others had failed for an account that was under attack at `time`, as far as they are remembered; 0 if
+    /// it was not.
+    pub fn others(
+        &self,
+        rule: AccountRule,
+        account: Account,
+        subject: Prefix,
+        time: Timestamp,
+    ) -> u32 {
+        let start = time.before(rule.findtime.0);
+        let failures = self.windows.get(&account).map(Window::failures);
+        let others = failures
+            .into_iter()
+            .flatten()
+            .filter(|(failed, _, other)| *other != subject && (start..=time).contains(failed));
+        let others = u32::try_from(others.count()).unwrap_or(u32::MAX);
+        // He may have been the last one who was missing.
+        if others.saturating_add(1) >= rule.hosts.get() {
+            others
+        } else {
+            0
+        }
     }
 
     /// A subject that is banned waits for nothing more.
@@ -245,11 +274,6 @@ impl Accounts {
     /// Whoever is banned unless he is let in.
     pub fn suspects(&self) -> impl Iterator<Item = Prefix> {
         self.suspects.keys().copied()
-    }
-
-    /// Whether a subject is banned unless it is let in.
-    pub fn is_suspect(&self, subject: Prefix) -> bool {
-        self.suspects.contains_key(&subject)
     }
 
     /// Who of those that share an address with `subject` has failed within the rule's findtime before `now` for an account

@@ -3,14 +3,14 @@
 //! In: the bans of a subject. Out: the number of the next one and its length. Who stays quiet long enough starts afresh.
 //! Nothing here is left to chance, so that a replay comes to the same ends.
 
-use std::hash::Hasher;
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use foldhash::HashMap;
 use siphasher::sip::SipHasher13;
 
-use super::super::prefix::Prefix;
+use super::super::subject::Subject;
 use super::super::time::{BanTime, LONGEST_SPAN, Timestamp};
 
 /// How many offenders are remembered in a jail; some 10 MB at the most.
@@ -65,7 +65,7 @@ pub enum Scope {
 
 impl Escalation {
     /// How long the ban lasts that is the nth `offence` of `subject`, if the first one lasts `bantime`.
-    pub fn lasting(&self, bantime: BanTime, offence: u32, subject: Prefix) -> BanTime {
+    pub fn lasting(&self, bantime: BanTime, offence: u32, subject: &Subject) -> BanTime {
         let BanTime::For(first) = bantime else {
             return BanTime::Forever;
         };
@@ -91,13 +91,18 @@ impl Escalation {
 }
 
 /// What has fallen to a subject, from 0 to 1. It need not be secret: whoever waits for the end of his ban sees it anyhow.
-fn lot(subject: Prefix) -> f64 {
+fn lot(subject: &Subject) -> f64 {
     let mut hasher = SipHasher13::new();
-    match subject.address() {
-        IpAddr::V4(address) => hasher.write(&address.octets()),
-        IpAddr::V6(address) => hasher.write(&address.octets()),
+    match subject {
+        Subject::Network(network) => {
+            match network.address() {
+                IpAddr::V4(address) => hasher.write(&address.octets()),
+                IpAddr::V6(address) => hasher.write(&address.octets()),
+            }
+            hasher.write_u8(network.width());
+        }
+        Subject::Name(name) => name.hash(&mut hasher),
     }
-    hasher.write_u8(subject.width());
     (hasher.finish() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
@@ -115,27 +120,33 @@ pub struct Offence {
 /// Who was banned before in a jail.
 #[derive(Debug, Default)]
 pub struct Offences {
-    last: HashMap<Prefix, Offence>,
+    last: HashMap<Subject, Offence>,
 }
 
 impl Offences {
     /// Which offence a ban of `subject` is that begins at `start`.
-    pub fn next(&self, subject: Prefix, start: Timestamp, memory: Option<Duration>) -> u32 {
+    pub fn next(&self, subject: &Subject, start: Timestamp, memory: Option<Duration>) -> u32 {
         let is_remembered = |last: &&Offence| match (last.end, memory) {
             (Some(end), Some(memory)) => start.since(end) <= memory,
             _ => true,
         };
-        let last = self.last.get(&subject).filter(is_remembered);
+        let last = self.last.get(subject).filter(is_remembered);
         last.map_or(1, |last| last.number.saturating_add(1))
     }
 
-    /// When the last ban of a subject began, also of one that was forgiven.
-    pub fn last_start(&self, subject: Prefix) -> Option<Timestamp> {
-        self.last.get(&subject).map(|last| last.start)
+    /// This subject, as it was written when it was banned first.
+    pub fn key(&self, subject: &Subject) -> Option<&Subject> {
+        let known = self.last.get_key_value(subject);
+        known.map(|(subject, _)| subject)
+    }
+
+    /// The last ban of a subject, also one that was forgiven.
+    pub fn last(&self, subject: &Subject) -> Option<&Offence> {
+        self.last.get(subject)
     }
 
     /// Remembers the last ban of a subject.
-    pub fn note(&mut self, subject: Prefix, offence: Offence) {
+    pub fn note(&mut self, subject: Subject, offence: Offence) {
         if !self.last.contains_key(&subject) {
             self.make_room();
         }
@@ -143,27 +154,27 @@ impl Offences {
     }
 
     /// Notes that a ban was over earlier than it was to be.
-    pub fn ended(&mut self, subject: Prefix, time: Timestamp) {
-        if let Some(last) = self.last.get_mut(&subject) {
+    pub fn ended(&mut self, subject: &Subject, time: Timestamp) {
+        if let Some(last) = self.last.get_mut(subject) {
             last.end = Some(time);
         }
     }
 
-    /// Whether somebody who shares an address with `subject` has offended.
-    pub fn has(&self, subject: Prefix) -> bool {
+    /// Whether somebody who shares an address with `subject`, or is of that name, has offended.
+    pub fn has(&self, subject: &Subject) -> bool {
         let mut last = self.last.iter();
         last.any(|(other, last)| last.number > 0 && other.overlaps(subject))
     }
 
-    /// Whoever shares an address with `subject`, or everybody, is a newcomer again; answers who that is. When the last ban
-    /// was is still known: what it has paid for does not count again.
-    pub fn forgive(&mut self, subject: Option<Prefix>) -> Vec<Prefix> {
-        let is_meant = |other: Prefix| subject.is_none_or(|subject| other.overlaps(subject));
+    /// Whoever shares an address with `subject` or is of that name, or everybody, is a newcomer again; answers who that
+    /// is. When the last ban was is still known: what it has paid for does not count again.
+    pub fn forgive(&mut self, subject: Option<&Subject>) -> Vec<Subject> {
+        let is_meant = |other: &Subject| subject.is_none_or(|subject| other.overlaps(subject));
         let mut forgiven = Vec::new();
         for (other, last) in &mut self.last {
-            if last.number > 0 && is_meant(*other) {
+            if last.number > 0 && is_meant(other) {
                 last.number = 0;
-                forgiven.push(*other);
+                forgiven.push(other.clone());
             }
         }
         forgiven.sort_unstable();
@@ -175,8 +186,8 @@ impl Offences {
         if self.last.len() < MOST_OFFENDERS {
             return;
         }
-        let rank = |(subject, last): (&Prefix, &Offence)| {
-            (last.number, last.end.is_none(), last.end, *subject)
+        let rank = |(subject, last): (&Subject, &Offence)| {
+            (last.number, last.end.is_none(), last.end, subject.clone())
         };
         let mut ranks: Vec<_> = self.last.iter().map(rank).collect();
         let part = MOST_OFFENDERS / FORGOTTEN_PART;
@@ -191,12 +202,13 @@ impl Offences {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::super::prefix::Prefix;
     use super::*;
 
     const HOUR: Duration = Duration::from_secs(3600);
 
-    fn subject(number: u32) -> Prefix {
-        Prefix::host(std::net::Ipv4Addr::from(number).into())
+    fn subject(number: u32) -> Subject {
+        Prefix::host(std::net::Ipv4Addr::from(number).into()).into()
     }
 
     fn escalation(growth: Growth) -> Escalation {
@@ -210,7 +222,7 @@ mod tests {
     }
 
     fn hours(escalation: &Escalation, offences: std::ops::RangeInclusive<u32>) -> Vec<f64> {
-        let lasting = |offence| match escalation.lasting(BanTime::For(HOUR), offence, subject(1)) {
+        let lasting = |offence| match escalation.lasting(BanTime::For(HOUR), offence, &subject(1)) {
             BanTime::For(span) => span.as_secs_f64() / 3600.0,
             BanTime::Forever => f64::INFINITY,
         };
@@ -229,14 +241,14 @@ mod tests {
         };
         assert_eq!(hours(&most, 1..=3), [1.0, 2.0, 3.0]);
         assert_eq!(hours(&most, u32::MAX..=u32::MAX), [3.0]);
-        let forever = most.lasting(BanTime::Forever, 2, subject(1));
+        let forever = most.lasting(BanTime::Forever, 2, &subject(1));
         assert_eq!(forever, BanTime::Forever);
     }
 
     #[test]
     fn without_a_maximum_a_ban_ends_all_the_same() {
         let doubled = escalation(Growth::Factor(2.0));
-        let last = doubled.lasting(BanTime::For(HOUR), u32::MAX, subject(1));
+        let last = doubled.lasting(BanTime::For(HOUR), u32::MAX, &subject(1));
         assert_eq!(last, BanTime::For(LONGEST_SPAN));
     }
 
@@ -251,7 +263,7 @@ mod tests {
             (jitter(Jitter::Span(HOUR)), HOUR),
         ] {
             let lots = (0..100).map(|number| {
-                match escalation.lasting(BanTime::For(HOUR), 1, subject(number)) {
+                match escalation.lasting(BanTime::For(HOUR), 1, &subject(number)) {
                     BanTime::For(span) => span - HOUR,
                     BanTime::Forever => Duration::MAX,
                 }
@@ -268,22 +280,26 @@ mod tests {
         let at = |hours: i64| Timestamp::from_micros(hours * 3_600_000_000);
         let mut offences = Offences::default();
         let memory = Some(10 * HOUR);
-        assert_eq!(offences.next(subject(1), at(0), memory), 1);
+        assert_eq!(offences.next(&subject(1), at(0), memory), 1);
         let first = Offence {
             number: 1,
             start: at(0),
             end: Some(at(5)),
         };
         offences.note(subject(1), first);
-        assert_eq!(offences.next(subject(1), at(15), memory), 2);
-        assert_eq!(offences.next(subject(1), at(16), memory), 1);
-        assert_eq!(offences.next(subject(1), at(16), None), 2);
-        assert_eq!(offences.next(subject(2), at(6), memory), 1, "somebody else");
-        offences.ended(subject(1), at(2));
-        assert_eq!(offences.next(subject(1), at(13), memory), 1);
-        assert_eq!(offences.next(subject(1), at(3), memory), 2);
-        assert_eq!(offences.forgive(Some(subject(1))), [subject(1)]);
-        assert_eq!(offences.next(subject(1), at(3), memory), 1);
+        assert_eq!(offences.next(&subject(1), at(15), memory), 2);
+        assert_eq!(offences.next(&subject(1), at(16), memory), 1);
+        assert_eq!(offences.next(&subject(1), at(16), None), 2);
+        assert_eq!(
+            offences.next(&subject(2), at(6), memory),
+            1,
+            "somebody else"
+        );
+        offences.ended(&subject(1), at(2));
+        assert_eq!(offences.next(&subject(1), at(13), memory), 1);
+        assert_eq!(offences.next(&subject(1), at(3), memory), 2);
+        assert_eq!(offences.forgive(Some(&subject(1))), [subject(1)]);
+        assert_eq!(offences.next(&subject(1), at(3), memory), 1);
         assert!(offences.forgive(None).is_empty());
     }
 
@@ -328,7 +344,7 @@ mod tests {
                 ..escalation(growth)
             };
             let bantime = BanTime::For(Duration::from_secs(bantime));
-            let bans: Vec<_> = (1..40).map(|offence| escalation.lasting(bantime, offence, subject(number))).collect();
+            let bans: Vec<_> = (1..40).map(|offence| escalation.lasting(bantime, offence, &subject(number))).collect();
             prop_assert!(bans.is_sorted(), "{bans:?}");
         }
     }

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod class;
 pub mod escalation;
 pub mod network;
+pub mod response;
 pub mod siege;
 pub mod window;
 
@@ -17,6 +18,7 @@ use foldhash::HashMap;
 
 use super::policy::MaxRetry;
 use super::prefix::Prefix;
+use super::subject::Subject;
 use super::time::{FindTime, Timestamp};
 pub use window::{Counted, Threshold, Window, ids};
 
@@ -49,7 +51,7 @@ pub struct Windows<K, M> {
     most: usize,
 }
 
-impl<K: Copy + Ord + Hash, M: Copy + Eq> Windows<K, M> {
+impl<K: Clone + Ord + Hash, M: Copy + Eq> Windows<K, M> {
     /// Windows of so many subjects at the most.
     pub fn bounded(most: usize) -> Self {
         Windows {
@@ -105,30 +107,32 @@ impl<K: Copy + Ord + Hash, M: Copy + Eq> Windows<K, M> {
         let mut ranks: Vec<_> = self
             .subjects
             .iter()
-            .map(|(subject, window)| (window.len(), window.last(), *subject))
+            .map(|(subject, window)| (window.len(), window.last(), subject))
             .collect();
         let part = (ranks.len() / EVICTED_PART).max(1).min(ranks.len());
         if part == 0 {
             return 0;
         }
         ranks.select_nth_unstable(part - 1);
-        for (_, _, subject) in &ranks[..part] {
-            self.subjects.remove(subject);
+        let least = ranks[..part].iter();
+        let least: Vec<K> = least.map(|(_, _, subject)| K::clone(subject)).collect();
+        for subject in least {
+            self.subjects.remove(&subject);
         }
         part
     }
 
     /// Forgets one subject.
-    pub fn forget(&mut self, subject: K) {
-        self.subjects.remove(&subject);
+    pub fn forget(&mut self, subject: &K) {
+        self.subjects.remove(subject);
     }
 
     /// Forgets failures of one subject.
-    pub fn retain_of(&mut self, subject: K, stays: impl Fn(Counted<M>) -> bool) {
-        if let Some(window) = self.subjects.get_mut(&subject) {
+    pub fn retain_of(&mut self, subject: &K, stays: impl Fn(Counted<M>) -> bool) {
+        if let Some(window) = self.subjects.get_mut(subject) {
             window.retain(stays);
             if window.is_empty() {
-                self.subjects.remove(&subject);
+                self.subjects.remove(subject);
             }
         }
     }
@@ -142,14 +146,24 @@ impl<K: Copy + Ord + Hash, M: Copy + Eq> Windows<K, M> {
     }
 
     /// The window of exactly this subject.
-    pub fn get(&self, subject: K) -> Option<&Window<M>> {
-        self.subjects.get(&subject)
+    pub fn get(&self, subject: &K) -> Option<&Window<M>> {
+        self.subjects.get(subject)
+    }
+
+    /// This subject, as it was written when it failed first.
+    pub fn key(&self, subject: &K) -> Option<&K> {
+        let known = self.subjects.get_key_value(subject);
+        known.map(|(subject, _)| subject)
     }
 
     /// All windows.
-    pub fn iter(&self) -> impl Iterator<Item = (K, &Window<M>)> {
-        let windows = self.subjects.iter();
-        windows.map(|(subject, window)| (*subject, window))
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &Window<M>)> {
+        self.subjects.iter()
+    }
+
+    /// Forgets all subjects of which this is so.
+    pub fn forget_all(&mut self, gone: impl Fn(&K) -> bool) {
+        self.subjects.retain(|subject, _| !gone(subject));
     }
 
     /// How many subjects have failed within `findtime` before `now`, and how many failures that are.
@@ -172,19 +186,14 @@ impl<K: Copy + Ord + Hash, M: Copy + Eq> Windows<K, M> {
     }
 }
 
-impl<M: Copy + Eq> Windows<Prefix, M> {
+impl<M: Copy + Eq> Windows<Subject, M> {
     /// Forgets the subjects inside a network.
     pub fn forget_inside(&mut self, network: Prefix) {
-        self.forget_all(|subject| network.holds(subject));
+        self.forget_all(|subject| subject.network().is_some_and(|own| network.holds(own)));
     }
 
-    /// Forgets all subjects of which this is so.
-    pub fn forget_all(&mut self, gone: impl Fn(Prefix) -> bool) {
-        self.subjects.retain(|subject, _| !gone(*subject));
-    }
-
-    /// The windows of subjects that share an address with `subject`.
-    pub fn overlapping(&self, subject: Prefix) -> impl Iterator<Item = (Prefix, &Window<M>)> {
+    /// The windows of subjects that share an address with `subject` or are of that name.
+    pub fn overlapping(&self, subject: &Subject) -> impl Iterator<Item = (&Subject, &Window<M>)> {
         self.iter()
             .filter(move |(other, _)| other.overlaps(subject))
     }
@@ -200,8 +209,8 @@ mod tests {
     const FIVE: MaxRetry = MaxRetry(NonZeroU32::new(5).expect("not zero"));
     const TEN_MINUTES: FindTime = FindTime(Duration::from_secs(600));
 
-    fn subject(number: u32) -> Prefix {
-        Prefix::host(std::net::Ipv4Addr::from(number).into())
+    fn subject(number: u32) -> Subject {
+        Prefix::host(std::net::Ipv4Addr::from(number).into()).into()
     }
 
     fn at_most(maxretry: MaxRetry) -> Threshold {
@@ -212,7 +221,7 @@ mod tests {
         }
     }
 
-    fn count(windows: &mut Windows<Prefix, ()>, number: u32, micros: i64, id: u64) {
+    fn count(windows: &mut Windows<Subject, ()>, number: u32, micros: i64, id: u64) {
         let failure = (Timestamp::from_micros(micros), FailureId(id), ());
         let evidence = windows.count(subject(number), failure, at_most(FIVE), |_| true);
         assert_eq!(evidence, None);
@@ -231,18 +240,18 @@ mod tests {
         let evicted = windows.make_room(now, at_most(FIVE));
         assert_eq!(evicted, MOST_SUBJECTS / EVICTED_PART);
         assert_eq!(
-            windows.overlapping(subject(1)).count(),
+            windows.overlapping(&subject(1)).count(),
             1,
             "four failures are remembered"
         );
         assert_eq!(
-            windows.overlapping(subject(2)).count(),
+            windows.overlapping(&subject(2)).count(),
             0,
             "the longest quiet single one is gone"
         );
         let last = subject(MOST_SUBJECTS as u32);
         assert_eq!(
-            windows.overlapping(last).count(),
+            windows.overlapping(&last).count(),
             1,
             "the newest single one is remembered"
         );

@@ -59,11 +59,6 @@ impl NetworkRule {
             is_distinct: false,
         }
     }
-
-    /// Whether it could have banned this subject.
-    pub fn is_of(&self, subject: Prefix) -> bool {
-        self.width.network(subject.address()) == Some(subject)
-    }
 }
 
 /// The networks of one jail from which failures came.
@@ -115,7 +110,7 @@ impl Networks {
             }
             if let Some((hostile, _)) = judged.hostile {
                 self.windows
-                    .retain_of(network, |(.., (subject, _))| !hostile.holds(subject));
+                    .retain_of(&network, |(.., (subject, _))| !hostile.holds(subject));
                 continue;
             }
             judged.evicted += self.windows.make_room(failure.0, most(rules));
@@ -125,7 +120,7 @@ impl Networks {
                 .windows
                 .count(network, failure, rule.threshold(), enough);
             if decides(network, evidence.is_some()) {
-                self.windows.forget(network);
+                self.windows.forget(&network);
                 let evidence = evidence.unwrap_or_default();
                 judged.hostile = Some((network, ids(&evidence)));
             }
@@ -148,10 +143,10 @@ impl Networks {
             let Some(network) = rule.width.network(subject.address()) else {
                 continue;
             };
-            if let Some(window) = self.windows.get(network) {
+            if let Some(window) = self.windows.get(&network) {
                 let his = window.failures().filter(|failure| is_his(*failure));
                 forgiven.extend(his.map(|(_, id, _)| id));
-                self.windows.retain_of(network, |failure| !is_his(failure));
+                self.windows.retain_of(&network, |failure| !is_his(failure));
             }
         }
         forgiven
@@ -162,7 +157,7 @@ impl Networks {
         for rule in rules {
             let around = rule.width.network(network.address());
             if let Some(around) = around.filter(|around| around.holds(network)) {
-                self.windows.retain_of(around, |(time, _, (subject, _))| {
+                self.windows.retain_of(&around, |(time, _, (subject, _))| {
                     time > start || !network.holds(subject)
                 });
             }
@@ -171,7 +166,7 @@ impl Networks {
 
     /// Forgets all networks of which this is so.
     pub fn forget_all(&mut self, gone: impl Fn(Prefix) -> bool) {
-        self.windows.forget_all(gone);
+        self.windows.forget_all(|network| gone(*network));
     }
 
     /// Forgets networks whose last failure is further back than any rule looks.
@@ -190,7 +185,7 @@ impl Networks {
         let mut around = Vec::new();
         for rule in rules {
             let network = rule.width.network(subject.address());
-            let window = network.and_then(|network| Some((network, self.windows.get(network)?)));
+            let window = network.and_then(|network| Some((network, self.windows.get(&network)?)));
             let Some((network, window)) = window else {
                 continue;
             };

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::decision::Notice;
-use crate::engine::filter::Outcome;
+use crate::engine::filter::{Capture, Outcome};
 use crate::engine::jail::accounts::AccountRule;
 
 /// A jail that knows who was let in, and bans three hosts that fail for one account within an hour.
@@ -19,6 +19,7 @@ fn guarded(grace: u32) -> Policy {
     policy.filters = FilterSet::compile(vec![failures, logins]).expect("a filter set");
     policy.jails[0].logins = Some(FilterId(1));
     policy.jails[0].accounts = Some(AccountRule {
+        by: Capture::User,
         hosts: NonZeroU32::new(3).expect("not zero"),
         findtime: FindTime(3_600 * SECOND),
         grace: grace * SECOND,
@@ -100,6 +101,83 @@ fn hosts_that_fail_for_one_account_are_banned_together() {
         "it no longer is: {:?}",
         short(&out)
     );
+}
+
+#[test]
+fn hosts_that_attack_one_target_are_banned_together() {
+    for (by, attack, others) in [
+        (
+            Capture::Target,
+            [
+                "no jo of /LOGIN in 1 from 192.0.2.1",
+                "no al of /login in 2 from 192.0.2.2",
+            ],
+            [
+                "no jo of /x in 1 from 192.0.2.8",
+                "no al in 2 from 192.0.2.9",
+            ],
+        ),
+        (
+            Capture::Session,
+            [
+                "no jo of /a in 7 from 192.0.2.1",
+                "no al of /b in 7 from 192.0.2.2",
+            ],
+            [
+                "no jo of /a in 8 from 192.0.2.8",
+                "no al of /a from 192.0.2.9",
+            ],
+        ),
+    ] {
+        let mut policy = aimed(by);
+        let mut engine = Engine::new(policy.clone());
+        let mut lines: Vec<_> = others
+            .iter()
+            .chain(&attack[..1])
+            .map(|line| (1, *line))
+            .collect();
+        assert_eq!(short(&say(&mut engine, 1, &lines)), [""; 0]);
+        // A login takes back what was failed for a user, and this is not.
+        lines = vec![(2, "yes jo from 192.0.2.1"), (3, attack[1])];
+        let told = short(&say(&mut engine, 3, &lines));
+        assert_eq!(told, ["+192.0.2.1 @3 #1", "+192.0.2.2 @3 #1"], "{by:?}");
+
+        // Whoever looks for something else begins anew.
+        let mut engine = Engine::new(policy.clone());
+        say(&mut engine, 1, &[(1, attack[0])]);
+        let rule = policy.jails[0].accounts.as_mut().expect("a rule");
+        rule.by = Capture::User;
+        let mut out = Vec::new();
+        engine.handle(at(2), Input::Policy(Box::new(policy)), &mut out);
+        out.extend(say(&mut engine, 3, &[(3, attack[1])]));
+        assert_eq!(short(&out), [""; 0]);
+    }
+}
+
+/// A jail that bans two hosts of the same aim.
+fn aimed(by: Capture) -> Policy {
+    let mut policy = guarded(0);
+    let texts = [
+        "^no <user> of <target> in <session> from <ip>$",
+        "^no <user> in <session> from <ip>$",
+        "^no <user> of <target> from <ip>$",
+    ];
+    let mut failures = policy.filters.spec(FilterId(0)).clone();
+    let pattern = failures.failures[0].clone();
+    let pattern = |text: &str| PatternSpec {
+        text: text.to_owned(),
+        ..pattern.clone()
+    };
+    failures.failures = texts.map(pattern).into();
+    let logins = policy.filters.spec(FilterId(1)).clone();
+    policy.filters = FilterSet::compile(vec![failures, logins]).expect("a filter set");
+    policy.jails[0].accounts = Some(AccountRule {
+        by,
+        hosts: NonZeroU32::new(2).expect("not zero"),
+        findtime: FindTime(3_600 * SECOND),
+        grace: Duration::ZERO,
+    });
+    policy
 }
 
 #[test]
@@ -264,12 +342,12 @@ fn a_login_after_many_failures_is_told() {
             failures,
             others,
             ..
-        }) => Some((address.to_string(), user.clone(), *failures, *others)),
+        }) => Some((*address, user.clone(), *failures, *others)),
         _ => None,
     });
     assert_eq!(
         told,
-        Some(("192.0.2.1".to_owned(), Some("jo".into()), 4, 0))
+        Some(("192.0.2.1".parse().ok(), Some("jo".into()), 4, 0))
     );
     let lines = [
         (11, "no jo from 192.0.2.2"),
@@ -285,6 +363,24 @@ fn a_login_after_many_failures_is_told() {
         _ => None,
     });
     assert_eq!(told, Some((1, 2)), "the one guess that was right");
+    // One who has guessed nothing wrong, while others go on.
+    let out = say(&mut engine, 15, &[(15, "yes jo from 192.0.2.9")]);
+    let told = |out: &[Decision]| {
+        let mut out = out.iter();
+        out.any(|decision| {
+            matches!(
+                decision,
+                Decision::Notice(Notice::Login {
+                    failures: 0,
+                    others: 2,
+                    ..
+                })
+            )
+        })
+    };
+    assert!(told(&out), "{out:?}");
+    let out = say(&mut engine, 4_000, &[(4_000, "yes jo from 192.0.2.9")]);
+    assert!(!told(&out), "they have stopped: {out:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::engine::decision::{Notice, Origin};
+use crate::engine::filter::Capture;
 use crate::engine::jail::accounts::AccountRule;
 use crate::engine::jail::network::{NetworkRule, NetworkWidth};
 use crate::engine::policy::{AddressSet, SetName};
@@ -45,6 +46,7 @@ fn policy_with_sets(maxretry: u32, ignore: &[&str]) -> Policy {
 fn policy_with_accounts(maxretry: u32, ignore: &[&str]) -> Policy {
     let mut policy = policy_with_sets(maxretry, ignore);
     policy.jails[0].accounts = Some(AccountRule {
+        by: Capture::User,
         hosts: NonZeroU32::new(3).expect("not zero"),
         findtime: FindTime(600 * SECOND),
         grace: 60 * SECOND,
@@ -66,7 +68,7 @@ fn an_address_that_enters_a_set_is_released_at_once_and_starts_afresh() {
     let entered = fill(&mut engine, 4, host(), set(&["192.0.2.0/28"]));
     assert_eq!(entered, ["-192.0.2.7 @4 Ignored"]);
     assert_eq!(short(&hear(&mut engine, 5, &[(5, A), (5, A)])), [""; 0]);
-    let explained = engine.explain(at(5), prefix(A));
+    let explained = engine.explain(at(5), &prefix(A).into());
     assert!(
         matches!(&explained[0].place, Place::Ignored { because } if **because == *"member 192.0.2.0/28"),
         "{explained:?}"
@@ -143,7 +145,7 @@ fn whoever_is_allowed_is_released_and_spared_until_it_is_over() {
     assert_eq!(short(&out), ["-192.0.2.7 @4 Ignored"]);
     assert_eq!(engine.next_deadline(), Some(at(104)));
     assert_eq!(hear(&mut engine, 50, &[(50, A), (50, A)]), []);
-    let explained = engine.explain(at(50), prefix(A));
+    let explained = engine.explain(at(50), &prefix(A).into());
     assert!(
         matches!(&explained[0].place, Place::Ignored { because } if because.starts_with("allowed until ")),
         "{explained:?}"
@@ -215,7 +217,7 @@ fn whoever_is_guarded_is_not_banned_by_a_jail_which_is_told_once() {
         matches!(told[..], [Decision::Notice(Notice::Spared { because, .. })] if **because == *"member 192.0.2.7"),
         "{told:?}"
     );
-    let explained = engine.explain(at(5), prefix(A));
+    let explained = engine.explain(at(5), &prefix(A).into());
     let spares = |verdict: &Verdict| matches!(&verdict.place, Place::Ignored { because } if **because == *"member 192.0.2.7");
     assert!(explained.iter().any(spares), "{explained:?}");
     // A network around it neither, by whatever hosts.
@@ -225,8 +227,9 @@ fn whoever_is_guarded_is_not_banned_by_a_jail_which_is_told_once() {
     // By hand it can be, and then it stays.
     let ban = Input::Ban {
         jail: "test".parse().expect("a name"),
-        subject: prefix(A),
+        subject: prefix(A).into(),
         bantime: None,
+        reason: None,
     };
     let mut out = Vec::new();
     engine.handle(at(11), ban, &mut out);
@@ -239,6 +242,7 @@ fn whoever_is_guarded_is_not_banned_by_a_jail_which_is_told_once() {
         jail: None,
         subject: None,
         forget: false,
+        reason: None,
     };
     engine.handle(at(14), input, &mut out);
     let out = hear(&mut engine, 16, &[(15, A), (16, A)]);
@@ -327,12 +331,12 @@ proptest! {
                 }
                 Step::Ban(last, width) => {
                     let subject = network((last, width));
-                    let input = Input::Ban { jail: jail.clone(), subject, bantime: None };
+                    let input = Input::Ban { jail: jail.clone(), subject: subject.into(), bantime: None, reason: None };
                     engine.handle(at(now), input, &mut out);
                 }
                 Step::Unban(last) => {
-                    let subject = Some(prefix(&address(last)));
-                    let input = Input::Unban { jail: None, subject, forget: false };
+                    let subject = Some(prefix(&address(last)).into());
+                    let input = Input::Unban { jail: None, subject, forget: false, reason: None };
                     engine.handle(at(now), input, &mut out);
                 }
                 Step::Allow(last, width, span) => {
@@ -378,7 +382,7 @@ proptest! {
             }
             for decision in &out {
                 if let Decision::Ban(ban) = decision && ban.origin != Origin::Manual {
-                    let near = guarded.iter().find(|member| ban.subject.overlaps(prefix(member)));
+                    let near = guarded.iter().find(|member| ban.subject.overlaps(&prefix(member).into()));
                     prop_assert_eq!(near, None, "{} is banned", ban.subject);
                 }
             }
@@ -390,7 +394,7 @@ proptest! {
             let all: Vec<Prefix> = stated.chain(held).chain(allowed).collect();
             for (_, banned, _) in engine.ledger().iter() {
                 for member in &all {
-                    prop_assert!(!banned.overlaps(*member), "{banned} holds an address of {member}");
+                    prop_assert!(!banned.overlaps(&(*member).into()), "{banned} holds an address of {member}");
                 }
             }
         }

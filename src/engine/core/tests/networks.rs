@@ -1,12 +1,10 @@
 //! Facts about hostile networks.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use super::*;
 use crate::engine::decision::Origin;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
-use crate::engine::jail::network::{NetworkRule, NetworkWidth};
 
 fn number(number: u32) -> NonZeroU32 {
     NonZeroU32::new(number).expect("not zero")
@@ -88,6 +86,7 @@ fn bans_of_hosts_are_merged_unless_they_last_longer() {
             jail: jail.clone(),
             subject: host.parse().expect("a prefix"),
             bantime,
+            reason: None,
         };
         engine.handle(at(0), ban, &mut Vec::new());
     }
@@ -118,6 +117,7 @@ fn unban(subject: &str) -> Input<'static> {
         jail: None,
         subject: Some(subject.parse().expect("a prefix")),
         forget: false,
+        reason: None,
     }
 }
 
@@ -180,6 +180,7 @@ fn a_shorter_ban_by_hand_of_a_network_frees_nobody_early() {
         jail: "test".parse().expect("a name"),
         subject: subject.parse().expect("a prefix"),
         bantime: Some(BanTime::For(SECOND)),
+        reason: None,
     };
     let mut out = Vec::new();
     // What the administrator says of a host that was merged takes the place of its ban, as it would have otherwise.
@@ -191,11 +192,11 @@ fn a_shorter_ban_by_hand_of_a_network_frees_nobody_early() {
     assert_eq!(
         short(&out),
         [
+            "-192.0.2.2 @10 Expired",
             "-192.0.2.0/24 @10 Replaced",
             "+192.0.2.0/24 @10 #1",
             "*192.0.2.1 @10",
             "*192.0.2.3 @10",
-            "-192.0.2.2 @10 Expired",
             "-192.0.2.0/24 @11 Expired",
         ]
     );
@@ -336,6 +337,7 @@ fn a_network_that_was_banned_by_hand_begins_afresh_with_and_without_a_restart() 
         jail: "test".parse().expect("a name"),
         subject: "192.0.2.0/24".parse().expect("a prefix"),
         bantime: Some(BanTime::For(5 * SECOND)),
+        reason: None,
     };
     engine.handle(at(10), ban, &mut out);
     let mut restarted = new();
@@ -434,8 +436,9 @@ fn many_banned_networks_hold_nobody_up() {
     for place in 0..50_000 {
         let ban = Input::Ban {
             jail: "test".parse().expect("a name"),
-            subject: Prefix::network(std::net::Ipv4Addr::from_bits(place << 8).into(), 24),
+            subject: Prefix::network(std::net::Ipv4Addr::from_bits(place << 8).into(), 24).into(),
             bantime: None,
+            reason: None,
         };
         engine.handle(at(0), ban, &mut Vec::new());
     }
@@ -459,7 +462,7 @@ fn explain_tells_of_the_network() {
         3,
         &by(&["192.0.2.1", "192.0.2.1", "192.0.2.2"]),
     );
-    let verdicts = engine.explain(at(3), "192.0.2.2".parse().expect("a prefix"));
+    let verdicts = engine.explain(at(3), &"192.0.2.2".parse().expect("a prefix"));
     let gathering = verdicts.iter().find_map(|verdict| match &verdict.place {
         Place::Gathering {
             network,
@@ -471,13 +474,13 @@ fn explain_tells_of_the_network() {
     });
     assert_eq!(gathering, Some(("192.0.2.0/24".to_owned(), 2, 3)));
     // Somebody else in it is told that he is free, and of the network behind that.
-    let verdicts = engine.explain(at(3), "192.0.2.9".parse().expect("a prefix"));
+    let verdicts = engine.explain(at(3), &"192.0.2.9".parse().expect("a prefix"));
     let places: Vec<_> = verdicts.iter().map(|verdict| &verdict.place).collect();
     assert!(
         matches!(places[..], [Place::Clear, Place::Gathering { .. }]),
         "{places:?}"
     );
-    let verdicts = engine.explain(at(3), "192.0.2.0/24".parse().expect("a prefix"));
+    let verdicts = engine.explain(at(3), &"192.0.2.0/24".parse().expect("a prefix"));
     let is_clear = |verdict: &Verdict| verdict.place == Place::Clear;
     assert!(!verdicts.iter().any(is_clear), "{verdicts:?}");
 }
@@ -523,21 +526,21 @@ proptest! {
     fn the_ignored_are_never_banned_and_the_banned_not_freed_early(attack in attack()) {
         let lines = lines(&attack);
         let lines: Vec<_> = lines.iter().map(|(time, ip)| (*time, ip.as_str())).collect();
-        let ignored: IpAddr = IGNORED.parse().expect("an address");
-        let mut standing: BTreeMap<Prefix, Option<Timestamp>> = BTreeMap::new();
+        let ignored: Subject = IGNORED.parse().expect("an address");
+        let mut standing: BTreeMap<Subject, Option<Timestamp>> = BTreeMap::new();
         let end = |until: Option<Timestamp>| until.map_or(i64::MAX, Timestamp::as_micros);
         let out = hear(&mut Engine::new(everything()), 1_000_000, &lines);
         for decision in &out {
             match decision {
                 Decision::Ban(ban) => {
-                    prop_assert!(!ban.subject.contains(ignored), "{ban:?}");
-                    standing.insert(ban.subject, ban.until());
+                    prop_assert!(!ban.subject.overlaps(&ignored), "{ban:?}");
+                    standing.insert(ban.subject.clone(), ban.until());
                 }
                 Decision::Unban(unban) => {
                     let until = standing.remove(&unban.subject).expect("it stood");
                     let is_over = end(until) <= unban.time.as_micros();
                     let is_held = standing.iter().any(|(other, its)| {
-                        other.holds(unban.subject) && end(*its) >= end(until)
+                        other.holds(&unban.subject) && end(*its) >= end(until)
                     });
                     prop_assert!(is_over || is_held, "{unban:?}");
                 }
@@ -556,24 +559,24 @@ proptest! {
         let mut ignored = vec![IGNORED.to_owned()];
         let mut all = Vec::new();
         // Until when each subject has to be kept out.
-        let mut owed: BTreeMap<Prefix, Option<Timestamp>> = BTreeMap::new();
+        let mut owed: BTreeMap<Subject, Option<Timestamp>> = BTreeMap::new();
         let end = |until: Option<Timestamp>| until.map_or(i64::MAX, Timestamp::as_micros);
         let cut = cut.index(steps.len());
         for (number, (step, network, host, what)) in steps.into_iter().enumerate() {
             time += step;
             let host = format!("192.0.{network}.{host}");
-            let subject: Prefix = match what {
+            let subject: Subject = match what {
                 3 => format!("192.0.{network}.0/24"),
                 _ => host.clone(),
             }.parse().expect("a prefix");
             let first = all.len();
             match what {
                 0 | 3 => {
-                    owed.retain(|other, _| !other.overlaps(subject));
+                    owed.retain(|other, _| !other.overlaps(&subject));
                     engine.handle(at(time), unban(&subject.plain()), &mut all);
                 }
                 1 => {
-                    owed.retain(|other, _| !other.overlaps(subject));
+                    owed.retain(|other, _| !other.overlaps(&subject));
                     ignored.push(host);
                     let ignored: Vec<_> = ignored.iter().map(String::as_str).collect();
                     let new = Policy {
@@ -589,15 +592,14 @@ proptest! {
                     let ban = Input::Ban {
                         jail: "test".parse().expect("a name"),
                         subject,
-                        bantime: Some(BanTime::For(5 * SECOND)),
-                    };
+                        bantime: Some(BanTime::For(5 * SECOND)), reason: None, };
                     engine.handle(at(time), ban, &mut all);
                 }
                 _ => all.extend(hear(&mut engine, time, &[(time, &host)])),
             }
             for decision in &all[first..] {
                 if let Decision::Ban(ban) = decision {
-                    owed.insert(ban.subject, ban.until());
+                    owed.insert(ban.subject.clone(), ban.until());
                 }
             }
             if number == cut {
@@ -613,7 +615,7 @@ proptest! {
             for (subject, until) in &owed {
                 let is_over = end(*until) <= at(time).as_micros();
                 let is_held = engine.ledger().iter().any(|(_, other, its)| {
-                    other.holds(*subject) && end(its.until()) >= end(*until)
+                    other.holds(subject) && end(its.until()) >= end(*until)
                 });
                 prop_assert!(is_over || is_held, "{subject} until {until:?} at {time}: {:?}", short(&all));
             }

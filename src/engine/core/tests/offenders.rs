@@ -65,6 +65,7 @@ fn a_ban_that_is_lifted_early_is_over_then() {
         jail: None,
         subject: None,
         forget: false,
+        reason: None,
     };
     engine.handle(at(10), unban, &mut Vec::new());
     let out = hear(&mut engine, 3_700, &[(3_611, A)]);
@@ -116,7 +117,7 @@ fn explain_tells_the_next_ban() {
     let mut engine = Engine::new(doubling(Scope::Jail));
     hear(&mut engine, 0, &[(0, A)]);
     let next = |now, ip: &str| {
-        let verdicts = engine.explain(at(now), ip.parse().expect("a prefix"));
+        let verdicts = engine.explain(at(now), &ip.parse().expect("a prefix"));
         verdicts[0].next.map(|next| (next.offence, next.bantime))
     };
     assert_eq!(next(0, A), Some((2, BanTime::For(1_200 * SECOND))));
@@ -170,6 +171,7 @@ fn what_is_read_late_does_not_undo_that_it_was_forgotten() {
         jail: None,
         subject: subject.map(|subject| subject.parse().expect("a prefix")),
         forget: true,
+        reason: None,
     };
     for (subject, expected) in [
         (Some("192.0.2.8"), [(2_000, 6), (600, 1)]),
@@ -197,6 +199,7 @@ fn a_ban_by_hand_in_the_place_of_another_is_no_further_offence() {
         jail: "test".parse().expect("a name"),
         subject: A.parse().expect("a prefix"),
         bantime,
+        reason: None,
     };
     let mut out = hear(&mut engine, 0, &[(0, A)]);
     engine.handle(at(1), by_hand(None), &mut out);

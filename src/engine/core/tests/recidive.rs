@@ -81,6 +81,7 @@ fn bans_by_hand_are_no_offence() {
             jail: "test".parse().expect("a name"),
             subject: A.parse().expect("a prefix"),
             bantime: None,
+            reason: None,
         };
         engine.handle(at(time), ban, &mut Vec::new());
     }

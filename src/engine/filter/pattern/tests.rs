@@ -43,6 +43,27 @@ fn host_of(pattern: &Pattern, message: &str) -> Option<String> {
 }
 
 #[test]
+fn a_pattern_may_know_a_name_alone() {
+    let pattern = compile("^login of <user> failed$").expect("a pattern");
+    let message = "login of 192.0.2.7 from <ip> failed";
+    let record = Record::bare(Timestamp::default(), message.as_bytes());
+    let view = record.into();
+    let Reading::Failure(found) = pattern.find(&view) else {
+        panic!("it takes it");
+    };
+    assert_eq!((found.ip, &*found.host), (None, ""));
+    assert_eq!(found.user.as_deref(), Some("192.0.2.7 from <ip>"));
+    for (text, why) in [
+        ("login of <user> failed$", "`^`"),
+        ("(?m)^login of <user>$", "(?m)"),
+        ("^login of <user> by <forwarded>$", "needs the <ip>"),
+    ] {
+        let told = compile(text).expect_err(text);
+        assert!(told.contains(why), "{text}: {told}");
+    }
+}
+
+#[test]
 fn forgeable_patterns_are_refused() {
     for (text, why) in [
         ("from <ip>", "begin the pattern with `^`"),
@@ -96,6 +117,76 @@ fn forgeable_patterns_are_refused() {
     ] {
         let error = compile(text).map(|_| ()).expect_err(text);
         assert!(error.contains(why), "{text}: {error}");
+    }
+}
+
+#[test]
+fn what_a_proxy_says_must_have_an_end() {
+    for (text, why) in [
+        ("^<ip> <forwarded>", "finish the pattern with `$`"),
+        ("^<ip> <forwarded> <text>$", "move the end"),
+        (r#"^<ip> "<forwarded>" "<text>"$"#, "move the end"),
+        (r#"^<ip> "<forwarded>"(?: ")?$"#, "move the end"),
+        (r#"^<ip> "<forwarded>["']$"#, "move the end"),
+        ("^<ip> <forwarded>(?: x)?$", "move the end"),
+        ("^<ip> (?:<forwarded>)?$", "alternation"),
+        ("^<ip> <text><forwarded>$", "end with a piece"),
+        (r#"^<ip> x[0-9.]*<forwarded>"$"#, "end with a piece"),
+        ("^<ip> <forwarded> <forwarded>$", "duplicate"),
+        ("^<ip> <target> <target>$", "duplicate"),
+    ] {
+        let error = compile(text).map(|_| ()).expect_err(text);
+        assert!(error.contains(why), "{text}: {error}");
+    }
+    for (text, message, expected) in [
+        (
+            r#"^<ip> <text> "<forwarded>"$"#,
+            r#"192.0.2.7 x "a", "b""#,
+            "b",
+        ),
+        (
+            r#"^<ip> "<forwarded>" "[^"]*"$"#,
+            r#"192.0.2.7 "a" "b" "x""#,
+            r#"a" "b"#,
+        ),
+        (
+            "^<forwarded> from <ip>$",
+            "x from y from 192.0.2.7",
+            "x from y",
+        ),
+        ("^<ip> for <forwarded>$", "192.0.2.7 for 9.9.9.9", "9.9.9.9"),
+    ] {
+        let pattern = compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let record = Record::bare(Timestamp::default(), message.as_bytes());
+        let view = record.into();
+        let Reading::Failure(found) = pattern.find(&view) else {
+            panic!("{text} takes {message}");
+        };
+        assert_eq!(found.forwarded.as_deref(), Some(expected), "{text}");
+    }
+}
+
+#[test]
+fn what_was_attacked_is_taken() {
+    for (text, message, target) in [
+        (
+            r#"^<ip> - "GET <target> HTTP/1.1" 404 "#,
+            r#"192.0.2.7 - "GET /a b HTTP/1.1" 404 x"#,
+            "/a b",
+        ),
+        (
+            "^no share <target> for <ip>$",
+            "no share x y for 192.0.2.7",
+            "x y",
+        ),
+    ] {
+        let pattern = compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let record = Record::bare(Timestamp::default(), message.as_bytes());
+        let view = record.into();
+        let Reading::Failure(found) = pattern.find(&view) else {
+            panic!("{text} takes {message}");
+        };
+        assert_eq!(found.target.as_deref(), Some(target), "{text}");
     }
 }
 
@@ -409,6 +500,26 @@ proptest! {
         if let Ok(pattern) = compile(&format!("^from <ip>{pattern}$")) {
             let found = ip_of(&pattern, &format!("from {address}{text}"));
             prop_assert!(found.is_none() || found == address.parse().ok(), "{:?}", found);
+        }
+    }
+
+    /// Whatever a client writes, what a proxy says of it ends where the proxy has ended it.
+    #[test]
+    fn a_client_cannot_move_the_end_of_what_a_proxy_says(
+        parts in vec((select(&BESIDE[..]), any::<Index>()), 0..4),
+        mark in select(&["\"", "]", " ", "x", ""][..]),
+        forged in "[\" x/1.]{0,8}",
+        target in "[\" x/1.]{0,8}",
+    ) {
+        let pattern: String = parts.iter().map(|((part, _), _)| *part).collect();
+        let behind: String = parts.iter().map(|((_, texts), at)| *at.get::<&str>(texts)).collect();
+        if let Ok(pattern) = compile(&format!("^<ip> <target> \"<forwarded>{mark}{pattern}$")) {
+            let message = format!("192.0.2.7 {target} \"{forged}, 198.51.100.1{mark}{behind}");
+            let record = Record::bare(Timestamp::default(), message.as_bytes());
+            if let Reading::Failure(found) = pattern.find(&record.into()) {
+                let forwarded = found.forwarded.unwrap_or_default().into_owned();
+                prop_assert!(forwarded.ends_with(", 198.51.100.1"), "{}", forwarded);
+            }
         }
     }
 

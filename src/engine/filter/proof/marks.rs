@@ -32,30 +32,37 @@ pub(super) fn closed(parts: &[&Hir]) -> Result<(), Open> {
 
 /// Proves that all texts that `parts` take hold equally many bytes that a name can have.
 pub(super) fn counted(parts: &[&Hir]) -> Result<(), Open> {
-    let each = parts.iter().map(|part| name_bytes(part));
-    total(each).map(|_| ()).ok_or(Open::Names)
+    match equally_many(parts, is_of_names) {
+        true => Ok(()),
+        false => Err(Open::Names),
+    }
 }
 
-/// How many bytes of names every text holds that it takes; `None` if not all hold equally many.
-fn name_bytes(hir: &Hir) -> Option<u32> {
+/// Whether all texts that `parts` take hold equally many bytes that are wanted.
+pub(super) fn equally_many(parts: &[&Hir], wanted: impl Fn(u8) -> bool) -> bool {
+    total(parts.iter().map(|part| count(part, &wanted))).is_some()
+}
+
+/// How many bytes that are wanted every text holds that it takes; `None` if not all hold equally many.
+fn count(hir: &Hir, wanted: &impl Fn(u8) -> bool) -> Option<u32> {
     match hir.kind() {
         HirKind::Empty | HirKind::Look(_) => Some(0),
         HirKind::Literal(text) => {
-            let of_names = text.0.iter().filter(|byte| is_of_names(**byte));
-            u32::try_from(of_names.count()).ok()
+            let among = text.0.iter().filter(|byte| wanted(**byte));
+            u32::try_from(among.count()).ok()
         }
         HirKind::Class(class) => {
             let taken = (0..=u8::MAX).filter(|byte| takes(class, *byte));
-            same(taken.map(|byte| Some(u32::from(is_of_names(byte)))))
+            same(taken.map(|byte| Some(u32::from(wanted(byte)))))
         }
-        HirKind::Repetition(repeated) => match name_bytes(&repeated.sub)? {
+        HirKind::Repetition(repeated) => match count(&repeated.sub, wanted)? {
             0 => Some(0),
             once if repeated.max == Some(repeated.min) => once.checked_mul(repeated.min),
             _ => None,
         },
-        HirKind::Capture(group) => name_bytes(&group.sub),
-        HirKind::Concat(parts) => total(parts.iter().map(name_bytes)),
-        HirKind::Alternation(parts) => same(parts.iter().map(name_bytes)),
+        HirKind::Capture(group) => count(&group.sub, wanted),
+        HirKind::Concat(parts) => total(parts.iter().map(|part| count(part, wanted))),
+        HirKind::Alternation(parts) => same(parts.iter().map(|part| count(part, wanted))),
     }
 }
 

@@ -1,0 +1,165 @@
+//! What is done about a ban, by how often its subject has offended?
+//!
+//! In: the number of an offence. Out: the actions that put its ban into effect, and how wide that is. How long it lasts
+//! is decided in [`escalation`](super::escalation).
+
+use std::num::NonZeroU32;
+
+use super::super::decision::Origin;
+use super::super::name::ActionName;
+use super::super::prefix::SubjectWidth;
+
+/// What is done from some offence on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// From which offence on, counted from 1.
+    pub from: NonZeroU32,
+    /// What puts its bans into effect.
+    pub actions: Vec<ActionName>,
+    /// How wide the network around the offender is that is banned in its place, if one is.
+    pub network: Option<SubjectWidth>,
+    /// Whether whoever is banned so still gets through, as all of its actions let him: then its failures count on, and
+    /// its next offence takes the place of this one.
+    pub lets_through: bool,
+}
+
+impl Response {
+    /// What is done about every offence if nothing else is said.
+    fn usual(actions: Vec<ActionName>) -> Self {
+        Response {
+            from: NonZeroU32::MIN,
+            actions,
+            network: None,
+            lets_through: false,
+        }
+    }
+}
+
+/// What a jail does about its bans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Responses {
+    /// What is done before the first of the others.
+    usual: Response,
+    /// In the order of their offences.
+    graded: Vec<Response>,
+}
+
+impl Responses {
+    /// These `actions`, until one of the others takes their place.
+    pub fn new(actions: Vec<ActionName>, mut graded: Vec<Response>) -> Self {
+        graded.sort_by_key(|response| response.from);
+        Responses {
+            usual: Response::usual(actions),
+            graded,
+        }
+    }
+
+    /// Takes note of which actions let through whom they concern. Where all offences are answered alike there is no
+    /// next one to wait for.
+    pub fn note(&mut self, lets_through: impl Fn(&ActionName) -> bool) {
+        if !self.are_graded() {
+            return;
+        }
+        for response in std::iter::once(&mut self.usual).chain(&mut self.graded) {
+            let actions = &response.actions;
+            response.lets_through = !actions.is_empty() && actions.iter().all(&lets_through);
+        }
+    }
+
+    /// What is done about a ban. The administrator's own is meant in earnest, whatever its number: it is answered by
+    /// the last one that keeps out.
+    pub fn to(&self, offence: u32, origin: Origin) -> &Response {
+        self.graded[..self.rank(offence, origin)]
+            .last()
+            .unwrap_or(&self.usual)
+    }
+
+    /// How severe the response to a ban is, compared with others of the jail.
+    pub fn rank(&self, offence: u32, origin: Origin) -> usize {
+        match origin {
+            Origin::Manual => {
+                let last = self.graded.iter().rposition(|one| !one.lets_through);
+                last.map_or(self.graded.len(), |last| last + 1)
+            }
+            _ => self
+                .graded
+                .partition_point(|response| response.from.get() <= offence),
+        }
+    }
+
+    /// Whether there is more than one.
+    pub fn are_graded(&self) -> bool {
+        self.all().nth(1).is_some()
+    }
+
+    /// Each of them that is ever given, in the order of their offences.
+    pub fn all(&self) -> impl Iterator<Item = &Response> {
+        let is_first = |response: &&Response| response.from == NonZeroU32::MIN;
+        let usual = match self.graded.first().filter(is_first) {
+            Some(_) => None,
+            None => Some(&self.usual),
+        };
+        usual.into_iter().chain(&self.graded)
+    }
+
+    /// How wide the networks are that are banned in place of offenders.
+    pub fn widths(&self) -> impl Iterator<Item = SubjectWidth> {
+        self.graded.iter().filter_map(|response| response.network)
+    }
+
+    /// All actions of the jail, each once.
+    pub fn actions(&self) -> Vec<&ActionName> {
+        let mut actions: Vec<&ActionName> = Vec::new();
+        for action in self.all().flat_map(|response| &response.actions) {
+            if !actions.contains(&action) {
+                actions.push(action);
+            }
+        }
+        actions
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(actions: &[&str]) -> Vec<ActionName> {
+        let parse = |name: &&str| name.parse().expect("a name");
+        actions.iter().map(parse).collect()
+    }
+
+    fn from(offence: u32, actions: &[&str]) -> Response {
+        Response {
+            from: NonZeroU32::new(offence).expect("counted from 1"),
+            ..Response::usual(names(actions))
+        }
+    }
+
+    #[test]
+    fn the_last_one_that_has_begun_holds() {
+        let responses = Responses::new(
+            names(&["usual"]),
+            vec![from(5, &["all", "mail"]), from(2, &["ports", "mail"])],
+        );
+        let to = |offence| responses.to(offence, Origin::Failures).actions.clone();
+        assert_eq!(to(1), names(&["usual"]));
+        assert_eq!(to(2), names(&["ports", "mail"]));
+        assert_eq!(to(4), names(&["ports", "mail"]));
+        assert_eq!(to(u32::MAX), names(&["all", "mail"]));
+        let by_hand = &responses.to(1, Origin::Manual).actions;
+        assert_eq!(*by_hand, names(&["all", "mail"]), "in earnest");
+        let all = names(&["usual", "ports", "mail", "all"]);
+        assert_eq!(responses.actions(), all.iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn actions_that_are_never_used_are_none_of_the_jail() {
+        let responses = Responses::new(names(&["usual"]), vec![from(1, &["slow"])]);
+        assert_eq!(
+            responses.actions(),
+            names(&["slow"]).iter().collect::<Vec<_>>()
+        );
+        let plain = Responses::new(names(&["usual"]), Vec::new());
+        assert_eq!(plain.to(7, Origin::Manual).actions, names(&["usual"]));
+    }
+}
