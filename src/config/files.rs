@@ -10,32 +10,13 @@ use std::sync::Arc;
 
 use super::document::{self, Table};
 use super::problem::{Problems, Text};
-use crate::action;
+use super::shipped;
 
 /// The configuration if none is named.
 pub const USUAL: &str = "/etc/f2bd/f2bd.conf";
 
 /// Where `install.sh` with a prefix and packages put filter and action files.
 const SHIPPED: [&str; 2] = ["/usr/local/share/f2bd", "/usr/share/f2bd"];
-
-/// The shipped data files, as part of the program.
-const BUILT_IN: &[(&str, &str)] = &[
-    ("actions/nftables-slow.toml", action::file::NFTABLES_SLOW),
-    ("actions/nftables.toml", action::file::NFTABLES),
-    (
-        "filters/nginx-botsearch.toml",
-        include_str!("../../filters/nginx-botsearch.toml"),
-    ),
-    (
-        "filters/recidive.toml",
-        include_str!("../../filters/recidive.toml"),
-    ),
-    (
-        "filters/report.toml",
-        include_str!("../../filters/report.toml"),
-    ),
-    ("filters/sshd.toml", include_str!("../../filters/sshd.toml")),
-];
 
 /// How deep drop-ins are laid over: section, name, key.
 const OVERLAY_DEPTH: usize = 2;
@@ -129,19 +110,16 @@ impl SearchPath {
                 return document::read(&path, problems);
             }
         }
-        let (path, content) = BUILT_IN.iter().find(|(path, _)| *path == relative)?;
+        let (_, content) = built_in(data).find(|(known, _)| *known == name)?;
         Some(Arc::new(Text {
-            path: PathBuf::from(format!("(built in) {path}")),
-            content: (*content).to_owned(),
+            path: PathBuf::from(format!("(built in) {relative}")),
+            content: content.to_owned(),
         }))
     }
 
     /// The names of all data files.
     pub fn names(&self, data: Data) -> BTreeSet<String> {
-        let built_in = BUILT_IN.iter().filter_map(|(path, _)| {
-            let name = path.strip_prefix(data.folder())?.strip_prefix('/')?;
-            Some(name.strip_suffix(".toml")?.to_owned())
-        });
+        let built_in = built_in(data).map(|(name, _)| name.to_owned());
         let folders = self.folders.iter().map(|folder| folder.join(data.folder()));
         let in_folders = folders
             .filter_map(|folder| folder.read_dir().ok())
@@ -152,26 +130,15 @@ impl SearchPath {
     }
 }
 
-fn toml_name(file: OsString) -> Option<String> {
-    Some(file.to_str()?.strip_suffix(".toml")?.to_owned())
+/// The files that are part of the program.
+fn built_in(data: Data) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let shipped = match data {
+        Data::Filter => shipped::FILTERS,
+        Data::Action => shipped::ACTIONS,
+    };
+    shipped.iter().copied()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_shipped_file_is_part_of_the_program() {
-        let mut shipped = Vec::new();
-        for folder in ["actions", "filters"] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-            for entry in path.read_dir().expect("a folder") {
-                let name = entry.expect("an entry").file_name();
-                shipped.push(format!("{folder}/{}", name.to_string_lossy()));
-            }
-        }
-        shipped.sort();
-        let built_in: Vec<_> = BUILT_IN.iter().map(|(path, _)| *path).collect();
-        assert_eq!(shipped, built_in);
-    }
+fn toml_name(file: OsString) -> Option<String> {
+    Some(file.to_str()?.strip_suffix(".toml")?.to_owned())
 }

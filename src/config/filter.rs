@@ -10,6 +10,8 @@ use super::format;
 use super::keys;
 use super::problem::{Place, Problems, Text};
 use super::section::{Section, unknown};
+use crate::action::ports::{Ports, Protocol, Services};
+use crate::engine::filter::quoting::Quoting;
 use crate::engine::filter::sample::{Expect, Sample};
 use crate::engine::filter::{
     FilterSet, FilterSpec, Outcome, PatternError, PatternSpec, RecordsSpec,
@@ -32,6 +34,10 @@ pub struct FilterFile {
     name: FilterName,
     text: Arc<Text>,
     title: String,
+    versions: String,
+    needs: String,
+    ports: Vec<(String, Place)>,
+    protocols: Vec<Protocol>,
     records: RecordsSpec,
     session_by_pid: bool,
     failures: Vec<Pattern>,
@@ -74,12 +80,24 @@ impl FilterFile {
             name,
             text: Arc::clone(text),
             title: top.text("title", problems).unwrap_or_default().to_owned(),
+            versions: top
+                .text("versions", problems)
+                .unwrap_or_default()
+                .to_owned(),
+            needs: top.text("needs", problems).unwrap_or_default().to_owned(),
+            ports: ports(&top, problems),
+            protocols: top
+                .parsed_list::<Protocol>("protocol", problems)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|(protocol, _)| protocol)
+                .collect(),
             records: records(&top, problems),
             session_by_pid,
             failures: patterns(&top, "failure", keys::FAILURE, problems),
             successes: patterns(&top, "success", keys::SUCCESS, problems),
             ignores: patterns(&top, "ignore", keys::IGNORE, problems),
-            samples: samples(&top, problems),
+            samples: samples(&top, quoting(&top, problems), problems),
         };
         let RecordsSpec { reports, bans, .. } = file.records;
         for (takes, what, key) in [(reports, "report", "report"), (bans, "ban", "bans")] {
@@ -135,6 +153,38 @@ impl FilterFile {
             );
         }
         is_known
+    }
+
+    /// One line for people.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// For which versions and settings of the service it was written; empty if it does not say.
+    pub fn versions(&self) -> &str {
+        &self.versions
+    }
+
+    /// What has to be switched on in the service; empty if nothing has.
+    pub fn needs(&self) -> &str {
+        &self.needs
+    }
+
+    /// The ports that the service usually has; `None` if the filter names none. What is wrong with them is reported.
+    pub fn ports(&self, services: &Services, problems: &mut Problems) -> Option<Ports> {
+        let words: Vec<_> = self.ports.iter().map(|(word, _)| word).collect();
+        for (word, place) in &self.ports {
+            if let Err(error) = Ports::parse(&[word], services) {
+                let remedy = "write numbers, ranges such as \"9000:9100\", or the names of services";
+                problems.error(place, format!("`port`: {error}"), remedy);
+            }
+        }
+        Ports::parse(&words, services).ok()
+    }
+
+    /// The protocols of these ports; empty if it names none.
+    pub fn protocols(&self) -> &[Protocol] {
+        &self.protocols
     }
 
     /// The text it was read from.
@@ -282,6 +332,27 @@ impl FilterFile {
     }
 }
 
+/// How the text of clients is written; each sample may say otherwise.
+fn quoting(section: &Section<'_>, problems: &mut Problems) -> Option<Quoting> {
+    section.parsed("quoting", problems)
+}
+
+fn ports(top: &Section<'_>, problems: &mut Problems) -> Vec<(String, Place)> {
+    let words = top.value("port").map(|value| match &value.kind {
+        Kind::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(value),
+    });
+    let mut ports = Vec::new();
+    for item in words.unwrap_or_default() {
+        match &item.kind {
+            Kind::Text(word) => ports.push((word.clone(), item.place.clone())),
+            Kind::Integer(port) => ports.push((port.to_string(), item.place.clone())),
+            _ => top.refuse("port", item, problems),
+        }
+    }
+    ports
+}
+
 fn records(top: &Section<'_>, problems: &mut Problems) -> RecordsSpec {
     let Some(value) = top.value("records") else {
         return RecordsSpec::default();
@@ -389,7 +460,11 @@ fn patterns(
     patterns
 }
 
-fn samples(top: &Section<'_>, problems: &mut Problems) -> Vec<(Sample, Place)> {
+fn samples(
+    top: &Section<'_>,
+    usual: Option<Quoting>,
+    problems: &mut Problems,
+) -> Vec<(Sample, Place)> {
     let mut samples = Vec::new();
     for (table, item) in sections(top, "sample", problems) {
         let section = Section::new(Some(table), keys::SAMPLE);
@@ -429,13 +504,25 @@ fn samples(top: &Section<'_>, problems: &mut Problems) -> Vec<(Sample, Place)> {
                 target: owned(section.text("target", problems)),
                 forwarded: owned(section.text("forwarded", problems)),
                 session: owned(section.text("session", problems)),
+                time: section.parsed("time", problems),
                 count: u32::try_from(count).unwrap_or(1),
             }
         };
         let mode = owned(section.text("mode", problems));
+        let mut chosen = Vec::new();
+        for (text, place) in section.texts("chosen", problems).unwrap_or_default() {
+            if lines.iter().any(|line| !text.is_empty() && line.contains(text)) {
+                chosen.push(text.to_owned());
+            } else {
+                let remedy = "copy it from the line as it stands there";
+                problems.error(place, format!("`{text}` does not stand in the sample"), remedy);
+            }
+        }
         samples.push((
             Sample {
                 lines,
+                chosen,
+                quoting: quoting(&section, problems).or(usual).unwrap_or_default(),
                 mode,
                 success: section.flag("success", problems).unwrap_or(false),
                 expect,

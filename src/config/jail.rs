@@ -119,6 +119,7 @@ struct Common {
     ignore: IgnoreList,
     trusted: IgnoreList,
     width: SubjectWidth,
+    /// Nothing if nothing is said of them.
     protocols: Vec<Protocol>,
     responses: Responses,
     actions: Vec<response::Named>,
@@ -210,7 +211,7 @@ impl<'c> JailReader<'c> {
             ignore,
             trusted,
             width,
-            protocols,
+            mut protocols,
             responses,
             actions,
         } = common?;
@@ -234,6 +235,12 @@ impl<'c> JailReader<'c> {
             services,
         } = choice?;
         let file = self.filters.get(&filter)?.as_ref()?;
+        let ports = ports.or_else(|| file.ports(&self.services, problems));
+        for usual in [file.protocols(), &[Protocol::Tcp]] {
+            if protocols.is_empty() {
+                protocols.extend_from_slice(usual);
+            }
+        }
         let spec = file.spec(&mode);
         let captures = |capture| spec.captures(capture);
         accounts::check(&section, accounts, captures, problems);
@@ -297,7 +304,7 @@ impl<'c> JailReader<'c> {
             ignore,
             trusted,
             width,
-            ports,
+            ports: ports.unwrap_or(Ports::All),
             protocols,
             responses,
         })
@@ -445,10 +452,9 @@ impl<'c> JailReader<'c> {
         }
     }
 
-    fn ports(&self, section: &Section<'_>, problems: &mut Problems) -> Ports {
-        let Some(value) = section.value("port") else {
-            return Ports::All;
-        };
+    /// The ports that the jail names.
+    fn ports(&self, section: &Section<'_>, problems: &mut Problems) -> Option<Ports> {
+        let value = section.value("port")?;
         let items = match &value.kind {
             Kind::List(items) => items.as_slice(),
             _ => std::slice::from_ref(value),
@@ -478,12 +484,12 @@ impl<'c> JailReader<'c> {
             words.push(word);
         }
         match Ports::parse(&words, &self.services) {
-            Ok(ports) => ports,
+            Ok(ports) => Some(ports),
             Err(_) => {
                 if is_good {
                     section.complain("port", &value.place, "`port` is empty".to_owned(), problems);
                 }
-                Ports::All
+                None
             }
         }
     }
@@ -501,7 +507,7 @@ fn bantime(section: &Section<'_>, problems: &mut Problems) -> Option<BanTime> {
 
 fn protocols(section: &Section<'_>, problems: &mut Problems) -> Vec<Protocol> {
     let Some(list) = section.parsed_list::<Protocol>("protocol", problems) else {
-        return vec![Protocol::Tcp];
+        return Vec::new();
     };
     if let (Some(value), true) = (section.value("protocol"), list.is_empty()) {
         let message = "`protocol` is empty".to_owned();

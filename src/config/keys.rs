@@ -285,6 +285,31 @@ pub const MOST_RETRIES: u32 = 1_000;
 /// A filter file.
 pub const FILTER: &[Key] = &[
     key("title", "a line for people", "\"\""),
+    key(
+        "versions",
+        "a line about the versions and settings it was written for, such as \"OpenSSH 7.0 to 10\"",
+        "\"\"",
+    ),
+    key(
+        "needs",
+        "a line about what has to be switched on in the service",
+        "\"\"",
+    ),
+    key(
+        "port",
+        "numbers, ranges and services such as [\"ssh\", 8080, \"9000:9100\"], or [\"all\"]",
+        "[\"all\"]",
+    ),
+    key(
+        "protocol",
+        "a list of \"tcp\", \"udp\" and \"sctp\"",
+        "[\"tcp\"]",
+    ),
+    key(
+        "quoting",
+        "\"none\", \"word\", \"name\", \"quotes\", \"hex\", \"percent\" or \"json\"",
+        "\"none\"",
+    ),
     key("records", "a section [records]", ""),
     key("session", "\"pid\"", ""),
     key("failure", "sections [[failure]]", ""),
@@ -355,8 +380,19 @@ pub const SAMPLE: &[Key] = &[
     key("target", "the text that <target> must capture", ""),
     key("forwarded", "the text that <forwarded> must capture", ""),
     key("session", "the text that <session> must capture", ""),
+    key(
+        "time",
+        "the moment of the last line, such as \"2026-02-12T14:10:21Z\"",
+        "",
+    ),
     key("failures", "a number from 1 to 1000", "1"),
     key("success", "true or false", "false"),
+    key(
+        "chosen",
+        "a list of the texts in it that a client chose, such as [\"root\"]",
+        "[]",
+    ),
+    key("quoting", "one of the words of `quoting` of the filter", ""),
 ];
 
 /// `filter = { … }`

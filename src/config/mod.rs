@@ -29,6 +29,7 @@ mod proxies;
 mod resolved;
 mod response;
 mod section;
+mod shipped;
 mod siege;
 mod source;
 mod subject;

@@ -14,7 +14,7 @@ use regex::bytes::{Captures, Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, Look};
 
 /// What the placeholders stand for.
-const PLACEHOLDERS: [(&str, &str); 9] = [
+const PLACEHOLDERS: [(&str, &str); 11] = [
     (
         "<ip>",
         r"(?P<ip>(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4}:(?:[0-9A-Fa-f:.]*(?:[0-9A-Fa-f]|::)|:))(?:%[0-9A-Za-z_.-]+)?)",
@@ -26,6 +26,8 @@ const PLACEHOLDERS: [(&str, &str); 9] = [
     ("<word>", r"(?:[^\s]+)"),
     ("<port>", "(?:[0-9]{1,5})"),
     ("<text>", "(?s:.*)"),
+    ("<path>", r#"(?s:[^"\\]|\\.)*"#),
+    ("<agent>", r#"(?s:[^"\\]|\\.)*"#),
     ("<session>", r"(?P<session>[^\s]+)"),
 ];
 

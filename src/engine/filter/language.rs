@@ -12,7 +12,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 pub(super) const LARGEST_PROGRAM: usize = 4 << 20;
 
 /// The placeholders and what they stand for. An address is only roughly described; the capture is parsed.
-const PLACEHOLDERS: [(&str, &str); 9] = [
+const PLACEHOLDERS: [(&str, &str); 11] = [
     (
         "ip",
         // A colon alone never ends one, so that it is left to `<ip>: text`.
@@ -25,6 +25,9 @@ const PLACEHOLDERS: [(&str, &str); 9] = [
     ("word", r"(?:[^\s]+)"),
     ("port", r"(?:[0-9]{1,5})"),
     ("text", r"(?s:.*)"),
+    // What stands between quotes, in which those of the text are written otherwise.
+    ("path", r#"(?s:[^"\\]|\\.)*"#),
+    ("agent", r#"(?s:[^"\\]|\\.)*"#),
     ("session", r"(?P<session>[^\s]+)"),
 ];
 

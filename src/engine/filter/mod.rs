@@ -10,6 +10,7 @@ pub mod passing;
 pub mod pattern;
 mod proof;
 mod quick;
+pub mod quoting;
 pub mod sample;
 pub mod session;
 pub mod set;

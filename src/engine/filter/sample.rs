@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
+use super::quoting::Quoting;
 use super::session::Sessions;
 use super::{Capture, FilterSet, View};
 use crate::engine::policy::FilterId;
@@ -22,6 +23,10 @@ pub struct Sample {
     /// Whether the filter's successes are meant, see
     /// [`FilterSpec::of_successes`](super::FilterSpec::of_successes): they are to find what is said of a failure.
     pub success: bool,
+    /// The texts in them that a client chose, beside what placeholders take.
+    pub chosen: Vec<String>,
+    /// How the service writes these.
+    pub quoting: Quoting,
     /// What must come of them.
     pub expect: Expect,
 }
@@ -45,6 +50,8 @@ pub enum Expect {
         forwarded: Option<String>,
         /// What ties it to others.
         session: Option<String>,
+        /// When it was.
+        time: Option<Timestamp>,
         /// How many failures count.
         count: u32,
     },
@@ -90,6 +97,7 @@ impl Sample {
                     owned(found.target),
                     owned(found.forwarded),
                     session,
+                    record.time.to_string(),
                 ]);
             }
         }
@@ -115,6 +123,7 @@ impl Sample {
                     target,
                     forwarded,
                     session,
+                    time,
                     count,
                 },
                 Some(found),
@@ -122,6 +131,7 @@ impl Sample {
                 if *count != counted {
                     return told(number, &count.to_string(), &counted.to_string());
                 }
+                let time = &time.map(|time| time.to_string());
                 let wanted = [
                     ("ip", ip),
                     ("host", host),
@@ -129,6 +139,7 @@ impl Sample {
                     ("target", target),
                     ("forwarded", forwarded),
                     ("session", session),
+                    ("time", time),
                 ];
                 for ((what, wanted), got) in wanted.into_iter().zip(found) {
                     if let Some(wanted) = wanted
