@@ -1790,6 +1790,7 @@ fn sieve(text: &str) -> Arc<Sieve> {
         outcome: Outcome::Failure,
         successes: Vec::new(),
         ignores: Vec::new(),
+        others: Vec::new(),
     }]);
     Arc::new(filters.unwrap().sieve(&[FilterId(0)]).unwrap())
 }

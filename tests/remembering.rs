@@ -65,6 +65,7 @@ fn policy(scope: Scope, memory: u32, graded: bool) -> Policy {
         outcome: Outcome::Failure,
         successes: Vec::new(),
         ignores: Vec::new(),
+        others: Vec::new(),
     };
     let successes = FilterSpec {
         failures: vec![PatternSpec {
@@ -248,7 +249,8 @@ fn short(decisions: &[Decision]) -> Vec<String> {
         | Decision::Remark(_)
         | Decision::Clear(_)
         | Decision::Allow(_)
-        | Decision::Disallow(_) => None,
+        | Decision::Disallow(_)
+        | Decision::Sighted(_) => None,
         Decision::Resume(resumed) => {
             let subject = resumed.ban.subject.plain();
             let time = resumed.time.as_micros() / 1_000_000;

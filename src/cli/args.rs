@@ -76,6 +76,9 @@ pub enum Command {
     Status {
         /// Only this jail, with its bans
         jail: Option<JailName>,
+        /// How well the filters hear instead: what their patterns take, and lines that look like failures but are not known
+        #[arg(long, conflicts_with = "jail")]
+        deaf: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,

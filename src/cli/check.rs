@@ -3,16 +3,21 @@
 use std::io::Write;
 use std::path::Path;
 
+use super::deaf;
 use super::failure::{Exit, Failure};
-use super::output::{self, BAD, GOOD, counted};
+use super::output::{self, BAD, Clock, GOOD, counted};
 use crate::config::{self, Severity};
 
-/// Reads everything, proves the filters, and prints every problem.
+/// Reads everything, proves the filters, and prints every problem; also which filters may have gone deaf, by the database.
 ///
 /// # Errors
 /// There is a mistake, which has been printed.
-pub fn run(config: Option<&Path>, json: bool) -> Result<(), Failure> {
-    let loaded = config::load_and_prove(config);
+pub fn run(config: Option<&Path>, json: bool, clock: &Clock) -> Result<(), Failure> {
+    let mut loaded = config::load_and_prove(config);
+    if let Some(settings) = &loaded.settings {
+        let warnings = deaf::warnings(settings, clock.now);
+        loaded.problems.extend(warnings);
+    }
     let mut out = output::stdout();
     if json {
         writeln!(out, "{}", config::resolved(&loaded))?;

@@ -6,11 +6,11 @@
 pub mod args;
 mod blocks;
 mod check;
+mod deaf;
 mod explain;
 mod failure;
 mod found;
 pub mod hosts;
-mod likely;
 mod logs;
 mod matching;
 mod output;
@@ -78,10 +78,13 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
     let clock = Clock::of(&common)?;
     match command {
         Command::Run { dry_run } => run_daemon(common, dry_run),
-        Command::Check { json } => check::run(config, json),
+        Command::Check { json } => check::run(config, json, &clock),
         Command::Match(args) => matching::run(&args, &clock, config),
         Command::Replay(args) => replay::run(&args, &clock, config),
-        Command::Status { jail, json } => query::status(&socket(&common)?, jail, json, &clock),
+        Command::Status {
+            deaf: true, json, ..
+        } => deaf::status(&socket(&common)?, json, &clock),
+        Command::Status { jail, json, .. } => query::status(&socket(&common)?, jail, json, &clock),
         Command::Bans { jail, json } => query::bans(&socket(&common)?, jail, json, &clock),
         Command::History {
             ip,

@@ -525,8 +525,11 @@ fn print_line(out: &mut Out, line: &FollowLine, json: bool, clock: &Clock) -> Re
     Ok(())
 }
 
-/// One JSON object a line.
-fn print_json<T: serde::Serialize>(out: &mut Out, rows: &[T]) -> Result<(), Failure> {
+/// Prints one JSON object a line.
+///
+/// # Errors
+/// The output is gone.
+pub fn print_json<T: serde::Serialize>(out: &mut Out, rows: &[T]) -> Result<(), Failure> {
     for row in rows {
         serde_json::to_writer(&mut *out, row).map_err(std::io::Error::from)?;
         writeln!(out)?;

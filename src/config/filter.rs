@@ -175,7 +175,8 @@ impl FilterFile {
         let words: Vec<_> = self.ports.iter().map(|(word, _)| word).collect();
         for (word, place) in &self.ports {
             if let Err(error) = Ports::parse(&[word], services) {
-                let remedy = "write numbers, ranges such as \"9000:9100\", or the names of services";
+                let remedy =
+                    "write numbers, ranges such as \"9000:9100\", or the names of services";
                 problems.error(place, format!("`port`: {error}"), remedy);
             }
         }
@@ -217,12 +218,15 @@ impl FilterFile {
 
     /// The filter in one of its modes.
     pub fn spec(&self, mode: &str) -> FilterSpec {
+        let is_of = |pattern: &&Pattern| {
+            pattern.modes.is_empty() || pattern.modes.iter().any(|known| known == mode)
+        };
         let chosen = |patterns: &[Pattern]| {
-            let wanted = patterns.iter().filter(|pattern| {
-                pattern.modes.is_empty() || pattern.modes.iter().any(|known| known == mode)
-            });
+            let wanted = patterns.iter().filter(is_of);
             wanted.map(|pattern| pattern.spec.clone()).collect()
         };
+        let all = [&self.failures, &self.successes, &self.ignores];
+        let others = all.into_iter().flatten().filter(|pattern| !is_of(pattern));
         FilterSpec {
             name: self.name.clone(),
             mode: mode.into(),
@@ -233,6 +237,7 @@ impl FilterFile {
             outcome: Outcome::Failure,
             successes: chosen(&self.successes),
             ignores: chosen(&self.ignores),
+            others: others.map(|pattern| pattern.spec.clone()).collect(),
         }
     }
 
@@ -511,11 +516,18 @@ fn samples(
         let mode = owned(section.text("mode", problems));
         let mut chosen = Vec::new();
         for (text, place) in section.texts("chosen", problems).unwrap_or_default() {
-            if lines.iter().any(|line| !text.is_empty() && line.contains(text)) {
+            if lines
+                .iter()
+                .any(|line| !text.is_empty() && line.contains(text))
+            {
                 chosen.push(text.to_owned());
             } else {
                 let remedy = "copy it from the line as it stands there";
-                problems.error(place, format!("`{text}` does not stand in the sample"), remedy);
+                problems.error(
+                    place,
+                    format!("`{text}` does not stand in the sample"),
+                    remedy,
+                );
             }
         }
         samples.push((

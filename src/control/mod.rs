@@ -5,6 +5,7 @@
 //! a question goes to the driver and its answer comes back.
 
 pub mod client;
+pub mod health;
 pub mod protocol;
 pub mod server;
 pub mod text;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::health::HealthRow;
 use super::text;
 use crate::engine::decision::{Origin, Release};
 use crate::engine::name::JailName;
@@ -52,6 +53,8 @@ pub enum Request {
         #[serde(with = "text::option", default)]
         jail: Option<JailName>,
     },
+    /// How well do the filters hear?
+    Deaf,
     /// Who is banned?
     Bans {
         /// Only by this jail.
@@ -156,6 +159,7 @@ impl Request {
             | Request::Flush => true,
             Request::Allowed
             | Request::Status { .. }
+            | Request::Deaf
             | Request::Bans { .. }
             | Request::History { .. }
             | Request::Explain { .. }
@@ -186,6 +190,11 @@ pub enum Reply {
     Refused(Refusal),
     /// To [`Request::Status`].
     Status(Box<Status>),
+    /// To [`Request::Deaf`].
+    Deaf {
+        /// The filters in use, in the order of their jails.
+        rows: Vec<HealthRow>,
+    },
     /// To [`Request::Bans`].
     Bans {
         /// In the order of their numbers.

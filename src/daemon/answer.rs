@@ -3,6 +3,7 @@
 //! In: requests and the driver's parts, to look at. Out: what the engine should hear, or a reply. Nothing is
 //! decided and nothing is done here.
 
+mod deaf;
 mod explain;
 
 use std::net::IpAddr;
@@ -303,6 +304,7 @@ pub fn bad_configuration(problems: &[Problem]) -> Reply {
 pub fn view(view: &View<'_>, request: &Request) -> Reply {
     match request {
         Request::Status { jail } => status(view, jail.as_ref()).unwrap_or_else(|refusal| refusal),
+        Request::Deaf => deaf::deaf(view),
         Request::Bans { jail, after } => {
             bans(view, jail.as_ref(), *after).unwrap_or_else(|refusal| refusal)
         }
@@ -614,7 +616,7 @@ fn with_store<T>(
 pub fn follow_line(decision: &Decision) -> Option<FollowLine> {
     Some(match decision {
         // They hear of the failures, when the addresses are known.
-        Decision::Await(_) | Decision::Answered(_) => return None,
+        Decision::Await(_) | Decision::Answered(_) | Decision::Sighted(_) => return None,
         Decision::Count(failure) => FollowLine::Failure {
             subject: failure.subject.clone(),
             failure: FailureRow {

@@ -133,6 +133,9 @@ impl Driver {
         };
         // Before anybody can be banned for what is read first.
         driver.guard(now, guard::addresses());
+        if let Err(error) = driver.engine.watch(now) {
+            log::error!("what filters no longer hear cannot be told: {error}");
+        }
         driver.decide(now, Input::Restore(remembered), None);
         driver
     }
@@ -302,6 +305,9 @@ impl Driver {
             .handle(now, input, &mut self.unwritten.decisions);
         self.look_up(now, first);
         self.ask_programs(first);
+        if self.engine.has_sightings() {
+            self.unwritten.hold(now);
+        }
         if !self.unwritten.note(now, first, stream) {
             self.write(now);
         }
@@ -398,6 +404,10 @@ impl Driver {
         let mut unwritten = std::mem::take(&mut self.unwritten);
         let cursor = |stream| Some((stream, self.sources.cursor(stream)?));
         let cursors = unwritten.moved.iter().filter_map(cursor);
+        // They are totals: while the database is behind, the newest ones are all that is missing.
+        if !self.memory.wants_retry() {
+            self.engine.tell_sightings(&mut unwritten.decisions);
+        }
         if !unwritten.decisions.is_empty() || !unwritten.moved.is_empty() {
             self.memory.remember(now, &unwritten.decisions, cursors);
         }

@@ -62,7 +62,7 @@ pub fn report_decision(decision: &Decision) {
         Decision::Await(awaited) => {
             log::debug!("[{}] looking up {}", awaited.jail, awaited.host);
         }
-        Decision::Answered(_) => {}
+        Decision::Answered(_) | Decision::Sighted(_) => {}
         Decision::Ban(ban) => {
             let why = match ban.origin {
                 Origin::Failures if ban.evidence.len() == 1 => "1 failure".to_owned(),
@@ -227,6 +227,14 @@ pub fn notice_text(notice: &Notice) -> String {
             "[{jail}] the siege is over after {}: {} again",
             Span(whole_seconds(time.since(*since))),
             bans(*maxretry)
+        ),
+        Notice::Deaf {
+            jail,
+            filter,
+            since,
+            line,
+        } => format!(
+            "[{jail}] the filter {filter} may have gone deaf: it has taken nothing since {since}, but its programs log what looks like failures, such as `{line}`; see `f2bd status --deaf`"
         ),
     }
 }

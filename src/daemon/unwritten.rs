@@ -58,6 +58,12 @@ impl Unwritten {
         new.is_empty() || stream.is_some() && only_failures && self.decisions.len() < MOST_WAITING
     }
 
+    /// Takes note that something else waits, as long as a cursor may.
+    pub fn hold(&mut self, now: Timestamp) {
+        let due = now.after(CURSORS_WAIT);
+        self.due = Some(self.due.map_or(due, |earlier| earlier.min(due)));
+    }
+
     /// When the next transaction is due, if anything waits.
     pub fn due(&self) -> Option<Timestamp> {
         self.due

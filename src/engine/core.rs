@@ -15,6 +15,7 @@ mod heard;
 mod hearing;
 mod naming;
 mod recount;
+mod watching;
 
 pub use allowing::MOST_ALLOWED;
 
@@ -39,6 +40,7 @@ use super::subject::Subject;
 use super::time::Timestamp;
 use heard::Heard;
 use naming::Unresolved;
+use watching::Watch;
 
 /// How often windows that nobody fills any more are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -90,6 +92,8 @@ pub struct Engine {
     swept: Timestamp,
     /// When the end of a siege can be announced if nobody fails any more.
     next_calm: Option<Timestamp>,
+    /// What is seen of filters beside what they count, if anybody wants to know.
+    watch: Option<Watch>,
 }
 
 /// What a jail has seen.
@@ -158,6 +162,7 @@ impl Engine {
             progress: HashMap::new(),
             swept: Timestamp::default(),
             next_calm: None,
+            watch: None,
         }
     }
 
@@ -209,7 +214,12 @@ impl Engine {
         self.expire(now, out);
         self.calm(now, out);
         self.end_allowances(now, out);
-        self.sweep(now);
+        // A clock that was set back must not put it off.
+        if now < self.swept || now >= self.swept.after(SWEEP_EVERY) {
+            self.swept = now;
+            self.sweep(now);
+            self.tell_deaf(now, out);
+        }
     }
 
     /// When [`Input::Tick`] is due; `None` if time alone changes nothing.
@@ -295,11 +305,6 @@ impl Engine {
     /// Forgets windows that no record to come can fill. Sources may lag behind, so what counts is not the
     /// present but how far each of them has been read, and since when a record waits for an address.
     fn sweep(&mut self, now: Timestamp) {
-        // A clock that was set back must not put it off.
-        if now >= self.swept && now < self.swept.after(SWEEP_EVERY) {
-            return;
-        }
-        self.swept = now;
         // Bans come from wherever other jails listen.
         let all = self.policy.jails.iter().flat_map(|jail| &jail.sources);
         let all: Vec<SourceName> = all.cloned().collect();

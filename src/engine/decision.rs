@@ -8,9 +8,10 @@ use std::net::IpAddr;
 use super::filter::Outcome;
 use super::host::HostName;
 use super::jail::siege::Rate;
-use super::name::{JailName, SourceName};
+use super::name::{FilterName, JailName, SourceName};
 use super::policy::MaxRetry;
 use super::prefix::Prefix;
+use super::sighting::Sighting;
 use super::subject::Subject;
 use super::time::{BanTime, Timestamp};
 
@@ -54,6 +55,8 @@ pub enum Decision {
     Remark(Remark),
     /// The administrator should know; the engine says each thing once until it changes.
     Notice(Notice),
+    /// What was seen of a filter; nothing comes of it but that it is remembered.
+    Sighted(Sighting),
 }
 
 /// A record that a filter counts against somebody. User, target, session and line are missing if the engine keeps no
@@ -379,5 +382,16 @@ pub enum Notice {
         time: Timestamp,
         /// So many failures make a ban again.
         maxretry: MaxRetry,
+    },
+    /// A filter has taken nothing for a day, while its programs say what looks like failures.
+    Deaf {
+        /// The first jail that uses it.
+        jail: JailName,
+        /// The filter.
+        filter: FilterName,
+        /// The time of the last record that it has taken.
+        since: Timestamp,
+        /// Such a line, as it is kept; text of the attacker's choice.
+        line: Box<str>,
     },
 }

@@ -19,6 +19,7 @@ pub mod policy;
 pub mod prefix;
 pub mod record;
 pub mod replay;
+pub mod sighting;
 pub mod subject;
 pub mod time;
 

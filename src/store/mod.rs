@@ -6,6 +6,7 @@
 
 pub mod error;
 mod read;
+mod sightings;
 mod sweep;
 mod write;
 
@@ -19,6 +20,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 pub use error::StoreError;
 pub use read::{Archive, FailureRow, HistoryQuery, HistoryRow, Salvage};
+pub use sightings::Sightings;
 pub use sweep::Retention;
 
 /// The schema, one file for each version; a database knows in `user_version` how many it has had.
@@ -32,6 +34,7 @@ const SCHEMA: &[&str] = &[
     include_str!("schema/0007_target.sql"),
     include_str!("schema/0008_reasons.sql"),
     include_str!("schema/0009_subjects.sql"),
+    include_str!("schema/0010_sightings.sql"),
 ];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction

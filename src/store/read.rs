@@ -13,7 +13,7 @@ use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OpenFlags, Params, Row, params};
 
 use super::write::bytes;
-use super::{Store, StoreError, refuse_newer};
+use super::{Store, StoreError, refuse_newer, sightings};
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{
     Allowance, Awaited, AwaitedId, Ban, BanId, Failure, FailureId, Origin, Release,
@@ -193,6 +193,8 @@ impl Store {
             networks,
             sieges,
             awaited: awaited(&self.connection)?,
+            sightings: sightings::remembered(&self.connection)?,
+            deaf: sightings::told_deaf(&self.connection)?,
             next_failure: self.next("failures")?.map(FailureId),
             next_ban: self.next("bans")?.map(BanId),
             next_awaited: self.next("unresolved")?.map(AwaitedId),
@@ -355,7 +357,7 @@ impl Store {
 /// The database of a daemon that may be running, open for reading alone: nothing in it is changed or held up.
 #[derive(Debug)]
 pub struct Archive {
-    connection: Connection,
+    pub(super) connection: Connection,
 }
 
 impl Archive {
@@ -512,7 +514,7 @@ fn cursors(connection: &Connection) -> Result<Vec<(Stream, Cursor)>, StoreError>
 }
 
 /// The answer to `sql`, without the rows that make no sense.
-fn rows<T>(
+pub(super) fn rows<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
@@ -654,10 +656,10 @@ impl Near {
 
 /// The few names of jails that many rows repeat.
 #[derive(Default)]
-struct Names(HashMap<Box<str>, JailName>);
+pub(super) struct Names(HashMap<Box<str>, JailName>);
 
 impl Names {
-    fn jail(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<JailName> {
+    pub(super) fn jail(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<JailName> {
         if let Some(name) = self.0.get(row.get_ref(column)?.as_str()?) {
             return Ok(name.clone());
         }
@@ -671,11 +673,11 @@ fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
 }
 
-fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+pub(super) fn time(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     row.get(column).map(Timestamp::from_micros)
 }
 
@@ -699,7 +701,7 @@ fn subject(row: &Row<'_>, text: usize, first: usize) -> rusqlite::Result<Subject
     })
 }
 
-fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
 where
     T: FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,

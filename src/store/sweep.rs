@@ -19,6 +19,10 @@ const MOST_ENDED_BANS: u64 = 1_000_000;
 /// Notices that are kept at most; they are read by people.
 const MOST_NOTICES: u64 = 10_000;
 
+/// How long it is kept how many records a pattern has taken: a year shows what comes with the seasons. Patterns times days
+/// are a bound that nobody outside can reach beyond.
+const COUNTS_KEPT: Duration = Duration::from_secs(366 * 86_400);
+
 /// How long history is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
@@ -67,6 +71,16 @@ impl Store {
             (
                 "DELETE FROM cursors WHERE rowid IN
                     (SELECT rowid FROM cursors WHERE time < ?1 AND stream <> '' LIMIT ?2)",
+                failures,
+            ),
+            (
+                "DELETE FROM taken WHERE (filter, pattern, day) IN
+                    (SELECT filter, pattern, day FROM taken WHERE day < ?1 LIMIT ?2)",
+                now.before(COUNTS_KEPT).as_micros(),
+            ),
+            (
+                "DELETE FROM unknown WHERE (filter, place) IN
+                    (SELECT filter, place FROM unknown WHERE last < ?1 LIMIT ?2)",
                 failures,
             ),
         ] {

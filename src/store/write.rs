@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use rusqlite::{Connection, Statement, TransactionBehavior, params};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, sightings};
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{
@@ -76,6 +76,7 @@ impl Store {
                 Decision::Disallow(subject) => disallow(&transaction, *subject)?,
                 Decision::Clear(cleared) => clear(&transaction, cleared)?,
                 Decision::Notice(told) => notice(&transaction, now, told)?,
+                Decision::Sighted(sighting) => sightings::write(&transaction, sighting)?,
             }
         }
         drop(count);
@@ -420,6 +421,15 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
             let lasted = Span(time.since(*since));
             let detail = format!("it lasted {lasted}, maxretry is {} again", maxretry.0);
             ("siege-over", jail, String::new(), detail)
+        }
+        Notice::Deaf {
+            jail,
+            filter,
+            since,
+            line,
+        } => {
+            let detail = format!("{filter} has taken nothing since {since}: {line}");
+            ("deaf", jail, String::new(), detail)
         }
     };
     connection

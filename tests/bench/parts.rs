@@ -84,6 +84,7 @@ fn filters(count: usize) -> FilterSet {
         session_by_pid: false,
         failures: (1..).zip(jails::patterns(number)).map(pattern).collect(),
         ignores: Vec::new(),
+        others: Vec::new(),
         outcome: Outcome::Failure,
         successes: Vec::new(),
     });

@@ -214,6 +214,7 @@ pub fn filter(number: usize, failures: Vec<PatternSpec>) -> FilterSpec {
         session_by_pid: false,
         failures,
         ignores: Vec::new(),
+        others: Vec::new(),
         outcome: Outcome::Failure,
         successes: Vec::new(),
     }

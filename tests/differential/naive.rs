@@ -176,6 +176,7 @@ fn is_sound(text: &str) -> bool {
             unless_counted: false,
         }],
         ignores: Vec::new(),
+        others: Vec::new(),
         outcome: f2bd::engine::filter::Outcome::Failure,
         successes: Vec::new(),
     }])

@@ -71,6 +71,7 @@ fn all_filters() -> FilterSet {
         session_by_pid: false,
         failures: failures.collect(),
         ignores: Vec::new(),
+        others: Vec::new(),
         outcome: Outcome::Failure,
         successes: Vec::new(),
     });

@@ -102,7 +102,8 @@ impl Judged {
             | Decision::Remark(_)
             | Decision::Allow(_)
             | Decision::Disallow(_)
-            | Decision::Notice(_) => panic!("{decision:?}"),
+            | Decision::Notice(_)
+            | Decision::Sighted(_) => panic!("{decision:?}"),
         }
     }
 

@@ -219,7 +219,8 @@ impl Comparison {
                     | Decision::Disallow(_)
                     | Decision::Clear(_)
                     | Decision::Resume(_)
-                    | Decision::Notice(_) => {}
+                    | Decision::Notice(_)
+                    | Decision::Sighted(_) => {}
                 }
             }
         }

@@ -112,7 +112,8 @@ impl<'c> Decisions<'c> {
             | Decision::Allow(_)
             | Decision::Disallow(_)
             | Decision::Clear(_)
-            | Decision::Notice(_) => {}
+            | Decision::Notice(_)
+            | Decision::Sighted(_) => {}
         }
         Ok(())
     }

@@ -110,7 +110,8 @@ impl Backlog {
             | Decision::Disallow(_)
             | Decision::Clear(_)
             | Decision::Resume(_)
-            | Decision::Notice(_) => &mut self.others,
+            | Decision::Notice(_)
+            | Decision::Sighted(_) => &mut self.others,
         }
     }
 

@@ -23,9 +23,10 @@ impl Engine {
     pub(super) fn restore(
         &mut self,
         now: Timestamp,
-        remembered: Remembered,
+        mut remembered: Remembered,
         out: &mut Vec<Decision>,
     ) {
+        self.restore_sightings(&mut remembered);
         // A database that could be read only late must not take back numbers that were given meanwhile.
         self.next_failure = self
             .next_failure
@@ -296,6 +297,7 @@ impl Engine {
             .collect();
         self.listeners = listeners(&policy);
         self.policy = policy;
+        self.watch_others(now);
         self.give_up_names(out);
         self.spare_the_allowed(now, out);
         let jails = &self.policy.jails;

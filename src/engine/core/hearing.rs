@@ -67,8 +67,20 @@ impl Engine {
                 self.heard.count(source, &record);
             }
             let view = View::from(record);
-            for Finding { filter, found, .. } in &self.policy.filters.findings(&view) {
-                self.hear_found(now, *filter, source, view.record(), found, out);
+            let findings = self.policy.filters.findings(&view);
+            if findings.is_empty() {
+                self.look_for_unknown(now, source, &view);
+                continue;
+            }
+            if let Some(watch) = &mut self.watch {
+                watch.next_record();
+            }
+            for finding in &findings {
+                let Finding { filter, found, .. } = finding;
+                let is_heard = self.hear_found(now, *filter, source, view.record(), found, out);
+                if let Some(watch) = self.watch.as_mut().filter(|_| is_heard) {
+                    watch.note_found(now, view.record().time, finding);
+                }
             }
         }
     }
@@ -88,7 +100,7 @@ impl Engine {
         }
     }
 
-    /// What a filter found in a record, before each jail that listens.
+    /// What a filter found in a record, before each jail that listens; answers whether one does.
     fn hear_found(
         &mut self,
         now: Timestamp,
@@ -97,15 +109,17 @@ impl Engine {
         record: &Record<'_>,
         found: &Found<'_>,
         out: &mut Vec<Decision>,
-    ) {
+    ) -> bool {
         // Only what a jail listens to uses a session.
         let mut counted = None;
+        let mut is_heard = false;
         for turn in 0..self.listeners[usize::from(filter.0)].len() {
             let (at, outcome) = self.listeners[usize::from(filter.0)][turn];
             let is_nameless = record.program.is_empty();
             if !wants(&self.policy.jails[at], source, record.routes, is_nameless) {
                 continue;
             }
+            is_heard = true;
             // Whom a jail of names bans is known without an address.
             let waits = found.ip.is_none() && self.policy.jails[at].named_by.is_none();
             if outcome == Outcome::Success {
@@ -127,6 +141,7 @@ impl Engine {
                 (false, _) => {}
             }
         }
+        is_heard
     }
 
     /// One failure before one jail.

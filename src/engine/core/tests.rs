@@ -21,6 +21,7 @@ use crate::engine::record::{Batch, Record};
 use crate::engine::time::{BanTime, FindTime};
 
 mod accounts;
+mod deaf;
 mod ignored;
 mod names;
 mod networks;
@@ -54,6 +55,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         outcome: Outcome::Failure,
         successes: Vec::new(),
         ignores: Vec::new(),
+        others: Vec::new(),
     };
     let rule = |text: &&str| IgnoreRule {
         prefix: text.parse().expect("a prefix"),
@@ -147,7 +149,8 @@ fn short(decisions: &[Decision]) -> Vec<String> {
         | Decision::Remark(_)
         | Decision::Clear(_)
         | Decision::Allow(_)
-        | Decision::Disallow(_) => None,
+        | Decision::Disallow(_)
+        | Decision::Sighted(_) => None,
     };
     decisions.iter().filter_map(one).collect()
 }
@@ -638,7 +641,8 @@ fn remembered(decisions: &[Decision]) -> Remembered {
             Decision::Count(_)
             | Decision::Forgive(_)
             | Decision::Remark(_)
-            | Decision::Notice(_) => {}
+            | Decision::Notice(_)
+            | Decision::Sighted(_) => {}
         }
     }
     remembered

@@ -5,6 +5,7 @@
 
 pub mod forwarded;
 mod language;
+pub mod likely;
 mod literal;
 pub mod passing;
 pub mod pattern;
@@ -17,6 +18,7 @@ pub mod set;
 pub mod sieve;
 mod steps;
 mod view;
+pub mod wording;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -52,6 +54,8 @@ pub struct FilterSpec {
     pub successes: Vec<PatternSpec>,
     /// Records that are no failure though a pattern takes them.
     pub ignores: Vec<PatternSpec>,
+    /// All patterns of other modes. Nothing counts by them, but what they take is no news to the filter.
+    pub others: Vec<PatternSpec>,
 }
 
 impl FilterSpec {
@@ -62,6 +66,7 @@ impl FilterSpec {
             outcome: Outcome::Success,
             successes: Vec::new(),
             ignores: Vec::new(),
+            others: Vec::new(),
             ..self.clone()
         })
     }

@@ -71,9 +71,14 @@ impl<'b> News<'b> {
 
     /// Whether the next line is read only because it is the last one.
     pub fn is_quiet(&self, sieve: &Sieve) -> bool {
+        self.bytes.len() <= self.last && self.may_pass(sieve)
+    }
+
+    /// Whether no pattern can take the next line, wherever it stands.
+    pub fn may_pass(&self, sieve: &Sieve) -> bool {
         let line = self.line();
         let is_odd = before_long_line(before_object(line)).len() < line.len();
-        self.bytes.len() <= self.last && !is_odd && sieve.places(line).next().is_none()
+        !is_odd && sieve.places(line).next().is_none()
     }
 
     /// The lines before the last one.
@@ -144,6 +149,7 @@ mod tests {
                 // It stops at what has to be read, and at the last line.
                 prop_assert!(!is_quiet(line) || left <= 1 || was_last, "{:?}", line);
                 prop_assert_eq!(news.is_quiet(&sieve), left <= 1 && is_quiet(line));
+                prop_assert_eq!(news.may_pass(&sieve), is_quiet(line));
                 news.bytes = &news.bytes[line.len()..];
             }
         }

@@ -247,6 +247,7 @@ mod tests {
             outcome: Outcome::Failure,
             successes: Vec::new(),
             ignores: Vec::new(),
+            others: Vec::new(),
         }
     }
 

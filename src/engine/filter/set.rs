@@ -6,9 +6,11 @@
 
 mod candidates;
 mod compile;
+mod knowing;
 mod loose;
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use regex::bytes::RegexSet;
 use smallvec::SmallVec;
@@ -60,6 +62,8 @@ struct Filter {
     loose: Option<Loose>,
     ignored_messages: RegexSet,
     ignores: Vec<Ignore>,
+    /// What else it knows; compiled when somebody asks.
+    others: OnceLock<Vec<Ignore>>,
 }
 
 /// What patterns make of a record.

@@ -27,6 +27,7 @@ use crate::engine::record::journal::RouteId;
 use crate::engine::record::line::LineReader;
 use crate::engine::time::Timestamp;
 use crate::source::{Delivery, Losses};
+use passing::Sample;
 use search::Search;
 
 /// The most old files of all logs together that are open and not read to their end, but for those of the log that opens
@@ -78,6 +79,8 @@ pub struct Log {
     losses: Losses,
     /// How many lines were passed over since the last record.
     passed: u32,
+    /// What is read though it could be passed over.
+    sample: Sample,
     /// Whether there is something in the batch that a pattern may take.
     is_loud: bool,
     /// When something was handed on last.
@@ -164,6 +167,7 @@ impl Log {
             batch: Batch::default(),
             losses: Losses::default(),
             passed: 0,
+            sample: Sample::default(),
             is_loud: false,
             told: Instant::now(),
             last: since,
@@ -226,6 +230,7 @@ impl Log {
         self.dirty = false;
         self.now = hands.now();
         self.reader.set_now(self.now);
+        self.sample.renew(self.now);
         let at_path = self.at_path();
         let last = self.parts.last();
         let same = match &at_path {

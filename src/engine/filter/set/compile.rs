@@ -4,6 +4,7 @@
 //! them, and every reason why a filter cannot be used.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
@@ -101,6 +102,7 @@ impl FilterSet {
                 loose,
                 ignored_messages,
                 ignores,
+                others: OnceLock::new(),
             }),
             _ => Err(problems),
         }

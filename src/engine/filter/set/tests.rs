@@ -31,6 +31,7 @@ fn filter_with(patterns: &[&str], ignores: Vec<PatternSpec>) -> FilterSet {
         outcome: Outcome::Failure,
         successes: Vec::new(),
         ignores,
+        others: Vec::new(),
     }])
     .expect("sound")
 }

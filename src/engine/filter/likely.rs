@@ -1,7 +1,7 @@
 //! Does a line that no pattern takes look like a failure?
 //!
 //! In: a message, or the object that a record was made of. Out: whether somebody should have a look at it. This is a
-//! guess for people who write filters, and nothing is ever counted by it.
+//! guess for people, those who write filters and those whose filter has gone deaf, and nothing is ever counted by it.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
