@@ -1838,6 +1838,40 @@ fn lines_that_mean_nothing_are_told_of_now_and_then() {
 }
 
 #[test]
+fn a_sample_of_the_lines_that_mean_nothing_is_read() {
+    const LINES: usize = 4_000;
+    let log = Log::new();
+    let line =
+        |number: usize| format!("2026-02-12T14:10:21Z box app[1]: all is well {number:05}\n");
+    let spec = FilesSpec {
+        sieve: Some(sieve("login failed")),
+        ..log.spec()
+    };
+    let (reading, mut heard) = follow(&spec);
+    log.append("2026-02-12T14:10:21Z box app[1]: login failed 192.0.2.7\n");
+    heard.messages(&reading, 1);
+    log.append((0..LINES).map(line).collect::<String>());
+    let mut lines = 0;
+    while lines < LINES as u64 {
+        let delivery = reading.next();
+        if let Delivery::Records { batch, .. } = &delivery {
+            lines += batch.heard();
+        }
+        heard.hear(delivery);
+    }
+    assert_eq!(lines, LINES as u64, "each is counted once");
+    // 64 KiB, the first line that is read until a date is known, and the last one of what is read at once.
+    let sample = 64 * 1024 / line(0).len();
+    let read = heard.messages.len() - 1;
+    assert!((sample..sample + 40).contains(&read), "{read} of {sample}");
+    let first: Vec<_> = (0..sample)
+        .map(|number| format!("all is well {number:05}"))
+        .collect();
+    assert_eq!(heard.messages[1..=sample], first);
+    reading.end();
+}
+
+#[test]
 fn it_ends_at_once_when_it_is_told_or_nobody_could_tell() {
     let log = Log::new();
     let (reading, mut heard) = log.follow();

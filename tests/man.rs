@@ -21,6 +21,7 @@ use f2bd::cli::args::CommandLine;
 use f2bd::cli::hosts::{MOST_ADDRESSES, MOST_NAMES};
 use f2bd::config::keys::{self, Key};
 use f2bd::config::{self, Loaded, Problem, Settings, Severity};
+use f2bd::control::health::HealthRow;
 use f2bd::control::protocol::{BanRow, Explanation, FollowLine, HistoryRow, PAGE, Status};
 use f2bd::engine::jail::accounts::{MOST_ACCOUNTS, MOST_SUSPECTS};
 use f2bd::engine::jail::network::MOST_NETWORKS;
@@ -396,6 +397,11 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         "actions": [{ "action": "nftables", "works": true }],
         "database": { "path": "x", "up_to_date": true },
     }));
+    let deaf = row::<HealthRow>(json!({
+        "filter": "sshd", "jails": ["sshd"], "deaf": false,
+        "patterns": [{ "number": 1, "text": "x", "records": 0, "last": null, "since": null }],
+        "lines": [{ "line": "x", "count": 1, "first": "2026-02-12T14:10:21Z", "last": "2026-02-12T14:10:21Z" }],
+    }));
     let at = json!({ "time": "2026-02-12T14:10:21Z", "jail": "sshd", "subject": "192.0.2.7/32" });
     let follow = [
         with(
@@ -469,7 +475,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
                 ]),
             ],
         ),
-        ("status", vec![status]),
+        ("status", vec![status, deaf]),
         ("bans", vec![row::<BanRow>(ban)]),
         ("history", vec![row::<HistoryRow>(history)]),
         ("explain", vec![explanation]),

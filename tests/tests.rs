@@ -12,6 +12,7 @@ mod config;
 mod control;
 mod daemon;
 mod dates;
+mod deaf;
 mod differential;
 mod examples;
 mod files;

@@ -88,6 +88,7 @@ impl Engine {
         self.end_allowances(now, out);
         self.spare_the_allowed(now, out);
         self.respect_policy(now, out);
+        self.tell_deaf(now, out);
     }
 
     /// Puts failures back under watch, and lets happen in between what has happened: bans of networks and logins.
