@@ -44,7 +44,10 @@ mod tests {
                 .map(|name| name.expect("a name"))
                 .collect();
             files.sort();
-            let listed: Vec<_> = listed.iter().map(|(name, _)| format!("{name}.toml")).collect();
+            let listed: Vec<_> = listed
+                .iter()
+                .map(|(name, _)| format!("{name}.toml"))
+                .collect();
             assert_eq!(files, listed, "{folder}");
         }
     }
