@@ -126,9 +126,7 @@ impl Wishes {
             Source::Report(_) => records.reports,
             _ if records.reports => false,
             Source::Journal { .. } => asks_journal || !asks_files && journalmatch.is_some(),
-            Source::Files { paths: None, .. } => {
-                asks_files || from_journal && !logpath.is_empty()
-            }
+            Source::Files { paths: None, .. } => asks_files || from_journal && !logpath.is_empty(),
             // Where everything comes in, only a filter that names programs finds what is for it.
             Source::Files { .. } | Source::Syslog(_) => {
                 !asks_journal && !asks_files && programs.len() > 0

@@ -73,7 +73,8 @@ pub fn look(
     for jail in enabled() {
         if let Some(written) = Written::find(written_jails, jail.name.as_str()) {
             written.missing("logpath", &jail.logpath, problems);
-            let usual = written.value("logpath").is_none() && jail.journalmatch == JournalMatch::default();
+            let usual =
+                written.value("logpath").is_none() && jail.journalmatch == JournalMatch::default();
             if usual && !jail.logpath.is_empty() && !jail.logpath.iter().any(is_there) {
                 problems.warning(
                     written.section(),
