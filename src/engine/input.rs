@@ -14,7 +14,7 @@ use super::name::{ActionName, JailName, SourceName};
 use super::policy::{AddressSet, Policy, SetName};
 use super::prefix::Prefix;
 use super::record::Batch;
-use super::sighting::Sighting;
+use super::sighting::Seen;
 use super::subject::Subject;
 use super::time::{BanTime, Timestamp};
 
@@ -162,10 +162,8 @@ pub struct Remembered {
     pub sieges: Vec<(JailName, Timestamp)>,
     /// What waits for the addresses of names, in its order.
     pub awaited: Vec<Awaited>,
-    /// What was seen of filters: of each pattern its last day, and the lines that nobody knew.
-    pub sightings: Vec<Sighting>,
-    /// When the administrator was told last that the filter of a jail has gone deaf.
-    pub deaf: Vec<(JailName, Timestamp)>,
+    /// What was seen of filters.
+    pub seen: Box<Seen>,
     /// The next free failure number.
     pub next_failure: Option<FailureId>,
     /// The next free ban number.

@@ -67,6 +67,15 @@ pub struct UnknownLine {
     pub last: Timestamp,
 }
 
+/// What earlier runs have seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Of each pattern its last day, and the lines that nobody knew.
+    pub sightings: Vec<Sighting>,
+    /// When the administrator was told last that the filter of a jail has gone deaf.
+    pub told: Vec<(JailName, Timestamp)>,
+}
+
 /// What the records that a pattern has taken come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PatternSum {

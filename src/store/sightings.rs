@@ -7,8 +7,8 @@ use rusqlite::{Connection, Row, params};
 
 use super::read::{Names, number, parsed, rows, time};
 use super::{Archive, Store, StoreError};
-use crate::engine::name::{FilterName, JailName};
-use crate::engine::sighting::{PatternCount, PatternSum, Sighting, UnknownLine};
+use crate::engine::name::FilterName;
+use crate::engine::sighting::{PatternCount, PatternSum, Seen, Sighting, UnknownLine};
 use crate::engine::time::Timestamp;
 
 /// What is kept of the filters.
@@ -80,9 +80,10 @@ pub(super) fn write(connection: &Connection, sighting: &Sighting) -> rusqlite::R
     Ok(())
 }
 
-/// What an earlier run ends with: the last day of each pattern, and all lines.
-pub(super) fn remembered(connection: &Connection) -> Result<Vec<Sighting>, StoreError> {
-    let mut all = rows(
+/// What earlier runs have seen: the last day of each pattern, all lines, and when it was told of which jail last that its
+/// filter has gone deaf.
+pub(super) fn seen(connection: &Connection) -> Result<Seen, StoreError> {
+    let mut sightings = rows(
         connection,
         "SELECT filter, pattern, number, max(day), records,
                 (SELECT max(last) FROM taken AS all_days
@@ -100,19 +101,15 @@ pub(super) fn remembered(connection: &Connection) -> Result<Vec<Sighting>, Store
             }))
         },
     )?;
-    all.extend(unknown(connection)?.into_iter().map(Sighting::Unknown));
-    Ok(all)
-}
-
-/// When it was told last, of the first jail of each filter, that the filter has gone deaf.
-pub(super) fn told_deaf(connection: &Connection) -> Result<Vec<(JailName, Timestamp)>, StoreError> {
+    sightings.extend(unknown(connection)?.into_iter().map(Sighting::Unknown));
     let mut names = Names::default();
-    rows(
+    let told = rows(
         connection,
         "SELECT jail, max(time) FROM notices WHERE kind = 'deaf' GROUP BY jail",
         [],
         |row| Ok((names.jail(row, 0)?, time(row, 1)?)),
-    )
+    )?;
+    Ok(Seen { sightings, told })
 }
 
 fn sightings(connection: &Connection, start: Timestamp) -> Result<Sightings, StoreError> {

@@ -23,10 +23,10 @@ impl Engine {
     pub(super) fn restore(
         &mut self,
         now: Timestamp,
-        mut remembered: Remembered,
+        remembered: Remembered,
         out: &mut Vec<Decision>,
     ) {
-        self.restore_sightings(&mut remembered);
+        self.restore_sightings(*remembered.seen, !remembered.more);
         // A database that could be read only late must not take back numbers that were given meanwhile.
         self.next_failure = self
             .next_failure

@@ -9,13 +9,12 @@ use crate::engine::decision::{Decision, Notice};
 use crate::engine::filter::likely::Likely;
 use crate::engine::filter::wording::alike;
 use crate::engine::filter::{Finding, RecordsSpec, View};
-use crate::engine::input::Remembered;
 use crate::engine::name::{FilterName, SourceName};
 use crate::engine::policy::{FilterId, Policy};
 use crate::engine::record::kept::kept;
 use crate::engine::record::{Record, lossy};
 use crate::engine::sighting::{
-    DAY, LATELY, LONGEST_LINE, MOST_LINES, PatternCount, Sighting, UnknownLine, day_of,
+    DAY, LATELY, LONGEST_LINE, MOST_LINES, PatternCount, Seen, Sighting, UnknownLine, day_of,
 };
 use crate::engine::time::Timestamp;
 
@@ -120,19 +119,19 @@ impl Engine {
         }
     }
 
-    /// Goes on where an earlier run has ended. What was seen before the database could be read is added to it.
-    pub(super) fn restore_sightings(&mut self, remembered: &mut Remembered) {
+    /// Goes on where an earlier run has ended; `is_all` unless more of it will come. What was seen before the database could be read is added to it.
+    pub(super) fn restore_sightings(&mut self, seen: Seen, is_all: bool) {
         let Some(watch) = &mut self.watch else {
             return;
         };
-        watch.is_restored = !remembered.more;
-        for sighting in remembered.sightings.drain(..) {
+        watch.is_restored = is_all;
+        for sighting in seen.sightings {
             match sighting {
                 Sighting::Taken(count) => watch.recall_count(&count),
                 Sighting::Unknown(line) => watch.recall_line(line),
             }
         }
-        for (jail, time) in &remembered.deaf {
+        for (jail, time) in &seen.told {
             let named = |ear: &&mut Ear| {
                 let mut jails = ear.jails.iter();
                 jails.any(|at| self.policy.jails[*at].name == *jail)

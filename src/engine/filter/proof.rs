@@ -13,9 +13,21 @@
 //! for a pattern anchored at the end, unless the message was cut: then its end may be the attacker's. One
 //! such side is enough; the other one may be anything.
 //!
+//! Or the anchored side *ends once*: if it takes some text, it takes none that goes on from there with a byte
+//! that addresses and names have. In `^"[^"]*" <ip> ` the quotes may hold any number of addresses, but only behind
+//! the second quote and a blank does the side come to its end. Suppose two readings put the address in different
+//! places: then the shorter `left` and the first byte of its address are the beginning of the longer `left`, which is
+//! what was refuted. So the address begins in one place of each message, whoever wrote it, and two runs of an automaton
+//! over the same bytes decide it. `^\S+ ?\S* <ip>` is refused: in `a 192.0.2.7 198.51.100.1` both are behind a text
+//! that it takes. It says nothing of what a service writes: where a client can have a quote written as it is, the
+//! reading is one, and wrong. That is what [`quoting`](super::quoting) of samples is for. The same holds, mirrored, in
+//! front of `$`.
+//!
 //! A name can be anything, so in `^(?:\w+ )?<host> <text>$` a word may be read as the host, and the host as text. So for
 //! `<host>` the bytes are counted that a name can have: where the anchored side has equally many of them in all
-//! texts that it takes, say N, the host begins with the next such byte of the message, whoever wrote what follows.
+//! texts that it takes, say N, the host begins with the next such byte of the message, whoever wrote what follows. A
+//! side that ends once is enough for `<host>` too: nothing was assumed of addresses but their first byte, or their
+//! last one, and names have no other bytes.
 //!
 //! That leaves where the address ends. `<ip>:<text>` takes `::7:dead: x` for the address `::7:dead`, though
 //! it may be `::7` and a text that begins with `dead:`. So what stands next to the address must not be able
@@ -35,12 +47,14 @@
 mod edges;
 mod floats;
 mod marks;
+mod once;
 
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use edges::{Kind, Side, edges, takes};
 pub(super) use floats::refuse_floating;
 use marks::{Open, closed, counted, equally_many};
+use once::ends_once;
 
 pub(super) fn refuse_line_anchors(hir: &Hir) -> Result<(), String> {
     let looks = hir.properties().look_set();
@@ -85,11 +99,22 @@ pub(super) fn prove(hir: &Hir) -> Result<Proof, String> {
     if !starts_behind(&right, named) {
         return Err("what follows the address can be read as a part of it: separate them by a blank or `: `; `:<port>` is sound only where it is never left out and no hex digit or colon follows".to_owned());
     }
-    let holds = if named { counted } else { closed };
-    let (left, right) = (holds(&left), holds(&right));
+    // What costs less comes first, and is true of nearly all.
+    let holds = |parts: &[&Hir], side| {
+        let cheaply = if named { counted(parts) } else { closed(parts) };
+        cheaply.or_else(|open| {
+            if ends_once(parts, side) {
+                Ok(())
+            } else {
+                Err(open)
+            }
+        })
+    };
+    let left = holds(&left, Side::Start);
     if from_start && left.is_ok() {
         return Ok(Proof::Start);
     }
+    let right = holds(&right, Side::End);
     if to_end && right.is_ok() {
         return Ok(Proof::End);
     }
@@ -106,7 +131,7 @@ pub(super) fn prove(hir: &Hir) -> Result<Proof, String> {
             "the text behind the address can be read as one: three dots, seven colons or `::` stand in it without a blank, a sign or a letter from g to z between them; write what stands before the address exactly and begin the pattern with `^`"
         }
         (Err(_), Err(_)) => {
-            "free text stands on both sides of the address, so an attacker can write another address into it: replace `.*`, `<word>` and the like on one side by exact text and anchor that side"
+            "free text stands on both sides of the address, so an attacker can write another address into it: replace `.*`, `<text>` and the like on one side by exact text, or by what never takes the sign that ends it, such as `[^ ]+ ` or `\"<agent>\"`, and anchor that side"
         }
     }
     .to_owned())

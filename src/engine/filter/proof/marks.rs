@@ -78,7 +78,7 @@ fn same(mut counts: impl Iterator<Item = Option<u32>>) -> Option<u32> {
 }
 
 /// Whether `<host>` takes it.
-fn is_of_names(byte: u8) -> bool {
+pub(super) fn is_of_names(byte: u8) -> bool {
     kinds(&[byte]) != [Kind::Other]
 }
 
