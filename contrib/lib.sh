@@ -25,6 +25,9 @@ TEST_PACKAGES=(logrotate xz-utils zstd python3 php-cli mandoc zsh fish tzdata ne
 # what it logs with is its own affair; so they are unpacked for the tests and run from there.
 SENDER_PACKAGES=("rsyslog rsyslog-openssl" syslog-ng-core)
 
+# Who ships logs of very many services, beside a program that stays packed: what it is to count in them is written there.
+SAMPLES_PACKAGE=fail2ban
+
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
     BOLD=$'\e[1m' GREEN=$'\e[32m' RED=$'\e[31m' FAINT=$'\e[2m' PLAIN=$'\e[0m'
 else
@@ -141,6 +144,28 @@ unpack_senders() {
     for archive in "$home"/archives/*.deb; do
         if [ -e "$archive" ]; then dpkg-deb -x "$archive" "$home"; fi
     done
+    touch "$home/complete"
+}
+
+# Unpacks the package of sample logs into target/samples.
+unpack_samples() {
+    local home=${CARGO_TARGET_DIR:-$SOURCES/target}/samples
+    if ! command -v dpkg-deb >/dev/null || [ -z "$INSTALL" ]; then
+        printf '   Not fetched, for the tests: %s\n' "$SAMPLES_PACKAGE"
+        return
+    fi
+    if [ -e "$home/complete" ]; then
+        good "unpacked already, for the tests: $SAMPLES_PACKAGE"
+        return
+    fi
+    require_root "apt-get must fetch, for the tests: $SAMPLES_PACKAGE"
+    printf '   apt-get fetches, for the tests: %s\n' "$SAMPLES_PACKAGE"
+    rm -rf "$home"
+    mkdir -p "$home"
+    apt-get update -qq
+    (cd "$home" && apt-get download -qq -o APT::Sandbox::User=root "$SAMPLES_PACKAGE") ||
+        fail "apt-get could not fetch: $SAMPLES_PACKAGE"
+    dpkg-deb -x "$home"/*.deb "$home"
     touch "$home/complete"
 }
 

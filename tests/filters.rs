@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::sync::LazyLock;
 
+use f2bd::config::filter::FilterFile;
 use f2bd::config::{self, Problems};
 use f2bd::engine::filter::sample::{Expect, Sample};
 use f2bd::engine::filter::{FilterSet, FilterSpec, PatternSpec, View};
@@ -41,14 +42,24 @@ pub fn names() -> Vec<String> {
     names
 }
 
-/// What the file of a filter says in one mode.
-pub fn filter(name: &str, mode: &str) -> (FilterSpec, Vec<Sample>) {
+/// The modes of a filter.
+pub fn modes(name: &str) -> Vec<String> {
+    let file = read(name);
+    file.modes().into_iter().map(str::to_owned).collect()
+}
+
+fn read(name: &str) -> FilterFile {
     let path = format!("{}/filters/{name}.toml", env!("CARGO_MANIFEST_DIR"));
     let mut problems = Problems::default();
     let file = config::read_filter(&path, None, &mut problems);
     let problems = problems.into_sorted();
     assert!(problems.is_empty(), "{problems:?}");
-    let file = file.unwrap();
+    file.unwrap()
+}
+
+/// What the file of a filter says in one mode.
+pub fn filter(name: &str, mode: &str) -> (FilterSpec, Vec<Sample>) {
+    let file = read(name);
     (file.spec(mode), file.samples().cloned().collect())
 }
 

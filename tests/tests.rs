@@ -20,6 +20,7 @@ mod formats;
 mod hostile;
 mod ignored;
 mod journal;
+mod known;
 mod man;
 mod names;
 mod nftables;

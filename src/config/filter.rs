@@ -175,7 +175,8 @@ impl FilterFile {
         let words: Vec<_> = self.ports.iter().map(|(word, _)| word).collect();
         for (word, place) in &self.ports {
             if let Err(error) = Ports::parse(&[word], services) {
-                let remedy = "write numbers, ranges such as \"9000:9100\", or the names of services";
+                let remedy =
+                    "write numbers, ranges such as \"9000:9100\", or the names of services";
                 problems.error(place, format!("`port`: {error}"), remedy);
             }
         }
@@ -511,11 +512,18 @@ fn samples(
         let mode = owned(section.text("mode", problems));
         let mut chosen = Vec::new();
         for (text, place) in section.texts("chosen", problems).unwrap_or_default() {
-            if lines.iter().any(|line| !text.is_empty() && line.contains(text)) {
+            if lines
+                .iter()
+                .any(|line| !text.is_empty() && line.contains(text))
+            {
                 chosen.push(text.to_owned());
             } else {
                 let remedy = "copy it from the line as it stands there";
-                problems.error(place, format!("`{text}` does not stand in the sample"), remedy);
+                problems.error(
+                    place,
+                    format!("`{text}` does not stand in the sample"),
+                    remedy,
+                );
             }
         }
         samples.push((

@@ -3,6 +3,8 @@
 //! In: what the jail says, what its filter says, and the sources there are. Out: the sources it listens to, the
 //! entries it wants of journals and the files it wants to have read. What a jail says goes before its filter.
 
+use std::path::Path;
+
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
 use super::source::{Source, Sources};
@@ -10,6 +12,28 @@ use crate::engine::filter::RecordsSpec;
 use crate::engine::name::{FilterName, SourceName};
 use crate::engine::record::journal::JournalMatch;
 use crate::source::file::FileGlob;
+
+/// Where log daemons usually write what the journal has as well.
+const COPIES_OF_THE_JOURNAL: &[&str] = &[
+    "/var/log/auth.log",
+    "/var/log/daemon.log",
+    "/var/log/kern.log",
+    "/var/log/mail",
+    "/var/log/mail.err",
+    "/var/log/mail.log",
+    "/var/log/mail.warn",
+    "/var/log/maillog",
+    "/var/log/messages",
+    "/var/log/secure",
+    "/var/log/syslog",
+    "/var/log/user.log",
+];
+
+/// Whether a log usually holds what the journal has too.
+pub fn is_copy_of_journal(path: &FileGlob) -> bool {
+    let mut copies = COPIES_OF_THE_JOURNAL.iter();
+    copies.any(|copy| path.literal() == Some(Path::new(copy)))
+}
 
 /// What a jail says of it.
 pub struct Wishes {
@@ -86,14 +110,23 @@ impl Wishes {
             .map(|name| JournalMatch::program(name))
             .reduce(JournalMatch::or);
         let journalmatch = self.journalmatch.or(records.journal.clone()).or(by_program);
+        // A service that logs to the journal may be told to write a log of its own instead. What log daemons copy from the
+        // journal would count twice.
+        let from_journal = self.sources.is_none()
+            && !asks_files
+            && journalmatch.is_some()
+            && known.on.iter().any(is_journal);
         let usual_paths = records.files.iter().filter_map(|path| path.parse().ok());
-        let logpath = self.logpath.unwrap_or_else(|| usual_paths.collect());
+        let is_read = |path: &FileGlob| !from_journal || !asks_journal && !is_copy_of_journal(path);
+        let logpath = self
+            .logpath
+            .unwrap_or_else(|| usual_paths.filter(is_read).collect());
 
         let usual = |source: &Source| match source {
             Source::Report(_) => records.reports,
             _ if records.reports => false,
             Source::Journal { .. } => asks_journal || !asks_files && journalmatch.is_some(),
-            Source::Files { paths: None, .. } => asks_files,
+            Source::Files { paths: None, .. } => asks_files || from_journal && !logpath.is_empty(),
             // Where everything comes in, only a filter that names programs finds what is for it.
             Source::Files { .. } | Source::Syslog(_) => {
                 !asks_journal && !asks_files && programs.len() > 0

@@ -22,10 +22,44 @@ pub const ACTIONS: &[Shipped] = &[
 
 /// `filters/NAME.toml`
 pub const FILTERS: &[Shipped] = files! { "filters":
+    "apache-fakegooglebot"
+    "apache-modsecurity"
+    "apache-pass"
+    "arr"
+    "asterisk"
+    "bitwarden"
+    "cockpit"
+    "counter-strike"
+    "cowrie"
+    "dropbear"
+    "ejabberd-auth"
+    "emby"
+    "freeswitch"
+    "guacamole"
+    "jellyfin"
+    "mssql-auth"
+    "murmur"
+    "mysqld-auth"
+    "nginx-bad-request"
     "nginx-botsearch"
+    "nginx-forbidden"
+    "nginx-http-auth"
+    "nginx-limit-req"
+    "owncloud"
+    "pam-generic"
+    "postfix"
+    "proxmox"
+    "qbittorrent"
     "recidive"
     "report"
+    "routeros-auth"
+    "screensharingd"
+    "selinux-ssh"
     "sshd"
+    "webmin-auth"
+    "xinetd-fail"
+    "xrdp"
+    "znc-adminlog"
 };
 
 #[cfg(test)]
@@ -44,7 +78,10 @@ mod tests {
                 .map(|name| name.expect("a name"))
                 .collect();
             files.sort();
-            let listed: Vec<_> = listed.iter().map(|(name, _)| format!("{name}.toml")).collect();
+            let listed: Vec<_> = listed
+                .iter()
+                .map(|(name, _)| format!("{name}.toml"))
+                .collect();
             assert_eq!(files, listed, "{folder}");
         }
     }

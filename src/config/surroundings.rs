@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::document::{Entry, Kind, Table, Value};
 use super::jail::JailSettings;
+use super::listening::is_copy_of_journal;
 use super::problem::{Place, Problems, Severity};
 use super::source::Source;
+use crate::engine::record::journal::JournalMatch;
 use crate::engine::time::Timestamp;
 use crate::source::file::FileGlob;
 use crate::source::syslog::{Listen, SyslogSpec, TlsFile};
@@ -25,17 +27,6 @@ pub enum Surroundings {
     /// What cannot work now is a mistake: something that works would be given up for it, or somebody asks.
     Require,
 }
-
-/// Where log daemons usually write what the journal has as well.
-const COPIES_OF_THE_JOURNAL: &[&str] = &[
-    "/var/log/auth.log",
-    "/var/log/daemon.log",
-    "/var/log/mail.log",
-    "/var/log/maillog",
-    "/var/log/messages",
-    "/var/log/secure",
-    "/var/log/syslog",
-];
 
 /// Looks at it all.
 pub fn look(
@@ -82,7 +73,8 @@ pub fn look(
     for jail in enabled() {
         if let Some(written) = Written::find(written_jails, jail.name.as_str()) {
             written.missing("logpath", &jail.logpath, problems);
-            let usual = written.value("logpath").is_none();
+            let usual =
+                written.value("logpath").is_none() && jail.journalmatch == JournalMatch::default();
             if usual && !jail.logpath.is_empty() && !jail.logpath.iter().any(is_there) {
                 problems.warning(
                     written.section(),
@@ -281,11 +273,8 @@ fn twice(jail: &JailSettings, sources: &[Source], written: &Written<'_>, problem
             }
             Source::Files { paths, .. } => {
                 let wanted = paths.as_ref().unwrap_or(&jail.logpath);
-                let is_copy = |glob: &&FileGlob| {
-                    let mut copies = COPIES_OF_THE_JOURNAL.iter();
-                    copies.any(|copy| glob.literal() == Some(Path::new(copy)))
-                };
-                format!("what is in {}", wanted.iter().find(is_copy)?)
+                let copy = wanted.iter().find(|glob| is_copy_of_journal(glob))?;
+                format!("what is in {copy}")
             }
             _ => return None,
         };

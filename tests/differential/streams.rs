@@ -23,6 +23,9 @@ const PATTERNS: [&str; 4] = [
     "<text> client denied <ip>$",
 ];
 
+/// What some of them look for besides, in objects alone.
+const FIELD: (&str, &str) = ("client", "^<ip>$");
+
 /// How dates are written, with what stands around them; `<>` is the message.
 const DATED: [&str; 20] = [
     "%b %e %H:%M:%S box sshd[42]: <>",
@@ -78,7 +81,9 @@ const OBJECTS: [&str; 3] = [
 ];
 
 /// What lines say.
-const MESSAGES: [&str; 14] = [
+const MESSAGES: [&str; 16] = [
+    "{\"client\":\"192.0.2.7\"}",
+    "{ \t\"client\": \"2001:db8::7\" }",
     "Accepted password for root from 192.0.2.7 port 22 ssh2",
     "session opened",
     "x",
@@ -121,22 +126,23 @@ pub struct Counted {
     found: String,
 }
 
-/// What looks at logs.
+/// Those that look at logs: at texts alone, and at objects too.
 pub struct Readers {
+    of_texts: Reading,
+    of_objects: Reading,
+}
+
+/// What looks at logs.
+struct Reading {
     filters: FilterSet,
     sieve: Sieve,
 }
 
 impl Readers {
     pub fn new() -> Self {
-        let patterns = PATTERNS.iter().zip(1..);
-        let patterns = patterns.map(|(text, number)| pattern(number, (*text).to_owned()));
-        let filters = FilterSet::compile(vec![filter(0, patterns.collect())]);
-        let filters = filters.expect("sound patterns");
-        let sieve = filters.sieve(&[FilterId(0)]);
         Readers {
-            sieve: sieve.expect("each pattern needs some text"),
-            filters,
+            of_texts: Reading::new(false),
+            of_objects: Reading::new(true),
         }
     }
 
@@ -146,7 +152,36 @@ impl Readers {
     /// What is read is not the same.
     pub fn check(&self, bytes: &[u8]) -> usize {
         let mut choices = Choices::new(bytes);
-        let form = form(&mut choices);
+        let reading = match choices.once_in(3) {
+            true => &self.of_objects,
+            false => &self.of_texts,
+        };
+        reading.check(&mut choices)
+    }
+}
+
+impl Reading {
+    fn new(objects: bool) -> Self {
+        let patterns = PATTERNS.iter().zip(1..);
+        let patterns = patterns.map(|(text, number)| pattern(number, (*text).to_owned()));
+        let mut patterns: Vec<_> = patterns.collect();
+        if objects {
+            let (path, text) = FIELD;
+            let mut by_field = pattern(9, String::new());
+            by_field.fields = vec![(path.parse().expect("a path"), text.to_owned())];
+            patterns.push(by_field);
+        }
+        let filters = FilterSet::compile(vec![filter(0, patterns)]);
+        let filters = filters.expect("sound patterns");
+        let sieve = filters.sieve(&[FilterId(0)]);
+        Reading {
+            sieve: sieve.expect("each pattern over messages needs some text"),
+            filters,
+        }
+    }
+
+    fn check(&self, choices: &mut Choices<'_>) -> usize {
+        let form = form(choices);
         let now = choices.of(&[
             "2026-02-12T20:00:00Z",
             "2026-02-12T10:00:30Z",
@@ -154,7 +189,7 @@ impl Readers {
         ]);
         let now = now.parse().expect("a moment");
         let piece = [usize::MAX, 4096, 300, 61][choices.below(4)];
-        let log = log(&mut choices);
+        let log = log(choices);
         let slow = self.read(&log, &form, now, usize::MAX, false);
         let fast = self.read(&log, &form, now, piece, true);
         if let Some(at) = (0..slow.len().max(fast.len())).find(|at| slow.get(*at) != fast.get(*at))

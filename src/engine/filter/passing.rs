@@ -46,7 +46,7 @@ impl<'b> News<'b> {
         // What is searched for that is not sieved is searched for once.
         if self.odd > self.bytes.len() {
             let lines = self.lines();
-            let odd = before_long_line(before_object(lines));
+            let odd = before_long_line(before_object(lines, sieve.keeps_objects()));
             self.odd = self.bytes.len() - odd.len();
         }
         let lines = &self.lines()[..self.bytes.len().saturating_sub(self.odd.max(self.last))];
@@ -72,7 +72,8 @@ impl<'b> News<'b> {
     /// Whether the next line is read only because it is the last one.
     pub fn is_quiet(&self, sieve: &Sieve) -> bool {
         let line = self.line();
-        let is_odd = before_long_line(before_object(line)).len() < line.len();
+        let odd = before_long_line(before_object(line, sieve.keeps_objects()));
+        let is_odd = odd.len() < line.len();
         self.bytes.len() <= self.last && !is_odd && sieve.places(line).next().is_none()
     }
 
@@ -87,14 +88,22 @@ fn line_start(bytes: &[u8], place: usize) -> usize {
     memrchr(b'\n', &bytes[..place]).map_or(0, |before| before + 1)
 }
 
-/// What stands before the first line that may be an object. Zeros and a mark of UTF-8 may stand before its brace.
-fn before_object(bytes: &[u8]) -> &[u8] {
+/// What stands before the first line that may be an object, or whose message may be one if `anywhere`. Zeros and a mark of
+/// UTF-8 may stand before its brace.
+fn before_object(bytes: &[u8], anywhere: bool) -> &[u8] {
     let begins = |brace: &usize| {
         let before = bytes[..*brace].last();
-        before.is_none_or(|before| matches!(before, b'\n' | b'\0' | b'\xbf'))
+        let is_first = before.is_none_or(|before| matches!(before, b'\n' | b'\0' | b'\xbf'));
+        is_first || anywhere && has_fields(&bytes[brace + 1..])
     };
     let brace = memchr_iter(b'{', bytes).find(begins);
     brace.map_or(bytes, |brace| &bytes[..line_start(bytes, brace)])
+}
+
+/// Whether what follows a brace may be the first field of an object.
+fn has_fields(behind: &[u8]) -> bool {
+    let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r');
+    behind.iter().find(|byte| !is_blank(byte)) == Some(&b'"')
 }
 
 /// What stands before the first line that is longer than a message may be.
@@ -118,11 +127,12 @@ mod tests {
     proptest! {
         #[test]
         fn only_lines_that_hold_nothing_are_passed(
-            lines in proptest::collection::vec("[a-f {\r]{0,12}|\0{0,2}\u{feff}?\\{|denied|L", 0..30),
+            lines in proptest::collection::vec("[a-f {\"\r]{0,12}|\0{0,2}\u{feff}?\\{|denied|L", 0..30),
             rest in "[a-f]{0,9}",
+            objects in any::<bool>(),
         ) {
             let text = b"denied".map(|byte| byte | CASE).to_vec();
-            let sieve = Sieve::new(vec![(text, 0)]);
+            let sieve = Sieve::new(vec![(text, 0)]).keeping(objects);
             let whole: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let whole = format!("{whole}{rest}").replace('L', &"x".repeat(LONGEST_MESSAGE + 1));
             let is_quiet = |line: &[u8]| {
@@ -130,7 +140,9 @@ mod tests {
                 let zeros = line.iter().take_while(|byte| **byte == 0).count();
                 let bare = &line[zeros..];
                 let bare = bare.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bare);
-                line != b"denied" && line.len() <= LONGEST_MESSAGE && !bare.starts_with(b"{")
+                let bytes: Vec<u8> = line.iter().copied().filter(|byte| !b" \r".contains(byte)).collect();
+                let has_object = objects && bytes.windows(2).any(|two| two == b"{\"");
+                line != b"denied" && line.len() <= LONGEST_MESSAGE && !bare.starts_with(b"{") && !has_object
             };
             let mut news = News::of(whole.as_bytes());
             while !news.bytes.is_empty() {

@@ -71,7 +71,9 @@ impl Quoting {
             }
             Quoting::Quotes | Quoting::Json if sign == '\n' => written.push_str("\\n"),
             Quoting::Quotes if sign.is_control() => bytes(sign, "\\x", written),
-            Quoting::Json if sign.is_control() => written.push_str(&format!("\\u{:04x}", u32::from(sign))),
+            Quoting::Json if sign.is_control() => {
+                written.push_str(&format!("\\u{:04x}", u32::from(sign)))
+            }
             Quoting::Quotes | Quoting::Json => written.push(sign),
             Quoting::Hex if matches!(sign, '"' | '\\') || !(' '..='~').contains(&sign) => {
                 bytes(sign, "\\x", written);

@@ -121,11 +121,18 @@ impl FilterSet {
         self.filters.is_empty()
     }
 
-    /// The sieve for lines of which only these filters hear; `None` if one of them has a pattern that needs no text.
+    /// The sieve for lines of which only these filters hear; `None` if one of them has a pattern over messages that
+    /// needs no text.
     pub fn sieve(&self, filters: &[FilterId]) -> Option<Sieve> {
-        let is_loose = |filter: &FilterId| self.filters[usize::from(filter.0)].loose.is_some();
-        let sieve = || Sieve::new(self.texts(|filter| filters.contains(&filter)));
-        (!filters.iter().any(is_loose)).then(sieve)
+        let loose = || {
+            let loose = filters
+                .iter()
+                .map(|filter| &self.filters[usize::from(filter.0)].loose);
+            loose.flatten()
+        };
+        let objects = loose().any(|loose| loose.by_fields);
+        let sieve = || Sieve::new(self.texts(|filter| filters.contains(&filter))).keeping(objects);
+        (!loose().any(|loose| loose.by_message)).then(sieve)
     }
 
     /// The patterns of a filter, by their numbers, that are tried on every record, since they need no text that could be
@@ -133,7 +140,10 @@ impl FilterSet {
     pub fn tried_always(&self, filter: FilterId) -> Vec<u16> {
         let loose = self.filters[usize::from(filter.0)].loose.iter();
         let patterns = loose.flat_map(|loose| &loose.patterns);
-        let uses = patterns.flat_map(|at| &self.patterns[*at].uses);
+        let over_message = |at: &&usize| self.patterns[**at].pattern.over_message().is_some();
+        let uses = patterns
+            .filter(over_message)
+            .flat_map(|at| &self.patterns[*at].uses);
         uses.filter(|one| one.filter == filter)
             .map(|one| one.number)
             .collect()

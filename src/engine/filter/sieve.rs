@@ -46,6 +46,8 @@ pub struct Sieve {
     buckets: Box<[usize]>,
     samples: Box<[Sample]>,
     texts: Box<[Text]>,
+    /// Whether objects are looked at too, whatever stands in them.
+    keeps_objects: bool,
 }
 
 /// Four bytes of a text.
@@ -119,7 +121,21 @@ impl Sieve {
                     owners: owners.into(),
                 })
                 .collect(),
+            keeps_objects: false,
         }
+    }
+
+    /// The same for lines of which those are looked at, too, in which an object may stand, if somebody looks at `objects`.
+    pub(super) fn keeping(self, objects: bool) -> Self {
+        Sieve {
+            keeps_objects: objects,
+            ..self
+        }
+    }
+
+    /// Whether an object is looked at, whatever stands in it.
+    pub(super) fn keeps_objects(&self) -> bool {
+        self.keeps_objects
     }
 
     /// The texts in `bytes`, by the numbers that each stands for and where it begins. The same one may come several

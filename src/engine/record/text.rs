@@ -164,7 +164,7 @@ impl TextReader {
             host,
             program: tag.program,
             pid: tag.pid,
-            message,
+            message: after_id(message),
             ..bare
         };
         Some((record, date.trusted))
@@ -195,6 +195,26 @@ fn after_date(text: &[u8], bracketed: bool) -> &[u8] {
     match text {
         [b' ' | b'\t', rest @ ..] => rest,
         _ => text,
+    }
+}
+
+/// The message behind the number that Solaris gives it, `[ID 800047 auth.info] `, or all of it.
+fn after_id(message: &[u8]) -> &[u8] {
+    let Some(rest) = message.strip_prefix(b"[ID ") else {
+        return message;
+    };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let is_level = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'.';
+    let level = rest
+        .iter()
+        .skip(digits + 1)
+        .take_while(|byte| is_level(byte))
+        .count();
+    let end = digits + 1 + level;
+    let is_id = digits > 0 && rest.get(digits) == Some(&b' ');
+    match rest.get(end..) {
+        Some([b']', b' ', text @ ..]) if is_id => text,
+        _ => message,
     }
 }
 
@@ -314,6 +334,20 @@ mod tests {
                 "{line}"
             );
             assert_eq!(record.message, b"Failed x", "{line}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_a_message_is_no_part_of_it() {
+        for (said, message) in [
+            ("[ID 800047 auth.info] Failed x", "Failed x"),
+            ("[ID 7 local0.notice] ", ""),
+            ("[ID 7 auth.info]Failed x", "[ID 7 auth.info]Failed x"),
+            ("[ID x auth.info] Failed x", "[ID x auth.info] Failed x"),
+            ("[ID 7", "[ID 7"),
+        ] {
+            let line = format!("Feb 12 14:10:21 box sshd[42]: {said}");
+            assert_eq!(reader().read(line.as_bytes()).message, message.as_bytes());
         }
     }
 

@@ -16,8 +16,10 @@ pub(super) struct Loose {
     pub(super) patterns: Vec<usize>,
     /// What each of them says of the message.
     messages: RegexSet,
-    /// Whether there is one that says nothing of it.
-    by_fields: bool,
+    /// Whether there is one that says nothing of it: it is tried on objects only.
+    pub(super) by_fields: bool,
+    /// Whether there is another one: that is tried on every record.
+    pub(super) by_message: bool,
 }
 
 impl Loose {
@@ -30,6 +32,7 @@ impl Loose {
         Ok(Some(Loose {
             messages: regex_set(patterns.iter().map(over))?,
             by_fields: patterns.iter().any(|at| over(at).is_none()),
+            by_message: patterns.iter().any(|at| over(at).is_some()),
             patterns,
         }))
     }
@@ -44,7 +47,8 @@ impl Loose {
     ) {
         let message = view.message();
         // `is_match` keeps no list of what matched and so allocates nothing.
-        if !(self.messages.is_match(message) || self.by_fields && view.has_fields()) {
+        let is_taken = self.by_message && self.messages.is_match(message);
+        if !(is_taken || self.by_fields && view.has_fields()) {
             return;
         }
         let taking = self.messages.matches(message);
