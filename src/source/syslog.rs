@@ -66,9 +66,9 @@ impl SyslogSpec {
     }
 }
 
-/// The longest message with its header, in bytes: the longest text, and as much again before it, where
+/// The longest message with its header, in bytes: the longest text, and 8 KiB before it, where
 /// names take a few hundred bytes and structured data rarely more. What comes behind is skipped.
-const LONGEST_FRAME: usize = 2 * LONGEST_MESSAGE;
+const LONGEST_FRAME: usize = LONGEST_MESSAGE + 8 * 1024;
 
 /// Listens until `stop` holds `true`, its sender is gone, or `deliver` breaks; whenever `changed` answers, as that says,
 /// and without a break at the addresses that stay. An address on which it cannot listen is told once and tried

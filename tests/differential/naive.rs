@@ -252,7 +252,7 @@ fn attempt<'r>(
             if ip.is_none() && (is_strict || !is_name(&host)) {
                 return Outcome::Next;
             }
-            if is_doubtful(text, range, ip) {
+            if is_doubtful(text, range, ip, has_port(pattern)) {
                 return Outcome::Over;
             }
             (host, ip)
@@ -283,6 +283,16 @@ fn attempt<'r>(
     })
 }
 
+/// Whether a port always follows the address, so that the last colon parts them.
+fn has_port(pattern: &PatternSpec) -> bool {
+    let fields = pattern.fields.iter().map(|(_, text)| text);
+    let mut texts = fields.chain([&pattern.text]);
+    texts.any(|text| {
+        let behind = text.split_once("<ip>:<port>").map(|(_, behind)| behind);
+        behind.is_some_and(|behind| !behind.is_empty() && !behind.starts_with(['?', '*']))
+    })
+}
+
 /// A name has a letter, begins with a letter or a digit, and no sign of an address.
 fn is_name(host: &str) -> bool {
     let begins = host
@@ -294,7 +304,7 @@ fn is_name(host: &str) -> bool {
 }
 
 /// Whether the address may be a part of something longer than what was taken.
-fn is_doubtful(text: &[u8], range: Range<usize>, ip: Option<IpAddr>) -> bool {
+fn is_doubtful(text: &[u8], range: Range<usize>, ip: Option<IpAddr>, has_port: bool) -> bool {
     // What lies outside the text is as good as a blank, unless the text was cut there.
     let at = |place: Option<usize>| {
         place
@@ -322,7 +332,11 @@ fn is_doubtful(text: &[u8], range: Range<usize>, ip: Option<IpAddr>) -> bool {
     let (next, after) = (at(Some(range.end)), at(range.end.checked_add(1)));
     let goes_on = match next {
         b'.' => after.is_ascii_alphanumeric(),
-        b':' => !matches!(ip, Some(IpAddr::V4(_))) && (after == b':' || after.is_ascii_hexdigit()),
+        b':' => {
+            !has_port
+                && !matches!(ip, Some(IpAddr::V4(_)))
+                && (after == b':' || after.is_ascii_hexdigit())
+        }
         _ => next.is_ascii_alphanumeric(),
     };
     was_cut || goes_before || goes_on

@@ -50,8 +50,7 @@ fn over_udp() -> Vec<Kind> {
         }),
         kind("UDP: a datagram of 64 KiB", Way::Udp, |case| {
             case.datagram("127.0.0.1", &[b'x'; 65_507]);
-        })
-        .cuts(1),
+        }),
         kind("UDP: noise of all bytes", Way::Udp, |_| {
             let mut dice = Dice::new(5);
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -152,6 +152,22 @@ fn a_huge_message_is_cut_and_the_next_one_is_whole() {
         };
         assert_eq!(listening.losses, expected);
     }
+    // Its text would look whole, though its end is missing.
+    let longest = f2bd::engine::record::LONGEST_MESSAGE;
+    let padded = |pad: usize| {
+        let value = "y".repeat(pad);
+        format!("<13>1 - h p - - [a@1 b=\"{value}\"] from 192.0.2.77\n")
+    };
+    let hidden = padded(longest + 8 * 1024 + "\n".len() + 1 - padded(0).len());
+    let mut stream = connect(address);
+    stream.write_all(hidden.as_bytes()).unwrap();
+    stream.write_all(b"<13>next\n").unwrap();
+    assert_eq!(listening.one().message(), "next");
+    let expected = Losses {
+        cut: 3,
+        ..Losses::default()
+    };
+    assert_eq!(listening.losses, expected);
     listening.end();
 }
 

@@ -13,7 +13,8 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 use super::language::{Expression, expand, parse};
 use super::literal::{Texts, options};
 use super::proof::{
-    Proof, addresses, forwarded, prove, prove_forwarded, refuse_floating, refuse_line_anchors,
+    Proof, addresses, forwarded, has_port, prove, prove_forwarded, refuse_floating,
+    refuse_line_anchors,
 };
 use super::quick::{Address, Answer, Quick, Taken};
 use super::view::{Place, View};
@@ -53,6 +54,8 @@ struct Part {
     quick: Option<Quick>,
     /// The end of the text decides, so one that may have been cut does not match.
     needs_end: bool,
+    /// A port always follows the address, which ends at the last colon then.
+    has_port: bool,
 }
 
 /// What a record is to a pattern.
@@ -207,6 +210,7 @@ impl Pattern {
                 needs_end: needs_end.map_err(|reason| at(&text.place, reason))?,
                 regex: expression(text.source, &text.hir, &text.place)?,
                 quick: Quick::of(&text.hir),
+                has_port: has_port(&text.hir),
                 place: text.place,
             })
         };
@@ -245,7 +249,7 @@ impl Pattern {
             forwarded = forwarded.or_else(|| taken.forwarded.map(|range| proved.lossy(range)));
             let captured = |range| Session::Captured(proved.lossy(range));
             session = session.or_else(|| taken.session.map(captured));
-            address = address.or_else(|| Some((proved, taken.address?)));
+            address = address.or_else(|| Some((proved, taken.address?, part.has_port)));
         }
         let by_fields = self.parts.iter().any(|part| part.place != Place::Message);
         let line = match by_fields {
@@ -253,7 +257,7 @@ impl Pattern {
             false => view.message(),
         };
         let (host, ip) = match address {
-            Some((proved, address)) => {
+            Some((proved, address, has_port)) => {
                 let Address {
                     range,
                     strict,
@@ -267,7 +271,7 @@ impl Pattern {
                     return Reading::Other;
                 }
                 let text = proved.bytes;
-                if may_be_cut(text, range.end) || continues(text, range.start, range.end, ip) {
+                if may_be_cut(text, range.end) || continues(text, range, ip, has_port) {
                     return Reading::Doubtful;
                 }
                 (host, ip)
@@ -307,6 +311,7 @@ impl Ignore {
             Ok(Part {
                 quick: None,
                 needs_end: looks_at_end(&text.hir),
+                has_port: false,
                 regex: expression(text.source, &text.hir, &text.place)?,
                 place: text.place,
             })
@@ -396,13 +401,14 @@ fn may_be_cut(text: &[u8], end: usize) -> bool {
 }
 
 /// Whether a neighbouring byte makes the capture a part of something longer.
-fn continues(message: &[u8], start: usize, end: usize, ip: Option<IpAddr>) -> bool {
+fn continues(message: &[u8], address: Range<usize>, ip: Option<IpAddr>, has_port: bool) -> bool {
+    let Range { start, end } = address;
     let before = message[..start].last().copied().unwrap_or(b' ');
     let behind = message.get(end).copied().unwrap_or(b' ');
     let next = message.get(end + 1).copied().unwrap_or(b' ');
     let joins =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'%');
-    let colon_joins = !ip.is_some_and(|ip| ip.is_ipv4());
+    let colon_joins = !has_port && !ip.is_some_and(|ip| ip.is_ipv4());
     let colon_before = message[..start].strip_suffix(b":").is_some_and(|earlier| {
         let word = earlier
             .rsplit(|byte| !byte.is_ascii_alphanumeric())

@@ -222,6 +222,17 @@ fn split<'h>(
     }
 }
 
+/// Whether a port always follows the one address, and something that goes on with neither: `<ip>:<port>\]`. Then the last
+/// colon parts them, also where the address is one of IPv6 and the port could be a group of it.
+pub(super) fn has_port(hir: &Hir) -> bool {
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    let is_there = split(hir, is_address, &mut left, &mut right);
+    let ends = |rest: &[&Hir]| !rest.is_empty() && starts_behind(rest, false);
+    is_there
+        && !is_named(hir)
+        && matches!(right[..], [colon, digits, ref rest @ ..] if is_colon(colon) && are_digits(digits) && ends(rest))
+}
+
 /// `<ip>:<text>`, `<ip>(?::<port>)?`, `<ip>[0-9]*` are unsound; `<ip> `, `<ip>: `, `<ip>.` are not.
 fn starts_behind(right: &[&Hir], named: bool) -> bool {
     // Between digits and what cannot go on with an address, a colon that is always there is the last one.

@@ -232,7 +232,7 @@ impl Bytes {
 
     /// Those of a class; `None` if one takes several bytes. Of two letters to choose from the parser makes a class of
     /// characters.
-    fn of(class: &Class) -> Option<Self> {
+    pub(super) fn of(class: &Class) -> Option<Self> {
         let class = match class {
             Class::Bytes(class) => Cow::Borrowed(class),
             Class::Unicode(class) => Cow::Owned(class.to_byte_class()?),

@@ -22,9 +22,11 @@ use crate::engine::time::Timestamp;
 use journal::RouteId;
 use report::Reported;
 
-/// The longest message that is kept, in bytes. Attack lines are short; a longer one is cut here, and the
-/// sources count it. 8 KiB bounds both memory and the time a pattern can take on one record.
-pub const LONGEST_MESSAGE: usize = 8 * 1024;
+/// The longest message that is looked at, in bytes. Lines are short; a longer one is cut here, and the sources count it.
+/// Whoever makes one too long hides his failure where the address stands behind what he wrote. Services bound that: a
+/// name at some kilobytes, the headers of a request at 8 to 48 KiB, a datagram of syslog at 64 KiB. So this bounds
+/// memory, and the time a pattern can take on one record, and hides nothing.
+pub const LONGEST_MESSAGE: usize = 64 * 1024;
 
 /// What a record says, as text; bytes that are none become U+FFFD.
 pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {

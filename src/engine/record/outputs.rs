@@ -10,6 +10,9 @@ use super::line::{LONGEST_LINE, Malformed};
 /// What is kept of a line of text, with room for what stands before the message.
 const LONGEST_TEXT: usize = LONGEST_MESSAGE + 1024;
 
+/// The room that is kept for lines that are not over: most are shorter, and there are two for each log.
+const KEPT_ROOM: usize = 8 * 1024;
+
 /// In which outputs the last line of a log is not over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unfinished {
@@ -142,7 +145,7 @@ impl Pending {
             self.missing = Missing::Nothing;
             self.line.clear();
             // A rare long line must not hold its room for ever.
-            self.line.shrink_to(LONGEST_TEXT);
+            self.line.shrink_to(KEPT_ROOM);
         }
         if self.missing != Missing::Beginning {
             let first = self.line.first().or(part.text.first());
@@ -205,7 +208,7 @@ mod tests {
         let made = outputs.add(&part("stderr", "lie", false));
         assert_eq!(made, Ok(Output::Lost));
         outputs.add(&part("stderr", "x", false)).expect("a part");
-        assert!(outputs.stderr.line.capacity() <= LONGEST_TEXT);
+        assert!(outputs.stderr.line.capacity() <= KEPT_ROOM);
     }
 
     #[test]

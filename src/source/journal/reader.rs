@@ -22,7 +22,7 @@ use crate::engine::time::Timestamp;
 /// that catching up shows its first bans at once.
 const BATCH_RECORDS: usize = 512;
 
-/// Text of one batch; with the longest messages it holds few dozens of them.
+/// Text of one batch; of the longest messages it holds four.
 const BATCH_BYTES: usize = 256 * 1024;
 
 /// After how many entries it is considered how to go on reading: few enough that the wrong way costs little,

@@ -11,6 +11,9 @@ use super::LONGEST_FRAME;
 /// the start is kept. A longer number is no length.
 const LENGTH_DIGITS: usize = 9;
 
+/// The room that each connection keeps: most messages are shorter.
+const KEPT_ROOM: usize = 8 * 1024;
+
 /// The connection does not keep to its framing, and where its next message begins cannot be known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Broken;
@@ -156,6 +159,8 @@ impl Splitter {
 
     fn clear(&mut self) {
         self.frame.clear();
+        // A rare long message must not hold its room as long as the connection lasts.
+        self.frame.shrink_to(KEPT_ROOM);
         self.cut = false;
     }
 }
@@ -254,6 +259,7 @@ mod tests {
                 assert!(splitter.frame.capacity() <= 2 * LONGEST_FRAME);
             }
             assert_eq!(seen, [(LONGEST_FRAME, true), (4, false)]);
+            assert!(splitter.frame.capacity() <= KEPT_ROOM);
         }
     }
 

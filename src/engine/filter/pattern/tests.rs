@@ -326,7 +326,24 @@ fn an_address_is_whole_or_nothing() {
 fn neighbours_of_an_address_are_told_from_it() {
     for (text, message, ip) in [
         ("^from <ip>:<port>$", "from 192.0.2.7:22", Some("192.0.2.7")),
-        ("^from <ip>:<port>$", "from 2001:db8::7:22", None),
+        // The last colon parts them, as the service always writes a port.
+        (
+            "^from <ip>:<port>$",
+            "from 2001:db8::7:22",
+            Some("2001:db8::7"),
+        ),
+        (
+            "^from <ip>:<port>$",
+            "from 2001:db8::7:51408",
+            Some("2001:db8::7"),
+        ),
+        (
+            "^from <ip>:<port>$",
+            "from 2001:db8:1:2:3:4:5:6:51408",
+            Some("2001:db8:1:2:3:4:5:6"),
+        ),
+        ("^from <ip>:<port>$", "from 2001:db8::7:dead", None),
+        ("^from <ip>:<port>", "from 2001:db8::7:22", None),
         ("^from <ip>: <text>$", "from ::7: a", Some("::7")),
         ("^from <ip>:? <text>$", "from ::7: a", Some("::7")),
         ("^from <ip>:? <text>$", "from fe80:: a", Some("fe80::")),

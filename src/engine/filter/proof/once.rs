@@ -4,8 +4,9 @@
 //! automaton: two runs of it read the same bytes, until one of them could have come to its end while the other one
 //! goes on over a byte that an address can have. Nothing is known here of anchors, nor of where the address ends.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Hir, HirKind};
 
+use super::super::steps::Bytes;
 use super::edges::Side;
 use super::marks::is_of_names;
 
@@ -27,34 +28,6 @@ pub(super) fn ends_once(parts: &[&Hir], side: Side) -> bool {
         Side::End => places.backwards(row),
     };
     runs.never_part().unwrap_or(false)
-}
-
-/// The bytes that can stand at a place, one bit each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Bytes([u64; 4]);
-
-impl Bytes {
-    fn of(bytes: impl IntoIterator<Item = u8>) -> Self {
-        let mut bits = [0; 4];
-        for byte in bytes {
-            bits[usize::from(byte >> 6)] |= 1 << (byte & 63);
-        }
-        Bytes(bits)
-    }
-
-    fn of_class(class: &Class) -> Option<Self> {
-        // Several bytes are one letter in a class of Unicode.
-        let Class::Bytes(class) = class else {
-            return None;
-        };
-        let ranges = class.ranges().iter();
-        let bytes = ranges.flat_map(|range| range.start()..=range.end());
-        Some(Bytes::of(bytes))
-    }
-
-    fn meets(self, other: Bytes) -> bool {
-        self.0.iter().zip(other.0).any(|(a, b)| a & b != 0)
-    }
 }
 
 /// Where a byte of a text stands in an expression, by its number.
@@ -144,12 +117,12 @@ impl Places {
             HirKind::Literal(text) => {
                 let mut row = Ends::NOTHING;
                 for byte in &text.0 {
-                    let next = self.place(Bytes::of([*byte]))?;
+                    let next = self.place(Bytes::from_iter([*byte]))?;
                     row = self.then(row, next)?;
                 }
                 Some(row)
             }
-            HirKind::Class(class) => self.place(Bytes::of_class(class)?),
+            HirKind::Class(class) => self.place(Bytes::of(class)?),
             HirKind::Capture(group) => self.read(&group.sub),
             HirKind::Concat(parts) => self.row(parts),
             HirKind::Alternation(parts) => {
@@ -234,7 +207,7 @@ impl Runs {
 
     /// Whether none of them ever is at an end while the other goes on; `None` if that takes too long to tell.
     fn never_part(&self) -> Option<bool> {
-        let of_names = Bytes::of((0..=u8::MAX).filter(|byte| is_of_names(*byte)));
+        let of_names: Bytes = (0..=u8::MAX).filter(|byte| is_of_names(*byte)).collect();
         let start = self.bytes.len();
         // Each pair once, whichever of the two runs is where.
         let mut seen = vec![false; (start + 1) * (start + 1)];
@@ -291,6 +264,7 @@ mod tests {
             "^dead::beef ",
             r"^1\.2x?\.3\.4 ",
             "^(?:a|bc) ",
+            "^(?:a|b)x ",
             r"^\[[^\]]*\] (?:\S+ ){3}",
             r#"^[^"]*"(?:[^"\\]|\\.)*" [0-9]{3} "#,
             r"^(?:<word> ){2,2}\bfrom ",
