@@ -16,6 +16,7 @@ use f2bd::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry,
 use f2bd::engine::prefix::{Prefix, SubjectWidth};
 use f2bd::engine::record::line::{LineForm, LineReader};
 use f2bd::engine::record::{Batch, Record};
+use f2bd::engine::sighting::Sighting;
 use f2bd::engine::time::{BanTime, FindTime, Timestamp};
 use f2bd::engine::{Decision, Engine};
 use jiff::tz::TimeZone;
@@ -193,6 +194,44 @@ fn a_record_that_is_no_failure_costs_the_engine_no_memory() {
     assert!(decisions.is_empty(), "{decisions:?}");
     counts.sort_unstable();
     assert_eq!(counts, [0, 0], "for a batch, and for one ten times as long");
+}
+
+#[test]
+fn to_look_for_what_filters_do_not_know_costs_no_more_for_more_records() {
+    let mut lines = lines();
+    lines.retain(|line| line.len() < 1_000);
+    let mut reader = LineReader::new(&LineForm::in_zone(TimeZone::UTC), now());
+    let mut engine = engine();
+    engine.watch(now()).unwrap();
+    let source = "log".parse().unwrap();
+    let (mut decisions, mut second) = (Vec::new(), 0);
+    let counts = [1, 1, 10].map(|times| {
+        let mut batch = Batch::default();
+        for _ in 0..times {
+            for line in &lines {
+                batch.push(reader.read(line.as_bytes()).unwrap().unwrap());
+            }
+        }
+        let count = again(|| {
+            second += 1;
+            let records = Input::Records {
+                source: Some(&source),
+                batch: &batch,
+                more: true,
+            };
+            let now = now().after(std::time::Duration::from_secs(second));
+            engine.handle(now, records, &mut decisions);
+        });
+        decisions.clear();
+        engine.tell_sightings(&mut decisions);
+        let is_unknown =
+            |decision: &Decision| matches!(decision, Decision::Sighted(Sighting::Unknown(_)));
+        assert!(decisions.iter().any(is_unknown), "{decisions:?}");
+        decisions.clear();
+        count
+    });
+    assert!(counts[1] < 100, "{counts:?}");
+    assert_eq!(counts[1], counts[2]);
 }
 
 #[test]

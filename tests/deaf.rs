@@ -5,6 +5,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use f2bd::control::health::HealthRow;
+use f2bd::engine::Decision;
+use f2bd::engine::sighting::{DAY, PatternCount, Sighting, UnknownLine};
+use f2bd::engine::time::Timestamp;
+use f2bd::store::{Retention, Store};
 
 use crate::support::wait::until;
 use crate::support::world::World;
@@ -195,4 +199,78 @@ fn who_has_gone_deaf_is_told_of_by_check_and_by_the_daemon() {
         "1"
     );
     daemon.stop();
+}
+
+fn taken(day: Timestamp, records: u64, last: Option<Timestamp>) -> Sighting {
+    Sighting::Taken(PatternCount {
+        filter: "gate".parse().unwrap(),
+        pattern: "^no <user> from <ip>$".into(),
+        number: 1,
+        day,
+        records,
+        last,
+    })
+}
+
+fn unknown(place: u8, count: u64, last: Timestamp) -> Sighting {
+    Sighting::Unknown(UnknownLine {
+        filter: "gate".parse().unwrap(),
+        place,
+        text: format!("login {place} failed").into(),
+        count,
+        first: last.before(DAY),
+        last,
+    })
+}
+
+#[test]
+fn totals_are_kept_however_often_they_are_written_and_not_for_ever() {
+    let home = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&home.path().join("f2bd.db")).unwrap();
+    let day = |number: i64| Timestamp::from_micros(number * 86_400_000_000);
+    let (first, second) = (day(20_000), day(20_001));
+    let write = |store: &mut Store, all: &[Sighting]| {
+        let all: Vec<_> = all.iter().cloned().map(Decision::Sighted).collect();
+        store.commit(second, &all, None).unwrap();
+    };
+    let newest = taken(second, 2, None);
+    let line = unknown(0, 3, second);
+    write(
+        &mut store,
+        &[taken(first, 7, Some(first)), taken(first, 0, None)],
+    );
+    write(
+        &mut store,
+        &[newest.clone(), unknown(0, 2, first), line.clone()],
+    );
+    write(
+        &mut store,
+        &[
+            taken(first, 7, Some(first)),
+            taken(second, 1, None),
+            line.clone(),
+        ],
+    );
+    let seen = |store: &Store| {
+        let remembered = store.remembered(second, DAY).unwrap();
+        remembered.seen.sightings
+    };
+    assert_eq!(seen(&store), [taken(second, 2, Some(first)), line]);
+    let sums = store.sightings(second).unwrap().sums;
+    assert_eq!((sums.len(), sums[0].records), (1, 2));
+    assert_eq!((sums[0].last, sums[0].since), (Some(first), first));
+    assert_eq!(store.sightings(first).unwrap().sums[0].records, 9);
+    let retention = Retention {
+        history: 1_000 * DAY,
+        failures: 30 * DAY,
+        max_failures: 1_000,
+    };
+    store.sweep(day(20_040), retention).unwrap();
+    assert_eq!(
+        seen(&store),
+        [taken(second, 2, Some(first))],
+        "lines are kept as failures are"
+    );
+    store.sweep(first.after(367 * DAY), retention).unwrap();
+    assert_eq!(seen(&store), [newest], "and counts for a year");
 }
