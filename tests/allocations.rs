@@ -197,7 +197,7 @@ fn a_record_that_is_no_failure_costs_the_engine_no_memory() {
 }
 
 #[test]
-fn to_look_for_what_filters_do_not_know_costs_no_more_for_more_records() {
+fn to_look_for_what_filters_do_not_know_costs_no_memory() {
     let mut lines = lines();
     lines.retain(|line| line.len() < 1_000);
     let mut reader = LineReader::new(&LineForm::in_zone(TimeZone::UTC), now());
@@ -230,8 +230,7 @@ fn to_look_for_what_filters_do_not_know_costs_no_more_for_more_records() {
         decisions.clear();
         count
     });
-    assert!(counts[1] < 100, "{counts:?}");
-    assert_eq!(counts[1], counts[2]);
+    assert_eq!(counts[1..], [0, 0], "once a wording is known");
 }
 
 #[test]
