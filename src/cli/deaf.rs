@@ -33,7 +33,7 @@ pub fn status(socket: &Path, json: bool, clock: &Clock) -> Result<(), Failure> {
         if rows.iter().any(|row| !row.lines.is_empty()) {
             writeln!(
                 out,
-                "`f2bd match --missed FILTER LOG` shows more such lines; f2bd-filter(5) tells how to write a pattern for them."
+                "`f2bd match --missed FILTER LOG` shows more such lines; `f2bd match --learn LOG LINE` proposes a pattern for one."
             )?;
         }
     }
@@ -140,7 +140,7 @@ fn warning(database: &Path, health: &FilterHealth, now: Timestamp) -> Option<Pro
             harmless(&line.text)
         ),
         remedy: format!(
-            "see `f2bd status --deaf`; `f2bd match --missed {} LOG` shows more, and f2bd-filter(5) tells how to write a pattern",
+            "see `f2bd status --deaf`; `f2bd match --missed {} LOG` shows more, and `f2bd match --learn LOG LINE` proposes a pattern",
             health.filter
         ),
     })
