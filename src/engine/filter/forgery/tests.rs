@@ -28,6 +28,7 @@ fn filters(pattern: &str, fields: &[(&str, &str)]) -> FilterSet {
         }],
         successes: Vec::new(),
         ignores: Vec::new(),
+        others: Vec::new(),
     };
     FilterSet::compile(vec![spec]).expect("sound")
 }
