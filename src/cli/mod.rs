@@ -6,6 +6,7 @@
 pub mod args;
 mod blocks;
 mod check;
+mod discover;
 mod explain;
 mod failure;
 mod found;
@@ -19,6 +20,7 @@ mod query;
 mod replay;
 mod report;
 mod summary;
+mod writing;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -81,6 +83,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Check { json } => check::run(config, json),
         Command::Match(args) => matching::run(&args, &clock, config),
         Command::Replay(args) => replay::run(&args, &clock, config),
+        Command::Discover(args) => discover::run(&args, &clock, config),
         Command::Status { jail, json } => query::status(&socket(&common)?, jail, json, &clock),
         Command::Bans { jail, json } => query::bans(&socket(&common)?, jail, json, &clock),
         Command::History {

@@ -6,7 +6,7 @@
 //!
 //! [`files`] finds and reads, [`document`] keeps the places, [`keys`] lists what can be written,
 //! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean;
-//! `surroundings` looks at what is around; `change` is what somebody wonders about.
+//! `surroundings` looks at what is around; `discovery` is for jails that nobody has written yet; `change` is what somebody wonders about.
 
 mod accounts;
 mod action;
@@ -14,6 +14,7 @@ mod atlas;
 mod change;
 mod class;
 mod daemon;
+mod discovery;
 mod document;
 mod escalation;
 pub mod files;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 
 pub use change::Change;
 pub use daemon::DaemonSettings;
+pub use discovery::{COPIES_OF_THE_JOURNAL, Ground, ground};
 pub use jail::JailSettings;
 pub use problem::{Place, Problem, Problems, Severity, Text, nearest};
 pub use resolved::{Patterns, problem as problem_as_json, resolved};
@@ -401,17 +403,7 @@ fn policy(
             responses: jail.responses.clone(),
         });
     }
-    // Filters of jails come first, then those of logins.
-    let mut logins = BTreeMap::new();
-    for at in 0..specs.len() {
-        if let Some(successes) = specs[at].of_successes() {
-            logins.insert(u16::try_from(at).ok()?, u16::try_from(specs.len()).ok()?);
-            specs.push(successes);
-        }
-    }
-    for jail in &mut policies {
-        jail.logins = logins.get(&jail.filter.0).copied().map(FilterId);
-    }
+    add_logins(&mut specs, &mut policies)?;
     match FilterSet::compile(specs) {
         Ok(filters) => Some(Policy {
             filters,
@@ -427,6 +419,21 @@ fn policy(
             None
         }
     }
+}
+
+/// Adds the filters of logins behind those of the jails, and tells these.
+fn add_logins(specs: &mut Vec<FilterSpec>, jails: &mut [JailPolicy]) -> Option<()> {
+    let mut logins = BTreeMap::new();
+    for at in 0..specs.len() {
+        if let Some(successes) = specs[at].of_successes() {
+            logins.insert(u16::try_from(at).ok()?, u16::try_from(specs.len()).ok()?);
+            specs.push(successes);
+        }
+    }
+    for jail in jails {
+        jail.logins = logins.get(&jail.filter.0).copied().map(FilterId);
+    }
+    Some(())
 }
 
 fn patterns(filters: &BTreeMap<FilterName, Option<FilterFile>>, jail: &JailSettings) -> Patterns {
