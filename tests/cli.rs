@@ -597,6 +597,38 @@ fn match_prints_what_counts() {
 }
 
 #[test]
+fn match_learns_a_filter_that_takes_the_line() {
+    let home = tempfile::tempdir().unwrap();
+    let log = home.path().join("app.log");
+    let lines = "Feb 12 14:10:20 box app[42]: ready\n\
+                 Feb 12 14:10:21 box app[42]: wrong key for jo's door from 192.0.2.7 port 9\n\
+                 Feb 12 14:10:22 box app[42]: wrong key for al's door from 2001:db8::7 port 10\n";
+    std::fs::write(&log, lines).unwrap();
+    for line in ["2", "wrong key"] {
+        let output = f2bd(&["match", "--learn", path(&log), line], "".as_bytes());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let filter = home.path().join("learned.toml");
+        std::fs::write(&filter, &output.stdout).unwrap();
+        let text = out(&output);
+        let text = text.lines().find(|line| line.starts_with("pattern"));
+        assert_eq!(
+            text,
+            Some(r"pattern = '^wrong key for <user> door from <ip> port [0-9]+$'")
+        );
+        // What it says of itself holds, and it takes the other line too.
+        let output = f2bd(&["match", "--counted", path(&filter), path(&log)], "".as_bytes());
+        assert!(
+            out(&output).ends_with("3 lines: 2 counted, 1 missed\n"),
+            "{output:?}"
+        );
+    }
+    let output = f2bd(&["match", "--learn", path(&log), "1"], "".as_bytes());
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let output = f2bd(&["match", "--learn", path(&log)], "".as_bytes());
+    assert_eq!(output.status.code(), Some(64), "{output:?}");
+}
+
+#[test]
 fn match_prints_what_is_missed() {
     let output = f2bd(&["match", "sshd", "--missed=all", "-"], LOG);
     assert_eq!(code(&output), 0);

@@ -247,7 +247,7 @@ fn trial(text: &str) -> Result<Duration, String> {
 /// What to match.
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "f2bd match [OPTIONS] FILTER LOG...\n       f2bd match [OPTIONS] --all LOG..."
+    override_usage = "f2bd match [OPTIONS] FILTER LOG...\n       f2bd match [OPTIONS] --all LOG...\n       f2bd match [OPTIONS] --learn LOG LINE"
 )]
 pub struct MatchArgs {
     /// A filter's name or file (not with --all), then log files; `-` is standard input, `journal` this machine's
@@ -257,6 +257,9 @@ pub struct MatchArgs {
     /// Try every filter there is
     #[arg(long)]
     pub all: bool,
+    /// Propose a filter for a line of a log: its number, or text that stands in it
+    #[arg(long, conflicts_with_all = ["all", "mode", "counted", "missed", "explain", "summary"])]
+    pub learn: bool,
     /// The filter's mode
     #[arg(long, value_name = "MODE", conflicts_with = "all")]
     pub mode: Option<String>,

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::args::{LogFormat, MatchArgs, Missed};
 use super::failure::{Exit, Failure};
 use super::found::{Printer, Shown};
+use super::learn;
 use super::likely::Likely;
 use super::logs::{Log, Piece, Reading, Understood, in_order};
 use super::output::{self, Clock, Out};
@@ -26,6 +27,10 @@ use crate::engine::record::line::{Format, LineForm};
 /// # Errors
 /// Nothing was counted, or a filter or log cannot be read.
 pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(), Failure> {
+    if args.learn {
+        let log = args.operands.get(..1).unwrap_or_default();
+        return learn::run(args, &writing(args, log, clock)?, clock);
+    }
     let (specs, logs) = operands(args, config)?;
     let writing = writing(args, logs, clock)?;
     let entries = |spec: &FilterSpec| spec.records.entries().unwrap_or_default();
