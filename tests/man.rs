@@ -446,6 +446,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
                     log,
                     log,
                 ]),
+                printed(&["match", "--json", "--learn", log, "1"]),
                 printed(&[
                     "match",
                     "--json",
