@@ -66,7 +66,7 @@ pub enum Protocol {
 }
 
 /// The numbers of services by name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Services(HashMap<String, u16>);
 
 /// The words name no ports.

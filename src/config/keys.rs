@@ -307,7 +307,7 @@ pub const FILTER: &[Key] = &[
     ),
     key(
         "quoting",
-        "\"none\", \"word\", \"name\", \"quotes\", \"hex\", \"percent\" or \"json\"",
+        "\"none\", \"word\", \"name\", \"basic\", \"quotes\", \"hex\", \"percent\" or \"json\"",
         "\"none\"",
     ),
     key("records", "a section [records]", ""),

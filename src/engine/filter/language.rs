@@ -39,6 +39,53 @@ pub(super) fn placeholder(name: &str) -> Option<Hir> {
 
 /// The regular expression that `text` stands for.
 pub(super) fn expand(text: &str) -> Result<String, String> {
+    expand_with(text, |_, regex, source| source.push_str(regex))
+}
+
+/// What a placeholder takes that stands for text of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Free {
+    /// <user>, <target>
+    Name,
+    /// <path>, <agent>
+    Quoted,
+    /// <text>, <forwarded>
+    Text,
+    /// <word>
+    Word,
+}
+
+/// The same, and which of its groups take text of a client.
+pub(super) fn expand_marked(text: &str) -> Result<(String, Vec<(String, Free)>), String> {
+    let mut marks = Vec::new();
+    let source = expand_with(text, |name, regex, source| {
+        let free = match name {
+            "user" | "target" => Free::Name,
+            "path" | "agent" => Free::Quoted,
+            "text" | "forwarded" => Free::Text,
+            "word" => Free::Word,
+            _ => {
+                source.push_str(regex);
+                return;
+            }
+        };
+        let group = match regex.starts_with("(?P<") {
+            true => name.to_owned(),
+            false => format!("free{}", marks.len()),
+        };
+        match regex.starts_with("(?P<") {
+            true => source.push_str(regex),
+            false => source.extend(["(?P<", &group, ">", regex, ")"]),
+        }
+        marks.push((group, free));
+    })?;
+    Ok((source, marks))
+}
+
+fn expand_with(
+    text: &str,
+    mut place: impl FnMut(&str, &str, &mut String),
+) -> Result<String, String> {
     let mut source = String::with_capacity(text.len() + 64);
     let mut rest = text;
     while let Some(at) = rest.find(['\\', '<']) {
@@ -66,7 +113,7 @@ pub(super) fn expand(text: &str) -> Result<String, String> {
             continue;
         };
         match PLACEHOLDERS.iter().find(|(known, _)| *known == name) {
-            Some((_, regex)) => source.push_str(regex),
+            Some((_, regex)) => place(name, regex, &mut source),
             None => return Err(unknown(name)),
         }
         rest = &rest[name.len() + 2..];

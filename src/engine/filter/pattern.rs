@@ -13,7 +13,7 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 use super::language::{Expression, expand, parse};
 use super::literal::{Texts, options};
 use super::proof::{
-    Proof, addresses, forwarded, has_port, prove, prove_forwarded, refuse_floating,
+    Proof, addresses, forwarded, has_port, is_floating, prove, prove_forwarded, refuse_floating,
     refuse_line_anchors,
 };
 use super::quick::{Address, Answer, Quick, Taken};
@@ -44,6 +44,8 @@ pub(super) struct Pattern {
     options: Vec<Texts>,
     /// Whether it says from where somebody has failed.
     is_of_addresses: bool,
+    /// Whether what it asks for may be a client's own text, as far as is known here.
+    is_floating: bool,
 }
 
 /// A regular expression over one text of a record.
@@ -217,6 +219,7 @@ impl Pattern {
         let message = texts.iter().find(|text| text.place == Place::Message);
         Ok(Pattern {
             is_of_addresses: found > 0,
+            is_floating: texts.iter().any(|text| is_floating(&text.hir)),
             options: message.map(|text| options(&text.hir)).unwrap_or_default(),
             parts: texts.into_iter().map(part).collect::<Result<_, String>>()?,
         })
@@ -225,6 +228,11 @@ impl Pattern {
     /// The regular expression over the message; `None` if it looks at fields alone.
     pub(super) fn over_message(&self) -> Option<&str> {
         over_message(&self.parts)
+    }
+
+    /// Whether it asks for something behind text in which everything may stand, and not up to the end.
+    pub(super) fn is_floating(&self) -> bool {
+        self.is_floating
     }
 
     /// What can be looked for instead of trying it: of each of these, every message that it takes holds one text.

@@ -52,7 +52,7 @@ mod once;
 use regex_syntax::hir::{Hir, HirKind, Look};
 
 use edges::{Kind, Side, edges, takes};
-pub(super) use floats::refuse_floating;
+pub(super) use floats::{is_floating, refuse_floating};
 use marks::{Open, closed, counted, equally_many};
 use once::ends_once;
 

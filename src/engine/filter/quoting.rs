@@ -16,6 +16,8 @@ pub enum Quoting {
     Word,
     /// The service takes nothing but letters, digits and `._@-`.
     Name,
+    /// As `None`, and without colons: names of users in basic authentication, which a colon ends.
+    Basic,
     /// With a backslash before quotes and backslashes: Apache, Go, logfmt.
     Quotes,
     /// Quotes, backslashes, and what is not ASCII, as `\xHH`: nginx.
@@ -39,6 +41,7 @@ impl FromStr for Quoting {
             "none" => Quoting::None,
             "word" => Quoting::Word,
             "name" => Quoting::Name,
+            "basic" => Quoting::Basic,
             "quotes" => Quoting::Quotes,
             "hex" => Quoting::Hex,
             "percent" => Quoting::Percent,
@@ -60,12 +63,13 @@ impl Quoting {
 
     fn push(self, sign: char, written: &mut String) {
         match self {
-            Quoting::None if sign.is_control() => written.push(' '),
+            Quoting::None | Quoting::Basic if sign.is_control() => written.push(' '),
+            Quoting::Basic if sign == ':' => written.push('-'),
             Quoting::Word if sign.is_control() || sign.is_whitespace() => written.push('_'),
             Quoting::Name if !(sign.is_ascii_alphanumeric() || "._@-".contains(sign)) => {
                 written.push('-');
             }
-            Quoting::None | Quoting::Word | Quoting::Name => written.push(sign),
+            Quoting::None | Quoting::Word | Quoting::Name | Quoting::Basic => written.push(sign),
             Quoting::Quotes | Quoting::Json if matches!(sign, '"' | '\\') => {
                 written.extend(['\\', sign]);
             }
@@ -107,6 +111,7 @@ mod tests {
             ("none", "a b\"\\ \u{e9}/"),
             ("word", "a_b\"\\_\u{e9}/"),
             ("name", "a-b-----"),
+            ("basic", "a b\"\\ \u{e9}/"),
             ("quotes", "a b\\\"\\\\\\n\u{e9}/"),
             ("hex", "a b\\x22\\x5C\\x0A\\xC3\\xA9/"),
             ("percent", "a%20b%22%5C%0A%C3%A9/"),
@@ -115,6 +120,7 @@ mod tests {
             let quoting: Quoting = word.parse().expect("a way of quoting");
             assert_eq!(quoting.write(text), written, "{word}");
         }
+        assert_eq!(Quoting::Basic.write("a:b"), "a-b");
         assert_eq!("Json".parse::<Quoting>(), Err(UnknownQuoting));
     }
 }

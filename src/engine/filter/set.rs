@@ -149,6 +149,16 @@ impl FilterSet {
             .collect()
     }
 
+    /// The patterns of a filter, by their numbers, that ask for something behind text in which a client may have written it.
+    pub fn floating(&self, filter: FilterId) -> Vec<u16> {
+        let floating = self.patterns.iter();
+        let floating = floating.filter(|shared| shared.pattern.is_floating());
+        let uses = floating.flat_map(|shared| &shared.uses);
+        uses.filter(|one| one.filter == filter)
+            .map(|one| one.number)
+            .collect()
+    }
+
     /// The failure that a record is to `filter`, if the filter asked for such records.
     pub fn find<'v>(&self, filter: FilterId, view: &'v View<'_>) -> Option<Found<'v>> {
         let mut findings = self.findings(view).into_iter();

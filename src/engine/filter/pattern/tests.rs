@@ -256,6 +256,28 @@ fn an_ignore_pattern_that_floats_is_refused() {
     assert!(error.contains("begin with `^`"), "{error}");
 }
 
+/// What is asked for may be the client's own words.
+#[test]
+fn a_pattern_that_asks_for_something_behind_any_text_floats() {
+    for (text, floats) in [
+        ("^<ip> <text> denied", true),
+        ("^<ip> .* denied <text>$", true),
+        ("^<ip> (?:of <user>)?: denied", true),
+        (r"^<ip> [ -~]* denied", true),
+        ("^<ip> <text> denied$", false),
+        ("^<user> at <target> from <ip>$", false),
+        ("^<ip> <text>", false),
+        ("^<ip> <text>(?: denied)?", false),
+        (r#"^<ip> "<agent>" denied"#, false),
+        (r#"^<ip> "[^"]*" denied"#, false),
+        ("^<ip> <word> denied", false),
+        ("^denied <ip> ", false),
+    ] {
+        let pattern = compile(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(pattern.is_floating(), floats, "{text}");
+    }
+}
+
 #[test]
 fn text_that_is_no_address_may_stand_before_one() {
     for (text, head) in [
