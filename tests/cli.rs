@@ -616,7 +616,10 @@ fn match_learns_a_filter_that_takes_the_line() {
             Some(r"pattern = '^wrong key for <user> door from <ip> port [0-9]+$'")
         );
         // What it says of itself holds, and it takes the other line too.
-        let output = f2bd(&["match", "--counted", path(&filter), path(&log)], "".as_bytes());
+        let output = f2bd(
+            &["match", "--counted", path(&filter), path(&log)],
+            "".as_bytes(),
+        );
         assert!(
             out(&output).ends_with("3 lines: 2 counted, 1 missed\n"),
             "{output:?}"
