@@ -68,6 +68,15 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the filters there are, or tell what some of them need
+    Filters {
+        /// Only these, with all there is to know of them
+        #[arg(value_name = "FILTER")]
+        names: Vec<String>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Show which lines of logs a filter counts
     Match(MatchArgs),
     /// Show what the jails would have done with old logs, in the logs' own time

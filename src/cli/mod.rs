@@ -9,6 +9,7 @@ mod check;
 mod discover;
 mod explain;
 mod failure;
+mod filters;
 mod found;
 pub mod hosts;
 mod learn;
@@ -84,6 +85,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Run { dry_run } => run_daemon(common, dry_run),
         Command::Check { json } => check::run(config, json),
         Command::Match(args) => matching::run(&args, &clock, config),
+        Command::Filters { names, json } => filters::run(&names, json, config),
         Command::Replay(args) => replay::run(&args, &clock, config),
         Command::Discover(args) => discover::run(&args, &clock, config),
         Command::Status { jail, json } => query::status(&socket(&common)?, jail, json, &clock),

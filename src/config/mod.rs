@@ -275,17 +275,7 @@ pub fn filter(
         }
         let spec = file.spec(mode);
         // Compiled here for the sake of its mistakes, which only the file can place.
-        let before = problems.count();
-        file.check_successes(&spec, &mut problems);
-        match FilterSet::compile(vec![spec.clone()]) {
-            Ok(_) => (problems.count() == before).then_some(spec),
-            Err(errors) => {
-                for error in &errors {
-                    file.report(error, &mut problems);
-                }
-                None
-            }
-        }
+        file.check(&spec, &mut problems).then_some(spec)
     });
     spec.ok_or_else(|| problems.into_sorted())
 }
@@ -372,7 +362,6 @@ fn policy(
             None => {
                 let file = filters.get(&jail.filter)?.as_ref()?;
                 let mut spec = file.spec(&jail.mode);
-                file.check_successes(&spec, problems);
                 spec.records.services = jail.services.clone();
                 specs.push(spec);
                 compiled.push(wanted);
@@ -410,11 +399,11 @@ fn policy(
             jails: policies,
             atlas: Arc::clone(atlas),
         }),
-        Err(errors) => {
-            for error in errors {
-                if let Some(Some(file)) = filters.get(error.filter.as_str()) {
-                    file.report(&error, problems);
-                }
+        Err(_) => {
+            // Each by itself, for only its file can say where a mistake is.
+            for (name, mode, _) in compiled {
+                let file = filters.get(name)?.as_ref()?;
+                file.check(&file.spec(mode), problems);
             }
             None
         }
