@@ -14,6 +14,7 @@ mod daemon;
 mod dates;
 mod deaf;
 mod differential;
+mod discover;
 mod examples;
 mod files;
 mod filters;

@@ -7,8 +7,10 @@ pub mod args;
 mod blocks;
 mod check;
 mod deaf;
+mod discover;
 mod explain;
 mod failure;
+mod filters;
 mod found;
 pub mod hosts;
 mod learn;
@@ -21,6 +23,7 @@ mod query;
 mod replay;
 mod report;
 mod summary;
+mod writing;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -82,11 +85,13 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Run { dry_run } => run_daemon(common, dry_run),
         Command::Check { json } => check::run(config, json, &clock),
         Command::Match(args) => matching::run(&args, &clock, config),
+        Command::Filters { names, json } => filters::run(&names, json, config),
         Command::Replay(args) => replay::run(&args, &clock, config),
         Command::Status {
             deaf: true, json, ..
         } => deaf::status(&socket(&common)?, json, &clock),
         Command::Status { jail, json, .. } => query::status(&socket(&common)?, jail, json, &clock),
+        Command::Discover(args) => discover::run(&args, &clock, config),
         Command::Bans { jail, json } => query::bans(&socket(&common)?, jail, json, &clock),
         Command::History {
             ip,
