@@ -333,6 +333,9 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     let (log, broken) = (log.to_str().unwrap(), config.to_str().unwrap());
     let good = root().join("contrib/f2bd.conf");
     let good = good.to_str().unwrap();
+    let bare = home.path().join("bare.conf");
+    fs::write(&bare, "").unwrap();
+    let bare = bare.to_str().unwrap();
 
     let ban = json!({
         "ban": 1, "jail": "sshd", "subject": "192.0.2.7/32", "start": "2026-02-12T14:10:21Z",
@@ -443,6 +446,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
                     log,
                     log,
                 ]),
+                printed(&["match", "--json", "--learn", log, "1"]),
                 printed(&[
                     "match",
                     "--json",
@@ -468,6 +472,10 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
                     log,
                 ]),
             ],
+        ),
+        (
+            "discover",
+            vec![printed(&["discover", "--json", "--config", bare, log])],
         ),
         ("status", vec![status]),
         ("bans", vec![row::<BanRow>(ban)]),
@@ -863,6 +871,10 @@ fn the_bounds_are_those_of_the_program() {
                 grouped(MOST_ADDRESSES),
                 grouped(MOST_NAMES)
             ),
+        ),
+        (
+            "f2bd.8",
+            format!("At most {} hosts of a filter", grouped(MOST_ADDRESSES)),
         ),
         ("f2bd-filter.5", format!("{LONGEST_MESSAGE} bytes")),
         ("f2bd-store.5", format!("at most {LONGEST_TEXT} bytes")),

@@ -13,6 +13,7 @@ mod control;
 mod daemon;
 mod dates;
 mod differential;
+mod discover;
 mod examples;
 mod files;
 mod filters;

@@ -68,10 +68,21 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the filters there are, or tell what some of them need
+    Filters {
+        /// Only these, with all there is to know of them
+        #[arg(value_name = "FILTER")]
+        names: Vec<String>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Show which lines of logs a filter counts
     Match(MatchArgs),
     /// Show what the jails would have done with old logs, in the logs' own time
     Replay(ReplayArgs),
+    /// Look through this machine's logs, and propose the jails that would protect it
+    Discover(DiscoverArgs),
     /// Show how the daemon and its jails are doing
     Status {
         /// Only this jail, with its bans
@@ -318,7 +329,23 @@ pub struct ReplayArgs {
     pub logs: Vec<String>,
 }
 
-/// Where a replay begins.
+/// What to look through.
+#[derive(Debug, Args)]
+pub struct DiscoverArgs {
+    /// Only records since then: a time ago such as 30d, or a moment such as 2026-02-12T14:10:21Z. The last 7 days if no
+    /// log is named, and all there is in logs that are
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<Since>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Log files, instead of this machine's journal and of the files that filters name; `-` is standard input, `journal`
+    /// this machine's journal, `journal:DIR` that of a directory
+    #[arg(value_name = "LOG")]
+    pub logs: Vec<String>,
+}
+
+/// Where old logs begin to matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
     /// So long before the present.

@@ -49,6 +49,16 @@ impl Tally {
         Timestamp::from_micros(i64::from(self.last) * 1_000_000)
     }
 
+    fn begun(time: Timestamp) -> Self {
+        let second = time.as_micros().div_euclid(1_000_000);
+        let second = u32::try_from(second.max(0)).unwrap_or(u32::MAX);
+        Tally {
+            failures: 1,
+            first: second,
+            last: second,
+        }
+    }
+
     fn add(&mut self, second: u32) {
         self.failures = self.failures.saturating_add(1);
         self.first = self.first.min(second);
@@ -77,38 +87,38 @@ pub struct Hosts {
 impl Hosts {
     /// Counts a failure.
     pub fn add(&mut self, found: &Found<'_>, time: Timestamp) {
-        let second = time.as_micros().div_euclid(1_000_000);
-        let second = u32::try_from(second.max(0)).unwrap_or(u32::MAX);
-        let begun = Tally {
-            failures: 1,
-            first: second,
-            last: second,
-        };
         match found.ip {
-            Some(ip) => {
-                let address = match ip {
-                    IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
-                    IpAddr::V6(ip) => ip.to_bits(),
-                };
-                if let Some(tally) = self.addresses.get_mut(&address) {
-                    return tally.add(second);
-                }
-                self.forgotten += make_room(&mut self.addresses, MOST_ADDRESSES);
-                self.addresses.insert(address, begun);
-            }
+            Some(address) => self.add_address(address, time),
             None if found.host.is_empty() => {}
-            None => {
-                if let Some(tally) = self.names.get_mut(&*found.host) {
-                    return tally.add(second);
-                }
-                if found.host.len() > LONGEST_NAME {
-                    self.forgotten += 1;
-                    return;
-                }
-                self.forgotten += make_room(&mut self.names, MOST_NAMES);
-                self.names.insert((*found.host).into(), begun);
-            }
+            None => self.add_name(&found.host, time),
         }
+    }
+
+    /// The same of an address.
+    pub fn add_address(&mut self, address: IpAddr, time: Timestamp) {
+        let address = match address {
+            IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(address) => address.to_bits(),
+        };
+        let begun = Tally::begun(time);
+        if let Some(tally) = self.addresses.get_mut(&address) {
+            return tally.add(begun.first);
+        }
+        self.forgotten += make_room(&mut self.addresses, MOST_ADDRESSES);
+        self.addresses.insert(address, begun);
+    }
+
+    fn add_name(&mut self, name: &str, time: Timestamp) {
+        let begun = Tally::begun(time);
+        if let Some(tally) = self.names.get_mut(name) {
+            return tally.add(begun.first);
+        }
+        if name.len() > LONGEST_NAME {
+            self.forgotten += 1;
+            return;
+        }
+        self.forgotten += make_room(&mut self.names, MOST_NAMES);
+        self.names.insert(name.into(), begun);
     }
 
     /// All that are remembered, those with the most failures first.
@@ -125,6 +135,21 @@ impl Hosts {
             failures.then_with(|| host.cmp(other))
         });
         hosts
+    }
+
+    /// How many there are, and whether these are all: none has been forgotten.
+    pub fn count(&self) -> (usize, bool) {
+        (self.addresses.len() + self.names.len(), self.forgotten == 0)
+    }
+
+    /// The addresses that have failed most, so many at the most, the one with the most failures first.
+    pub fn worst(&self, most: usize) -> Vec<IpAddr> {
+        let hosts = self.sorted().into_iter();
+        let addresses = hosts.filter_map(|(host, _)| match host {
+            Host::Address(address) => Some(address),
+            Host::Name(_) => None,
+        });
+        addresses.take(most).collect()
     }
 
     /// The failures of hosts that were forgotten.

@@ -9,10 +9,11 @@ use serde_json::json;
 
 use super::args::MatchArgs;
 use super::failure::{Exit, Failure};
-use super::logs::{Log, Piece, Writing};
+use super::logs::{Log, Piece, Reading};
 use super::output::{self, Clock, harmless};
 use super::progress::Progress;
 use super::proposal::{self, Proposal};
+use super::writing::Writing;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::{Batch, Record};
 
@@ -71,8 +72,16 @@ fn record(word: &str, line: &str, writing: &Writing, clock: &Clock) -> Result<Ba
     };
     // Nothing is known of the entries of a journal that are wanted.
     let routes = [JournalMatch::default()];
-    let mut progress = Progress::of(&[word.to_owned()], true);
-    Log::of(word).read(writing, clock.now, &routes, None, &mut progress, take)?;
+    let reading = Reading {
+        writing,
+        now: clock.now,
+        since: None,
+        routes: &routes,
+        sieve: None,
+    };
+    let log = Log::of(word);
+    let mut progress = Progress::of([log.clone()], true);
+    log.read(reading, &mut progress, take)?;
     progress.end();
     Ok(batch)
 }

@@ -11,17 +11,18 @@ use std::path::PathBuf;
 
 use super::blocks::Blocks;
 use super::failure::{Exit, Failure};
-use super::output::{Clock, harmless};
+use super::output::harmless;
 use super::progress::Progress;
+use super::writing::Writing;
 use crate::engine::filter::passing::News;
 use crate::engine::filter::sieve::Sieve;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
-use crate::engine::record::line::{LineForm, LineReader};
+use crate::engine::record::line::LineReader;
 use crate::engine::time::Timestamp;
 use crate::source::file::encoding::Coding;
 use crate::source::file::lines::Splitter;
-use crate::source::file::{self, Content, Encoding};
+use crate::source::file::{self, Content};
 use crate::source::journal::{self, JournalError, JournalSpec};
 
 /// A log.
@@ -35,23 +36,19 @@ pub enum Log {
     Journal(Option<PathBuf>),
 }
 
-/// How a log is written.
-#[derive(Clone, Debug)]
-pub struct Writing {
-    /// Its lines.
-    pub form: LineForm,
-    /// Its letters.
-    pub encoding: Encoding,
-}
-
-impl Writing {
-    /// Nothing is known of it but the zone.
-    pub fn unknown(clock: &Clock) -> Self {
-        Writing {
-            form: LineForm::in_zone(clock.zone.clone()),
-            encoding: Encoding::default(),
-        }
-    }
+/// How logs are read.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'r> {
+    /// How this one is written.
+    pub writing: &'r Writing,
+    /// The present.
+    pub now: Timestamp,
+    /// What is older need not be told of a journal, which knows where to begin.
+    pub since: Option<Timestamp>,
+    /// Of a journal, only the records that one of these wants.
+    pub routes: &'r [JournalMatch],
+    /// Lines that it says are quiet are passed over.
+    pub sieve: Option<&'r Sieve>,
 }
 
 /// So many lines at the beginning of a log are not passed over, so that it is seen whether they are understood.
@@ -117,17 +114,13 @@ impl Log {
         }
     }
 
-    /// Hands on what is in it, until `each` fails. Of a journal, only the records that one of `routes` wants. Lines that
-    /// `sieve` says are quiet are passed over.
+    /// Hands on what is in it, until `each` fails.
     ///
     /// # Errors
     /// The log cannot be read, or `each` says so.
     pub fn read(
         &self,
-        writing: &Writing,
-        now: Timestamp,
-        routes: &[JournalMatch],
-        sieve: Option<&Sieve>,
+        reading: Reading<'_>,
         progress: &mut Progress,
         mut each: impl FnMut(Piece<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
@@ -142,8 +135,8 @@ impl Log {
                 progress.begin(self, None);
                 let mut number = 0;
                 let mut result = Ok(());
-                let spec = spec(directory.clone(), routes)?;
-                let read = journal::read_all(&spec, None, |batch| {
+                let spec = spec(directory.clone(), reading.routes)?;
+                let read = journal::read_all(&spec, reading.since, |batch| {
                     for record in batch.iter() {
                         if result.is_ok() {
                             number += 1;
@@ -165,34 +158,60 @@ impl Log {
             Content::Plain(file) => Blocks::of(file),
             Content::Packed(bytes) => Blocks::ahead(bytes).map_err(failed)?,
         };
-        read_lines(blocks, writing, now, sieve, progress, failed, each)
+        read_lines(blocks, reading, progress, failed, each)
     }
 
     /// When it begins, by its first line that tells; a log without lines is later than all. `None` if no line of the first
     /// ones tells it, or if the log is no file: what is read of a pipe is gone.
     fn beginning(&self, writing: &Writing, now: Timestamp) -> Option<Timestamp> {
+        // The present is the time of lines that tell none.
+        let time = |record: &Record<'_>| (record.time != now).then_some(record.time);
+        match self.first(writing, now, time)? {
+            (None, 0) => Some(Timestamp::from_micros(i64::MAX)),
+            (beginning, _) => beginning,
+        }
+    }
+
+    /// Whether one of its first lines names a program, as in a system log. `None` if the log is no file.
+    pub fn names_programs(&self, writing: &Writing, now: Timestamp) -> Option<bool> {
+        let named = |record: &Record<'_>| (!record.program.is_empty()).then_some(());
+        let (named, _) = self.first(writing, now, named)?;
+        Some(named.is_some())
+    }
+
+    /// The first thing that one of its first lines `tells`, and how many lines were read for it. `None` if the log is no
+    /// file.
+    fn first<T>(
+        &self,
+        writing: &Writing,
+        now: Timestamp,
+        tells: impl Fn(&Record<'_>) -> Option<T>,
+    ) -> Option<(Option<T>, u64)> {
         let Log::File(_) = self else { return None };
         self.size()?;
-        let (mut lines, mut beginning) = (0, None);
+        let (mut lines, mut first) = (0, None);
         let enough = || Err(Failure::silent(Exit::NotSo));
         let look = |piece: Piece<'_>| {
             let Piece::Record(number, record) = piece else {
                 return Ok(());
             };
             lines = number;
-            // The present is the time of lines that tell none.
-            beginning = (record.time != now).then_some(record.time);
-            match beginning.is_some() || number >= FIRST_LINES {
+            first = tells(record);
+            match first.is_some() || number >= FIRST_LINES {
                 true => enough(),
                 false => Ok(()),
             }
         };
+        let reading = Reading {
+            writing,
+            now,
+            since: None,
+            routes: &[],
+            sieve: None,
+        };
         // If it cannot be read, that is told when it is its turn.
-        let _ = self.read(writing, now, &[], None, &mut Progress::none(), look);
-        match lines {
-            0 => Some(Timestamp::from_micros(i64::MAX)),
-            _ => beginning,
-        }
+        let _ = self.read(reading, &mut Progress::none(), look);
+        Some((first, lines))
     }
 
     /// What can be said of its size: that of its file, packed or not.
@@ -282,13 +301,17 @@ fn spec(directory: Option<PathBuf>, routes: &[JournalMatch]) -> Result<JournalSp
 /// Hands on what is in a text.
 fn read_lines(
     mut blocks: Blocks,
-    writing: &Writing,
-    now: Timestamp,
-    sieve: Option<&Sieve>,
+    reading: Reading<'_>,
     progress: &mut Progress,
     failed: impl Fn(io::Error) -> Failure,
     mut each: impl FnMut(Piece<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    let Reading {
+        writing,
+        now,
+        sieve,
+        ..
+    } = reading;
     let mut block = blocks.next().map_err(&failed)?;
     let coding = Coding::of(writing.encoding, block).unwrap_or_default();
     let mut splitter = Splitter::new(coding.line_end());

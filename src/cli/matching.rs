@@ -9,16 +9,16 @@ use super::failure::{Exit, Failure};
 use super::found::{Printer, Shown};
 use super::learn;
 use super::likely::Likely;
-use super::logs::{Log, Piece, Understood, Writing, in_order};
+use super::logs::{Log, Piece, Reading, Understood, in_order};
 use super::output::{self, Clock, Out};
 use super::progress::Progress;
 use super::summary::Summary;
+use super::writing::Writing;
 use crate::config;
 use crate::engine::filter::session::Sessions;
 use crate::engine::filter::{FilterSet, FilterSpec, Finding, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
-use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::json::JsonFields;
 use crate::engine::record::line::{Format, LineForm};
 
@@ -33,7 +33,8 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     }
     let (specs, logs) = operands(args, config)?;
     let writing = writing(args, logs, clock)?;
-    let routes: Vec<_> = specs.iter().map(wanted).collect();
+    let entries = |spec: &FilterSpec| spec.records.entries().unwrap_or_default();
+    let routes: Vec<_> = specs.iter().map(entries).collect();
     let by_program = specs
         .iter()
         .all(|spec| !spec.records.programs.is_empty() || spec.records.reports || spec.records.bans);
@@ -45,7 +46,8 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     // To show what is missed, all of it must be read.
     let all: Vec<_> = (0..).map(FilterId).take(filters.len()).collect();
     let sieve = filters.sieve(&all).filter(|_| args.missed.is_none());
-    let mut progress = Progress::of(logs, !matches!(prints, Prints::Summary));
+    let named = logs.iter().map(|word| Log::of(word));
+    let mut progress = Progress::of(named, !matches!(prints, Prints::Summary));
     let mut matching = Matching {
         summary: Summary::of(filters.len()),
         filters,
@@ -67,8 +69,14 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
         matching.summary.begin(word);
         matching.printer.log = (logs.len() > 1).then_some(word);
         let take = |piece: Piece<'_>| matching.take(piece);
-        let (log, sieve) = (Log::of(word), sieve.as_ref());
-        match log.read(&writing, clock.now, &routes, sieve, &mut progress, take) {
+        let reading = Reading {
+            writing: &writing,
+            now: clock.now,
+            since: None,
+            routes: &routes,
+            sieve: sieve.as_ref(),
+        };
+        match Log::of(word).read(reading, &mut progress, take) {
             Err(failure) if failure.is_of_writing() => return Err(failure),
             // The others are read all the same.
             Err(failure) => unread.push(failure),
@@ -271,17 +279,4 @@ fn writing(args: &MatchArgs, logs: &[String], clock: &Clock) -> Result<Writing, 
         },
         encoding: args.encoding.unwrap_or_default(),
     })
-}
-
-/// The entries of a journal that the filter looks at.
-fn wanted(spec: &FilterSpec) -> JournalMatch {
-    let programs = spec
-        .records
-        .programs
-        .iter()
-        .map(|program| JournalMatch::program(program));
-    let journal = spec.records.journal.clone();
-    journal
-        .or_else(|| programs.reduce(JournalMatch::or))
-        .unwrap_or_default()
 }

@@ -6,8 +6,10 @@
 pub mod args;
 mod blocks;
 mod check;
+mod discover;
 mod explain;
 mod failure;
+mod filters;
 mod found;
 pub mod hosts;
 mod learn;
@@ -21,6 +23,7 @@ mod query;
 mod replay;
 mod report;
 mod summary;
+mod writing;
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -82,7 +85,9 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Run { dry_run } => run_daemon(common, dry_run),
         Command::Check { json } => check::run(config, json),
         Command::Match(args) => matching::run(&args, &clock, config),
+        Command::Filters { names, json } => filters::run(&names, json, config),
         Command::Replay(args) => replay::run(&args, &clock, config),
+        Command::Discover(args) => discover::run(&args, &clock, config),
         Command::Status { jail, json } => query::status(&socket(&common)?, jail, json, &clock),
         Command::Bans { jail, json } => query::bans(&socket(&common)?, jail, json, &clock),
         Command::History {

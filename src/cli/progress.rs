@@ -42,13 +42,13 @@ struct Meter {
 
 impl Progress {
     /// The line for these logs. Where results are printed to the same terminal meanwhile, there is none.
-    pub fn of(logs: &[String], prints_meanwhile: bool) -> Self {
+    pub fn of(logs: impl IntoIterator<Item = Log>, prints_meanwhile: bool) -> Self {
         let is_seen =
             io::stderr().is_terminal() && !(prints_meanwhile && io::stdout().is_terminal());
         Progress(is_seen.then(|| Meter {
             began: Instant::now(),
             drawn: None,
-            total: logs.iter().map(|log| Log::of(log).size()).sum(),
+            total: logs.into_iter().map(|log| log.size()).sum(),
             before: 0,
             log: String::new(),
             file: None,

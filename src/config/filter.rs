@@ -164,6 +164,11 @@ impl FilterFile {
         is_known
     }
 
+    /// Its name.
+    pub fn name(&self) -> &FilterName {
+        &self.name
+    }
+
     /// One line for people.
     pub fn title(&self) -> &str {
         &self.title
@@ -177,6 +182,11 @@ impl FilterFile {
     /// What has to be switched on in the service; empty if nothing has.
     pub fn needs(&self) -> &str {
         &self.needs
+    }
+
+    /// The ports that the service usually has, as they are written.
+    pub fn port_words(&self) -> Vec<&str> {
+        self.ports.iter().map(|(word, _)| word.as_str()).collect()
     }
 
     /// The ports that the service usually has; `None` if the filter names none. What is wrong with them is reported.
@@ -254,6 +264,17 @@ impl FilterFile {
             &self.failures
         };
         self.report_of(patterns, error, problems);
+    }
+
+    /// Whether the engine takes the patterns of `spec`, a mode of this file; what it has against them is reported.
+    pub fn check(&self, spec: &FilterSpec, problems: &mut Problems) -> bool {
+        let before = problems.count();
+        self.check_successes(spec, problems);
+        let errors = FilterSet::compile(vec![spec.clone()]).err();
+        for error in errors.unwrap_or_default() {
+            self.report(&error, problems);
+        }
+        problems.count() == before
     }
 
     /// Reports what the engine has against the successes of `spec`, a mode of this file. Nothing is decided by them,

@@ -33,9 +33,9 @@ use crate::engine::jail::network::NetworkRule;
 use crate::engine::jail::response::Responses;
 use crate::engine::jail::siege::SiegeRule;
 use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
-use crate::engine::policy::{Counting, IgnoreList, MaxRetry, UseDns};
+use crate::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, UseDns};
 use crate::engine::prefix::SubjectWidth;
-use crate::engine::record::journal::JournalMatch;
+use crate::engine::record::journal::{JournalMatch, RouteId};
 use crate::engine::time::{BanTime, FindTime};
 use crate::source::file::FileGlob;
 
@@ -171,6 +171,40 @@ impl<'c> JailReader<'c> {
             .into_iter()
             .filter_map(|(name, table, entry)| self.read(name, table, entry, problems))
             .collect()
+    }
+
+    /// What a jail of this filter obeys that says nothing itself and listens to whatever it is told of.
+    pub fn usual(
+        &mut self,
+        name: JailName,
+        filter: FilterId,
+        problems: &mut Problems,
+    ) -> Option<JailPolicy> {
+        let defaults = Section::new(self.defaults, keys::JAIL);
+        let common = self.common(&defaults, problems)?;
+        Some(JailPolicy {
+            name,
+            filter,
+            logins: None,
+            sources: Vec::new(),
+            named_only: Vec::new(),
+            route: Some(RouteId(filter.0)),
+            counting: common.counting,
+            maxretry: common.maxretry,
+            classes: common.classes,
+            findtime: common.findtime,
+            bantime: common.bantime,
+            escalation: common.escalation,
+            networks: common.networks,
+            accounts: common.accounts,
+            siege: common.siege,
+            usedns: common.usedns,
+            named_by: None,
+            ignore: common.ignore,
+            trusted: common.trusted,
+            width: common.width,
+            responses: common.responses,
+        })
     }
 
     fn section(&self, table: &'c Table) -> Section<'c> {

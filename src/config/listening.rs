@@ -14,7 +14,7 @@ use crate::engine::record::journal::JournalMatch;
 use crate::source::file::FileGlob;
 
 /// Where log daemons usually write what the journal has as well.
-const COPIES_OF_THE_JOURNAL: &[&str] = &[
+pub const COPIES_OF_THE_JOURNAL: &[&str] = &[
     "/var/log/auth.log",
     "/var/log/daemon.log",
     "/var/log/kern.log",
@@ -105,11 +105,7 @@ impl Wishes {
         }
         let (asks_journal, asks_files) = (self.journalmatch.is_some(), self.logpath.is_some());
         let programs = records.programs.iter();
-        let by_program = programs
-            .clone()
-            .map(|name| JournalMatch::program(name))
-            .reduce(JournalMatch::or);
-        let journalmatch = self.journalmatch.or(records.journal.clone()).or(by_program);
+        let journalmatch = self.journalmatch.or_else(|| records.entries());
         // A service that logs to the journal may be told to write a log of its own instead. What log daemons copy from the
         // journal would count twice.
         let from_journal = self.sources.is_none()

@@ -6,7 +6,7 @@
 //!
 //! [`files`] finds and reads, [`document`] keeps the places, [`keys`] lists what can be written,
 //! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean;
-//! `surroundings` looks at what is around; `change` is what somebody wonders about.
+//! `surroundings` looks at what is around; `discovery` is for jails that nobody has written yet; `change` is what somebody wonders about.
 
 mod accounts;
 mod action;
@@ -14,6 +14,7 @@ mod atlas;
 mod change;
 mod class;
 mod daemon;
+mod discovery;
 mod document;
 mod escalation;
 pub mod files;
@@ -41,6 +42,7 @@ use std::sync::Arc;
 
 pub use change::Change;
 pub use daemon::DaemonSettings;
+pub use discovery::{COPIES_OF_THE_JOURNAL, Ground, ground};
 pub use jail::JailSettings;
 pub use problem::{Place, Problem, Problems, Severity, Text, nearest};
 pub use resolved::{Patterns, problem as problem_as_json, resolved};
@@ -273,17 +275,7 @@ pub fn filter(
         }
         let spec = file.spec(mode);
         // Compiled here for the sake of its mistakes, which only the file can place.
-        let before = problems.count();
-        file.check_successes(&spec, &mut problems);
-        match FilterSet::compile(vec![spec.clone()]) {
-            Ok(_) => (problems.count() == before).then_some(spec),
-            Err(errors) => {
-                for error in &errors {
-                    file.report(error, &mut problems);
-                }
-                None
-            }
-        }
+        file.check(&spec, &mut problems).then_some(spec)
     });
     spec.ok_or_else(|| problems.into_sorted())
 }
@@ -370,7 +362,6 @@ fn policy(
             None => {
                 let file = filters.get(&jail.filter)?.as_ref()?;
                 let mut spec = file.spec(&jail.mode);
-                file.check_successes(&spec, problems);
                 spec.records.services = jail.services.clone();
                 specs.push(spec);
                 compiled.push(wanted);
@@ -401,7 +392,26 @@ fn policy(
             responses: jail.responses.clone(),
         });
     }
-    // Filters of jails come first, then those of logins.
+    add_logins(&mut specs, &mut policies)?;
+    match FilterSet::compile(specs) {
+        Ok(filters) => Some(Policy {
+            filters,
+            jails: policies,
+            atlas: Arc::clone(atlas),
+        }),
+        Err(_) => {
+            // Each by itself, for only its file can say where a mistake is.
+            for (name, mode, _) in compiled {
+                let file = filters.get(name)?.as_ref()?;
+                file.check(&file.spec(mode), problems);
+            }
+            None
+        }
+    }
+}
+
+/// Adds the filters of logins behind those of the jails, and tells these.
+fn add_logins(specs: &mut Vec<FilterSpec>, jails: &mut [JailPolicy]) -> Option<()> {
     let mut logins = BTreeMap::new();
     for at in 0..specs.len() {
         if let Some(successes) = specs[at].of_successes() {
@@ -409,24 +419,10 @@ fn policy(
             specs.push(successes);
         }
     }
-    for jail in &mut policies {
+    for jail in jails {
         jail.logins = logins.get(&jail.filter.0).copied().map(FilterId);
     }
-    match FilterSet::compile(specs) {
-        Ok(filters) => Some(Policy {
-            filters,
-            jails: policies,
-            atlas: Arc::clone(atlas),
-        }),
-        Err(errors) => {
-            for error in errors {
-                if let Some(Some(file)) = filters.get(error.filter.as_str()) {
-                    file.report(&error, problems);
-                }
-            }
-            None
-        }
-    }
+    Some(())
 }
 
 fn patterns(filters: &BTreeMap<FilterName, Option<FilterFile>>, jail: &JailSettings) -> Patterns {

@@ -40,6 +40,7 @@ use follow::{Begin, Log, Looked};
 pub use globs::{FileGlob, FileGlobError};
 use hands::{Hands, Stopped};
 pub use packed::{Content, Plain, open};
+pub use rotated::{is_rotated, written_since};
 use watch::{Hint, Watcher};
 
 /// Which files to read, and how.

@@ -6,15 +6,15 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::logs::{Log, Piece, Understood, Writing, in_order};
+use crate::cli::logs::{Log, Piece, Reading, Understood, in_order};
 use crate::cli::output::Clock;
 use crate::cli::progress::Progress;
+use crate::cli::writing::Writing;
 use crate::engine::decision;
 use crate::engine::filter::sieve::Sieve;
 use crate::engine::input::TakenBack;
 use crate::engine::record::Record;
 use crate::engine::record::journal::JournalMatch;
-use crate::engine::record::line::LineForm;
 use crate::engine::time::Timestamp;
 use crate::source::SourceSpec;
 use crate::store::{Archive, StoreError};
@@ -75,33 +75,40 @@ impl Past<'_> {
             return Ok(understood);
         }
         let routes = routes(self.sources);
-        let mut progress = Progress::of(self.words, self.prints_meanwhile);
-        let written = |log: &Log| writing(log, self.sources, self.clock);
+        let named = self.words.iter().map(|word| Log::of(word));
+        let mut progress = Progress::of(named, self.prints_meanwhile);
+        let followed = self.sources.iter().filter_map(|source| match source {
+            SourceSpec::Files(spec) => Some(spec),
+            _ => None,
+        });
+        let followed: Vec<_> = followed.collect();
+        let written = |log: &Log| Writing::followed(log, &followed, self.clock);
         for word in in_order(self.words, self.clock.now, written) {
             let log = Log::of(word);
             let writing = written(&log);
-            log.read(
-                &writing,
-                self.clock.now,
-                &routes,
+            let reading = Reading {
+                writing: &writing,
+                now: self.clock.now,
+                // Whether there was anything older is asked for when nothing is found.
+                since: None,
+                routes: &routes,
                 sieve,
-                &mut progress,
-                |piece| {
-                    let record = match piece {
-                        Piece::Record(_, record) => record,
-                        Piece::Quiet(_) => return Ok(()),
-                        Piece::Pause => return each(Entry::Pause),
-                    };
-                    understood.look_at(record);
-                    match self.start {
-                        Some(start) if record.time < start => {
-                            understood.leave_out();
-                            Ok(())
-                        }
-                        _ => each(Entry::Record(record)),
+            };
+            log.read(reading, &mut progress, |piece| {
+                let record = match piece {
+                    Piece::Record(_, record) => record,
+                    Piece::Quiet(_) => return Ok(()),
+                    Piece::Pause => return each(Entry::Pause),
+                };
+                understood.look_at(record);
+                match self.start {
+                    Some(start) if record.time < start => {
+                        understood.leave_out();
+                        Ok(())
                     }
-                },
-            )?;
+                    _ => each(Entry::Record(record)),
+                }
+            })?;
         }
         progress.end();
         Ok(understood)
@@ -149,43 +156,6 @@ fn unreadable(path: &Path, error: &StoreError) -> Failure {
     };
     let message = format!("cannot read the history in {}: {why}", path.display());
     Failure::new(exit, message)
-}
-
-/// How a log is written: as the source says that reads it, or the log that it was before it was rotated.
-fn writing(log: &Log, sources: &[SourceSpec], clock: &Clock) -> Writing {
-    let unknown = Writing::unknown(clock);
-    let Log::File(path) = log else {
-        return unknown;
-    };
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let files = || {
-        sources.iter().filter_map(|source| match source {
-            SourceSpec::Files(spec) => Some(spec),
-            _ => None,
-        })
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    // What rotation appends begins with one of these signs: `.1.gz`, `-20260212`.
-    let shorter = name.rmatch_indices(['.', '-']).map(|(end, _)| &name[..end]);
-    let mut paths = std::iter::once(&*name)
-        .chain(shorter)
-        .map(|name| path.with_file_name(name));
-    let spec = paths.find_map(|path| {
-        files().find(|spec| spec.wanted.iter().flatten().any(|glob| glob.matches(&path)))
-    });
-    match spec {
-        None => unknown,
-        Some(spec) => Writing {
-            form: LineForm {
-                zone: match clock.is_told {
-                    true => clock.zone.clone(),
-                    false => spec.form.zone.clone(),
-                },
-                ..spec.form.clone()
-            },
-            encoding: spec.encoding,
-        },
-    }
 }
 
 /// What the jails want of a journal, by the number of the route, whatever source they take it from.

@@ -158,6 +158,17 @@ pub struct RecordsSpec {
     pub services: Vec<Box<str>>,
 }
 
+impl RecordsSpec {
+    /// The entries of a journal that the filter looks at: those that it states, or else those of its programs; `None` if
+    /// it says nothing of either.
+    pub fn entries(&self) -> Option<JournalMatch> {
+        let programs = self.programs.iter();
+        let of_programs = programs.map(|program| JournalMatch::program(program));
+        let stated = self.journal.clone();
+        stated.or_else(|| of_programs.reduce(JournalMatch::or))
+    }
+}
+
 /// One pattern of a filter file.
 #[derive(Clone, Debug)]
 pub struct PatternSpec {

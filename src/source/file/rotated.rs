@@ -197,6 +197,24 @@ pub fn list(paths: &[&Path], inodes: &[u64], wanted: impl Fn(&Metadata) -> bool)
     listing
 }
 
+/// The paths of the rotated files of `path`, by their names alone, that were written to at `since` or later, in
+/// nanoseconds; oldest first.
+pub fn written_since(path: &Path, since: i64) -> Vec<PathBuf> {
+    let (Some(directory), Some(own)) = (path.parent(), path.file_name()) else {
+        return Vec::new();
+    };
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let rotated = entries.filter_map(|entry| {
+        let number = number_of(own, &entry.file_name())?;
+        let data = entry.metadata().ok()?;
+        let is_wanted = data.is_file() && modified(&data) >= since;
+        is_wanted.then(|| (modified(&data), u64::MAX - number, entry.path()))
+    });
+    let mut rotated: Vec<_> = rotated.collect();
+    rotated.sort();
+    rotated.into_iter().map(|(.., path)| path).collect()
+}
+
 /// Whether there is a rotated file of `path`, or one with one of the `inodes`, beside it.
 pub fn has_files(path: &Path, inodes: &[u64]) -> bool {
     let (Some(directory), Some(own)) = (path.parent(), path.file_name()) else {
