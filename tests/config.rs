@@ -121,6 +121,88 @@ fn good_configurations_come_to_what_they_say() {
     assert!(is_good, "see above");
 }
 
+/// "tells each sample of your own filters again with other text there"
+#[test]
+fn a_client_who_can_forge_a_sample_is_warned_of() {
+    let home = tempfile::tempdir().unwrap();
+    fs::create_dir(home.path().join("filters")).unwrap();
+    fs::write(home.path().join("f2bd.conf"), "[jail.door]\n").unwrap();
+    let filter = |quoting: &str, pattern: &str, line: &str, ip: &str, chosen: &str| {
+        format!(
+            "title = 'Door'\nquoting = '{quoting}'\n[records]\nprogram = ['door']\n\
+             [[failure]]\npattern = '{pattern}'\n\
+             [[sample]]\nline = 'Feb 12 14:10:21 box door[1]: {line}'\nip = {ip}\nchosen = {chosen}\n"
+        )
+    };
+    let quoted = "^wrong key for \"<agent>\" from <ip> ";
+    let says = "wrong key for \"jo\" from 192.0.2.7 x";
+    let true_ip = "'192.0.2.7'";
+    for (text, told) in [
+        (filter("quotes", quoted, says, true_ip, "[]"), ""),
+        (
+            filter("none", quoted, says, true_ip, "[]"),
+            "with other text of a client the sample",
+        ),
+        (
+            filter(
+                "none",
+                "^wrong key for [a-z]+ from <ip>$",
+                "wrong key for jo from 192.0.2.7",
+                true_ip,
+                "['jo']",
+            ),
+            "counts no longer",
+        ),
+        (
+            filter(
+                "word",
+                "^<ip> [a-z ]*denied",
+                "192.0.2.7 took key",
+                "false",
+                "['key']",
+            ),
+            "though nobody has failed",
+        ),
+        (
+            filter(
+                "none",
+                "^<ip> <text> denied",
+                "192.0.2.7 x denied",
+                true_ip,
+                "[]",
+            ),
+            "behind `.*`, <user>, <text>",
+        ),
+    ] {
+        fs::write(home.path().join("filters/door.toml"), &text).unwrap();
+        let output = check(home.path(), &["--json"]);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let problems = answer["problems"].as_array().unwrap();
+        let about: Vec<_> = problems
+            .iter()
+            .filter(|problem| {
+                problem["file"]
+                    .as_str()
+                    .is_some_and(|file| file.ends_with("door.toml"))
+            })
+            .collect();
+        assert_eq!(about.is_empty(), told.is_empty(), "{text}: {about:?}");
+        assert!(
+            about.iter().all(|problem| problem["severity"] == "warning"),
+            "{about:?}"
+        );
+        let message = |problem: &&&Value| {
+            problem["message"]
+                .as_str()
+                .is_some_and(|said| said.contains(told))
+        };
+        assert!(
+            told.is_empty() || about.iter().any(|problem| message(&problem)),
+            "{text}: {about:?}"
+        );
+    }
+}
+
 #[test]
 fn the_shipped_filter_is_found_in_all_its_modes() {
     let home = tempfile::tempdir().unwrap();
