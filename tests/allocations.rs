@@ -199,9 +199,13 @@ fn a_record_that_is_no_failure_costs_the_engine_no_memory() {
 #[test]
 fn to_look_for_what_filters_do_not_know_costs_no_memory() {
     let mut lines = lines();
-    lines.retain(|line| line.len() < 1_000);
     let mut reader = LineReader::new(&LineForm::in_zone(TimeZone::UTC), now());
-    let mut engine = engine();
+    let filters = FilterSet::compile(specs()).unwrap();
+    lines.retain(|line| {
+        let record = reader.read(line.as_bytes()).unwrap().unwrap();
+        filters.findings(&View::from(record)).is_empty()
+    });
+    let (mut engine, mut other) = (engine(), engine());
     engine.watch(now()).unwrap();
     let source = "log".parse().unwrap();
     let (mut decisions, mut second) = (Vec::new(), 0);
@@ -212,15 +216,17 @@ fn to_look_for_what_filters_do_not_know_costs_no_memory() {
                 batch.push(reader.read(line.as_bytes()).unwrap().unwrap());
             }
         }
-        let count = again(|| {
-            second += 1;
-            let records = Input::Records {
-                source: Some(&source),
-                batch: &batch,
-                more: true,
-            };
-            let now = now().after(std::time::Duration::from_secs(second));
-            engine.handle(now, records, &mut decisions);
+        let [count, usual] = [&mut engine, &mut other].map(|engine| {
+            again(|| {
+                second += 1;
+                let records = Input::Records {
+                    source: Some(&source),
+                    batch: &batch,
+                    more: true,
+                };
+                let now = now().after(std::time::Duration::from_secs(second));
+                engine.handle(now, records, &mut decisions);
+            })
         });
         decisions.clear();
         engine.tell_sightings(&mut decisions);
@@ -228,9 +234,11 @@ fn to_look_for_what_filters_do_not_know_costs_no_memory() {
             |decision: &Decision| matches!(decision, Decision::Sighted(Sighting::Unknown(_)));
         assert!(decisions.iter().any(is_unknown), "{decisions:?}");
         decisions.clear();
-        count
+        (count, usual)
     });
-    assert_eq!(counts[1..], [0, 0], "once a wording is known");
+    for (count, usual) in &counts[1..] {
+        assert_eq!(count, usual, "once a wording is known");
+    }
 }
 
 #[test]
