@@ -214,11 +214,7 @@ pub const JAIL: &[Key] = &[
         "{ ipv4 = 32, ipv6 = 64 }",
     ),
     key("sources", "a list of sources such as [\"journal\"]", ""),
-    key(
-        "protocol",
-        "a list of \"tcp\", \"udp\" and \"sctp\"",
-        "[\"tcp\"]",
-    ),
+    key("protocol", "a list of \"tcp\", \"udp\" and \"sctp\"", ""),
     key(
         "actions",
         "a list of actions such as [\"nftables\"]",
@@ -242,7 +238,7 @@ pub const JAIL_ONLY: &[Key] = &[
     key(
         "port",
         "numbers, ranges and services such as [\"ssh\", 8080, \"9000:9100\"], or [\"all\"]",
-        "[\"all\"]",
+        "",
     ),
     key(
         "logpath",

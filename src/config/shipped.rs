@@ -106,7 +106,6 @@ pub const FILTERS: &[Shipped] = files! { "filters":
     "lighttpd-auth"
     "linkding"
     "mailcow"
-    "mailenable"
     "mailman"
     "mailu"
     "matrix-synapse"
