@@ -54,7 +54,7 @@ fn lines() -> Vec<String> {
             ));
         }
         lines.push(message.to_owned());
-        lines.push(format!("{message}{}", " from 192.0.2.7".repeat(600)));
+        lines.push(format!("{message}{}", " from 192.0.2.7".repeat(5_000)));
     }
     lines
 }

@@ -225,9 +225,10 @@ impl Pattern {
         })
     }
 
-    /// The regular expression over the message; `None` if it looks at fields alone.
+    /// The regular expression over the message; `None` if it looks at fields too, since then it takes nothing but objects.
     pub(super) fn over_message(&self) -> Option<&str> {
-        over_message(&self.parts)
+        let looks_at_fields = self.parts.iter().any(|part| part.place != Place::Message);
+        over_message(&self.parts).filter(|_| !looks_at_fields)
     }
 
     /// Whether it asks for something behind text in which everything may stand, and not up to the end.
@@ -242,6 +243,10 @@ impl Pattern {
 
     /// What the pattern finds in a record.
     pub(super) fn find<'v>(&self, view: &'v View<'_>) -> Reading<'v> {
+        // What a message without the fields says does not matter, and costs no memory.
+        if self.parts.iter().any(|part| part.text(view).is_none()) {
+            return Reading::Other;
+        }
         let (mut address, mut user, mut session) = (None, None, None);
         let (mut target, mut forwarded) = (None, None);
         for part in &self.parts {

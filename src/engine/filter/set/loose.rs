@@ -14,9 +14,9 @@ use crate::engine::policy::FilterId;
 pub(super) struct Loose {
     /// By their place in the set.
     pub(super) patterns: Vec<usize>,
-    /// What each of them says of the message.
+    /// What each of them says of the message, if it looks at nothing else.
     messages: RegexSet,
-    /// Whether there is one that says nothing of it: it is tried on objects only.
+    /// Whether there is one that looks at fields: it is tried on objects only.
     pub(super) by_fields: bool,
     /// Whether there is another one: that is tried on every record.
     pub(super) by_message: bool,
