@@ -220,7 +220,11 @@ fn explain_tells_programs_why() {
         row.jail.as_str() == "sshd" && row.user.as_deref() == Some("root") && row.counted
     }));
     assert_eq!(sshd.patterns.len(), 1);
-    assert!(sshd.patterns[0].text.contains("Failed password for"));
+    assert!(
+        sshd.patterns[0]
+            .text
+            .contains("Failed (?:password|unknown) for")
+    );
     assert!(
         matches!(&patient.place, PlaceRow::Watched { subject, failing: 3, .. } if *subject == whom("2001:db8:7::/64"))
     );

@@ -556,7 +556,8 @@ fn nobody_slips_through_while_it_is_killed_and_restarted() {
     for socket in [&banned_host, &free_host] {
         socket.connect("192.0.2.1:514").unwrap();
     }
-    let Some(world) = World::on(server, SLOW, "") else {
+    let everywhere = format!("{SLOW}\nport = [\"all\"]");
+    let Some(world) = World::on(server, &everywhere, "") else {
         return;
     };
     let mut daemon = world.start();

@@ -1,5 +1,6 @@
 //! `f2bd match`: which lines of a log does a filter count?
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,7 +17,7 @@ use super::writing::Writing;
 use crate::config;
 use crate::engine::filter::likely::Likely;
 use crate::engine::filter::session::Sessions;
-use crate::engine::filter::{FilterSet, FilterSpec, Finding, View};
+use crate::engine::filter::{FilterSet, FilterSpec, Finding, PatternError, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::json::JsonFields;
@@ -38,10 +39,7 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
     let by_program = specs
         .iter()
         .all(|spec| !spec.records.programs.is_empty() || spec.records.reports || spec.records.bans);
-    let filters = FilterSet::compile(specs).map_err(|errors| {
-        let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
-        Failure::new(Exit::BadConfiguration, lines.join("\n"))
-    })?;
+    let filters = FilterSet::compile(specs).map_err(|errors| wrong(&errors, config))?;
     let prints = Prints::of(args)?;
     // To show what is missed, all of it must be read.
     let all: Vec<_> = (0..).map(FilterId).take(filters.len()).collect();
@@ -211,13 +209,7 @@ fn operands<'a>(
 ) -> Result<(Vec<FilterSpec>, &'a [String]), Failure> {
     let failed = |problems: Vec<config::Problem>| Failure::of_problems(&problems);
     if args.all {
-        let specs = config::filter_names(config)
-            .into_iter()
-            .map(|name| config::filter(&name, None, config));
-        return Ok((
-            specs.collect::<Result<_, _>>().map_err(failed)?,
-            &args.operands,
-        ));
+        return Ok((config::filters(config).map_err(failed)?, &args.operands));
     }
     match args.operands.as_slice() {
         [filter, logs @ ..] if !logs.is_empty() => {
@@ -243,6 +235,15 @@ fn operands<'a>(
             Err(Failure::new(Exit::Usage, message))
         }
     }
+}
+
+/// What is wrong with filters, each mistake at its place.
+fn wrong(errors: &[PatternError], config: Option<&Path>) -> Failure {
+    let names: BTreeSet<&str> = errors.iter().map(|error| error.filter.as_str()).collect();
+    let problems = names
+        .into_iter()
+        .filter_map(|name| config::filter(name, None, config).err());
+    Failure::of_problems(&problems.flatten().collect::<Vec<_>>())
 }
 
 /// Whether there is something to read in a file.

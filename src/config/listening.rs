@@ -17,6 +17,7 @@ use crate::source::file::FileGlob;
 pub const COPIES_OF_THE_JOURNAL: &[&str] = &[
     "/var/log/auth.log",
     "/var/log/daemon.log",
+    "/var/log/haproxy.log",
     "/var/log/kern.log",
     "/var/log/mail",
     "/var/log/mail.err",

@@ -280,6 +280,22 @@ pub fn filter(
     spec.ok_or_else(|| problems.into_sorted())
 }
 
+/// Reads all filters there are, in the mode that is usual. Their patterns are not looked at: whoever compiles all of them
+/// finds a mistake, and asks [`filter`] for its place.
+///
+/// # Errors
+/// What else is wrong with them.
+pub fn filters(config: Option<&Path>) -> Result<Vec<FilterSpec>, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let names = filter_names(config).into_iter();
+    let files = names.filter_map(|name| read_filter(&name, config, &mut problems));
+    let specs = files.map(|file| file.spec(filter::NORMAL)).collect();
+    match problems.into_sorted() {
+        problems if problems.is_empty() => Ok(specs),
+        problems => Err(problems),
+    }
+}
+
 /// Reads one filter file, by name or by path; `None` if it has a mistake, which is noted in `problems`.
 pub fn read_filter(
     name: &str,

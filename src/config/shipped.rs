@@ -68,7 +68,6 @@ pub const FILTERS: &[Shipped] = files! { "filters":
     "envoy"
     "exim-spam"
     "exim"
-    "filebrowser"
     "filterlog"
     "firefly-iii"
     "freeswitch"

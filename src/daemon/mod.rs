@@ -274,7 +274,10 @@ fn prepare(
     let lookups = Lookups::new(inbox.clone());
     let sources = Sources::new(inbox, cursors);
     let outbox = Outbox::new(reports, !memory.has_secrets());
-    let engine = Engine::new(policy);
+    let mut engine = Engine::new(policy);
+    if !dry_run {
+        engine.expect_effect();
+    }
     Ok(Driver::begin(
         circumstances,
         engine,

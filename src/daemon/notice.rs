@@ -202,6 +202,10 @@ pub fn notice_text(notice: &Notice) -> String {
             };
             format!("[{jail}] {who} was let in{user}{own}{others}")
         }
+        Notice::Unhindered { jail, subject } => format!(
+            "[{jail}] {} fails on though it is banned: if the service listens on other ports than the jail shuts, write them into `port`",
+            subject.plain()
+        ),
         Notice::Spared {
             jail,
             subject,

@@ -92,6 +92,8 @@ pub struct Engine {
     swept: Timestamp,
     /// When the end of a siege can be announced if nobody fails any more.
     next_calm: Option<Timestamp>,
+    /// Whether bans are put into effect; nobody is kept out where they are only decided.
+    acts: bool,
     /// What is seen of filters beside what they count, if anybody wants to know.
     watch: Option<Watch>,
 }
@@ -104,6 +106,8 @@ struct JailState {
     accounts: Accounts,
     siege: Siege,
     future_told: bool,
+    /// How many failures have come of those who were banned long enough to be kept out.
+    unhindered: u32,
     failures: u64,
     bans: u64,
     /// Without those that `heard` holds.
@@ -118,6 +122,7 @@ impl Default for JailState {
             accounts: Accounts::default(),
             siege: Siege::default(),
             future_told: false,
+            unhindered: 0,
             failures: 0,
             bans: 0,
             records: 0,
@@ -132,6 +137,11 @@ impl Engine {
             keeps_text: true,
             ..Engine::without_text(policy)
         }
+    }
+
+    /// From here on bans are put into effect, so that whom they leave unhindered is told.
+    pub fn expect_effect(&mut self) {
+        self.acts = true;
     }
 
     /// The same for whoever only wants to know whom it bans: its failures come without line, user and session, which to
@@ -162,6 +172,7 @@ impl Engine {
             progress: HashMap::new(),
             swept: Timestamp::default(),
             next_calm: None,
+            acts: false,
             watch: None,
         }
     }

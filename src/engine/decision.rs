@@ -352,6 +352,13 @@ pub enum Notice {
         /// How many other hosts had failed for the same account at least, if it is under attack.
         others: u32,
     },
+    /// Somebody fails on and on though he is banned, so his ban shuts nothing.
+    Unhindered {
+        /// The jail that bans him.
+        jail: JailName,
+        /// Who fails on.
+        subject: Subject,
+    },
     /// An address that is never banned would have been.
     Spared {
         /// The jail that would have.

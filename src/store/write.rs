@@ -382,6 +382,12 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
             let detail = format!("records ran {} ahead of the clock", Span(ahead));
             ("future", jail, String::new(), detail)
         }
+        Notice::Unhindered { jail, subject } => (
+            "unhindered",
+            jail,
+            subject.plain(),
+            "fails on though it is banned".to_owned(),
+        ),
         Notice::Login {
             jail,
             address,

@@ -171,10 +171,11 @@ impl Program {
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         if let Some(home) = &self.home {
-            let libraries = ["", "syslog-ng"]
-                .iter()
-                .filter_map(|name| self.library(name));
-            let libraries: Vec<PathBuf> = libraries.collect();
+            // In which order a directory names what is in it, nobody knows.
+            let places = fs::read_dir(home.join("usr/lib")).unwrap();
+            let places = places.map(|place| place.unwrap().path());
+            let mut libraries: Vec<PathBuf> = places.collect();
+            libraries.extend(self.library("syslog-ng"));
             command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries).unwrap());
             command.env("SYSLOGNG_PREFIX", home.join("usr"));
         }

@@ -42,6 +42,8 @@ pub struct Responses {
     usual: Response,
     /// In the order of their offences.
     graded: Vec<Response>,
+    /// Whether a usual action lets through whom it concerns.
+    slows: bool,
 }
 
 impl Responses {
@@ -51,12 +53,14 @@ impl Responses {
         Responses {
             usual: Response::usual(actions),
             graded,
+            slows: false,
         }
     }
 
     /// Takes note of which actions let through whom they concern. Where all offences are answered alike there is no
     /// next one to wait for.
     pub fn note(&mut self, lets_through: impl Fn(&ActionName) -> bool) {
+        self.slows = self.usual.actions.iter().any(&lets_through);
         if !self.are_graded() {
             return;
         }
@@ -64,6 +68,12 @@ impl Responses {
             let actions = &response.actions;
             response.lets_through = !actions.is_empty() && actions.iter().all(&lets_through);
         }
+    }
+
+    /// Whether a ban keeps out, whatever its number.
+    pub fn always_keep_out(&self) -> bool {
+        let is_done = |response: &Response| !response.actions.is_empty() && !response.lets_through;
+        !self.slows && self.all().all(is_done)
     }
 
     /// What is done about a ban. The administrator's own is meant in earnest, whatever its number: it is answered by
