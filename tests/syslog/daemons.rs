@@ -172,7 +172,8 @@ impl Program {
         let mut command = Command::new(&self.path);
         if let Some(home) = &self.home {
             // In which order a directory names what is in it, nobody knows.
-            let places = fs::read_dir(home.join("usr/lib")).unwrap();
+            let places = ["usr/lib", "lib"].map(|place| fs::read_dir(home.join(place)));
+            let places = places.into_iter().flatten().flatten();
             let places = places.map(|place| place.unwrap().path());
             let mut libraries: Vec<PathBuf> = places.collect();
             libraries.extend(self.library("syslog-ng"));
