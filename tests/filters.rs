@@ -255,12 +255,14 @@ fn flaws_of(name: &str, count: usize) -> Vec<String> {
             let forgery = numbers
                 .into_iter()
                 .find_map(|number| forger.tell(story, number));
-            flaws.extend(forgery.or_else(|| forger.tell_cut(story)).map(|forgery| {
+            let forgery = forgery.or_else(|| forger.tell_cut(story));
+            let forgeries = forgery.into_iter().chain(forger.tell_copied(story));
+            flaws.extend(forgeries.map(|forgery| {
                 let line = String::from_utf8_lossy(&forgery.line).into_owned();
                 let line: String = line.chars().take(1_000).collect();
                 format!(
-                    "{name}: pattern {}: {:?}: {line:?}",
-                    forgery.pattern, forgery.flaw
+                    "{name}: pattern {}: {:?} instead of {:?}: {line:?}",
+                    forgery.pattern, forgery.flaw, forgery.instead
                 )
             }));
         }
@@ -318,6 +320,7 @@ fn no_text_of_a_client_blames_somebody_else_by_another_line() {
             mode: Some(ALL.to_owned()),
             success: false,
             chosen: vec!["{}".to_owned()],
+            own: Vec::new(),
             quoting: Quoting::None,
             expect: Expect::Silent,
         };

@@ -419,10 +419,12 @@ fn forge(
     for (sample, place) in samples {
         let story = forger.story(sample);
         let mut tellings = 0..FORGERIES * usize::from(story.places() > 0);
-        let Some(forgery) = tellings.find_map(|number| forger.tell(&story, number)) else {
+        let told = tellings.find_map(|number| forger.tell(&story, number));
+        let Some(forgery) = told.or_else(|| forger.tell_copied(&story).next()) else {
             continue;
         };
         let line = excerpt(&forgery.line, SHOWN);
+        let instead = excerpt(forgery.instead.as_bytes(), SHOWN);
         let came = match forgery.flaw {
             Flaw::Moved(who) => format!("blames {who}, whom a client can choose"),
             Flaw::Hidden => "counts no longer, so that a client can hide what he does".to_owned(),
@@ -430,9 +432,9 @@ fn forge(
         };
         problems.warning(
             place,
-            format!("with other text of a client the sample {came}: {line}"),
-            "let the pattern end such text at a sign that it never holds, and say by `quoting` how the service writes it; \
-             see FORGERY in f2bd-filter(5)",
+            format!("with other text of a client instead of `{instead}` the sample {came}: {line}"),
+            "let the pattern end such text at a sign that it never holds, and say by `quoting` how the service writes it, \
+             or by `own` that no client has a say in it; see FORGERY in f2bd-filter(5)",
         );
     }
 }
@@ -626,26 +628,31 @@ fn samples(
             }
         };
         let mode = owned(section.text("mode", problems));
-        let mut chosen = Vec::new();
-        for (text, place) in section.texts("chosen", problems).unwrap_or_default() {
-            if lines
-                .iter()
-                .any(|line| !text.is_empty() && line.contains(text))
-            {
-                chosen.push(text.to_owned());
-            } else {
-                let remedy = "copy it from the line as it stands there";
-                problems.error(
-                    place,
-                    format!("`{text}` does not stand in the sample"),
-                    remedy,
-                );
+        let mut parts = |key| {
+            let mut parts = Vec::new();
+            for (text, place) in section.texts(key, problems).unwrap_or_default() {
+                if lines
+                    .iter()
+                    .any(|line| !text.is_empty() && line.contains(text))
+                {
+                    parts.push(text.to_owned());
+                } else {
+                    let remedy = "copy it from the line as it stands there";
+                    problems.error(
+                        place,
+                        format!("`{text}` does not stand in the sample"),
+                        remedy,
+                    );
+                }
             }
-        }
+            parts
+        };
+        let (chosen, own) = (parts("chosen"), parts("own"));
         samples.push((
             Sample {
                 lines,
                 chosen,
+                own,
                 quoting: quoting(&section, problems).or(usual).unwrap_or_default(),
                 mode,
                 success: section.flag("success", problems).unwrap_or(false),

@@ -388,6 +388,11 @@ pub const SAMPLE: &[Key] = &[
         "a list of the texts in it that a client chose, such as [\"root\"]",
         "[]",
     ),
+    key(
+        "own",
+        "a list of the texts in it that no client has a say in, such as [\"main\"]",
+        "[]",
+    ),
     key("quoting", "one of the words of `quoting` of the filter", ""),
 ];
 

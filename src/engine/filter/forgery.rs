@@ -7,11 +7,13 @@
 //! before, for a client who can hide his failure tries passwords for ever. Nothing here is random: a text has a number.
 
 mod hostile;
+mod runs;
 mod spot;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Range;
 
 use jiff::tz::TimeZone;
 
@@ -28,6 +30,7 @@ use crate::engine::time::Timestamp;
 use super::quoting::Quoting;
 pub use hostile::FORGED;
 use hostile::Hostile;
+use runs::Runs;
 use spot::Spot;
 
 /// The most places of one sample in which text is forged: more than any line has that people can read.
@@ -49,6 +52,8 @@ pub struct Story<'s> {
     sample: &'s Sample,
     told: Vec<Told>,
     spots: Vec<Spot>,
+    /// Where text stands that decides where the address is; and what a client writes there who names somebody else.
+    copies: Vec<(Spot, Vec<Vec<u8>>)>,
     /// One that has read the sample, and knows how its dates are written.
     reader: LineReader,
 }
@@ -60,6 +65,8 @@ pub struct Forgery {
     pub flaw: Flaw,
     /// The line that shows it.
     pub line: Vec<u8>,
+    /// In place of what other text stands in it.
+    pub instead: String,
     /// The pattern that took the line before; 0 if none did.
     pub pattern: u16,
 }
@@ -81,6 +88,8 @@ struct Marked {
     place: Place,
     regex: Expression,
     groups: Vec<(String, Free)>,
+    /// What else takes text beside the address.
+    runs: Option<Runs>,
 }
 
 /// What a line was found to be: by which pattern, and whose failure.
@@ -141,6 +150,7 @@ impl<'f> Forger<'f> {
     /// What is to be told of a sample.
     pub fn story<'s>(&self, sample: &'s Sample) -> Story<'s> {
         let (mut told, mut depths, mut spots) = (Vec::new(), Vec::new(), Vec::new());
+        let mut copies = Vec::new();
         let mut reader = self.reader.clone();
         for (number, line) in sample.lines.iter().enumerate() {
             let Ok(Some(record)) = reader.read(line.as_bytes()) else {
@@ -153,6 +163,12 @@ impl<'f> Forger<'f> {
             let found = self.found(&view);
             if let Some((pattern, _)) = &found {
                 let parts = self.patterns.get(pattern).into_iter().flatten();
+                let runs = parts.clone().flat_map(|part| part.copied(&view));
+                copies.extend(runs.filter_map(|(place, text, range, texts)| {
+                    let taken = (place, text, range);
+                    let spot = Spot::of_group(number, line, depth, taken, Free::Class, *pattern)?;
+                    Some((spot, texts))
+                }));
                 let taken = parts.flat_map(|part| part.taken(&view));
                 spots.extend(taken.filter_map(|(place, text, range, free)| {
                     Spot::of_group(number, line, depth, (place, text, range), free, *pattern)
@@ -164,10 +180,12 @@ impl<'f> Forger<'f> {
         let chosen = sample.chosen.iter();
         spots.extend(chosen.map(|text| Spot::of_chosen(&sample.lines, text, &depths)));
         spots.truncate(MOST_SPOTS);
+        copies.truncate(MOST_SPOTS);
         Story {
             sample,
             told,
             spots,
+            copies,
             reader,
         }
     }
@@ -212,6 +230,20 @@ impl<'f> Forger<'f> {
         })
     }
 
+    /// Tells it again with the rest of its own message, and somebody else in it, in front of that rest; also where nothing but
+    /// a class takes the text. That this moves no address is all that is asked. One flaw for each such text, but for
+    /// those that are the service's own.
+    pub fn tell_copied<'s>(&'s self, story: &'s Story<'_>) -> impl Iterator<Item = Forgery> + 's {
+        let is_own = |spot: &Spot| story.sample.own.iter().any(|own| own == spot.text());
+        let copies = story.copies.iter().filter(move |(spot, _)| !is_own(spot));
+        copies.filter_map(|(spot, texts)| {
+            let mut forgeries = texts
+                .iter()
+                .filter_map(|text| self.retell(story, spot, text, How::AsWritten));
+            forgeries.find(|forgery| matches!(forgery.flaw, Flaw::Moved(_)))
+        })
+    }
+
     fn retell(&self, story: &Story<'_>, spot: &Spot, text: &[u8], how: How) -> Option<Forgery> {
         let text = spot.written(text, how, story.sample.quoting);
         // How logs write that there is no text at all.
@@ -247,6 +279,7 @@ impl<'f> Forger<'f> {
             return Some(Forgery {
                 flaw,
                 line: forged,
+                instead: spot.text().to_owned(),
                 pattern,
             });
         }
@@ -272,7 +305,7 @@ impl Marked {
     fn taken<'m, 'v>(
         &'m self,
         view: &'v View<'_>,
-    ) -> Vec<(&'m Place, &'v [u8], std::ops::Range<usize>, Free)> {
+    ) -> Vec<(&'m Place, &'v [u8], Range<usize>, Free)> {
         let taken = || {
             let text = view.text(&self.place)?;
             let captures = self.regex.regex()?.captures(text)?;
@@ -284,9 +317,25 @@ impl Marked {
         };
         taken().unwrap_or_default()
     }
+
+    /// What decides where the address is, and what a client would write there.
+    fn copied<'m, 'v>(
+        &'m self,
+        view: &'v View<'_>,
+    ) -> Vec<(&'m Place, &'v [u8], Range<usize>, Vec<Vec<u8>>)> {
+        let text = view.text(&self.place);
+        let Some((text, runs)) = text.zip(self.runs.as_ref()) else {
+            return Vec::new();
+        };
+        let runs = runs.taken(text).into_iter().map(|run| {
+            let texts = hostile::copies(text, &run);
+            (&self.place, text, run.range, texts)
+        });
+        runs.collect()
+    }
 }
 
-/// Its parts that have placeholders for text of a client. It has been compiled before, so nothing is wrong with it.
+/// Its parts that have room for text of a client. It has been compiled before, so nothing is wrong with it.
 fn marked(spec: &PatternSpec) -> Vec<Marked> {
     let message = (Place::Message, spec.text.as_str());
     let fields = spec.fields.iter();
@@ -295,14 +344,17 @@ fn marked(spec: &PatternSpec) -> Vec<Marked> {
     let parts = parts.filter_map(|(place, text)| {
         let (source, groups) = expand_marked(text).ok()?;
         let hir = parse(&source).ok()?;
+        let runs = Runs::new(&source, &groups);
         let regex = Expression::new(source, &hir).ok()?;
         Some(Marked {
             place,
             regex,
             groups,
+            runs,
         })
     });
-    parts.filter(|part| !part.groups.is_empty()).collect()
+    let has_room = |part: &Marked| !part.groups.is_empty() || part.runs.is_some();
+    parts.filter(has_room).collect()
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ pub(super) enum Free {
     Text,
     /// <word>
     Word,
+    /// No placeholder, but a class that has room for it.
+    Class,
 }
 
 /// The same, and which of its groups take text of a client.

@@ -51,7 +51,8 @@ mod once;
 
 use regex_syntax::hir::{Hir, HirKind, Look};
 
-use edges::{Kind, Side, edges, takes};
+pub(super) use edges::takes;
+use edges::{Kind, Side, edges};
 pub(super) use floats::{is_floating, refuse_floating};
 use marks::{Open, closed, counted, equally_many};
 use once::ends_once;

@@ -25,6 +25,8 @@ pub struct Sample {
     pub success: bool,
     /// The texts in them that a client chose, beside what placeholders take.
     pub chosen: Vec<String>,
+    /// The texts in them that no client has a say in, though the pattern takes others there too.
+    pub own: Vec<String>,
     /// How the service writes these.
     pub quoting: Quoting,
     /// What must come of them.

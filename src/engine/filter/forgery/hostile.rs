@@ -8,11 +8,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::LazyLock;
 
+use memchr::{memchr_iter, memmem};
 use regex::bytes::Captures;
 use regex_syntax::hir::{Hir, HirKind};
 
 use super::super::PatternSpec;
 use super::super::language::{Expression, expand, parse};
+use super::runs::Run;
 use crate::engine::record::line::LineReader;
 
 /// Whom the client accuses: nobody whom a sample may name.
@@ -191,6 +193,39 @@ pub(super) fn accused<'t>(text: &'t [u8], forged: &str) -> Cow<'t, [u8]> {
         }
     })
 }
+
+/// What makes another address stand in `text` where its own is looked for, at the place of `run`: what was there, and the
+/// rest of the text with that address; whole, and cut behind the address with one sign or another.
+pub(super) fn copies(text: &[u8], run: &Run) -> Vec<Vec<u8>> {
+    let forged = FORGED[0];
+    let taken = &text[run.range.clone()];
+    if run.is_behind {
+        let before = accused(&text[..run.range.start], forged);
+        return vec![[b"x", before.as_ref(), taken].concat()];
+    }
+    let rest = accused(&text[run.range.end..], forged);
+    let mut texts = Vec::new();
+    for end in ENDS {
+        texts.push([taken, rest.as_ref(), end.as_bytes()].concat());
+    }
+    if let Some(at) = memmem::find(&rest, forged.as_bytes()) {
+        let address = &rest[..at + forged.len()];
+        // What follows it up to the next blank is often a port.
+        let behind = &rest[address.len()..];
+        let ends = memchr_iter(b' ', behind).take(3);
+        for cut in ends.map(|at| at + 1).chain([0, 1.min(behind.len())]) {
+            texts.push([taken, address, &behind[..cut]].concat());
+        }
+        texts.extend(
+            ENDS.iter()
+                .map(|end| [taken, address, end.as_bytes()].concat()),
+        );
+    }
+    texts
+}
+
+/// What could end the part of a line that accuses somebody.
+const ENDS: [&str; 10] = ["", " ", ",", ", x", ": ", "\"", "\", ", "]", ")", ";"];
 
 /// The exact texts of a pattern, of two bytes or more.
 fn literals(hir: &Hir, texts: &mut Vec<Vec<u8>>) {

@@ -27,6 +27,8 @@ pub(super) struct Spot {
     in_object: bool,
     /// Where in its message a placeholder's text begins.
     start: usize,
+    /// What stands there in the line.
+    text: String,
 }
 
 /// In how many objects of JSON the texts of a line stand, and whether the service has written one.
@@ -72,6 +74,7 @@ impl Spot {
             Some(start..start + form(taken).len())
         })?;
         Some(Spot {
+            text: line.get(at.clone())?.to_owned(),
             ranges: vec![(number, at)],
             free: Some(free),
             pattern,
@@ -110,12 +113,18 @@ impl Spot {
             depth,
             in_object,
             start: 0,
+            text: text.to_owned(),
         }
     }
 
     /// Whether it is known how the service writes it.
     pub fn is_written(&self) -> bool {
         matches!(self.free, None | Some(Free::Name | Free::Quoted))
+    }
+
+    /// What stands there.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The number of the first line that has it.

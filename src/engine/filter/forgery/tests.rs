@@ -39,6 +39,7 @@ fn sample(line: &str, chosen: &[&str], quoting: Quoting) -> Sample {
         mode: None,
         success: false,
         chosen: chosen.iter().map(|text| (*text).to_owned()).collect(),
+        own: Vec::new(),
         quoting,
         expect: Expect::Silent,
     }
@@ -73,6 +74,60 @@ fn what_a_service_writes_as_it_is_moves_the_place_of_an_address() {
             "{quoting:?}: {flaw:?}"
         );
     }
+}
+
+#[test]
+fn a_class_that_takes_what_a_client_wrote_moves_the_place_of_an_address() {
+    let line = |message: &str| format!("Feb 12 14:10:21 box app[1]: {message}");
+    let told = |pattern: &str, message: &str, own: &[&str], quoting| {
+        let filters = filters(pattern, &[]);
+        let sample = Sample {
+            own: own.iter().map(|text| (*text).to_owned()).collect(),
+            ..sample(&line(message), &[], quoting)
+        };
+        let now = "2027-01-01T00:00:00Z".parse().expect("a time");
+        let forger = Forger::new(&filters, FILTER, [&sample], now);
+        let story = forger.story(&sample);
+        let flaws: Vec<_> = forger.tell_copied(&story).collect();
+        for flaw in &flaws {
+            assert_eq!(flaw.flaw, Flaw::Moved(FORGED[0].to_owned()));
+        }
+        flaws
+            .into_iter()
+            .map(|flaw| flaw.instead)
+            .collect::<Vec<_>>()
+    };
+    let message = "login of jo failed from 192.0.2.7 port 22";
+    for pattern in [
+        "^login of <word> failed from <ip> port <port>",
+        "^login of [^ ]+ failed from <ip> port <port>",
+        r"(?i)^LOGIN of \S+ failed from <ip> ",
+        "^login of [^ ]{1,64} failed from <ip>",
+        "^login of (?:[^ ]+ |)failed from <ip>",
+    ] {
+        assert_eq!(
+            told(pattern, message, &[], Quoting::None),
+            ["jo"],
+            "{pattern}"
+        );
+        assert!(told(pattern, message, &["jo"], Quoting::None).is_empty());
+        assert!(told(pattern, message, &[], Quoting::Word).is_empty());
+    }
+    for sound in [
+        "^login of <user> failed from <ip> port <port>$",
+        "^login of [a-z]+ failed from <ip> ",
+        "^login of [^ ]{1,8} failed from <ip> ",
+        "^[^ ]+ of jo failed from <ip> ",
+    ] {
+        assert!(
+            told(sound, message, &[], Quoting::None).is_empty(),
+            "{sound}"
+        );
+    }
+    // What is read from the end is met from the end.
+    let behind = "from 192.0.2.7 login of jo failed";
+    let pattern = "from <ip> login of [^ ]+ failed$";
+    assert_eq!(told(pattern, behind, &[], Quoting::None), ["jo"]);
 }
 
 #[test]

@@ -107,7 +107,8 @@ fn kind(byte: u8) -> Kind {
     }
 }
 
-pub(super) fn takes(class: &Class, byte: u8) -> bool {
+/// Whether a class takes a byte.
+pub(in super::super) fn takes(class: &Class, byte: u8) -> bool {
     match class {
         Class::Bytes(class) => class
             .iter()
