@@ -221,15 +221,12 @@ fn written(
                 at += quote.len_utf8();
             }
         } else {
-            let free = user
-                .as_ref()
-                .map(|user| user.start)
-                .filter(|user| *user > at);
-            at += next(
-                &message[at..free.unwrap_or(message.len())],
-                &message[..at],
-                &mut text,
-            );
+            // Quotes around an account or an address are no quotes of another text.
+            let starts = addresses.iter().map(|address| address.range.start);
+            let starts = starts.chain(user.as_ref().map(|user| user.start));
+            let end = starts.filter(|start| *start > at).min();
+            let end = end.unwrap_or(message.len());
+            at += next(&message[at..end], &message[..at], &mut text);
         }
     }
     if whole || !text.ends_with("<text>") {
@@ -460,6 +457,12 @@ mod tests {
                 r#"^WARN login failed user="<user>" client=<ip>:<port> agent="<agent>"$"#,
                 "192.0.2.7",
                 Some("a b"),
+            ),
+            (
+                r#"level=warn msg="login failed" user=jo remote="192.0.2.7:444""#,
+                r#"^level=warn msg="<agent>" user=<user> remote="<ip>:<port>"$"#,
+                "192.0.2.7",
+                Some("jo"),
             ),
             (
                 "[2001:db8::7] bad password of user 'x' on 198.51.100.2 (attempt 3)",
