@@ -17,6 +17,9 @@ use super::writing::Writing;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::{Batch, Record};
 
+/// A message that a pasted line ends with is at least so long: shorter ones end many lines.
+const SHORTEST_END: usize = 12;
+
 /// Prints a filter that takes a line of a log.
 ///
 /// # Errors
@@ -59,7 +62,11 @@ fn record(word: &str, line: &str, writing: &Writing, clock: &Clock) -> Result<Ba
     let mut batch = Batch::default();
     let take = |piece: Piece<'_>| {
         if let Piece::Record(number, record) = piece {
-            let holds = |text: &[u8]| memchr::memmem::find(text, line.as_bytes()).is_some();
+            // What was copied may be the whole line, of which the message is the end.
+            let holds = |text: &[u8]| {
+                let is_whole = text.len() >= SHORTEST_END && line.as_bytes().ends_with(text);
+                is_whole || memchr::memmem::find(text, line.as_bytes()).is_some()
+            };
             let is_it = match wanted {
                 Some(wanted) => number == wanted,
                 None => holds(record.message) || holds(record.object),
@@ -134,12 +141,21 @@ fn line(record: &Record<'_>) -> String {
     };
     let pid = record.pid.map(|pid| format!("[{pid}]")).unwrap_or_default();
     match record.program {
-        "" => format!("{} {message}", record.time),
+        // In brackets, since words behind a bare date could be read as host and program.
+        "" => format!("[{}] {message}", record.time),
         program => format!("{} {host} {program}{pid}: {message}", record.time),
     }
 }
 
 /// A text as a basic string of TOML: one of JSON is one, but for a sign that JSON leaves as it is.
 fn basic(text: &str) -> String {
-    json!(text).to_string().replace('\x7f', "\\u007f")
+    let written = json!(text).to_string();
+    let mut safe = String::with_capacity(written.len());
+    for sign in written.chars() {
+        match proposal::is_odd(sign) {
+            true => safe.push_str(&format!("\\u{:04x}", u32::from(sign))),
+            false => safe.push(sign),
+        }
+    }
+    safe
 }

@@ -47,7 +47,7 @@ static BEFORE_HOST: LazyLock<Option<Regex>> = LazyLock::new(|| {
 
 /// What stands before an account.
 static BEFORE_USER: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(r#"(?i-u)\b(?:user(?: ?name)?|account|login|acct|for(?: invalid user| user)?)(?:=|: ?| )(["'<\[(]?)"#).ok()
+    Regex::new(r#"(?i-u)(?:^|[ ,;(\[{"'=:])(?:user(?: ?name)?|account|login|acct|for(?: invalid user| user)?)(?:=|: ?| )(["'<\[(]?)"#).ok()
 });
 
 /// Words that are no account.
@@ -79,12 +79,14 @@ pub fn propose(record: &Record<'_>) -> Result<Proposal, LearnError> {
     };
     let mut object = Object::default();
     let is_object = text.starts_with(b"{") && object.read(text);
+    let by_message = || {
+        let message = std::str::from_utf8(record.message).map_err(|_| LearnError::NoText)?;
+        of_message(message)
+    };
     let candidates = match is_object {
-        true => of_object(&object, text)?,
-        false => {
-            let message = std::str::from_utf8(record.message).map_err(|_| LearnError::NoText)?;
-            of_message(message)?
-        }
+        // The message of an object may name the address too.
+        true => of_object(&object, text).or_else(|_| by_message())?,
+        false => by_message()?,
     };
     let mut reasons = Vec::new();
     for pattern in candidates {
@@ -219,15 +221,12 @@ fn written(
                 at += quote.len_utf8();
             }
         } else {
-            let free = user
-                .as_ref()
-                .map(|user| user.start)
-                .filter(|user| *user > at);
-            at += next(
-                &message[at..free.unwrap_or(message.len())],
-                &message[..at],
-                &mut text,
-            );
+            // Quotes around an account or an address are no quotes of another text.
+            let starts = addresses.iter().map(|address| address.range.start);
+            let starts = starts.chain(user.as_ref().map(|user| user.start));
+            let end = starts.filter(|start| *start > at).min();
+            let end = end.unwrap_or(message.len());
+            at += next(&message[at..end], &message[..at], &mut text);
         }
     }
     if whole || !text.ends_with("<text>") {
@@ -243,9 +242,21 @@ fn next(rest: &str, before: &str, text: &mut String) -> usize {
         .chars()
         .next_back()
         .is_some_and(|sign| sign.is_ascii_alphanumeric());
-    if digits > 0 && !in_word {
+    // What a web server answers tells failures from others.
+    let is_status = digits == 3 && before.ends_with("\" ") && rest.starts_with(['4', '5']);
+    if digits > 0 && !in_word && !is_status {
         text.push_str("[0-9]+");
         return digits;
+    }
+    let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let is_month = letters == 3 && rest[3..].starts_with('/') && before.ends_with('/');
+    if is_month
+        && before
+            .trim_end_matches('/')
+            .ends_with(|sign: char| sign.is_ascii_digit())
+    {
+        text.push_str("[A-Za-z]+");
+        return letters;
     }
     let quoted = rest.strip_prefix('"').and_then(|inner| inner.find('"'));
     if let Some(length) = quoted {
@@ -265,8 +276,20 @@ fn exact(sign: char, text: &mut String) {
         '<' => text.push_str("\\x3C"),
         // It would end the text in the file.
         '\'' => text.push_str("\\x27"),
+        // They would do things to a terminal, and one that ends a line cannot stand in the file.
+        _ if is_odd(sign) => {
+            for byte in sign.encode_utf8(&mut [0; 4]).bytes() {
+                text.push_str(&format!("\\x{byte:02X}"));
+            }
+        }
         _ => text.push_str(&regex::escape(sign.encode_utf8(&mut [0; 4]))),
     }
+}
+
+/// Whether a sign cannot be seen, or changes how others are.
+pub fn is_odd(sign: char) -> bool {
+    sign.is_control()
+        || matches!(sign, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// All addresses in a text.
@@ -318,7 +341,7 @@ fn user(message: &str, addresses: &[Address]) -> Option<Range<usize>> {
             "<" => rest.find('>'),
             "[" => rest.find(']'),
             "(" => rest.find(')'),
-            _ => Some(rest.find([' ', ',', ';', ')']).unwrap_or(rest.len())),
+            _ => Some(rest.find([' ', ',', ';', ')', '"']).unwrap_or(rest.len())),
         };
         let Some(length) = length else { continue };
         let name = &rest[..length];
@@ -434,6 +457,12 @@ mod tests {
                 r#"^WARN login failed user="<user>" client=<ip>:<port> agent="<agent>"$"#,
                 "192.0.2.7",
                 Some("a b"),
+            ),
+            (
+                r#"level=warn msg="login failed" user=jo remote="192.0.2.7:444""#,
+                r#"^level=warn msg="<agent>" user=<user> remote="<ip>:<port>"$"#,
+                "192.0.2.7",
+                Some("jo"),
             ),
             (
                 "[2001:db8::7] bad password of user 'x' on 198.51.100.2 (attempt 3)",

@@ -23,6 +23,7 @@ use crate::engine::input::{Fate, Remembered};
 use crate::engine::jail::escalation::Offence;
 use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
+use crate::engine::sighting::Seen;
 use crate::engine::subject::{Name, Subject};
 use crate::engine::time::{BanTime, Timestamp};
 
@@ -193,11 +194,19 @@ impl Store {
             networks,
             sieges,
             awaited: awaited(&self.connection)?,
-            seen: Box::new(sightings::seen(&self.connection)?),
+            seen: Box::new(self.seen()),
             next_failure: self.next("failures")?.map(FailureId),
             next_ban: self.next("bans")?.map(BanId),
             next_awaited: self.next("unresolved")?.map(AwaitedId),
             more: false,
+        })
+    }
+
+    /// What filters have taken; nothing if that cannot be read, since no ban depends on it.
+    fn seen(&self) -> Seen {
+        sightings::seen(&self.connection).unwrap_or_else(|error| {
+            log::warn!("what filters have taken before is forgotten: {error}");
+            Seen::default()
         })
     }
 

@@ -7,8 +7,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use regex::bytes::Regex;
 
-/// How words begin with which services refuse somebody; access logs do it by status.
-const WORDS: &str = r#"(?i-u)\b(?:abuse|attack|bad|ban|block|cannot|den(?:y|ied)|disallow|error|exceed|expired|fail|forbid|illegal|incorrect|invalid|locked|malformed|mismatch|no such|not (?:allow|authenticat|authori[sz]|found|known|permit|valid)|probe|refus|reject|too many|unable|unauthenticat|unauthori[sz]|unknown|violat|wrong)|" 4(?:01|03|29) "#;
+/// How words begin with which services refuse somebody; access logs do it by status. Mail servers name a client
+/// `unknown[192.0.2.7]` if it has no name, which is no failure.
+const WORDS: &str = r#"(?i-u)\b(?:abuse|attack|bad|ban|block|cannot|den(?:y|ied)|disallow|error|exceed|expired|fail|forbid|illegal|incorrect|invalid|locked|malformed|mismatch|no such|not (?:allow|authenticat|authori[sz]|found|known|permit|valid)|probe|refus|reject|too many|unable|unauthenticat|unauthori[sz]|unknown(?:[^\[]|$)|violat|wrong)|" 4(?:01|03|29) "#;
 
 /// What a line looks like that tells of a failure.
 #[derive(Debug)]
@@ -86,6 +87,7 @@ mod tests {
             "failed at 14:10:21 in std::io, version 1.2.3",
             "failed: 1.2.3.4.5, 999.0.2.7, 1.2.3.4x, x::7 and :: alone",
             "debarred 192.0.2.7",
+            "connect from unknown[192.0.2.7]",
             r#"192.0.2.7 - - "GET / HTTP/1.1" 200 401"#,
         ] {
             assert!(!likely(text), "{text}");

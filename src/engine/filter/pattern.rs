@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use regex_syntax::hir::{Hir, HirKind, Look};
 
@@ -53,7 +54,8 @@ pub(super) struct Pattern {
 struct Part {
     place: Place,
     regex: Expression,
-    quick: Option<Quick>,
+    /// Made when it is first asked for, as the regular expression is.
+    quick: OnceLock<Option<Quick>>,
     /// The end of the text decides, so one that may have been cut does not match.
     needs_end: bool,
     /// A port always follows the address, which ends at the last colon then.
@@ -78,9 +80,14 @@ impl Part {
         (!self.needs_end || text.len() < LONGEST_MESSAGE).then_some(text)
     }
 
+    fn quick(&self) -> Option<&Quick> {
+        let make = || Quick::of(&parse(self.regex.source()).ok()?);
+        self.quick.get_or_init(make).as_ref()
+    }
+
     /// What its groups take of a text, if it takes that.
     fn take(&self, text: &[u8]) -> Option<Taken> {
-        match self.quick.as_ref().map(|quick| quick.take(text)) {
+        match self.quick().map(|quick| quick.take(text)) {
             Some(Answer::Takes(taken)) => return Some(taken),
             Some(Answer::Not) => return None,
             Some(Answer::Unclear) | None => {}
@@ -211,7 +218,7 @@ impl Pattern {
             Ok(Part {
                 needs_end: needs_end.map_err(|reason| at(&text.place, reason))?,
                 regex: expression(text.source, &text.hir, &text.place)?,
-                quick: Quick::of(&text.hir),
+                quick: OnceLock::new(),
                 has_port: has_port(&text.hir),
                 place: text.place,
             })
@@ -322,7 +329,7 @@ impl Ignore {
             let sound = refuse_line_anchors(&text.hir).and_then(|()| refuse_floating(&text.hir));
             sound.map_err(|reason| at(&text.place, reason))?;
             Ok(Part {
-                quick: None,
+                quick: OnceLock::from(None),
                 needs_end: looks_at_end(&text.hir),
                 has_port: false,
                 regex: expression(text.source, &text.hir, &text.place)?,

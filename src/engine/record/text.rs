@@ -211,7 +211,11 @@ fn after_id(message: &[u8]) -> &[u8] {
         .take_while(|byte| is_level(byte))
         .count();
     let end = digits + 1 + level;
-    let is_id = digits > 0 && rest.get(digits) == Some(&b' ');
+    // A facility and a level: `auth.info`.
+    let has_level = rest
+        .get(digits + 1..end)
+        .is_some_and(|level| level.contains(&b'.'));
+    let is_id = digits > 0 && rest.get(digits) == Some(&b' ') && has_level;
     match rest.get(end..) {
         Some([b']', b' ', text @ ..]) if is_id => text,
         _ => message,
@@ -344,6 +348,7 @@ mod tests {
             ("[ID 7 local0.notice] ", ""),
             ("[ID 7 auth.info]Failed x", "[ID 7 auth.info]Failed x"),
             ("[ID x auth.info] Failed x", "[ID x auth.info] Failed x"),
+            ("[ID 7 x] Failed x", "[ID 7 x] Failed x"),
             ("[ID 7", "[ID 7"),
         ] {
             let line = format!("Feb 12 14:10:21 box sshd[42]: {said}");
