@@ -141,7 +141,27 @@ fn a_client_who_can_forge_a_sample_is_warned_of() {
         (filter("quotes", quoted, says, true_ip, "[]"), ""),
         (
             filter("none", quoted, says, true_ip, "[]"),
-            "with other text of a client the sample",
+            "with other text of a client instead of `jo` the sample",
+        ),
+        (
+            filter(
+                "none",
+                "^login of <word> failed from <ip> port <port>",
+                "login of jo failed from 192.0.2.7 port 22",
+                true_ip,
+                "[]",
+            ),
+            "instead of `jo` the sample blames 203.0.113.66, whom a client can choose",
+        ),
+        (
+            filter(
+                "none",
+                "^login by [a-z-]+ failed from <ip> port <port>",
+                "login by thread-a failed from 192.0.2.7 port 22",
+                true_ip,
+                "[]\nown = ['thread-a']",
+            ),
+            "",
         ),
         (
             filter(

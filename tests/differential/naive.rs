@@ -121,7 +121,7 @@ fn parts(pattern: &PatternSpec, needs_end: fn(&str) -> bool) -> Vec<Part> {
                 .dot_matches_new_line(true)
                 .build()
                 .expect("a regular expression"),
-            needs_end: needs_end(text),
+            needs_end: needs_end(text) || port_may_end(text),
         })
         .collect()
 }
@@ -289,8 +289,42 @@ fn has_port(pattern: &PatternSpec) -> bool {
     let mut texts = fields.chain([&pattern.text]);
     texts.any(|text| {
         let behind = text.split_once("<ip>:<port>").map(|(_, behind)| behind);
-        behind.is_some_and(|behind| !behind.is_empty() && !behind.starts_with(['?', '*']))
+        behind.is_some_and(|behind| {
+            !behind.is_empty()
+                && !behind.starts_with(['?', '*'])
+                && (!may_be_missing(behind) || behind.ends_with('$'))
+        })
     })
+}
+
+/// Whether a port ends the message, or might.
+fn port_may_end(text: &str) -> bool {
+    let behind = text.split_once("<ip>:<port>").map(|(_, behind)| behind);
+    behind.is_some_and(|behind| behind.ends_with('$') && (behind == "$" || may_be_missing(behind)))
+}
+
+/// Whether the first piece of a pattern, a group perhaps, may be missing.
+fn may_be_missing(pattern: &str) -> bool {
+    let (mut depth, mut in_class, mut is_escaped) = (0, false, false);
+    for (at, sign) in pattern.char_indices() {
+        match sign {
+            _ if is_escaped => is_escaped = false,
+            '\\' => {
+                is_escaped = true;
+                continue;
+            }
+            ']' => in_class = false,
+            _ if in_class => {}
+            '[' => in_class = true,
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 && !in_class {
+            return pattern[at + sign.len_utf8()..].starts_with(['?', '*']);
+        }
+    }
+    false
 }
 
 /// A name has a letter, begins with a letter or a digit, and no sign of an address.

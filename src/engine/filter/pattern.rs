@@ -14,8 +14,8 @@ use regex_syntax::hir::{Hir, HirKind, Look};
 use super::language::{Expression, expand, parse};
 use super::literal::{Texts, options};
 use super::proof::{
-    Proof, addresses, forwarded, has_port, is_floating, prove, prove_forwarded, refuse_floating,
-    refuse_line_anchors,
+    PortEnd, Proof, addresses, forwarded, is_floating, port_end, prove, prove_forwarded,
+    refuse_floating, refuse_line_anchors,
 };
 use super::quick::{Address, Answer, Quick, Taken};
 use super::view::{Place, View};
@@ -215,11 +215,13 @@ impl Pattern {
                 0 => Ok(needs_end),
                 _ => prove_forwarded(&text.hir).map(|()| true),
             });
+            let port_end = port_end(&text.hir);
+            let needs_end = needs_end.map_err(|reason| at(&text.place, reason))?;
             Ok(Part {
-                needs_end: needs_end.map_err(|reason| at(&text.place, reason))?,
+                needs_end: needs_end || port_end == Some(PortEnd::End),
                 regex: expression(text.source, &text.hir, &text.place)?,
                 quick: OnceLock::new(),
-                has_port: has_port(&text.hir),
+                has_port: port_end.is_some(),
                 place: text.place,
             })
         };

@@ -223,15 +223,39 @@ fn split<'h>(
     }
 }
 
-/// Whether a port always follows the one address, and something that goes on with neither: `<ip>:<port>\]`. Then the last
-/// colon parts them, also where the address is one of IPv6 and the port could be a group of it.
-pub(super) fn has_port(hir: &Hir) -> bool {
+/// What follows the port behind an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PortEnd {
+    /// In every message a sign that goes on with neither.
+    Sign,
+    /// Perhaps the end of the message, which is known only of one that was not cut.
+    End,
+}
+
+/// What ends a port that always follows the one address: `<ip>:<port>\]`. Then the last colon parts them, also where the
+/// address is one of IPv6 and the port could be a group of it. `None` if there is none, or if what follows may be missing,
+/// since nothing tells then whether it is one.
+pub(super) fn port_end(hir: &Hir) -> Option<PortEnd> {
     let (mut left, mut right) = (Vec::new(), Vec::new());
-    let is_there = split(hir, is_address, &mut left, &mut right);
-    let ends = |rest: &[&Hir]| !rest.is_empty() && starts_behind(rest, false);
-    is_there
-        && !is_named(hir)
-        && matches!(right[..], [colon, digits, ref rest @ ..] if is_colon(colon) && are_digits(digits) && ends(rest))
+    if !split(hir, is_address, &mut left, &mut right) || is_named(hir) {
+        return None;
+    }
+    let [colon, digits, rest @ ..] = &right[..] else {
+        return None;
+    };
+    if !is_colon(colon) || !are_digits(digits) {
+        return None;
+    }
+    let edges = edges(rest, Side::Start);
+    let is_cut = |edge: &[Option<Kind>; 2]| matches!(edge, [Some(Kind::Colon | Kind::Dot), None]);
+    if !starts_behind(rest, false) || edges.iter().any(is_cut) {
+        return None;
+    }
+    if edges.iter().all(|[first, _]| first.is_some()) {
+        return Some(PortEnd::Sign);
+    }
+    let to_end = |hir: &&Hir| matches!(hir.kind(), HirKind::Look(Look::End));
+    rest.last().filter(|hir| to_end(hir)).map(|_| PortEnd::End)
 }
 
 /// `<ip>:<text>`, `<ip>(?::<port>)?`, `<ip>[0-9]*` are unsound; `<ip> `, `<ip>: `, `<ip>.` are not.

@@ -621,3 +621,31 @@ fn a_swap_of_greed_changes_what_is_taken() {
         "192.0.2.7 and more"
     );
 }
+
+#[test]
+fn a_port_tells_nothing_where_what_ends_it_may_be_missing_or_cut() {
+    let pattern = compile("^user [^ ]+ from <ip>:<port>(?: ssh2)?").expect("sound");
+    assert_eq!(ip_of(&pattern, "user jo from 2001:db8::1:22ab"), None);
+    assert_eq!(ip_of(&pattern, "user jo from 2001:db8::1:22 ssh2"), None);
+    assert!(ip_of(&pattern, "user jo from 192.0.2.7:22 ssh2").is_some());
+    for (pattern, end, is_whole) in [
+        ("^user [^ ]+ from <ip>:<port>$", "", false),
+        ("^user [^ ]+ from <ip>:<port>(?:: <text>)?$", "", false),
+        ("^user [^ ]+ from <ip>:<port>(?:: <text>)?$", ": x", false),
+        (r"^user [^ ]+ from <ip>:<port>\]", "]", true),
+        ("^user [^ ]+ from <ip>:<port>: ", ": ", true),
+        ("^user [^ ]+ from <ip>:<port>->", "->", true),
+    ] {
+        let compiled = compile(pattern).expect("sound");
+        let address = "2001:db8::5".parse().ok();
+        let tail = format!(" from 2001:db8::5:22{end}");
+        assert_eq!(
+            ip_of(&compiled, &format!("user x{tail}")),
+            address,
+            "{pattern}"
+        );
+        let name = "x".repeat(LONGEST_MESSAGE - "user ".len() - tail.len());
+        let cut = ip_of(&compiled, &format!("user {name}{tail}"));
+        assert_eq!(cut, address.filter(|_| is_whole), "{pattern}");
+    }
+}
