@@ -30,7 +30,7 @@ use crate::engine::time::Timestamp;
 use super::quoting::Quoting;
 pub use hostile::FORGED;
 use hostile::Hostile;
-use runs::Runs;
+use runs::{Run, Runs};
 use spot::Spot;
 
 /// The most places of one sample in which text is forged: more than any line has that people can read.
@@ -164,8 +164,9 @@ impl<'f> Forger<'f> {
             if let Some((pattern, _)) = &found {
                 let parts = self.patterns.get(pattern).into_iter().flatten();
                 let runs = parts.clone().flat_map(|part| part.copied(&view));
-                copies.extend(runs.filter_map(|(place, text, range, texts)| {
-                    let taken = (place, text, range);
+                copies.extend(runs.filter_map(|(place, text, run)| {
+                    let texts = hostile::copies(text, &run);
+                    let taken = (place, text, run.range);
                     let spot = Spot::of_group(number, line, depth, taken, Free::Class, *pattern)?;
                     Some((spot, texts))
                 }));
@@ -318,20 +319,14 @@ impl Marked {
         taken().unwrap_or_default()
     }
 
-    /// What decides where the address is, and what a client would write there.
-    fn copied<'m, 'v>(
-        &'m self,
-        view: &'v View<'_>,
-    ) -> Vec<(&'m Place, &'v [u8], Range<usize>, Vec<Vec<u8>>)> {
+    /// What decides where the address is: each with the text that the part is over.
+    fn copied<'m, 'v>(&'m self, view: &'v View<'_>) -> Vec<(&'m Place, &'v [u8], Run)> {
         let text = view.text(&self.place);
         let Some((text, runs)) = text.zip(self.runs.as_ref()) else {
             return Vec::new();
         };
-        let runs = runs.taken(text).into_iter().map(|run| {
-            let texts = hostile::copies(text, &run);
-            (&self.place, text, run.range, texts)
-        });
-        runs.collect()
+        let runs = runs.taken(text).into_iter();
+        runs.map(|run| (&self.place, text, run)).collect()
     }
 }
 

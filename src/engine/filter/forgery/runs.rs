@@ -25,11 +25,11 @@ pub(super) struct Runs {
     proof: Proof,
 }
 
-/// What a repetition took, and what a client could have written there who names somebody else.
+/// What a repetition took.
 #[derive(Debug)]
 pub(super) struct Run {
     pub range: Range<usize>,
-    /// Whether what it says is read from the end.
+    /// Whether it stands behind the address, which `$` holds.
     pub is_behind: bool,
 }
 
