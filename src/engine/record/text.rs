@@ -243,11 +243,29 @@ fn header(text: &[u8]) -> Option<(&str, Tag<'_>, &[u8])> {
         return Some(("", tag, rest));
     }
     let (second, message) = word(rest);
+    if is_level(second) {
+        let (third, message) = word(message);
+        let text = |word| std::str::from_utf8(word).ok();
+        return Some((host(text(first)?)?, Tag::of(text(third)?)?, message));
+    }
     // That both are text is proved at once: it takes little longer than for one.
     let start = first.len() + 1;
     let both = std::str::from_utf8(text.get(..start + second.len())?).ok()?;
     let (first, second) = (&both[..first.len()], &both[start..]);
     Some((host(first)?, Tag::of(second)?, message))
+}
+
+/// Whether a word is a facility and a level, which the syslog of BusyBox writes between host and program: `auth.info`.
+fn is_level(word: &[u8]) -> bool {
+    const LEVELS: [&[u8]; 8] = [
+        b"emerg", b"alert", b"crit", b"err", b"warn", b"notice", b"info", b"debug",
+    ];
+    let dot = word.iter().position(|byte| *byte == b'.');
+    dot.is_some_and(|dot| {
+        let (facility, level) = (&word[..dot], &word[dot + 1..]);
+        let is_name = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        !facility.is_empty() && facility.iter().all(is_name) && LEVELS.contains(&level)
+    })
 }
 
 /// The text up to the first blank, and what follows it.
@@ -329,6 +347,7 @@ mod tests {
             "2026-02-12T14:10:21+0000 box sshd[42]: Failed x\n",
             "Thu 2026-02-12 14:10:21 UTC box sshd[42]: Failed x",
             "<38>1 2026-02-12T14:10:21Z box sshd 42 - - Failed x",
+            "Feb 12 14:10:21 box auth.info sshd[42]: Failed x",
         ] {
             let record = reader().read(line.as_bytes());
             assert_eq!(record.time.to_string(), "2026-02-12T14:10:21Z", "{line}");
