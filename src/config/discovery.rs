@@ -4,23 +4,16 @@
 //! reads logs, by what `[defaults]` say, and a [`Ground`]: what has to be known to propose some of them. No log is read
 //! here.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use super::daemon::DaemonSettings;
-use super::document::Kind;
-use super::files::{self, Data, SearchPath};
+use super::base::{Base, part};
+use super::files;
 use super::filter::{FilterFile, NORMAL};
-use super::ignore::Ignored;
-use super::jail::{JailReader, JailSettings};
-use super::keys;
+use super::jail::JailSettings;
 pub use super::listening::COPIES_OF_THE_JOURNAL;
-use super::problem::{Place, Problem, Problems};
-use super::section::Section;
-use super::source::{self, Source, Sources};
-use super::{add_logins, atlas, check_sections, class, ignore};
-use crate::action::ports::Services;
+use super::problem::{Problem, Problems};
+use super::source::{Source, Sources};
+use super::{add_logins, every_filter, ignore};
 use crate::engine::filter::{FilterSet, FilterSpec};
 use crate::engine::policy::{FilterId, Policy};
 use crate::engine::record::journal::JournalMatch;
@@ -65,32 +58,11 @@ fn read(path: Option<&Path>, problems: &mut Problems) -> Option<(Ground, Policy)
         true => Default::default(),
         false => files::read(&main, problems)?.1,
     };
-    check_sections(&table, problems);
-    let part = |name: &str| match table.get(name).map(|value| &value.kind) {
-        Some(Kind::Table(table)) => Some(table),
-        _ => None,
-    };
-    let section = Section::new(part("daemon"), keys::DAEMON);
-    let daemon = DaemonSettings::read(&section, problems);
-    let atlas = atlas::read(&section, &daemon, problems);
-    let named = class::Named {
-        country: daemon.country.is_some(),
-        operator: daemon.operator.is_some(),
-    };
-    let sources = source::read_all(part("source"), problems);
-    let search = SearchPath::beside(&main);
-    let mut reader = JailReader {
-        search: &search,
-        sources: &sources,
-        defaults: part("defaults"),
-        filters: BTreeMap::new(),
-        databases: named,
-        ignored: Ignored::new(&atlas, named),
-        services: Services::of_this_system(),
-        actions: Vec::new(),
-    };
-    let mut jails = reader.read_all(part("jail"), problems);
-    let filters = filters(&search, problems);
+    let base = Base::read(&main, &table, problems);
+    let mut reader = base.jails(&table);
+    let mut jails = reader.read_all(part(&table, "jail"), problems);
+    let mut filters = every_filter(&base.search, problems);
+    filters.retain(is_of_use);
     let (mut specs, mut usual) = (Vec::new(), Vec::new());
     for (file, at) in filters.iter().zip(0..) {
         let spec = file.spec(NORMAL);
@@ -107,20 +79,20 @@ fn read(path: Option<&Path>, problems: &mut Problems) -> Option<(Ground, Policy)
         }
     }
     add_logins(&mut specs, &mut usual)?;
-    let compiled = FilterSet::compile(specs).map_err(|errors| {
-        for error in &errors {
-            let file = filters
-                .iter()
-                .find(|file| file.spec(NORMAL).name.as_str() == error.filter);
-            file.iter().for_each(|file| file.report(error, problems));
+    let Ok(compiled) = FilterSet::compile(specs) else {
+        // Each by itself, for only its file can say where a mistake is.
+        for (file, spec) in filters.iter().zip(&known) {
+            file.check(spec, problems);
         }
-    });
+        return None;
+    };
+    let Base { atlas, sources, .. } = base;
     let (journal, files) = places(sources);
     let entries = known.iter().map(|spec| spec.records.entries());
     let policy = Policy {
-        filters: compiled.ok()?,
+        filters: compiled,
         jails: usual,
-        atlas: Arc::clone(&atlas),
+        atlas,
     };
     let ground = Ground {
         entries: entries.map(Option::unwrap_or_default).collect(),
@@ -133,27 +105,11 @@ fn read(path: Option<&Path>, problems: &mut Problems) -> Option<(Ground, Policy)
     Some((ground, policy))
 }
 
-/// The filters that can be of use.
-fn filters(search: &SearchPath, problems: &mut Problems) -> Vec<FilterFile> {
-    let mut filters = Vec::new();
-    for name in search.names(Data::Filter) {
-        let Some(text) = search.find(Data::Filter, &name, problems) else {
-            continue;
-        };
-        match name.parse() {
-            Ok(name) => filters.extend(FilterFile::parse(name, &text, problems)),
-            Err(error) => {
-                let error: crate::engine::name::NameError = error;
-                problems.error(&Place::whole(&text), error.to_string(), "rename the file");
-            }
-        }
-    }
-    filters.retain(|file| {
-        let spec = file.spec(NORMAL);
-        let reads = !spec.records.reports && !spec.records.bans;
-        reads && !spec.failures.is_empty() && spec.names_addresses()
-    });
-    filters
+/// Whether it reads logs and finds addresses there.
+fn is_of_use(file: &FilterFile) -> bool {
+    let spec = file.spec(NORMAL);
+    let reads = !spec.records.reports && !spec.records.bans;
+    reads && !spec.failures.is_empty() && spec.names_addresses()
 }
 
 /// The journal and the files that the sources read.

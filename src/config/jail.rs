@@ -489,43 +489,24 @@ impl<'c> JailReader<'c> {
     /// The ports that the jail names.
     fn ports(&self, section: &Section<'_>, problems: &mut Problems) -> Option<Ports> {
         let value = section.value("port")?;
-        let items = match &value.kind {
-            Kind::List(items) => items.as_slice(),
-            _ => std::slice::from_ref(value),
-        };
-        let mut words = Vec::new();
-        let mut is_good = true;
-        for item in items {
-            let word = match &item.kind {
-                Kind::Text(word) => word.clone(),
-                // A number without quotes is what people write first.
-                Kind::Integer(port) => port.to_string(),
-                _ => {
-                    section.refuse("port", item, problems);
-                    is_good = false;
-                    continue;
-                }
-            };
+        let before = problems.count();
+        let words = section.words("port", problems)?;
+        for (word, place) in &words {
             // Each by itself, so that every wrong one is told at its place.
-            if let Err(error) = Ports::parse(&[&word], &self.services) {
+            if let Err(error) = Ports::parse(&[word], &self.services) {
                 let message = match error {
                     PortError::Unknown(word) => format!("`port`: there is no port `{word}`"),
                     error => format!("`port`: {error}"),
                 };
-                section.complain("port", &item.place, message, problems);
-                is_good = false;
-            }
-            words.push(word);
-        }
-        match Ports::parse(&words, &self.services) {
-            Ok(ports) => Some(ports),
-            Err(_) => {
-                if is_good {
-                    section.complain("port", &value.place, "`port` is empty".to_owned(), problems);
-                }
-                None
+                section.complain("port", place, message, problems);
             }
         }
+        let words: Vec<_> = words.into_iter().map(|(word, _)| word).collect();
+        let ports = Ports::parse(&words, &self.services).ok();
+        if ports.is_none() && problems.count() == before {
+            section.complain("port", &value.place, "`port` is empty".to_owned(), problems);
+        }
+        ports
     }
 }
 

@@ -6,11 +6,13 @@
 //!
 //! [`files`] finds and reads, [`document`] keeps the places, [`keys`] lists what can be written,
 //! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean;
-//! `surroundings` looks at what is around; `discovery` is for jails that nobody has written yet; `change` is what somebody wonders about.
+//! `surroundings` looks at what is around; `discovery` is for jails that nobody has written yet; `change` is what
+//! somebody wonders about.
 
 mod accounts;
 mod action;
 mod atlas;
+mod base;
 mod change;
 mod class;
 mod daemon;
@@ -48,7 +50,6 @@ pub use problem::{Place, Problem, Problems, Severity, Text, nearest};
 pub use resolved::{Patterns, problem as problem_as_json, resolved};
 pub use surroundings::Surroundings;
 
-use crate::action::ports::Services;
 use crate::action::{ActionJail, ActionSpec};
 use crate::engine::atlas::Atlas;
 use crate::engine::filter::{FilterSet, FilterSpec};
@@ -57,11 +58,10 @@ use crate::engine::policy::{FilterId, JailPolicy, Policy};
 use crate::engine::record::journal::RouteId;
 use crate::ignore::Lists;
 use crate::source::SourceSpec;
+use base::{Base, part};
 use document::{Kind, Table};
 use files::{Data, SearchPath};
 use filter::FilterFile;
-use ignore::Ignored;
-use jail::JailReader;
 use section::{Section, unknown};
 use source::Source;
 
@@ -129,33 +129,18 @@ fn load_and(
         };
         return (loaded, None);
     };
-    check_sections(&table, &mut problems);
-    let part = |name: &str| match table.get(name).map(|value| &value.kind) {
-        Some(Kind::Table(table)) => Some(table),
-        _ => None,
-    };
-    let section = Section::new(part("daemon"), keys::DAEMON);
-    let daemon = DaemonSettings::read(&section, &mut problems);
-    let atlas = atlas::read(&section, &daemon, &mut problems);
-    let named = class::Named {
-        country: daemon.country.is_some(),
-        operator: daemon.operator.is_some(),
-    };
-    let sources = source::read_all(part("source"), &mut problems);
-    let search = SearchPath::beside(&main);
-    let changed = change::apply(changes, part("jail"));
-    let mut reader = JailReader {
-        search: &search,
-        sources: &sources,
-        defaults: part("defaults"),
-        filters: BTreeMap::new(),
-        databases: named,
-        ignored: Ignored::new(&atlas, named),
-        services: Services::of_this_system(),
-        actions: Vec::new(),
-    };
-    let mut jails = reader.read_all(part("jail"), &mut problems);
-    let actions = action::read_all(part("action"), &reader.actions, &search, &mut problems);
+    let base = Base::read(&main, &table, &mut problems);
+    let written_jails = part(&table, "jail");
+    let changed = change::apply(changes, written_jails);
+    let mut reader = base.jails(&table);
+    let mut jails = reader.read_all(written_jails, &mut problems);
+    let written_actions = part(&table, "action");
+    let actions = action::read_all(
+        written_actions,
+        &reader.actions,
+        &base.search,
+        &mut problems,
+    );
     for jail in &mut jails {
         jail.responses.note(|name| {
             let mut specs = actions.iter();
@@ -179,7 +164,13 @@ fn load_and(
     let lists = reader.ignored.look(asks, &mut problems);
     ignore::fill(&mut jails, &lists);
     ignore::fill(changed.as_deref_mut().unwrap_or_default(), &lists);
-    let written = (part("source"), part("jail"));
+    let Base {
+        daemon,
+        atlas,
+        sources,
+        ..
+    } = base;
+    let written = (part(&table, "source"), written_jails);
     surroundings::look(&sources.on, &jails, written, surroundings, &mut problems);
     for file in filters.values().flatten() {
         look_at(file, &mut problems);
@@ -230,11 +221,7 @@ pub fn socket(path: Option<&Path>) -> Result<PathBuf, Vec<Problem>> {
     if path.is_some() && problems.is_fatal() {
         return Err(problems.into_sorted());
     }
-    let daemon = read.as_ref().and_then(|(_, table)| table.get("daemon"));
-    let table = daemon.and_then(|value| match &value.kind {
-        Kind::Table(table) => Some(table),
-        _ => None,
-    });
+    let table = read.as_ref().and_then(|(_, table)| part(table, "daemon"));
     Ok(DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems).socket)
 }
 
@@ -245,11 +232,8 @@ pub fn report_socket(path: Option<&Path>) -> Option<PathBuf> {
     let Some((_, table)) = files::read(&files::main_file(path), &mut problems) else {
         return Some(PathBuf::from(source::REPORT_SOCKET));
     };
-    let table = table.get("source").and_then(|value| match &value.kind {
-        Kind::Table(table) => Some(table),
-        _ => None,
-    });
-    let sources = source::read_all(table, &mut problems).on.into_iter();
+    let sources = source::read_all(part(&table, "source"), &mut problems);
+    let sources = sources.on.into_iter();
     let mut sockets = sources.filter_map(|source| match source {
         Source::Report(spec) => Some(spec.socket),
         _ => None,
@@ -287,12 +271,37 @@ pub fn filter(
 /// What else is wrong with them.
 pub fn filters(config: Option<&Path>) -> Result<Vec<FilterSpec>, Vec<Problem>> {
     let mut problems = Problems::default();
-    let names = filter_names(config).into_iter();
-    let files = names.filter_map(|name| read_filter(&name, config, &mut problems));
+    let files = filter_files(config, &mut problems).into_iter();
     let specs = files.map(|file| file.spec(filter::NORMAL)).collect();
     match problems.into_sorted() {
         problems if problems.is_empty() => Ok(specs),
         problems => Err(problems),
+    }
+}
+
+/// Reads all filter files there are; what is wrong with some of them is noted in `problems`.
+pub fn filter_files(config: Option<&Path>, problems: &mut Problems) -> Vec<FilterFile> {
+    every_filter(&SearchPath::beside(&files::main_file(config)), problems)
+}
+
+fn every_filter(search: &SearchPath, problems: &mut Problems) -> Vec<FilterFile> {
+    let mut filters = Vec::new();
+    for name in search.names(Data::Filter) {
+        if let Some(text) = search.find(Data::Filter, &name, problems) {
+            filters.extend(filter_of(&name, &text, problems));
+        }
+    }
+    filters
+}
+
+/// The filter that a file of this name describes.
+fn filter_of(name: &str, text: &Arc<Text>, problems: &mut Problems) -> Option<FilterFile> {
+    match name.parse::<FilterName>() {
+        Ok(name) => FilterFile::parse(name, text, problems),
+        Err(error) => {
+            problems.error(&Place::whole(text), error.to_string(), "rename the file");
+            None
+        }
     }
 }
 
@@ -328,17 +337,10 @@ pub fn read_filter(
         }
         (name, text)
     };
-    let text = text?;
-    match name.parse::<FilterName>() {
-        Ok(name) => FilterFile::parse(name, &text, problems),
-        Err(error) => {
-            problems.error(&Place::whole(&text), error.to_string(), "rename the file");
-            None
-        }
-    }
+    filter_of(name, &text?, problems)
 }
 
-/// The names of all filters that `f2bd match --all` tries.
+/// The names of all filters there are.
 pub fn filter_names(config: Option<&Path>) -> Vec<String> {
     let search = SearchPath::beside(&files::main_file(config));
     search.names(Data::Filter).into_iter().collect()

@@ -173,6 +173,25 @@ impl<'t> Section<'t> {
         Some(texts)
     }
 
+    /// A list of texts, or one, in which numbers may stand without quotes.
+    pub fn words(&self, key: &str, problems: &mut Problems) -> Option<Vec<(String, &'t Place)>> {
+        let value = self.value(key)?;
+        let items = match &value.kind {
+            Kind::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        let mut words = Vec::new();
+        for item in items {
+            match &item.kind {
+                Kind::Text(word) => words.push((word.clone(), &item.place)),
+                // What people write first.
+                Kind::Integer(number) => words.push((number.to_string(), &item.place)),
+                _ => self.refuse(key, item, problems),
+            }
+        }
+        Some(words)
+    }
+
     /// A list of texts that are something each.
     pub fn parsed_list<T>(&self, key: &str, problems: &mut Problems) -> Option<Vec<(T, &'t Place)>>
     where
