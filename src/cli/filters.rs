@@ -17,15 +17,14 @@ use crate::config::{self, Problems};
 /// # Errors
 /// There is no filter of such a name, or one cannot be used.
 pub fn run(names: &[String], json: bool, config: Option<&Path>) -> Result<(), Failure> {
-    let all = match names {
-        [] => config::filter_names(config),
-        names => names.to_vec(),
-    };
     let mut problems = Problems::default();
-    let read = all
-        .into_iter()
-        .filter_map(|name| config::read_filter(&name, config, &mut problems));
-    let files: Vec<FilterFile> = read.collect();
+    let files: Vec<FilterFile> = match names {
+        [] => config::filter_files(config, &mut problems),
+        names => {
+            let read = |name: &String| config::read_filter(name, config, &mut problems);
+            names.iter().filter_map(read).collect()
+        }
+    };
     let mut out = output::stdout();
     if json {
         for file in &files {

@@ -1,18 +1,22 @@
 //! `f2bd match --learn`: what could a filter for such lines say?
 //!
 //! In: a log, and which of its lines tells of a failure. Out: a filter file to begin with. What the pattern is, is
-//! guessed in `proposal`.
+//! guessed in `guess`.
+
+mod guess;
 
 use std::io::Write;
 
 use serde_json::json;
+
+use guess::Proposal;
 
 use super::args::MatchArgs;
 use super::failure::{Exit, Failure};
 use super::logs::{Log, Piece, Reading};
 use super::output::{self, Clock, harmless};
 use super::progress::Progress;
-use super::proposal::{self, Proposal};
+use super::toml_text::quoted;
 use super::writing::Writing;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::{Batch, Record};
@@ -34,7 +38,7 @@ pub fn run(args: &MatchArgs, writing: &Writing, clock: &Clock) -> Result<(), Fai
         let message = format!("there is no such line in {word}: {}", harmless(line));
         return Err(Failure::new(Exit::NotSo, message));
     };
-    let proposal = proposal::propose(&record)
+    let proposal = guess::propose(&record)
         .map_err(|error| Failure::new(Exit::NotSo, format!("nothing can be proposed: {error}")))?;
     let mut out = output::bare();
     if args.json {
@@ -98,9 +102,9 @@ fn filter(log: &str, record: &Record<'_>, proposal: &Proposal) -> String {
     let Proposal { pattern, ip, user } = proposal;
     let mut text = "title = \"\"\n\n[records]\n".to_owned();
     if !record.program.is_empty() {
-        text.push_str(&format!("program = [{}]\n", basic(record.program)));
+        text.push_str(&format!("program = [{}]\n", quoted(record.program)));
     } else if let (Log::File(_), Ok(path)) = (Log::of(log), std::path::absolute(log)) {
-        text.push_str(&format!("file = [{}]\n", basic(&path.to_string_lossy())));
+        text.push_str(&format!("file = [{}]\n", quoted(&path.to_string_lossy())));
     }
     text.push_str("\n[[failure]]\n");
     if !pattern.text.is_empty() {
@@ -108,16 +112,16 @@ fn filter(log: &str, record: &Record<'_>, proposal: &Proposal) -> String {
     }
     if !pattern.fields.is_empty() {
         let fields = pattern.fields.iter();
-        let fields = fields.map(|(path, text)| format!("{} = '{text}'", basic(path.as_str())));
+        let fields = fields.map(|(path, text)| format!("{} = '{text}'", quoted(path.as_str())));
         let fields: Vec<_> = fields.collect();
         text.push_str(&format!("fields = {{ {} }}\n", fields.join(", ")));
     }
     text.push_str(&format!(
         "\n[[sample]]\nline = {}\nip = \"{ip}\"\n",
-        basic(&line(record))
+        quoted(&line(record))
     ));
     if let Some(user) = user {
-        text.push_str(&format!("user = {}\n", basic(user)));
+        text.push_str(&format!("user = {}\n", quoted(user)));
     }
     text.push_str(
         "\n# Look at each part of the pattern: is it the same next time, and who chose it? Write <user>, <path>, <agent> or\n\
@@ -145,17 +149,4 @@ fn line(record: &Record<'_>) -> String {
         "" => format!("[{}] {message}", record.time),
         program => format!("{} {host} {program}{pid}: {message}", record.time),
     }
-}
-
-/// A text as a basic string of TOML: one of JSON is one, but for a sign that JSON leaves as it is.
-fn basic(text: &str) -> String {
-    let written = json!(text).to_string();
-    let mut safe = String::with_capacity(written.len());
-    for sign in written.chars() {
-        match proposal::is_odd(sign) {
-            true => safe.push_str(&format!("\\u{:04x}", u32::from(sign))),
-            false => safe.push(sign),
-        }
-    }
-    safe
 }

@@ -18,11 +18,11 @@ mod logs;
 mod matching;
 mod output;
 mod progress;
-mod proposal;
 mod query;
 mod replay;
 mod report;
 mod summary;
+mod toml_text;
 mod writing;
 
 use std::borrow::Cow;

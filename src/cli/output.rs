@@ -106,10 +106,18 @@ pub fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{plural}")
 }
 
-/// `text` with its control characters made visible, also those that only turn the direction of writing: they would
-/// put the attacker's letters among ours.
+/// Whether a sign only turns the direction of writing: it would put the attacker's letters among ours.
+fn turns(sign: char) -> bool {
+    matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a sign does something to a terminal instead of being seen.
+pub fn is_odd(sign: char) -> bool {
+    sign.is_control() || turns(sign)
+}
+
+/// `text` with its control characters made visible, also those that only turn the direction of writing.
 pub fn harmless(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let text = crate::engine::record::kept::kept(text);
     if !text.contains(turns) {
         return text.into_owned();

@@ -10,6 +10,7 @@ use super::outcome::{Outcome, Proposal, Row, described};
 use super::survey::Survey;
 use super::trial::Reason;
 use crate::cli::output::{Clock, counted, harmless};
+use crate::cli::toml_text::quoted;
 use crate::engine::time::{Span, Timestamp};
 
 /// Of how many hosts it is said who they are, where that is of use.
@@ -149,37 +150,5 @@ pub fn shown_span(span: Option<(Timestamp, Timestamp)>, clock: &Clock) -> [Strin
     match span {
         Some((first, last)) => [first, last].map(|time| clock.show(time)),
         None => Default::default(),
-    }
-}
-
-/// A text of TOML.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for sign in text.chars() {
-        match sign {
-            '"' | '\\' => quoted.extend(['\\', sign]),
-            sign if sign.is_control() => {
-                // Writing to a String cannot fail.
-                let _ = write!(quoted, "\\u{:04X}", u32::from(sign));
-            }
-            sign => quoted.push(sign),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn quoted_text_is_read_as_it_was(text in any::<String>()) {
-            let table: toml::Table = toml::from_str(&format!("x = {}", quoted(&text))).expect("TOML");
-            prop_assert_eq!(table["x"].as_str(), Some(&*text));
-        }
     }
 }

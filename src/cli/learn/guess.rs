@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::cli::output::is_odd;
 use crate::engine::filter::{FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
@@ -284,12 +285,6 @@ fn exact(sign: char, text: &mut String) {
         }
         _ => text.push_str(&regex::escape(sign.encode_utf8(&mut [0; 4]))),
     }
-}
-
-/// Whether a sign cannot be seen, or changes how others are.
-pub fn is_odd(sign: char) -> bool {
-    sign.is_control()
-        || matches!(sign, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// All addresses in a text.

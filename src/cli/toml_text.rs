@@ -1,0 +1,46 @@
+//! How is a text written where somebody pastes it into a configuration or a filter?
+//!
+//! In: any text, also an attacker's. Out: a basic string of TOML that says the same and does nothing to a terminal.
+
+use std::fmt::Write as _;
+
+use super::output::is_odd;
+
+/// The text in quotes.
+pub fn quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for sign in text.chars() {
+        match sign {
+            '"' | '\\' => quoted.extend(['\\', sign]),
+            sign if is_odd(sign) => {
+                // Writing to a String cannot fail.
+                let _ = write!(quoted, "\\u{:04X}", u32::from(sign));
+            }
+            sign => quoted.push(sign),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn quoted_text_is_read_as_it_was(text in any::<String>()) {
+            let quoted = quoted(&text);
+            prop_assert!(!quoted.contains(is_odd));
+            let table: toml::Table = toml::from_str(&format!("x = {quoted}")).expect("TOML");
+            prop_assert_eq!(table["x"].as_str(), Some(&*text));
+        }
+    }
+
+    #[test]
+    fn signs_that_turn_the_direction_of_writing_are_spelt_out() {
+        assert_eq!(quoted("a\u{202e}b\u{1b}"), r#""a\u202Eb\u001B""#);
+    }
+}
