@@ -11,8 +11,10 @@
 
 pub mod file;
 pub mod nftables;
+pub mod parameter;
 pub mod ports;
 pub mod projection;
+pub mod template;
 pub mod worker;
 
 use rustix::thread::CapabilitySet;
