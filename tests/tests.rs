@@ -24,6 +24,7 @@ mod ignored;
 mod journal;
 mod known;
 mod man;
+mod means;
 mod names;
 mod nftables;
 mod policy;

@@ -7,13 +7,15 @@
 //!
 //! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
 //! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
-//! [`nftables`] is the one kind of action there is.
+//! [`nftables`] is the one kind of action there is. [`exec`] runs a program; it knows nothing of actions.
 
+pub mod exec;
 pub mod file;
 pub mod nftables;
 pub mod parameter;
 pub mod ports;
 pub mod projection;
+pub mod said;
 pub mod template;
 pub mod worker;
 
@@ -160,7 +162,7 @@ pub fn check(spec: &ActionSpec) -> Result<(), ActionError> {
             action: spec.name.clone(),
         });
     }
-    if !nftables::program::is_there(&nftables.nft) {
+    if !exec::is_there(&nftables.nft) {
         let program = nftables.nft.display().to_string();
         return Err(ActionError::NoProgram {
             action: spec.name.clone(),

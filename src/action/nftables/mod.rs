@@ -20,13 +20,13 @@ use crate::engine::prefix::Prefix;
 use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
+use super::exec::ExecError;
 use super::projection::{Bans, Projection, Touched};
 use super::worker::{Clock, Keeper};
 use super::{ActionJail, Ending};
 use elements::{Element, of_networks, of_subject};
 use kernel::{Kernel, KernelError};
 use message::Batch;
-use program::ProgramError;
 use ruleset::{NftablesSpec, OnStop, Set, sets};
 use watch::Watch;
 
@@ -54,7 +54,7 @@ pub enum NftablesError {
     Kernel(#[from] KernelError),
     /// nft did not load the ruleset.
     #[error(transparent)]
-    Program(#[from] ProgramError),
+    Program(#[from] ExecError),
 }
 
 impl NftablesError {
@@ -63,7 +63,7 @@ impl NftablesError {
         matches!(
             self,
             NftablesError::Kernel(KernelError::Refused(_))
-                | NftablesError::Program(ProgramError::Refused { .. })
+                | NftablesError::Program(ExecError::Refused { .. })
         )
     }
 
@@ -151,11 +151,11 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         let load = || program::load(&self.spec.nft, &text);
         // A refusal may be the moment's; a table is taken away only for one that lasts.
         let loaded = match load() {
-            Err(ProgramError::Refused { .. }) => load(),
+            Err(ExecError::Refused { .. }) => load(),
             other => other,
         };
         match loaded {
-            Err(ProgramError::Refused { complaint, .. }) => {
+            Err(ExecError::Refused { complaint, .. }) => {
                 // Somebody may have made a set of one of our names that is different. If it is not that, the
                 // kernel refuses the new table too, and the old one stays.
                 program::load(&self.spec.nft, &(ruleset::clear(self.spec) + &text))?;
