@@ -18,6 +18,7 @@ macro_rules! files {
 pub const ACTIONS: &[Shipped] = &[
     ("nftables-slow", file::NFTABLES_SLOW),
     ("nftables", file::NFTABLES),
+    ("serve", file::SERVE),
 ];
 
 /// `filters/NAME.toml`
