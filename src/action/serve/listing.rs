@@ -153,11 +153,6 @@ impl Listing {
         self.last
     }
 
-    /// How many are banned.
-    pub fn len(&self) -> usize {
-        self.banned.len()
-    }
-
     /// Everybody, in the order of the addresses; of one jail only if one is named.
     pub fn all(&self, jail: Option<&JailName>) -> Vec<Listed> {
         let listed = self.banned.iter().filter_map(|(subject, banned)| {
