@@ -18,10 +18,12 @@ pub mod file;
 pub mod http;
 pub mod mail;
 pub mod nftables;
+pub mod parameter;
 pub mod ports;
 pub mod projection;
 pub mod said;
 pub mod secret;
+pub mod template;
 pub mod worker;
 
 use rustix::thread::CapabilitySet;
