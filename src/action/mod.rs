@@ -7,10 +7,16 @@
 //!
 //! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
 //! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
-//! [`nftables`] and [`serve`] are the kinds of actions there are. [`exec`] runs a program; it knows nothing of actions.
+//! [`nftables`] and [`serve`] are the kinds of actions there are.
+//!
+//! The means know nothing of actions: [`exec`] runs a program, [`http`] sends a request, [`mail`] sends a letter, each
+//! with what is kept in a [`secret`] if the other side asks for one.
 
+pub mod authorities;
 pub mod exec;
 pub mod file;
+pub mod http;
+pub mod mail;
 pub mod nftables;
 pub mod parameter;
 pub mod ports;
