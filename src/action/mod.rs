@@ -5,7 +5,8 @@
 //! The only text from a log that comes this far is who is banned, where that is nobody's address; what the packet
 //! filter is told is made of networks and times.
 //!
-//! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
+//! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`sockets`] where it is
+//! reached all the same, [`worker`]
 //! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
 //! [`nftables`] is the one kind of action there is.
 
@@ -13,6 +14,7 @@ pub mod file;
 pub mod nftables;
 pub mod ports;
 pub mod projection;
+pub mod sockets;
 pub mod worker;
 
 use rustix::thread::CapabilitySet;
