@@ -605,22 +605,22 @@ fn every_key_and_default_of_a_filter_is_in_the_manual_and_no_other() {
     );
 }
 
+/// The parameters of an action file, with their defaults as they are written.
+fn defaults(file: &ActionFile) -> impl Iterator<Item = (String, Option<String>)> {
+    file.parameters.iter().map(|(name, parameter)| {
+        let default = parameter.default.as_ref().map(ToString::to_string);
+        (name.to_owned(), default)
+    })
+}
+
 /// What the shipped action file has; it shows everything that an action file can have.
 fn action_file_keys() -> BTreeMap<String, Keys> {
     let file = ActionFile::parse(NFTABLES).unwrap();
-    let parameters = file.parameters.into_iter().map(|(name, parameter)| {
-        let default = format!("\"{}\"", parameter.default);
-        (name, Some(default))
-    });
-    let parameters: Keys = parameters.collect();
+    let parameters: Keys = defaults(&file).collect();
     let mut tables = BTreeMap::from([("PARAMETERS OF NFTABLES".to_owned(), parameters)]);
-    let slow = ActionFile::parse(NFTABLES_SLOW).unwrap().parameters;
+    let slow = ActionFile::parse(NFTABLES_SLOW).unwrap();
     let known = &tables["PARAMETERS OF NFTABLES"];
-    let further = slow
-        .into_iter()
-        .filter(|(name, _)| !known.contains_key(name));
-    let further =
-        further.map(|(name, parameter)| (name, Some(format!("\"{}\"", parameter.default))));
+    let further = defaults(&slow).filter(|(name, _)| !known.contains_key(name));
     tables.insert("nftables-slow".to_owned(), further.collect());
     let text: toml::Table = toml::from_str(NFTABLES).unwrap();
     let mut table = |heading: &str, all: Vec<&toml::Value>| {
@@ -708,8 +708,8 @@ fn the_defaults_are_what_holds_without_them() {
     }
     let file = ActionFile::parse(NFTABLES).unwrap();
     text.push_str("[action.nftables]\n");
-    for (name, parameter) in &file.parameters {
-        text.push_str(&format!("{name} = \"{}\"\n", parameter.default));
+    for (name, default) in defaults(&file) {
+        text.push_str(&format!("{name} = {}\n", default.unwrap()));
     }
     assert_same(&text, "[jail.sshd]\n");
 }

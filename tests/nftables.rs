@@ -12,6 +12,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use f2bd::action::file::{ActionFile, NFTABLES, NFTABLES_SLOW};
+use f2bd::action::parameter::Given;
 use f2bd::action::ports::{Ports, Protocol, Services};
 use f2bd::action::{
     ActionError, ActionJail, ActionSpec, Ending, InForce, Order, Report, check, worker,
@@ -162,7 +163,7 @@ fn spec(parameters: &[(&str, &str)]) -> ActionSpec {
 fn spec_of(file: &str, parameters: &[(&str, &str)]) -> ActionSpec {
     let parameters = parameters
         .iter()
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .map(|(name, value)| ((*name).to_owned(), Given::One((*value).to_owned())))
         .collect();
     ActionFile::parse(file)
         .unwrap()

@@ -25,6 +25,7 @@ mod ignored;
 mod journal;
 mod known;
 mod man;
+mod means;
 mod names;
 mod nftables;
 mod policy;

@@ -4,13 +4,12 @@
 //! is wrong. Where files are looked for is the configuration's business.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::nftables::ruleset::{
-    self, Closes, NftablesSpec, OnStop, Ruleset, TemplateError, Verdict, is_parameter_name,
-};
+use super::nftables::parameters;
+use super::nftables::ruleset::{self, NftablesSpec, Ruleset, TemplateError};
+use super::parameter::{DeclarationError, Given, ParameterError, Parameters};
 use super::ports::{PortError, Ports, Protocol, Services};
 use super::{ActionJail, ActionKind, ActionSpec};
 use crate::engine::name::{ActionName, JailName};
@@ -21,9 +20,6 @@ pub const NFTABLES: &str = include_str!("../../actions/nftables.toml");
 /// The one that slows down.
 pub const NFTABLES_SLOW: &str = include_str!("../../actions/nftables-slow.toml");
 
-/// The longest name of a table; the kernel would take 255.
-const LONGEST_TABLE_NAME: usize = 64;
-
 /// A data file, complete and checked.
 #[derive(Clone, Debug)]
 pub struct ActionFile {
@@ -32,20 +28,10 @@ pub struct ActionFile {
     /// Whether whoever it concerns still gets through, if slowly.
     pub lets_through: bool,
     /// What can be set, by name.
-    pub parameters: BTreeMap<String, Parameter>,
+    pub parameters: Parameters,
     /// What the file expects of itself.
     pub samples: Vec<Sample>,
     ruleset: Ruleset,
-}
-
-/// Something that can be set in `[action.NAME]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Parameter {
-    /// Its value if nothing is set.
-    pub default: String,
-    /// What it means, in a sentence.
-    pub about: String,
 }
 
 /// A jail, and the ruleset that it must get.
@@ -60,7 +46,7 @@ pub struct Sample {
     #[serde(default)]
     prefix: SamplePrefix,
     #[serde(default)]
-    parameters: BTreeMap<String, String>,
+    parameters: BTreeMap<String, Given>,
     ruleset: String,
 }
 
@@ -80,38 +66,12 @@ pub enum FileError {
     /// A part of the ruleset.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// A name that cannot be written as a placeholder.
-    #[error("`{0}` cannot name a parameter: use lower-case letters, digits and `_`")]
-    Name(String),
+    /// A declaration of a parameter.
+    #[error(transparent)]
+    Declaration(#[from] DeclarationError),
     /// A default that is not allowed.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-}
-
-/// A parameter that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ParameterError {
-    /// The action has no such parameter.
-    #[error("the action has no parameter `{name}`; it has {}", known.join(", "))]
-    Unknown {
-        /// What was set.
-        name: String,
-        /// What can be set.
-        known: Vec<String>,
-    },
-    /// An action of this kind needs it.
-    #[error("an action of kind nftables needs the parameter `{0}`")]
-    Missing(&'static str),
-    /// The value is not allowed.
-    #[error("`{value}` cannot be the value of `{name}`: use {wanted}")]
-    Value {
-        /// The parameter.
-        name: String,
-        /// Its value.
-        value: String,
-        /// What would be allowed.
-        wanted: &'static str,
-    },
 }
 
 /// A sample that does not come out as it should.
@@ -140,7 +100,8 @@ struct Form {
     title: String,
     #[serde(default)]
     lets_through: bool,
-    parameters: BTreeMap<String, Parameter>,
+    #[serde(default)]
+    parameters: Parameters,
     ruleset: Ruleset,
     #[serde(default)]
     sample: Vec<Sample>,
@@ -159,16 +120,9 @@ impl ActionFile {
     /// The first thing that is wrong in it.
     pub fn parse(text: &str) -> Result<ActionFile, FileError> {
         let form: Form = toml::from_str(text)?;
-        if let Some(name) = form.parameters.keys().find(|name| !is_parameter_name(name)) {
-            return Err(FileError::Name(name.clone()));
-        }
-        form.ruleset.check(
-            &form
-                .parameters
-                .keys()
-                .map(String::as_str)
-                .collect::<BTreeSet<_>>(),
-        )?;
+        form.parameters.check()?;
+        let names = form.parameters.iter().map(|(name, _)| name);
+        form.ruleset.check(&names.collect::<BTreeSet<_>>())?;
         let file = ActionFile {
             title: form.title,
             lets_through: form.lets_through,
@@ -187,7 +141,7 @@ impl ActionFile {
     pub fn spec(
         &self,
         name: ActionName,
-        given: &BTreeMap<String, String>,
+        given: &BTreeMap<String, Given>,
     ) -> Result<ActionSpec, ParameterError> {
         Ok(ActionSpec {
             name,
@@ -196,98 +150,8 @@ impl ActionFile {
         })
     }
 
-    fn nftables(&self, given: &BTreeMap<String, String>) -> Result<NftablesSpec, ParameterError> {
-        if let Some(name) = given
-            .keys()
-            .find(|name| !self.parameters.contains_key(*name))
-        {
-            let known = self.parameters.keys().cloned().collect();
-            return Err(ParameterError::Unknown {
-                name: name.clone(),
-                known,
-            });
-        }
-        let values: BTreeMap<&str, &str> = self
-            .parameters
-            .iter()
-            .map(|(name, parameter)| {
-                (
-                    name.as_str(),
-                    given.get(name).unwrap_or(&parameter.default).as_str(),
-                )
-            })
-            .collect();
-        let value = |name: &'static str| {
-            values
-                .get(name)
-                .copied()
-                .ok_or(ParameterError::Missing(name))
-        };
-        let refuse = |name: &str, value: &str, wanted| {
-            Err(ParameterError::Value {
-                name: name.to_owned(),
-                value: value.to_owned(),
-                wanted,
-            })
-        };
-        let table = value("table")?;
-        if !is_table_name(table) {
-            return refuse(
-                "table",
-                table,
-                "a letter, then at most 63 letters, digits and `_`",
-            );
-        }
-        let verdict = match value("verdict")? {
-            "drop" => Verdict::Drop,
-            "reject" => Verdict::Reject,
-            other => return refuse("verdict", other, "\"drop\" or \"reject\""),
-        };
-        let closes = match value("ports")? {
-            "jail" => Closes::Ports,
-            "all" => Closes::All,
-            other => return refuse("ports", other, "\"jail\" or \"all\""),
-        };
-        let on_stop = match value("on_stop")? {
-            "remove" => OnStop::Remove,
-            "keep" => OnStop::Keep,
-            other => return refuse("on_stop", other, "\"remove\" or \"keep\""),
-        };
-        let priority = values.get("priority").copied();
-        if let Some(priority) = priority.filter(|priority| !is_priority(priority)) {
-            return refuse(
-                "priority",
-                priority,
-                "a number, or raw, mangle, dstnat, filter, security or srcnat, then perhaps + or - and a number",
-            );
-        }
-        let rate = values.get("rate").copied();
-        if let Some(rate) = rate.filter(|rate| !is_rate(rate)) {
-            return refuse(
-                "rate",
-                rate,
-                "a number from 1 on, `/`, and second, minute, hour or day",
-            );
-        }
-        let nft = value("nft")?;
-        if nft.is_empty() || nft.contains('\0') {
-            return refuse("nft", nft, "the name or the path of a program");
-        }
-        // All others are nothing but text of the ruleset.
-        let mut text = values.clone();
-        text.retain(|name, _| !matches!(*name, "verdict" | "ports" | "on_stop" | "nft"));
-        if let Some((name, value)) = text.iter().find(|(_, value)| !is_plain_text(value)) {
-            return refuse(name, value, "letters, digits, blanks and `_.,:/+-`");
-        }
-        let ruleset = self.ruleset.with(&text);
-        Ok(NftablesSpec {
-            table: table.to_owned(),
-            verdict,
-            closes,
-            on_stop,
-            nft: PathBuf::from(nft),
-            ruleset,
-        })
+    fn nftables(&self, given: &BTreeMap<String, Given>) -> Result<NftablesSpec, ParameterError> {
+        parameters::spec(&self.parameters.values(given)?, &self.ruleset)
     }
 }
 
@@ -340,52 +204,10 @@ impl Sample {
     }
 }
 
-fn is_table_name(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic())
-        && name.len() <= LONGEST_TABLE_NAME
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-/// `filter - 10`, `raw`, `-5`: what nft takes in a chain of the family inet.
-fn is_priority(text: &str) -> bool {
-    let is_number = |text: &str| {
-        let digits = text.trim_start_matches('-');
-        text.parse::<i32>().is_ok() && digits.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let named = |word: &str| {
-        matches!(
-            word,
-            "raw" | "mangle" | "dstnat" | "filter" | "security" | "srcnat"
-        )
-    };
-    match *text.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
-        [word] => named(word) || is_number(word),
-        [word, "+" | "-", number] => named(word) && !number.starts_with('-') && is_number(number),
-        _ => false,
-    }
-}
-
-/// `3/minute`: what nft takes behind `limit rate over`.
-fn is_rate(text: &str) -> bool {
-    let is_number = |text: &str| {
-        let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
-        is_digits && text.parse::<u32>().is_ok_and(|number| number > 0)
-    };
-    text.split_once('/').is_some_and(|(number, unit)| {
-        is_number(number) && matches!(unit, "second" | "minute" | "hour" | "day")
-    })
-}
-
-/// Whether the text stays within a line and a statement of nft.
-fn is_plain_text(text: &str) -> bool {
-    text.chars().all(|c| {
-        c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '.' | ',' | ':' | '/' | '+' | '-')
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::action::nftables::ruleset::{OnStop, Verdict};
 
     fn shipped() -> ActionFile {
         ActionFile::parse(NFTABLES).expect("the shipped file is sound")
@@ -401,7 +223,7 @@ mod tests {
                     .check(&file)
                     .unwrap_or_else(|error| panic!("{error}"));
             }
-            for parameter in file.parameters.values() {
+            for (_, parameter) in file.parameters.iter() {
                 assert!(
                     parameter.about.ends_with('.'),
                     "a sentence: {}",
@@ -412,7 +234,10 @@ mod tests {
     }
 
     fn with(name: &str, value: &str) -> Result<NftablesSpec, ParameterError> {
-        shipped().nftables(&BTreeMap::from([(name.to_owned(), value.to_owned())]))
+        shipped().nftables(&BTreeMap::from([(
+            name.to_owned(),
+            Given::One(value.to_owned()),
+        )]))
     }
 
     #[test]
@@ -485,7 +310,7 @@ mod tests {
         assert!(matches!(
             broken("[parameters.table]", "[parameters.tables]"),
             FileError::Template(TemplateError::Unknown { .. })
-                | FileError::Parameter(ParameterError::Missing(_))
+                | FileError::Parameter(ParameterError::Missing { .. })
         ));
         assert!(matches!(
             broken("default = \"drop\"", "default = \"\""),
@@ -493,7 +318,7 @@ mod tests {
         ));
         assert!(matches!(
             broken("[parameters.priority]", "[parameters.Priority]"),
-            FileError::Name(_)
+            FileError::Declaration(DeclarationError::Name(_))
         ));
     }
 }

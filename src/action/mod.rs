@@ -5,16 +5,20 @@
 //! The only text from a log that comes this far is who is banned, where that is nobody's address; what the packet
 //! filter is told is made of networks and times.
 //!
-//! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`sockets`] where it is
-//! reached all the same, [`worker`]
+//! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
 //! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
-//! [`nftables`] is the one kind of action there is.
+//! [`nftables`] is the one kind of action there is. [`exec`] runs a program; it knows nothing of actions.
+//! [`sockets`] tells where a machine is reached all the same.
 
+pub mod exec;
 pub mod file;
 pub mod nftables;
+pub mod parameter;
 pub mod ports;
 pub mod projection;
+pub mod said;
 pub mod sockets;
+pub mod template;
 pub mod worker;
 
 use rustix::thread::CapabilitySet;
@@ -160,7 +164,7 @@ pub fn check(spec: &ActionSpec) -> Result<(), ActionError> {
             action: spec.name.clone(),
         });
     }
-    if !nftables::program::is_there(&nftables.nft) {
+    if !exec::is_there(&nftables.nft) {
         let program = nftables.nft.display().to_string();
         return Err(ActionError::NoProgram {
             action: spec.name.clone(),

@@ -1,14 +1,12 @@
 //! What should the world look like, as far as one action is concerned?
 //!
 //! The sum of all orders so far, kept so that nothing is lost while the action fails, and so that networks
-//! which overlap can be put together. Who has no address is left out: nothing can be done about him here. It is bounded
-//! by the ledger, whose bans it mirrors.
+//! which overlap can be put together. It is bounded by the ledger, whose bans it mirrors.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{ActionJail, InForce};
 use crate::engine::name::JailName;
-use crate::engine::prefix::Prefix;
 use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
@@ -17,7 +15,10 @@ use crate::engine::time::Timestamp;
 const SLACK: usize = 1_000;
 
 /// Who is banned and until when; without end if there is no time.
-pub type Bans = HashMap<Prefix, Option<Timestamp>>;
+pub type Bans = HashMap<Subject, Option<Timestamp>>;
+
+/// Which subjects of which jails an order concerns.
+pub type Touched = BTreeMap<JailName, BTreeSet<Subject>>;
 
 /// The jails of an action and their bans.
 #[derive(Debug, Default)]
@@ -53,8 +54,8 @@ impl Projection {
     /// Takes in a change.
     pub fn change(&mut self, bans: &[InForce], unbans: &[(JailName, Subject)], now: Timestamp) {
         for (jail, subject) in unbans {
-            if let Some(((_, own), network)) = self.jails.get_mut(jail).zip(subject.network()) {
-                self.count -= usize::from(own.remove(&network).is_some());
+            if let Some((_, own)) = self.jails.get_mut(jail) {
+                self.count -= usize::from(own.remove(subject).is_some());
             }
         }
         for ban in bans {
@@ -81,9 +82,8 @@ impl Projection {
     }
 
     fn ban(&mut self, ban: &InForce) {
-        if let Some(((_, own), network)) = self.jails.get_mut(&ban.jail).zip(ban.subject.network())
-        {
-            self.count += usize::from(own.insert(network, ban.until).is_none());
+        if let Some((_, own)) = self.jails.get_mut(&ban.jail) {
+            self.count += usize::from(own.insert(ban.subject.clone(), ban.until).is_none());
         }
     }
 
@@ -106,7 +106,7 @@ mod tests {
     use super::super::ports::Ports;
     use super::*;
     use crate::engine::decision::BanId;
-    use crate::engine::prefix::SubjectWidth;
+    use crate::engine::prefix::{Prefix, SubjectWidth};
 
     fn jail(name: &str) -> ActionJail {
         ActionJail {
@@ -151,8 +151,7 @@ mod tests {
             .jail(&"a".parse().expect("a name"))
             .expect("the jail");
         let third = ban("a", 3, 30);
-        let network = third.subject.network().expect("an address");
-        assert_eq!(bans.get(&network), Some(&third.until));
+        assert_eq!(bans.get(&third.subject), Some(&third.until));
         assert_eq!(
             size(&projection),
             2,

@@ -1,18 +1,19 @@
 //! Who carries out orders, and what happens while that fails?
 //!
 //! A plain function on a thread of its own, which blocks. It remembers what should be, tries again and again
-//! with growing pauses, and tells once that it fails and once that it works again.
+//! with growing pauses, and tells once that it fails and once that it works again. Orders that pile up meanwhile are
+//! carried out together.
 
+use std::fmt::Display;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::nftables::{Firewall, touched};
-use super::projection::Projection;
-use super::{ActionKind, ActionSpec, Ending, InForce, Order, Report};
+use super::nftables::Firewall;
+use super::projection::{Projection, Touched};
+use super::{ActionKind, ActionSpec, Ending, Order, Report};
+use crate::engine::decision::BanId;
 use crate::engine::input::Outcome;
-use crate::engine::name::JailName;
-use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 /// The pause after a first failure: most pass quickly, such as a full memory.
@@ -21,38 +22,109 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause: a cause that has gone is noticed within a minute, and one that stays costs nothing.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
+/// Tells the time.
+pub type Clock<'c> = &'c dyn Fn() -> Timestamp;
+
+/// Who keeps a part of the world equal to a projection.
+pub trait Keeper {
+    /// Why it is not.
+    type Error: Display;
+
+    /// Makes everything as it should be, whatever is there.
+    ///
+    /// # Errors
+    /// Not everything is in effect; it is tried again.
+    fn reconcile(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<(), Self::Error>;
+
+    /// Makes what was touched as the projection says.
+    ///
+    /// # Errors
+    /// Not everything is in effect; all is reconciled then.
+    fn change(
+        &mut self,
+        projection: &Projection,
+        touched: &Touched,
+        clock: Clock<'_>,
+    ) -> Result<(), Self::Error>;
+
+    /// Leaves what is there, or takes it away.
+    ///
+    /// # Errors
+    /// It could not be taken away.
+    fn stop(&mut self, ending: Ending) -> Result<(), Self::Error>;
+
+    /// Whether nobody else has changed what is there, as far as that can be seen at a glance.
+    ///
+    /// # Errors
+    /// It cannot be seen.
+    fn check(&mut self, _projection: &Projection, _clock: Clock<'_>) -> Result<bool, Self::Error> {
+        Ok(true)
+    }
+
+    /// How often that is to be looked at; `None` if there is no need, or no way.
+    fn check_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Changes that come sooner than this after one another are made together.
+    fn pause(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
 /// Carries out orders until one says to stop, or until nobody is left to give any; then everything stays as
-/// it is. `report` is also called from the thread that watches for foreign changes.
+/// it is. `report` may also be called from other threads, which watch for foreign changes.
 pub fn run(
     spec: &ActionSpec,
     orders: Receiver<Order>,
     clock: impl Fn() -> Timestamp,
     report: impl Fn(Report) + Sync,
 ) {
-    let ActionKind::Nftables(nftables) = &spec.kind;
-    let tell = || report(Report::ForeignChange);
-    thread::scope(|scope| {
-        let firewall = Firewall::new(nftables, scope, &tell);
-        let projection = Projection::default();
-        Worker {
-            spec,
-            firewall,
-            projection,
-            trouble: None,
-            clock: &clock,
-            report: &report,
+    match &spec.kind {
+        ActionKind::Nftables(nftables) => {
+            let tell = || report(Report::ForeignChange);
+            thread::scope(|scope| {
+                let firewall = Firewall::new(nftables, scope, &tell);
+                keep(spec, firewall, &orders, &clock, &report);
+            });
         }
-        .work(&orders);
-    });
+    }
 }
 
-struct Worker<'scope, 'env, C, R> {
-    spec: &'env ActionSpec,
-    firewall: Firewall<'scope, 'env>,
+/// Has a keeper do what the orders say.
+fn keep<K: Keeper>(
+    spec: &ActionSpec,
+    keeper: K,
+    orders: &Receiver<Order>,
+    clock: Clock<'_>,
+    report: &dyn Fn(Report),
+) {
+    let worker = Worker {
+        spec,
+        keeper,
+        projection: Projection::default(),
+        trouble: None,
+        waiting: None,
+        changed_at: None,
+        checked_at: Instant::now(),
+        clock,
+        report,
+    };
+    worker.work(orders);
+}
+
+struct Worker<'w, K> {
+    spec: &'w ActionSpec,
+    keeper: K,
     projection: Projection,
     trouble: Option<Trouble>,
-    clock: &'env C,
-    report: &'env R,
+    /// Changes that are not made yet.
+    waiting: Option<Waiting>,
+    /// When something was changed last.
+    changed_at: Option<Instant>,
+    checked_at: Instant,
+    clock: Clock<'w>,
+    report: &'w dyn Fn(Report),
 }
 
 struct Trouble {
@@ -60,64 +132,163 @@ struct Trouble {
     retry: Instant,
 }
 
-impl<C: Fn() -> Timestamp, R: Fn(Report)> Worker<'_, '_, C, R> {
+/// Orders that are carried out together.
+#[derive(Default)]
+struct Waiting {
+    /// Everything is to be made equal, not only what was touched.
+    all: bool,
+    touched: Touched,
+    bans: Vec<BanId>,
+}
+
+/// What comes next.
+enum Next {
+    Order(Order),
+    /// Something is due.
+    Due,
+    Gone,
+}
+
+impl<K: Keeper> Worker<'_, K> {
     fn work(mut self, orders: &Receiver<Order>) {
         loop {
-            let order = match &self.trouble {
-                None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(trouble) => {
-                    orders.recv_timeout(trouble.retry.saturating_duration_since(Instant::now()))
+            let mut next = self.wait(orders);
+            // All that has come meanwhile is carried out together.
+            loop {
+                match next {
+                    Next::Order(Order::Stop(ending)) => {
+                        self.carry_out();
+                        return self.stop(ending);
+                    }
+                    Next::Order(order) => self.note(order),
+                    Next::Due => break,
+                    Next::Gone => return,
                 }
-            };
-            match order {
-                Ok(Order::Reconcile {
-                    jails,
-                    bans,
-                    complete,
-                }) => {
-                    self.projection
-                        .replace(jails, bans, complete, (self.clock)());
-                    self.reconcile();
-                }
-                Ok(Order::Change { bans, unbans }) => self.change(&bans, &unbans),
-                Ok(Order::Stop(ending)) => return self.stop(ending),
-                Err(RecvTimeoutError::Timeout) => self.reconcile(),
-                Err(RecvTimeoutError::Disconnected) => return,
+                next = match orders.try_recv() {
+                    Ok(order) => Next::Order(order),
+                    // Whether nobody is left is seen when the next is waited for.
+                    Err(_) => Next::Due,
+                };
             }
+            self.do_what_is_due();
         }
     }
 
-    fn change(&mut self, bans: &[InForce], unbans: &[(JailName, Subject)]) {
-        self.projection.change(bans, unbans, (self.clock)());
-        match self
-            .firewall
-            .change(&self.projection, &touched(bans, unbans), self.clock)
-        {
-            Ok(()) => {
-                let applied = bans.iter().map(|ban| ban.ban).collect();
-                (self.report)(Report::Outcome(Outcome::Applied(applied)));
+    /// Waits for an order, or until something is due.
+    fn wait(&self, orders: &Receiver<Order>) -> Next {
+        let retry = self.trouble.as_ref().map(|trouble| trouble.retry);
+        let check = self.next_check().filter(|_| retry.is_none());
+        let waiting = self.waiting.as_ref().map(|_| self.may_change_at());
+        let received = match [retry, check, waiting].into_iter().flatten().min() {
+            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => orders.recv_timeout(due.saturating_duration_since(Instant::now())),
+        };
+        match received {
+            Ok(order) => Next::Order(order),
+            Err(RecvTimeoutError::Timeout) => Next::Due,
+            Err(RecvTimeoutError::Disconnected) => Next::Gone,
+        }
+    }
+
+    /// When what waits may be carried out.
+    fn may_change_at(&self) -> Instant {
+        self.changed_at
+            .map_or(self.checked_at, |at| at + self.keeper.pause())
+    }
+
+    fn next_check(&self) -> Option<Instant> {
+        let every = self.keeper.check_every()?;
+        Some(self.checked_at + every)
+    }
+
+    /// Takes an order in.
+    fn note(&mut self, order: Order) {
+        let now = (self.clock)();
+        let waiting = self.waiting.get_or_insert_default();
+        match order {
+            Order::Reconcile {
+                jails,
+                bans,
+                complete,
+            } => {
+                self.projection.replace(jails, bans, complete, now);
+                waiting.all = true;
             }
-            // It has been told, and all is tried again soon. What is left of the sets has taken what it could.
+            Order::Change { bans, unbans } => {
+                self.projection.change(&bans, &unbans, now);
+                let banned = bans.iter().map(|ban| (&ban.jail, &ban.subject));
+                let unbanned = unbans.iter().map(|(jail, subject)| (jail, subject));
+                for (jail, subject) in banned.chain(unbanned) {
+                    let touched = waiting.touched.entry(jail.clone()).or_default();
+                    touched.insert(subject.clone());
+                }
+                waiting.bans.extend(bans.iter().map(|ban| ban.ban));
+            }
+            Order::Stop(_) => {}
+        }
+    }
+
+    fn do_what_is_due(&mut self) {
+        let now = Instant::now();
+        if self.waiting.is_some() && self.may_change_at() <= now {
+            self.carry_out();
+        } else if self
+            .trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.retry <= now)
+        {
+            self.reconcile();
+        } else if self.trouble.is_none() && self.next_check().is_some_and(|due| due <= now) {
+            self.check();
+        }
+    }
+
+    fn carry_out(&mut self) {
+        let Some(waiting) = self.waiting.take() else {
+            return;
+        };
+        if waiting.all {
+            return self.reconcile();
+        }
+        let changed = self
+            .keeper
+            .change(&self.projection, &waiting.touched, self.clock);
+        self.changed_at = Some(Instant::now());
+        match changed {
+            Ok(()) => (self.report)(Report::Outcome(Outcome::Applied(waiting.bans))),
+            // It has been told, and all is tried again soon. What is left of the world has taken what it could.
             Err(_) if self.trouble.is_some() => {}
             Err(error) => {
-                if error.is_missing() {
-                    log::warn!(
-                        "{}: somebody has removed the table or a set, restoring all bans",
-                        self.spec.name
-                    );
-                } else {
-                    log::warn!(
-                        "{}: {error}; trying to put all bans into effect anew",
-                        self.spec.name
-                    );
-                }
+                log::warn!(
+                    "{}: {error}; putting all bans into effect anew",
+                    self.spec.name
+                );
                 self.reconcile();
             }
         }
     }
 
+    fn check(&mut self) {
+        let found = self.keeper.check(&self.projection, self.clock);
+        self.checked_at = Instant::now();
+        match found {
+            Ok(true) => {}
+            Ok(false) => {
+                log::warn!(
+                    "{}: somebody else has changed what is in effect, putting it back",
+                    self.spec.name
+                );
+                self.reconcile();
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
     fn reconcile(&mut self) {
-        match self.firewall.reconcile(&self.projection, self.clock) {
+        let made = self.keeper.reconcile(&self.projection, self.clock);
+        self.changed_at = Some(Instant::now());
+        self.checked_at = Instant::now();
+        match made {
             Ok(()) => {
                 if self.trouble.take().is_some() {
                     log::info!("{}: works again, all bans are in effect", self.spec.name);
@@ -126,31 +297,36 @@ impl<C: Fn() -> Timestamp, R: Fn(Report)> Worker<'_, '_, C, R> {
                     action: self.spec.name.clone(),
                 }));
             }
-            Err(error) => {
-                let pause = match &self.trouble {
-                    Some(trouble) => (trouble.pause * 2).min(LONGEST_PAUSE),
-                    None => {
-                        log::error!(
-                            "{}: {error}; bans may not be in effect, trying on",
-                            self.spec.name
-                        );
-                        (self.report)(Report::Outcome(Outcome::Broken {
-                            action: self.spec.name.clone(),
-                        }));
-                        FIRST_PAUSE
-                    }
-                };
-                self.trouble = Some(Trouble {
-                    pause,
-                    retry: Instant::now() + pause,
-                });
-            }
+            Err(error) => self.fail(&error),
         }
     }
 
+    fn fail(&mut self, error: &K::Error) {
+        let pause = match &self.trouble {
+            Some(trouble) => (trouble.pause * 2).min(LONGEST_PAUSE),
+            None => {
+                log::error!(
+                    "{}: {error}; bans may not be in effect, trying on",
+                    self.spec.name
+                );
+                (self.report)(Report::Outcome(Outcome::Broken {
+                    action: self.spec.name.clone(),
+                }));
+                FIRST_PAUSE
+            }
+        };
+        self.trouble = Some(Trouble {
+            pause,
+            retry: Instant::now() + pause,
+        });
+    }
+
     fn stop(&mut self, ending: Ending) {
-        if let Err(error) = self.firewall.stop(ending) {
-            log::error!("{}: cannot remove the table: {error}", self.spec.name);
+        if let Err(error) = self.keeper.stop(ending) {
+            log::error!(
+                "{}: cannot take away what is in effect: {error}",
+                self.spec.name
+            );
         }
     }
 }

@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 
 use super::daemon::named;
-use super::document::{Kind, Table};
+use super::document::{Kind, Table, Value};
 use super::files::{Data, SearchPath};
 use super::keys;
 use super::problem::{Place, Problems, Text};
 use super::section::{Section, unknown};
-use crate::action::file::{ActionFile, FileError, ParameterError};
+use crate::action::file::{ActionFile, FileError};
+use crate::action::parameter::{Given, ParameterError};
 use crate::action::{ActionKind, ActionSpec};
 use crate::engine::name::ActionName;
 
@@ -121,7 +122,7 @@ fn read(
                 problems.error(place, message, format!("write {wanted}"));
                 key
             }
-            ParameterError::Missing(_) => {
+            ParameterError::Missing { .. } | ParameterError::Unset { .. } => {
                 problems.error(place, error.to_string(), "see f2bd-action(5)");
                 return None;
             }
@@ -141,25 +142,40 @@ fn place_in_file(text: &std::sync::Arc<Text>, error: &FileError) -> Place {
 }
 
 /// Everything that is set beside `use`. Parameters are texts; a number or a flag may stand without quotes.
-fn parameters(table: Option<&Table>, problems: &mut Problems) -> BTreeMap<String, String> {
+fn parameters(table: Option<&Table>, problems: &mut Problems) -> BTreeMap<String, Given> {
     let mut given = BTreeMap::new();
     for entry in table.map(Table::entries).unwrap_or_default() {
         if keys::ACTION.iter().any(|key| key.name == entry.key) {
             continue;
         }
-        let text = match &entry.value.kind {
-            Kind::Text(text) => text.clone(),
-            Kind::Integer(number) => number.to_string(),
-            Kind::Flag(flag) => flag.to_string(),
-            Kind::List(_) | Kind::Table(_) | Kind::Decimal(_) | Kind::Other(_) => {
+        let value = match &entry.value.kind {
+            Kind::List(items) => items
+                .iter()
+                .map(text)
+                .collect::<Option<_>>()
+                .map(Given::Many),
+            _ => text(&entry.value).map(Given::One),
+        };
+        match value {
+            Some(value) => {
+                given.insert(entry.key.clone(), value);
+            }
+            None => {
                 let message = format!("`{}` cannot be {}", entry.key, entry.value.kind_name());
                 problems.error(&entry.value.place, message, "write a text");
-                continue;
             }
-        };
-        given.insert(entry.key.clone(), text);
+        }
     }
     given
+}
+
+fn text(value: &Value) -> Option<String> {
+    match &value.kind {
+        Kind::Text(text) => Some(text.clone()),
+        Kind::Integer(number) => Some(number.to_string()),
+        Kind::Flag(flag) => Some(flag.to_string()),
+        Kind::List(_) | Kind::Table(_) | Kind::Decimal(_) | Kind::Other(_) => None,
+    }
 }
 
 /// Two actions in one table would take away each other's rules.

@@ -7,25 +7,26 @@
 pub mod elements;
 pub mod kernel;
 pub mod message;
+pub mod parameters;
 pub mod program;
 pub mod ruleset;
 pub mod watch;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 
-use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
-use super::projection::{Bans, Projection};
-use super::{ActionJail, Ending, InForce};
+use super::exec::ExecError;
+use super::projection::{Bans, Projection, Touched};
+use super::worker::{Clock, Keeper};
+use super::{ActionJail, Ending};
 use elements::{Element, of_networks, of_subject};
 use kernel::{Kernel, KernelError};
 use message::Batch;
-use program::ProgramError;
 use ruleset::{NftablesSpec, OnStop, Set, sets};
 use watch::Watch;
 
@@ -53,7 +54,7 @@ pub enum NftablesError {
     Kernel(#[from] KernelError),
     /// nft did not load the ruleset.
     #[error(transparent)]
-    Program(#[from] ProgramError),
+    Program(#[from] ExecError),
 }
 
 impl NftablesError {
@@ -62,7 +63,7 @@ impl NftablesError {
         matches!(
             self,
             NftablesError::Kernel(KernelError::Refused(_))
-                | NftablesError::Program(ProgramError::Refused { .. })
+                | NftablesError::Program(ExecError::Refused { .. })
         )
     }
 
@@ -97,27 +98,13 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         }
     }
 
-    /// Makes everything as it should be, whatever is there. Whoever is banned before and after cannot get
-    /// through in between: new sets come first, then all elements at once, and then all rules at once.
-    ///
-    /// # Errors
-    /// What was there before protects as well as it did.
-    pub fn reconcile(
-        &mut self,
-        projection: &Projection,
-        now: impl Fn() -> Timestamp,
-    ) -> Result<(), NftablesError> {
-        let _alone = alone();
-        self.make_equal(projection, now)
-    }
-
     fn make_equal(
         &mut self,
         projection: &Projection,
-        now: impl Fn() -> Timestamp,
+        clock: Clock<'_>,
     ) -> Result<(), NftablesError> {
         for attempt in 1..=ATTEMPTS {
-            match self.replace(projection, &now) {
+            match self.replace(projection, clock) {
                 Ok(true) => return Ok(()),
                 // Somebody may have removed what had just been made.
                 Err(error) if attempt == ATTEMPTS || !error.is_refusal() => return Err(error),
@@ -128,81 +115,18 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         Err(KernelError::Restless.into())
     }
 
-    /// Makes what has been touched as the projection says, in one transaction.
-    ///
-    /// # Errors
-    /// Nothing was changed.
-    pub fn change(
-        &mut self,
-        projection: &Projection,
-        touched: &BTreeMap<&JailName, BTreeSet<Prefix>>,
-        now: impl Fn() -> Timestamp,
-    ) -> Result<(), NftablesError> {
-        let _alone = alone();
-        let many = touched.values().map(BTreeSet::len).sum::<usize>() > MOST_WATCHED;
-        let kernel = open(&mut self.kernel)?;
-        let mut batch = kernel.batch(&self.spec.table);
-        for (name, subjects) in touched {
-            let Some((jail, bans)) = projection.jail(name) else {
-                continue;
-            };
-            for set in sets(jail) {
-                let subjects = subjects
-                    .iter()
-                    .copied()
-                    .filter(|subject| set.takes(*subject, jail.width));
-                touch(&mut batch, &set, jail, subjects, bans, now());
-            }
-        }
-        if !many {
-            return Ok(kernel.commit(batch)?);
-        }
-        self.watch = None;
-        let before = kernel.generation()?;
-        kernel.commit(batch)?;
-        self.listen()?;
-        match open(&mut self.kernel)?.generation()?.wrapping_sub(before) {
-            0 | 1 => Ok(()),
-            _ => self.make_equal(projection, now),
-        }
-    }
-
-    /// Leaves the table, or takes it away.
-    ///
-    /// # Errors
-    /// It could not be taken away.
-    pub fn stop(&mut self, ending: Ending) -> Result<(), NftablesError> {
-        self.watch = None;
-        let removes = match ending {
-            Ending::AsConfigured => self.spec.on_stop == OnStop::Remove,
-            Ending::Leave => false,
-            Ending::Remove => true,
-        };
-        if !removes {
-            return Ok(());
-        }
-        let _alone = alone();
-        let kernel = open(&mut self.kernel)?;
-        let mut batch = kernel.batch(&self.spec.table);
-        batch.delete_table();
-        match kernel.commit(batch) {
-            Err(error) if !error.is_missing() => Err(error.into()),
-            _ => Ok(()),
-        }
-    }
-
     /// Replaces everything; answers whether nobody else changed anything meanwhile. Since nobody listens then,
     /// transactions are counted instead: ours are one for the elements, if there are any, and one for the rules.
     fn replace(
         &mut self,
         projection: &Projection,
-        now: impl Fn() -> Timestamp,
+        clock: Clock<'_>,
     ) -> Result<bool, NftablesError> {
         self.watch = None;
         self.prepare(projection)?;
         let kernel = open(&mut self.kernel)?;
         let before = kernel.generation()?;
-        kernel.commit(fill(kernel.batch(&self.spec.table), projection, now()))?;
+        kernel.commit(fill(kernel.batch(&self.spec.table), projection, clock()))?;
         let between = kernel.generation()?;
 
         let wanted = projection.jails().flat_map(|(jail, _)| sets(jail));
@@ -227,11 +151,11 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         let load = || program::load(&self.spec.nft, &text);
         // A refusal may be the moment's; a table is taken away only for one that lasts.
         let loaded = match load() {
-            Err(ProgramError::Refused { .. }) => load(),
+            Err(ExecError::Refused { .. }) => load(),
             other => other,
         };
         match loaded {
-            Err(ProgramError::Refused { complaint, .. }) => {
+            Err(ExecError::Refused { complaint, .. }) => {
                 // Somebody may have made a set of one of our names that is different. If it is not that, the
                 // kernel refuses the new table too, and the old one stays.
                 program::load(&self.spec.nft, &(ruleset::clear(self.spec) + &text))?;
@@ -255,18 +179,74 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
     }
 }
 
-/// Which subjects of which jails an order concerns.
-pub fn touched<'o>(
-    bans: &'o [InForce],
-    unbans: &'o [(JailName, Subject)],
-) -> BTreeMap<&'o JailName, BTreeSet<Prefix>> {
-    let mut touched: BTreeMap<&JailName, BTreeSet<Prefix>> = BTreeMap::new();
-    let banned = bans.iter().map(|ban| (&ban.jail, &ban.subject));
-    let unbanned = unbans.iter().map(|(jail, subject)| (jail, subject));
-    for (jail, subject) in banned.chain(unbanned) {
-        touched.entry(jail).or_default().extend(subject.network());
+impl Keeper for Firewall<'_, '_> {
+    type Error = NftablesError;
+
+    /// Whoever is banned before and after cannot get through in between: new sets come first, then all elements at once,
+    /// and then all rules at once. After an error, what was there before protects as well as it did.
+    fn reconcile(
+        &mut self,
+        projection: &Projection,
+        clock: Clock<'_>,
+    ) -> Result<(), NftablesError> {
+        let _alone = alone();
+        self.make_equal(projection, clock)
     }
-    touched
+
+    /// In one transaction: after an error nothing was changed.
+    fn change(
+        &mut self,
+        projection: &Projection,
+        touched: &Touched,
+        clock: Clock<'_>,
+    ) -> Result<(), NftablesError> {
+        let _alone = alone();
+        let many = touched.values().map(BTreeSet::len).sum::<usize>() > MOST_WATCHED;
+        let kernel = open(&mut self.kernel)?;
+        let mut batch = kernel.batch(&self.spec.table);
+        for (name, subjects) in touched {
+            let Some((jail, bans)) = projection.jail(name) else {
+                continue;
+            };
+            for set in sets(jail) {
+                let subjects = subjects.iter().filter_map(Subject::network);
+                let subjects = subjects.filter(|subject| set.takes(*subject, jail.width));
+                touch(&mut batch, &set, jail, subjects, bans, clock());
+            }
+        }
+        if !many {
+            return Ok(kernel.commit(batch)?);
+        }
+        self.watch = None;
+        let before = kernel.generation()?;
+        kernel.commit(batch)?;
+        self.listen()?;
+        match open(&mut self.kernel)?.generation()?.wrapping_sub(before) {
+            0 | 1 => Ok(()),
+            _ => self.make_equal(projection, clock),
+        }
+    }
+
+    /// Leaves the table, or takes it away.
+    fn stop(&mut self, ending: Ending) -> Result<(), NftablesError> {
+        self.watch = None;
+        let removes = match ending {
+            Ending::AsConfigured => self.spec.on_stop == OnStop::Remove,
+            Ending::Leave => false,
+            Ending::Remove => true,
+        };
+        if !removes {
+            return Ok(());
+        }
+        let _alone = alone();
+        let kernel = open(&mut self.kernel)?;
+        let mut batch = kernel.batch(&self.spec.table);
+        batch.delete_table();
+        match kernel.commit(batch) {
+            Err(error) if !error.is_missing() => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
 }
 
 fn open(kernel: &mut Option<Kernel>) -> Result<&mut Kernel, KernelError> {
@@ -292,7 +272,7 @@ fn fill(mut batch: Batch, projection: &Projection, now: Timestamp) -> Batch {
 fn elements_of(set: &Set, jail: &ActionJail, bans: &Bans, now: Timestamp) -> Vec<Element> {
     let own = bans
         .iter()
-        .map(|(subject, until)| (*subject, *until))
+        .filter_map(|(subject, until)| Some((subject.network()?, *until)))
         .filter(|(subject, _)| set.takes(*subject, jail.width));
     if set.width.is_some() {
         own.filter_map(|(subject, until)| of_subject(subject, until, now))
@@ -332,7 +312,7 @@ fn touch(
             timeout: None,
         });
         banned.extend(
-            bans.get(&subject)
+            bans.get(&Subject::from(subject))
                 .and_then(|until| of_subject(subject, *until, now)),
         );
     }

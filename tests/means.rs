@@ -1,0 +1,3 @@
+//! Do the means of actions do one thing, with real programs and real servers, and never wait for ever?
+
+mod exec;
