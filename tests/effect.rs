@@ -64,7 +64,7 @@ impl Drop for Sshd {
     }
 }
 
-/// One wrong password.
+/// One wrong password. A client whose packets are dropped in the middle of it would wait for minutes.
 fn mistype(attackers: &Netns, port: u16) {
     let options = [
         "StrictHostKeyChecking=no",
@@ -73,19 +73,16 @@ fn mistype(attackers: &Netns, port: u16) {
         "NumberOfPasswordPrompts=1",
         "ConnectTimeout=1",
     ];
-    let mut command = attackers.command("sshpass");
-    command.args([
-        "-p",
-        "wrong",
-        "ssh",
-        "-b",
-        ATTACKER,
-        "-p",
-        &port.to_string(),
-    ]);
+    let mut command = attackers.command("timeout");
+    command.args(["3", "sshpass", "-p", "wrong"]);
+    command.args(["ssh", "-b", ATTACKER, "-p", &port.to_string()]);
     command.args(options.iter().flat_map(|option| ["-o", *option]));
-    let output = command.arg("root@192.0.2.1").output().unwrap();
-    assert!(!output.status.success(), "nobody has this password");
+    command.arg("root@192.0.2.1");
+    let command = command.stdin(Stdio::null()).stderr(Stdio::null());
+    assert!(
+        !command.status().unwrap().success(),
+        "nobody has this password"
+    );
 }
 
 /// Whether a table of the kernel holds the attacker.

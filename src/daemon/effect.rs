@@ -118,7 +118,7 @@ impl Machine {
         let bridge = names.find(|(name, _)| is_bridge(name.trim()));
         Ok(Machine {
             sockets: Sockets::look()?,
-            forwards: FORWARDING.iter().any(|path| says_yes(path)),
+            forwards: FORWARDING.iter().any(says_yes),
             bridge: bridge.map(|(name, _)| name.trim().to_owned()),
         })
     }
@@ -253,9 +253,11 @@ impl fmt::Display for Cause {
                 }
             ),
             Cause::Proxy => f.write_str(
-                "all is shut here that it could reach by itself, so that a proxy may speak for it; ban it there, with an action of that proxy",
+                "all is shut here that it could reach by itself, so that a proxy may speak for it, see f2bd(8); ban it by an action that tells the proxy",
             ),
-            Cause::Unknown => f.write_str("BANS THAT DO NOT WORK in f2bd(8) tells what to look at"),
+            Cause::Unknown => {
+                f.write_str("no cause is seen; f2bd(8) says under `Bans that do not work` where to look")
+            }
         }
     }
 }

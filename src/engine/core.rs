@@ -80,6 +80,8 @@ pub struct Engine {
     next_conviction: Option<Timestamp>,
     /// When it heard something first.
     began: Option<Timestamp>,
+    /// When it heard something last.
+    present: Timestamp,
     /// What waits for the addresses of names.
     unresolved: Unresolved,
     next_failure: FailureId,
@@ -156,6 +158,7 @@ impl Engine {
             directory: Directory::default(),
             next_conviction: None,
             began: None,
+            present: Timestamp::default(),
             unresolved: Unresolved::default(),
             next_failure: FailureId(1),
             next_ban: BanId(1),
@@ -173,6 +176,7 @@ impl Engine {
     /// Hears one input and appends what should be remembered and done.
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>, out: &mut Vec<Decision>) {
         self.began.get_or_insert(now);
+        self.present = now;
         // Records have times of their own.
         if !matches!(input, Input::Records { .. }) {
             self.expire(now, out);

@@ -161,7 +161,7 @@ pub struct Remembered {
     /// When the siege of each jail began that is under one.
     pub sieges: Vec<(JailName, Timestamp)>,
     /// Whose bans have not worked, and when that was told.
-    pub unhindered: Vec<(JailName, Subject, Timestamp)>,
+    pub unhindered: Box<[(JailName, Subject, Timestamp)]>,
     /// What waits for the addresses of names, in its order.
     pub awaited: Vec<Awaited>,
     /// What was seen of filters.

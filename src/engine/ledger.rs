@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
 
@@ -73,8 +74,12 @@ impl Standing {
 /// What the subject of a ban has done that the ban should have kept from it.
 #[derive(Clone, Copy, Debug)]
 struct Unhindered {
+    /// When the first of its failures was heard, by when the ban was decided at last, however late its records came.
+    since: Timestamp,
+    /// How many are no leftovers.
     failures: u32,
-    last: Timestamp,
+    /// The time of the newest of these.
+    last: Option<Timestamp>,
 }
 
 /// A ban that a network's ban stands for.
@@ -298,24 +303,29 @@ impl Ledger {
         self.jails.get(jail)?.order.get(subject)
     }
 
-    /// Counts a failure of somebody whom the ban of `subject` should have kept out; answers with the ban when there have
+    /// Counts a failure at `time` of somebody whom the ban of `subject` should have kept out, unless it came within
+    /// `grace` of the moment when the first such failure was heard, which may be `now`. Answers with the ban when there have
     /// been `enough` of them, which is once.
     pub fn count_unhindered(
         &mut self,
         jail: &JailName,
         subject: &Subject,
-        time: Timestamp,
-        enough: u32,
+        (time, now): (Timestamp, Timestamp),
+        (grace, enough): (Duration, u32),
     ) -> Option<Standing> {
         let bans = self.jails.get_mut(jail)?;
         let standing = bans.standing.get_mut(subject)?;
         let first = Unhindered {
+            since: now,
             failures: 0,
-            last: time,
+            last: None,
         };
         let seen = bans.unhindered.entry(subject.clone()).or_insert(first);
+        if time.since(seen.since) <= grace {
+            return None;
+        }
         seen.failures = seen.failures.saturating_add(1);
-        seen.last = seen.last.max(time);
+        seen.last = seen.last.max(Some(time));
         let is_new = seen.failures >= enough && !standing.unhindered;
         standing.unhindered |= is_new;
         is_new.then_some(*standing)
@@ -329,10 +339,10 @@ impl Ledger {
         let standing = bans.standing.get_mut(subject);
         if let Some(standing) = standing.filter(|standing| standing.start <= time) {
             standing.unhindered = true;
-            let failures = 0;
             let seen = Unhindered {
-                failures,
-                last: time,
+                since: time,
+                failures: 0,
+                last: Some(time),
             };
             bans.unhindered.insert(subject.clone(), seen);
         }
@@ -348,7 +358,7 @@ impl Ledger {
         let recent = bans
             .unhindered
             .iter()
-            .filter(|(_, seen)| seen.last >= since);
+            .filter(|(_, seen)| seen.last >= Some(since));
         recent.filter(|(subject, _)| is_marked(subject)).count()
     }
 

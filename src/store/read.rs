@@ -194,7 +194,7 @@ impl Store {
             |row| Ok((names.jail(row, 0)?, subject(row, 1, 3)?, time(row, 2)?)),
         )?;
         Ok(Remembered {
-            unhindered,
+            unhindered: unhindered.into(),
             bans,
             merged,
             failures,

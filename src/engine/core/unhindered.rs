@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use super::Engine;
 use crate::engine::decision::{Decision, Notice};
+use crate::engine::ledger::Standing;
 use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
@@ -20,7 +21,8 @@ impl Engine {
     }
 
     /// Counts a failure of somebody who is banned, and tells once if his ban does not work. What he had begun before the
-    /// ban, or what was logged late, comes within the time of grace.
+    /// ban, or what was logged late, comes within the time of grace. That begins when the first such failure is heard: the
+    /// records themselves may be older than the decision to ban.
     pub(super) fn note_unhindered(
         &mut self,
         at: usize,
@@ -34,18 +36,14 @@ impl Engine {
             return;
         }
         let rule = jail.responses.unhindered();
-        let is_shut = |start: Timestamp| time.since(start) > rule.grace;
-        let covers = self
-            .ledger
-            .covers(&jail.name, subject, address, |standing| {
-                is_shut(standing.start)
-            });
-        let Some(banned) = covers else {
+        let is_older = |standing: &Standing| standing.start < time;
+        let Some(banned) = self.ledger.covers(&jail.name, subject, address, is_older) else {
             return;
         };
+        let (times, bounds) = ((time, self.present), (rule.grace, ENOUGH));
         let standing = self
             .ledger
-            .count_unhindered(&jail.name, &banned, time, ENOUGH);
+            .count_unhindered(&jail.name, &banned, times, bounds);
         out.extend(standing.map(|standing| {
             Decision::Notice(Notice::Unhindered {
                 ban: standing.ban(jail.name.clone(), banned),

@@ -40,7 +40,7 @@ impl Response {
 /// What is done about bans that do not work: those whose subjects fail on and on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unhindered {
-    /// So long after its beginning somebody may still fail by what he had begun, or what was logged late.
+    /// So long somebody may still fail by what he had begun, or what was logged late.
     pub grace: Duration,
     /// What puts the ban into effect from then on, beside the actions that have failed to.
     pub actions: Vec<ActionName>,

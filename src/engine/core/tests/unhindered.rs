@@ -28,13 +28,20 @@ fn banning(actions: &[&str]) -> Policy {
     policy
 }
 
-/// An engine whose bans are put into effect, which has banned somebody at the first second.
+/// An engine whose bans are put into effect, which has banned somebody at the first second and has heard the first
+/// leftover a second later.
 fn engine(actions: &[&str], banned: &[&str]) -> Engine {
     let mut engine = Engine::new(banning(actions));
     engine.expect_effect();
-    let lines: Vec<_> = banned.iter().map(|whom| (1, *whom)).collect();
-    hear(&mut engine, 1, &lines);
+    ban(&mut engine, banned);
     engine
+}
+
+fn ban(engine: &mut Engine, banned: &[&str]) {
+    for second in [1, 2] {
+        let lines: Vec<_> = banned.iter().map(|whom| (second, *whom)).collect();
+        hear(engine, second, &lines);
+    }
 }
 
 fn failures(whom: &str, seconds: std::ops::Range<i64>) -> Vec<(i64, &str)> {
@@ -79,23 +86,23 @@ fn who_fails_on_though_banned_is_told_once() {
     let tells = |actions: &[&str], lines: &[(i64, &str)]| {
         told(&hear(&mut engine(actions, &[A]), 100, lines))
     };
-    let enough = failures(A, 62..82);
-    assert_eq!(tells(&["nftables"], &enough), ["192.0.2.7 @71"]);
+    let enough = failures(A, 63..83);
+    assert_eq!(tells(&["nftables"], &enough), ["192.0.2.7 @72"]);
     assert!(tells(&["nftables"], &enough[..9]).is_empty(), "so few");
     assert!(tells(&[], &enough).is_empty(), "no action");
     assert!(tells(&["slow"], &enough).is_empty(), "let through");
-    let soon = failures(A, 2..50);
+    let soon = failures(A, 2..62);
     assert!(tells(&["nftables"], &soon).is_empty(), "leftovers");
     let mut idle = Engine::new(banning(&["nftables"]));
-    hear(&mut idle, 1, &[(1, A)]);
+    ban(&mut idle, &[A]);
     assert!(told(&hear(&mut idle, 100, &enough)).is_empty(), "a dry run");
 }
 
 #[test]
 fn only_whoever_fails_on_is_banned_more_widely() {
     let mut engine = engine(&["nftables"], &[A, B]);
-    hear(&mut engine, 100, &failures(B, 62..71));
-    hear(&mut engine, 100, &failures(A, 62..72));
+    hear(&mut engine, 100, &failures(B, 63..72));
+    hear(&mut engine, 100, &failures(A, 63..73));
     assert!(widened(&engine, A));
     assert!(!widened(&engine, B));
     assert_eq!(count(&engine, 100), 1);
@@ -109,10 +116,10 @@ fn nobody_is_counted_who_fails_no_more() {
     policy.jails[0].bantime = BanTime::Forever;
     let mut engine = Engine::new(policy);
     engine.expect_effect();
-    hear(&mut engine, 1, &[(1, A)]);
-    hear(&mut engine, 100, &failures(A, 62..82));
-    assert_eq!(count(&engine, 81 + 600), 1, "within findtime");
-    assert_eq!(count(&engine, 81 + 601), 0);
+    ban(&mut engine, &[A]);
+    hear(&mut engine, 100, &failures(A, 63..83));
+    assert_eq!(count(&engine, 82 + 600), 1, "within findtime");
+    assert_eq!(count(&engine, 82 + 601), 0);
     assert!(widened(&engine, A), "for as long as it is banned");
     let again = hear(&mut engine, 800, &failures(A, 790..800));
     assert!(told(&again).is_empty());
@@ -122,7 +129,7 @@ fn nobody_is_counted_who_fails_no_more() {
 #[test]
 fn it_ends_with_the_ban() {
     let mut engine = engine(&["nftables"], &[A]);
-    hear(&mut engine, 100, &failures(A, 62..72));
+    hear(&mut engine, 100, &failures(A, 63..73));
     let unban = Input::Unban {
         jail: None,
         subject: Some(A.parse().expect("an address")),
@@ -146,15 +153,16 @@ fn a_networks_ban_is_told_for_its_hosts() {
         reason: None,
     };
     engine.handle(at(1), ban, &mut Vec::new());
-    let mut lines = failures(A, 62..67);
-    lines.extend(failures(B, 67..72));
-    assert_eq!(told(&hear(&mut engine, 100, &lines)), ["192.0.2.0/24 @71"]);
+    hear(&mut engine, 2, &[(2, B)]);
+    let mut lines = failures(A, 63..68);
+    lines.extend(failures(B, 68..73));
+    assert_eq!(told(&hear(&mut engine, 100, &lines)), ["192.0.2.0/24 @72"]);
 }
 
 #[test]
 fn a_restart_changes_nothing() {
     let mut first = engine(&["nftables"], &[A, B]);
-    hear(&mut first, 100, &failures(A, 62..72));
+    hear(&mut first, 100, &failures(A, 63..73));
     let old = first
         .ledger()
         .find(&jail(), &B.parse().expect("an address"));
@@ -165,7 +173,7 @@ fn a_restart_changes_nothing() {
     let remembered = Remembered {
         bans: first.ledger().bans(),
         // What was told of an earlier ban says nothing of this one.
-        unhindered: vec![told_at(A, at(71)), told_at(B, before)],
+        unhindered: [told_at(A, at(72)), told_at(B, before)].into(),
         ..Remembered::default()
     };
     let mut out = Vec::new();
@@ -175,4 +183,19 @@ fn a_restart_changes_nothing() {
     assert_eq!(count(&engine, 101), 1);
     out.extend(hear(&mut engine, 120, &failures(A, 101..120)));
     assert!(told(&out).is_empty());
+}
+
+#[test]
+fn what_was_logged_before_the_ban_could_work_tells_nothing() {
+    let mut policy = banning(&["nftables"]);
+    policy.jails[0].bantime = BanTime::Forever;
+    let mut engine = Engine::new(policy);
+    engine.expect_effect();
+    // An hour of an attack that was going on while nobody listened.
+    let late: Vec<_> = (0..360).map(|number| (number * 10, A)).collect();
+    assert!(told(&hear(&mut engine, 3_600, &late)).is_empty());
+    let soon = failures(A, 3_601..3_660);
+    assert!(told(&hear(&mut engine, 3_660, &soon)).is_empty());
+    let then = failures(A, 3_661..3_671);
+    assert_eq!(told(&hear(&mut engine, 3_671, &then)), ["192.0.2.7 @3670"]);
 }
