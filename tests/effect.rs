@@ -201,6 +201,8 @@ fn what_is_passed_on_to_a_container_is_said() {
     let mut bridge = world.netns.command("ip");
     bridge.args(["link", "add", "docker0", "type", "bridge"]);
     assert!(bridge.status().unwrap().success());
+    // Of another service: the port of the jail is served elsewhere.
+    let _other = world.netns.listen(8080);
     let daemon = world.start();
     until("the ban is told not to work", || {
         world.attack("198.51.100.7", 1);
