@@ -7,7 +7,8 @@
 //!
 //! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
 //! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
-//! [`nftables`] and [`serve`] are the kinds of actions there are.
+//! [`nftables`] and [`serve`] are the kinds of actions there are. [`sockets`] tells where a machine is reached all the
+//! same.
 //!
 //! The means know nothing of actions: [`exec`] runs a program, [`http`] sends a request, [`mail`] sends a letter, each
 //! with what is kept in a [`secret`] if the other side asks for one.
@@ -24,6 +25,7 @@ pub mod projection;
 pub mod said;
 pub mod secret;
 pub mod serve;
+pub mod sockets;
 pub mod template;
 pub mod worker;
 
