@@ -2,34 +2,54 @@
 //!
 //! In: orders, each of them a whole state or a change of it, in the engine's own words. Out: reports of what
 //! came of them, which go back to the engine as inputs. Nothing here decides who is banned or for how long.
-//! The only text from a log that comes this far is who is banned, where that is nobody's address; what the packet
-//! filter is told is made of networks and times.
+//! Text from a log comes this far only to be told, or as the name of who is banned; [`vocabulary`] says where it may stand.
 //!
-//! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
-//! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
-//! [`nftables`] is the one kind of action there is. [`exec`] runs a program; it knows nothing of actions.
+//! [`file`] reads what actions are from data files: [`parameter`]s, and steps whose [`template`]s are filled in by the
+//! rule of [`scene`]. [`worker`] carries out orders on a thread of its own and remembers them in a [`projection`] while
+//! that fails; [`nftables`] and [`keeping`] put bans into effect, [`telling`] tells of them, all by the means of
+//! [`hands`]: programs, requests, letters and files.
 
+pub mod authorities;
+pub mod event;
 pub mod exec;
 pub mod file;
+pub mod hands;
+pub mod http;
+pub mod job;
+pub mod keeping;
+pub mod mail;
 pub mod nftables;
 pub mod parameter;
 pub mod ports;
 pub mod projection;
+pub mod routine;
 pub mod said;
+pub mod sample;
+pub mod scene;
+pub mod secret;
+pub mod step;
+pub mod telling;
 pub mod template;
+pub mod vocabulary;
 pub mod worker;
+
+use std::path::Path;
 
 use rustix::thread::CapabilitySet;
 
 use crate::engine::decision::BanId;
 use crate::engine::input::Outcome;
+pub use crate::engine::jail::response::Effect;
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
+use event::Event;
 use nftables::ruleset::NftablesSpec;
 use ports::{Ports, Protocol};
+use routine::Routine;
+use telling::Teller;
 
 /// An action, ready to run: its data file with the parameters of the configuration filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,16 +58,42 @@ pub struct ActionSpec {
     pub name: ActionName,
     /// What it does.
     pub kind: ActionKind,
-    /// Whether whoever it concerns still gets through, if slowly.
-    pub lets_through: bool,
+    /// What becomes of those whom it concerns.
+    pub effect: Effect,
+    /// What it alone may change, in words; nothing if it only tells.
+    pub place: Option<String>,
 }
 
 impl ActionSpec {
     /// Whether both would write to the same place, so that only one of them can run at a time.
     pub fn shares_place_with(&self, other: &ActionSpec) -> bool {
-        let ActionKind::Nftables(own) = &self.kind;
-        let ActionKind::Nftables(others) = &other.kind;
-        own.table == others.table
+        self.place.is_some() && self.place == other.place
+    }
+
+    /// Whether what it has put into effect ends by itself, so that nobody has to lift what is over.
+    pub fn ends_by_itself(&self) -> bool {
+        match &self.kind {
+            ActionKind::Nftables(_) => true,
+            ActionKind::Routine(routine) => routine.expires,
+            ActionKind::Teller(_) => false,
+        }
+    }
+
+    /// Whether it can be about somebody who has a name instead of an address.
+    pub fn takes_names(&self) -> bool {
+        match &self.kind {
+            ActionKind::Nftables(_) => false,
+            ActionKind::Routine(routine) => routine.names,
+            ActionKind::Teller(_) => true,
+        }
+    }
+
+    /// Of what it tells; nothing if it puts bans into effect.
+    pub fn teller(&self) -> Option<&Teller> {
+        match &self.kind {
+            ActionKind::Teller(teller) => Some(teller),
+            ActionKind::Nftables(_) | ActionKind::Routine(_) => None,
+        }
     }
 }
 
@@ -56,6 +102,10 @@ impl ActionSpec {
 pub enum ActionKind {
     /// Keeps a table of the kernel's packet filter equal to the ledger.
     Nftables(NftablesSpec),
+    /// Keeps something equal to it by steps.
+    Routine(Box<Routine>),
+    /// Tells of what happens.
+    Teller(Box<Teller>),
 }
 
 /// What an action needs to know of a jail.
@@ -92,6 +142,8 @@ pub enum Order {
         /// Who is free again.
         unbans: Vec<(JailName, Subject)>,
     },
+    /// Tell of this.
+    Tell(Vec<Event>),
     /// End.
     Stop(Ending),
 }
@@ -127,6 +179,10 @@ pub enum Report {
     Outcome(Outcome),
     /// Somebody else has changed what is the action's own; it wants to be told everything anew.
     ForeignChange,
+    /// It does not work, and why; it tries on.
+    Trouble(String),
+    /// It works again.
+    Works,
 }
 
 /// Why an action cannot work on this machine as things are.
@@ -138,9 +194,9 @@ pub enum ActionError {
         /// The action.
         action: ActionName,
     },
-    /// The program that loads rulesets is missing.
+    /// A program is missing.
     #[error(
-        "the action `{action}` needs the program `{program}`, which is not in PATH: install nftables"
+        "the action `{action}` needs the program `{program}`, which is not in PATH: install it"
     )]
     NoProgram {
         /// The action.
@@ -155,19 +211,27 @@ pub enum ActionError {
 /// # Errors
 /// A privilege or a program is missing.
 pub fn check(spec: &ActionSpec) -> Result<(), ActionError> {
-    let ActionKind::Nftables(nftables) = &spec.kind;
-    let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
-    if !effective.is_ok_and(|sets| sets.contains(CapabilitySet::NET_ADMIN)) {
-        return Err(ActionError::NotPermitted {
-            action: spec.name.clone(),
-        });
-    }
-    if !exec::is_there(&nftables.nft) {
-        let program = nftables.nft.display().to_string();
-        return Err(ActionError::NoProgram {
+    let programs = match &spec.kind {
+        ActionKind::Nftables(nftables) => {
+            let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
+            if !effective.is_ok_and(|sets| sets.contains(CapabilitySet::NET_ADMIN)) {
+                return Err(ActionError::NotPermitted {
+                    action: spec.name.clone(),
+                });
+            }
+            vec![nftables.nft.display().to_string()]
+        }
+        ActionKind::Routine(routine) => routine.programs(),
+        ActionKind::Teller(teller) => teller.programs(),
+    };
+    match programs
+        .into_iter()
+        .find(|program| !exec::is_there(Path::new(program)))
+    {
+        None => Ok(()),
+        Some(program) => Err(ActionError::NoProgram {
             action: spec.name.clone(),
             program,
-        });
+        }),
     }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Facts about what is done, and to whom, by how often somebody has offended.
 
 use super::*;
-use crate::engine::jail::response::Response;
+use crate::engine::jail::response::{Effect, Response};
 
 fn from(offence: u32, network: Option<SubjectWidth>, lets_through: bool) -> Response {
     Response {
@@ -212,7 +212,11 @@ fn who_fails_on_though_banned_is_told_once() {
         let mut policy = policy(1, 600, ten_minutes(), &[]);
         let actions = actions.iter().map(|name| name.parse().expect("a name"));
         let mut responses = Responses::new(actions.collect(), Vec::new());
-        responses.note(|action| action.as_str() == "slow");
+        responses.note(|action| match action.as_str() {
+            "slow" => Effect::LetsThrough,
+            "mail" => Effect::Tells,
+            _ => Effect::KeepsOut,
+        });
         policy.jails[0].responses = responses;
         let mut engine = Engine::new(policy);
         if effect {
