@@ -8,7 +8,11 @@ use f2bd::action::file::ActionFile;
 /// All action files, with their texts.
 fn shipped() -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("actions");
-    let mut paths: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> = folder
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     paths.sort();
     paths
         .into_iter()
@@ -40,7 +44,10 @@ fn every_file_does_what_its_samples_say() {
         }
         for (name, parameter) in file.parameters.iter() {
             if !parameter.about.ends_with('.') {
-                wrong.push(format!("{}: `{name}` is not told in a sentence", path.display()));
+                wrong.push(format!(
+                    "{}: `{name}` is not told in a sentence",
+                    path.display()
+                ));
             }
         }
     }

@@ -341,7 +341,8 @@ impl Form {
                 ));
             }
         };
-        if ban.is_empty() != unban.is_empty() && !(self.expires && !reconcile.is_empty()) {
+        let lifts_by_itself = self.expires && !reconcile.is_empty();
+        if ban.is_empty() != unban.is_empty() && !lifts_by_itself {
             return Err(FileError::Shape("`ban` and `unban` go together"));
         }
         if ban.is_empty() && reconcile.is_empty() && file.is_none() {

@@ -7,7 +7,8 @@
 //! [`file`] reads what actions are from data files: [`parameter`]s, and steps whose [`template`]s are filled in by the
 //! rule of [`scene`]. [`worker`] carries out orders on a thread of its own and remembers them in a [`projection`] while
 //! that fails; [`nftables`] and [`keeping`] put bans into effect, [`telling`] tells of them, all by the means of
-//! [`hands`]: programs, requests, letters and files.
+//! [`hands`]: [`exec`] runs a program, [`http`] sends a request, [`mail`] a letter, each with what is kept in a [`secret`]
+//! if the other side asks for one. They know nothing of actions.
 
 pub mod authorities;
 pub mod event;
