@@ -331,9 +331,8 @@ mod tests {
 
         #[test]
         fn a_place_is_shown_as_it_was_said(text in "(file:|credential:)?[ -~]{0,20}") {
-            match text.parse::<Secret>() {
-                Ok(secret) => prop_assert_eq!(secret.to_string(), text),
-                Err(error) => prop_assert!(text.len() < 3 || !error.to_string().contains(&text) || text == "file:" || text == "credential:"),
+            if let Ok(secret) = text.parse::<Secret>() {
+                prop_assert_eq!(secret.to_string(), text);
             }
         }
     }
