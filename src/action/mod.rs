@@ -8,7 +8,8 @@
 //! rule of [`scene`]. [`worker`] carries out orders on a thread of its own and remembers them in a [`projection`] while
 //! that fails; [`nftables`] and [`keeping`] put bans into effect, [`telling`] tells of them, all by the means of
 //! [`hands`]: [`exec`] runs a program, [`http`] sends a request, [`mail`] a letter, each with what is kept in a [`secret`]
-//! if the other side asks for one. They know nothing of actions.
+//! if the other side asks for one. They know nothing of actions. [`sockets`] tells where
+//! a machine is reached all the same.
 
 pub mod authorities;
 pub mod event;
@@ -28,6 +29,7 @@ pub mod said;
 pub mod sample;
 pub mod scene;
 pub mod secret;
+pub mod sockets;
 pub mod step;
 pub mod telling;
 pub mod template;
@@ -47,7 +49,7 @@ use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 use event::Event;
-use nftables::ruleset::NftablesSpec;
+use nftables::ruleset::{Closes, NftablesSpec};
 use ports::{Ports, Protocol};
 use routine::Routine;
 use telling::Teller;
@@ -86,6 +88,29 @@ impl ActionSpec {
             ActionKind::Nftables(_) => false,
             ActionKind::Routine(routine) => routine.names,
             ActionKind::Teller(_) => true,
+        }
+    }
+
+    /// Whether whoever it concerns reaches no port at all, whatever the jail says.
+    pub fn closes_all(&self) -> bool {
+        match &self.kind {
+            ActionKind::Nftables(nftables) => nftables.closes == Closes::All,
+            ActionKind::Routine(routine) => routine.closes_all(),
+            ActionKind::Teller(_) => false,
+        }
+    }
+
+    /// Whether it also stops packets that the machine only passes on.
+    pub fn sees_forwarded(&self) -> bool {
+        match &self.kind {
+            ActionKind::Nftables(nftables) => {
+                let hooks = ["hook forward", "hook prerouting", "hook ingress"];
+                hooks
+                    .iter()
+                    .any(|hook| nftables.ruleset.chain.contains(hook))
+            }
+            ActionKind::Routine(routine) => routine.sees_forwarded(),
+            ActionKind::Teller(_) => false,
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::ActionJail;
-use super::parameter::{ParameterError, Values};
+use super::parameter::{ParameterError, Value, Values};
 use super::scene::{Scene, Stage};
 use super::step::{Lines, Step};
 use super::template::Template;
@@ -104,6 +104,9 @@ pub enum Part {
 /// The kind, for parameters that are missing.
 const KIND: &str = "exec, http or file";
 
+/// Chains of iptables that see packets for others.
+const FORWARDING: [&str; 3] = ["FORWARD", "DOCKER-USER", "PREROUTING"];
+
 /// Jails and their bans, in order.
 pub type Bans<'b> = BTreeMap<Option<&'b JailName>, Vec<(&'b Subject, Option<Timestamp>)>>;
 
@@ -138,6 +141,21 @@ impl Routine {
             Part::After => self.file.as_ref().map_or(&[], |file| file.after.as_slice()),
             Part::File | Part::Tell => &[],
         }
+    }
+
+    /// Whether whoever it concerns reaches no port at all.
+    pub fn closes_all(&self) -> bool {
+        let says_all =
+            matches!(self.values.get("ports"), Some(Value::Text(ports)) if ports == "all");
+        says_all || self.about == About::Everybody
+    }
+
+    /// Whether it hooks in where packets pass that are for others.
+    pub fn sees_forwarded(&self) -> bool {
+        let Some(Value::List(hooks)) = self.values.get("hooks") else {
+            return false;
+        };
+        hooks.iter().any(|hook| FORWARDING.contains(&hook.as_str()))
     }
 
     /// The path of the file that it keeps.
