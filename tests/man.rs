@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::support::skipped;
-use f2bd::action::file::{ActionFile, NFTABLES, NFTABLES_SLOW};
+use f2bd::action::file::{ActionFile, NFTABLES, NFTABLES_SLOW, SERVE};
 use f2bd::cli::args::CommandLine;
 use f2bd::cli::hosts::{MOST_ADDRESSES, MOST_NAMES};
 use f2bd::config::keys::{self, Key};
@@ -624,6 +624,8 @@ fn action_file_keys() -> BTreeMap<String, Keys> {
     let known = &tables["PARAMETERS OF NFTABLES"];
     let further = defaults(&slow).filter(|(name, _)| !known.contains_key(name));
     tables.insert("nftables-slow".to_owned(), further.collect());
+    let serve = ActionFile::parse(SERVE).unwrap();
+    tables.insert("PARAMETERS OF SERVE".to_owned(), defaults(&serve).collect());
     let text: toml::Table = toml::from_str(NFTABLES).unwrap();
     let mut table = |heading: &str, all: Vec<&toml::Value>| {
         let keys = all

@@ -34,6 +34,7 @@ mod remembering;
 mod replay;
 mod report;
 mod rotation;
+mod serve;
 mod simulation;
 mod store;
 mod subjects;

@@ -15,6 +15,7 @@ use super::parameter::{
 };
 use super::routine::{KeptFile, List, Routine};
 use super::sample::Sample;
+use super::serve::ServeSpec;
 use super::step::{Lines, Step, StepError, StepForm};
 use super::telling::Teller;
 use super::template::Template;
@@ -24,6 +25,8 @@ use crate::engine::name::ActionName;
 
 /// The action that jails have if they name none.
 pub const NFTABLES: &str = include_str!("../../actions/nftables.toml");
+/// The one that serves the ban list.
+pub const SERVE: &str = include_str!("../../actions/serve.toml");
 /// The one that slows down.
 pub const NFTABLES_SLOW: &str = include_str!("../../actions/nftables-slow.toml");
 
@@ -46,6 +49,7 @@ pub struct ActionFile {
 #[derive(Clone, Debug)]
 enum Body {
     Nftables(Ruleset),
+    Serve,
     Routine(Box<Routine>),
     Teller(Box<Teller>),
 }
@@ -140,6 +144,7 @@ struct Form {
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Nftables,
+    Serve,
     Exec,
     Http,
     Mail,
@@ -168,7 +173,7 @@ impl ActionFile {
     pub fn parse(text: &str) -> Result<ActionFile, FileError> {
         let mut form: Form = toml::from_str(text)?;
         let is_teller = !form.tell.is_empty();
-        if form.kind != Kind::Nftables {
+        if !matches!(form.kind, Kind::Nftables | Kind::Serve) {
             let usual = match is_teller {
                 true => of_tellers(form.kind),
                 false => of_keepers(form.kind, form.destination.is_some()),
@@ -178,7 +183,8 @@ impl ActionFile {
             }
         }
         form.parameters.check()?;
-        let effect = match (is_teller, form.lets_through) {
+        let effect = match (is_teller || form.kind == Kind::Serve, form.lets_through) {
+            // What those do who fetch a list is not known here.
             (true, _) => Effect::Tells,
             (false, true) => Effect::LetsThrough,
             (false, false) => Effect::KeepsOut,
@@ -188,7 +194,8 @@ impl ActionFile {
         let parameters = form.parameters.clone();
         let place = match (form.kind, is_teller, &form.path, &form.place) {
             (_, true, _, None) => None,
-            (Kind::Nftables, ..) => Some("nftables <table>".to_owned()),
+            (Kind::Nftables, ..) => Some("table <table>".to_owned()),
+            (Kind::Serve, ..) => Some("socket <listen>".to_owned()),
             (Kind::File, _, Some(path), _) => Some(format!("file {path}")),
             (_, false, _, Some(place)) => Some(place.clone()),
             (_, true, _, Some(_)) => {
@@ -249,6 +256,7 @@ impl ActionFile {
             Body::Nftables(ruleset) => {
                 ActionKind::Nftables(nftables::parameters::spec(&values, ruleset)?)
             }
+            Body::Serve => ActionKind::Serve(ServeSpec::new(&values)?),
             Body::Routine(routine) => {
                 let mut routine = routine.clone();
                 routine.take_values(values.clone())?;
@@ -282,6 +290,12 @@ impl Form {
                     "a `ruleset` is for actions of kind nftables",
                 ));
             }
+            (Kind::Serve, None)
+                if is_teller || !self.ban.is_empty() || !self.reconcile.is_empty() =>
+            {
+                return Err(FileError::Shape("an action of kind serve has no steps"));
+            }
+            (Kind::Serve, None) => return Ok(Body::Serve),
             _ => {}
         }
         if self.kind == Kind::Mail && !is_teller {
@@ -599,6 +613,6 @@ fn of_means(kind: Kind) -> Vec<(&'static str, Parameter)> {
             ),
             ("authority", authority()),
         ],
-        Kind::Nftables | Kind::Exec | Kind::File => Vec::new(),
+        Kind::Nftables | Kind::Serve | Kind::Exec | Kind::File => Vec::new(),
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! [`file`] reads what actions are from data files: [`parameter`]s, and steps whose [`template`]s are filled in by the
 //! rule of [`scene`]. [`worker`] carries out orders on a thread of its own and remembers them in a [`projection`] while
-//! that fails; [`nftables`] and [`keeping`] put bans into effect, [`telling`] tells of them, all by the means of
+//! that fails; [`nftables`] and [`keeping`] put bans into effect, [`serve`] has them fetched, [`telling`] tells of them, all by the means of
 //! [`hands`]: [`exec`] runs a program, [`http`] sends a request, [`mail`] a letter, each with what is kept in a [`secret`]
 //! if the other side asks for one. They know nothing of actions. [`sockets`] tells where
 //! a machine is reached all the same.
@@ -29,6 +29,7 @@ pub mod said;
 pub mod sample;
 pub mod scene;
 pub mod secret;
+pub mod serve;
 pub mod sockets;
 pub mod step;
 pub mod telling;
@@ -52,6 +53,7 @@ use event::Event;
 use nftables::ruleset::{Closes, NftablesSpec};
 use ports::{Ports, Protocol};
 use routine::Routine;
+use serve::ServeSpec;
 use telling::Teller;
 
 /// An action, ready to run: its data file with the parameters of the configuration filled in.
@@ -70,13 +72,16 @@ pub struct ActionSpec {
 impl ActionSpec {
     /// Whether both would write to the same place, so that only one of them can run at a time.
     pub fn shares_place_with(&self, other: &ActionSpec) -> bool {
-        self.place.is_some() && self.place == other.place
+        match (&self.kind, &other.kind) {
+            (ActionKind::Serve(own), ActionKind::Serve(others)) => own.shares_socket_with(others),
+            _ => self.place.is_some() && self.place == other.place,
+        }
     }
 
     /// Whether what it has put into effect ends by itself, so that nobody has to lift what is over.
     pub fn ends_by_itself(&self) -> bool {
         match &self.kind {
-            ActionKind::Nftables(_) => true,
+            ActionKind::Nftables(_) | ActionKind::Serve(_) => true,
             ActionKind::Routine(routine) => routine.expires,
             ActionKind::Teller(_) => false,
         }
@@ -85,7 +90,7 @@ impl ActionSpec {
     /// Whether it can be about somebody who has a name instead of an address.
     pub fn takes_names(&self) -> bool {
         match &self.kind {
-            ActionKind::Nftables(_) => false,
+            ActionKind::Nftables(_) | ActionKind::Serve(_) => false,
             ActionKind::Routine(routine) => routine.names,
             ActionKind::Teller(_) => true,
         }
@@ -96,7 +101,7 @@ impl ActionSpec {
         match &self.kind {
             ActionKind::Nftables(nftables) => nftables.closes == Closes::All,
             ActionKind::Routine(routine) => routine.closes_all(),
-            ActionKind::Teller(_) => false,
+            ActionKind::Serve(_) | ActionKind::Teller(_) => false,
         }
     }
 
@@ -110,7 +115,7 @@ impl ActionSpec {
                     .any(|hook| nftables.ruleset.chain.contains(hook))
             }
             ActionKind::Routine(routine) => routine.sees_forwarded(),
-            ActionKind::Teller(_) => false,
+            ActionKind::Serve(_) | ActionKind::Teller(_) => false,
         }
     }
 
@@ -118,7 +123,7 @@ impl ActionSpec {
     pub fn teller(&self) -> Option<&Teller> {
         match &self.kind {
             ActionKind::Teller(teller) => Some(teller),
-            ActionKind::Nftables(_) | ActionKind::Routine(_) => None,
+            ActionKind::Nftables(_) | ActionKind::Serve(_) | ActionKind::Routine(_) => None,
         }
     }
 }
@@ -132,6 +137,8 @@ pub enum ActionKind {
     Routine(Box<Routine>),
     /// Tells of what happens.
     Teller(Box<Teller>),
+    /// Serves the list of bans.
+    Serve(ServeSpec),
 }
 
 /// What an action needs to know of a jail.
@@ -247,6 +254,7 @@ pub fn check(spec: &ActionSpec) -> Result<(), ActionError> {
             }
             vec![nftables.nft.display().to_string()]
         }
+        ActionKind::Serve(_) => Vec::new(),
         ActionKind::Routine(routine) => routine.programs(),
         ActionKind::Teller(teller) => teller.programs(),
     };

@@ -109,6 +109,7 @@ impl Sample {
                 let expected = self.does.as_ref().ok_or(SampleError::Missing("does"))?;
                 (expected, self.keep(routine, &jail)?)
             }
+            ActionKind::Serve(_) => return Err(SampleError::Wrong("kind")),
             ActionKind::Teller(teller) => {
                 let expected = self.does.as_ref().ok_or(SampleError::Missing("does"))?;
                 (expected, self.tell(teller, &jail)?)

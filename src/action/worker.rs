@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use super::keeping::Steps;
 use super::nftables::Firewall;
 use super::projection::{Projection, Touched};
+use super::serve::Publisher;
 use super::telling;
 use super::{ActionKind, ActionSpec, Ending, Order, Report};
 use crate::engine::decision::BanId;
@@ -94,6 +95,10 @@ pub fn run(
                 let firewall = Firewall::new(nftables, scope, &tell);
                 keep(spec, firewall, &orders, &clock, &report);
             });
+        }
+        ActionKind::Serve(serve) => {
+            let publisher = Publisher::new(&spec.name, serve);
+            keep(spec, publisher, &orders, &clock, &report);
         }
         ActionKind::Routine(routine) => {
             keep(spec, Steps::new(routine), &orders, &clock, &report);

@@ -10,9 +10,9 @@ use super::files::{Data, SearchPath};
 use super::keys;
 use super::problem::{Place, Problems, Text};
 use super::section::{Section, unknown};
-use crate::action::ActionSpec;
 use crate::action::file::{ActionFile, FileError};
 use crate::action::parameter::{Given, ParameterError};
+use crate::action::{ActionKind, ActionSpec};
 use crate::engine::filter::Capture;
 use crate::engine::name::{ActionName, JailName};
 
@@ -69,6 +69,7 @@ pub fn read_all(
         }
     }
     refuse_shared_places(&specs, problems);
+    warn_of_open_lists(&specs, problems);
     specs.into_iter().map(|(spec, _)| spec).collect()
 }
 
@@ -222,11 +223,32 @@ fn refuse_shared_places(specs: &[(ActionSpec, Place)], problems: &mut Problems) 
         for (other, _) in others {
             let what = spec.place.as_deref().unwrap_or_default();
             let message = format!(
-                "the actions `{}` and `{}` keep the same: {what}",
+                "the actions `{}` and `{}` use the same {what}",
                 other.name, spec.name
             );
             let remedy = format!("set something else in [action.{}]", spec.name);
             problems.error(place, message, remedy);
+        }
+    }
+}
+
+/// A ban list tells who attacks a machine, and what it thinks of whom.
+fn warn_of_open_lists(specs: &[(ActionSpec, Place)], problems: &mut Problems) {
+    for (spec, place) in specs {
+        if let ActionKind::Serve(serve) = &spec.kind
+            && let Some(socket) = serve.open_to_others()
+        {
+            problems.warning(
+                place,
+                format!(
+                    "everybody who reaches {socket} can read the bans of `{}`",
+                    spec.name
+                ),
+                format!(
+                    "listen on 127.0.0.1, or set `keys` and `open_lists = false` in [action.{}]",
+                    spec.name
+                ),
+            );
         }
     }
 }

@@ -17,6 +17,7 @@ pub const ACTIONS: &[Shipped] = files! { "actions":
     "ipset"
     "nftables-slow"
     "nftables"
+    "serve"
 };
 
 /// `filters/NAME.toml`
