@@ -3,8 +3,6 @@
 //! The list of what stands in `filters` and `actions`, so that the program works without any file. What they say is read
 //! elsewhere.
 
-use crate::action::file;
-
 /// A name, and the text of its file.
 type Shipped = (&'static str, &'static str);
 
@@ -15,11 +13,12 @@ macro_rules! files {
 }
 
 /// `actions/NAME.toml`
-pub const ACTIONS: &[Shipped] = &[
-    ("nftables-slow", file::NFTABLES_SLOW),
-    ("nftables", file::NFTABLES),
-    ("serve", file::SERVE),
-];
+pub const ACTIONS: &[Shipped] = files! { "actions":
+    "ipset"
+    "nftables-slow"
+    "nftables"
+    "serve"
+};
 
 /// `filters/NAME.toml`
 pub const FILTERS: &[Shipped] = files! { "filters":
