@@ -187,7 +187,7 @@ fn refuse_shared_tables(specs: &[(ActionSpec, Place)], problems: &mut Problems) 
             if own.table == others.table {
                 let message = format!(
                     "the actions `{}` and `{}` use the same table `{}`",
-                    other.name, spec.name, own.table
+                    other.name, spec.name, own.table.name
                 );
                 problems.error(
                     place,

@@ -3,8 +3,6 @@
 //! The list of what stands in `filters` and `actions`, so that the program works without any file. What they say is read
 //! elsewhere.
 
-use crate::action::file;
-
 /// A name, and the text of its file.
 type Shipped = (&'static str, &'static str);
 
@@ -15,10 +13,13 @@ macro_rules! files {
 }
 
 /// `actions/NAME.toml`
-pub const ACTIONS: &[Shipped] = &[
-    ("nftables-slow", file::NFTABLES_SLOW),
-    ("nftables", file::NFTABLES),
-];
+pub const ACTIONS: &[Shipped] = files! { "actions":
+    "nftables"
+    "nftables-forward"
+    "nftables-ingress"
+    "nftables-prerouting"
+    "nftables-slow"
+};
 
 /// `filters/NAME.toml`
 pub const FILTERS: &[Shipped] = files! { "filters":
