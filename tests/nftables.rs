@@ -1,5 +1,7 @@
 //! Facts about `nftables`, shown from outside, with the real kernel, the real nft and real packets.
 
+mod variants;
+
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::io::{ErrorKind, Read, Write};
