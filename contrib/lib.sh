@@ -18,8 +18,9 @@ BUILD_PACKAGES=(build-essential pkg-config libsystemd-dev ca-certificates curl)
 # sshd to attack, a client that guesses passwords, a shell for the database.
 WORLD_PACKAGES=(nftables iproute2 util-linux procps systemd openssh-server openssh-client sshpass sqlite3)
 
-# What the tests look at besides: the manuals, the completions, time zones, names of protocols in rulesets.
-TEST_PACKAGES=(logrotate xz-utils zstd python3 php-cli mandoc zsh fish tzdata netbase)
+# What the tests look at besides: the manuals, the completions, time zones, names of protocols in rulesets; a mail
+# server that takes letters.
+TEST_PACKAGES=(logrotate xz-utils zstd python3 python3-aiosmtpd php-cli mandoc zsh fish tzdata netbase)
 
 # Those who send syslog, with what they need to do so over TLS. Two of them cannot be installed on one machine, and
 # what it logs with is its own affair; so they are unpacked for the tests and run from there.

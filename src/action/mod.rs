@@ -7,15 +7,22 @@
 //!
 //! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
 //! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
-//! [`nftables`] is the one kind of action there is. [`exec`] runs a program; it knows nothing of actions.
+//! [`nftables`] is the one kind of action there is.
+//!
+//! The means know nothing of actions: [`exec`] runs a program, [`http`] sends a request, [`mail`] sends a letter, each
+//! with what is kept in a [`secret`] if the other side asks for one.
 
+pub mod authorities;
 pub mod exec;
 pub mod file;
+pub mod http;
+pub mod mail;
 pub mod nftables;
 pub mod parameter;
 pub mod ports;
 pub mod projection;
 pub mod said;
+pub mod secret;
 pub mod template;
 pub mod worker;
 

@@ -3,6 +3,8 @@
 //! On one line, with nothing in it that a terminal or a log takes for more than text, and no more of it than names
 //! a cause. Nothing here knows who said it.
 
+use std::cmp::Reverse;
+
 /// The beginning of what was said, at most `most` bytes of it, as one line of printable text; empty if it says
 /// nothing.
 pub fn one_line(said: &[u8], most: usize) -> String {
@@ -16,6 +18,22 @@ pub fn one_line(said: &[u8], most: usize) -> String {
         line.push_str(word);
     }
     line
+}
+
+/// How short a word must be not to count as a secret: words that everybody uses.
+const SHORTEST_SECRET: usize = 6;
+
+/// A text without what the other side may have repeated of what it was told in confidence.
+pub fn without<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
+    let mut secrets: Vec<&str> = secrets.into_iter().collect();
+    secrets.retain(|secret| secret.len() >= SHORTEST_SECRET);
+    // One may be a part of another.
+    secrets.sort_by_key(|secret| Reverse(secret.len()));
+    let mut text = text.to_owned();
+    for secret in secrets {
+        text = text.replace(secret, "…");
+    }
+    text
 }
 
 /// Whether a character is no text of its own but tells what shows it to do something: controls, and the marks that
@@ -39,6 +57,15 @@ mod tests {
         assert_eq!(one_line(b"abcdef", 3), "abc");
         assert_eq!(one_line(b"\n \n", 600), "");
         assert_eq!(one_line("a\u{202e}b".as_bytes(), 600), "a b");
+    }
+
+    #[test]
+    fn a_secret_is_not_told_back() {
+        let text = without(
+            "no such token 123456789 or 123456",
+            ["123456", "123456789", "no"],
+        );
+        assert_eq!(text, "no such token … or …");
     }
 
     proptest! {
