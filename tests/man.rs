@@ -649,10 +649,7 @@ fn action_file_keys() -> BTreeMap<String, Keys> {
         parameters.values().chain(&lists).collect(),
     );
     let rulesets = others.iter().map(|file: &toml::Value| &file["ruleset"]);
-    table(
-        "[ruleset]",
-        rulesets.chain([&text["ruleset"]]).collect(),
-    );
+    table("[ruleset]", rulesets.chain([&text["ruleset"]]).collect());
     table(
         "[[sample]]",
         text["sample"].as_array().unwrap().iter().collect(),
