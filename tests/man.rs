@@ -321,7 +321,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     let config = home.path().join("f2bd.conf");
     fs::write(&config, "[jail.sshd]\nnonsense = 1\n").unwrap();
     let [grown, listed] = [
-        "factor = 2 }\nclass = { asn = [1], maxretry = 1 }\nsiege = {}\ndistributed = {}\nnetwork = { }\n\
+        "factor = 2 }\nclass = { asn = [1], maxretry = 1 }\nsiege = {}\nunhindered = { grace = \"2m\" }\ndistributed = {}\nnetwork = { }\n\
          [daemon]\noperator = \"/nonexistent\"\n#",
         "multipliers = [1, 2]",
     ]
@@ -340,7 +340,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
 
     let ban = json!({
         "ban": 1, "jail": "sshd", "subject": "192.0.2.7/32", "start": "2026-02-12T14:10:21Z",
-        "until": null, "bantime": -1, "offence": 1, "origin": "manual", "in_effect": true,
+        "until": null, "bantime": -1, "offence": 1, "origin": "manual", "in_effect": true, "unhindered": false,
         "response": { "actions": [], "lets_through": false }, "country": "DE", "operator": { "asn": 64500, "name": "x" },
     });
     let history = json!({
@@ -364,6 +364,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
             "offence": 2, "bantime": 600, "network": null, "response": { "actions": [], "lets_through": false },
         },
         "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 }, "class": "DE",
+        "unhindered": "x",
     });
     let explanation = row::<Explanation>(json!({
         "subject": "192.0.2.7/32", "now": "2026-02-12T14:10:21Z", "trouble": null,
@@ -393,7 +394,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         "jails": [{
             "jail": "sshd", "filter": "sshd", "maxretry": 5, "distinct": false, "findtime": 600.0, "bantime": 600, "actions": [],
             "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 },
-            "watched": 0, "most_watched": 1, "failing": 0, "banned": 0, "failures": 0, "bans": 0, "records": 0,
+            "watched": 0, "most_watched": 1, "failing": 0, "banned": 0, "unhindered": 0, "failures": 0, "bans": 0, "records": 0,
         }],
         "sources": [{ "source": "journal", "records": 0, "bytes": 0, "last_record": null, "lag": 0.0, "cut": 0, "dropped": 0, "refused": 0, "malformed": 0, "trouble": null,
             "files": [{ "file": "x", "records": 0, "bytes": 0, "last_record": "2026-02-12T14:10:21Z" }], "more_files": 0 }],
@@ -570,6 +571,7 @@ const CONFIGURATION: &[(&str, &[Key])] = &[
     ("class = { ... }", keys::CLASS),
     ("siege = { ... }", keys::SIEGE),
     ("response = { ... }", keys::RESPONSE),
+    ("unhindered = { ... }", keys::UNHINDERED),
     ("prefix = { ... }", keys::PREFIX),
     ("[action.NAME]", keys::ACTION),
 ];
@@ -737,6 +739,7 @@ fn the_defaults_of_tables_are_what_holds_without_them() {
         ("network", keys::NETWORK),
         ("distributed", keys::DISTRIBUTED),
         ("siege", keys::SIEGE),
+        ("unhindered", keys::UNHINDERED),
         ("prefix", keys::PREFIX),
     ] {
         let told = keys.iter().filter(|key| !key.default.is_empty());

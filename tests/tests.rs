@@ -15,6 +15,7 @@ mod dates;
 mod deaf;
 mod differential;
 mod discover;
+mod effect;
 mod examples;
 mod files;
 mod filters;

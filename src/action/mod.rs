@@ -7,7 +7,7 @@
 //!
 //! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
 //! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
-//! [`nftables`] is the one kind of action there is.
+//! [`nftables`] is the one kind of action there is. [`sockets`] tells where a machine is reached all the same.
 //!
 //! The means know nothing of actions: [`exec`] runs a program, [`http`] sends a request, [`mail`] sends a letter, each
 //! with what is kept in a [`secret`] if the other side asks for one.
@@ -23,6 +23,7 @@ pub mod ports;
 pub mod projection;
 pub mod said;
 pub mod secret;
+pub mod sockets;
 pub mod template;
 pub mod worker;
 

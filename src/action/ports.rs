@@ -121,6 +121,16 @@ impl Ports {
             Ok(Ports::Some(apart))
         }
     }
+
+    /// Whether a port is one of them.
+    pub fn contain(&self, port: u16) -> bool {
+        match self {
+            Ports::All => true,
+            Ports::Some(ranges) => ranges
+                .iter()
+                .any(|range| (range.first..=range.last).contains(&port)),
+        }
+    }
 }
 
 impl PortRange {

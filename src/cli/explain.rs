@@ -118,6 +118,13 @@ fn print(out: &mut Out, explanation: &Explanation, clock: &Clock) -> Result<(), 
             writeln!(out)?;
         }
         print_verdict(out, explanation, verdict, clock)?;
+        if let Some(cause) = &verdict.unhindered {
+            let cause = harmless(cause);
+            writeln!(
+                out,
+                "  {BAD}It fails on though it is banned{BAD:#}: {cause}."
+            )?;
+        }
         if let Some(class) = &verdict.class {
             writeln!(out, "  It is of the class of {class}.")?;
         }

@@ -203,6 +203,15 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
             jail.jail
         )?;
     }
+    for jail in status.jails.iter().filter(|jail| jail.unhindered > 0) {
+        let bans = counted(jail.unhindered, "ban");
+        let verb = if jail.unhindered == 1 { "does" } else { "do" };
+        writeln!(
+            out,
+            "Jail {}: {BAD}{bans} {verb} not work{BAD:#}; f2bd explain tells why.",
+            jail.jail
+        )?;
+    }
     for jail in &status.jails {
         if let Some(siege) = &jail.siege {
             let enough = match siege.maxretry {

@@ -225,6 +225,11 @@ pub const JAIL: &[Key] = &[
         "tables such as { from = 3, actions = [\"nftables-all\"] }, or sections [[jail.NAME.response]]",
         "",
     ),
+    key(
+        "unhindered",
+        "a table such as { actions = [\"nftables-all\"], grace = \"60s\" }",
+        "",
+    ),
 ];
 
 /// `[jail.NAME]` alone.
@@ -439,6 +444,16 @@ pub const RESPONSE: &[Key] = &[
     key("from", "a number from 1 to 1000", ""),
     key("actions", "a list of actions such as [\"nftables\"]", ""),
     key("network", "{ ipv4 = 24, ipv6 = 48 }", ""),
+];
+
+/// `unhindered = { … }`
+pub const UNHINDERED: &[Key] = &[
+    key(
+        "actions",
+        "a list of actions such as [\"nftables-all\"]",
+        "[]",
+    ),
+    key("grace", "a time such as \"60s\"", "\"60s\""),
 ];
 
 /// `network = { … }` of a response.

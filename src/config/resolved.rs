@@ -13,7 +13,7 @@ use crate::engine::jail::accounts::AccountRule;
 use crate::engine::jail::class::ClassRule;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
 use crate::engine::jail::network::NetworkRule;
-use crate::engine::jail::response::Response;
+use crate::engine::jail::response::{Response, Unhindered};
 use crate::engine::jail::siege::SiegeRule;
 use crate::engine::policy::{IgnoreList, UseDns};
 use crate::engine::prefix::{Prefix, SubjectWidth};
@@ -69,6 +69,10 @@ fn describe(jail: &JailSettings, patterns: &Patterns) -> Value {
     if jail.responses.are_graded() {
         resolved["response"] = jail.responses.all().map(response).collect();
     }
+    let rule = jail.responses.unhindered();
+    if *rule != Unhindered::default() {
+        resolved["unhindered"] = unhindered(rule);
+    }
     if let Some(rule) = &jail.siege {
         resolved["siege"] = siege(rule);
     }
@@ -112,6 +116,14 @@ fn response(response: &Response) -> Value {
         "actions": actions.collect::<Vec<_>>(),
         "network": response.network.map(network),
         "lets_through": response.lets_through,
+    })
+}
+
+fn unhindered(rule: &Unhindered) -> Value {
+    let actions = rule.actions.iter().map(|action| action.as_str());
+    json!({
+        "actions": actions.collect::<Vec<_>>(),
+        "grace": seconds::as_json(BanTime::For(rule.grace)),
     })
 }
 

@@ -1,7 +1,7 @@
-//! What do `actions` and `[[jail.NAME.response]]` say?
+//! What do `actions`, `[[jail.NAME.response]]` and `unhindered = { … }` say?
 //!
-//! In: names of actions, and tables, of a jail or of `[defaults]`. Out: what is done about each offence, and which
-//! actions that takes. What cannot be used is reported.
+//! In: names of actions, and tables, of a jail or of `[defaults]`. Out: what is done about each offence, and about bans
+//! that do not work, and which actions that takes. What cannot be used is reported.
 
 use std::num::NonZeroU32;
 
@@ -9,7 +9,7 @@ use super::document::{Kind, Table, Value};
 use super::keys;
 use super::problem::{Place, Problems};
 use super::section::Section;
-use crate::engine::jail::response::{Response, Responses};
+use crate::engine::jail::response::{Response, Responses, Unhindered};
 use crate::engine::name::ActionName;
 use crate::engine::prefix::SubjectWidth;
 
@@ -57,10 +57,27 @@ pub fn read(
         });
         named.extend(own);
     }
-    let responses = Responses::new(names(&usual), graded);
+    let (unhindered, wider) = unhindered(section, problems);
+    named.extend(wider);
+    let responses = Responses::new(names(&usual), graded).with_unhindered(unhindered);
     let used = responses.actions();
     named.retain(|(name, _)| used.contains(&name));
     Some((responses, named))
+}
+
+/// What is done about bans that do not work, and the actions that it takes.
+fn unhindered(section: &Section<'_>, problems: &mut Problems) -> (Unhindered, Vec<Named>) {
+    let usual = Unhindered::default();
+    if section.value("unhindered").is_none() {
+        return (usual, Vec::new());
+    }
+    let table = section.inner("unhindered", keys::UNHINDERED, problems);
+    let wider = actions(&table, problems).unwrap_or_default();
+    let unhindered = Unhindered {
+        grace: table.span("grace", problems).unwrap_or(usual.grace),
+        actions: names(&wider),
+    };
+    (unhindered, wider)
 }
 
 /// The tables that are written, with the place of each.

@@ -314,6 +314,9 @@ pub struct JailRow {
     pub unresolved: usize,
     /// Bans in force.
     pub banned: usize,
+    /// Those of them that do not work: their subjects fail on and on, the last time within the window.
+    #[serde(default)]
+    pub unhindered: usize,
     /// Failures since the daemon began.
     pub failures: u64,
     /// Bans since the daemon began.
@@ -421,6 +424,9 @@ pub struct BanRow {
     pub origin: Origin,
     /// Whether an action has confirmed it.
     pub in_effect: bool,
+    /// Whether its subject has failed on and on all the same.
+    #[serde(default)]
+    pub unhindered: bool,
     /// What is done about it; null if that is the same for all bans of the jail.
     pub response: Option<ResponseRow>,
     /// Where it is, if a database tells.
@@ -568,6 +574,9 @@ pub struct VerdictRow {
     pub class: Option<String>,
     /// The siege that holds.
     pub siege: Option<SiegeRow>,
+    /// Why its ban does not work, if it fails on and on though it is banned.
+    #[serde(default)]
+    pub unhindered: Option<String>,
     /// Where the subject stands.
     #[serde(flatten)]
     pub place: PlaceRow,

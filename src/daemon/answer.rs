@@ -432,6 +432,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         failing: state.failing,
         unresolved: state.unresolved,
         banned: state.banned,
+        unhindered: state.unhindered,
         failures: state.failures,
         bans: state.bans,
         records: state.records,
@@ -526,6 +527,7 @@ fn ban_row(engine: &Engine, jail: &JailName, subject: &Subject, ban: &Standing) 
         offence: ban.offence,
         origin: ban.origin,
         in_effect: engine.ledger().in_effect(ban.id) && is_acted_on(engine, jail, ban),
+        unhindered: ban.unhindered,
         response: response_row(engine, jail, ban.offence, ban.origin),
         country,
         operator,
@@ -536,7 +538,7 @@ fn ban_row(engine: &Engine, jail: &JailName, subject: &Subject, ban: &Standing) 
 fn is_acted_on(engine: &Engine, jail: &JailName, ban: &Standing) -> bool {
     let mut jails = engine.policy().jails.iter();
     let policy = jails.find(|policy| policy.name == *jail);
-    policy.is_some_and(|policy| !policy.response_to(ban).actions.is_empty())
+    policy.is_some_and(|policy| policy.responses.actions_of(ban).next().is_some())
 }
 
 /// What a jail does about its bans, if not the same about all of them.

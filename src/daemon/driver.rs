@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::answer::{self, Circumstances, View};
 use super::clock;
+use super::effect::{Effect, Reach};
 use super::letter::Letter;
 use super::lookups::Lookups;
 use super::memory::Memory;
@@ -24,8 +25,10 @@ use crate::action::Report;
 use crate::config::Settings;
 use crate::control::protocol::{ConfigurationRow, FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
+use crate::engine::decision::Notice;
 use crate::engine::host::HostName;
 use crate::engine::input::{Outcome, Remembered};
+use crate::engine::ledger::Standing;
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::policy::{AddressSet, Policy, SetName, UseDns};
 use crate::engine::prefix::Prefix;
@@ -79,6 +82,8 @@ pub struct Driver {
     /// Hears of it.
     pub audience: Audience,
     unwritten: Unwritten,
+    /// Looks why bans do not work.
+    effect: Effect,
     /// The programs that jails want to be asked.
     commands: BTreeMap<JailName, SetName>,
     /// Of the configuration in force, until it is confirmed.
@@ -122,6 +127,7 @@ impl Driver {
             lookups,
             audience,
             unwritten: Unwritten::default(),
+            effect: Effect::default(),
             commands,
             trial: None,
             restored: None,
@@ -305,6 +311,7 @@ impl Driver {
             .handle(now, input, &mut self.unwritten.decisions);
         self.look_up(now, first);
         self.ask_programs(first);
+        self.find_causes(first);
         if self.engine.has_sightings() {
             self.unwritten.hold(now);
         }
@@ -396,6 +403,35 @@ impl Driver {
                     is_banned,
                 });
             }
+        }
+    }
+
+    /// Finds out why bans do not work of which that was decided just now.
+    fn find_causes(&mut self, first: usize) {
+        for decision in self.unwritten.decisions.iter_mut().skip(first) {
+            let Decision::Notice(Notice::Unhindered { ban, cause, .. }) = decision else {
+                continue;
+            };
+            let policy = self.engine.policy();
+            let standing = Standing::of(ban);
+            let is_own = |action| policy.puts_into_effect(action, &ban.jail, &standing);
+            let actions = self.circumstances.actions().iter();
+            let mut own = actions.filter(|(spec, _)| is_own(&spec.name)).peekable();
+            let jail = own.peek().and_then(|(_, jails)| {
+                let mut jails = jails.iter();
+                jails.find(|jail| jail.jail == ban.jail)
+            });
+            let Some(jail) = jail else {
+                continue;
+            };
+            let outbox = &self.outbox;
+            let works = |action| {
+                let mut states = outbox.states();
+                states.any(|(name, works)| name == action && works)
+            };
+            let reach = Reach::of(jail, own.map(|(spec, _)| (spec, works(&spec.name))));
+            let found = self.effect.cause(ban.subject.network(), &reach);
+            *cause = Some(found.to_string().into());
         }
     }
 

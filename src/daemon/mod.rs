@@ -7,6 +7,7 @@
 mod answer;
 mod clock;
 mod driver;
+mod effect;
 mod letter;
 mod logger;
 mod lookups;

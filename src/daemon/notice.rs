@@ -7,6 +7,7 @@ use crate::engine::decision::{
     About, Allowance, Ban, Cleared, Forgiven, Notice, Origin, Remark, Resumed,
 };
 use crate::engine::ledger::MOST_BANS;
+use crate::engine::name::ActionName;
 use crate::engine::policy::MaxRetry;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
@@ -202,10 +203,21 @@ pub fn notice_text(notice: &Notice) -> String {
             };
             format!("[{jail}] {who} was let in{user}{own}{others}")
         }
-        Notice::Unhindered { jail, subject } => format!(
-            "[{jail}] {} fails on though it is banned: if the service listens on other ports than the jail shuts, write them into `port`",
-            subject.plain()
-        ),
+        Notice::Unhindered {
+            ban: Ban { jail, subject, .. },
+            wider,
+            cause,
+            ..
+        } => {
+            let cause = cause.as_deref().unwrap_or("the cause is not known");
+            let wider: Vec<&str> = wider.iter().map(ActionName::as_str).collect();
+            let wider = match wider.as_slice() {
+                [] => String::new(),
+                actions => format!("; it is now banned by {} as well", actions.join(" and ")),
+            };
+            let subject = who(subject);
+            format!("[{jail}] {subject} fails on though it is banned: {cause}{wider}")
+        }
         Notice::Spared {
             jail,
             subject,

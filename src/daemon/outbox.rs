@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::clock;
 use crate::action::{self, ActionJail, ActionSpec, Ending, InForce, Order, Report};
-use crate::engine::decision::{Ban, Release, Resumed};
+use crate::engine::decision::{Ban, Notice, Release, Resumed};
 use crate::engine::ledger::Standing;
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::policy::Policy;
@@ -211,17 +211,23 @@ impl Worker {
     fn order(&self, decisions: &[Decision], policy: &Policy) -> Option<Order> {
         let is_own =
             |ban: &Ban| policy.puts_into_effect(&self.spec.name, &ban.jail, &Standing::of(ban));
+        let in_force = |ban: &Ban| InForce {
+            ban: ban.id,
+            jail: ban.jail.clone(),
+            subject: ban.subject.clone(),
+            until: ban.until(),
+        };
         let mut bans: Vec<InForce> = Vec::new();
         let mut unbans = Vec::new();
         for decision in decisions {
             match decision {
                 Decision::Ban(ban) | Decision::Resume(Resumed { ban, .. }) if is_own(ban) => {
-                    bans.push(InForce {
-                        ban: ban.id,
-                        jail: ban.jail.clone(),
-                        subject: ban.subject.clone(),
-                        until: ban.until(),
-                    });
+                    bans.push(in_force(ban));
+                }
+                Decision::Notice(Notice::Unhindered { ban, wider, .. })
+                    if wider.contains(&self.spec.name) && !is_own(ban) =>
+                {
+                    bans.push(in_force(ban));
                 }
                 Decision::Unban(unban) if self.serves(&unban.jail) => {
                     bans.retain(|ban| ban.ban != unban.ban);

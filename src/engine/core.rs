@@ -15,6 +15,7 @@ mod heard;
 mod hearing;
 mod naming;
 mod recount;
+mod unhindered;
 mod watching;
 
 pub use allowing::MOST_ALLOWED;
@@ -79,6 +80,8 @@ pub struct Engine {
     next_conviction: Option<Timestamp>,
     /// When it heard something first.
     began: Option<Timestamp>,
+    /// When it heard something last.
+    present: Timestamp,
     /// What waits for the addresses of names.
     unresolved: Unresolved,
     next_failure: FailureId,
@@ -106,8 +109,6 @@ struct JailState {
     accounts: Accounts,
     siege: Siege,
     future_told: bool,
-    /// How many failures have come of those who were banned long enough to be kept out.
-    unhindered: u32,
     failures: u64,
     bans: u64,
     /// Without those that `heard` holds.
@@ -122,7 +123,6 @@ impl Default for JailState {
             accounts: Accounts::default(),
             siege: Siege::default(),
             future_told: false,
-            unhindered: 0,
             failures: 0,
             bans: 0,
             records: 0,
@@ -137,11 +137,6 @@ impl Engine {
             keeps_text: true,
             ..Engine::without_text(policy)
         }
-    }
-
-    /// From here on bans are put into effect, so that whom they leave unhindered is told.
-    pub fn expect_effect(&mut self) {
-        self.acts = true;
     }
 
     /// The same for whoever only wants to know whom it bans: its failures come without line, user and session, which to
@@ -163,6 +158,7 @@ impl Engine {
             directory: Directory::default(),
             next_conviction: None,
             began: None,
+            present: Timestamp::default(),
             unresolved: Unresolved::default(),
             next_failure: FailureId(1),
             next_ban: BanId(1),
@@ -180,6 +176,7 @@ impl Engine {
     /// Hears one input and appends what should be remembered and done.
     pub fn handle(&mut self, now: Timestamp, input: Input<'_>, out: &mut Vec<Decision>) {
         self.began.get_or_insert(now);
+        self.present = now;
         // Records have times of their own.
         if !matches!(input, Input::Records { .. }) {
             self.expire(now, out);
@@ -272,6 +269,9 @@ impl Engine {
                     failing,
                     unresolved: self.unresolved.count_of(&policy.name),
                     banned: self.ledger.count_in(&policy.name),
+                    unhindered: self
+                        .ledger
+                        .unhindered_in(&policy.name, now.before(policy.findtime.0)),
                     failures: state.failures,
                     bans: state.bans,
                     records: state.records + self.heard.by(policy),

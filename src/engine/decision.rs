@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use super::filter::Outcome;
 use super::host::HostName;
 use super::jail::siege::Rate;
-use super::name::{FilterName, JailName, SourceName};
+use super::name::{ActionName, FilterName, JailName, SourceName};
 use super::policy::MaxRetry;
 use super::prefix::Prefix;
 use super::sighting::Sighting;
@@ -352,12 +352,17 @@ pub enum Notice {
         /// How many other hosts had failed for the same account at least, if it is under attack.
         others: u32,
     },
-    /// Somebody fails on and on though he is banned, so his ban shuts nothing.
+    /// Somebody fails on and on though he is banned, so his ban shuts nothing. From now on wider actions put it into effect
+    /// as well, if the jail has any.
     Unhindered {
-        /// The jail that bans him.
-        jail: JailName,
-        /// Who fails on.
-        subject: Subject,
+        /// The ban, without its evidence.
+        ban: Ban,
+        /// The time of the failure that was one too many.
+        time: Timestamp,
+        /// The wider actions.
+        wider: Vec<ActionName>,
+        /// What is the likely cause, with a remedy. The engine cannot know it: whoever carries this out fills it in.
+        cause: Option<Box<str>>,
     },
     /// An address that is never banned would have been.
     Spared {

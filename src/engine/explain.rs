@@ -111,6 +111,8 @@ pub struct JailStatus {
     pub unresolved: usize,
     /// Bans in force.
     pub banned: usize,
+    /// Those of them whose subjects have failed on and on, the last time within findtime.
+    pub unhindered: usize,
     /// Failures that counted since the engine began.
     pub failures: u64,
     /// Bans made since the engine began.

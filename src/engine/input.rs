@@ -160,6 +160,8 @@ pub struct Remembered {
     pub networks: Vec<(JailName, Prefix, Timestamp)>,
     /// When the siege of each jail began that is under one.
     pub sieges: Vec<(JailName, Timestamp)>,
+    /// Whose bans have not worked, and when that was told.
+    pub unhindered: Box<[(JailName, Subject, Timestamp)]>,
     /// What waits for the addresses of names, in its order.
     pub awaited: Vec<Awaited>,
     /// What was seen of filters.

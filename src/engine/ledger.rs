@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use foldhash::{HashMap, HashSet};
 
@@ -33,10 +34,12 @@ pub struct Standing {
     pub offence: u32,
     /// Why it was made.
     pub origin: Origin,
+    /// Whether its subject has failed on and on all the same.
+    pub unhindered: bool,
 }
 
 impl Standing {
-    /// What of a ban is in force.
+    /// What of a ban is in force, as it begins.
     pub fn of(ban: &Ban) -> Standing {
         Standing {
             id: ban.id,
@@ -44,6 +47,7 @@ impl Standing {
             bantime: ban.bantime,
             offence: ban.offence,
             origin: ban.origin,
+            unhindered: false,
         }
     }
 
@@ -65,6 +69,17 @@ impl Standing {
     pub fn until(&self) -> Option<Timestamp> {
         self.bantime.end(self.start)
     }
+}
+
+/// What the subject of a ban has done that the ban should have kept from it.
+#[derive(Clone, Copy, Debug)]
+struct Unhindered {
+    /// When the first of its failures was heard, by when the ban was decided at last, however late its records came.
+    since: Timestamp,
+    /// How many are no leftovers.
+    failures: u32,
+    /// The time of the newest of these.
+    last: Option<Timestamp>,
 }
 
 /// A ban that a network's ban stands for.
@@ -97,11 +112,14 @@ struct Bans {
     /// How many bans of networks there are of each width, which are few: so an address is looked up once for each, however
     /// many networks are banned.
     widths: BTreeMap<Width, usize>,
+    /// Of those that fail on. Each is one of `standing`, and goes with its ban.
+    unhindered: HashMap<Subject, Unhindered>,
 }
 
 impl Bans {
     fn insert(&mut self, subject: &Subject, standing: Standing) -> Option<Standing> {
         let old = self.standing.insert(subject.clone(), standing);
+        self.unhindered.remove(subject);
         if old.is_none() {
             self.order.insert(subject.clone());
             if let Some(network) = subject.network().filter(|network| !network.is_host()) {
@@ -114,6 +132,7 @@ impl Bans {
     fn remove(&mut self, subject: &Subject) -> Option<Standing> {
         let standing = self.standing.remove(subject)?;
         self.order.remove(subject);
+        self.unhindered.remove(subject);
         if let Some(network) = subject.network().filter(|network| !network.is_host()) {
             let width = width_of(network);
             let left = self.widths.get(&width).map_or(0, |count| count - 1);
@@ -284,6 +303,65 @@ impl Ledger {
         self.jails.get(jail)?.order.get(subject)
     }
 
+    /// Counts a failure at `time` of somebody whom the ban of `subject` should have kept out, unless it came within
+    /// `grace` of the moment when the first such failure was heard, which may be `now`. Answers with the ban when there have
+    /// been `enough` of them, which is once.
+    pub fn count_unhindered(
+        &mut self,
+        jail: &JailName,
+        subject: &Subject,
+        (time, now): (Timestamp, Timestamp),
+        (grace, enough): (Duration, u32),
+    ) -> Option<Standing> {
+        let bans = self.jails.get_mut(jail)?;
+        let standing = bans.standing.get_mut(subject)?;
+        let first = Unhindered {
+            since: now,
+            failures: 0,
+            last: None,
+        };
+        let seen = bans.unhindered.entry(subject.clone()).or_insert(first);
+        if time.since(seen.since) <= grace {
+            return None;
+        }
+        seen.failures = seen.failures.saturating_add(1);
+        seen.last = seen.last.max(Some(time));
+        let is_new = seen.failures >= enough && !standing.unhindered;
+        standing.unhindered |= is_new;
+        is_new.then_some(*standing)
+    }
+
+    /// Puts back that a ban did not work at `time`, if that is the one that is in force.
+    pub fn restore_unhindered(&mut self, jail: &JailName, subject: &Subject, time: Timestamp) {
+        let Some(bans) = self.jails.get_mut(jail) else {
+            return;
+        };
+        let standing = bans.standing.get_mut(subject);
+        if let Some(standing) = standing.filter(|standing| standing.start <= time) {
+            standing.unhindered = true;
+            let seen = Unhindered {
+                since: time,
+                failures: 0,
+                last: Some(time),
+            };
+            bans.unhindered.insert(subject.clone(), seen);
+        }
+    }
+
+    /// How many bans of `jail` did not work at `since` or later.
+    pub fn unhindered_in(&self, jail: &JailName, since: Timestamp) -> usize {
+        let Some(bans) = self.jails.get(jail) else {
+            return 0;
+        };
+        let is_marked =
+            |subject: &Subject| bans.standing.get(subject).is_some_and(|ban| ban.unhindered);
+        let recent = bans
+            .unhindered
+            .iter()
+            .filter(|(_, seen)| seen.last >= Some(since));
+        recent.filter(|(subject, _)| is_marked(subject)).count()
+    }
+
     /// Whether `jail` has banned a network, or, if that is wanted, a name.
     pub fn has_banned(&self, jail: &JailName, named: bool) -> bool {
         let order = self.jails.get(jail).map(|bans| &bans.order);
@@ -291,28 +369,25 @@ impl Ledger {
         extreme.is_some_and(|subject| subject.name().is_some() == named)
     }
 
-    /// Whether a ban of `jail`, of those that `counts`, keeps `address` out: that of its own subject or of a network
-    /// around it. Of a name only that of the name does.
+    /// Whose ban by `jail`, of those that `counts`, keeps `address` out: that of its own subject or of a network around
+    /// it. Of a name only that of the name does.
     pub fn covers(
         &self,
         jail: &JailName,
         subject: &Subject,
         address: Option<IpAddr>,
         counts: impl Fn(&Standing) -> bool,
-    ) -> bool {
-        let Some(bans) = self.jails.get(jail) else {
-            return false;
-        };
+    ) -> Option<Subject> {
+        let bans = self.jails.get(jail)?;
         let stands = |subject: &Subject| bans.standing.get(subject).is_some_and(&counts);
         if stands(subject) {
-            return true;
+            return Some(subject.clone());
         }
-        let Some((own, address)) = subject.network().zip(address) else {
-            return false;
-        };
+        let (own, address) = subject.network().zip(address)?;
         let host = Prefix::host(address);
-        let mut around = bans.around(host).map(Subject::from);
-        (host != own && stands(&host.into())) || around.any(|network| stands(&network))
+        let itself = (host != own).then_some(host).into_iter();
+        let mut around = itself.chain(bans.around(host)).map(Subject::from);
+        around.find(|subject| stands(subject))
     }
 
     /// The bans of one jail that share an address with `subject` or are of that name, in their order. It takes no

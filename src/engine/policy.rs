@@ -102,7 +102,10 @@ impl Policy {
         let mut jails = self.jails.iter();
         jails
             .find(|policy| policy.name == *jail)
-            .is_some_and(|policy| policy.response_to(standing).actions.contains(action))
+            .is_some_and(|policy| {
+                let mut actions = policy.responses.actions_of(standing);
+                actions.any(|own| own == action)
+            })
     }
 
     /// The sets of addresses that somebody has to keep an eye on: those that ignore lists name, and whoever would be

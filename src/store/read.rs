@@ -185,7 +185,16 @@ impl Store {
             [],
             |row| Ok((names.jail(row, 0)?, time(row, 1)?)),
         )?;
+        let unhindered = rows(
+            &self.connection,
+            "SELECT notices.jail, notices.subject, max(notices.time), bans.first FROM notices
+             JOIN bans ON bans.jail = notices.jail AND bans.subject = notices.subject
+             WHERE kind = 'unhindered' AND time >= start AND ended IS NULL GROUP BY bans.id",
+            [],
+            |row| Ok((names.jail(row, 0)?, subject(row, 1, 3)?, time(row, 2)?)),
+        )?;
         Ok(Remembered {
+            unhindered: unhindered.into(),
             bans,
             merged,
             failures,
@@ -306,6 +315,23 @@ impl Store {
             params![ban.0.cast_signed()],
             |row| failure(row, &mut names),
         )
+    }
+
+    /// Why a ban does not work, as it was told; nothing if it was not.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn why_unhindered(&self, ban: BanId) -> Result<Option<String>, StoreError> {
+        let told = rows(
+            &self.connection,
+            "SELECT detail FROM notices
+             JOIN bans ON bans.jail = notices.jail AND bans.subject = notices.subject
+             WHERE kind = 'unhindered' AND time >= start AND bans.id = ?1
+             ORDER BY time DESC LIMIT 1",
+            params![ban.0.cast_signed()],
+            |row| row.get(0),
+        )?;
+        Ok(told.into_iter().next())
     }
 
     /// The newest failures, at most `limit`, of whoever shares an address with `subject` or is of that name; newest

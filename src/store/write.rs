@@ -353,9 +353,11 @@ fn disallow(connection: &Connection, subject: Prefix) -> rusqlite::Result<()> {
 }
 
 fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite::Result<()> {
-    // A siege begins and ends by the time of records, by which it is found again.
+    // Sieges, and bans that do not work, go by the time of records, by which they are found again.
     let time = match notice {
-        Notice::Siege { time, .. } | Notice::SiegeOver { time, .. } => *time,
+        Notice::Siege { time, .. }
+        | Notice::SiegeOver { time, .. }
+        | Notice::Unhindered { time, .. } => *time,
         _ => now,
     };
     let (kind, jail, subject, detail) = match notice {
@@ -382,12 +384,11 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
             let detail = format!("records ran {} ahead of the clock", Span(ahead));
             ("future", jail, String::new(), detail)
         }
-        Notice::Unhindered { jail, subject } => (
-            "unhindered",
-            jail,
-            subject.plain(),
-            "fails on though it is banned".to_owned(),
-        ),
+        Notice::Unhindered { ban, cause, .. } => {
+            let cause = cause.as_deref().unwrap_or("fails on though it is banned");
+            let subject = ban.subject.plain();
+            ("unhindered", &ban.jail, subject, cause.to_owned())
+        }
         Notice::Login {
             jail,
             address,

@@ -21,6 +21,12 @@ const SLACK: i64 = 30;
 /// So many hosts of either family are all there are, so that bans meet each other.
 const HOSTS: u64 = 48;
 
+/// The first and the last address, and the seconds that are left, unless it is for ever.
+type Span = (u128, u128, Option<i64>);
+
+/// What sets hold, by their names.
+type Sets = BTreeMap<String, Vec<Span>>;
+
 struct World {
     server: Netns,
     spec: ActionSpec,
@@ -151,10 +157,10 @@ impl World {
         let _ = self.server.nft(&[&command]);
     }
 
-    /// All sets, each with its members as the first and the last address, and the seconds that each has left.
-    fn expected(&self) -> BTreeMap<String, Vec<(u128, u128, Option<i64>)>> {
+    /// All sets that there should be.
+    fn expected(&self) -> Sets {
         let shared = self.spec != spec(&[]);
-        let mut sets: BTreeMap<String, Vec<(u128, u128, Option<i64>)>> = BTreeMap::new();
+        let mut sets: Sets = BTreeMap::new();
         for family in ["ipv4", "ipv6"] {
             let width = |jail: &ActionJail| match family {
                 "ipv4" => (jail.width.ipv4, jail.width.ipv4 == 32),
@@ -201,7 +207,7 @@ impl World {
     }
 
     /// What the kernel has, in the same form.
-    fn found(&self) -> Option<BTreeMap<String, Vec<(u128, u128, Option<i64>)>>> {
+    fn found(&self) -> Option<Sets> {
         let listed = self
             .server
             .nft(&["-j", "list", "table", "inet", "f2bd"])
@@ -255,10 +261,7 @@ impl World {
                         .values()
                         .zip(expected.values())
                         .all(|(found, expected)| {
-                            let alike = |(one, other): (
-                                &(u128, u128, Option<i64>),
-                                &(u128, u128, Option<i64>),
-                            )| {
+                            let alike = |(one, other): (&Span, &Span)| {
                                 let time = match (one.2, other.2) {
                                     (Some(one), Some(other)) => (one - other).abs() <= SLACK,
                                     (one, other) => one == other,
@@ -275,14 +278,14 @@ impl World {
 
 /// Spans that may overlap, as spans that do not, neighbours of about the same time joined; each address has the
 /// longest time of those that hold it.
-fn flat(spans: &[(u128, u128, Option<i64>)]) -> Vec<(u128, u128, Option<i64>)> {
+fn flat(spans: &[Span]) -> Vec<Span> {
     let mut cuts: Vec<u128> = spans
         .iter()
         .flat_map(|(first, last, _)| [*first, last.saturating_add(1)])
         .collect();
     cuts.sort_unstable();
     cuts.dedup();
-    let mut flat: Vec<(u128, u128, Option<i64>)> = Vec::new();
+    let mut flat: Vec<Span> = Vec::new();
     for pair in cuts.windows(2) {
         let holding = spans
             .iter()

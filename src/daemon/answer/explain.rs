@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::super::effect::Cause;
 use super::{
     View, ban_row, failure_row, history_row, response_row, siege_row, whereabouts, with_store,
 };
@@ -78,8 +79,15 @@ fn verdict_row(view: &View<'_>, asked: &Subject, verdict: Verdict) -> (VerdictRo
         Place::Attacking { subject, .. } => Some(*subject),
         Place::Gathering { .. } | Place::Ignored { .. } | Place::Clear => asked.network(),
     };
+    let mut unhindered = None;
     let (place, lines) = match verdict.place {
         Place::Banned { subject, ban, .. } => {
+            if ban.unhindered {
+                let why = with_store(view, |store| store.why_unhindered(ban.id));
+                // Of a notice that is not kept any more it is still known that there was one.
+                let why = why.ok().flatten();
+                unhindered = Some(why.unwrap_or_else(|| Cause::Unknown.to_string()));
+            }
             let row = ban_row(view.engine, &verdict.jail, &subject, &ban);
             (
                 PlaceRow::Banned { ban: row },
@@ -199,6 +207,7 @@ fn verdict_row(view: &View<'_>, asked: &Subject, verdict: Verdict) -> (VerdictRo
             .map_or(Duration::ZERO, |jail| jail.findtime.0)
             .as_secs_f64(),
         jail: verdict.jail,
+        unhindered,
         place,
         patterns: patterns.collect(),
         next,

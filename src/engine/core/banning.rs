@@ -112,7 +112,7 @@ impl Engine {
                 let is_earlier = standing.start < time && standing.origin != Origin::Manual;
                 !is_earlier || !jail.response_to(standing).lets_through
             });
-        stands || self.was_kept_out(at, subject, address, time)
+        stands.is_some() || self.was_kept_out(at, subject, address, time)
     }
 
     /// The same by a ban that is over by now: records may come late, and however they do, they bring the same bans.

@@ -52,6 +52,9 @@ impl Engine {
             }
             self.ledger.enter(ban);
         }
+        for (jail, subject, time) in &remembered.unhindered {
+            self.ledger.restore_unhindered(jail, subject, *time);
+        }
         self.restore_merged(remembered.merged);
         for (jail, subject, mut offence) in remembered.offences {
             let is_forgiven = self.has_forgiven(&jail, &subject);

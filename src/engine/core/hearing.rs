@@ -53,12 +53,6 @@ struct Text {
     line: Box<str>,
 }
 
-/// So long after a ban somebody may still fail by what he had begun, or what was logged late.
-const TAKES_EFFECT: Duration = Duration::from_secs(60);
-
-/// So many failures of banned hosts are no leftovers any more.
-const UNHINDERED: u32 = 10;
-
 impl Engine {
     pub(super) fn hear_records(
         &mut self,
@@ -185,35 +179,6 @@ impl Engine {
         let tried = Tried { account, attacked };
         self.count(at, whom, tried, found.pattern, text, out);
         self.convict_before(at, source, time, out);
-    }
-
-    /// Tells once if those whom a jail has banned fail on: then it shuts the wrong ports, or nothing.
-    fn note_unhindered(
-        &mut self,
-        at: usize,
-        subject: Subject,
-        address: Option<IpAddr>,
-        time: Timestamp,
-        out: &mut Vec<Decision>,
-    ) {
-        let jail = &self.policy.jails[at];
-        if !(self.acts && jail.responses.always_keep_out()) {
-            return;
-        }
-        let is_shut = self
-            .ledger
-            .covers(&jail.name, &subject, address, |standing| {
-                time.since(standing.start) > TAKES_EFFECT
-            });
-        if !is_shut {
-            return;
-        }
-        let unhindered = &mut self.jails[at].unhindered;
-        *unhindered = unhindered.saturating_add(1);
-        if *unhindered == UNHINDERED {
-            let jail = jail.name.clone();
-            out.push(Decision::Notice(Notice::Unhindered { jail, subject }));
-        }
     }
 
     /// Tells once if the records of a jail come from the future.
@@ -388,7 +353,7 @@ impl Engine {
             line,
         }));
         if !counted {
-            self.note_unhindered(at, subject, address, time, out);
+            self.note_unhindered(at, &subject, address, time, out);
             return;
         }
         let usual = self.policy.maxretry(jail, address);

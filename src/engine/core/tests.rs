@@ -31,6 +31,7 @@ mod recidive;
 mod responses;
 mod sieges;
 mod subjects;
+mod unhindered;
 
 const SECOND: Duration = Duration::from_secs(1);
 

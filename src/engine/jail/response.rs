@@ -4,8 +4,10 @@
 //! is decided in [`escalation`](super::escalation).
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use super::super::decision::Origin;
+use super::super::ledger::Standing;
 use super::super::name::ActionName;
 use super::super::prefix::SubjectWidth;
 
@@ -35,6 +37,24 @@ impl Response {
     }
 }
 
+/// What is done about bans that do not work: those whose subjects fail on and on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unhindered {
+    /// So long somebody may still fail by what he had begun, or what was logged late.
+    pub grace: Duration,
+    /// What puts the ban into effect from then on, beside the actions that have failed to.
+    pub actions: Vec<ActionName>,
+}
+
+impl Default for Unhindered {
+    fn default() -> Self {
+        Unhindered {
+            grace: Duration::from_secs(60),
+            actions: Vec::new(),
+        }
+    }
+}
+
 /// What a jail does about its bans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Responses {
@@ -44,6 +64,8 @@ pub struct Responses {
     graded: Vec<Response>,
     /// Whether a usual action lets through whom it concerns.
     slows: bool,
+    /// And where that does not help.
+    unhindered: Unhindered,
 }
 
 impl Responses {
@@ -54,7 +76,25 @@ impl Responses {
             usual: Response::usual(actions),
             graded,
             slows: false,
+            unhindered: Unhindered::default(),
         }
+    }
+
+    /// The same with this for bans that do not work.
+    pub fn with_unhindered(self, unhindered: Unhindered) -> Self {
+        Responses { unhindered, ..self }
+    }
+
+    /// What is done about bans that do not work.
+    pub fn unhindered(&self) -> &Unhindered {
+        &self.unhindered
+    }
+
+    /// The actions that put a ban into effect.
+    pub fn actions_of(&self, ban: &Standing) -> impl Iterator<Item = &ActionName> {
+        let wider = ban.unhindered.then_some(&self.unhindered.actions);
+        let response = self.to(ban.offence, ban.origin);
+        response.actions.iter().chain(wider.into_iter().flatten())
     }
 
     /// Takes note of which actions let through whom they concern. Where all offences are answered alike there is no
@@ -120,7 +160,8 @@ impl Responses {
     /// All actions of the jail, each once.
     pub fn actions(&self) -> Vec<&ActionName> {
         let mut actions: Vec<&ActionName> = Vec::new();
-        for action in self.all().flat_map(|response| &response.actions) {
+        let usual = self.all().flat_map(|response| &response.actions);
+        for action in usual.chain(&self.unhindered.actions) {
             if !actions.contains(&action) {
                 actions.push(action);
             }

@@ -204,30 +204,3 @@ fn a_neighbour_who_begins_changes_nothing() {
         Some("+192.0.2.7 @52 #2")
     );
 }
-
-#[test]
-fn who_fails_on_though_banned_is_told_once() {
-    let lines: Vec<_> = (62..82).map(|second| (second, A)).collect();
-    let told = |effect: bool, actions: &[&str], lines: &[(i64, &str)]| {
-        let mut policy = policy(1, 600, ten_minutes(), &[]);
-        let actions = actions.iter().map(|name| name.parse().expect("a name"));
-        let mut responses = Responses::new(actions.collect(), Vec::new());
-        responses.note(|action| action.as_str() == "slow");
-        policy.jails[0].responses = responses;
-        let mut engine = Engine::new(policy);
-        if effect {
-            engine.expect_effect();
-        }
-        hear(&mut engine, 1, &[(1, A)]);
-        short(&hear(&mut engine, 100, lines))
-    };
-    let unhindered =
-        r#"Unhindered { jail: JailName("test"), subject: Network(Prefix(192.0.2.7/32)) }"#;
-    assert_eq!(told(true, &["nftables"], &lines), [unhindered]);
-    assert_eq!(told(true, &["nftables"], &lines[..9]), [""; 0], "so few");
-    assert_eq!(told(false, &["nftables"], &lines), [""; 0], "a dry run");
-    assert_eq!(told(true, &[], &lines), [""; 0], "no action");
-    assert_eq!(told(true, &["slow"], &lines), [""; 0], "let through");
-    let soon: Vec<_> = (2..50).map(|second| (second, A)).collect();
-    assert_eq!(told(true, &["nftables"], &soon), [""; 0], "leftovers");
-}
