@@ -19,8 +19,8 @@ BUILD_PACKAGES=(build-essential pkg-config libsystemd-dev ca-certificates curl)
 WORLD_PACKAGES=(nftables iproute2 util-linux procps systemd openssh-server openssh-client sshpass sqlite3)
 
 # What the tests look at besides: the manuals, the completions, time zones, names of protocols in rulesets; a mail
-# server that takes letters.
-TEST_PACKAGES=(logrotate xz-utils zstd python3 python3-aiosmtpd php-cli mandoc zsh fish tzdata netbase)
+# server that takes letters; who reads ban lists.
+TEST_PACKAGES=(logrotate xz-utils zstd python3 python3-aiosmtpd php-cli mandoc zsh fish tzdata netbase ipset haproxy)
 
 # Those who send syslog, with what they need to do so over TLS. Two of them cannot be installed on one machine, and
 # what it logs with is its own affair; so they are unpacked for the tests and run from there.
@@ -28,6 +28,9 @@ SENDER_PACKAGES=("rsyslog rsyslog-openssl" syslog-ng-core)
 
 # Who ships logs of very many services, beside a program that stays packed: what it is to count in them is written there.
 SAMPLES_PACKAGE=fail2ban
+
+# Those who ask the ban list what to do. Installed, they would ask for another server and start as services.
+BOUNCER_PACKAGES=(crowdsec-firewall-bouncer crowdsec-custom-bouncer)
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
     BOLD=$'\e[1m' GREEN=$'\e[32m' RED=$'\e[31m' FAINT=$'\e[2m' PLAIN=$'\e[0m'
@@ -148,25 +151,27 @@ unpack_senders() {
     touch "$home/complete"
 }
 
-# Unpacks the package of sample logs into target/samples.
-unpack_samples() {
-    local home=${CARGO_TARGET_DIR:-$SOURCES/target}/samples
+# unpack_packages NAME PACKAGE...: unpacks packages into target/NAME, without what else they need.
+unpack_packages() {
+    local home=${CARGO_TARGET_DIR:-$SOURCES/target}/$1 archive
+    shift
     if ! command -v dpkg-deb >/dev/null || [ -z "$INSTALL" ]; then
-        printf '   Not fetched, for the tests: %s\n' "$SAMPLES_PACKAGE"
+        printf '   Not fetched, for the tests: %s\n' "$*"
         return
     fi
     if [ -e "$home/complete" ]; then
-        good "unpacked already, for the tests: $SAMPLES_PACKAGE"
+        good "unpacked already, for the tests: $*"
         return
     fi
-    require_root "apt-get must fetch, for the tests: $SAMPLES_PACKAGE"
-    printf '   apt-get fetches, for the tests: %s\n' "$SAMPLES_PACKAGE"
+    require_root "apt-get must fetch, for the tests: $*"
+    printf '   apt-get fetches, for the tests: %s\n' "$*"
     rm -rf "$home"
     mkdir -p "$home"
     apt-get update -qq
-    (cd "$home" && apt-get download -qq -o APT::Sandbox::User=root "$SAMPLES_PACKAGE") ||
-        fail "apt-get could not fetch: $SAMPLES_PACKAGE"
-    dpkg-deb -x "$home"/*.deb "$home"
+    (cd "$home" && apt-get download -qq -o APT::Sandbox::User=root "$@") || fail "apt-get could not fetch: $*"
+    for archive in "$home"/*.deb; do
+        dpkg-deb -x "$archive" "$home"
+    done
     touch "$home/complete"
 }
 

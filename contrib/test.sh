@@ -32,7 +32,8 @@ install_packages "to build f2bd" "${BUILD_PACKAGES[@]}"
 install_packages "to see it at work" "${WORLD_PACKAGES[@]}"
 install_packages "for the tests" "${TEST_PACKAGES[@]}"
 unpack_senders
-unpack_samples
+unpack_packages samples "$SAMPLES_PACKAGE"
+unpack_packages bouncers "${BOUNCER_PACKAGES[@]}"
 install_rust
 
 heading "Test" "Journals, networks and databases of the tests are their own; this machine's are left alone."

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::support::skipped;
-use f2bd::action::file::{ActionFile, NFTABLES};
+use f2bd::action::file::{ActionFile, NFTABLES, SERVE};
 use f2bd::cli::args::CommandLine;
 use f2bd::cli::hosts::{MOST_ADDRESSES, MOST_NAMES};
 use f2bd::config::keys::{self, Key};
@@ -635,6 +635,8 @@ fn action_file_keys() -> BTreeMap<String, Keys> {
         tables.insert(name, further.collect());
         others.push(toml::from_str(&text).unwrap());
     }
+    let serve = ActionFile::parse(SERVE).unwrap();
+    tables.insert("PARAMETERS OF SERVE".to_owned(), defaults(&serve).collect());
     let text: toml::Table = toml::from_str(NFTABLES).unwrap();
     let mut table = |heading: &str, all: Vec<&toml::Value>| {
         let keys = all

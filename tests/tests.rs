@@ -33,6 +33,7 @@ mod remembering;
 mod replay;
 mod report;
 mod rotation;
+mod serve;
 mod simulation;
 mod store;
 mod subjects;

@@ -8,15 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::nftables::parameters;
-use super::nftables::ruleset::{self, NftablesSpec, Ruleset, TemplateError};
+use super::nftables::ruleset::{self, Ruleset, TemplateError};
 use super::parameter::{DeclarationError, Given, ParameterError, Parameters};
 use super::ports::{PortError, Ports, Protocol, Services};
+use super::serve::{self, ServeSpec};
 use super::{ActionJail, ActionKind, ActionSpec};
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::prefix::SubjectWidth;
 
 /// The actions that are shipped, compiled in so that the program works without its files.
 pub const NFTABLES: &str = include_str!("../../actions/nftables.toml");
+/// The one that serves the ban list.
+pub const SERVE: &str = include_str!("../../actions/serve.toml");
 /// The one that slows down.
 pub const NFTABLES_SLOW: &str = include_str!("../../actions/nftables-slow.toml");
 
@@ -31,7 +34,14 @@ pub struct ActionFile {
     pub parameters: Parameters,
     /// What the file expects of itself.
     pub samples: Vec<Sample>,
-    ruleset: Ruleset,
+    work: Work,
+}
+
+/// What an action does, by its kind.
+#[derive(Clone, Debug)]
+enum Work {
+    Nftables(Ruleset),
+    Serve,
 }
 
 /// A jail, and the ruleset that it must get.
@@ -63,6 +73,16 @@ pub enum FileError {
     /// It is not of the form that it should have; the error knows where.
     #[error("{}", .0.message())]
     Form(#[from] toml::de::Error),
+    /// A part that the kind needs is missing, or one is there that it has not.
+    #[error("an action of kind {kind} {has} `{part}`")]
+    Part {
+        /// The kind.
+        kind: &'static str,
+        /// Needs it or does not have it.
+        has: &'static str,
+        /// The part.
+        part: &'static str,
+    },
     /// A part of the ruleset.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -94,15 +114,13 @@ pub enum SampleError {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Form {
-    /// There is one kind; a file says so to be understood by later versions, which know more.
-    #[serde(rename = "kind")]
-    _kind: Kind,
+    kind: Kind,
     title: String,
     #[serde(default)]
     lets_through: bool,
     #[serde(default)]
     parameters: Parameters,
-    ruleset: Ruleset,
+    ruleset: Option<Ruleset>,
     #[serde(default)]
     sample: Vec<Sample>,
 }
@@ -111,6 +129,7 @@ struct Form {
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Nftables,
+    Serve,
 }
 
 impl ActionFile {
@@ -121,16 +140,28 @@ impl ActionFile {
     pub fn parse(text: &str) -> Result<ActionFile, FileError> {
         let form: Form = toml::from_str(text)?;
         form.parameters.check()?;
-        let names = form.parameters.iter().map(|(name, _)| name);
-        form.ruleset.check(&names.collect::<BTreeSet<_>>())?;
+        let part = |kind, has, part| Err(FileError::Part { kind, has, part });
+        let work = match (form.kind, form.ruleset) {
+            (Kind::Nftables, Some(ruleset)) => {
+                let names = form.parameters.iter().map(|(name, _)| name);
+                ruleset.check(&names.collect::<BTreeSet<_>>())?;
+                Work::Nftables(ruleset)
+            }
+            (Kind::Nftables, None) => return part(parameters::KIND, "needs", "ruleset"),
+            (Kind::Serve, Some(_)) => return part(serve::KIND, "has no", "ruleset"),
+            (Kind::Serve, None) if !form.sample.is_empty() => {
+                return part(serve::KIND, "has no", "sample");
+            }
+            (Kind::Serve, None) => Work::Serve,
+        };
         let file = ActionFile {
             title: form.title,
             lets_through: form.lets_through,
             parameters: form.parameters,
             samples: form.sample,
-            ruleset: form.ruleset,
+            work,
         };
-        match file.nftables(&BTreeMap::new()) {
+        match file.kind(&BTreeMap::new()) {
             // What has to be set is set in the configuration.
             Ok(_) | Err(ParameterError::Unset { .. }) => Ok(file),
             Err(error) => Err(error.into()),
@@ -148,13 +179,17 @@ impl ActionFile {
     ) -> Result<ActionSpec, ParameterError> {
         Ok(ActionSpec {
             name,
-            kind: ActionKind::Nftables(self.nftables(given)?),
+            kind: self.kind(given)?,
             lets_through: self.lets_through,
         })
     }
 
-    fn nftables(&self, given: &BTreeMap<String, Given>) -> Result<NftablesSpec, ParameterError> {
-        parameters::spec(&self.parameters.values(given)?, &self.ruleset)
+    fn kind(&self, given: &BTreeMap<String, Given>) -> Result<ActionKind, ParameterError> {
+        let values = self.parameters.values(given)?;
+        Ok(match &self.work {
+            Work::Nftables(ruleset) => ActionKind::Nftables(parameters::spec(&values, ruleset)?),
+            Work::Serve => ActionKind::Serve(ServeSpec::new(&values)?),
+        })
     }
 }
 
@@ -164,7 +199,10 @@ impl Sample {
     /// # Errors
     /// It does not, or the sample itself is wrong.
     pub fn check(&self, file: &ActionFile) -> Result<(), SampleError> {
-        let spec = file.nftables(&self.parameters)?;
+        // Only files of this kind have samples.
+        let ActionKind::Nftables(spec) = file.kind(&self.parameters)? else {
+            return Ok(());
+        };
         let jail = self.jail()?;
         let ruleset = ruleset::prepare(&spec, [&jail])
             + &ruleset::install(&spec, [&jail], &spec.devices, &[], &[]);
@@ -209,6 +247,7 @@ impl Sample {
 
 #[cfg(test)]
 mod tests {
+    use super::super::nftables::ruleset::NftablesSpec;
     use super::*;
     use crate::action::nftables::ruleset::{Answer, OnStop, Verdict};
 
@@ -224,7 +263,8 @@ mod tests {
             let text = std::fs::read_to_string(&path).expect("a text");
             let file = ActionFile::parse(&text)
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            assert!(!file.samples.is_empty(), "{}", path.display());
+            let has_samples = text.contains("kind = \"nftables\"");
+            assert_eq!(!file.samples.is_empty(), has_samples, "{}", path.display());
             for sample in &file.samples {
                 sample
                     .check(&file)
@@ -241,10 +281,11 @@ mod tests {
     }
 
     fn with(name: &str, value: &str) -> Result<NftablesSpec, ParameterError> {
-        shipped().nftables(&BTreeMap::from([(
-            name.to_owned(),
-            Given::One(value.to_owned()),
-        )]))
+        let given = BTreeMap::from([(name.to_owned(), Given::One(value.to_owned()))]);
+        match shipped().kind(&given)? {
+            ActionKind::Nftables(spec) => Ok(spec),
+            ActionKind::Serve(_) => panic!("it is of kind nftables"),
+        }
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!
 //! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
 //! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
-//! [`nftables`] is the one kind of action there is. [`sockets`] tells where a machine is reached all the same.
+//! [`nftables`] and [`serve`] are the kinds of actions there are. [`sockets`] tells where a machine is reached all the
+//! same.
 //!
 //! The means know nothing of actions: [`exec`] runs a program, [`http`] sends a request, [`mail`] sends a letter, each
 //! with what is kept in a [`secret`] if the other side asks for one.
@@ -23,6 +24,7 @@ pub mod ports;
 pub mod projection;
 pub mod said;
 pub mod secret;
+pub mod serve;
 pub mod sockets;
 pub mod template;
 pub mod worker;
@@ -38,6 +40,7 @@ use crate::engine::time::Timestamp;
 
 use nftables::ruleset::NftablesSpec;
 use ports::{Ports, Protocol};
+use serve::ServeSpec;
 
 /// An action, ready to run: its data file with the parameters of the configuration filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +56,11 @@ pub struct ActionSpec {
 impl ActionSpec {
     /// Whether both would write to the same place, so that only one of them can run at a time.
     pub fn shares_place_with(&self, other: &ActionSpec) -> bool {
-        let ActionKind::Nftables(own) = &self.kind;
-        let ActionKind::Nftables(others) = &other.kind;
-        own.table == others.table
+        match (&self.kind, &other.kind) {
+            (ActionKind::Nftables(own), ActionKind::Nftables(others)) => own.table == others.table,
+            (ActionKind::Serve(own), ActionKind::Serve(others)) => own.shares_socket_with(others),
+            _ => false,
+        }
     }
 }
 
@@ -64,6 +69,8 @@ impl ActionSpec {
 pub enum ActionKind {
     /// Keeps a table of the kernel's packet filter equal to the ledger.
     Nftables(NftablesSpec),
+    /// Serves the list of bans.
+    Serve(ServeSpec),
 }
 
 /// What an action needs to know of a jail.
@@ -163,7 +170,9 @@ pub enum ActionError {
 /// # Errors
 /// A privilege or a program is missing.
 pub fn check(spec: &ActionSpec) -> Result<(), ActionError> {
-    let ActionKind::Nftables(nftables) = &spec.kind;
+    let ActionKind::Nftables(nftables) = &spec.kind else {
+        return Ok(());
+    };
     let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
     if !effective.is_ok_and(|sets| sets.contains(CapabilitySet::NET_ADMIN)) {
         return Err(ActionError::NotPermitted {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::nftables::Firewall;
 use super::projection::{Projection, Touched};
+use super::serve::Publisher;
 use super::{ActionKind, ActionSpec, Ending, Order, Report};
 use crate::engine::decision::BanId;
 use crate::engine::input::Outcome;
@@ -87,6 +88,10 @@ pub fn run(
                 let firewall = Firewall::new(nftables, scope, &tell);
                 keep(spec, firewall, &orders, &clock, &report);
             });
+        }
+        ActionKind::Serve(serve) => {
+            let publisher = Publisher::new(&spec.name, serve);
+            keep(spec, publisher, &orders, &clock, &report);
         }
     }
 }

@@ -46,7 +46,8 @@ pub fn read_all(
         }
     }
     specs.retain(|(spec, _)| used.iter().any(|(name, _)| *name == spec.name));
-    refuse_shared_tables(&specs, problems);
+    refuse_shared_places(&specs, problems);
+    warn_of_open_lists(&specs, problems);
     specs.into_iter().map(|(spec, _)| spec).collect()
 }
 
@@ -178,23 +179,44 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Two actions in one table would take away each other's rules.
-fn refuse_shared_tables(specs: &[(ActionSpec, Place)], problems: &mut Problems) {
+/// Two actions in one table would take away each other's rules, and of two at one socket only one can listen.
+fn refuse_shared_places(specs: &[(ActionSpec, Place)], problems: &mut Problems) {
     for (at, (spec, place)) in specs.iter().enumerate() {
-        let ActionKind::Nftables(own) = &spec.kind;
         for (other, _) in &specs[..at] {
-            let ActionKind::Nftables(others) = &other.kind;
-            if own.table == others.table {
-                let message = format!(
-                    "the actions `{}` and `{}` use the same table `{}`",
-                    other.name, spec.name, own.table.name
-                );
-                problems.error(
-                    place,
-                    message,
-                    format!("write another `table` in [action.{}]", spec.name),
-                );
+            if !spec.shares_place_with(other) {
+                continue;
             }
+            let (what, key) = match &spec.kind {
+                ActionKind::Nftables(own) => (format!("table `{}`", own.table.name), "table"),
+                ActionKind::Serve(_) => ("socket".to_owned(), "listen"),
+            };
+            let message = format!(
+                "the actions `{}` and `{}` use the same {what}",
+                other.name, spec.name
+            );
+            let remedy = format!("write another `{key}` in [action.{}]", spec.name);
+            problems.error(place, message, remedy);
+        }
+    }
+}
+
+/// A ban list tells who attacks a machine, and what it thinks of whom.
+fn warn_of_open_lists(specs: &[(ActionSpec, Place)], problems: &mut Problems) {
+    for (spec, place) in specs {
+        if let ActionKind::Serve(serve) = &spec.kind
+            && let Some(socket) = serve.open_to_others()
+        {
+            problems.warning(
+                place,
+                format!(
+                    "everybody who reaches {socket} can read the bans of `{}`",
+                    spec.name
+                ),
+                format!(
+                    "listen on 127.0.0.1, or set `keys` and `open_lists = false` in [action.{}]",
+                    spec.name
+                ),
+            );
         }
     }
 }

@@ -19,6 +19,7 @@ pub const ACTIONS: &[Shipped] = files! { "actions":
     "nftables-ingress"
     "nftables-prerouting"
     "nftables-slow"
+    "serve"
 };
 
 /// `filters/NAME.toml`

@@ -137,14 +137,17 @@ impl Reach {
             broken: None,
         };
         for (spec, works) in actions {
-            let ActionKind::Nftables(NftablesSpec {
+            // What those shut who fetch a list is not known here.
+            if let ActionKind::Nftables(NftablesSpec {
                 closes, ruleset, ..
-            }) = &spec.kind;
-            if *closes == Closes::All {
-                reach.ports = Ports::All;
+            }) = &spec.kind
+            {
+                if *closes == Closes::All {
+                    reach.ports = Ports::All;
+                }
+                let hooks = ["hook forward", "hook prerouting", "hook ingress"];
+                reach.forwarded |= hooks.iter().any(|hook| ruleset.chain.contains(hook));
             }
-            let hooks = ["hook forward", "hook prerouting", "hook ingress"];
-            reach.forwarded |= hooks.iter().any(|hook| ruleset.chain.contains(hook));
             if !works {
                 reach.broken.get_or_insert(spec.name.clone());
             }

@@ -232,7 +232,9 @@ fn devices_are_guarded_as_soon_as_they_are_there() {
         ["one", "two"].map(|device| table.contains(&format!("hook ingress device \"{device}\"")))
     };
     let mut file = spec_of(INGRESS, &[("devices", "one")]);
-    let ActionKind::Nftables(nftables) = &mut file.kind;
+    let ActionKind::Nftables(nftables) = &mut file.kind else {
+        panic!("it is of this kind");
+    };
     nftables.devices.push(DeviceName::of("two").unwrap());
     let guard = Guard::start(&server, file);
     guard.order_reconcile(&[sshd()], &[]);
