@@ -86,9 +86,13 @@ impl Guard {
     }
 
     fn outcome(&self) -> Outcome {
-        match self.report() {
-            Report::Outcome(outcome) => outcome,
-            Report::ForeignChange => panic!("nobody else has changed anything"),
+        loop {
+            match self.report() {
+                Report::Outcome(outcome) => return outcome,
+                Report::ForeignChange => panic!("nobody else has changed anything"),
+                // Words for people, beside what the outcome says.
+                Report::Trouble(_) | Report::Works => {}
+            }
         }
     }
 

@@ -97,13 +97,14 @@ impl Board {
     }
 
     fn outcome(&self) -> Outcome {
-        match self
-            .reports
-            .recv_timeout(DEADLINE)
-            .expect("a report in time")
-        {
-            Report::Outcome(outcome) => outcome,
-            Report::ForeignChange => panic!("nobody else can change anything"),
+        loop {
+            let report = self.reports.recv_timeout(DEADLINE);
+            match report.expect("a report in time") {
+                Report::Outcome(outcome) => return outcome,
+                Report::ForeignChange => panic!("nobody else can change anything"),
+                // Words for people, beside what the outcome says.
+                Report::Trouble(_) | Report::Works => {}
+            }
         }
     }
 

@@ -6,6 +6,7 @@
     reason = "a test may panic and tell why it was skipped"
 )]
 
+mod actions;
 mod atlas;
 mod cli;
 mod config;

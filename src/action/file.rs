@@ -4,19 +4,26 @@
 //! is wrong. Where files are looked for is the configuration's business.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::nftables::parameters;
-use super::nftables::ruleset::{self, Ruleset, TemplateError};
-use super::parameter::{DeclarationError, Given, ParameterError, Parameters};
-use super::ports::{PortError, Ports, Protocol, Services};
-use super::serve::{self, ServeSpec};
-use super::{ActionJail, ActionKind, ActionSpec};
-use crate::engine::name::{ActionName, JailName};
-use crate::engine::prefix::SubjectWidth;
+use super::nftables;
+use super::nftables::ruleset::{Ruleset, TemplateError};
+use super::parameter::{
+    DeclarationError, Given, Parameter, ParameterError, Parameters, Sort, Values,
+};
+use super::routine::{KeptFile, List, Routine};
+use super::sample::Sample;
+use super::serve::ServeSpec;
+use super::step::{Lines, Step, StepError, StepForm};
+use super::telling::Teller;
+use super::template::Template;
+use super::vocabulary::{About, Axis, Place, Seconds, Vocabulary, VocabularyError, Words};
+use super::{ActionKind, ActionSpec, Effect};
+use crate::engine::name::ActionName;
 
-/// The actions that are shipped, compiled in so that the program works without its files.
+/// The action that jails have if they name none.
 pub const NFTABLES: &str = include_str!("../../actions/nftables.toml");
 /// The one that serves the ban list.
 pub const SERVE: &str = include_str!("../../actions/serve.toml");
@@ -28,43 +35,23 @@ pub const NFTABLES_SLOW: &str = include_str!("../../actions/nftables-slow.toml")
 pub struct ActionFile {
     /// What the action is, in a line.
     pub title: String,
-    /// Whether whoever it concerns still gets through, if slowly.
-    pub lets_through: bool,
+    /// What it needs of the machine or of the other side.
+    pub needs: Option<String>,
     /// What can be set, by name.
     pub parameters: Parameters,
     /// What the file expects of itself.
     pub samples: Vec<Sample>,
-    work: Work,
+    effect: Effect,
+    place: Option<Template>,
+    body: Body,
 }
 
-/// What an action does, by its kind.
 #[derive(Clone, Debug)]
-enum Work {
+enum Body {
     Nftables(Ruleset),
     Serve,
-}
-
-/// A jail, and the ruleset that it must get.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Sample {
-    jail: String,
-    #[serde(default)]
-    port: Vec<String>,
-    #[serde(default)]
-    protocol: Vec<String>,
-    #[serde(default)]
-    prefix: SamplePrefix,
-    #[serde(default)]
-    parameters: BTreeMap<String, Given>,
-    ruleset: String,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SamplePrefix {
-    ipv4: Option<u8>,
-    ipv6: Option<u8>,
+    Routine(Box<Routine>),
+    Teller(Box<Teller>),
 }
 
 /// A data file that cannot be used.
@@ -73,16 +60,6 @@ pub enum FileError {
     /// It is not of the form that it should have; the error knows where.
     #[error("{}", .0.message())]
     Form(#[from] toml::de::Error),
-    /// A part that the kind needs is missing, or one is there that it has not.
-    #[error("an action of kind {kind} {has} `{part}`")]
-    Part {
-        /// The kind.
-        kind: &'static str,
-        /// Needs it or does not have it.
-        has: &'static str,
-        /// The part.
-        part: &'static str,
-    },
     /// A part of the ruleset.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -92,23 +69,20 @@ pub enum FileError {
     /// A default that is not allowed.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
-}
-
-/// A sample that does not come out as it should.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SampleError {
-    /// Its jail, width or protocol is none.
-    #[error("the sample's `{0}` is wrong")]
-    Jail(&'static str),
-    /// Its ports are none.
-    #[error("the sample's `port` is wrong: {0}")]
-    Ports(#[from] PortError),
-    /// Its parameters are none.
-    #[error("the sample's `parameters` are wrong: {0}")]
-    Parameter(#[from] ParameterError),
-    /// Another ruleset comes out.
-    #[error("the sample's jail gets another ruleset:\n{0}")]
-    Differs(String),
+    /// A step.
+    #[error("`{part}`: {error}")]
+    Step {
+        /// Where.
+        part: &'static str,
+        /// What is wrong.
+        error: StepError,
+    },
+    /// A word or another text.
+    #[error(transparent)]
+    Text(#[from] VocabularyError),
+    /// Something that its kind has no use for, or that does not go together.
+    #[error("{0}")]
+    Shape(&'static str),
 }
 
 #[derive(Deserialize)]
@@ -117,19 +91,78 @@ struct Form {
     kind: Kind,
     title: String,
     #[serde(default)]
+    needs: Option<String>,
+    #[serde(default)]
     lets_through: bool,
     #[serde(default)]
+    shared: bool,
+    #[serde(default)]
+    names: bool,
+    #[serde(default)]
+    expires: bool,
+    #[serde(default)]
+    place: Option<String>,
+    #[serde(default)]
+    seconds: Option<Seconds>,
+    #[serde(default)]
     parameters: Parameters,
+    #[serde(default)]
+    family: Option<FamilyForm>,
+    #[serde(default)]
+    destination: Option<DestinationForm>,
+    #[serde(default)]
+    start: Vec<StepForm>,
+    #[serde(default)]
+    stop: Vec<StepForm>,
+    #[serde(default)]
+    ban: Vec<StepForm>,
+    #[serde(default)]
+    unban: Vec<StepForm>,
+    #[serde(default)]
+    reconcile: Vec<StepForm>,
+    #[serde(default)]
+    check: Vec<StepForm>,
+    #[serde(default)]
+    list: Option<StepForm>,
+    #[serde(default)]
+    having: Option<String>,
+    #[serde(default)]
+    tell: Vec<StepForm>,
+    #[serde(default)]
+    path: Option<String>,
+    #[serde(default)]
+    content: Option<String>,
+    #[serde(default)]
+    after: Vec<StepForm>,
+    #[serde(default)]
     ruleset: Option<Ruleset>,
     #[serde(default)]
     sample: Vec<Sample>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Kind {
     Nftables,
     Serve,
+    Exec,
+    Http,
+    Mail,
+    File,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FamilyForm {
+    ipv4: Words,
+    ipv6: Words,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DestinationForm {
+    ports: String,
+    all: String,
 }
 
 impl ActionFile {
@@ -138,34 +171,58 @@ impl ActionFile {
     /// # Errors
     /// The first thing that is wrong in it.
     pub fn parse(text: &str) -> Result<ActionFile, FileError> {
-        let form: Form = toml::from_str(text)?;
+        let mut form: Form = toml::from_str(text)?;
+        let is_teller = !form.tell.is_empty();
+        if !matches!(form.kind, Kind::Nftables | Kind::Serve) {
+            let usual = match is_teller {
+                true => of_tellers(form.kind),
+                false => of_keepers(form.kind, form.destination.is_some()),
+            };
+            for (name, parameter) in usual {
+                form.parameters.add(name, parameter);
+            }
+        }
         form.parameters.check()?;
-        let part = |kind, has, part| Err(FileError::Part { kind, has, part });
-        let work = match (form.kind, form.ruleset) {
-            (Kind::Nftables, Some(ruleset)) => {
-                let names = form.parameters.iter().map(|(name, _)| name);
-                ruleset.check(&names.collect::<BTreeSet<_>>())?;
-                Work::Nftables(ruleset)
+        let effect = match (is_teller || form.kind == Kind::Serve, form.lets_through) {
+            // What those do who fetch a list is not known here.
+            (true, _) => Effect::Tells,
+            (false, true) => Effect::LetsThrough,
+            (false, false) => Effect::KeepsOut,
+        };
+        let (title, needs) = (form.title.clone(), form.needs.clone());
+        let samples = std::mem::take(&mut form.sample);
+        let parameters = form.parameters.clone();
+        let place = match (form.kind, is_teller, &form.path, &form.place) {
+            (_, true, _, None) => None,
+            (Kind::Nftables, ..) => Some("table <table>".to_owned()),
+            (Kind::Serve, ..) => Some("socket <listen>".to_owned()),
+            (Kind::File, _, Some(path), _) => Some(format!("file {path}")),
+            (_, false, _, Some(place)) => Some(place.clone()),
+            (_, true, _, Some(_)) => {
+                return Err(FileError::Shape(
+                    "`place` is for actions that keep something, not for those that tell",
+                ));
             }
-            (Kind::Nftables, None) => return part(parameters::KIND, "needs", "ruleset"),
-            (Kind::Serve, Some(_)) => return part(serve::KIND, "has no", "ruleset"),
-            (Kind::Serve, None) if !form.sample.is_empty() => {
-                return part(serve::KIND, "has no", "sample");
-            }
-            (Kind::Serve, None) => Work::Serve,
+            (_, false, _, None) => Some(title.clone()),
         };
         let file = ActionFile {
-            title: form.title,
-            lets_through: form.lets_through,
-            parameters: form.parameters,
-            samples: form.sample,
-            work,
+            title,
+            needs,
+            samples,
+            effect,
+            place: place.as_deref().map(Template::new),
+            body: form.body(is_teller)?,
+            parameters,
         };
-        match file.kind(&BTreeMap::new()) {
-            // What has to be set is set in the configuration.
-            Ok(_) | Err(ParameterError::Unset { .. }) => Ok(file),
-            Err(error) => Err(error.into()),
+        // What has no default is set by whoever uses it.
+        if file
+            .parameters
+            .iter()
+            .all(|(_, parameter)| parameter.default.is_some())
+        {
+            file.kind(&BTreeMap::new())?;
         }
+        Ok(file)
     }
 
     /// The action, with these parameters set and the others at their defaults.
@@ -177,200 +234,385 @@ impl ActionFile {
         name: ActionName,
         given: &BTreeMap<String, Given>,
     ) -> Result<ActionSpec, ParameterError> {
+        let (kind, values) = self.kind(given)?;
         Ok(ActionSpec {
             name,
-            kind: self.kind(given)?,
-            lets_through: self.lets_through,
+            kind,
+            effect: self.effect,
+            place: self.place.as_ref().map(|place| values.fill(place)),
         })
     }
 
-    fn kind(&self, given: &BTreeMap<String, Given>) -> Result<ActionKind, ParameterError> {
-        let values = self.parameters.values(given)?;
-        Ok(match &self.work {
-            Work::Nftables(ruleset) => ActionKind::Nftables(parameters::spec(&values, ruleset)?),
-            Work::Serve => ActionKind::Serve(ServeSpec::new(&values)?),
-        })
-    }
-}
-
-impl Sample {
-    /// Whether the file gives the sample's jail the ruleset that it expects.
+    /// What it does, with these parameters set.
     ///
     /// # Errors
-    /// It does not, or the sample itself is wrong.
-    pub fn check(&self, file: &ActionFile) -> Result<(), SampleError> {
-        // Only files of this kind have samples.
-        let ActionKind::Nftables(spec) = file.kind(&self.parameters)? else {
-            return Ok(());
+    /// A parameter that there is not, or a value that is not allowed.
+    pub fn kind(
+        &self,
+        given: &BTreeMap<String, Given>,
+    ) -> Result<(ActionKind, Values), ParameterError> {
+        let values = self.parameters.values(given)?;
+        let kind = match &self.body {
+            Body::Nftables(ruleset) => {
+                ActionKind::Nftables(nftables::parameters::spec(&values, ruleset)?)
+            }
+            Body::Serve => ActionKind::Serve(ServeSpec::new(&values)?),
+            Body::Routine(routine) => {
+                let mut routine = routine.clone();
+                routine.take_values(values.clone())?;
+                ActionKind::Routine(routine)
+            }
+            Body::Teller(teller) => {
+                let mut teller = teller.clone();
+                teller.take_values(values.clone())?;
+                ActionKind::Teller(teller)
+            }
         };
-        let jail = self.jail()?;
-        let ruleset = ruleset::prepare(&spec, [&jail])
-            + &ruleset::install(&spec, [&jail], &spec.devices, &[], &[]);
-        let expected = self
-            .ruleset
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty());
-        if expected.eq(ruleset.lines()) {
-            Ok(())
-        } else {
-            Err(SampleError::Differs(ruleset))
+        Ok((kind, values))
+    }
+}
+
+impl Form {
+    fn body(&self, is_teller: bool) -> Result<Body, FileError> {
+        match (self.kind, &self.ruleset) {
+            (Kind::Nftables, Some(ruleset)) => {
+                let names = self.parameters.iter().map(|(name, _)| name);
+                ruleset.check(&names.collect::<BTreeSet<_>>())?;
+                return Ok(Body::Nftables(ruleset.clone()));
+            }
+            (Kind::Nftables, None) => {
+                return Err(FileError::Shape(
+                    "an action of kind nftables needs a `ruleset`",
+                ));
+            }
+            (_, Some(_)) => {
+                return Err(FileError::Shape(
+                    "a `ruleset` is for actions of kind nftables",
+                ));
+            }
+            (Kind::Serve, None)
+                if is_teller || !self.ban.is_empty() || !self.reconcile.is_empty() =>
+            {
+                return Err(FileError::Shape("an action of kind serve has no steps"));
+            }
+            (Kind::Serve, None) => return Ok(Body::Serve),
+            _ => {}
+        }
+        if self.kind == Kind::Mail && !is_teller {
+            return Err(FileError::Shape("an action of kind mail needs `tell`"));
+        }
+        match is_teller {
+            true => Ok(Body::Teller(Box::new(self.teller()?))),
+            false => Ok(Body::Routine(Box::new(self.routine()?))),
         }
     }
 
-    fn jail(&self) -> Result<ActionJail, SampleError> {
-        let default = SubjectWidth::DEFAULT;
-        let ipv4 = self.prefix.ipv4.unwrap_or(default.ipv4);
-        let ipv6 = self.prefix.ipv6.unwrap_or(default.ipv6);
-        if !(1..=32).contains(&ipv4) || !(1..=128).contains(&ipv6) {
-            return Err(SampleError::Jail("prefix"));
+    fn vocabulary(&self, about: About) -> Result<Vocabulary, FileError> {
+        let seconds = self.seconds.clone().unwrap_or_default();
+        let mut vocabulary = Vocabulary::new(about, &self.parameters, seconds);
+        if let Some(family) = &self.family {
+            vocabulary.define_words(&family.ipv4, &family.ipv6)?;
         }
-        let protocol = |word: &String| {
-            word.parse::<Protocol>()
-                .map_err(|_| SampleError::Jail("protocol"))
+        if let Some(destination) = &self.destination {
+            if about != About::Jails {
+                return Err(FileError::Shape(
+                    "where all bans are `shared`, there is no `destination`",
+                ));
+            }
+            vocabulary.define_destination(&destination.ports, &destination.all)?;
+        }
+        Ok(vocabulary)
+    }
+
+    fn routine(&self) -> Result<Routine, FileError> {
+        let about = match self.shared {
+            true => About::Everybody,
+            false => About::Jails,
         };
-        Ok(ActionJail {
-            jail: self
-                .jail
-                .parse::<JailName>()
-                .map_err(|_| SampleError::Jail("jail"))?,
-            ports: Ports::parse(&self.port, &Services::well_known())?,
-            protocols: self
-                .protocol
-                .iter()
-                .map(protocol)
-                .collect::<Result<_, _>>()?,
-            width: SubjectWidth { ipv4, ipv6 },
+        let vocabulary = self.vocabulary(about)?;
+        let steps = |part, forms: &[StepForm]| steps(part, forms, &vocabulary);
+        let (ban, unban) = (steps("ban", &self.ban)?, steps("unban", &self.unban)?);
+        let reconcile = steps("reconcile", &self.reconcile)?;
+        let file = match (self.kind, &self.path, &self.content) {
+            (Kind::File, Some(path), Some(content)) => {
+                let path = Template::new(path);
+                vocabulary.check(&path, Place::Name)?;
+                Some(KeptFile {
+                    path,
+                    content: Lines::new(content, Place::File, &vocabulary)?,
+                    after: steps("after", &self.after)?,
+                })
+            }
+            (Kind::File, ..) => {
+                return Err(FileError::Shape(
+                    "an action of kind file needs `path` and `content`",
+                ));
+            }
+            (_, None, None) if self.after.is_empty() => None,
+            _ => {
+                return Err(FileError::Shape(
+                    "`path`, `content` and `after` are for actions of kind file",
+                ));
+            }
+        };
+        let lifts_by_itself = self.expires && !reconcile.is_empty();
+        if ban.is_empty() != unban.is_empty() && !lifts_by_itself {
+            return Err(FileError::Shape("`ban` and `unban` go together"));
+        }
+        if ban.is_empty() && reconcile.is_empty() && file.is_none() {
+            return Err(FileError::Shape(
+                "an action needs `ban` and `unban`, or `reconcile`, or `tell`",
+            ));
+        }
+        let list = match &self.list {
+            None => None,
+            Some(form) => {
+                let step = step("list", form, &vocabulary)?;
+                if about == About::Jails && !step.is_split_by(&Axis::Jail) {
+                    return Err(FileError::Shape(
+                        "`list` must name the jail, or the bans be `shared`",
+                    ));
+                }
+                let having = self.having.as_deref().map(Template::new);
+                if let Some(having) = &having {
+                    vocabulary.check(having, Place::Name)?;
+                }
+                Some(List { step, having })
+            }
+        };
+        Ok(Routine {
+            about,
+            start: steps("start", &self.start)?,
+            stop: steps("stop", &self.stop)?,
+            ban,
+            unban,
+            reconcile,
+            check: steps("check", &self.check)?,
+            list,
+            file,
+            expires: self.expires,
+            names: self.names,
+            vocabulary,
+            values: Values::default(),
+            timeout: Duration::ZERO,
+            check_every: None,
+            pause: Duration::ZERO,
+            removes_at_end: false,
+        })
+    }
+
+    fn teller(&self) -> Result<Teller, FileError> {
+        let keeps = [
+            &self.start,
+            &self.stop,
+            &self.ban,
+            &self.unban,
+            &self.reconcile,
+            &self.check,
+            &self.after,
+        ];
+        if keeps.iter().any(|steps| !steps.is_empty()) || self.list.is_some() || self.path.is_some()
+        {
+            return Err(FileError::Shape(
+                "an action either tells or keeps bans in effect: `tell` goes with no other steps",
+            ));
+        }
+        let vocabulary = self.vocabulary(About::Events)?;
+        Ok(Teller {
+            steps: steps("tell", &self.tell, &vocabulary)?,
+            vocabulary,
+            values: Values::default(),
+            on: BTreeSet::new(),
+            every: Duration::ZERO,
+            restored: false,
+            timeout: Duration::ZERO,
         })
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::nftables::ruleset::NftablesSpec;
-    use super::*;
-    use crate::action::nftables::ruleset::{Answer, OnStop, Verdict};
+fn steps(
+    part: &'static str,
+    forms: &[StepForm],
+    vocabulary: &Vocabulary,
+) -> Result<Vec<Step>, FileError> {
+    forms
+        .iter()
+        .map(|form| step(part, form, vocabulary))
+        .collect()
+}
 
-    fn shipped() -> ActionFile {
-        ActionFile::parse(NFTABLES).expect("the shipped file is sound")
+fn step(part: &'static str, form: &StepForm, vocabulary: &Vocabulary) -> Result<Step, FileError> {
+    let checked = form.check(vocabulary);
+    checked.map_err(|error| FileError::Step { part, error })
+}
+
+fn parameter(sort: Sort, default: &str, about: &str) -> Parameter {
+    Parameter {
+        sort,
+        choices: BTreeMap::new(),
+        list: false,
+        default: Some(Given::One(default.to_owned())),
+        about: about.to_owned(),
     }
+}
 
-    #[test]
-    fn every_shipped_file_does_what_it_says() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/actions");
-        for entry in std::fs::read_dir(folder).expect("the folder of actions") {
-            let path = entry.expect("a file").path();
-            let text = std::fs::read_to_string(&path).expect("a text");
-            let file = ActionFile::parse(&text)
-                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-            let has_samples = text.contains("kind = \"nftables\"");
-            assert_eq!(!file.samples.is_empty(), has_samples, "{}", path.display());
-            for sample in &file.samples {
-                sample
-                    .check(&file)
-                    .unwrap_or_else(|error| panic!("{error}"));
-            }
-            for (_, parameter) in file.parameters.iter() {
-                assert!(
-                    parameter.about.ends_with('.'),
-                    "a sentence: {}",
-                    parameter.about
-                );
-            }
-        }
+fn choice(words: &[&str], default: &str, about: &str) -> Parameter {
+    let words = words
+        .iter()
+        .map(|word| ((*word).to_owned(), (*word).to_owned()));
+    Parameter {
+        choices: words.collect(),
+        ..parameter(Sort::Choice, default, about)
     }
+}
 
-    fn with(name: &str, value: &str) -> Result<NftablesSpec, ParameterError> {
-        let given = BTreeMap::from([(name.to_owned(), Given::One(value.to_owned()))]);
-        match shipped().kind(&given)? {
-            ActionKind::Nftables(spec) => Ok(spec),
-            ActionKind::Serve(_) => panic!("it is of kind nftables"),
-        }
-    }
-
-    #[test]
-    fn a_sample_that_differs_is_told() {
-        let file = shipped();
-        let mut sample = file.samples[0].clone();
-        sample.ruleset = sample.ruleset.replace("drop", "accept");
-        assert!(matches!(sample.check(&file), Err(SampleError::Differs(_))));
-    }
-
-    #[test]
-    fn parameters_are_set_and_checked() {
-        assert_eq!(
-            with("table", "guard").map(|spec| spec.table.name),
-            Ok("guard".to_owned())
-        );
-        assert_eq!(
-            with("verdict", "reject").map(|spec| spec.verdict),
-            Ok(Verdict::Reject {
-                ipv4: Answer::Reset,
-                ipv6: Answer::Reset
-            })
-        );
-        assert_eq!(
-            with("on_stop", "remove").map(|spec| spec.on_stop),
-            Ok(OnStop::Remove)
-        );
-        assert!(
-            with("priority", "raw + 5")
-                .is_ok_and(|spec| spec.ruleset.chain.contains("priority raw + 5;"))
-        );
-        for (name, value) in [
-            ("table", "4"),
-            ("table", "a b"),
-            ("table", "x; flush ruleset"),
-            ("verdict", "accept"),
-            ("on_stop", ""),
-            ("nft", ""),
-            ("sets", "shared"),
-            ("priority", "0; }\nflush ruleset"),
-            ("priority", "foo"),
-            ("priority", "filter -"),
-            ("priority", "filter - -5"),
-        ] {
-            assert!(
-                matches!(with(name, value), Err(ParameterError::Value { .. })),
-                "{name} = {value:?}"
-            );
-        }
-        assert!(matches!(
-            with("tabel", "x"),
-            Err(ParameterError::Unknown { .. })
+/// What can be set of every action that keeps something; a data file may declare another default.
+fn of_keepers(kind: Kind, has_destination: bool) -> Vec<(&'static str, Parameter)> {
+    let mut usual = vec![
+        (
+            "timeout",
+            parameter(Sort::Time, "10s", "How long each step may take."),
+        ),
+        (
+            "check_every",
+            parameter(
+                Sort::Time,
+                "1s",
+                "How often is looked whether somebody else has changed what is in effect; 0s for never.",
+            ),
+        ),
+        (
+            "pause",
+            parameter(
+                Sort::Time,
+                "0s",
+                "Changes that come sooner than this after one another are made together.",
+            ),
+        ),
+        (
+            "on_stop",
+            choice(
+                &["keep", "remove"],
+                "keep",
+                "What becomes of what is in effect when the daemon ends: keep, or remove.",
+            ),
+        ),
+    ];
+    if has_destination {
+        usual.push((
+            "ports",
+            choice(
+                &["jail", "all"],
+                "jail",
+                "What a banned host cannot reach: the ports of the jail, or all.",
+            ),
         ));
     }
+    usual.extend(of_means(kind));
+    usual
+}
 
-    #[test]
-    fn faults_of_a_file_are_found_when_it_is_read() {
-        let broken = |from: &str, to: &str| {
-            assert!(NFTABLES.contains(from), "{from}");
-            ActionFile::parse(&NFTABLES.replacen(from, to, 1)).expect_err("it is broken")
-        };
-        assert!(matches!(
-            broken("kind = \"nftables\"", "kind = \"iptables\""),
-            FileError::Form(_)
-        ));
-        assert!(matches!(
-            broken("<from>", "<form>"),
-            FileError::Template(TemplateError::Unknown { .. })
-        ));
-        assert!(matches!(
-            broken("<from>", ""),
-            FileError::Template(TemplateError::Missing { .. })
-        ));
-        assert!(matches!(
-            broken("[parameters.table]", "[parameters.tables]"),
-            FileError::Template(TemplateError::Unknown { .. })
-                | FileError::Parameter(ParameterError::Missing { .. })
-        ));
-        assert!(matches!(
-            broken("default = \"drop\"", "default = \"\""),
-            FileError::Declaration(DeclarationError::Default(_))
-        ));
-        assert!(matches!(
-            broken("[parameters.priority]", "[parameters.Priority]"),
-            FileError::Declaration(DeclarationError::Name(_))
-        ));
+/// What can be set of every action that tells.
+fn of_tellers(kind: Kind) -> Vec<(&'static str, Parameter)> {
+    let on = Parameter {
+        list: true,
+        default: Some(Given::Many(vec!["ban".to_owned()])),
+        ..parameter(
+            Sort::Word,
+            "",
+            "Of what it tells: ban, unban, start, stop, siege, notice and error.",
+        )
+    };
+    let mut usual = vec![
+        (
+            "timeout",
+            parameter(Sort::Time, "30s", "How long each step may take."),
+        ),
+        ("on", on),
+        (
+            "every",
+            parameter(
+                Sort::Time,
+                "0s",
+                "How long is gathered for one message; 0s for a message at once.",
+            ),
+        ),
+        (
+            "restored",
+            parameter(
+                Sort::Flag,
+                "false",
+                "Whether bans that an earlier run has made are told again at the start.",
+            ),
+        ),
+    ];
+    usual.extend(of_means(kind));
+    usual
+}
+
+fn of_means(kind: Kind) -> Vec<(&'static str, Parameter)> {
+    let authority = || {
+        parameter(
+            Sort::Path,
+            "",
+            "A file with the only certificate authorities that are believed; the machine's own if empty.",
+        )
+    };
+    match kind {
+        Kind::Http => vec![
+            (
+                "proxy",
+                parameter(
+                    Sort::Url,
+                    "",
+                    "The proxy, http://HOST:PORT; the one of the environment if empty.",
+                ),
+            ),
+            ("authority", authority()),
+        ],
+        Kind::Mail => vec![
+            (
+                "sendmail",
+                parameter(
+                    Sort::Program,
+                    "sendmail",
+                    "The program that takes letters, if there is no `server`.",
+                ),
+            ),
+            (
+                "server",
+                parameter(
+                    Sort::Word,
+                    "",
+                    "The mail server; the program `sendmail` takes letters if empty.",
+                ),
+            ),
+            (
+                "port",
+                parameter(Sort::Number, "587", "The port of the mail server."),
+            ),
+            (
+                "security",
+                choice(
+                    &["none", "starttls", "tls"],
+                    "starttls",
+                    "How the connection to the mail server is secured: starttls, tls or none.",
+                ),
+            ),
+            (
+                "user",
+                parameter(
+                    Sort::Text,
+                    "",
+                    "Whom the mail server knows us as; nobody if empty.",
+                ),
+            ),
+            (
+                "password",
+                parameter(Sort::Secret, "", "The password of `user`."),
+            ),
+            ("authority", authority()),
+        ],
+        Kind::Nftables | Kind::Serve | Kind::Exec | Kind::File => Vec::new(),
     }
 }

@@ -2,45 +2,59 @@
 //!
 //! In: orders, each of them a whole state or a change of it, in the engine's own words. Out: reports of what
 //! came of them, which go back to the engine as inputs. Nothing here decides who is banned or for how long.
-//! The only text from a log that comes this far is who is banned, where that is nobody's address; what the packet
-//! filter is told is made of networks and times.
+//! Text from a log comes this far only to be told, or as the name of who is banned; [`vocabulary`] says where it may stand.
 //!
-//! [`file`] reads what actions are from data files, [`ports`] what of a machine a jail protects, [`worker`]
-//! carries out orders on a thread of its own and remembers them in a [`projection`] while that fails, and
-//! [`nftables`] and [`serve`] are the kinds of actions there are. [`sockets`] tells where a machine is reached all the
-//! same.
-//!
-//! The means know nothing of actions: [`exec`] runs a program, [`http`] sends a request, [`mail`] sends a letter, each
-//! with what is kept in a [`secret`] if the other side asks for one.
+//! [`file`] reads what actions are from data files: [`parameter`]s, and steps whose [`template`]s are filled in by the
+//! rule of [`scene`]. [`worker`] carries out orders on a thread of its own and remembers them in a [`projection`] while
+//! that fails; [`nftables`] and [`keeping`] put bans into effect, [`serve`] has them fetched, [`telling`] tells of them, all by the means of
+//! [`hands`]: [`exec`] runs a program, [`http`] sends a request, [`mail`] a letter, each with what is kept in a [`secret`]
+//! if the other side asks for one. They know nothing of actions. [`sockets`] tells where
+//! a machine is reached all the same.
 
 pub mod authorities;
+pub mod event;
 pub mod exec;
 pub mod file;
+pub mod hands;
 pub mod http;
+pub mod job;
+pub mod keeping;
 pub mod mail;
 pub mod nftables;
 pub mod parameter;
 pub mod ports;
 pub mod projection;
+pub mod routine;
 pub mod said;
+pub mod sample;
+pub mod scene;
 pub mod secret;
 pub mod serve;
 pub mod sockets;
+pub mod step;
+pub mod telling;
 pub mod template;
+pub mod vocabulary;
 pub mod worker;
+
+use std::path::Path;
 
 use rustix::thread::CapabilitySet;
 
 use crate::engine::decision::BanId;
 use crate::engine::input::Outcome;
+pub use crate::engine::jail::response::Effect;
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
-use nftables::ruleset::NftablesSpec;
+use event::Event;
+use nftables::ruleset::{Closes, NftablesSpec};
 use ports::{Ports, Protocol};
+use routine::Routine;
 use serve::ServeSpec;
+use telling::Teller;
 
 /// An action, ready to run: its data file with the parameters of the configuration filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,17 +63,67 @@ pub struct ActionSpec {
     pub name: ActionName,
     /// What it does.
     pub kind: ActionKind,
-    /// Whether whoever it concerns still gets through, if slowly.
-    pub lets_through: bool,
+    /// What becomes of those whom it concerns.
+    pub effect: Effect,
+    /// What it alone may change, in words; nothing if it only tells.
+    pub place: Option<String>,
 }
 
 impl ActionSpec {
     /// Whether both would write to the same place, so that only one of them can run at a time.
     pub fn shares_place_with(&self, other: &ActionSpec) -> bool {
         match (&self.kind, &other.kind) {
-            (ActionKind::Nftables(own), ActionKind::Nftables(others)) => own.table == others.table,
             (ActionKind::Serve(own), ActionKind::Serve(others)) => own.shares_socket_with(others),
-            _ => false,
+            _ => self.place.is_some() && self.place == other.place,
+        }
+    }
+
+    /// Whether what it has put into effect ends by itself, so that nobody has to lift what is over.
+    pub fn ends_by_itself(&self) -> bool {
+        match &self.kind {
+            ActionKind::Nftables(_) | ActionKind::Serve(_) => true,
+            ActionKind::Routine(routine) => routine.expires,
+            ActionKind::Teller(_) => false,
+        }
+    }
+
+    /// Whether it can be about somebody who has a name instead of an address.
+    pub fn takes_names(&self) -> bool {
+        match &self.kind {
+            ActionKind::Nftables(_) | ActionKind::Serve(_) => false,
+            ActionKind::Routine(routine) => routine.names,
+            ActionKind::Teller(_) => true,
+        }
+    }
+
+    /// Whether whoever it concerns reaches no port at all, whatever the jail says.
+    pub fn closes_all(&self) -> bool {
+        match &self.kind {
+            ActionKind::Nftables(nftables) => nftables.closes == Closes::All,
+            ActionKind::Routine(routine) => routine.closes_all(),
+            ActionKind::Serve(_) | ActionKind::Teller(_) => false,
+        }
+    }
+
+    /// Whether it also stops packets that the machine only passes on.
+    pub fn sees_forwarded(&self) -> bool {
+        match &self.kind {
+            ActionKind::Nftables(nftables) => {
+                let hooks = ["hook forward", "hook prerouting", "hook ingress"];
+                hooks
+                    .iter()
+                    .any(|hook| nftables.ruleset.chain.contains(hook))
+            }
+            ActionKind::Routine(routine) => routine.sees_forwarded(),
+            ActionKind::Serve(_) | ActionKind::Teller(_) => false,
+        }
+    }
+
+    /// Of what it tells; nothing if it puts bans into effect.
+    pub fn teller(&self) -> Option<&Teller> {
+        match &self.kind {
+            ActionKind::Teller(teller) => Some(teller),
+            ActionKind::Nftables(_) | ActionKind::Serve(_) | ActionKind::Routine(_) => None,
         }
     }
 }
@@ -69,6 +133,10 @@ impl ActionSpec {
 pub enum ActionKind {
     /// Keeps a table of the kernel's packet filter equal to the ledger.
     Nftables(NftablesSpec),
+    /// Keeps something equal to it by steps.
+    Routine(Box<Routine>),
+    /// Tells of what happens.
+    Teller(Box<Teller>),
     /// Serves the list of bans.
     Serve(ServeSpec),
 }
@@ -107,6 +175,8 @@ pub enum Order {
         /// Who is free again.
         unbans: Vec<(JailName, Subject)>,
     },
+    /// Tell of this.
+    Tell(Vec<Event>),
     /// End.
     Stop(Ending),
 }
@@ -142,6 +212,10 @@ pub enum Report {
     Outcome(Outcome),
     /// Somebody else has changed what is the action's own; it wants to be told everything anew.
     ForeignChange,
+    /// It does not work, and why; it tries on.
+    Trouble(String),
+    /// It works again.
+    Works,
 }
 
 /// Why an action cannot work on this machine as things are.
@@ -153,9 +227,9 @@ pub enum ActionError {
         /// The action.
         action: ActionName,
     },
-    /// The program that loads rulesets is missing.
+    /// A program is missing.
     #[error(
-        "the action `{action}` needs the program `{program}`, which is not in PATH: install nftables"
+        "the action `{action}` needs the program `{program}`, which is not in PATH: install it"
     )]
     NoProgram {
         /// The action.
@@ -170,21 +244,28 @@ pub enum ActionError {
 /// # Errors
 /// A privilege or a program is missing.
 pub fn check(spec: &ActionSpec) -> Result<(), ActionError> {
-    let ActionKind::Nftables(nftables) = &spec.kind else {
-        return Ok(());
+    let programs = match &spec.kind {
+        ActionKind::Nftables(nftables) => {
+            let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
+            if !effective.is_ok_and(|sets| sets.contains(CapabilitySet::NET_ADMIN)) {
+                return Err(ActionError::NotPermitted {
+                    action: spec.name.clone(),
+                });
+            }
+            vec![nftables.nft.display().to_string()]
+        }
+        ActionKind::Serve(_) => Vec::new(),
+        ActionKind::Routine(routine) => routine.programs(),
+        ActionKind::Teller(teller) => teller.programs(),
     };
-    let effective = rustix::thread::capabilities(None).map(|sets| sets.effective);
-    if !effective.is_ok_and(|sets| sets.contains(CapabilitySet::NET_ADMIN)) {
-        return Err(ActionError::NotPermitted {
-            action: spec.name.clone(),
-        });
-    }
-    if !exec::is_there(&nftables.nft) {
-        let program = nftables.nft.display().to_string();
-        return Err(ActionError::NoProgram {
+    match programs
+        .into_iter()
+        .find(|program| !exec::is_there(Path::new(program)))
+    {
+        None => Ok(()),
+        Some(program) => Err(ActionError::NoProgram {
             action: spec.name.clone(),
             program,
-        });
+        }),
     }
-    Ok(())
 }

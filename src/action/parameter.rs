@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::template::is_name;
+use super::secret::Secret;
+use super::template::{Template, is_name};
 use crate::engine::time::parse_span;
 
 /// Something that can be set in `[action.NAME]`.
@@ -58,6 +59,10 @@ pub enum Sort {
     Url,
     /// An address and a port.
     Socket,
+    /// The mailbox of somebody.
+    Mailbox,
+    /// Where a secret is kept.
+    Secret,
 }
 
 /// What is written for a parameter.
@@ -90,6 +95,8 @@ pub enum Value {
     Text(String),
     /// Several of these; whatever names them is repeated.
     List(Vec<String>),
+    /// What only its reader knows.
+    Secret(Secret),
 }
 
 /// A parameter that cannot be used.
@@ -140,6 +147,9 @@ pub enum DeclarationError {
     /// There are choices where nothing is chosen, or none where something is.
     #[error("the parameter `{0}` has `choices` without type = \"choice\", or the other way round")]
     Choices(String),
+    /// Secrets come one by one.
+    #[error("the parameter `{0}` is a list of secrets: declare one parameter for each")]
+    Secrets(String),
     /// A default that is not allowed.
     #[error(transparent)]
     Default(#[from] ParameterError),
@@ -166,6 +176,9 @@ impl Parameters {
             }
             if parameter.choices.is_empty() == (parameter.sort == Sort::Choice) {
                 return Err(DeclarationError::Choices(name.clone()));
+            }
+            if parameter.list && parameter.sort == Sort::Secret {
+                return Err(DeclarationError::Secrets(name.clone()));
             }
             if let Some(default) = &parameter.default {
                 parameter.value(name, default)?;
@@ -198,6 +211,11 @@ impl Parameters {
         Ok(Values(values))
     }
 
+    /// Declares one more, if the file has not done so.
+    pub fn add(&mut self, name: &str, parameter: Parameter) {
+        self.0.entry(name.to_owned()).or_insert(parameter);
+    }
+
     /// The parameters with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Parameter)> {
         self.0
@@ -213,7 +231,21 @@ impl Parameters {
 
 impl Parameter {
     fn value(&self, name: &str, given: &Given) -> Result<Value, ParameterError> {
+        // Whatever the type: what is empty if nothing is said may be left empty.
+        let empty = Given::One(String::new());
+        if !self.list && *given == empty && self.default.as_ref() == Some(&empty) {
+            return Ok(Value::Text(String::new()));
+        }
         match (given, self.list) {
+            (Given::One(text), false) if self.sort == Sort::Secret => match text.parse() {
+                Ok(secret) => Ok(Value::Secret(secret)),
+                Err(_) => Err(ParameterError::Value {
+                    name: name.to_owned(),
+                    // It may be the secret itself.
+                    value: "***".to_owned(),
+                    wanted: self.wanted(),
+                }),
+            },
             (Given::One(text), false) => Ok(Value::Text(self.text(name, text)?)),
             (Given::One(text), true) => Ok(Value::List(vec![self.text(name, text)?])),
             (Given::Many(texts), true) => {
@@ -248,6 +280,8 @@ impl Parameter {
             }
             Sort::Url => is_url(text),
             Sort::Socket => text.parse::<SocketAddr>().is_ok(),
+            Sort::Mailbox => is_mailbox(text),
+            Sort::Secret => false,
         };
         if fits {
             return Ok(text.to_owned());
@@ -279,6 +313,8 @@ impl Parameter {
             Sort::Program => "the name or the path of a program",
             Sort::Url => "an address that begins with http:// or https://",
             Sort::Socket => "an address and a port such as \"127.0.0.1:8082\"",
+            Sort::Mailbox => "the address of a mailbox",
+            Sort::Secret => "\"file:/PATH\" or \"credential:NAME\", which say where it is kept",
         };
         match self.list {
             true => format!("a list: {one}"),
@@ -291,6 +327,21 @@ impl Values {
     /// One of them.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
+    }
+
+    /// One of them, with its name.
+    pub fn entry(&self, name: &str) -> Option<(&str, &Value)> {
+        let (name, value) = self.0.get_key_value(name)?;
+        Some((name, value))
+    }
+
+    /// A text of parameters alone, filled in; secrets stay where they are.
+    pub fn fill(&self, template: &Template) -> String {
+        template.fill(|name| match self.get(name)? {
+            Value::Text(text) => Some(text.clone()),
+            Value::List(texts) => Some(texts.join(" ")),
+            Value::Secret(_) => None,
+        })
     }
 
     /// All of them, with their names.
@@ -334,4 +385,11 @@ fn is_url(text: &str) -> bool {
         .find_map(|begin| text.strip_prefix(begin));
     let fits = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{}|".contains(c);
     rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(fits))
+}
+
+fn is_mailbox(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_graphic() && !"()<>[]\\,;:\"".contains(c);
+    text.split_once('@').is_some_and(|(name, place)| {
+        !name.is_empty() && !name.starts_with('-') && !place.is_empty() && text.chars().all(fits)
+    })
 }

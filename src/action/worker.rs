@@ -9,19 +9,21 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::keeping::Steps;
 use super::nftables::Firewall;
 use super::projection::{Projection, Touched};
 use super::serve::Publisher;
+use super::telling;
 use super::{ActionKind, ActionSpec, Ending, Order, Report};
 use crate::engine::decision::BanId;
 use crate::engine::input::Outcome;
 use crate::engine::time::Timestamp;
 
 /// The pause after a first failure: most pass quickly, such as a full memory.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+pub(super) const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause: a cause that has gone is noticed within a minute, and one that stays costs nothing.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Tells the time.
 pub type Clock<'c> = &'c dyn Fn() -> Timestamp;
@@ -71,6 +73,11 @@ pub trait Keeper {
     fn pause(&self) -> Duration {
         Duration::ZERO
     }
+
+    /// How long the other side wants to be left alone, if it has said so.
+    fn patience(_error: &Self::Error) -> Option<Duration> {
+        None
+    }
 }
 
 /// Carries out orders until one says to stop, or until nobody is left to give any; then everything stays as
@@ -93,6 +100,10 @@ pub fn run(
             let publisher = Publisher::new(&spec.name, serve);
             keep(spec, publisher, &orders, &clock, &report);
         }
+        ActionKind::Routine(routine) => {
+            keep(spec, Steps::new(routine), &orders, &clock, &report);
+        }
+        ActionKind::Teller(teller) => telling::run(spec, teller, &orders, &clock, &report),
     }
 }
 
@@ -229,7 +240,7 @@ impl<K: Keeper> Worker<'_, K> {
                 }
                 waiting.bans.extend(bans.iter().map(|ban| ban.ban));
             }
-            Order::Stop(_) => {}
+            Order::Tell(_) | Order::Stop(_) => {}
         }
     }
 
@@ -299,6 +310,7 @@ impl<K: Keeper> Worker<'_, K> {
             Ok(()) => {
                 if self.trouble.take().is_some() {
                     log::info!("{}: works again, all bans are in effect", self.spec.name);
+                    (self.report)(Report::Works);
                 }
                 (self.report)(Report::Outcome(Outcome::Reconciled {
                     action: self.spec.name.clone(),
@@ -316,15 +328,17 @@ impl<K: Keeper> Worker<'_, K> {
                     "{}: {error}; bans may not be in effect, trying on",
                     self.spec.name
                 );
+                (self.report)(Report::Trouble(error.to_string()));
                 (self.report)(Report::Outcome(Outcome::Broken {
                     action: self.spec.name.clone(),
                 }));
                 FIRST_PAUSE
             }
         };
+        let wanted = K::patience(error).unwrap_or_default();
         self.trouble = Some(Trouble {
             pause,
-            retry: Instant::now() + pause,
+            retry: Instant::now() + pause.max(wanted),
         });
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::action::serve::formats::Format;
 use crate::config::Change;
 use crate::control::protocol::LONGEST_ALLOWANCE;
 use crate::control::protocol::LONGEST_TRIAL;
@@ -102,6 +103,9 @@ pub enum Command {
         /// Print one JSON object a line
         #[arg(long)]
         json: bool,
+        /// Print a list for others: text, json, nft, ipset or haproxy
+        #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
+        format: Option<Format>,
     },
     /// List the bans of the past, the newest first
     History {

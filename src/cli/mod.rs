@@ -4,6 +4,7 @@
 //! own beside it. Nothing is decided here: the engine decides, the daemon acts, and this room prints.
 
 pub mod args;
+mod ban_list;
 mod blocks;
 mod check;
 mod deaf;
@@ -92,7 +93,12 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         } => deaf::status(&socket(&common)?, json, &clock),
         Command::Status { jail, json, .. } => query::status(&socket(&common)?, jail, json, &clock),
         Command::Discover(args) => discover::run(&args, &clock, config),
-        Command::Bans { jail, json } => query::bans(&socket(&common)?, jail, json, &clock),
+        Command::Bans {
+            jail,
+            format: Some(format),
+            ..
+        } => ban_list::print(&socket(&common)?, jail, format, &clock),
+        Command::Bans { jail, json, .. } => query::bans(&socket(&common)?, jail, json, &clock),
         Command::History {
             ip,
             jail,

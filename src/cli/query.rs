@@ -285,7 +285,11 @@ fn each_page(
     }
 }
 
-fn all_bans(socket: &Path, jail: Option<JailName>) -> Result<Vec<BanRow>, Failure> {
+/// Everybody who is banned.
+///
+/// # Errors
+/// The daemon cannot be asked, or knows no such jail.
+pub fn all_bans(socket: &Path, jail: Option<JailName>) -> Result<Vec<BanRow>, Failure> {
     let mut all = Vec::new();
     each_page(socket, jail, |rows| {
         all.extend(rows);

@@ -13,13 +13,24 @@ use super::section::{Section, unknown};
 use crate::action::file::{ActionFile, FileError};
 use crate::action::parameter::{Given, ParameterError};
 use crate::action::{ActionKind, ActionSpec};
-use crate::engine::name::ActionName;
+use crate::engine::filter::Capture;
+use crate::engine::name::{ActionName, JailName};
 
-/// Reads every action that is configured or used by a jail; `used` says where it is named, if it is. An action
-/// that cannot be used is reported and left out.
+/// Where a jail uses an action.
+#[derive(Debug)]
+pub struct ActionUse {
+    /// The action.
+    pub action: ActionName,
+    /// Where it is named, or else the jail.
+    pub place: Place,
+    /// The jail and whom it bans, if these are no addresses.
+    pub by_names: Option<(JailName, Capture)>,
+}
+
+/// Reads every action that is configured or used by a jail. An action that cannot be used is reported and left out.
 pub fn read_all(
     table: Option<&Table>,
-    used: &[(ActionName, Place)],
+    used: &[ActionUse],
     search: &SearchPath,
     problems: &mut Problems,
 ) -> Vec<ActionSpec> {
@@ -27,7 +38,12 @@ pub fn read_all(
     let mut known = Vec::new();
     let entries = table.map(Table::entries).unwrap_or_default();
     // Those without a section first: of two that are in each other's way, the one with a section is to be changed.
-    for (name, place) in used {
+    for ActionUse {
+        action: name,
+        place,
+        ..
+    } in used
+    {
         let has_section = entries.iter().any(|entry| entry.key == name.as_str());
         if !has_section && !known.contains(name) {
             known.push(name.clone());
@@ -45,10 +61,29 @@ pub fn read_all(
             specs.push((spec, entry.place.clone()));
         }
     }
-    specs.retain(|(spec, _)| used.iter().any(|(name, _)| *name == spec.name));
+    specs.retain(|(spec, _)| used.iter().any(|one| one.action == spec.name));
+    for one in used {
+        let spec = specs.iter().find(|(spec, _)| spec.name == one.action);
+        if let Some((spec, _)) = spec.filter(|(spec, _)| !spec.takes_names()) {
+            check_names(&spec.name, one, problems);
+        }
+    }
     refuse_shared_places(&specs, problems);
     warn_of_open_lists(&specs, problems);
     specs.into_iter().map(|(spec, _)| spec).collect()
+}
+
+/// Reports an action that could do nothing about whom a jail bans.
+fn check_names(action: &ActionName, used: &ActionUse, problems: &mut Problems) {
+    if let Some((jail, capture)) = &used.by_names {
+        let word = capture.word();
+        let message = format!(
+            "the action `{action}` can only ban addresses, and jail `{jail}` bans by subject = \"{word}\""
+        );
+        let remedy =
+            "write actions = [], or an action whose file says names = true: see f2bd-action(5)";
+        problems.error(&used.place, message, remedy);
+    }
 }
 
 fn read(
@@ -179,22 +214,19 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Two actions in one table would take away each other's rules, and of two at one socket only one can listen.
+/// Two actions in one place would take away from each other what they have put there.
 fn refuse_shared_places(specs: &[(ActionSpec, Place)], problems: &mut Problems) {
     for (at, (spec, place)) in specs.iter().enumerate() {
-        for (other, _) in &specs[..at] {
-            if !spec.shares_place_with(other) {
-                continue;
-            }
-            let (what, key) = match &spec.kind {
-                ActionKind::Nftables(own) => (format!("table `{}`", own.table.name), "table"),
-                ActionKind::Serve(_) => ("socket".to_owned(), "listen"),
-            };
+        let others = specs[..at]
+            .iter()
+            .filter(|(other, _)| spec.shares_place_with(other));
+        for (other, _) in others {
+            let what = spec.place.as_deref().unwrap_or_default();
             let message = format!(
                 "the actions `{}` and `{}` use the same {what}",
                 other.name, spec.name
             );
-            let remedy = format!("write another `{key}` in [action.{}]", spec.name);
+            let remedy = format!("set something else in [action.{}]", spec.name);
             problems.error(place, message, remedy);
         }
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use super::accounts;
+use super::action::ActionUse;
 use super::class;
 use super::daemon::named;
 use super::document::{Entry, Kind, Table, Value};
@@ -32,7 +33,7 @@ use crate::engine::jail::escalation::Escalation;
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::jail::response::Responses;
 use crate::engine::jail::siege::SiegeRule;
-use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
+use crate::engine::name::{FilterName, JailName, SourceName};
 use crate::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, UseDns};
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::record::journal::{JournalMatch, RouteId};
@@ -143,7 +144,7 @@ pub struct JailReader<'c> {
     /// The numbers of services.
     pub services: Services,
     /// The actions that enabled jails name, also those jails that cannot be used, and where they do.
-    pub actions: Vec<(ActionName, Place)>,
+    pub actions: Vec<ActionUse>,
 }
 
 impl<'c> JailReader<'c> {
@@ -255,13 +256,14 @@ impl<'c> JailReader<'c> {
         if let Some(capture) = named_by {
             (networks, accounts) = (Vec::new(), None);
             subject::check_keys(&section, capture, problems);
-            subject::check_actions(&name, capture, &actions, &entry.place, problems);
         }
         if enabled {
-            let place = |own: Option<Place>| own.unwrap_or_else(|| entry.place.clone());
             let named = actions.into_iter();
-            self.actions
-                .extend(named.map(|(action, own)| (action, place(own))));
+            self.actions.extend(named.map(|(action, own)| ActionUse {
+                action,
+                place: own.unwrap_or_else(|| entry.place.clone()),
+                by_names: named_by.map(|capture| (name.clone(), capture)),
+            }));
         }
         let FilterChoice {
             name: filter,

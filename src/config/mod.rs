@@ -50,7 +50,7 @@ pub use problem::{Place, Problem, Problems, Severity, Text, nearest};
 pub use resolved::{Patterns, problem as problem_as_json, resolved};
 pub use surroundings::Surroundings;
 
-use crate::action::{ActionJail, ActionSpec};
+use crate::action::{ActionJail, ActionSpec, Effect};
 use crate::engine::atlas::Atlas;
 use crate::engine::filter::{FilterSet, FilterSpec};
 use crate::engine::name::FilterName;
@@ -144,7 +144,8 @@ fn load_and(
     for jail in &mut jails {
         jail.responses.note(|name| {
             let mut specs = actions.iter();
-            specs.any(|spec| spec.name == *name && spec.lets_through)
+            let spec = specs.find(|spec| spec.name == *name);
+            spec.map_or(Effect::KeepsOut, |spec| spec.effect)
         });
     }
     if !jails.iter().any(|jail| jail.enabled) && !problems.is_fatal() {

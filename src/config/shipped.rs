@@ -14,6 +14,7 @@ macro_rules! files {
 
 /// `actions/NAME.toml`
 pub const ACTIONS: &[Shipped] = files! { "actions":
+    "ipset"
     "nftables"
     "nftables-forward"
     "nftables-ingress"

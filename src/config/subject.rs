@@ -6,7 +6,7 @@
 use super::problem::{Place, Problems};
 use super::section::Section;
 use crate::engine::filter::{Capture, FilterSpec};
-use crate::engine::name::{ActionName, FilterName, JailName};
+use crate::engine::name::FilterName;
 use crate::engine::policy::Counting;
 
 /// The word for addresses.
@@ -100,23 +100,4 @@ pub fn check_addresses(
     let message = format!("no pattern of the filter `{filter}` has <ip> or <host>");
     let remedy = "write subject = \"user\", \"target\" or \"session\", or choose another filter";
     problems.error(place, message, remedy);
-}
-
-/// Reports actions that could do nothing: all there are ban addresses.
-pub fn check_actions(
-    jail: &JailName,
-    capture: Capture,
-    actions: &[(ActionName, Option<Place>)],
-    place: &Place,
-    problems: &mut Problems,
-) {
-    if let Some((action, own)) = actions.first() {
-        let word = capture.word();
-        let message = format!(
-            "the action `{action}` can only ban addresses, and jail `{jail}` bans by subject = \"{word}\""
-        );
-        let remedy =
-            "write actions = []: bans are recorded and shown, and nobody is kept out by them";
-        problems.error(own.as_ref().unwrap_or(place), message, remedy);
-    }
 }

@@ -384,8 +384,10 @@ pub struct FileRow {
 pub struct ActionRow {
     /// Its name.
     pub action: String,
-    /// Whether bans are put into effect.
+    /// Whether bans are put into effect, or told.
     pub works: bool,
+    /// Why not; null if it works.
+    pub reason: Option<String>,
 }
 
 /// How the database is doing.

@@ -461,10 +461,14 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
             })
             .collect(),
     });
-    let actions = view.outbox.states().map(|(action, works)| ActionRow {
-        action: action.to_string(),
-        works,
-    });
+    let actions = view
+        .outbox
+        .states()
+        .map(|(action, works, reason)| ActionRow {
+            reason: reason.map(str::to_owned),
+            action: action.to_string(),
+            works,
+        });
     Ok(Reply::Status(Box::new(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: view.circumstances.since,

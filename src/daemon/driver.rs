@@ -12,16 +12,18 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::answer::{self, Circumstances, View};
 use super::clock;
 use super::effect::{Effect, Reach};
+use super::events;
 use super::letter::Letter;
 use super::lookups::Lookups;
 use super::memory::Memory;
-use super::notice::{report_decision, report_trouble};
+use super::notice::{report_decision, trouble_text};
 use super::notify::Announcement;
 use super::outbox::Outbox;
 use super::sources::Sources;
 use super::trial::{Before, Trial};
 use super::unwritten::Unwritten;
 use crate::action::Report;
+use crate::action::event::Occasion;
 use crate::config::Settings;
 use crate::control::protocol::{ConfigurationRow, FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
@@ -150,11 +152,7 @@ impl Driver {
     pub fn run(mut self, mut inbox: mpsc::Receiver<Letter>) {
         let since = clock::now().before(super::longest_findtime(self.engine.policy()));
         self.start_work(since);
-        self.expected_reports = self
-            .outbox
-            .states()
-            .map(|(action, _)| action.clone())
-            .collect();
+        self.expected_reports = self.outbox.keepers().cloned().collect();
         if self.expected_reports.is_empty() {
             self.become_ready();
         }
@@ -254,7 +252,11 @@ impl Driver {
             }
             Delivery::Records { .. } => {}
             Delivery::Trouble(trouble) => {
-                report_trouble(&trouble);
+                let (level, sentence) = trouble_text(&trouble);
+                log::log!(level, "{sentence}");
+                if level < log::Level::Info {
+                    self.announce(Occasion::Error, sentence);
+                }
                 self.sources.note(&trouble, generation);
             }
         }
@@ -266,6 +268,16 @@ impl Driver {
                 self.outbox
                     .note(action, matches!(outcome, Outcome::Broken { .. }));
                 self.decide(now, Input::Outcome(outcome), None);
+            }
+            Report::Trouble(reason) => {
+                let sentence = format!("the action {action} does not work: {reason}");
+                self.outbox.explain(action, Some(reason));
+                self.announce(Occasion::Error, sentence);
+            }
+            Report::Works => {
+                self.outbox.explain(action, None);
+                let sentence = format!("the action {action} works again");
+                self.announce(Occasion::Error, sentence);
             }
             Report::ForeignChange => {
                 log::warn!("{action}: somebody else has changed the rules, putting them back");
@@ -280,6 +292,11 @@ impl Driver {
     fn become_ready(&mut self) {
         self.announcement.ready = true;
         log::info!("ready");
+        self.announce(Occasion::Start, "f2bd is ready".to_owned());
+        let policy = self.engine.policy();
+        let restored =
+            |jail: &_, subject: &_, ban: &_| events::of_standing(jail, subject, ban, policy);
+        self.outbox.tell_restored(restored, &self.engine);
     }
 
     /// The kernel ends bans by a clock of its own, which knows nothing of a clock that was set or a machine that
@@ -427,7 +444,7 @@ impl Driver {
             let outbox = &self.outbox;
             let works = |action| {
                 let mut states = outbox.states();
-                states.any(|(name, works)| name == action && works)
+                states.any(|(name, works, _)| name == action && works)
             };
             let reach = Reach::of(jail, own.map(|(spec, _)| (spec, works(&spec.name))));
             let found = self.effect.cause(ban.subject.network(), &reach);
@@ -449,6 +466,7 @@ impl Driver {
         }
         self.outbox
             .carry_out(&unwritten.decisions, self.engine.policy());
+        self.tell(now, &unwritten.decisions);
         for decision in &unwritten.decisions {
             report_decision(decision);
             if self.audience.followers.receiver_count() > 0 {
@@ -460,6 +478,29 @@ impl Driver {
         }
         unwritten.clear();
         self.unwritten = unwritten;
+    }
+
+    /// Has actions tell of decisions.
+    fn tell(&mut self, now: Timestamp, decisions: &[Decision]) {
+        if decisions.is_empty() || !self.outbox.has_tellers() {
+            return;
+        }
+        let known = events::Known {
+            policy: self.engine.policy(),
+            memory: self.outbox.wants_lines().then_some(&self.memory),
+        };
+        let told = events::of(decisions, now, &known);
+        if !told.is_empty() {
+            self.outbox.tell(&told, self.engine.policy());
+        }
+    }
+
+    /// Has actions tell of something that concerns no jail.
+    fn announce(&mut self, occasion: Occasion, sentence: String) {
+        if self.outbox.has_tellers() {
+            let event = events::plain(occasion, clock::now(), sentence);
+            self.outbox.announce(&event);
+        }
     }
 
     fn answer(&mut self, now: Timestamp, request: Request, guarded: &AddressSet) -> Reply {
@@ -587,7 +628,8 @@ impl Driver {
 
     fn start_reading(&mut self, since: Timestamp) {
         for trouble in self.sources.follow(&self.circumstances.sources, since) {
-            report_trouble(&trouble);
+            let (level, sentence) = trouble_text(&trouble);
+            log::log!(level, "{sentence}");
         }
     }
 
@@ -665,7 +707,7 @@ impl Driver {
     /// One line for `systemctl status`, whenever it is another one.
     fn announce_status(&mut self) {
         let (jails, bans) = (self.engine.policy().jails.len(), self.engine.ledger().len());
-        let broken = self.outbox.states().filter(|(_, works)| !works).count();
+        let broken = self.outbox.states().filter(|(_, works, _)| !works).count();
         let trouble = if broken > 0 {
             ", an action does not work"
         } else {
@@ -702,6 +744,7 @@ impl Driver {
         let now = clock::now();
         self.write(now);
         self.memory.finish(now);
+        self.announce(Occasion::Stop, "f2bd ends".to_owned());
         self.outbox.end();
         log::info!("ended");
     }

@@ -10,10 +10,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::action::nftables::ruleset::{Closes, NftablesSpec};
 use crate::action::ports::{Ports, Protocol};
 use crate::action::sockets::Sockets;
-use crate::action::{ActionJail, ActionKind, ActionSpec};
+use crate::action::{ActionJail, ActionSpec};
 use crate::engine::name::ActionName;
 use crate::engine::prefix::Prefix;
 
@@ -137,17 +136,10 @@ impl Reach {
             broken: None,
         };
         for (spec, works) in actions {
-            // What those shut who fetch a list is not known here.
-            if let ActionKind::Nftables(NftablesSpec {
-                closes, ruleset, ..
-            }) = &spec.kind
-            {
-                if *closes == Closes::All {
-                    reach.ports = Ports::All;
-                }
-                let hooks = ["hook forward", "hook prerouting", "hook ingress"];
-                reach.forwarded |= hooks.iter().any(|hook| ruleset.chain.contains(hook));
+            if spec.closes_all() {
+                reach.ports = Ports::All;
             }
+            reach.forwarded |= spec.sees_forwarded();
             if !works {
                 reach.broken.get_or_insert(spec.name.clone());
             }

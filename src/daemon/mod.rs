@@ -8,6 +8,7 @@ mod answer;
 mod clock;
 mod driver;
 mod effect;
+mod events;
 mod letter;
 mod logger;
 mod lookups;

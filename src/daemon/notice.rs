@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use log::Level;
+
 use crate::engine::Decision;
 use crate::engine::decision::{
     About, Allowance, Ban, Cleared, Forgiven, Notice, Origin, Remark, Resumed,
@@ -15,28 +17,23 @@ use crate::engine::subject::Subject;
 use crate::engine::time::Span;
 use crate::source::Trouble;
 
-/// Tells of trouble with a source.
-pub fn report_trouble(trouble: &Trouble) {
+/// Trouble with a source as a sentence, and how much it matters.
+pub fn trouble_text(trouble: &Trouble) -> (Level, String) {
     match trouble {
-        Trouble::Unreadable { source, reason } => {
-            log::error!("source {source} cannot be read: {reason}")
+        Trouble::Unreadable { source, reason } => (
+            Level::Error,
+            format!("source {source} cannot be read: {reason}"),
+        ),
+        Trouble::Recovered { source } => {
+            (Level::Info, format!("source {source} can be read again"))
         }
-        Trouble::Recovered { source } => log::info!("source {source} can be read again"),
-        Trouble::Gap {
-            source,
-            from,
-            to: Some(to),
-        } => {
-            log::warn!(
-                "source {source}: records between {from} and {to} were gone before they could be read"
-            );
-        }
-        Trouble::Gap {
-            source,
-            from,
-            to: None,
-        } => {
-            log::warn!("source {source}: records after {from} were gone before they could be read");
+        Trouble::Gap { source, from, to } => {
+            let which = match to {
+                Some(to) => format!("records between {from} and {to}"),
+                None => format!("records after {from}"),
+            };
+            let text = format!("source {source}: {which} were gone before they could be read");
+            (Level::Warn, text)
         }
     }
 }
@@ -51,49 +48,57 @@ fn who(subject: &Subject) -> String {
 
 /// Tells of a decision.
 pub fn report_decision(decision: &Decision) {
-    match decision {
+    if let Some((level, sentence)) = sentence(decision) {
+        log::log!(level, "{sentence}");
+    }
+}
+
+/// A decision as a sentence, and how much it matters; nothing if nobody cares.
+pub fn sentence(decision: &Decision) -> Option<(Level, String)> {
+    Some(match decision {
         Decision::Count(failure) => {
-            log::debug!(
-                "[{}] failure of {} (pattern {})",
-                failure.jail,
-                who(&failure.subject),
-                failure.pattern
-            );
+            let (jail, pattern) = (&failure.jail, failure.pattern);
+            let who = who(&failure.subject);
+            (
+                Level::Debug,
+                format!("[{jail}] failure of {who} (pattern {pattern})"),
+            )
         }
         Decision::Await(awaited) => {
-            log::debug!("[{}] looking up {}", awaited.jail, awaited.host);
+            let text = format!("[{}] looking up {}", awaited.jail, awaited.host);
+            (Level::Debug, text)
         }
-        Decision::Answered(_) | Decision::Sighted(_) => {}
-        Decision::Ban(ban) => {
-            let why = match ban.origin {
-                Origin::Failures if ban.evidence.len() == 1 => "1 failure".to_owned(),
-                Origin::Failures => format!("{} failures", ban.evidence.len()),
-                Origin::Network => format!("{} failures of its hosts", ban.evidence.len()),
-                Origin::Distributed => "it failed for what many hosts attack".to_owned(),
-                Origin::Manual => "by hand".to_owned(),
-            };
-            log::info!(
-                "[{}] ban {} {} ({why}, offence {})",
-                ban.jail,
-                who(&ban.subject),
-                ban.bantime.lasting(),
-                ban.offence
-            );
+        Decision::Answered(_) | Decision::Sighted(_) => return None,
+        Decision::Ban(ban) => (Level::Info, ban_text(ban)),
+        Decision::Unban(unban) => {
+            let (jail, release) = (&unban.jail, unban.release);
+            let text = format!("[{jail}] unban {} ({release})", who(&unban.subject));
+            (Level::Info, text)
         }
-        Decision::Unban(unban) => log::info!(
-            "[{}] unban {} ({})",
-            unban.jail,
-            who(&unban.subject),
-            unban.release
-        ),
-        Decision::Resume(resumed) => log::info!("{}", resumed_text(resumed)),
-        Decision::Remark(remark) => log::info!("{}", remark_text(remark)),
-        Decision::Forgive(forgiven) => log::info!("{}", forgiven_text(forgiven)),
-        Decision::Allow(allowance) => log::info!("{}", allowed_text(allowance)),
-        Decision::Disallow(subject) => log::info!("{}", disallowed_text(*subject)),
-        Decision::Clear(cleared) => log::debug!("{}", cleared_text(cleared)),
-        Decision::Notice(notice) => log::warn!("{}", notice_text(notice)),
-    }
+        Decision::Resume(resumed) => (Level::Info, resumed_text(resumed)),
+        Decision::Remark(remark) => (Level::Info, remark_text(remark)),
+        Decision::Forgive(forgiven) => (Level::Info, forgiven_text(forgiven)),
+        Decision::Allow(allowance) => (Level::Info, allowed_text(allowance)),
+        Decision::Disallow(subject) => (Level::Info, disallowed_text(*subject)),
+        Decision::Clear(cleared) => (Level::Debug, cleared_text(cleared)),
+        Decision::Notice(notice) => (Level::Warn, notice_text(notice)),
+    })
+}
+
+/// That somebody is banned, as a sentence.
+fn ban_text(ban: &Ban) -> String {
+    let why = match ban.origin {
+        Origin::Failures if ban.evidence.len() == 1 => "1 failure".to_owned(),
+        Origin::Failures => format!("{} failures", ban.evidence.len()),
+        Origin::Network => format!("{} failures of its hosts", ban.evidence.len()),
+        Origin::Distributed => "it failed for what many hosts attack".to_owned(),
+        Origin::Manual => "by hand".to_owned(),
+    };
+    let (jail, who, lasting) = (&ban.jail, who(&ban.subject), ban.bantime.lasting());
+    format!(
+        "[{jail}] ban {who} {lasting} ({why}, offence {})",
+        ban.offence
+    )
 }
 
 /// That a ban goes on, as a sentence.

@@ -11,11 +11,14 @@ use std::thread::JoinHandle;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::clock;
+use crate::action::event::{Event, Occasion};
+use crate::action::telling::Teller;
 use crate::action::{self, ActionJail, ActionSpec, Ending, InForce, Order, Report};
 use crate::engine::decision::{Ban, Notice, Release, Resumed};
 use crate::engine::ledger::Standing;
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::policy::Policy;
+use crate::engine::subject::Subject;
 use crate::engine::{Decision, Engine};
 
 /// How many orders may wait for one worker; each is one batch of decisions.
@@ -43,6 +46,8 @@ struct Worker {
     /// The worker has to be told everything anew.
     stale: bool,
     trouble: bool,
+    /// Why it does not work.
+    reason: Option<String>,
     /// It has put its rules and bans into effect.
     settled: bool,
 }
@@ -95,9 +100,10 @@ impl Outbox {
                     worker.jails.clone_from(jails);
                     worker.stale = true;
                 }
-                None => self
-                    .workers
-                    .push(hire(spec.clone(), jails.clone(), self.reports.clone())?),
+                None => {
+                    let worker = hire(spec.clone(), jails.clone(), self.reports.clone())?;
+                    self.workers.push(worker);
+                }
             }
         }
         self.dismiss();
@@ -146,11 +152,96 @@ impl Outbox {
         self.dismiss();
     }
 
-    /// The actions and whether they work.
-    pub fn states(&self) -> impl Iterator<Item = (&ActionName, bool)> {
+    /// Notes why an action does not work, or that it does.
+    pub fn explain(&mut self, action: &ActionName, reason: Option<String>) {
+        let mut workers = self.workers.iter_mut();
+        if let Some(worker) = workers.find(|worker| worker.spec.name == *action) {
+            if worker.spec.teller().is_some() {
+                worker.trouble = reason.is_some();
+            }
+            worker.reason = reason;
+        }
+    }
+
+    /// The actions, whether they work, and if not, why.
+    pub fn states(&self) -> impl Iterator<Item = (&ActionName, bool, Option<&str>)> {
+        self.workers.iter().map(|worker| {
+            let reason = worker.reason.as_deref().filter(|_| worker.trouble);
+            (&worker.spec.name, !worker.trouble, reason)
+        })
+    }
+
+    /// The actions that put bans into effect.
+    pub fn keepers(&self) -> impl Iterator<Item = &ActionName> {
+        let keepers = self
+            .workers
+            .iter()
+            .filter(|worker| worker.spec.teller().is_none());
+        keepers.map(|worker| &worker.spec.name)
+    }
+
+    /// Whether an action wants to be told anything.
+    pub fn has_tellers(&self) -> bool {
+        self.tellers().next().is_some()
+    }
+
+    /// Whether an action tells of the lines behind a ban.
+    pub fn wants_lines(&self) -> bool {
+        let mut tellers = self.tellers();
+        tellers.any(|teller| teller.says("lines") || teller.says("users"))
+    }
+
+    fn tellers(&self) -> impl Iterator<Item = &Teller> {
         self.workers
             .iter()
-            .map(|worker| (&worker.spec.name, !worker.trouble))
+            .filter_map(|worker| worker.spec.teller())
+    }
+
+    /// Has those tell of decisions whom they concern.
+    pub fn tell(&mut self, told: &[(&Decision, Event)], policy: &Policy) {
+        for worker in &mut self.workers {
+            let own = told.iter().filter(|(decision, event)| {
+                worker.tells_of(event)
+                    && match decision {
+                        Decision::Ban(ban) => worker.answers(ban, policy),
+                        _ => event.jail.as_ref().is_none_or(|jail| worker.serves(jail)),
+                    }
+            });
+            let own: Vec<Event> = own.map(|(_, event)| event.clone()).collect();
+            if !own.is_empty() {
+                worker.send(Order::Tell(own));
+            }
+        }
+    }
+
+    /// Has all tell of something that concerns no jail.
+    pub fn announce(&mut self, event: &Event) {
+        for worker in &mut self.workers {
+            if worker.tells_of(event) {
+                worker.send(Order::Tell(vec![event.clone()]));
+            }
+        }
+    }
+
+    /// Has those tell of bans of an earlier run that want to.
+    pub fn tell_restored(
+        &mut self,
+        event: impl Fn(&JailName, &Subject, &Standing) -> Event,
+        engine: &Engine,
+    ) {
+        for worker in &mut self.workers {
+            let wants = |teller: &Teller| teller.restored && teller.on.contains(&Occasion::Ban);
+            if worker.spec.teller().is_some_and(wants) {
+                let (ledger, policy) = (engine.ledger(), engine.policy());
+                let own = ledger
+                    .iter()
+                    .filter(|(jail, _, ban)| policy.puts_into_effect(&worker.spec.name, jail, ban));
+                let events: Vec<_> = own
+                    .map(|(jail, subject, ban)| event(jail, subject, &ban))
+                    .collect();
+                worker.send(Order::Tell(events));
+            }
+        }
     }
 
     /// Whether somebody could not be told everything; [`Outbox::catch_up`] tries again.
@@ -161,6 +252,10 @@ impl Outbox {
     /// Tells the workers that missed something what is in force.
     pub fn catch_up(&mut self, engine: &Engine) {
         for worker in self.workers.iter_mut().filter(|worker| worker.stale) {
+            if worker.spec.teller().is_some() {
+                worker.stale = false;
+                continue;
+            }
             let bans = worker.in_force(engine);
             worker.stale = false;
             worker.send(Order::Reconcile {
@@ -188,6 +283,15 @@ impl Worker {
         }
     }
 
+    fn tells_of(&self, event: &Event) -> bool {
+        let teller = self.spec.teller();
+        teller.is_some_and(|teller| teller.on.contains(&event.occasion))
+    }
+
+    fn answers(&self, ban: &Ban, policy: &Policy) -> bool {
+        policy.puts_into_effect(&self.spec.name, &ban.jail, &Standing::of(ban))
+    }
+
     fn serves(&self, jail: &JailName) -> bool {
         self.jails.iter().any(|own| own.jail == *jail)
     }
@@ -207,10 +311,12 @@ impl Worker {
     }
 
     /// The order that carries out the decisions of one batch. A ban that was lifted in the same batch is left
-    /// out, and so is what expired: the firewall has a clock of its own.
+    /// out, and so is what expired where the target has a clock of its own.
     fn order(&self, decisions: &[Decision], policy: &Policy) -> Option<Order> {
-        let is_own =
-            |ban: &Ban| policy.puts_into_effect(&self.spec.name, &ban.jail, &Standing::of(ban));
+        if self.spec.teller().is_some() {
+            return None;
+        }
+        let is_own = |ban: &Ban| self.answers(ban, policy);
         let in_force = |ban: &Ban| InForce {
             ban: ban.id,
             jail: ban.jail.clone(),
@@ -231,7 +337,7 @@ impl Worker {
                 }
                 Decision::Unban(unban) if self.serves(&unban.jail) => {
                     bans.retain(|ban| ban.ban != unban.ban);
-                    if unban.release != Release::Expired {
+                    if unban.release != Release::Expired || !self.spec.ends_by_itself() {
                         unbans.push((unban.jail.clone(), unban.subject.clone()));
                     }
                 }
@@ -254,6 +360,7 @@ impl Worker {
 fn hire(spec: ActionSpec, jails: Vec<ActionJail>, reports: Reports) -> std::io::Result<Worker> {
     let (orders, receiver) = sync_channel(MOST_ORDERS);
     let own = spec.clone();
+    let is_teller = spec.teller().is_some();
     let thread = std::thread::Builder::new()
         .name(format!("action-{}", spec.name))
         .spawn(move || work(&own, receiver, &reports))?;
@@ -264,7 +371,8 @@ fn hire(spec: ActionSpec, jails: Vec<ActionJail>, reports: Reports) -> std::io::
         thread,
         stale: true,
         trouble: false,
-        settled: false,
+        reason: None,
+        settled: is_teller,
     })
 }
 
@@ -329,6 +437,7 @@ mod tests {
                 thread: std::thread::spawn(|| ()),
                 stale: false,
                 trouble: false,
+                reason: None,
                 settled: true,
             }
         };

@@ -133,7 +133,7 @@ pub enum Origin {
 /// The word is not one that the program writes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no word for it")]
-pub struct UnknownWord(pub(super) String);
+pub struct UnknownWord(pub(crate) String);
 
 /// The words by which an enum is known in the database, over the control socket and on the terminal.
 macro_rules! words {
@@ -159,7 +159,7 @@ macro_rules! words {
     };
 }
 
-pub(super) use words;
+pub(crate) use words;
 
 words! { Origin:
     Failures = "failures",
@@ -406,4 +406,22 @@ pub enum Notice {
         /// Such a line, as it is kept; text of the attacker's choice.
         line: Box<str>,
     },
+}
+
+impl Notice {
+    /// The jail that it concerns.
+    pub fn jail(&self) -> &JailName {
+        match self {
+            Notice::Evicted { jail, .. }
+            | Notice::LedgerFull { jail, .. }
+            | Notice::NamesFull { jail }
+            | Notice::Future { jail, .. }
+            | Notice::Login { jail, .. }
+            | Notice::Spared { jail, .. }
+            | Notice::Siege { jail, .. }
+            | Notice::SiegeOver { jail, .. }
+            | Notice::Deaf { jail, .. } => jail,
+            Notice::Unhindered { ban, .. } => &ban.jail,
+        }
+    }
 }

@@ -29,6 +29,17 @@ fn who_is_banned_is_listed_over_restarts_and_reloads() {
     let listed =
         |what: &str, words: &str| until(what, || (get(&world, "/bans.txt") == words).then_some(()));
     listed("the attacker is listed", "192.0.2.7\n");
+    for (format, path) in [
+        ("text", "/bans.txt"),
+        ("json", "/bans.json"),
+        ("haproxy", "/bans.haproxy"),
+    ] {
+        let output = world.f2bd(&["bans", "--format", format]);
+        assert_eq!(String::from_utf8_lossy(&output.stdout), get(&world, path));
+    }
+    let output = world.f2bd(&["bans", "--jail", "sshd", "--format", "nft"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("\n192.0.2.7 timeout "), "{text}");
     daemon.kill();
     let daemon = world.start();
     listed("he is still after a crash", "192.0.2.7\n");

@@ -36,7 +36,8 @@ pub const MOST_BODY: usize = 4 * 1024 * 1024;
 const MOST_HEADERS: usize = 64 * 1024;
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Method {
     /// Tell.
     Get,

@@ -297,6 +297,18 @@ impl Listing {
     }
 }
 
+/// The list that these bans come to, which may be of several jails, in the order of the addresses.
+pub fn listed_once(bans: impl IntoIterator<Item = Listed>) -> Vec<Listed> {
+    let mut longest: BTreeMap<Prefix, Listed> = BTreeMap::new();
+    for ban in bans {
+        let known = longest.get(&ban.subject);
+        if known.is_none_or(|known| later_first(ban.until, known.until).is_lt()) {
+            longest.insert(ban.subject, ban);
+        }
+    }
+    longest.into_values().collect()
+}
+
 fn first_listed((subject, banned): (Prefix, &Banned)) -> Option<Listed> {
     let by = banned.by.first()?;
     Some(listed(subject, by, banned.number))

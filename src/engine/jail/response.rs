@@ -11,6 +11,17 @@ use super::super::ledger::Standing;
 use super::super::name::ActionName;
 use super::super::prefix::SubjectWidth;
 
+/// What becomes of those whom an action concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// They do not get through.
+    KeepsOut,
+    /// They get through, if slowly.
+    LetsThrough,
+    /// Somebody is told of them.
+    Tells,
+}
+
 /// What is done from some offence on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
@@ -64,6 +75,8 @@ pub struct Responses {
     graded: Vec<Response>,
     /// Whether a usual action lets through whom it concerns.
     slows: bool,
+    /// Which actions only tell of those whom they concern.
+    tellers: Vec<ActionName>,
     /// And where that does not help.
     unhindered: Unhindered,
 }
@@ -76,6 +89,7 @@ impl Responses {
             usual: Response::usual(actions),
             graded,
             slows: false,
+            tellers: Vec::new(),
             unhindered: Unhindered::default(),
         }
     }
@@ -97,22 +111,32 @@ impl Responses {
         response.actions.iter().chain(wider.into_iter().flatten())
     }
 
-    /// Takes note of which actions let through whom they concern. Where all offences are answered alike there is no
+    /// Takes note of what the actions do to those whom they concern. Where all offences are answered alike there is no
     /// next one to wait for.
-    pub fn note(&mut self, lets_through: impl Fn(&ActionName) -> bool) {
-        self.slows = self.usual.actions.iter().any(&lets_through);
+    pub fn note(&mut self, effect: impl Fn(&ActionName) -> Effect) {
+        let tells = |action: &&ActionName| effect(action) == Effect::Tells;
+        self.tellers = self.actions().into_iter().filter(tells).cloned().collect();
+        let lets_through = |action: &ActionName| effect(action) == Effect::LetsThrough;
+        self.slows = self.usual.actions.iter().any(lets_through);
         if !self.are_graded() {
             return;
         }
         for response in std::iter::once(&mut self.usual).chain(&mut self.graded) {
-            let actions = &response.actions;
-            response.lets_through = !actions.is_empty() && actions.iter().all(&lets_through);
+            let mut acts = response
+                .actions
+                .iter()
+                .filter(|action| !tells(action))
+                .peekable();
+            response.lets_through = acts.peek().is_some() && acts.all(lets_through);
         }
     }
 
     /// Whether a ban keeps out, whatever its number.
     pub fn always_keep_out(&self) -> bool {
-        let is_done = |response: &Response| !response.actions.is_empty() && !response.lets_through;
+        let is_done = |response: &Response| {
+            let mut actions = response.actions.iter();
+            actions.any(|action| !self.tellers.contains(action)) && !response.lets_through
+        };
         !self.slows && self.all().all(is_done)
     }
 

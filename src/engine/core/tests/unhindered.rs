@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::decision::Notice;
-use crate::engine::jail::response::Unhindered;
+use crate::engine::jail::response::{Effect, Unhindered};
 use crate::engine::name::{ActionName, JailName};
 
 const B: &str = "192.0.2.8";
@@ -23,7 +23,11 @@ fn banning(actions: &[&str]) -> Policy {
         actions: names(&["all"]),
         ..Unhindered::default()
     });
-    responses.note(|action| action.as_str() == "slow");
+    responses.note(|action| match action.as_str() {
+        "slow" => Effect::LetsThrough,
+        "mail" => Effect::Tells,
+        _ => Effect::KeepsOut,
+    });
     policy.jails[0].responses = responses;
     policy
 }

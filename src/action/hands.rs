@@ -1,0 +1,300 @@
+//! Who does what a job says?
+//!
+//! By the means there are: programs, requests, letters, files. Nothing is decided here, and nothing is tried again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::exec::{self, Errand, ExecError};
+use super::http::{Client, HttpError, Proxy, Request, Settings};
+use super::job::{Job, Post, Run, Send, Write};
+use super::mail::{self, Letter, Login, MailError, Part, Security, Server, Transport};
+use super::parameter::{ParameterError, Value, Values};
+use super::secret::{Opened, SecretError};
+
+/// How long a question may take whether there is anything to do.
+const QUESTION_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Why a job is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// A program.
+    #[error(transparent)]
+    Exec(#[from] ExecError),
+    /// A request.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// A letter.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+    /// A secret that it needs.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A mailbox that is none.
+    #[error("`{0}` is no mailbox")]
+    Mailbox(String),
+    /// A parameter of its means.
+    #[error(transparent)]
+    Parameter(#[from] ParameterError),
+    /// A file.
+    #[error("cannot write {path}: {error}")]
+    Write {
+        /// The file.
+        path: String,
+        /// Why not.
+        error: io::Error,
+    },
+}
+
+impl JobError {
+    /// How long the other side wants to be left alone, if it has said so.
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            JobError::Http(HttpError::Busy { retry_after, .. }) => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// Whether trying again is hardly of use.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            JobError::Http(error) => error.is_lasting(),
+            JobError::Mail(error) => error.is_lasting(),
+            JobError::Mailbox(_) | JobError::Parameter(_) => true,
+            JobError::Exec(_) | JobError::Secret(_) | JobError::Write { .. } => false,
+        }
+    }
+
+    /// Whether it is this job that was refused, and another one may be done.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            JobError::Exec(ExecError::Refused { .. }) | JobError::Http(HttpError::Refused { .. })
+        )
+    }
+}
+
+/// What came of a job.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// What the program or the other side has said.
+    pub said: Vec<u8>,
+    /// Whether anything was there to do.
+    pub changed: bool,
+}
+
+/// Opens all secrets.
+///
+/// # Errors
+/// One cannot be had.
+pub fn open_secrets(values: &Values) -> Result<BTreeMap<String, Opened>, SecretError> {
+    let secrets = values.iter().filter_map(|(name, value)| match value {
+        Value::Secret(secret) => Some(secret.open().map(|opened| (name.to_owned(), opened))),
+        Value::Text(_) | Value::List(_) => None,
+    });
+    secrets.collect()
+}
+
+/// The means that the parameters of an action give it.
+pub struct Hands<'v> {
+    values: &'v Values,
+    deadline: Duration,
+    /// Made when the first request is sent, and kept for its connections.
+    client: Option<Client>,
+}
+
+impl<'v> Hands<'v> {
+    /// Means by these values; `deadline` is for each job.
+    pub fn new(values: &'v Values, deadline: Duration) -> Hands<'v> {
+        Hands {
+            values,
+            deadline,
+            client: None,
+        }
+    }
+
+    /// Does a job.
+    ///
+    /// # Errors
+    /// It is not done, or not known to be.
+    pub fn apply(
+        &mut self,
+        job: &Job,
+        secrets: &BTreeMap<String, Opened>,
+    ) -> Result<Done, JobError> {
+        match job {
+            Job::Run(run) => self.run(run),
+            Job::Send(send) => self.send(send),
+            Job::Write(write) => write_file(write).map_err(|error| JobError::Write {
+                path: write.path.clone(),
+                error,
+            }),
+            Job::Post(post) => self.post(post, secrets),
+        }
+    }
+
+    /// Whether what a program is to do is done already.
+    ///
+    /// # Errors
+    /// Nobody can say.
+    pub fn is_done(&self, run: &Run) -> Result<bool, JobError> {
+        let errand = Errand {
+            argv: &run.unless,
+            input: &[],
+            deadline: self.deadline.min(QUESTION_DEADLINE),
+            accepts: &[0],
+        };
+        match exec::run(&errand) {
+            Ok(_) => Ok(true),
+            Err(ExecError::Refused { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn run(&self, run: &Run) -> Result<Done, JobError> {
+        if !run.unless.is_empty() && self.is_done(run)? {
+            return Ok(Done::default());
+        }
+        let ended = exec::run(&Errand {
+            argv: &run.argv,
+            input: run.input.as_bytes(),
+            deadline: self.deadline,
+            accepts: &run.accepts,
+        })?;
+        Ok(Done {
+            said: ended.output,
+            changed: true,
+        })
+    }
+
+    fn send(&mut self, send: &Send) -> Result<Done, JobError> {
+        let client = match &self.client {
+            Some(client) => client,
+            None => {
+                let proxy = self.text("proxy");
+                let proxy = proxy.map(|text| text.parse::<Proxy>());
+                let refused = |_| ParameterError::Value {
+                    name: "proxy".to_owned(),
+                    value: self.text("proxy").unwrap_or_default().to_owned(),
+                    wanted: "http://HOST:PORT".to_owned(),
+                };
+                let client = Client::new(&Settings {
+                    deadline: self.deadline,
+                    proxy: proxy.transpose().map_err(refused)?,
+                    authority: self.text("authority").map(PathBuf::from),
+                })?;
+                self.client.insert(client)
+            }
+        };
+        let request = Request {
+            method: send.method,
+            url: send.url.clone(),
+            headers: send.headers.clone(),
+            body: send.body.clone().into_bytes(),
+        };
+        let answer = client.send(&request, &send.accepts)?;
+        Ok(Done {
+            said: answer.body,
+            changed: true,
+        })
+    }
+
+    fn post(&self, post: &Post, secrets: &BTreeMap<String, Opened>) -> Result<Done, JobError> {
+        let mailbox = |text: &String| text.parse().map_err(|_| JobError::Mailbox(text.clone()));
+        let letter = Letter {
+            from: mailbox(&post.from)?,
+            to: post.to.iter().map(mailbox).collect::<Result<_, _>>()?,
+            subject: post.subject.clone(),
+            body: post.body.clone(),
+            headers: Vec::new(),
+            parts: post
+                .parts
+                .iter()
+                .map(|part| Part {
+                    content_type: part.content_type.clone(),
+                    name: part.name.clone(),
+                    text: part.text.clone(),
+                })
+                .collect(),
+        };
+        mail::post(&self.transport(secrets)?, &letter, self.deadline)?;
+        Ok(Done {
+            said: Vec::new(),
+            changed: true,
+        })
+    }
+
+    fn transport(&self, secrets: &BTreeMap<String, Opened>) -> Result<Transport, JobError> {
+        let Some(host) = self.text("server") else {
+            let program = self.values.text("mail", "sendmail")?;
+            return Ok(Transport::Sendmail {
+                program: PathBuf::from(program),
+            });
+        };
+        let security = match self.values.text("mail", "security")? {
+            "tls" => Security::Tls,
+            "starttls" => Security::StartTls,
+            _ => Security::None,
+        };
+        let missing = ParameterError::Missing {
+            kind: "mail",
+            name: "port",
+        };
+        let port = self.values.text("mail", "port")?;
+        let login = self.text("user").zip(secrets.get("password"));
+        Ok(Transport::Smtp(Server {
+            host: host.to_owned(),
+            port: port.parse().map_err(|_| missing)?,
+            security,
+            login: login.map(|(user, password)| Login {
+                user: user.to_owned(),
+                password: password.clone(),
+            }),
+            authority: self.text("authority").map(PathBuf::from),
+        }))
+    }
+
+    /// A text that is set, and not to nothing.
+    fn text(&self, name: &str) -> Option<&'v str> {
+        match self.values.get(name) {
+            Some(Value::Text(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// Makes a file hold just this. Nobody ever sees half of it, and one that is that already is left alone.
+fn write_file(write: &Write) -> io::Result<Done> {
+    let path = Path::new(&write.path);
+    if fs::read(path).is_ok_and(|content| content == write.content.as_bytes()) {
+        return Ok(Done::default());
+    }
+    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+        fs::create_dir(folder)?;
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    // Who has made another one there is not followed anywhere.
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mode = fs::metadata(path).map_or(0o644, |old| old.mode() & 0o777);
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&beside)?;
+    file.write_all(write.content.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    Ok(Done {
+        said: Vec::new(),
+        changed: true,
+    })
+}

@@ -1,0 +1,502 @@
+//! In which order does an action take its steps, and what does it believe is in effect?
+//!
+//! Whoever takes everything at once (`reconcile`, or a file) is told everything. With others only the difference is
+//! made: against what `list` shows, or against what was done since the start.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use super::hands::{Done, Hands, JobError, open_secrets};
+use super::job::Job;
+use super::projection::{Projection, Touched};
+use super::routine::{Bans, Part, Routine};
+use super::scene::Scene;
+use super::secret::Opened;
+use super::step::{Task, write};
+use super::vocabulary::{About, Axis};
+use super::worker::{Clock, Keeper};
+use super::{ActionJail, Ending};
+use crate::engine::name::JailName;
+use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
+use crate::engine::time::Timestamp;
+
+/// A ban as the target sees it: in a jail, or whatever the jail.
+type Key = (Option<JailName>, Subject);
+
+/// Bans and until when they last.
+type Members = BTreeMap<Key, Option<Timestamp>>;
+
+/// How many characters of a list's line are looked at: an address stands at its beginning or behind some words.
+const LONGEST_LINE: usize = 1_024;
+
+/// Who takes the steps.
+pub struct Steps<'r> {
+    routine: &'r Routine,
+    hands: Hands<'r>,
+    host: String,
+    secrets: BTreeMap<String, Opened>,
+    /// What is in effect, as far as we know; not asked for if the target takes everything at once.
+    known: HashMap<Key, Option<Timestamp>>,
+    /// The jails that were served last.
+    jails: BTreeMap<JailName, ActionJail>,
+    /// Whose turn it is to be looked for.
+    witness: usize,
+    /// The file has changed, and what follows that has not been done.
+    owes_after: bool,
+    /// The file as it was when it was written.
+    written: Option<Looks>,
+}
+
+/// By what a file is known that nobody has touched: its number, its size and when it was written.
+type Looks = (u64, u64, i64, i64);
+
+impl<'r> Steps<'r> {
+    /// Takes none yet.
+    pub fn new(routine: &'r Routine) -> Steps<'r> {
+        let host = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        Steps {
+            routine,
+            hands: Hands::new(&routine.values, routine.timeout),
+            host,
+            secrets: BTreeMap::new(),
+            known: HashMap::new(),
+            jails: BTreeMap::new(),
+            witness: 0,
+            owes_after: false,
+            written: None,
+        }
+    }
+
+    fn key(&self, jail: &JailName, subject: &Subject) -> Key {
+        let jail = (self.routine.about == About::Jails).then(|| jail.clone());
+        (jail, subject.clone())
+    }
+
+    fn takes(&self, subject: &Subject) -> bool {
+        subject.network().is_some() || self.routine.names
+    }
+
+    /// Everybody who is to be banned, until the last of his bans ends.
+    fn wanted(&self, projection: &Projection, now: Timestamp) -> Members {
+        let mut wanted = Members::new();
+        for (jail, bans) in projection.jails() {
+            for (subject, until) in bans {
+                if self.takes(subject) && until.is_none_or(|until| until > now) {
+                    let until = *until;
+                    wanted
+                        .entry(self.key(&jail.jail, subject))
+                        .and_modify(|last| *last = later(*last, until))
+                        .or_insert(until);
+                }
+            }
+        }
+        wanted
+    }
+
+    /// Until when one is to be banned; nothing if he is not.
+    fn wants(
+        &self,
+        projection: &Projection,
+        key: &Key,
+        now: Timestamp,
+    ) -> Option<Option<Timestamp>> {
+        let (jail, subject) = key;
+        let jails = projection.jails().filter(|(own, _)| match jail {
+            Some(jail) => own.jail == *jail,
+            None => true,
+        });
+        jails
+            .filter_map(|(_, bans)| bans.get(subject).copied())
+            .filter(|until| until.is_none_or(|until| until > now))
+            .reduce(later)
+    }
+
+    /// The scene of some bans, with what is secret.
+    fn scene<'s>(&'s self, members: &'s Members, now: Timestamp) -> Scene<'s> {
+        let mut bans = Bans::new();
+        for ((jail, subject), until) in members {
+            bans.entry(jail.as_ref())
+                .or_default()
+                .push((subject, *until));
+        }
+        let mut scene = self
+            .routine
+            .scene(self.jails.values(), bans, &self.host, now);
+        scene.secrets = self
+            .secrets
+            .iter()
+            .map(|(name, secret)| (name.clone(), secret.reveal().to_owned()))
+            .collect();
+        scene
+    }
+
+    fn tasks(&self, part: Part, members: &Members, only_banned: bool, now: Timestamp) -> Vec<Task> {
+        let mut scene = self.scene(members, now);
+        scene.only_banned = only_banned;
+        let steps = self.routine.steps(part).iter();
+        steps.flat_map(|step| step.tasks(&scene)).collect()
+    }
+
+    fn apply(&mut self, job: &Job) -> Result<Done, JobError> {
+        self.hands.apply(job, &self.secrets)
+    }
+
+    /// Does all of it, the first error ends it.
+    fn apply_all(&mut self, tasks: &[Task]) -> Result<(), JobError> {
+        for task in tasks {
+            self.apply(&task.job)?;
+        }
+        Ok(())
+    }
+
+    /// Does what is done for single bans: one that is refused keeps no other from its turn. Returns those for whom all
+    /// was done.
+    fn apply_each(
+        &mut self,
+        part: Part,
+        members: &Members,
+        now: Timestamp,
+    ) -> (BTreeSet<Key>, Result<(), JobError>) {
+        let mut done: BTreeSet<Key> = members.keys().cloned().collect();
+        let mut result = Ok(());
+        for task in self.tasks(part, members, true, now) {
+            let Err(error) = self.apply(&task.job) else {
+                continue;
+            };
+            let jail = task.jail.filter(|_| self.routine.about == About::Jails);
+            match task.subject {
+                Some(subject) if error.is_refusal() => {
+                    done.remove(&(jail, subject));
+                    result = result.and(Err(error));
+                }
+                _ => {
+                    // Whose turn would have come is not known.
+                    return (BTreeSet::new(), Err(error));
+                }
+            }
+        }
+        (done, result)
+    }
+
+    fn lift(&mut self, members: &Members, now: Timestamp) -> Result<(), JobError> {
+        if members.is_empty() {
+            return Ok(());
+        }
+        let (done, result) = self.apply_each(Part::Unban, members, now);
+        for key in done {
+            self.known.remove(&key);
+        }
+        result
+    }
+
+    fn put(&mut self, members: &Members, now: Timestamp) -> Result<(), JobError> {
+        if members.is_empty() {
+            return Ok(());
+        }
+        let (done, result) = self.apply_each(Part::Ban, members, now);
+        if !self.takes_all_at_once() {
+            for key in done {
+                let until = members.get(&key).copied().flatten();
+                self.known.insert(key, until);
+            }
+        }
+        result
+    }
+
+    fn takes_all_at_once(&self) -> bool {
+        !self.routine.reconcile.is_empty() || self.routine.file.is_some()
+    }
+
+    /// Makes the file what it should be.
+    fn write(&mut self, wanted: &Members, now: Timestamp) -> Result<(), JobError> {
+        let (Some(file), Some(path)) = (&self.routine.file, self.routine.path()) else {
+            return Ok(());
+        };
+        let job = write(&path, &file.content, &self.scene(wanted, now));
+        self.owes_after |= self.apply(&job)?.changed;
+        self.written = looks(&path);
+        if self.owes_after {
+            let tasks = self.tasks(Part::After, wanted, false, now);
+            self.apply_all(&tasks)?;
+            self.owes_after = false;
+        }
+        Ok(())
+    }
+
+    /// Who is in effect according to the target itself.
+    fn listed(&mut self, now: Timestamp) -> Result<BTreeSet<Key>, JobError> {
+        let Some(list) = &self.routine.list else {
+            return Ok(self.known.keys().cloned().collect());
+        };
+        let having = list
+            .having
+            .as_ref()
+            .map(|having| self.routine.values.fill(having));
+        let mut listed = BTreeSet::new();
+        for task in self.tasks(Part::List, &Members::new(), false, now) {
+            let said = self.apply(&task.job)?.said;
+            let said = String::from_utf8_lossy(&said);
+            let lines = said.lines();
+            let ours =
+                lines.filter(|line| having.as_ref().is_none_or(|having| line.contains(having)));
+            listed.extend(ours.filter_map(address).map(|network| {
+                let jail = task
+                    .jail
+                    .clone()
+                    .filter(|_| self.routine.about == About::Jails);
+                (jail, Subject::from(network))
+            }));
+        }
+        Ok(listed)
+    }
+
+    /// Makes the difference between what is in effect and what should be.
+    fn make_difference(&mut self, wanted: &Members, now: Timestamp) -> Result<(), JobError> {
+        let listed = self.listed(now)?;
+        self.known.retain(|key, _| listed.contains(key));
+        let gone = listed.iter().filter(|key| !wanted.contains_key(*key));
+        let gone: Members = gone.map(|key| (key.clone(), None)).collect();
+        let missing = wanted
+            .iter()
+            .filter(|(key, until)| match self.known.get(*key) {
+                Some(known) => self.routine.expires && known != *until,
+                // What somebody has put there may end at another time.
+                None => {
+                    self.routine.expires || !listed.contains(*key) || self.routine.list.is_none()
+                }
+            });
+        let missing: Members = missing.map(|(key, until)| (key.clone(), *until)).collect();
+        let known = wanted.iter().filter(|(key, _)| listed.contains(*key));
+        self.known
+            .extend(known.map(|(key, until)| (key.clone(), *until)));
+        let lifted = self.lift(&gone, now);
+        self.put(&missing, now)?;
+        lifted
+    }
+
+    /// Takes away what is there for jails that are served no longer.
+    fn leave_jails(
+        &mut self,
+        jails: BTreeMap<JailName, ActionJail>,
+        now: Timestamp,
+    ) -> Result<(), JobError> {
+        let mut old = std::mem::replace(&mut self.jails, jails);
+        old.retain(|name, _| !self.jails.contains_key(name));
+        if old.is_empty() || self.routine.about != About::Jails {
+            return Ok(());
+        }
+        let now_served = std::mem::replace(&mut self.jails, old);
+        let steps = self
+            .routine
+            .stop
+            .iter()
+            .filter(|step| step.names(&Axis::Jail));
+        let members = Members::new();
+        let tasks: Vec<_> = {
+            let scene = self.scene(&members, now);
+            steps.flat_map(|step| step.tasks(&scene)).collect()
+        };
+        let left = match (self.takes_all_at_once(), tasks.is_empty()) {
+            (false, true) => {
+                let of_old = self.known.iter().filter(|((jail, _), _)| {
+                    jail.as_ref()
+                        .is_some_and(|jail| self.jails.contains_key(jail))
+                });
+                let of_old: Members = of_old.map(|(key, until)| (key.clone(), *until)).collect();
+                self.lift(&of_old, now)
+            }
+            _ => self.apply_all(&tasks),
+        };
+        let left_jails = std::mem::replace(&mut self.jails, now_served);
+        self.known.retain(|(jail, _), _| {
+            jail.as_ref()
+                .is_none_or(|jail| !left_jails.contains_key(jail))
+        });
+        left
+    }
+
+    /// A ban that should be in effect, each time another one; not one that may end while it is looked for.
+    fn witness(&mut self, projection: &Projection, now: Timestamp) -> Members {
+        let soon = now.after(self.routine.timeout);
+        let bans = || {
+            projection
+                .jails()
+                .flat_map(|(jail, bans)| bans.iter().map(move |ban| (jail, ban)))
+        };
+        self.witness = self.witness.wrapping_add(1);
+        let at = self.witness.checked_rem(bans().count()).unwrap_or_default();
+        let mut lasting = bans().skip(at).filter(|(_, (subject, until))| {
+            self.takes(subject) && until.is_none_or(|until| until > soon)
+        });
+        let witness = lasting.next();
+        let witness =
+            witness.map(|(jail, (subject, until))| (self.key(&jail.jail, subject), *until));
+        witness.into_iter().collect()
+    }
+
+    fn open_secrets(&mut self) -> Result<(), JobError> {
+        self.secrets = open_secrets(&self.routine.values)?;
+        Ok(())
+    }
+}
+
+impl Keeper for Steps<'_> {
+    type Error = JobError;
+
+    fn reconcile(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<(), JobError> {
+        let now = clock();
+        self.open_secrets()?;
+        let jails = projection.jails();
+        let jails = jails
+            .map(|(jail, _)| (jail.jail.clone(), jail.clone()))
+            .collect();
+        let gone = self.leave_jails(jails, now);
+        let wanted = self.wanted(projection, now);
+        let start = self.tasks(Part::Start, &wanted, false, now);
+        self.apply_all(&start)?;
+        if self.takes_all_at_once() {
+            // More may be banned than anybody knows of: that is only added to.
+            if projection.is_complete() || self.routine.ban.is_empty() {
+                let tasks = self.tasks(Part::Reconcile, &wanted, false, now);
+                self.apply_all(&tasks)?;
+                self.write(&wanted, now)?;
+            } else {
+                self.put(&wanted, now)?;
+            }
+        } else {
+            self.make_difference(&wanted, now)?;
+        }
+        gone
+    }
+
+    fn change(
+        &mut self,
+        projection: &Projection,
+        touched: &Touched,
+        clock: Clock<'_>,
+    ) -> Result<(), JobError> {
+        if self.routine.ban.is_empty() {
+            return self.reconcile(projection, clock);
+        }
+        let now = clock();
+        self.open_secrets()?;
+        let (mut lifted, mut put, mut renewed) = (Members::new(), Members::new(), Members::new());
+        for (jail, subjects) in touched {
+            for subject in subjects.iter().filter(|subject| self.takes(subject)) {
+                let key = self.key(jail, subject);
+                match self.wants(projection, &key, now) {
+                    None => {
+                        lifted.insert(key, None);
+                    }
+                    Some(until) if self.known.get(&key) == Some(&until) => {}
+                    Some(until) if self.known.contains_key(&key) && !self.routine.expires => {
+                        renewed.insert(key, until);
+                    }
+                    Some(until) => {
+                        put.insert(key, until);
+                    }
+                }
+            }
+        }
+        self.known.extend(renewed);
+        let lifted = self.lift(&lifted, now);
+        self.put(&put, now)?;
+        lifted
+    }
+
+    fn stop(&mut self, ending: Ending) -> Result<(), JobError> {
+        let removes = match ending {
+            Ending::AsConfigured => self.routine.removes_at_end,
+            Ending::Leave => false,
+            Ending::Remove => true,
+        };
+        if !removes {
+            return Ok(());
+        }
+        self.open_secrets()?;
+        let now = Timestamp::from_micros(0);
+        if let (Some(_), Some(path)) = (&self.routine.file, self.routine.path()) {
+            let empty = Members::new();
+            log::debug!("{path} is left without bans");
+            return self.write(&empty, now);
+        }
+        if self.routine.stop.is_empty() {
+            let known = self.known.iter().map(|(key, until)| (key.clone(), *until));
+            let known: Members = known.collect();
+            return self.lift(&known, now);
+        }
+        let tasks = self.tasks(Part::Stop, &Members::new(), false, now);
+        self.apply_all(&tasks)
+    }
+
+    /// Looks whether what the start has made is there, and whether one ban is in effect, each time another one.
+    fn check(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<bool, JobError> {
+        let now = clock();
+        for task in self.tasks(Part::Start, &Members::new(), false, now) {
+            if let Job::Run(run) = &task.job
+                && !run.unless.is_empty()
+                && !self.hands.is_done(run)?
+            {
+                return Ok(false);
+            }
+        }
+        if let Some(path) = self.routine.path() {
+            return Ok(self.written.is_some() && looks(&path) == self.written);
+        }
+        if self.routine.check.is_empty() {
+            let wanted = self.wanted(projection, now);
+            return match &self.routine.list {
+                Some(_) => Ok(self.listed(now)?.iter().eq(wanted.keys())),
+                None => Ok(true),
+            };
+        }
+        let witness = self.witness(projection, now);
+        for task in self.tasks(Part::Check, &witness, false, now) {
+            match self.apply(&task.job) {
+                Ok(_) => {}
+                Err(error) if error.is_refusal() => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    fn check_every(&self) -> Option<Duration> {
+        let routine = self.routine;
+        let asks = routine.start.iter().any(|step| step.asks()) || routine.file.is_some();
+        let looks = asks || !routine.check.is_empty() || routine.list.is_some();
+        routine.check_every.filter(|_| looks)
+    }
+
+    fn pause(&self) -> Duration {
+        self.routine.pause
+    }
+
+    fn patience(error: &JobError) -> Option<Duration> {
+        error.wait()
+    }
+}
+
+fn looks(path: &str) -> Option<Looks> {
+    let file = std::fs::symlink_metadata(path).ok()?;
+    Some((file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
+}
+
+fn later(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    Some(one?.max(other?))
+}
+
+/// The first address or network in a line.
+fn address(line: &str) -> Option<Prefix> {
+    let line = line.get(..LONGEST_LINE).unwrap_or(line);
+    let mut words = line.split(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/')));
+    words.find_map(|word| {
+        let is_one = word.contains(':') || word.matches('.').count() == 3;
+        is_one.then(|| word.parse().ok()).flatten()
+    })
+}

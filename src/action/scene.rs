@@ -1,0 +1,423 @@
+//! What do the placeholders of an action stand for, and for what is something repeated?
+//!
+//! One rule: a step, a line or an element of a list is repeated for each of whatever it names. In: a [`Scene`], which
+//! is what an order is about. Out: the [`Context`]s of something, and the value of each placeholder there. What the values
+//! are written into, and how they have to be encoded there, is known elsewhere.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use siphasher::sip::SipHasher13;
+
+use super::ActionJail;
+use super::event::{Event, Occasion};
+use super::parameter::{Value, Values};
+use super::ports::{PortRange, Ports, Protocol};
+use super::template::Template;
+use super::vocabulary::{Axis, Vocabulary};
+use crate::engine::prefix::Prefix;
+use crate::engine::record::kept::kept;
+use crate::engine::subject::Subject;
+use crate::engine::time::{BanTime, Span, Timestamp};
+
+/// How many events one message tells of in full: more is no message. The others are counted in its last line.
+const MOST_TOLD: usize = 50;
+
+/// The longest short name of a jail: with `f2bd-` before and `-6n` behind, 31 characters of ipset and 28 of iptables hold it.
+const LONGEST_SHORT_NAME: usize = 20;
+
+/// A family of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    Ipv4,
+    /// IPv6.
+    Ipv6,
+}
+
+impl Family {
+    const ALL: [Family; 2] = [Family::Ipv4, Family::Ipv6];
+
+    /// Its name in data files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Family::Ipv4 => "ipv4",
+            Family::Ipv6 => "ipv6",
+        }
+    }
+
+    fn of(network: Prefix) -> Family {
+        match network.address().is_ipv6() {
+            false => Family::Ipv4,
+            true => Family::Ipv6,
+        }
+    }
+}
+
+/// What an order is about.
+#[derive(Clone, Debug)]
+pub struct Scene<'s> {
+    /// What the data file knows.
+    pub vocabulary: &'s Vocabulary,
+    /// What its parameters are set to.
+    pub values: &'s Values,
+    /// What its secrets are; those that are missing are shown as placeholders.
+    pub secrets: BTreeMap<String, String>,
+    /// What this machine is called.
+    pub host: &'s str,
+    /// The time.
+    pub now: Timestamp,
+    /// The jails, each with bans; one for all if the action makes no difference between them.
+    pub jails: Vec<Stage<'s>>,
+    /// Whether jails and families without a ban do not matter.
+    pub only_banned: bool,
+    /// What is told.
+    pub events: Vec<&'s Event>,
+    /// How many more could not be told.
+    pub untold: usize,
+}
+
+/// A jail and its bans.
+#[derive(Clone, Debug)]
+pub struct Stage<'s> {
+    /// The jail; `None` if it is all of them.
+    pub jail: Option<&'s ActionJail>,
+    /// Who is banned, in order, and until when.
+    pub members: Vec<(&'s Subject, Option<Timestamp>)>,
+}
+
+/// For what something is rendered.
+#[derive(Clone, Debug, Default)]
+pub struct Context<'s> {
+    /// The jail and its bans.
+    pub stage: Option<&'s Stage<'s>>,
+    family: Option<Family>,
+    destination: Option<Destination>,
+    /// Who is banned.
+    pub member: Option<(&'s Subject, Option<Timestamp>)>,
+    /// What is told.
+    pub event: Option<&'s Event>,
+    items: Vec<(&'s str, &'s str)>,
+}
+
+/// What of a jail is shut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Destination {
+    All,
+    Some(Protocol, PortRange),
+}
+
+impl<'s> Scene<'s> {
+    /// The contexts of something that names this, within a context that is fixed already.
+    pub fn contexts(&'s self, axes: &BTreeSet<Axis>, within: &Context<'s>) -> Vec<Context<'s>> {
+        let mut all = vec![within.clone()];
+        for axis in axes {
+            all = all
+                .into_iter()
+                .flat_map(|context| self.split(axis, context))
+                .collect();
+        }
+        all
+    }
+
+    /// The context for each of one thing.
+    fn split(&'s self, axis: &Axis, context: Context<'s>) -> Vec<Context<'s>> {
+        let with = |change: &dyn Fn(&mut Context<'s>)| {
+            let mut context = context.clone();
+            change(&mut context);
+            context
+        };
+        match axis {
+            Axis::Jail if context.stage.is_none() => {
+                let stages = self.jails.iter();
+                let stages = stages.filter(|stage| !self.only_banned || !stage.members.is_empty());
+                stages
+                    .map(|stage| with(&|context| context.stage = Some(stage)))
+                    .collect()
+            }
+            Axis::Family if context.family.is_none() => {
+                let families = Family::ALL.into_iter();
+                let families =
+                    families.filter(|family| !self.only_banned || self.has(&context, *family));
+                families
+                    .map(|family| with(&|context| context.family = Some(family)))
+                    .collect()
+            }
+            Axis::Destination if context.destination.is_none() => {
+                let destinations = self.destinations(&context).into_iter();
+                destinations
+                    .map(|destination| with(&|context| context.destination = Some(destination)))
+                    .collect()
+            }
+            Axis::Member if context.member.is_none() => {
+                let stages = self.jails.iter();
+                let stages = stages.filter(|stage| match context.stage {
+                    Some(own) => std::ptr::eq(own, *stage),
+                    None => true,
+                });
+                let members =
+                    stages.flat_map(|stage| stage.members.iter().map(move |one| (stage, one)));
+                let fits = |subject: &Subject| match (context.family, subject.network()) {
+                    (Some(family), Some(network)) => Family::of(network) == family,
+                    (Some(_), None) => false,
+                    (None, _) => true,
+                };
+                members
+                    .filter(|(_, (subject, _))| fits(subject))
+                    .map(|(stage, member)| {
+                        with(&|context| {
+                            context.stage = Some(stage);
+                            context.family = member.0.network().map(Family::of);
+                            context.member = Some(*member);
+                        })
+                    })
+                    .collect()
+            }
+            Axis::Event if context.event.is_none() => {
+                let events = self.events.iter();
+                events
+                    .map(|event| with(&|context| context.event = Some(event)))
+                    .collect()
+            }
+            Axis::Item(name) if !context.items.iter().any(|(known, _)| known == name) => {
+                let Some((name, Value::List(items))) = self.values.entry(name) else {
+                    return vec![context];
+                };
+                items
+                    .iter()
+                    .map(|item| with(&|context| context.items.push((name, item))))
+                    .collect()
+            }
+            _ => vec![context],
+        }
+    }
+
+    /// Whether somebody of a family is banned.
+    fn has(&self, context: &Context<'s>, family: Family) -> bool {
+        let stages = self.jails.iter();
+        let mut stages = stages.filter(|stage| match context.stage {
+            Some(own) => std::ptr::eq(own, *stage),
+            None => true,
+        });
+        stages.any(|stage| {
+            let mut networks = stage
+                .members
+                .iter()
+                .filter_map(|(subject, _)| subject.network());
+            networks.any(|network| Family::of(network) == family)
+        })
+    }
+
+    fn destinations(&self, context: &Context<'s>) -> Vec<Destination> {
+        let jail = context.stage.and_then(|stage| stage.jail);
+        let closes_all =
+            matches!(self.values.get("ports"), Some(Value::Text(ports)) if ports == "all");
+        match jail
+            .filter(|_| !closes_all)
+            .map(|jail| (&jail.ports, &jail.protocols))
+        {
+            None | Some((Ports::All, _)) => vec![Destination::All],
+            Some((Ports::Some(ranges), protocols)) => {
+                let protocols: BTreeSet<_> = protocols.iter().copied().collect();
+                let each = protocols.into_iter().flat_map(|protocol| {
+                    let ranges = ranges.iter();
+                    ranges.map(move |range| Destination::Some(protocol, *range))
+                });
+                each.collect()
+            }
+        }
+    }
+
+    /// A text with its placeholders filled in.
+    pub fn fill(&self, template: &Template, context: &Context<'s>) -> String {
+        template.fill(|name| self.value(name, context))
+    }
+
+    /// What a placeholder stands for in a context; `None` if for nothing.
+    pub fn value(&self, name: &str, context: &Context<'s>) -> Option<String> {
+        if let Some((_, item)) = context.items.iter().find(|(known, _)| *known == name) {
+            return Some((*item).to_owned());
+        }
+        match self.values.get(name) {
+            Some(Value::Text(text)) => return Some(text.clone()),
+            Some(Value::Secret(_)) => return self.secrets.get(name).cloned(),
+            Some(Value::List(_)) | None => {}
+        }
+        if let (Some(family), "family") = (context.family, name) {
+            return Some(family.word().to_owned());
+        }
+        if let Some(word) = context
+            .family
+            .and_then(|family| self.vocabulary.word(family, name))
+        {
+            return Some(self.fill(word, context));
+        }
+        let event = context.event.and_then(|event| of_event(name, event));
+        event
+            .or_else(|| self.of_member(name, context))
+            .or_else(|| self.of_jail(name, context))
+            .or_else(|| self.of_all(name))
+    }
+
+    fn of_member(&self, name: &str, context: &Context<'s>) -> Option<String> {
+        let (subject, until) = context.member?;
+        let network = subject.network();
+        Some(match name {
+            "subject" => subject.plain(),
+            "address" => network?.plain(),
+            "first" => network?.address().to_string(),
+            "width" => network?.width().to_string(),
+            "until" => until.map_or_else(|| "never".to_owned(), |until| until.to_string()),
+            "seconds" => self.vocabulary.seconds(until, self.now),
+            _ => return None,
+        })
+    }
+
+    fn of_jail(&self, name: &str, context: &Context<'s>) -> Option<String> {
+        match (name, context.destination) {
+            ("to", Some(destination)) => {
+                let template = match destination {
+                    Destination::All => &self.vocabulary.to_all,
+                    Destination::Some(..) => &self.vocabulary.to_ports,
+                };
+                return Some(self.fill(template.as_ref()?, context));
+            }
+            ("protocol", Some(Destination::Some(protocol, _))) => {
+                return Some(protocol.to_string());
+            }
+            ("port", Some(Destination::Some(_, range))) => return Some(range.to_string()),
+            ("port_first", Some(Destination::Some(_, range))) => {
+                return Some(range.first.to_string());
+            }
+            ("port_last", Some(Destination::Some(_, range))) => {
+                return Some(range.last.to_string());
+            }
+            _ => {}
+        }
+        let jail = context.stage?.jail?;
+        Some(match name {
+            "jail" => jail.jail.to_string(),
+            "short" => short(jail.jail.as_str()),
+            "ports" => match &jail.ports {
+                Ports::All => "all".to_owned(),
+                Ports::Some(ranges) => join(ranges),
+            },
+            "protocols" => join(&jail.protocols),
+            _ => return None,
+        })
+    }
+
+    fn of_all(&self, name: &str) -> Option<String> {
+        Some(match name {
+            "host" => self.host.to_owned(),
+            "now" => self.now.to_string(),
+            "count" => (self.events.len() + self.untold).to_string(),
+            "summary" => self.summary(),
+            "sentences" => self.sentences(),
+            _ => return None,
+        })
+    }
+
+    /// What is told, in few words: of one event its sentence, of more how many of which.
+    fn summary(&self) -> String {
+        if let ([event], 0) = (self.events.as_slice(), self.untold) {
+            return kept(&event.sentence).into_owned();
+        }
+        let of = |occasion: Occasion| {
+            self.events
+                .iter()
+                .filter(|event| event.occasion == occasion)
+                .count()
+        };
+        let mut parts = Vec::new();
+        for occasion in Occasion::ALL {
+            match of(occasion) {
+                0 => {}
+                1 => parts.push(format!("1 {occasion}")),
+                count => parts.push(format!("{count} {occasion}s")),
+            }
+        }
+        if self.untold > 0 {
+            parts.push(format!("{} more", self.untold));
+        }
+        parts.join(", ")
+    }
+
+    /// What is told, one sentence a line.
+    fn sentences(&self) -> String {
+        let told = self.events.iter().take(MOST_TOLD);
+        let told: Vec<_> = told
+            .map(|event| kept(&event.sentence).into_owned())
+            .collect();
+        let mut text = told.join("\n");
+        let more = self.events.len().saturating_sub(MOST_TOLD) + self.untold;
+        if more > 0 {
+            let _ = write!(text, "\nand {more} more");
+        }
+        text
+    }
+}
+
+fn of_event(name: &str, event: &Event) -> Option<String> {
+    let network = event.subject.as_ref().and_then(Subject::network);
+    let text = |texts: &mut dyn Iterator<Item = &String>| {
+        let texts: Vec<_> = texts.map(|text| kept(text).into_owned()).collect();
+        texts
+    };
+    Some(match name {
+        "event" => event.occasion.to_string(),
+        "time" => event.time.to_string(),
+        "jail" => event
+            .jail
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        "address" => network.map(Prefix::plain).unwrap_or_default(),
+        "first" => network
+            .map(|network| network.address().to_string())
+            .unwrap_or_default(),
+        "subject" => event
+            .subject
+            .as_ref()
+            .map(Subject::plain)
+            .unwrap_or_default(),
+        "until" => match (event.until, event.bantime) {
+            (Some(until), _) => until.to_string(),
+            (None, Some(_)) => "never".to_owned(),
+            (None, None) => String::new(),
+        },
+        "bantime" => match event.bantime {
+            Some(BanTime::For(span)) => Span(span).to_string(),
+            Some(BanTime::Forever) => "ever".to_owned(),
+            None => String::new(),
+        },
+        "offence" => event.offence.to_string(),
+        "failures" => event.failures.to_string(),
+        "sentence" => kept(&event.sentence).into_owned(),
+        "lines" => text(&mut event.lines.iter()).join("\n"),
+        "users" => text(&mut event.users.iter()).join(", "),
+        "whereabouts" => event
+            .whereabouts
+            .as_deref()
+            .map(kept)
+            .unwrap_or_default()
+            .into_owned(),
+        _ => return None,
+    })
+}
+
+fn join<T: ToString>(items: &[T]) -> String {
+    let items: Vec<_> = items.iter().map(ToString::to_string).collect();
+    items.join(",")
+}
+
+/// A name of a jail that is short enough for names in the kernel; two long ones that begin alike stay apart.
+fn short(jail: &str) -> String {
+    if jail.len() <= LONGEST_SHORT_NAME {
+        return jail.to_owned();
+    }
+    // Names of jails are ASCII.
+    let begin = jail.get(..LONGEST_SHORT_NAME - 9).unwrap_or_default();
+    let hash = SipHasher13::new().hash(jail.as_bytes()) & 0xffff_ffff;
+    format!("{begin}-{hash:08x}")
+}

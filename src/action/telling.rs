@@ -1,0 +1,272 @@
+//! How does an action tell of what happens?
+//!
+//! Events wait in a queue of a bounded length until their message is due; what is not taken is tried again, in its order,
+//! with growing pauses. What is refused for good is dropped and said so. Nothing waits for this.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use super::event::{Event, Occasion};
+use super::hands::{Hands, JobError, open_secrets};
+use super::parameter::{ParameterError, Value, Values};
+use super::scene::Scene;
+use super::step::{Step, Task};
+use super::vocabulary::{Axis, Vocabulary};
+use super::worker::{Clock, FIRST_PAUSE, LONGEST_PAUSE};
+use super::{ActionSpec, Order, Report};
+
+/// How many events wait for a target that does not answer; of more, the oldest are only counted.
+const MOST_WAITING: usize = 10_000;
+
+/// How many events go into one message: a letter of some hundred kilobytes.
+const MOST_AT_ONCE: usize = 500;
+
+/// The kind, for parameters that are missing.
+const KIND: &str = "exec, http or mail";
+
+/// An action that tells, with its parameters filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Teller {
+    /// Its placeholders.
+    pub vocabulary: Vocabulary,
+    /// Its parameters.
+    pub values: Values,
+    /// What it does to tell.
+    pub steps: Vec<Step>,
+    /// Of what it tells.
+    pub on: BTreeSet<Occasion>,
+    /// How long events are gathered for one message.
+    pub every: Duration,
+    /// Whether it tells of bans again that an earlier run has made.
+    pub restored: bool,
+    /// How long each step may take.
+    pub timeout: Duration,
+}
+
+impl Teller {
+    /// Takes the values of the parameters that every such action has.
+    ///
+    /// # Errors
+    /// One is missing, or is no occasion.
+    pub fn take_values(&mut self, values: Values) -> Result<(), ParameterError> {
+        let Some(Value::List(words)) = values.get("on") else {
+            return Err(ParameterError::Missing {
+                kind: KIND,
+                name: "on",
+            });
+        };
+        let occasion = |word: &String| {
+            word.parse().map_err(|_| ParameterError::Value {
+                name: "on".to_owned(),
+                value: word.clone(),
+                wanted: "ban, unban, start, stop, siege, notice and error".to_owned(),
+            })
+        };
+        self.on = words.iter().map(occasion).collect::<Result<_, _>>()?;
+        self.every = values.time(KIND, "every")?;
+        self.restored = values.text(KIND, "restored")? == "true";
+        self.timeout = values.time(KIND, "timeout")?;
+        self.values = values;
+        Ok(())
+    }
+
+    /// Whether it says something by this placeholder.
+    pub fn says(&self, name: &str) -> bool {
+        self.steps.iter().any(|step| step.says(name))
+    }
+
+    /// Every program that it may run, with its parameters filled in.
+    pub fn programs(&self) -> Vec<String> {
+        let programs = self.steps.iter().flat_map(Step::programs);
+        let programs = programs.map(|program| self.values.fill(program));
+        programs.filter(|program| !program.contains('<')).collect()
+    }
+
+    /// The scene of some events.
+    pub fn scene<'s>(
+        &'s self,
+        events: Vec<&'s Event>,
+        untold: usize,
+        host: &'s str,
+        clock: Clock<'_>,
+    ) -> Scene<'s> {
+        Scene {
+            vocabulary: &self.vocabulary,
+            values: &self.values,
+            secrets: BTreeMap::new(),
+            host,
+            now: clock(),
+            jails: Vec::new(),
+            only_banned: false,
+            events,
+            untold,
+        }
+    }
+}
+
+/// Tells what the orders say until one says to stop, or until nobody is left to give any.
+pub fn run(
+    spec: &ActionSpec,
+    teller: &Teller,
+    orders: &Receiver<Order>,
+    clock: Clock<'_>,
+    report: &dyn Fn(Report),
+) {
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let mut worker = Worker {
+        spec,
+        teller,
+        hands: Hands::new(&teller.values, teller.timeout),
+        host,
+        waiting: VecDeque::new(),
+        untold: 0,
+        done: 0,
+        due: None,
+        pause: None,
+        clock,
+        report,
+    };
+    loop {
+        let received = match worker.due {
+            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Some(due) => orders.recv_timeout(due.saturating_duration_since(Instant::now())),
+        };
+        match received {
+            Ok(Order::Tell(events)) => worker.note(events),
+            Ok(Order::Stop(_)) => {
+                // Once more, whether it is time or not; who does not answer then has had his chances.
+                worker.tell();
+                return;
+            }
+            Ok(Order::Reconcile { .. } | Order::Change { .. }) => {}
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        if worker.due.is_some_and(|due| due <= Instant::now()) {
+            worker.tell();
+        }
+    }
+}
+
+struct Worker<'w> {
+    spec: &'w ActionSpec,
+    teller: &'w Teller,
+    hands: Hands<'w>,
+    host: String,
+    waiting: VecDeque<Event>,
+    /// How many were dropped since the last message.
+    untold: usize,
+    /// How many tasks of the next message are done already.
+    done: usize,
+    due: Option<Instant>,
+    /// The last pause, while it does not work.
+    pause: Option<Duration>,
+    clock: Clock<'w>,
+    report: &'w dyn Fn(Report),
+}
+
+impl Worker<'_> {
+    fn note(&mut self, events: Vec<Event>) {
+        self.waiting.extend(events);
+        let more = self.waiting.len().saturating_sub(MOST_WAITING);
+        if more > 0 {
+            if self.untold == 0 {
+                log::warn!(
+                    "{}: more waits to be told than there is room for; the oldest is only counted",
+                    self.spec.name
+                );
+            }
+            self.waiting.drain(..more);
+            self.untold += more;
+            self.done = 0;
+        }
+        if self.due.is_none() && !self.waiting.is_empty() {
+            self.due = Some(Instant::now() + self.teller.every);
+        }
+    }
+
+    /// Tells all that waits, or as much as is taken.
+    fn tell(&mut self) {
+        self.due = None;
+        while !self.waiting.is_empty() {
+            let count = self.next_count();
+            if let Err(error) = self.tell_next(count) {
+                if !error.is_lasting() {
+                    return self.wait(&error);
+                }
+                log::error!(
+                    "{}: {error}; not told: {}",
+                    self.spec.name,
+                    self.describe(count)
+                );
+            }
+            self.waiting.drain(..count);
+            self.untold = 0;
+            self.done = 0;
+        }
+        if self.pause.take().is_some() {
+            log::info!("{}: works again", self.spec.name);
+            (self.report)(Report::Works);
+        }
+    }
+
+    /// How many events the next message tells of.
+    fn next_count(&self) -> usize {
+        let one_by_one = self
+            .teller
+            .steps
+            .iter()
+            .any(|step| step.is_split_by(&Axis::Event));
+        match one_by_one {
+            true => 1,
+            false => self.waiting.len().min(MOST_AT_ONCE),
+        }
+    }
+
+    fn tell_next(&mut self, count: usize) -> Result<(), JobError> {
+        let secrets = open_secrets(&self.teller.values)?;
+        let tasks: Vec<Task> = {
+            let events = self.waiting.iter().take(count).collect();
+            let mut scene = self
+                .teller
+                .scene(events, self.untold, &self.host, self.clock);
+            scene.secrets = secrets
+                .iter()
+                .map(|(name, secret)| (name.clone(), secret.reveal().to_owned()))
+                .collect();
+            let steps = self.teller.steps.iter();
+            steps.flat_map(|step| step.tasks(&scene)).collect()
+        };
+        for task in tasks.iter().skip(self.done) {
+            self.hands.apply(&task.job, &secrets)?;
+            // Nobody is told twice what the target has taken.
+            self.done += 1;
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, error: &JobError) {
+        let pause = match self.pause {
+            Some(pause) => (pause * 2).min(LONGEST_PAUSE),
+            None => {
+                log::error!("{}: {error}; trying on", self.spec.name);
+                (self.report)(Report::Trouble(error.to_string()));
+                FIRST_PAUSE
+            }
+        };
+        self.pause = Some(pause);
+        let wanted = error.wait().unwrap_or_default();
+        self.due = Some(Instant::now() + pause.max(wanted));
+    }
+
+    fn describe(&self, count: usize) -> String {
+        match self.waiting.front() {
+            Some(event) if count == 1 => event.sentence.clone(),
+            _ => format!("{count} events"),
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Which placeholders does a data file have, and where may each of them stand?
+//!
+//! In: its parameters and the words that it defines. Out: for each text the things it is repeated for, or what is wrong
+//! with it. What a placeholder stands for in the end is the business of the scene.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::parameter::{Parameters, Sort as ParameterSort};
+use super::scene::Family;
+use super::template::{Template, is_name};
+use crate::engine::time::Timestamp;
+
+/// For what something is repeated, the outer one first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Axis {
+    /// Each jail.
+    Jail,
+    /// Each family of addresses.
+    Family,
+    /// Each range of ports with each protocol, or all ports at once.
+    Destination,
+    /// Each ban.
+    Member,
+    /// Each thing that is told.
+    Event,
+    /// Each item of the parameter of this name.
+    Item(String),
+}
+
+/// What a value is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// Names, numbers, addresses and times, and what the administrator has written.
+    Plain,
+    /// What an attacker may have written.
+    Foreign,
+    /// What only the addressee may see.
+    Secret,
+}
+
+/// Where a text goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An argument of a program: everybody on the machine can read it, and a program may take it for an option.
+    Argument,
+    /// A line that a program reads.
+    Input,
+    /// The address of a request.
+    Url,
+    /// The value of a header of a request.
+    Header,
+    /// The body of a request or of a letter.
+    Body,
+    /// A line of a file.
+    File,
+    /// The name of a file, and what is asked before anything happens: the same for everything.
+    Name,
+}
+
+impl Place {
+    fn takes(self, sort: Sort) -> bool {
+        match sort {
+            Sort::Plain => true,
+            Sort::Foreign => matches!(self, Place::Input | Place::Body),
+            Sort::Secret => matches!(
+                self,
+                Place::Input | Place::Url | Place::Header | Place::Body
+            ),
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Place::Argument => "an argument of a program",
+            Place::Input => "what a program reads",
+            Place::Url => "the address of a request",
+            Place::Header => "a header of a request",
+            Place::Body => "a body",
+            Place::File => "a file",
+            Place::Name => "the name of a file",
+        }
+    }
+}
+
+/// What an action is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Bans of jails, each in its own place.
+    Jails,
+    /// Bans, whatever the jail.
+    Everybody,
+    /// What happens.
+    Events,
+}
+
+/// A text that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VocabularyError {
+    /// A placeholder that nothing stands for.
+    #[error("nothing stands for `<{placeholder}>` in `{text}`; known here: {}", known.join(", "))]
+    Unknown {
+        /// The placeholder.
+        placeholder: String,
+        /// Where it stands.
+        text: String,
+        /// Those that could be meant.
+        known: Vec<String>,
+    },
+    /// It may not stand there.
+    #[error("`<{placeholder}>` may not stand in {place}: {because}", place = place.words())]
+    Misplaced {
+        /// The placeholder.
+        placeholder: String,
+        /// Where it stands.
+        place: Place,
+        /// Why not.
+        because: &'static str,
+    },
+    /// A word that the file defines is a parameter as well, or one of f2bd's own, or defined for one family only.
+    #[error(
+        "the word `{0}` must be defined for both families, and must not be a parameter or a word of f2bd's"
+    )]
+    Word(String),
+}
+
+/// How the length of a ban is said in seconds.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seconds {
+    /// What stands for a ban without end.
+    pub forever: String,
+    /// The longest that the target takes; what lasts longer is put into effect anew in time.
+    #[serde(default)]
+    pub longest: Option<u64>,
+}
+
+impl Default for Seconds {
+    fn default() -> Self {
+        Seconds {
+            forever: "0".to_owned(),
+            longest: None,
+        }
+    }
+}
+
+/// The placeholders of a data file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vocabulary {
+    names: BTreeMap<String, (Sort, BTreeSet<Axis>)>,
+    families: BTreeMap<Family, BTreeMap<String, Template>>,
+    /// What `<to>` is for some ports.
+    pub to_ports: Option<Template>,
+    /// What `<to>` is for all.
+    pub to_all: Option<Template>,
+    seconds: Seconds,
+}
+
+/// Words of each family, as they are written.
+pub type Words = BTreeMap<String, String>;
+
+impl Vocabulary {
+    /// The placeholders of an action that is `about` this, with these parameters.
+    pub fn new(about: About, parameters: &Parameters, seconds: Seconds) -> Vocabulary {
+        let mut names = BTreeMap::new();
+        let mut add = |all: &[&str], sort: Sort, axes: &[Axis]| {
+            for name in all {
+                let axes: BTreeSet<Axis> = axes.iter().cloned().collect();
+                names.insert((*name).to_owned(), (sort, axes));
+            }
+        };
+        add(&["host", "now"], Sort::Plain, &[]);
+        match about {
+            About::Events => {
+                add(&["count"], Sort::Plain, &[]);
+                add(&["summary", "sentences"], Sort::Foreign, &[]);
+                let plain = [
+                    "event", "time", "jail", "address", "first", "until", "bantime", "offence",
+                    "failures",
+                ];
+                add(&plain, Sort::Plain, &[Axis::Event]);
+                let foreign = ["subject", "sentence", "lines", "users", "whereabouts"];
+                add(&foreign, Sort::Foreign, &[Axis::Event]);
+            }
+            About::Jails | About::Everybody => {
+                add(&["family"], Sort::Plain, &[Axis::Family]);
+                add(
+                    &["address", "first", "width", "until", "seconds"],
+                    Sort::Plain,
+                    &[Axis::Member],
+                );
+                add(&["subject"], Sort::Foreign, &[Axis::Member]);
+            }
+        }
+        if about == About::Jails {
+            add(
+                &["jail", "short", "ports", "protocols"],
+                Sort::Plain,
+                &[Axis::Jail],
+            );
+            let destination = ["to", "protocol", "port", "port_first", "port_last"];
+            add(&destination, Sort::Plain, &[Axis::Jail, Axis::Destination]);
+        }
+        for (name, parameter) in parameters.iter() {
+            let sort = match parameter.sort {
+                ParameterSort::Secret => Sort::Secret,
+                _ => Sort::Plain,
+            };
+            let axes = parameter.list.then(|| Axis::Item(name.to_owned()));
+            names.insert(name.to_owned(), (sort, axes.into_iter().collect()));
+        }
+        Vocabulary {
+            names,
+            families: BTreeMap::new(),
+            to_ports: None,
+            to_all: None,
+            seconds,
+        }
+    }
+
+    /// Takes in the words that differ between families.
+    ///
+    /// # Errors
+    /// A word is known already, or its text cannot be used.
+    pub fn define_words(&mut self, ipv4: &Words, ipv6: &Words) -> Result<(), VocabularyError> {
+        for name in ipv4.keys().chain(ipv6.keys()) {
+            let in_both = ipv4.contains_key(name) && ipv6.contains_key(name);
+            if !in_both || !is_name(name) || self.names.contains_key(name) {
+                return Err(VocabularyError::Word(name.clone()));
+            }
+        }
+        let mut known = BTreeMap::new();
+        for (family, words) in [(Family::Ipv4, ipv4), (Family::Ipv6, ipv6)] {
+            for (name, text) in words {
+                let template = Template::new(text);
+                let mut axes = self.check(&template, Place::Argument)?;
+                axes.insert(Axis::Family);
+                let (_, all) = known
+                    .entry(name.clone())
+                    .or_insert_with(|| (Sort::Plain, BTreeSet::new()));
+                all.extend(axes);
+                let words = self.families.entry(family).or_default();
+                words.insert(name.clone(), template);
+            }
+        }
+        self.names.extend(known);
+        Ok(())
+    }
+
+    /// Takes in what stands for a destination.
+    ///
+    /// # Errors
+    /// A text cannot be used.
+    pub fn define_destination(&mut self, ports: &str, all: &str) -> Result<(), VocabularyError> {
+        let (ports, all) = (Template::new(ports), Template::new(all));
+        let mut axes = self.check(&ports, Place::Argument)?;
+        axes.extend(self.check(&all, Place::Argument)?);
+        if let Some((_, known)) = self.names.get_mut("to") {
+            known.extend(axes);
+        }
+        self.to_ports = Some(ports);
+        self.to_all = Some(all);
+        Ok(())
+    }
+
+    /// Checks a text, and answers for what it is repeated.
+    ///
+    /// # Errors
+    /// A placeholder that nothing stands for, or that may not stand there.
+    pub fn check(
+        &self,
+        template: &Template,
+        place: Place,
+    ) -> Result<BTreeSet<Axis>, VocabularyError> {
+        let mut all = BTreeSet::new();
+        for name in template.names() {
+            let Some((sort, axes)) = self.names.get(name) else {
+                return Err(VocabularyError::Unknown {
+                    placeholder: name.to_owned(),
+                    text: template.fill(|_| None),
+                    known: self.names.keys().map(|name| format!("<{name}>")).collect(),
+                });
+            };
+            let because = match (place, sort) {
+                (Place::Name, Sort::Plain) if !axes.is_empty() => {
+                    "that is not the same for everything"
+                }
+                (place, sort) if place.takes(*sort) => {
+                    all.extend(axes.iter().cloned());
+                    continue;
+                }
+                (_, Sort::Secret) => "others could read it there",
+                _ => "it may hold text of an attacker, which goes into input and bodies only",
+            };
+            return Err(VocabularyError::Misplaced {
+                placeholder: name.to_owned(),
+                place,
+                because,
+            });
+        }
+        Ok(all)
+    }
+
+    /// A word of a family.
+    pub fn word(&self, family: Family, name: &str) -> Option<&Template> {
+        self.families.get(&family)?.get(name)
+    }
+
+    /// What is left of a ban, in whole seconds, rounded up so that nobody is let go early.
+    pub fn seconds(&self, until: Option<Timestamp>, now: Timestamp) -> String {
+        let Some(until) = until else {
+            return self.seconds.forever.clone();
+        };
+        let left = until.since(now).as_micros().div_ceil(1_000_000).max(1);
+        let longest = self.seconds.longest.map_or(u128::MAX, u128::from);
+        left.min(longest).to_string()
+    }
+}
