@@ -119,6 +119,10 @@ quietly_install() (
             printf '   The new sshd of this machine stays off; "systemctl enable --now ssh" turns it on.\n'
             systemctl --quiet disable ssh.service 2>/dev/null || true
         fi
+        # The tests start their own; this machine has no work for one.
+        if [ "$package" = haproxy ]; then
+            systemctl --quiet disable haproxy.service 2>/dev/null || true
+        fi
     done
 )
 
