@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::support::skipped;
-use f2bd::action::file::{ActionFile, NFTABLES, NFTABLES_SLOW, SERVE};
+use f2bd::action::file::{ActionFile, NFTABLES, SERVE};
 use f2bd::cli::args::CommandLine;
 use f2bd::cli::hosts::{MOST_ADDRESSES, MOST_NAMES};
 use f2bd::config::keys::{self, Key};
@@ -620,10 +620,21 @@ fn action_file_keys() -> BTreeMap<String, Keys> {
     let file = ActionFile::parse(NFTABLES).unwrap();
     let parameters: Keys = defaults(&file).collect();
     let mut tables = BTreeMap::from([("PARAMETERS OF NFTABLES".to_owned(), parameters)]);
-    let slow = ActionFile::parse(NFTABLES_SLOW).unwrap();
-    let known = &tables["PARAMETERS OF NFTABLES"];
-    let further = defaults(&slow).filter(|(name, _)| !known.contains_key(name));
-    tables.insert("nftables-slow".to_owned(), further.collect());
+    // Of the others, what differs is told.
+    let mut others = Vec::new();
+    for entry in fs::read_dir("actions").unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        if name == "nftables" || !name.starts_with("nftables") {
+            continue;
+        }
+        let known = &tables["PARAMETERS OF NFTABLES"];
+        let other = ActionFile::parse(&text).unwrap();
+        let further = defaults(&other).filter(|(name, default)| known.get(name) != Some(default));
+        tables.insert(name, further.collect());
+        others.push(toml::from_str(&text).unwrap());
+    }
     let serve = ActionFile::parse(SERVE).unwrap();
     tables.insert("PARAMETERS OF SERVE".to_owned(), defaults(&serve).collect());
     let text: toml::Table = toml::from_str(NFTABLES).unwrap();
@@ -635,15 +646,20 @@ fn action_file_keys() -> BTreeMap<String, Keys> {
         tables.insert(heading.to_owned(), keys);
     };
     let parameters = text["parameters"].as_table().unwrap();
-    table("[parameters.NAME]", parameters.values().collect());
-    table("[ruleset]", vec![&text["ruleset"]]);
+    let devices = |file: &'_ toml::Value| file["parameters"].get("devices").cloned();
+    let lists: Vec<_> = others.iter().filter_map(devices).collect();
+    table(
+        "[parameters.NAME]",
+        parameters.values().chain(&lists).collect(),
+    );
+    let rulesets = others.iter().map(|file: &toml::Value| &file["ruleset"]);
+    table("[ruleset]", rulesets.chain([&text["ruleset"]]).collect());
     table(
         "[[sample]]",
         text["sample"].as_array().unwrap().iter().collect(),
     );
-    let slow: toml::Table = toml::from_str(NFTABLES_SLOW).unwrap();
-    let both = [&text, &slow].map(|text| toml::Value::Table(text.clone()));
-    table("Top of the file", both.iter().collect());
+    others.push(toml::Value::Table(text.clone()));
+    table("Top of the file", others.iter().collect());
     tables
 }
 

@@ -1,5 +1,8 @@
 //! Facts about `nftables`, shown from outside, with the real kernel, the real nft and real packets.
 
+mod random;
+mod variants;
+
 use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::io::{ErrorKind, Read, Write};

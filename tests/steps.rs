@@ -336,16 +336,12 @@ fn what_comes_while_a_step_is_slow_goes_in_one_batch() {
             .unwrap();
     };
     order("192.0.2.1");
-    until("the step has begun", || {
-        target.was_called_with("input")
-    });
+    until("the step has begun", || target.was_called_with("input"));
     for last in 2..10 {
         order(&format!("192.0.2.{last}"));
     }
     fs::remove_file(target.path("wait")).unwrap();
-    until("all are told", || {
-        target.was_called_with("192.0.2.9")
-    });
+    until("all are told", || target.was_called_with("192.0.2.9"));
     let calls = target.calls();
     assert_eq!(
         calls.iter().filter(|call| *call == "input").count(),

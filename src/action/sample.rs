@@ -96,8 +96,8 @@ impl Sample {
         let (kind, _) = file.kind(&self.parameters)?;
         let (expected, comes) = match &kind {
             ActionKind::Nftables(spec) => {
-                let ruleset =
-                    ruleset::prepare(spec, [&jail]) + &ruleset::install(spec, [&jail], &[], &[]);
+                let ruleset = ruleset::prepare(spec, [&jail])
+                    + &ruleset::install(spec, [&jail], &spec.devices, &[], &[]);
                 (
                     self.ruleset
                         .as_ref()

@@ -249,17 +249,19 @@ impl<K: Keeper> Worker<'_, K> {
         }
     }
 
+    /// Orders that keep coming put nothing off: what failed is tried again, and what is in effect looked at, when the
+    /// time has come.
     fn do_what_is_due(&mut self) {
         let now = Instant::now();
-        if self.waiting.is_some() && self.may_change_at() <= now {
-            self.carry_out();
-        } else if self
-            .trouble
-            .as_ref()
-            .is_some_and(|trouble| trouble.retry <= now)
-        {
+        let retry = self.trouble.as_ref().map(|trouble| trouble.retry);
+        if retry.is_some_and(|retry| retry <= now) {
+            // It puts into effect what waits, too.
+            self.waiting = None;
             self.reconcile();
-        } else if self.may_check() && self.next_check().is_some_and(|due| due <= now) {
+        } else if self.waiting.is_some() && self.may_change_at() <= now {
+            self.carry_out();
+        }
+        if self.may_check() && self.next_check().is_some_and(|due| due <= now) {
             self.check();
         }
     }

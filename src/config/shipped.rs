@@ -15,8 +15,11 @@ macro_rules! files {
 /// `actions/NAME.toml`
 pub const ACTIONS: &[Shipped] = files! { "actions":
     "ipset"
-    "nftables-slow"
     "nftables"
+    "nftables-forward"
+    "nftables-ingress"
+    "nftables-prerouting"
+    "nftables-slow"
     "serve"
 };
 

@@ -17,7 +17,7 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::skipped;
-use super::wait::until;
+use super::wait::{DEADLINE, until};
 
 /// How long a connection may take before the host counts as unreachable. The first packet is sent again
 /// after a second; one that is answered at all is answered in microseconds.
@@ -52,6 +52,11 @@ impl Netns {
         let namespace = Netns { name };
         namespace.ip("link set lo up");
         Some(namespace)
+    }
+
+    /// By which ip(8) knows it.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Moves the calling thread in.
@@ -129,6 +134,22 @@ impl Netns {
 
     /// Connects from an address inside.
     pub fn connect(&self, from: &str, to: SocketAddr) -> Result<TcpStream, std::io::Error> {
+        self.connect_within(SILENCE, from, to)
+    }
+
+    /// The error that answers a connection from an address inside. One of ICMP counts only when it answers the second
+    /// packet, since the socket is busy while it sends the first.
+    pub fn refusal(&self, from: &str, to: SocketAddr) -> Option<Errno> {
+        let answer = self.connect_within(DEADLINE, from, to);
+        answer.err().and_then(|error| Errno::from_io_error(&error))
+    }
+
+    fn connect_within(
+        &self,
+        patience: Duration,
+        from: &str,
+        to: SocketAddr,
+    ) -> Result<TcpStream, std::io::Error> {
         let from: IpAddr = from.parse().unwrap();
         let family = if from.is_ipv4() {
             AddressFamily::INET
@@ -137,7 +158,7 @@ impl Netns {
         };
         loop {
             let socket = self.inside(|| socket(family, SocketType::STREAM, None).unwrap());
-            set_socket_timeout(&socket, Timeout::Send, Some(SILENCE)).unwrap();
+            set_socket_timeout(&socket, Timeout::Send, Some(patience)).unwrap();
             bind(&socket, &SocketAddr::new(from, 0)).unwrap();
             match connect(&socket, &to) {
                 Ok(()) => return Ok(TcpStream::from(socket)),
@@ -160,7 +181,8 @@ impl Netns {
         });
     }
 
-    fn ip(&self, words: &str) {
+    /// Has ip(8) do something to it.
+    pub fn ip(&self, words: &str) {
         let mut arguments = vec!["-n", &self.name];
         arguments.extend(words.split_whitespace());
         let output = ip(&arguments);

@@ -11,10 +11,12 @@ use rustix::net::netlink::{NETFILTER, SocketAddrNetlink};
 use rustix::net::socket_with;
 use rustix::net::sockopt::{self, Timeout};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, getsockname, recvfrom, send,
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, getsockname,
+    recvfrom, send,
 };
 
-use super::message::{self, Batch, Content, Message, Transaction};
+use super::message::{self, Batch, Content, Message, TableName, Transaction};
+use super::table::Table;
 
 /// How long the kernel may take to answer; a transaction of a million elements takes two seconds.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,8 +39,8 @@ pub enum KernelError {
     /// The kernel refused.
     #[error("the kernel refuses a change of the packet filter: {0}")]
     Refused(Errno),
-    /// Others change so much that a listing is never complete.
-    #[error("the packet filter is being changed all the time")]
+    /// Others change so much that a listing is never complete, or our table that it is never ours alone.
+    #[error("somebody else changes the packet filter all the time")]
     Restless,
 }
 
@@ -65,7 +67,7 @@ impl Kernel {
     /// # Errors
     /// The system has no socket for us.
     pub fn open() -> Result<Kernel, KernelError> {
-        let (socket, port) = open_socket(0)?;
+        let (socket, port) = open_socket(Some(NETFILTER), 0)?;
         sockopt::set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
         Ok(Kernel {
             socket,
@@ -82,7 +84,7 @@ impl Kernel {
     }
 
     /// A batch to be filled and committed before anything else is asked.
-    pub fn batch(&self, table: &str) -> Batch {
+    pub fn batch(&self, table: &Table) -> Batch {
         Batch::new(table, self.sequence)
     }
 
@@ -127,9 +129,9 @@ impl Kernel {
     ///
     /// # Errors
     /// The kernel does not say.
-    pub fn sets(&mut self, table: &str) -> Result<Vec<String>, KernelError> {
+    pub fn sets(&mut self, table: &Table) -> Result<Vec<String>, KernelError> {
         self.list(table, message::list_sets, |content| match content {
-            Content::Set { table, name } => Some((table, name)),
+            Content::Set(table, name) => Some((table, name)),
             _ => None,
         })
     }
@@ -138,36 +140,18 @@ impl Kernel {
     ///
     /// # Errors
     /// The kernel does not say.
-    pub fn chains(&mut self, table: &str) -> Result<Vec<String>, KernelError> {
+    pub fn chains(&mut self, table: &Table) -> Result<Vec<String>, KernelError> {
         self.list(table, message::list_chains, |content| match content {
-            Content::Chain { table, name } => Some((table, name)),
+            Content::Chain(table, name) => Some((table, name)),
             _ => None,
         })
     }
 
-    /// How many transactions the packet filter of this network namespace has seen, by whomever.
-    ///
-    /// # Errors
-    /// The kernel does not say.
-    pub fn generation(&mut self) -> Result<u32, KernelError> {
-        let sequence = self.ask(message::ask_generation)?;
-        let mut generation = None;
-        while generation.is_none() {
-            self.receive(|message| match message.content {
-                _ if message.sequence != sequence => {}
-                Content::Generation(number) => generation = Some(Ok(number)),
-                Content::Answer { errno } => generation = Some(Err(refusal(errno))),
-                _ => {}
-            })?;
-        }
-        generation.unwrap_or(Err(KernelError::Restless))
-    }
-
     fn list(
         &mut self,
-        table: &str,
-        question: fn(&str, u32) -> Vec<u8>,
-        pick: impl for<'b> Fn(Content<'b>) -> Option<(&'b [u8], &'b [u8])>,
+        table: &Table,
+        question: fn(&Table, u32) -> Vec<u8>,
+        pick: impl for<'b> Fn(Content<'b>) -> Option<(TableName<'b>, &'b [u8])>,
     ) -> Result<Vec<String>, KernelError> {
         for _ in 0..LISTING_ATTEMPTS {
             let sequence = self.ask(|sequence| question(table, sequence))?;
@@ -184,7 +168,7 @@ impl Kernel {
                     Content::Interrupted => interrupted = true,
                     content => {
                         if let Some((of, name)) = pick(content)
-                            && of == table.as_bytes()
+                            && of.is(table)
                         {
                             names.push(String::from_utf8_lossy(name).into_owned());
                         }
@@ -245,13 +229,14 @@ impl Kernel {
     }
 }
 
-/// A socket that hears the multicast groups of this mask, and the number by which the kernel knows it.
-pub fn open_socket(groups: u32) -> Result<(OwnedFd, u32), Errno> {
+/// A socket that hears the multicast groups of this mask, and the number by which the kernel knows it. Without a
+/// protocol it is that of devices and routes, which has the number 0.
+pub fn open_socket(protocol: Option<Protocol>, groups: u32) -> Result<(OwnedFd, u32), Errno> {
     let socket = socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
         SocketFlags::CLOEXEC,
-        Some(NETFILTER),
+        protocol,
     )?;
     bind(&socket, &SocketAddrNetlink::new(0, groups))?;
     let port = SocketAddrNetlink::try_from(getsockname(&socket)?)?.pid();

@@ -10,6 +10,7 @@
 use std::net::IpAddr;
 
 use super::elements::Element;
+use super::table::Table;
 
 /// How many elements go into one message: the attribute around them counts its length in 16 bits, and an
 /// element takes at most 48 bytes.
@@ -17,8 +18,6 @@ const ELEMENTS_PER_MESSAGE: usize = 1_000;
 
 /// `NFNL_SUBSYS_NFTABLES`, the high byte of all message types but those of batches.
 const SUBSYSTEM: u16 = 10;
-/// `NFPROTO_INET`.
-const INET: u8 = 1;
 
 const HEADER: usize = 16;
 const FAMILY_HEADER: usize = 4;
@@ -39,8 +38,6 @@ const NEW_SET: u16 = SUBSYSTEM << 8 | 9;
 const GET_SET: u16 = SUBSYSTEM << 8 | 10;
 const NEW_ELEMENT: u16 = SUBSYSTEM << 8 | 12;
 const DELETE_ELEMENT: u16 = SUBSYSTEM << 8 | 14;
-const NEW_GENERATION: u16 = SUBSYSTEM << 8 | 15;
-const GET_GENERATION: u16 = SUBSYSTEM << 8 | 16;
 
 const REQUEST: u16 = 1;
 const ACK: u16 = 4;
@@ -61,7 +58,6 @@ const ELEMENT_KEY: u16 = 1;
 const ELEMENT_FLAGS: u16 = 3;
 const ELEMENT_TIMEOUT: u16 = 4;
 const DATA_VALUE: u16 = 1;
-const GENERATION_ID: u16 = 1;
 
 /// `NFT_SET_ELEM_INTERVAL_END`.
 const INTERVAL_END: u32 = 1;
@@ -71,7 +67,7 @@ const NOT_A_NAMED_SET: u32 = 0x1 | 0x8;
 /// Changes that the kernel makes all at once or not at all.
 #[derive(Debug)]
 pub struct Batch {
-    table: String,
+    table: Table,
     bytes: Vec<u8>,
     /// The number of the next message.
     sequence: u32,
@@ -92,9 +88,9 @@ pub struct Transaction {
 
 impl Batch {
     /// A batch for `table`, whose messages are numbered from `sequence`.
-    pub fn new(table: &str, sequence: u32) -> Batch {
+    pub fn new(table: &Table, sequence: u32) -> Batch {
         let mut batch = Batch {
-            table: table.to_owned(),
+            table: table.clone(),
             bytes: Vec::new(),
             sequence,
             last: None,
@@ -115,7 +111,7 @@ impl Batch {
 
     /// Removes all elements.
     pub fn flush(&mut self, set: &str) {
-        let table = self.table.clone();
+        let table = self.table.name.clone();
         self.change(DELETE_ELEMENT, REQUEST, |bytes| {
             put_text(bytes, TABLE, &table);
             put_text(bytes, ELEMENT_LIST_SET, set);
@@ -124,7 +120,7 @@ impl Batch {
 
     /// Removes the table with all that is in it.
     pub fn delete_table(&mut self) {
-        let table = self.table.clone();
+        let table = self.table.name.clone();
         self.change(DELETE_TABLE, REQUEST, |bytes| {
             put_text(bytes, TABLE, &table)
         });
@@ -148,7 +144,7 @@ impl Batch {
     }
 
     fn elements(&mut self, kind: u16, flags: u16, set: &str, elements: &[Element]) {
-        let table = self.table.clone();
+        let table = self.table.name.clone();
         for elements in elements.chunks(ELEMENTS_PER_MESSAGE) {
             self.change(kind, flags, |bytes| {
                 put_text(bytes, TABLE, &table);
@@ -169,7 +165,7 @@ impl Batch {
             kind,
             flags,
             self.sequence,
-            INET,
+            self.table.family.number(),
             0,
             attributes,
         );
@@ -191,27 +187,20 @@ impl Batch {
 }
 
 /// The question for all sets of a table.
-pub fn list_sets(table: &str, sequence: u32) -> Vec<u8> {
-    ask(GET_SET, REQUEST | DUMP, sequence, |bytes| {
-        put_text(bytes, TABLE, table)
-    })
+pub fn list_sets(table: &Table, sequence: u32) -> Vec<u8> {
+    list(GET_SET, table, sequence)
 }
 
 /// The question for all chains of a table.
-pub fn list_chains(table: &str, sequence: u32) -> Vec<u8> {
-    ask(GET_CHAIN, REQUEST | DUMP, sequence, |bytes| {
-        put_text(bytes, TABLE, table)
-    })
+pub fn list_chains(table: &Table, sequence: u32) -> Vec<u8> {
+    list(GET_CHAIN, table, sequence)
 }
 
-/// The question how often the whole packet filter has been changed.
-pub fn ask_generation(sequence: u32) -> Vec<u8> {
-    ask(GET_GENERATION, REQUEST, sequence, |_| ())
-}
-
-fn ask(kind: u16, flags: u16, sequence: u32, attributes: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+fn list(kind: u16, table: &Table, sequence: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
-    message(&mut bytes, kind, flags, sequence, INET, 0, attributes);
+    let family = table.family.number();
+    let of = |bytes: &mut Vec<u8>| put_text(bytes, TABLE, &table.name);
+    message(&mut bytes, kind, REQUEST | DUMP, sequence, family, 0, of);
     bytes
 }
 
@@ -280,8 +269,8 @@ fn nest_as(bytes: &mut Vec<u8>, kind: u16, value: impl FnOnce(&mut Vec<u8>)) {
 pub struct Message<'b> {
     /// Which of our messages it answers.
     pub sequence: u32,
-    /// The socket whose request caused it; 0 if none did.
-    pub port: u32,
+    /// The last bits of the number of the transaction that it tells of, if it tells of one.
+    pub transaction: u16,
     /// What it says.
     pub content: Content<'b>,
 }
@@ -302,28 +291,27 @@ pub enum Content<'b> {
     /// A listing was overtaken by a change and has to be asked for again.
     Interrupted,
     /// A chain there is.
-    Chain {
-        /// Its table.
-        table: &'b [u8],
-        /// Its name.
-        name: &'b [u8],
-    },
+    Chain(TableName<'b>, &'b [u8]),
     /// A set there is, with a name that somebody gave it.
-    Set {
-        /// Its table.
-        table: &'b [u8],
-        /// Its name.
-        name: &'b [u8],
-    },
-    /// The number of changes so far.
-    Generation(u32),
+    Set(TableName<'b>, &'b [u8]),
     /// Something else about a table.
-    Other {
-        /// The table.
-        table: &'b [u8],
-    },
+    Other(TableName<'b>),
     /// Nothing to us.
     Nothing,
+}
+
+/// The table that a message is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TableName<'b> {
+    family: u8,
+    name: &'b [u8],
+}
+
+impl TableName<'_> {
+    /// Whether it is this one.
+    pub fn is(&self, table: &Table) -> bool {
+        self.family == table.family.number() && self.name == table.name.as_bytes()
+    }
 }
 
 /// Takes apart what was received; stops where it makes no sense.
@@ -342,8 +330,8 @@ fn read_message(message: &[u8]) -> Option<Message<'_>> {
     let kind = read_u16(message.get(4..6)?)?;
     let flags = read_u16(message.get(6..8)?)?;
     let sequence = read_u32(message.get(8..12)?)?;
-    let port = read_u32(message.get(12..16)?)?;
     let body = message.get(HEADER..)?;
+    let transaction = body.get(2..4).and_then(read_be_u16).unwrap_or_default();
     let errno = || {
         body.get(..4)
             .and_then(read_u32)
@@ -360,7 +348,7 @@ fn read_message(message: &[u8]) -> Option<Message<'_>> {
     };
     Some(Message {
         sequence,
-        port,
+        transaction,
         content,
     })
 }
@@ -368,33 +356,15 @@ fn read_message(message: &[u8]) -> Option<Message<'_>> {
 fn read_content(kind: u16, body: &[u8]) -> Option<Content<'_>> {
     let family = *body.first()?;
     let attributes = body.get(FAMILY_HEADER..)?;
-    if kind == NEW_GENERATION {
-        return Some(Content::Generation(
-            attribute(attributes, GENERATION_ID).and_then(read_be_u32)?,
-        ));
-    }
-    if family != INET {
-        return None;
-    }
-    let table = attribute(attributes, TABLE).map(text)?;
+    let name = attribute(attributes, TABLE).map(text)?;
+    let table = TableName { family, name };
+    let flags = || attribute(attributes, SET_FLAGS).and_then(read_be_u32);
     Some(match kind {
-        NEW_CHAIN => Content::Chain {
-            table,
-            name: attribute(attributes, CHAIN_NAME).map(text)?,
-        },
-        NEW_SET
-            if attribute(attributes, SET_FLAGS)
-                .and_then(read_be_u32)
-                .unwrap_or(0)
-                & NOT_A_NAMED_SET
-                == 0 =>
-        {
-            Content::Set {
-                table,
-                name: attribute(attributes, SET_NAME).map(text)?,
-            }
+        NEW_CHAIN => Content::Chain(table, attribute(attributes, CHAIN_NAME).map(text)?),
+        NEW_SET if flags().unwrap_or(0) & NOT_A_NAMED_SET == 0 => {
+            Content::Set(table, attribute(attributes, SET_NAME).map(text)?)
         }
-        _ => Content::Other { table },
+        _ => Content::Other(table),
     })
 }
 
@@ -424,6 +394,10 @@ fn read_u32(bytes: &[u8]) -> Option<u32> {
     bytes.try_into().ok().map(u32::from_ne_bytes)
 }
 
+fn read_be_u16(bytes: &[u8]) -> Option<u16> {
+    bytes.try_into().ok().map(u16::from_be_bytes)
+}
+
 fn read_be_u32(bytes: &[u8]) -> Option<u32> {
     bytes.try_into().ok().map(u32::from_be_bytes)
 }
@@ -435,7 +409,13 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::table::Family;
     use super::*;
+
+    fn table(family: Family) -> Table {
+        let name = "t".to_owned();
+        Table { family, name }
+    }
 
     fn host(number: u32, timeout: u64) -> Element {
         Element {
@@ -449,7 +429,7 @@ mod tests {
     #[test]
     #[cfg(target_endian = "little")]
     fn a_batch_is_laid_out_as_the_kernel_reads_it() {
-        let mut batch = Batch::new("t", 7);
+        let mut batch = Batch::new(&table(Family::Inet), 7);
         batch.add("s", &[host(0xc000_0207, 600_000)]);
         let transaction = batch.finish().expect("a change");
         let expected: &[&[u8]] = &[
@@ -486,7 +466,7 @@ mod tests {
 
     #[test]
     fn a_batch_without_changes_is_none() {
-        let mut batch = Batch::new("t", 1);
+        let mut batch = Batch::new(&table(Family::Inet), 1);
         batch.add("s", &[]);
         assert_eq!(batch.finish(), None);
     }
@@ -500,7 +480,7 @@ mod tests {
                 timeout: NonZeroU64::new(1),
             })
             .collect();
-        let mut batch = Batch::new("t", 1);
+        let mut batch = Batch::new(&table(Family::Inet), 1);
         batch.flush("s");
         batch.add("s", &elements);
         let transaction = batch.finish().expect("changes");
@@ -510,7 +490,7 @@ mod tests {
         assert!(
             messages[1..5]
                 .iter()
-                .all(|message| message.content == Content::Other { table: b"t" })
+                .all(|message| is_about(message.content, Family::Inet))
         );
     }
 
@@ -519,36 +499,32 @@ mod tests {
         let mut bytes = Vec::new();
         message(&mut bytes, ERROR, 0, 5, 0, 0, |_| ());
         bytes[HEADER..HEADER + 4].copy_from_slice(&(-2_i32).to_ne_bytes());
-        message(&mut bytes, NEW_SET, 2, 6, INET, 0, |bytes| {
-            put_text(bytes, TABLE, "f2bd");
-            put_text(bytes, SET_NAME, "ipv4/sshd");
-            put(bytes, SET_FLAGS, &16_u32.to_be_bytes());
+        for (name, flags) in [("ipv4/sshd", 16_u32), ("__set0", 3)] {
+            message(&mut bytes, NEW_SET, 2, 6, 1, 0x0102, |bytes| {
+                put_text(bytes, TABLE, "t");
+                put_text(bytes, SET_NAME, name);
+                put(bytes, SET_FLAGS, &flags.to_be_bytes());
+            });
+        }
+        message(&mut bytes, DELETE_TABLE, 0, 8, 5, 0, |bytes| {
+            put_text(bytes, TABLE, "t")
         });
-        message(&mut bytes, NEW_SET, 2, 6, INET, 0, |bytes| {
-            put_text(bytes, TABLE, "f2bd");
-            put_text(bytes, SET_NAME, "__set0");
-            put(bytes, SET_FLAGS, &3_u32.to_be_bytes());
-        });
-        message(&mut bytes, NEW_GENERATION, 0, 7, 0, 0, |bytes| {
-            put(bytes, GENERATION_ID, &9_u32.to_be_bytes())
-        });
-        message(&mut bytes, DELETE_TABLE, 0, 8, 2, 0, |bytes| {
-            put_text(bytes, TABLE, "f2bd")
-        });
-        let contents: Vec<Content> = messages(&bytes).map(|message| message.content).collect();
-        assert_eq!(
-            contents,
-            [
-                Content::Answer { errno: 2 },
-                Content::Set {
-                    table: b"f2bd",
-                    name: b"ipv4/sshd"
-                },
-                Content::Other { table: b"f2bd" },
-                Content::Generation(9),
-                Content::Nothing,
-            ]
+        let all: Vec<Message> = messages(&bytes).collect();
+        let [answer, set, anonymous, other] = all.as_slice() else {
+            panic!("four messages: {all:?}");
+        };
+        assert_eq!(answer.content, Content::Answer { errno: 2 });
+        assert!(
+            matches!(set.content, Content::Set(of, b"ipv4/sshd") if of.is(&table(Family::Inet)))
         );
+        assert_eq!(set.transaction, 0x0102);
+        assert!(is_about(anonymous.content, Family::Inet));
+        assert!(is_about(other.content, Family::Netdev));
+        assert!(!is_about(other.content, Family::Inet));
+    }
+
+    fn is_about(content: Content<'_>, family: Family) -> bool {
+        matches!(content, Content::Other(of) if of.is(&table(family)))
     }
 
     proptest! {
@@ -560,7 +536,7 @@ mod tests {
         /// Mutated real messages get further into the parser than noise does.
         #[test]
         fn any_damage_can_come(at in 0..120_usize, byte in any::<u8>(), cut in 0..120_usize) {
-            let mut batch = Batch::new("table", 1);
+            let mut batch = Batch::new(&table(Family::Netdev), 1);
             batch.add("set", &[host(1, 1), host(2, 0)]);
             batch.flush("set");
             let mut bytes = batch.finish().map(|transaction| transaction.bytes).unwrap_or_default();

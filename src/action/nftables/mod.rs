@@ -10,41 +10,34 @@ pub mod message;
 pub mod parameters;
 pub mod program;
 pub mod ruleset;
+pub mod sets;
+pub mod table;
 pub mod watch;
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 
 use crate::engine::prefix::Prefix;
 use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
+use super::Ending;
 use super::exec::ExecError;
-use super::projection::{Bans, Projection, Touched};
+use super::projection::{Projection, Touched};
 use super::worker::{Clock, Keeper};
-use super::{ActionJail, Ending};
 use elements::{Element, of_networks, of_subject};
 use kernel::{Kernel, KernelError};
 use message::Batch;
-use ruleset::{NftablesSpec, OnStop, Set, sets};
-use watch::Watch;
+use ruleset::{DeviceName, NftablesSpec, OnStop};
+use sets::{Group, Set, Sharing, groups};
+use watch::{Listener, Watch};
 
-/// How often everything is replaced again because somebody else has changed something meanwhile. On a machine
-/// whose packet filter is changed all the time, once is about as good as often.
+/// How often everything is replaced again because somebody else has changed our table meanwhile. Where that
+/// happens all the time, once is about as good as often.
 const ATTEMPTS: usize = 3;
 
-/// Changes of more subjects than this are made with the watch closed: the kernel notes each of the three steps
-/// of each, and four thousand fill a third of what the watch can hold.
-const MOST_WATCHED: usize = 4_000;
-
-/// Held by whoever changes the packet filter: by the count of transactions one sees whether others have changed it
-/// meanwhile, and other actions of ours are no others.
-static CHANGING: Mutex<()> = Mutex::new(());
-
-fn alone() -> MutexGuard<'static, ()> {
-    CHANGING.lock().unwrap_or_else(PoisonError::into_inner)
-}
+/// A subject and when its ban ends; without end if there is no time.
+type Banned = (Prefix, Option<Timestamp>);
 
 /// Why the packet filter is not what it should be.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +48,9 @@ pub enum NftablesError {
     /// nft did not load the ruleset.
     #[error(transparent)]
     Program(#[from] ExecError),
+    /// Not one device is there to be guarded.
+    #[error("there is no device {0}; it is guarded as soon as it is there")]
+    NoDevice(String),
 }
 
 impl NftablesError {
@@ -66,11 +62,6 @@ impl NftablesError {
                 | NftablesError::Program(ExecError::Refused { .. })
         )
     }
-
-    /// Whether somebody has removed what was there.
-    pub fn is_missing(&self) -> bool {
-        matches!(self, NftablesError::Kernel(error) if error.is_missing())
-    }
 }
 
 /// The table that is ours.
@@ -80,6 +71,8 @@ pub struct Firewall<'scope, 'env> {
     tell: &'env (dyn Fn() + Sync),
     kernel: Option<Kernel>,
     watch: Option<Watch<'scope>>,
+    /// The devices that were missing when it was last looked.
+    missing: Vec<DeviceName>,
 }
 
 impl<'scope, 'env> Firewall<'scope, 'env> {
@@ -95,28 +88,12 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
             tell,
             kernel: None,
             watch: None,
+            missing: Vec::new(),
         }
     }
 
-    fn make_equal(
-        &mut self,
-        projection: &Projection,
-        clock: Clock<'_>,
-    ) -> Result<(), NftablesError> {
-        for attempt in 1..=ATTEMPTS {
-            match self.replace(projection, clock) {
-                Ok(true) => return Ok(()),
-                // Somebody may have removed what had just been made.
-                Err(error) if attempt == ATTEMPTS || !error.is_refusal() => return Err(error),
-                Ok(false) | Err(_) => {}
-            }
-        }
-        // What others did last may have been to our table: it is tried again, and nothing is promised meanwhile.
-        Err(KernelError::Restless.into())
-    }
-
-    /// Replaces everything; answers whether nobody else changed anything meanwhile. Since nobody listens then,
-    /// transactions are counted instead: ours are one for the elements, if there are any, and one for the rules.
+    /// Replaces everything; answers whether nobody else changed the table meanwhile. Before the elements are in, it
+    /// would not matter: they would not fit, or fit as well.
     fn replace(
         &mut self,
         projection: &Projection,
@@ -125,23 +102,53 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         self.watch = None;
         self.prepare(projection)?;
         let kernel = open(&mut self.kernel)?;
-        let before = kernel.generation()?;
-        kernel.commit(fill(kernel.batch(&self.spec.table), projection, clock()))?;
-        let between = kernel.generation()?;
+        let table = &self.spec.table;
+        let listener = Listener::open(table, &self.spec.devices, kernel.port());
+        let devices = match &listener {
+            Ok(listener) => listener.present(),
+            Err(_) => self.spec.devices.clone(),
+        };
+        let jails = || projection.jails().map(|(jail, _)| jail);
+        let groups = groups(self.spec.sharing, jails());
+        kernel.commit(fill(kernel.batch(table), &groups, projection, clock()))?;
 
-        let wanted = projection.jails().flat_map(|(jail, _)| sets(jail));
-        let wanted: Vec<Set> = wanted.collect();
-        let chains = kernel.chains(&self.spec.table)?;
-        let mut gone = kernel.sets(&self.spec.table)?;
-        gone.retain(|name| !wanted.iter().any(|set| set.owns(name)));
-        let jails = projection.jails().map(|(jail, _)| jail);
-        program::load(
-            &self.spec.nft,
-            &ruleset::install(self.spec, jails, &chains, &gone),
-        )?;
-        self.listen()?;
-        let after = open(&mut self.kernel)?.generation()?;
-        Ok(between.wrapping_sub(before) <= 1 && after.wrapping_sub(between) == 1)
+        let chains = kernel.chains(table)?;
+        let mut gone = kernel.sets(table)?;
+        gone.retain(|name| {
+            let mut wanted = groups.iter().flat_map(|group| &group.sets);
+            !wanted.any(|set| set.owns(name))
+        });
+        let ruleset = ruleset::install(self.spec, jails(), &devices, &chains, &gone);
+        program::load(&self.spec.nft, &ruleset)?;
+        // The rules were one transaction.
+        let undisturbed = listener.as_ref().is_ok_and(Listener::heard_at_most_one);
+        self.tell_of_missing(&devices);
+        let watch = listener
+            .and_then(|listener| Watch::start(self.scope, listener, devices.clone(), self.tell));
+        match watch {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => {
+                log::warn!("foreign changes of the packet filter go unnoticed: {error}");
+                return Ok(true);
+            }
+        }
+        if devices.is_empty() && !self.spec.devices.is_empty() {
+            return Err(NftablesError::NoDevice(names(&self.spec.devices)));
+        }
+        Ok(undisturbed)
+    }
+
+    /// Says once which devices are not guarded.
+    fn tell_of_missing(&mut self, present: &[DeviceName]) {
+        let mut missing = self.spec.devices.clone();
+        missing.retain(|device| !present.contains(device));
+        if missing != self.missing && !missing.is_empty() && !present.is_empty() {
+            log::warn!(
+                "there is no device {}; it is guarded as soon as it is there",
+                names(&missing)
+            );
+        }
+        self.missing = missing;
     }
 
     /// Makes the table and the sets that are missing.
@@ -168,15 +175,6 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
             other => Ok(other?),
         }
     }
-
-    fn listen(&mut self) -> Result<(), NftablesError> {
-        let own = open(&mut self.kernel)?.port();
-        match Watch::start(self.scope, &self.spec.table, own, self.tell) {
-            Ok(watch) => self.watch = Some(watch),
-            Err(error) => log::warn!("foreign changes of the packet filter go unnoticed: {error}"),
-        }
-        Ok(())
-    }
 }
 
 impl Keeper for Firewall<'_, '_> {
@@ -189,8 +187,16 @@ impl Keeper for Firewall<'_, '_> {
         projection: &Projection,
         clock: Clock<'_>,
     ) -> Result<(), NftablesError> {
-        let _alone = alone();
-        self.make_equal(projection, clock)
+        for attempt in 1..=ATTEMPTS {
+            match self.replace(projection, clock) {
+                Ok(true) => return Ok(()),
+                // Somebody may have removed what had just been made.
+                Err(error) if attempt == ATTEMPTS || !error.is_refusal() => return Err(error),
+                Ok(false) | Err(_) => {}
+            }
+        }
+        // What others did last may have undone ours: it is tried again, and nothing is promised meanwhile.
+        Err(KernelError::Restless.into())
     }
 
     /// In one transaction: after an error nothing was changed.
@@ -200,31 +206,16 @@ impl Keeper for Firewall<'_, '_> {
         touched: &Touched,
         clock: Clock<'_>,
     ) -> Result<(), NftablesError> {
-        let _alone = alone();
-        let many = touched.values().map(BTreeSet::len).sum::<usize>() > MOST_WATCHED;
         let kernel = open(&mut self.kernel)?;
         let mut batch = kernel.batch(&self.spec.table);
-        for (name, subjects) in touched {
-            let Some((jail, bans)) = projection.jail(name) else {
-                continue;
-            };
-            for set in sets(jail) {
-                let subjects = subjects.iter().filter_map(Subject::network);
-                let subjects = subjects.filter(|subject| set.takes(*subject, jail.width));
-                touch(&mut batch, &set, jail, subjects, bans, clock());
-            }
+        // If they share their sets, each matters to the others.
+        let all = self.spec.sharing == Sharing::All;
+        let jails = projection.jails().map(|(jail, _)| jail);
+        let jails = jails.filter(|jail| all || touched.contains_key(&jail.jail));
+        for group in groups(self.spec.sharing, jails) {
+            touch(&mut batch, &group, projection, touched, clock());
         }
-        if !many {
-            return Ok(kernel.commit(batch)?);
-        }
-        self.watch = None;
-        let before = kernel.generation()?;
-        kernel.commit(batch)?;
-        self.listen()?;
-        match open(&mut self.kernel)?.generation()?.wrapping_sub(before) {
-            0 | 1 => Ok(()),
-            _ => self.make_equal(projection, clock),
-        }
+        Ok(kernel.commit(batch)?)
     }
 
     /// Leaves the table, or takes it away.
@@ -238,7 +229,6 @@ impl Keeper for Firewall<'_, '_> {
         if !removes {
             return Ok(());
         }
-        let _alone = alone();
         let kernel = open(&mut self.kernel)?;
         let mut batch = kernel.batch(&self.spec.table);
         batch.delete_table();
@@ -256,67 +246,117 @@ fn open(kernel: &mut Option<Kernel>) -> Result<&mut Kernel, KernelError> {
     }
 }
 
+fn names(devices: &[DeviceName]) -> String {
+    let names: Vec<_> = devices.iter().map(DeviceName::as_str).collect();
+    names.join(", ")
+}
+
 /// All elements of all sets, in place of those that are there, unless more may be wanted than is known.
-fn fill(mut batch: Batch, projection: &Projection, now: Timestamp) -> Batch {
-    for (jail, bans) in projection.jails() {
-        for set in sets(jail) {
+fn fill(mut batch: Batch, groups: &[Group<'_>], projection: &Projection, now: Timestamp) -> Batch {
+    for group in groups {
+        let mut members = vec![Vec::new(); group.sets.len()];
+        for (subject, until) in bans(group, projection) {
+            if let Some(at) = group.place_of(subject) {
+                members[at].push((subject, until));
+            }
+        }
+        for (set, members) in group.sets.iter().zip(members) {
             if projection.is_complete() {
                 batch.flush(&set.name);
             }
-            batch.add(&set.name, &elements_of(&set, jail, bans, now));
+            batch.add(&set.name, &elements_of(set, members, now));
         }
     }
     batch
 }
 
-fn elements_of(set: &Set, jail: &ActionJail, bans: &Bans, now: Timestamp) -> Vec<Element> {
-    let own = bans
-        .iter()
+/// Whom the group's jails have banned, each with the longest of his bans.
+fn bans(group: &Group<'_>, projection: &Projection) -> Vec<Banned> {
+    let jails = group.jails.iter();
+    let of_jails = jails.filter_map(|jail| projection.jail(&jail.jail));
+    let mut all: Vec<Banned> = of_jails
+        .flat_map(|(_, bans)| bans)
         .filter_map(|(subject, until)| Some((subject.network()?, *until)))
-        .filter(|(subject, _)| set.takes(*subject, jail.width));
+        .collect();
+    if group.jails.len() > 1 {
+        all.sort_unstable_by_key(|(subject, until)| (*subject, std::cmp::Reverse(length(*until))));
+        all.dedup_by_key(|(subject, _)| *subject);
+    }
+    all
+}
+
+/// Whether one of the group's jails has banned the subject, and until when the longest does.
+fn longest(
+    group: &Group<'_>,
+    projection: &Projection,
+    subject: Prefix,
+) -> Option<Option<Timestamp>> {
+    let subject = Subject::from(subject);
+    let jails = group.jails.iter();
+    let of_jails = jails.filter_map(|jail| projection.jail(&jail.jail));
+    let untils = of_jails.filter_map(|(_, bans)| bans.get(&subject).copied());
+    untils.max_by_key(|until| length(*until))
+}
+
+/// By which bans are compared: one without end is the longest.
+fn length(until: Option<Timestamp>) -> (bool, Option<Timestamp>) {
+    (until.is_none(), until)
+}
+
+fn elements_of(set: &Set, members: Vec<Banned>, now: Timestamp) -> Vec<Element> {
+    let members = members.into_iter();
     if set.width.is_some() {
-        own.filter_map(|(subject, until)| of_subject(subject, until, now))
+        members
+            .filter_map(|(subject, until)| of_subject(subject, until, now))
             .collect()
     } else {
-        of_networks(own, now)
+        of_networks(members, now)
     }
 }
 
-/// Makes these subjects of a set as they should be. A hash set changes only there; one of networks, which is
-/// small, is written anew, since one network can change what others need.
+/// Makes the touched subjects as they should be. A hash set changes only there; one of networks, which is small, is
+/// written anew, since one network can change what others need.
 fn touch(
     batch: &mut Batch,
-    set: &Set,
-    jail: &ActionJail,
-    subjects: impl Iterator<Item = Prefix>,
-    bans: &Bans,
+    group: &Group<'_>,
+    projection: &Projection,
+    touched: &Touched,
     now: Timestamp,
 ) {
-    let mut subjects = subjects.peekable();
-    if subjects.peek().is_none() {
-        return;
+    let jails = group.jails.iter();
+    let subjects = jails.filter_map(|jail| touched.get(&jail.jail)).flatten();
+    let mut of_sets = vec![BTreeSet::new(); group.sets.len()];
+    for subject in subjects.filter_map(Subject::network) {
+        if let Some(at) = group.place_of(subject) {
+            of_sets[at].insert(subject);
+        }
     }
-    if set.width.is_none() {
-        batch.flush(&set.name);
-        batch.add(&set.name, &elements_of(set, jail, bans, now));
-        return;
+    for (at, (set, subjects)) in group.sets.iter().zip(of_sets).enumerate() {
+        if subjects.is_empty() {
+            continue;
+        }
+        if set.width.is_none() {
+            let mut members = bans(group, projection);
+            members.retain(|(subject, _)| group.place_of(*subject) == Some(at));
+            batch.flush(&set.name);
+            batch.add(&set.name, &elements_of(set, members, now));
+            continue;
+        }
+        // What is not there cannot be deleted, and what is there keeps its old time on kernels before 6.12 when it
+        // is added: so each is added, deleted, and added again if it is banned.
+        let mut all = Vec::new();
+        let mut banned = Vec::new();
+        for subject in subjects {
+            all.push(Element {
+                key: subject.address(),
+                closes: false,
+                timeout: None,
+            });
+            let until = longest(group, projection, subject);
+            banned.extend(until.and_then(|until| of_subject(subject, until, now)));
+        }
+        batch.add(&set.name, &all);
+        batch.delete(&set.name, &all);
+        batch.add(&set.name, &banned);
     }
-    // What is not there cannot be deleted, and what is there keeps its old time on kernels before 6.12 when it
-    // is added: so each is added, deleted, and added again if it is banned.
-    let mut all = Vec::new();
-    let mut banned = Vec::new();
-    for subject in subjects {
-        all.push(Element {
-            key: subject.address(),
-            closes: false,
-            timeout: None,
-        });
-        banned.extend(
-            bans.get(&Subject::from(subject))
-                .and_then(|until| of_subject(subject, *until, now)),
-        );
-    }
-    batch.add(&set.name, &all);
-    batch.delete(&set.name, &all);
-    batch.add(&set.name, &banned);
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::super::parameter::{ParameterError, Value, Values};
-use super::ruleset::{Closes, NftablesSpec, OnStop, Ruleset, Verdict};
+use super::ruleset::{Answer, Closes, DeviceName, NftablesSpec, OnStop, Ruleset, Verdict};
+use super::sets::Sharing;
+use super::table::{Family, Table};
 
 /// The word of data files.
 pub const KIND: &str = "nftables";
@@ -14,77 +16,136 @@ pub const KIND: &str = "nftables";
 /// The longest name of a table; the kernel would take 255.
 const LONGEST_TABLE_NAME: usize = 64;
 
+/// The parameters that are no text of a ruleset.
+const NO_TEXT: [&str; 8] = [
+    "verdict",
+    "reject_ipv4",
+    "reject_ipv6",
+    "ports",
+    "sets",
+    "devices",
+    "on_stop",
+    "nft",
+];
+
 /// The action that the values and the ruleset make.
 ///
 /// # Errors
 /// A parameter that is missing, or a value that is not allowed.
 pub fn spec(values: &Values, ruleset: &Ruleset) -> Result<NftablesSpec, ParameterError> {
-    let value = |name: &'static str| values.text(KIND, name);
-    let refuse = |name: &str, value: &str, wanted: &str| {
-        Err(ParameterError::Value {
-            name: name.to_owned(),
-            value: value.to_owned(),
-            wanted: wanted.to_owned(),
-        })
-    };
-    let table = value("table")?;
+    let table = values.text(KIND, "table")?;
     if !is_table_name(table) {
         let wanted = "a letter, then at most 63 letters, digits and `_`";
-        return refuse("table", table, wanted);
+        return Err(refusal("table", table, wanted));
     }
-    let verdict = match value("verdict")? {
-        "drop" => Verdict::Drop,
-        "reject" => Verdict::Reject,
-        other => return refuse("verdict", other, "\"drop\" or \"reject\""),
-    };
-    let closes = match value("ports")? {
-        "jail" => Closes::Ports,
-        "all" => Closes::All,
-        other => return refuse("ports", other, "\"jail\" or \"all\""),
-    };
-    let on_stop = match value("on_stop")? {
+    let on_stop = match values.text(KIND, "on_stop")? {
         "remove" => OnStop::Remove,
         "keep" => OnStop::Keep,
-        other => return refuse("on_stop", other, "\"remove\" or \"keep\""),
+        other => return Err(refusal("on_stop", other, "\"remove\" or \"keep\"")),
     };
-    let nft = PathBuf::from(value("nft")?);
-    // All others are nothing but text of the ruleset.
-    let mut text = BTreeMap::new();
-    for (name, value) in values.iter() {
-        let Value::Text(value) = value else {
-            return refuse(
-                name,
-                "[…]",
-                "one value: a ruleset takes no lists and no secrets",
-            );
-        };
-        match name {
-            "verdict" | "ports" | "on_stop" | "nft" => {}
-            "priority" if !is_priority(value) => {
-                let wanted = "a number, or raw, mangle, dstnat, filter, security or srcnat, then perhaps + or - and a number";
-                return refuse(name, value, wanted);
-            }
-            "rate" if !is_rate(value) => {
-                let wanted = "a number from 1 on, `/`, and second, minute, hour or day";
-                return refuse(name, value, wanted);
-            }
-            _ if !is_plain_text(value) => {
-                return refuse(name, value, "letters, digits, blanks and `_.,:/+-`");
-            }
-            _ => {
-                text.insert(name, value.as_str());
-            }
+    // What follows can be left out of a file whose ruleset has only one way.
+    let verdict = match optional(values, "verdict") {
+        None | Some("drop") => Verdict::Drop,
+        Some("reject") => Verdict::Reject {
+            ipv4: answer(values, "reject_ipv4"),
+            ipv6: answer(values, "reject_ipv6"),
+        },
+        Some(other) => return Err(refusal("verdict", other, "\"drop\" or \"reject\"")),
+    };
+    let closes = match optional(values, "ports") {
+        None | Some("jail") => Closes::Ports,
+        Some("all") => Closes::All,
+        Some(other) => return Err(refusal("ports", other, "\"jail\" or \"all\"")),
+    };
+    let sharing = match optional(values, "sets") {
+        None | Some("jail") => Sharing::Jail,
+        Some("shared") if closes == Closes::All => Sharing::All,
+        Some("shared") => {
+            let wanted = "\"all\": jails that share their sets share their ports";
+            return Err(refusal("ports", "jail", wanted));
         }
-    }
-    text.insert("table", table);
+        Some(other) => return Err(refusal("sets", other, "\"jail\" or \"shared\"")),
+    };
     Ok(NftablesSpec {
-        table: table.to_owned(),
+        table: Table {
+            family: ruleset.family,
+            name: table.to_owned(),
+        },
         verdict,
         closes,
+        sharing,
+        devices: devices(values)?,
         on_stop,
-        nft,
-        ruleset: ruleset.with(&text),
+        nft: PathBuf::from(values.text(KIND, "nft")?),
+        ruleset: ruleset.with(&text(values, ruleset.family)?),
     })
+}
+
+/// All that is nothing but text of the ruleset.
+fn text(values: &Values, family: Family) -> Result<BTreeMap<&str, &str>, ParameterError> {
+    let mut text = BTreeMap::new();
+    for (name, value) in values.iter().filter(|(name, _)| !NO_TEXT.contains(name)) {
+        let Value::Text(value) = value else {
+            let wanted = "one value: a ruleset takes no lists but of devices, and no secrets";
+            return Err(refusal(name, "[…]", wanted));
+        };
+        let wanted = match name {
+            "priority" if !is_priority(value, family) => match family {
+                Family::Inet => {
+                    "a number, or raw, mangle, dstnat, filter, security or srcnat, then perhaps + or - and a number"
+                }
+                Family::Netdev => "a number, or filter, then perhaps + or - and a number",
+            },
+            "rate" if !is_rate(value) => "a number from 1 on, `/`, and second, minute, hour or day",
+            _ if !is_plain_text(value) => "letters, digits, blanks and `_.,:/+-`",
+            _ => {
+                text.insert(name, value.as_str());
+                continue;
+            }
+        };
+        return Err(refusal(name, value, wanted));
+    }
+    Ok(text)
+}
+
+fn optional<'v>(values: &'v Values, name: &str) -> Option<&'v str> {
+    match values.get(name) {
+        Some(Value::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn answer(values: &Values, name: &str) -> Answer {
+    match optional(values, name) {
+        None | Some("tcp reset") => Answer::Reset,
+        Some(error) => Answer::With(error.to_owned()),
+    }
+}
+
+fn devices(values: &Values) -> Result<Vec<DeviceName>, ParameterError> {
+    let name = "devices";
+    let wanted = "a list of devices such as [\"eth0\"], of letters, digits and `_.-`";
+    let names = match values.get(name) {
+        None => return Ok(Vec::new()),
+        Some(Value::List(names)) if !names.is_empty() => names,
+        Some(_) => return Err(refusal(name, "[]", wanted)),
+    };
+    let mut devices = Vec::new();
+    for text in names {
+        let device = DeviceName::of(text).ok_or_else(|| refusal(name, text, wanted))?;
+        if !devices.contains(&device) {
+            devices.push(device);
+        }
+    }
+    Ok(devices)
+}
+
+fn refusal(name: &str, value: &str, wanted: &str) -> ParameterError {
+    ParameterError::Value {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        wanted: wanted.to_owned(),
+    }
 }
 
 fn is_table_name(name: &str) -> bool {
@@ -93,17 +154,18 @@ fn is_table_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// `filter - 10`, `raw`, `-5`: what nft takes in a chain of the family inet.
-fn is_priority(text: &str) -> bool {
+/// `filter - 10`, `raw`, `-5`: what nft takes in a chain of the family.
+fn is_priority(text: &str, family: Family) -> bool {
     let is_number = |text: &str| {
         let digits = text.trim_start_matches('-');
         text.parse::<i32>().is_ok() && digits.bytes().all(|byte| byte.is_ascii_digit())
     };
-    let named = |word: &str| {
-        matches!(
+    let named = |word: &str| match family {
+        Family::Netdev => word == "filter",
+        Family::Inet => matches!(
             word,
             "raw" | "mangle" | "dstnat" | "filter" | "security" | "srcnat"
-        )
+        ),
     };
     match *text.split_ascii_whitespace().collect::<Vec<_>>().as_slice() {
         [word] => named(word) || is_number(word),

@@ -1,15 +1,10 @@
 //! Which table, sets and rules does a list of jails need?
 //!
-//! Pure: in go the templates of the data file and the jails, out comes text for `nft -f`. Who is in the sets
-//! is another question, which [`super::elements`] answers.
-//!
-//! A jail has four sets: of either family one for its usual subjects and one for all other networks. The usual
-//! ones are in a hash set even if they are networks, because the rule masks the address before it looks: single
-//! additions to an interval set of 100,000 take 20 ms each, to a hash set 5 µs.
+//! Pure: in go the templates of the data file and the jails, out comes text for `nft -f`. Which sets there are
+//! is another question, which [`super::sets`] answers, and who is in them one for [`super::elements`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -17,15 +12,20 @@ use serde::Deserialize;
 use super::super::ActionJail;
 use super::super::ports::{PortRange, Ports, Protocol};
 use super::super::template::Template;
-use crate::engine::prefix::{Prefix, SubjectWidth};
+use super::sets::{Group, Set, Sharing, groups};
+use super::table::{Family, Table};
 
 /// An nftables action with all its parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NftablesSpec {
-    /// The table of family inet that is the action's own.
-    pub table: String,
+    /// The table that is the action's own.
+    pub table: Table,
     /// What becomes of a banned host's packets.
     pub verdict: Verdict,
+    /// Whether jails have sets of their own.
+    pub sharing: Sharing,
+    /// The devices that are guarded; all of them if none is named.
+    pub devices: Vec<DeviceName>,
     /// What a banned host cannot reach.
     pub closes: Closes,
     /// What becomes of the table when the daemon ends.
@@ -37,12 +37,49 @@ pub struct NftablesSpec {
 }
 
 /// What becomes of a banned host's packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// They vanish.
     Drop,
-    /// They are answered: TCP with a reset, all else with an ICMP error.
-    Reject,
+    /// They are answered.
+    Reject {
+        /// Those of IPv4.
+        ipv4: Answer,
+        /// Those of IPv6.
+        ipv6: Answer,
+    },
+}
+
+/// How a packet is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// TCP with a reset, all else with an ICMP error that says that nobody listens there.
+    Reset,
+    /// All with this, in the words of nft: `icmp type host-unreachable`.
+    With(String),
+}
+
+/// The name of a network device, of characters that nft takes in names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceName(String);
+
+impl DeviceName {
+    /// The longest name that the kernel gives a device.
+    const LONGEST: usize = 15;
+
+    /// Reads one; `None` if it can be none.
+    pub fn of(text: &str) -> Option<DeviceName> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let fits = (1..=DeviceName::LONGEST).contains(&text.len())
+            && text.chars().all(plain)
+            && text.contains(|c: char| c != '.');
+        fits.then(|| DeviceName(text.to_owned()))
+    }
+
+    /// As the kernel shows it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What a banned host cannot reach.
@@ -67,11 +104,14 @@ pub enum OnStop {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ruleset {
+    /// The family of the table.
+    #[serde(default)]
+    pub family: Family,
     /// Makes the table.
     pub table: String,
     /// Makes one set: `<set>`, `<type>`, `<flags>`.
     pub set: String,
-    /// Makes the chains.
+    /// Makes the chains; a line that names `<devices>` is there once for each of them.
     pub chain: String,
     /// Adds one rule: `<to>` the ports of the jail, `<from>` the members of a set, `<verdict>`; perhaps with the name
     /// of that `<set>`, and the `<source>` of a packet, as much of it as makes one subject.
@@ -145,6 +185,7 @@ impl Ruleset {
             Template::new(text).fill(|name| parameters.get(name).map(|value| (*value).to_owned()))
         };
         Ruleset {
+            family: self.family,
             table: fill(&self.table),
             set: fill(&self.set),
             chain: fill(&self.chain),
@@ -153,108 +194,12 @@ impl Ruleset {
     }
 }
 
-/// A set of one jail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Set {
-    /// Its name in the kernel. Names of jails have no `/`, so two sets never share one; another width makes
-    /// another set, since its members would mean something else.
-    pub name: String,
-    /// Whether it is for IPv6.
-    pub ipv6: bool,
-    /// The width of its members, whose rest the rule masks away; `None` for a set of networks of any width.
-    pub width: Option<u8>,
-    /// The width of the jail's usual subjects.
-    pub usual: u8,
-}
-
-impl Set {
-    /// Whether the subject belongs in this one of its jail's sets.
-    pub fn takes(&self, subject: Prefix, usual: SubjectWidth) -> bool {
-        let ipv6 = subject.address().is_ipv6();
-        let width = if ipv6 { usual.ipv6 } else { usual.ipv4 };
-        ipv6 == self.ipv6 && (subject.width() == width) == self.width.is_some()
-    }
-
-    fn data_type(&self) -> &'static str {
-        if self.ipv6 { "ipv6_addr" } else { "ipv4_addr" }
-    }
-
-    fn flags(&self) -> &'static str {
-        if self.width.is_some() {
-            "timeout"
-        } else {
-            "interval,timeout"
-        }
-    }
-
-    /// The words of a rule for as much of a packet's source as makes one subject, or has so many bits.
-    fn source(&self, width: u8) -> String {
-        let source = if self.ipv6 { "ip6 saddr" } else { "ip saddr" };
-        let whole = if self.ipv6 { 128 } else { 32 };
-        match width < whole {
-            true => format!("{source} & {}", mask(self.ipv6, width)),
-            false => source.to_owned(),
-        }
-    }
-
-    /// The words of a rule that look for the members of this set.
-    fn from(&self) -> String {
-        // Networks are looked for with all bits.
-        let source = self.source(self.width.unwrap_or(128));
-        format!("{source} @{}", self.name)
-    }
-
-    /// Whether a set of this name is this one, or was made beside it by the same template.
-    pub fn owns(&self, name: &str) -> bool {
-        // Names of jails have no `/`.
-        let rest = name.strip_prefix(&self.name);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    }
-}
-
-/// The sets of one jail.
-pub fn sets(jail: &ActionJail) -> [Set; 4] {
-    let usual = |family: &str, width: u8, default: u8| {
-        if width == default {
-            format!("{family}/{}", jail.jail)
-        } else {
-            format!("{family}-{width}/{}", jail.jail)
-        }
-    };
-    let SubjectWidth { ipv4, ipv6 } = jail.width;
-    [
-        Set {
-            name: usual("ipv4", ipv4, SubjectWidth::DEFAULT.ipv4),
-            ipv6: false,
-            usual: ipv4,
-            width: Some(ipv4),
-        },
-        Set {
-            name: format!("ipv4-networks/{}", jail.jail),
-            ipv6: false,
-            usual: ipv4,
-            width: None,
-        },
-        Set {
-            name: usual("ipv6", ipv6, SubjectWidth::DEFAULT.ipv6),
-            ipv6: true,
-            usual: ipv6,
-            width: Some(ipv6),
-        },
-        Set {
-            name: format!("ipv6-networks/{}", jail.jail),
-            ipv6: true,
-            usual: ipv6,
-            width: None,
-        },
-    ]
-}
-
 /// Makes the table and the sets, and leaves those that are there as they are.
 pub fn prepare<'j>(spec: &NftablesSpec, jails: impl IntoIterator<Item = &'j ActionJail>) -> String {
     let mut text = lines(&spec.ruleset.table);
     let set_of = Template::new(&spec.ruleset.set);
-    for set in jails.into_iter().flat_map(sets) {
+    let groups = groups(spec.sharing, jails);
+    for set in groups.iter().flat_map(|group| &group.sets) {
         text += &lines(&set_of.fill(|name| {
             Some(match name {
                 "set" => set.name.clone(),
@@ -269,17 +214,16 @@ pub fn prepare<'j>(spec: &NftablesSpec, jails: impl IntoIterator<Item = &'j Acti
 
 /// Begins with an empty table.
 pub fn clear(spec: &NftablesSpec) -> String {
-    format!(
-        "{}delete table inet {}\n",
-        lines(&spec.ruleset.table),
-        spec.table
-    )
+    let table = lines(&spec.ruleset.table);
+    format!("{table}delete table {}\n", spec.table)
 }
 
-/// Makes all chains and rules anew; removes the chains that were there, and the sets that no jail needs.
+/// Makes all chains and rules anew, for these of the devices; removes the chains that were there, and the sets that no
+/// jail needs.
 pub fn install<'j>(
     spec: &NftablesSpec,
     jails: impl IntoIterator<Item = &'j ActionJail>,
+    devices: &[DeviceName],
     old_chains: &[String],
     old_sets: &[String],
 ) -> String {
@@ -292,21 +236,31 @@ pub fn install<'j>(
         ("delete set", old_sets),
     ] {
         for name in names.iter().filter(|name| is_plain(name)) {
-            let _ = writeln!(text, "{command} inet {table} {name}");
+            let _ = writeln!(text, "{command} {table} {name}");
         }
     }
-    text += &lines(&spec.ruleset.chain);
+    for line in spec.ruleset.chain.lines() {
+        let line_of = Template::new(line);
+        if line_of.names().any(|name| name == "devices") {
+            for device in devices {
+                let device = |name: &str| (name == "devices").then(|| device.0.clone());
+                text += &lines(&line_of.fill(device));
+            }
+        } else {
+            text += &lines(line);
+        }
+    }
     let rule = Template::new(&spec.ruleset.rule);
-    for jail in jails {
-        for set in sets(jail) {
-            for (to, verdict) in destinations(jail, spec) {
+    for group in groups(spec.sharing, jails) {
+        for set in &group.sets {
+            for (to, verdict) in destinations(&group, set, spec) {
                 text += &lines(&rule.fill(|name| {
                     Some(match name {
                         "to" => to.clone(),
                         "from" => set.from(),
                         "set" => set.name.clone(),
-                        "source" => set.source(set.usual),
-                        "verdict" => verdict.to_owned(),
+                        "source" => set.subject(),
+                        "verdict" => verdict.clone(),
                         _ => return None,
                     })
                 }));
@@ -316,49 +270,54 @@ pub fn install<'j>(
     text
 }
 
-/// What of a jail's traffic gets which verdict.
-fn destinations(jail: &ActionJail, spec: &NftablesSpec) -> Vec<(String, &'static str)> {
-    let ports = match spec.closes {
-        Closes::Ports => &jail.ports,
-        Closes::All => &Ports::All,
+/// What of the traffic from a set's members gets which verdict.
+fn destinations(group: &Group<'_>, set: &Set, spec: &NftablesSpec) -> Vec<(String, String)> {
+    let (tcp, other) = match &spec.verdict {
+        Verdict::Drop => ("drop".to_owned(), "drop".to_owned()),
+        Verdict::Reject { ipv4, ipv6 } => match if set.ipv6 { ipv6 } else { ipv4 } {
+            Answer::Reset => ("reject with tcp reset".to_owned(), "reject".to_owned()),
+            Answer::With(error) => {
+                let reject = format!("reject with {error}");
+                (reject.clone(), reject)
+            }
+        },
     };
-    match (ports, spec.verdict) {
-        (Ports::All, Verdict::Drop) => vec![(String::new(), "drop")],
-        (Ports::All, Verdict::Reject) => vec![
-            ("meta l4proto tcp".to_owned(), "reject with tcp reset"),
-            (String::new(), "reject"),
-        ],
-        (Ports::Some(ranges), verdict) => {
-            let ports = ranges
-                .iter()
-                .map(PortRange::to_string)
-                .collect::<Vec<_>>()
-                .join(", ");
-            let protocols: BTreeSet<Protocol> = jail.protocols.iter().copied().collect();
-            let verdict = |protocol| match (verdict, protocol) {
-                (Verdict::Drop, _) => "drop",
-                (Verdict::Reject, Protocol::Tcp) => "reject with tcp reset",
-                (Verdict::Reject, _) => "reject",
-            };
-            protocols
-                .into_iter()
-                .map(|protocol| (format!("{protocol} dport {{ {ports} }}"), verdict(protocol)))
-                .collect()
+    match group.jails.as_slice() {
+        [jail] if spec.closes == Closes::Ports && spec.sharing == Sharing::Jail => {
+            to_ports(jail, &tcp, &other)
         }
+        _ => to_all(tcp, other),
     }
 }
 
-fn mask(ipv6: bool, width: u8) -> IpAddr {
-    let ones = if ipv6 {
-        IpAddr::V6(Ipv6Addr::from(u128::MAX))
-    } else {
-        IpAddr::V4(Ipv4Addr::BROADCAST)
+fn to_all(tcp: String, other: String) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    if tcp != other {
+        all.push(("meta l4proto tcp".to_owned(), tcp));
+    }
+    all.push((String::new(), other));
+    all
+}
+
+fn to_ports(jail: &ActionJail, tcp: &str, other: &str) -> Vec<(String, String)> {
+    let Ports::Some(ranges) = &jail.ports else {
+        return to_all(tcp.to_owned(), other.to_owned());
     };
-    Prefix::network(ones, width).address()
+    let ports: Vec<_> = ranges.iter().map(PortRange::to_string).collect();
+    let ports = ports.join(", ");
+    let protocols: BTreeSet<Protocol> = jail.protocols.iter().copied().collect();
+    let verdict = |protocol| match protocol {
+        Protocol::Tcp => tcp.to_owned(),
+        Protocol::Udp | Protocol::Sctp => other.to_owned(),
+    };
+    protocols
+        .into_iter()
+        .map(|protocol| (format!("{protocol} dport {{ {ports} }}"), verdict(protocol)))
+        .collect()
 }
 
 /// Whether nft reads the text as a name: the kernel takes any, and somebody may have made odd ones.
-fn is_plain(name: &str) -> bool {
+pub fn is_plain(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(plain)
 }
@@ -374,60 +333,7 @@ fn lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-
-    use proptest::prelude::*;
-
     use super::*;
-
-    fn jail(name: &str, ipv4: u8, ipv6: u8) -> ActionJail {
-        ActionJail {
-            jail: name.parse().expect("a name"),
-            ports: Ports::All,
-            protocols: vec![Protocol::Tcp],
-            width: SubjectWidth { ipv4, ipv6 },
-        }
-    }
-
-    #[test]
-    fn every_subject_has_one_set() {
-        let jail = jail("sshd", 32, 64);
-        let in_sets = |subject: &str| {
-            let subject: Prefix = subject.parse().expect("a subject");
-            let of = sets(&jail);
-            of.iter()
-                .filter(|set| set.takes(subject, jail.width))
-                .map(|set| set.name.clone())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(in_sets("192.0.2.7"), ["ipv4/sshd"]);
-        assert_eq!(in_sets("192.0.2.0/24"), ["ipv4-networks/sshd"]);
-        assert_eq!(in_sets("2001:db8::/64"), ["ipv6/sshd"]);
-        assert_eq!(in_sets("2001:db8::7"), ["ipv6-networks/sshd"]);
-    }
-
-    #[test]
-    fn addresses_are_masked_to_the_width_of_subjects() {
-        let words = |jail: &ActionJail| sets(jail).map(|set| set.from());
-        assert_eq!(
-            words(&jail("sshd", 32, 64)),
-            [
-                "ip saddr @ipv4/sshd",
-                "ip saddr @ipv4-networks/sshd",
-                "ip6 saddr & ffff:ffff:ffff:ffff:: @ipv6/sshd",
-                "ip6 saddr @ipv6-networks/sshd",
-            ]
-        );
-        assert_eq!(
-            words(&jail("sshd", 24, 128)),
-            [
-                "ip saddr & 255.255.255.0 @ipv4-24/sshd",
-                "ip saddr @ipv4-networks/sshd",
-                "ip6 saddr @ipv6-128/sshd",
-                "ip6 saddr @ipv6-networks/sshd",
-            ]
-        );
-    }
 
     #[test]
     fn names_that_nft_cannot_read_are_left_alone() {
@@ -439,23 +345,6 @@ mod tests {
             ("a\nb", false),
         ] {
             assert_eq!(is_plain(name), plain, "{name:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_two_jails_share_a_set(names in proptest::collection::vec(
-            ("[a-z0-9][a-z0-9._-]{0,6}|networks|24|ipv4", 1..=32_u8, 1..=128_u8), 1..20,
-        )) {
-            let mut owner = HashMap::new();
-            for (name, ipv4, ipv6) in names {
-                for set in sets(&jail(&name, ipv4, ipv6)) {
-                    prop_assert!(is_plain(&set.name));
-                    prop_assert!(set.name.len() < 128);
-                    let meaning = (name.clone(), set.ipv6, set.width);
-                    prop_assert_eq!(owner.entry(set.name).or_insert(meaning.clone()), &meaning);
-                }
-            }
         }
     }
 }
