@@ -258,7 +258,7 @@ fn what_several_jails_ban_stays_until_the_last_one_lets_go() {
 fn what_the_target_shows_is_what_is_there() {
     let listed = format!("[list]\n{}", call("list"));
     let file = one_by_one("shared = true", &listed);
-    let mut target = Target::new(&file, &[("check_every", "50ms")]);
+    let mut target = Target::new(&file, &[("check_every", "1s")]);
     target.reconcile(
         &["sshd"],
         vec![ban("sshd", "192.0.2.1", 600), ban("sshd", "192.0.2.2", 600)],
@@ -267,7 +267,7 @@ fn what_the_target_shows_is_what_is_there() {
     fs::write(target.path("held/192.0.2.9"), "").unwrap();
     fs::remove_file(target.path("held/192.0.2.2")).unwrap();
     target.calls();
-    target.start(&file, &[("check_every", "50ms")]);
+    target.start(&file, &[("check_every", "1s")]);
     target.reconcile(
         &["sshd"],
         vec![ban("sshd", "192.0.2.1", 600), ban("sshd", "192.0.2.2", 600)],
