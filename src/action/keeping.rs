@@ -51,6 +51,8 @@ pub struct Steps<'r> {
     owes_after: bool,
     /// The file as it was when it was written.
     written: Option<Looks>,
+    /// The time of the last order.
+    now: Timestamp,
 }
 
 /// By what a file is known that nobody has touched: its number, its size and when it was written.
@@ -75,6 +77,7 @@ impl<'r> Steps<'r> {
             witness: 0,
             owes_after: false,
             written: None,
+            now: Timestamp::from_micros(0),
         }
     }
 
@@ -267,7 +270,8 @@ impl<'r> Steps<'r> {
         for task in self.tasks(Part::List, &Members::new(), false, now) {
             let said = self.apply(&task.job)?.said;
             let said = String::from_utf8_lossy(&said);
-            let lines = said.lines();
+            // Every object of JSON is a line of its own.
+            let lines = said.split(['\n', '{']);
             let ours =
                 lines.filter(|line| having.as_ref().is_none_or(|having| line.contains(having)));
             listed.extend(ours.filter_map(address).map(|network| {
@@ -412,6 +416,13 @@ impl<'r> Steps<'r> {
         witness.into_iter().collect()
     }
 
+    /// Begins an order.
+    fn begin(&mut self, clock: Clock<'_>) -> Result<Timestamp, JobError> {
+        self.now = clock();
+        self.open_secrets()?;
+        Ok(self.now)
+    }
+
     fn open_secrets(&mut self) -> Result<(), JobError> {
         self.secrets = open_secrets(&self.routine.values)?;
         Ok(())
@@ -422,8 +433,7 @@ impl Keeper for Steps<'_> {
     type Error = JobError;
 
     fn reconcile(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<(), JobError> {
-        let now = clock();
-        self.open_secrets()?;
+        let now = self.begin(clock)?;
         self.serve(projection);
         let wanted = self.wanted(projection, now);
         let start = self.tasks(Part::Start, &wanted, false, now);
@@ -447,8 +457,7 @@ impl Keeper for Steps<'_> {
         if self.routine.ban.is_empty() {
             return self.reconcile(projection, clock);
         }
-        let now = clock();
-        self.open_secrets()?;
+        let now = self.begin(clock)?;
         let is_sure = self.remembers() && !self.routine.expires && projection.is_complete();
         let (mut lifted, mut put, mut renewed) = (Members::new(), Members::new(), Members::new());
         for (jail, subjects) in touched {
@@ -486,7 +495,7 @@ impl Keeper for Steps<'_> {
             return Ok(());
         }
         self.open_secrets()?;
-        let now = Timestamp::from_micros(0);
+        let now = self.now;
         if let (Some(_), Some(path)) = (&self.routine.file, self.routine.path()) {
             let empty = Members::new();
             log::debug!("{path} is left without bans");
@@ -523,10 +532,14 @@ impl Keeper for Steps<'_> {
         }
         if self.routine.check.is_empty() {
             let wanted = self.wanted(projection, now);
-            return match &self.routine.list {
-                Some(_) => Ok(self.listed(now)?.iter().eq(wanted.keys())),
-                None => Ok(true),
-            };
+            if self.routine.list.is_none() {
+                return Ok(true);
+            }
+            let mut listed = self.listed(now)?;
+            // What is over is lifted in a moment.
+            let is_over = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
+            listed.retain(|key| !self.known.get(key).is_some_and(is_over));
+            return Ok(listed.iter().eq(wanted.keys()));
         }
         let witness = self.witness(projection, now);
         for task in self.tasks(Part::Check, &witness, false, now) {
