@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use self::json::Json;
+use super::event::Event;
 use super::http::Method;
 use super::job::{Job, Part, Post, Run, Send, Write};
 use super::scene::{Context, Scene};
@@ -401,11 +402,27 @@ impl Step {
         argv.into_iter().chain(unless)
     }
 
-    /// What it comes to.
+    /// Whether it does something to an address: it runs a program with one, or asks for the page of one.
+    fn is_done_to_an_address(&self) -> bool {
+        let is_one = |template: &Template| {
+            let mut names = template.names();
+            names.any(|name| name == "address" || name == "first")
+        };
+        match &self.what {
+            What::Run { argv, .. } => argv.iter().any(is_one),
+            What::Send { url, .. } => is_one(url),
+            What::Post { .. } => false,
+        }
+    }
+
+    /// What it comes to. Nothing is done to the address of an event that has none: what is left of a command without it
+    /// could mean everybody.
     pub fn tasks<'s>(&'s self, scene: &'s Scene<'s>) -> Vec<Task> {
         let contexts = scene.contexts(&self.axes, &Context::default());
+        let needs_address = self.is_done_to_an_address();
         contexts
             .into_iter()
+            .filter(|context| !needs_address || context.event.is_none_or(Event::has_address))
             .filter_map(|context| {
                 let jail = context.stage.and_then(|stage| stage.jail);
                 Some(Task {

@@ -4,6 +4,7 @@
 //! with it. What a placeholder stands for in the end is the business of the scene.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::parameter::{Parameters, Sort as ParameterSort};
 use super::scene::Family;
@@ -303,6 +304,11 @@ impl Vocabulary {
     /// A word of a family.
     pub fn word(&self, family: Family, name: &str) -> Option<&Template> {
         self.families.get(&family)?.get(name)
+    }
+
+    /// The longest time that the target takes.
+    pub fn longest(&self) -> Option<Duration> {
+        self.seconds.longest.map(Duration::from_secs)
     }
 
     /// What is left of a ban, in whole seconds, rounded up so that nobody is let go early.

@@ -14,13 +14,17 @@ macro_rules! files {
 
 /// `actions/NAME.toml`
 pub const ACTIONS: &[Shipped] = files! { "actions":
+    "conntrack"
     "ipset"
-    "nftables"
+    "iptables"
     "nftables-forward"
     "nftables-ingress"
     "nftables-prerouting"
     "nftables-slow"
+    "nftables"
+    "route"
     "serve"
+    "ss-kill"
 };
 
 /// `filters/NAME.toml`
