@@ -99,6 +99,8 @@ struct Form {
     #[serde(default)]
     names: bool,
     #[serde(default)]
+    addresses: bool,
+    #[serde(default)]
     expires: bool,
     #[serde(default)]
     place: Option<String>,
@@ -325,6 +327,11 @@ impl Form {
     }
 
     fn routine(&self) -> Result<Routine, FileError> {
+        if self.addresses {
+            return Err(FileError::Shape(
+                "`addresses` is for actions that tell; others take addresses only, but for `names`",
+            ));
+        }
         let about = match self.shared {
             true => About::Everybody,
             false => About::Jails,
@@ -421,6 +428,7 @@ impl Form {
         Ok(Teller {
             steps: steps("tell", &self.tell, &vocabulary)?,
             vocabulary,
+            only_addresses: self.addresses,
             values: Values::default(),
             on: BTreeSet::new(),
             every: Duration::ZERO,

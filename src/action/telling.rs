@@ -4,8 +4,12 @@
 //! with growing pauses. What is refused for good is dropped and said so. Nothing waits for this.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash as _, Hasher as _};
+use std::process;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+
+use siphasher::sip::SipHasher13;
 
 use super::event::{Event, Occasion};
 use super::hands::{Hands, JobError, open_secrets};
@@ -15,6 +19,8 @@ use super::step::{Step, Task};
 use super::vocabulary::{Axis, Vocabulary};
 use super::worker::{Clock, FIRST_PAUSE, LONGEST_PAUSE};
 use super::{ActionSpec, Order, Report};
+use crate::engine::subject::Subject;
+use crate::engine::time::Timestamp;
 
 /// How many events wait for a target that does not answer; of more, the oldest are only counted.
 const MOST_WAITING: usize = 10_000;
@@ -34,6 +40,8 @@ pub struct Teller {
     pub values: Values,
     /// What it does to tell.
     pub steps: Vec<Step>,
+    /// Whether it tells only of what has an address, since its service takes nothing else.
+    pub only_addresses: bool,
     /// Of what it tells.
     pub on: BTreeSet<Occasion>,
     /// How long events are gathered for one message.
@@ -71,6 +79,12 @@ impl Teller {
         Ok(())
     }
 
+    /// Whether it tells of this.
+    pub fn tells_of(&self, event: &Event) -> bool {
+        let address = || event.subject.as_ref().and_then(Subject::network);
+        self.on.contains(&event.occasion) && (!self.only_addresses || address().is_some())
+    }
+
     /// Whether it says something by this placeholder.
     pub fn says(&self, name: &str) -> bool {
         self.steps.iter().any(|step| step.says(name))
@@ -83,9 +97,10 @@ impl Teller {
         programs.filter(|program| !program.contains('<')).collect()
     }
 
-    /// The scene of some events.
+    /// The scene of some events, told by the message of this name.
     pub fn scene<'s>(
         &'s self,
+        message: &'s str,
         events: Vec<&'s Event>,
         untold: usize,
         host: &'s str,
@@ -101,6 +116,7 @@ impl Teller {
             only_banned: false,
             events,
             untold,
+            message,
         }
     }
 }
@@ -124,7 +140,9 @@ pub fn run(
         host,
         waiting: VecDeque::new(),
         untold: 0,
-        done: 0,
+        begun: None,
+        begin: clock(),
+        messages: 0,
         due: None,
         pause: None,
         clock,
@@ -139,7 +157,8 @@ pub fn run(
             Ok(Order::Tell(events)) => worker.note(events),
             Ok(Order::Stop(_)) => {
                 // Once more, whether it is time or not; who does not answer then has had his chances.
-                worker.tell();
+                worker.tell(Some(Instant::now() + teller.timeout));
+                worker.give_up();
                 return;
             }
             Ok(Order::Reconcile { .. } | Order::Change { .. }) => {}
@@ -147,7 +166,7 @@ pub fn run(
             Err(RecvTimeoutError::Disconnected) => return,
         }
         if worker.due.is_some_and(|due| due <= Instant::now()) {
-            worker.tell();
+            worker.tell(None);
         }
     }
 }
@@ -160,8 +179,12 @@ struct Worker<'w> {
     waiting: VecDeque<Event>,
     /// How many were dropped since the last message.
     untold: usize,
-    /// How many tasks of the next message are done already.
-    done: usize,
+    /// How many events are in the message that is on its way, and how many of its tasks are done.
+    begun: Option<(usize, usize)>,
+    /// When this run has begun.
+    begin: Timestamp,
+    /// How many messages it has finished.
+    messages: u64,
     due: Option<Instant>,
     /// The last pause, while it does not work.
     pause: Option<Duration>,
@@ -182,18 +205,24 @@ impl Worker<'_> {
             }
             self.waiting.drain(..more);
             self.untold += more;
-            self.done = 0;
+            self.finish();
         }
         if self.due.is_none() && !self.waiting.is_empty() {
             self.due = Some(Instant::now() + self.teller.every);
         }
     }
 
-    /// Tells all that waits, or as much as is taken.
-    fn tell(&mut self) {
+    /// Tells all that waits, or as much as is taken, or as much as can be begun until then.
+    fn tell(&mut self, end: Option<Instant>) {
         self.due = None;
         while !self.waiting.is_empty() {
-            let count = self.next_count();
+            if end.is_some_and(|end| end <= Instant::now()) {
+                return;
+            }
+            // What is half told already grows no more: who has heard of it would miss the rest.
+            let count = self
+                .begun
+                .map_or_else(|| self.next_count(), |(count, _)| count);
             if let Err(error) = self.tell_next(count) {
                 if !error.is_lasting() {
                     return self.wait(&error);
@@ -206,11 +235,49 @@ impl Worker<'_> {
             }
             self.waiting.drain(..count);
             self.untold = 0;
-            self.done = 0;
+            self.finish();
         }
         if self.pause.take().is_some() {
             log::info!("{}: works again", self.spec.name);
             (self.report)(Report::Works);
+        }
+    }
+
+    /// The next message is another one.
+    fn finish(&mut self) {
+        self.begun = None;
+        self.messages += 1;
+    }
+
+    /// What the next message is called: a UUID of version 8, whose form is our own business. It is the same when the
+    /// message is sent again, and no other has it: it is of this action, this run and its own number.
+    fn message(&self) -> String {
+        let of = |part: u8| {
+            let mut hasher = SipHasher13::new();
+            (part, &self.host, self.spec.name.as_str()).hash(&mut hasher);
+            (process::id(), self.begin.as_micros(), self.messages).hash(&mut hasher);
+            hasher.finish()
+        };
+        let (high, low) = (of(0), of(1));
+        format!(
+            "{:08x}-{:04x}-8{:03x}-{:04x}-{:012x}",
+            high >> 32,
+            high >> 16 & 0xffff,
+            high & 0xfff,
+            0x8000 | low >> 48 & 0x3fff,
+            low & 0xffff_ffff_ffff
+        )
+    }
+
+    /// Says what is never told.
+    fn give_up(&self) {
+        let count = self.waiting.len() + self.untold;
+        if count > 0 {
+            log::error!(
+                "{}: not told at the end: {}",
+                self.spec.name,
+                self.describe(count)
+            );
         }
     }
 
@@ -229,11 +296,12 @@ impl Worker<'_> {
 
     fn tell_next(&mut self, count: usize) -> Result<(), JobError> {
         let secrets = open_secrets(&self.teller.values)?;
+        let message = self.message();
         let tasks: Vec<Task> = {
             let events = self.waiting.iter().take(count).collect();
-            let mut scene = self
-                .teller
-                .scene(events, self.untold, &self.host, self.clock);
+            let mut scene =
+                self.teller
+                    .scene(&message, events, self.untold, &self.host, self.clock);
             scene.secrets = secrets
                 .iter()
                 .map(|(name, secret)| (name.clone(), secret.reveal().to_owned()))
@@ -241,10 +309,11 @@ impl Worker<'_> {
             let steps = self.teller.steps.iter();
             steps.flat_map(|step| step.tasks(&scene)).collect()
         };
-        for task in tasks.iter().skip(self.done) {
+        let (_, done) = self.begun.unwrap_or_default();
+        for (number, task) in tasks.iter().enumerate().skip(done) {
             self.hands.apply(&task.job, &secrets)?;
             // Nobody is told twice what the target has taken.
-            self.done += 1;
+            self.begun = Some((count, number + 1));
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ pub enum Axis {
     Member,
     /// Each thing that is told.
     Event,
+    /// Each line of a log behind a thing that is told.
+    Line,
     /// Each item of the parameter of this name.
     Item(String),
 }
@@ -32,8 +34,10 @@ pub enum Axis {
 pub enum Sort {
     /// Names, numbers, addresses and times, and what the administrator has written.
     Plain,
-    /// What an attacker may have written.
+    /// What an attacker may have written, on one line.
     Foreign,
+    /// The same on several lines.
+    Lines,
     /// What only the addressee may see.
     Secret,
 }
@@ -62,6 +66,8 @@ impl Place {
         match sort {
             Sort::Plain => true,
             Sort::Foreign => matches!(self, Place::Input | Place::Body),
+            // A program that reads lines would take each for one of its own.
+            Sort::Lines => self == Place::Body,
             Sort::Secret => matches!(
                 self,
                 Place::Input | Place::Url | Place::Header | Place::Body
@@ -171,15 +177,18 @@ impl Vocabulary {
         add(&["host", "now"], Sort::Plain, &[]);
         match about {
             About::Events => {
-                add(&["count"], Sort::Plain, &[]);
-                add(&["summary", "sentences"], Sort::Foreign, &[]);
+                add(&["count", "message"], Sort::Plain, &[]);
+                add(&["summary"], Sort::Foreign, &[]);
+                add(&["sentences"], Sort::Lines, &[]);
                 let plain = [
                     "event", "time", "jail", "address", "first", "until", "bantime", "offence",
-                    "failures",
+                    "failures", "date", "clock",
                 ];
                 add(&plain, Sort::Plain, &[Axis::Event]);
-                let foreign = ["subject", "sentence", "lines", "users", "whereabouts"];
+                let foreign = ["subject", "sentence", "users", "whereabouts"];
                 add(&foreign, Sort::Foreign, &[Axis::Event]);
+                add(&["line"], Sort::Foreign, &[Axis::Event, Axis::Line]);
+                add(&["lines"], Sort::Lines, &[Axis::Event]);
             }
             About::Jails | About::Everybody => {
                 add(&["family"], Sort::Plain, &[Axis::Family]);
@@ -289,6 +298,9 @@ impl Vocabulary {
                     continue;
                 }
                 (_, Sort::Secret) => "others could read it there",
+                (Place::Input, Sort::Lines) => {
+                    "each of its lines would be one of the program's; `<line>` and `<sentence>` are single"
+                }
                 _ => "it may hold text of an attacker, which goes into input and bodies only",
             };
             return Err(VocabularyError::Misplaced {

@@ -24,6 +24,9 @@ use crate::engine::{Decision, Engine};
 /// How many orders may wait for one worker; each is one batch of decisions.
 const MOST_ORDERS: usize = 64;
 
+/// How many events are kept for a worker whose queue is full, which tells slower than things happen.
+const MOST_UNSENT: usize = 10_000;
+
 /// Where workers report to. Unbounded, so that a worker can always finish while the driver waits for it; it
 /// holds no more than one report an order.
 pub type Reports = UnboundedSender<(ActionName, Report)>;
@@ -50,6 +53,8 @@ struct Worker {
     reason: Option<String>,
     /// It has put its rules and bans into effect.
     settled: bool,
+    /// What it is to tell and had no room for; no more than [`MOST_UNSENT`].
+    unsent: Vec<Event>,
 }
 
 impl Outbox {
@@ -208,9 +213,7 @@ impl Outbox {
                     }
             });
             let own: Vec<Event> = own.map(|(_, event)| event.clone()).collect();
-            if !own.is_empty() {
-                worker.send(Order::Tell(own));
-            }
+            worker.tell(own);
         }
     }
 
@@ -218,7 +221,7 @@ impl Outbox {
     pub fn announce(&mut self, event: &Event) {
         for worker in &mut self.workers {
             if worker.tells_of(event) {
-                worker.send(Order::Tell(vec![event.clone()]));
+                worker.tell(vec![event.clone()]);
             }
         }
     }
@@ -239,7 +242,7 @@ impl Outbox {
                 let events: Vec<_> = own
                     .map(|(jail, subject, ban)| event(jail, subject, &ban))
                     .collect();
-                worker.send(Order::Tell(events));
+                worker.tell(events);
             }
         }
     }
@@ -253,7 +256,7 @@ impl Outbox {
     pub fn catch_up(&mut self, engine: &Engine) {
         for worker in self.workers.iter_mut().filter(|worker| worker.stale) {
             if worker.spec.teller().is_some() {
-                worker.stale = false;
+                worker.tell(Vec::new());
                 continue;
             }
             let bans = worker.in_force(engine);
@@ -283,9 +286,37 @@ impl Worker {
         }
     }
 
+    /// Has it tell of these, and before them of what it had no room for.
+    fn tell(&mut self, events: Vec<Event>) {
+        self.stale = false;
+        self.unsent.extend(events);
+        if self.unsent.is_empty() {
+            return;
+        }
+        match self
+            .orders
+            .try_send(Order::Tell(std::mem::take(&mut self.unsent)))
+        {
+            Err(TrySendError::Full(Order::Tell(events))) => {
+                self.stale = true;
+                self.unsent = events;
+                let more = self.unsent.len().saturating_sub(MOST_UNSENT);
+                if more > 0 {
+                    log::error!(
+                        "{}: {more} events are not told: it is too slow",
+                        self.spec.name
+                    );
+                    self.unsent.drain(..more);
+                }
+            }
+            // A worker that has died is reported by its thread's panic; the daemon aborts then.
+            Ok(()) | Err(_) => {}
+        }
+    }
+
     fn tells_of(&self, event: &Event) -> bool {
         let teller = self.spec.teller();
-        teller.is_some_and(|teller| teller.on.contains(&event.occasion))
+        teller.is_some_and(|teller| teller.tells_of(event))
     }
 
     fn answers(&self, ban: &Ban, policy: &Policy) -> bool {
@@ -351,7 +382,10 @@ impl Worker {
     }
 
     fn end(self, ending: Ending) {
-        // The order has to arrive even if the queue is full, and the worker may be gone already.
+        // Both have to arrive even if the queue is full, and the worker may be gone already.
+        if !self.unsent.is_empty() {
+            let _ = self.orders.send(Order::Tell(self.unsent));
+        }
         let _ = self.orders.send(Order::Stop(ending));
         let _ = self.thread.join();
     }
@@ -373,6 +407,7 @@ fn hire(spec: ActionSpec, jails: Vec<ActionJail>, reports: Reports) -> std::io::
         trouble: false,
         reason: None,
         settled: is_teller,
+        unsent: Vec::new(),
     })
 }
 
@@ -439,6 +474,7 @@ mod tests {
                 trouble: false,
                 reason: None,
                 settled: true,
+                unsent: Vec::new(),
             }
         };
         let (one, two, three) = (ban(1, 0, 1), ban(2, 3, 2), ban(3, 5, 3));
