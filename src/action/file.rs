@@ -99,7 +99,7 @@ struct Form {
     #[serde(default)]
     names: bool,
     #[serde(default)]
-    addresses: bool,
+    reports: bool,
     #[serde(default)]
     expires: bool,
     #[serde(default)]
@@ -327,10 +327,8 @@ impl Form {
     }
 
     fn routine(&self) -> Result<Routine, FileError> {
-        if self.addresses {
-            return Err(FileError::Shape(
-                "`addresses` is for actions that tell; others take addresses only, but for `names`",
-            ));
+        if self.reports {
+            return Err(FileError::Shape("`reports` is for actions that tell"));
         }
         let about = match self.shared {
             true => About::Everybody,
@@ -428,7 +426,7 @@ impl Form {
         Ok(Teller {
             steps: steps("tell", &self.tell, &vocabulary)?,
             vocabulary,
-            only_addresses: self.addresses,
+            reports: self.reports,
             values: Values::default(),
             on: BTreeSet::new(),
             every: Duration::ZERO,

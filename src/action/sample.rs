@@ -166,7 +166,8 @@ impl Sample {
             users: self.users.iter().cloned().collect(),
             whereabouts: None,
         };
-        let events: Vec<Event> = self.subjects()?.into_iter().map(event).collect();
+        let mut events: Vec<Event> = self.subjects()?.into_iter().map(event).collect();
+        events.retain(|event| teller.tells_of(event));
         let scene = teller.scene(MESSAGE, events.iter().collect(), 0, HOST, &|| NOON);
         Ok(shown(&teller.steps, &scene))
     }

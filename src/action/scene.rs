@@ -102,6 +102,7 @@ pub struct Context<'s> {
     /// What is told.
     pub event: Option<&'s Event>,
     line: Option<&'s str>,
+    user: Option<&'s str>,
     /// How values are fitted in.
     manner: Option<&'s Manner>,
     items: Vec<(&'s str, &'s str)>,
@@ -202,6 +203,12 @@ impl<'s> Scene<'s> {
                     .map(|line| with(&|context| context.line = Some(line)))
                     .collect()
             }
+            Axis::User if context.user.is_none() => {
+                let users = context.event.into_iter().flat_map(|event| &event.users);
+                users
+                    .map(|user| with(&|context| context.user = Some(user)))
+                    .collect()
+            }
             Axis::Item(name) if !context.items.iter().any(|(known, _)| known == name) => {
                 let Some((name, Value::List(items))) = self.values.entry(name) else {
                     return vec![context];
@@ -275,8 +282,13 @@ impl<'s> Scene<'s> {
         {
             return Some(self.fill(word, context));
         }
-        let line = context.line.filter(|_| name == "line").map(text);
-        let value = line
+        let single = match name {
+            "line" => context.line,
+            "user" => context.user,
+            _ => None,
+        };
+        let value = single
+            .map(text)
             .or_else(|| of_event(name, context.event?))
             .or_else(|| self.of_member(name, context))
             .or_else(|| self.of_jail(name, context))

@@ -133,7 +133,7 @@ enum Body {
     Text(Lines),
 }
 
-/// Lines, each of them repeated for what it names.
+/// Lines, each of them repeated for what it names; those that tell of events together.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Lines(Vec<(Template, BTreeSet<Axis>)>);
 
@@ -359,10 +359,23 @@ impl Lines {
     /// The text in a context.
     pub fn fill<'s>(&'s self, scene: &'s Scene<'s>, within: &Context<'s>) -> String {
         let mut text = String::new();
-        for (line, axes) in &self.0 {
-            for context in scene.contexts(axes, within) {
-                text.push_str(&scene.fill(line, &context));
-                text.push('\n');
+        let is_of_event = |(_, axes): &(Template, BTreeSet<Axis>)| axes.contains(&Axis::Event);
+        // Lines that tell of events and follow each other are repeated together, so that each event has its own.
+        for block in self
+            .0
+            .chunk_by(|one, next| is_of_event(one) && is_of_event(next))
+        {
+            let own = match block {
+                [_, _, ..] => BTreeSet::from([Axis::Event]),
+                _ => BTreeSet::new(),
+            };
+            for within in scene.contexts(&own, within) {
+                for (line, axes) in block {
+                    for context in scene.contexts(axes, &within) {
+                        text.push_str(&scene.fill(line, &context));
+                        text.push('\n');
+                    }
+                }
             }
         }
         text
@@ -529,11 +542,17 @@ impl Step {
                 body,
                 answers,
             } => {
+                // What names something that is not set is not sent: who has no token needs no header for it.
+                let is_set = |template: &Template| {
+                    let mut values = template.names().map(|name| scene.value(name, context));
+                    !values.any(|value| value.as_deref() == Some(""))
+                };
                 let mut headers: Vec<_> = headers
                     .iter()
+                    .filter(|(_, value)| is_set(value))
                     .map(|(name, value)| (name.clone(), scene.fill(value, context)))
                     .collect();
-                if let Some(login) = login {
+                if let Some(login) = login.as_ref().filter(|login| is_set(login)) {
                     let login = BASE64.encode(scene.fill(login, context));
                     headers.push(("Authorization".to_owned(), format!("Basic {login}")));
                 }

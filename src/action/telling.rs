@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{Hash as _, Hasher as _};
+use std::net::IpAddr;
 use std::process;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -28,6 +29,9 @@ const MOST_WAITING: usize = 10_000;
 /// How many events go into one message: a letter of some hundred kilobytes.
 const MOST_AT_ONCE: usize = 500;
 
+/// How wide an IPv6 network of several hosts is at least; what is wider belongs to one customer.
+const NARROWEST_NETWORK: u8 = 64;
+
 /// The kind, for parameters that are missing.
 const KIND: &str = "exec, http or mail";
 
@@ -40,8 +44,8 @@ pub struct Teller {
     pub values: Values,
     /// What it does to tell.
     pub steps: Vec<Step>,
-    /// Whether it tells only of what has an address, since its service takes nothing else.
-    pub only_addresses: bool,
+    /// Whether it reports hosts to others, who hear of nothing else.
+    pub reports: bool,
     /// Of what it tells.
     pub on: BTreeSet<Occasion>,
     /// How long events are gathered for one message.
@@ -81,8 +85,7 @@ impl Teller {
 
     /// Whether it tells of this.
     pub fn tells_of(&self, event: &Event) -> bool {
-        let address = || event.subject.as_ref().and_then(Subject::network);
-        self.on.contains(&event.occasion) && (!self.only_addresses || address().is_some())
+        self.on.contains(&event.occasion) && (!self.reports || is_report(event))
     }
 
     /// Whether it says something by this placeholder.
@@ -119,6 +122,17 @@ impl Teller {
             message,
         }
     }
+}
+
+/// Whether it is the ban of a single host that has failed here: of a network, the first address may be somebody else's,
+/// and who was banned by hand may have done nothing.
+fn is_report(event: &Event) -> bool {
+    let network = event.subject.as_ref().and_then(Subject::network);
+    let is_host = network.is_some_and(|network| match network.address() {
+        IpAddr::V4(_) => network.width() == 32,
+        IpAddr::V6(_) => network.width() >= NARROWEST_NETWORK,
+    });
+    is_host && event.occasion == Occasion::Ban && event.failures > 0
 }
 
 /// Tells what the orders say until one says to stop, or until nobody is left to give any.

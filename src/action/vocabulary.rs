@@ -10,6 +10,9 @@ use super::scene::Family;
 use super::template::{Template, is_name};
 use crate::engine::time::Timestamp;
 
+/// Placeholders of f2bd's own that are numbers.
+const NUMBERS: [&str; 5] = ["count", "failures", "offence", "seconds", "width"];
+
 /// For what something is repeated, the outer one first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Axis {
@@ -25,6 +28,8 @@ pub enum Axis {
     Event,
     /// Each line of a log behind a thing that is told.
     Line,
+    /// Each account that was tried behind a thing that is told.
+    User,
     /// Each item of the parameter of this name.
     Item(String),
 }
@@ -153,6 +158,8 @@ impl Default for Seconds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
     names: BTreeMap<String, (Sort, BTreeSet<Axis>)>,
+    /// Those that are numbers, whatever they are set to.
+    numbers: BTreeSet<String>,
     families: BTreeMap<Family, BTreeMap<String, Template>>,
     /// What `<to>` is for some ports.
     pub to_ports: Option<Template>,
@@ -188,6 +195,7 @@ impl Vocabulary {
                 let foreign = ["subject", "sentence", "users", "whereabouts"];
                 add(&foreign, Sort::Foreign, &[Axis::Event]);
                 add(&["line"], Sort::Foreign, &[Axis::Event, Axis::Line]);
+                add(&["user"], Sort::Foreign, &[Axis::Event, Axis::User]);
                 add(&["lines"], Sort::Lines, &[Axis::Event]);
             }
             About::Jails | About::Everybody => {
@@ -217,8 +225,13 @@ impl Vocabulary {
             let axes = parameter.list.then(|| Axis::Item(name.to_owned()));
             names.insert(name.to_owned(), (sort, axes.into_iter().collect()));
         }
+        let numbers = parameters
+            .iter()
+            .filter(|(_, parameter)| parameter.sort == ParameterSort::Number)
+            .map(|(name, _)| name);
         Vocabulary {
             names,
+            numbers: numbers.chain(NUMBERS).map(str::to_owned).collect(),
             families: BTreeMap::new(),
             to_ports: None,
             to_all: None,
@@ -310,6 +323,11 @@ impl Vocabulary {
             });
         }
         Ok(all)
+    }
+
+    /// Whether what stands there is a number.
+    pub fn is_number(&self, name: &str) -> bool {
+        self.numbers.contains(name)
     }
 
     /// A word of a family.

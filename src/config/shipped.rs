@@ -14,13 +14,32 @@ macro_rules! files {
 
 /// `actions/NAME.toml`
 pub const ACTIONS: &[Shipped] = files! { "actions":
+    "abuseipdb"
+    "blocklist-de"
+    "cloudflare"
+    "discord"
+    "dshield"
+    "gotify"
     "ipset"
-    "nftables"
+    "journal"
+    "mail-lines"
+    "mail"
+    "matrix"
+    "mikrotik"
     "nftables-forward"
     "nftables-ingress"
     "nftables-prerouting"
     "nftables-slow"
+    "nftables"
+    "ntfy"
+    "opnsense"
+    "pushover"
     "serve"
+    "slack"
+    "syslog"
+    "telegram"
+    "webhook"
+    "x-arf"
 };
 
 /// `filters/NAME.toml`

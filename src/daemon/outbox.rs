@@ -193,7 +193,8 @@ impl Outbox {
     /// Whether an action tells of the lines behind a ban.
     pub fn wants_lines(&self) -> bool {
         let mut tellers = self.tellers();
-        tellers.any(|teller| teller.says("lines") || teller.says("users"))
+        let of_lines = ["lines", "line", "users", "user"];
+        tellers.any(|teller| of_lines.iter().any(|name| teller.says(name)))
     }
 
     fn tellers(&self) -> impl Iterator<Item = &Teller> {
