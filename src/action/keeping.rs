@@ -49,6 +49,8 @@ pub struct Steps<'r> {
     owes_after: bool,
     /// The file as it was when it was written.
     written: Option<Looks>,
+    /// The time of the last order.
+    now: Timestamp,
 }
 
 /// By what a file is known that nobody has touched: its number, its size and when it was written.
@@ -71,6 +73,7 @@ impl<'r> Steps<'r> {
             witness: 0,
             owes_after: false,
             written: None,
+            now: Timestamp::from_micros(0),
         }
     }
 
@@ -259,10 +262,17 @@ impl<'r> Steps<'r> {
     }
 
     /// Makes the difference between what is in effect and what should be.
-    fn make_difference(&mut self, wanted: &Members, now: Timestamp) -> Result<(), JobError> {
+    fn make_difference(
+        &mut self,
+        wanted: &Members,
+        complete: bool,
+        now: Timestamp,
+    ) -> Result<(), JobError> {
         let listed = self.listed(now)?;
         self.known.retain(|key, _| listed.contains(key));
-        let gone = listed.iter().filter(|key| !wanted.contains_key(*key));
+        let gone = listed
+            .iter()
+            .filter(|key| complete && !wanted.contains_key(*key));
         let gone: Members = gone.map(|key| (key.clone(), None)).collect();
         let missing = wanted
             .iter()
@@ -342,6 +352,13 @@ impl<'r> Steps<'r> {
         witness.into_iter().collect()
     }
 
+    /// Begins an order.
+    fn begin(&mut self, clock: Clock<'_>) -> Result<Timestamp, JobError> {
+        self.now = clock();
+        self.open_secrets()?;
+        Ok(self.now)
+    }
+
     fn open_secrets(&mut self) -> Result<(), JobError> {
         self.secrets = open_secrets(&self.routine.values)?;
         Ok(())
@@ -352,8 +369,7 @@ impl Keeper for Steps<'_> {
     type Error = JobError;
 
     fn reconcile(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<(), JobError> {
-        let now = clock();
-        self.open_secrets()?;
+        let now = self.begin(clock)?;
         let jails = projection.jails();
         let jails = jails
             .map(|(jail, _)| (jail.jail.clone(), jail.clone()))
@@ -372,7 +388,7 @@ impl Keeper for Steps<'_> {
                 self.put(&wanted, now)?;
             }
         } else {
-            self.make_difference(&wanted, now)?;
+            self.make_difference(&wanted, projection.is_complete(), now)?;
         }
         gone
     }
@@ -386,8 +402,7 @@ impl Keeper for Steps<'_> {
         if self.routine.ban.is_empty() {
             return self.reconcile(projection, clock);
         }
-        let now = clock();
-        self.open_secrets()?;
+        let now = self.begin(clock)?;
         let (mut lifted, mut put, mut renewed) = (Members::new(), Members::new(), Members::new());
         for (jail, subjects) in touched {
             for subject in subjects.iter().filter(|subject| self.takes(subject)) {
@@ -422,7 +437,7 @@ impl Keeper for Steps<'_> {
             return Ok(());
         }
         self.open_secrets()?;
-        let now = Timestamp::from_micros(0);
+        let now = self.now;
         if let (Some(_), Some(path)) = (&self.routine.file, self.routine.path()) {
             let empty = Members::new();
             log::debug!("{path} is left without bans");
@@ -453,10 +468,14 @@ impl Keeper for Steps<'_> {
         }
         if self.routine.check.is_empty() {
             let wanted = self.wanted(projection, now);
-            return match &self.routine.list {
-                Some(_) => Ok(self.listed(now)?.iter().eq(wanted.keys())),
-                None => Ok(true),
-            };
+            if self.routine.list.is_none() {
+                return Ok(true);
+            }
+            let mut listed = self.listed(now)?;
+            // What is over is lifted in a moment.
+            let is_over = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
+            listed.retain(|key| !self.known.get(key).is_some_and(is_over));
+            return Ok(listed.iter().eq(wanted.keys()));
         }
         let witness = self.witness(projection, now);
         for task in self.tasks(Part::Check, &witness, false, now) {

@@ -24,8 +24,8 @@ use crate::engine::{Decision, Engine};
 /// How many orders may wait for one worker; each is one batch of decisions.
 const MOST_ORDERS: usize = 64;
 
-/// How many events are kept for a worker whose queue is full, which tells slower than things happen.
-const MOST_UNSENT: usize = 10_000;
+/// How many events may wait for room in a queue: what a minute of a hard attack brings.
+const MOST_UNTOLD: usize = 10_000;
 
 /// Where workers report to. Unbounded, so that a worker can always finish while the driver waits for it; it
 /// holds no more than one report an order.
@@ -51,10 +51,10 @@ struct Worker {
     trouble: bool,
     /// Why it does not work.
     reason: Option<String>,
+    /// Events for which its queue had no room.
+    untold: Vec<Event>,
     /// It has put its rules and bans into effect.
     settled: bool,
-    /// What it is to tell and had no room for; no more than [`MOST_UNSENT`].
-    unsent: Vec<Event>,
 }
 
 impl Outbox {
@@ -214,7 +214,9 @@ impl Outbox {
                     }
             });
             let own: Vec<Event> = own.map(|(_, event)| event.clone()).collect();
-            worker.tell(own);
+            if !own.is_empty() {
+                worker.tell(own);
+            }
         }
     }
 
@@ -257,7 +259,11 @@ impl Outbox {
     pub fn catch_up(&mut self, engine: &Engine) {
         for worker in self.workers.iter_mut().filter(|worker| worker.stale) {
             if worker.spec.teller().is_some() {
-                worker.tell(Vec::new());
+                worker.stale = false;
+                let untold = std::mem::take(&mut worker.untold);
+                if !untold.is_empty() {
+                    worker.send(Order::Tell(untold));
+                }
                 continue;
             }
             let bans = worker.in_force(engine);
@@ -272,46 +278,42 @@ impl Outbox {
 
     /// Ends all workers and waits for them.
     pub fn end(self) {
-        for worker in self.workers.into_iter().chain(self.retired) {
-            worker.end(Ending::AsConfigured);
+        let all = self.workers.into_iter().chain(self.retired);
+        let ending: Vec<_> = all
+            .map(|worker| worker.begin_to_end(Ending::AsConfigured))
+            .collect();
+        for thread in ending {
+            // One that has died has been reported by its panic.
+            let _ = thread.join();
         }
     }
 }
 
 impl Worker {
+    /// Has it tell of events, behind those that wait.
+    fn tell(&mut self, events: Vec<Event>) {
+        let mut all = std::mem::take(&mut self.untold);
+        all.extend(events);
+        self.send(Order::Tell(all));
+    }
+
     fn send(&mut self, order: Order) {
         match self.orders.try_send(order) {
             Ok(()) => {}
-            // A worker that has died is reported by its thread's panic; the daemon aborts then.
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.stale = true,
-        }
-    }
-
-    /// Has it tell of these, and before them of what it had no room for.
-    fn tell(&mut self, events: Vec<Event>) {
-        self.stale = false;
-        self.unsent.extend(events);
-        if self.unsent.is_empty() {
-            return;
-        }
-        match self
-            .orders
-            .try_send(Order::Tell(std::mem::take(&mut self.unsent)))
-        {
             Err(TrySendError::Full(Order::Tell(events))) => {
-                self.stale = true;
-                self.unsent = events;
-                let more = self.unsent.len().saturating_sub(MOST_UNSENT);
+                self.untold.extend(events);
+                let more = self.untold.len().saturating_sub(MOST_UNTOLD);
                 if more > 0 {
-                    log::error!(
-                        "{}: {more} events are not told: it is too slow",
+                    log::warn!(
+                        "{}: {more} events go untold, it is too slow",
                         self.spec.name
                     );
-                    self.unsent.drain(..more);
+                    self.untold.drain(..more);
                 }
+                self.stale = true;
             }
             // A worker that has died is reported by its thread's panic; the daemon aborts then.
-            Ok(()) | Err(_) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.stale = true,
         }
     }
 
@@ -383,12 +385,14 @@ impl Worker {
     }
 
     fn end(self, ending: Ending) {
-        // Both have to arrive even if the queue is full, and the worker may be gone already.
-        if !self.unsent.is_empty() {
-            let _ = self.orders.send(Order::Tell(self.unsent));
-        }
+        // One that has died has been reported by its panic.
+        let _ = self.begin_to_end(ending).join();
+    }
+
+    fn begin_to_end(self, ending: Ending) -> JoinHandle<()> {
+        // The order has to arrive even if the queue is full, and the worker may be gone already.
         let _ = self.orders.send(Order::Stop(ending));
-        let _ = self.thread.join();
+        self.thread
     }
 }
 
@@ -407,8 +411,8 @@ fn hire(spec: ActionSpec, jails: Vec<ActionJail>, reports: Reports) -> std::io::
         stale: true,
         trouble: false,
         reason: None,
+        untold: Vec::new(),
         settled: is_teller,
-        unsent: Vec::new(),
     })
 }
 
@@ -474,8 +478,8 @@ mod tests {
                 stale: false,
                 trouble: false,
                 reason: None,
+                untold: Vec::new(),
                 settled: true,
-                unsent: Vec::new(),
             }
         };
         let (one, two, three) = (ban(1, 0, 1), ban(2, 3, 2), ban(3, 5, 3));
