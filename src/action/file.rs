@@ -99,6 +99,8 @@ struct Form {
     #[serde(default)]
     names: bool,
     #[serde(default)]
+    reports: bool,
+    #[serde(default)]
     expires: bool,
     #[serde(default)]
     place: Option<String>,
@@ -338,6 +340,9 @@ impl Form {
     }
 
     fn routine(&self) -> Result<Routine, FileError> {
+        if self.reports {
+            return Err(FileError::Shape("`reports` is for actions that tell"));
+        }
         let about = match self.shared {
             true => About::Everybody,
             false => About::Jails,
@@ -434,6 +439,7 @@ impl Form {
         Ok(Teller {
             steps: steps("tell", &self.tell, &vocabulary)?,
             vocabulary,
+            reports: self.reports,
             values: Values::default(),
             on: BTreeSet::new(),
             every: Duration::ZERO,

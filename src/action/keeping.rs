@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::hands::{Done, Hands, JobError, open_secrets};
 use super::job::Job;
 use super::projection::{Projection, Touched};
@@ -270,17 +272,17 @@ impl<'r> Steps<'r> {
         for task in self.tasks(Part::List, &Members::new(), false, now) {
             let said = self.apply(&task.job)?.said;
             let said = String::from_utf8_lossy(&said);
-            // Every object of JSON is a line of its own.
-            let lines = said.split(['\n', '{']);
-            let ours =
-                lines.filter(|line| having.as_ref().is_none_or(|having| line.contains(having)));
-            listed.extend(ours.filter_map(address).map(|network| {
-                let jail = task
-                    .jail
-                    .clone()
-                    .filter(|_| self.routine.about == About::Jails);
-                (jail, Subject::from(network))
-            }));
+            listed.extend(
+                addresses(&said, having.as_deref())
+                    .into_iter()
+                    .map(|network| {
+                        let jail = task
+                            .jail
+                            .clone()
+                            .filter(|_| self.routine.about == About::Jails);
+                        (jail, Subject::from(network))
+                    }),
+            );
         }
         Ok(listed)
     }
@@ -575,6 +577,32 @@ fn looks(path: &str) -> Option<Looks> {
 
 fn later(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     Some(one?.max(other?))
+}
+
+/// The addresses and networks of a list: each text of JSON that is one, or the first in each line that has these words.
+fn addresses(said: &str, having: Option<&str>) -> Vec<Prefix> {
+    match serde_json::from_str(said) {
+        Ok(json @ (Json::Array(_) | Json::Object(_))) => {
+            let mut found = Vec::new();
+            gather(&json, &mut found);
+            found
+        }
+        _ => {
+            let lines = said.lines();
+            let ours = lines.filter(|line| having.is_none_or(|having| line.contains(having)));
+            ours.filter_map(address).collect()
+        }
+    }
+}
+
+/// serde_json reads no more than 128 levels, so this comes to an end.
+fn gather(json: &Json, found: &mut Vec<Prefix>) {
+    match json {
+        Json::String(text) => found.extend(text.parse::<Prefix>()),
+        Json::Array(items) => items.iter().for_each(|item| gather(item, found)),
+        Json::Object(entries) => entries.values().for_each(|value| gather(value, found)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
 }
 
 /// The first address or network in a line.

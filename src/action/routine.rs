@@ -217,6 +217,7 @@ impl Routine {
             only_banned: false,
             events: Vec::new(),
             untold: 0,
+            message: "",
         }
     }
 }

@@ -11,6 +11,9 @@ use super::scene::Family;
 use super::template::{Template, is_name};
 use crate::engine::time::Timestamp;
 
+/// Placeholders of f2bd's own that are numbers.
+const NUMBERS: [&str; 5] = ["count", "failures", "offence", "seconds", "width"];
+
 /// For what something is repeated, the outer one first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Axis {
@@ -24,6 +27,10 @@ pub enum Axis {
     Member,
     /// Each thing that is told.
     Event,
+    /// Each line of a log behind a thing that is told.
+    Line,
+    /// Each account that was tried behind a thing that is told.
+    User,
     /// Each item of the parameter of this name.
     Item(String),
 }
@@ -33,8 +40,10 @@ pub enum Axis {
 pub enum Sort {
     /// Names, numbers, addresses and times, and what the administrator has written.
     Plain,
-    /// What an attacker may have written.
+    /// What an attacker may have written, on one line.
     Foreign,
+    /// The same on several lines.
+    Lines,
     /// What only the addressee may see.
     Secret,
 }
@@ -63,6 +72,8 @@ impl Place {
         match sort {
             Sort::Plain => true,
             Sort::Foreign => matches!(self, Place::Input | Place::Body),
+            // A program that reads lines would take each for one of its own.
+            Sort::Lines => self == Place::Body,
             Sort::Secret => matches!(
                 self,
                 Place::Input | Place::Url | Place::Header | Place::Body
@@ -148,6 +159,8 @@ impl Default for Seconds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
     names: BTreeMap<String, (Sort, BTreeSet<Axis>)>,
+    /// Those that are numbers, whatever they are set to.
+    numbers: BTreeSet<String>,
     families: BTreeMap<Family, BTreeMap<String, Template>>,
     /// What `<to>` is for some ports.
     pub to_ports: Option<Template>,
@@ -172,15 +185,19 @@ impl Vocabulary {
         add(&["host", "now"], Sort::Plain, &[]);
         match about {
             About::Events => {
-                add(&["count"], Sort::Plain, &[]);
-                add(&["summary", "sentences"], Sort::Foreign, &[]);
+                add(&["count", "message"], Sort::Plain, &[]);
+                add(&["summary"], Sort::Foreign, &[]);
+                add(&["sentences"], Sort::Lines, &[]);
                 let plain = [
                     "event", "time", "jail", "address", "first", "until", "bantime", "offence",
-                    "failures",
+                    "failures", "date", "clock",
                 ];
                 add(&plain, Sort::Plain, &[Axis::Event]);
-                let foreign = ["subject", "sentence", "lines", "users", "whereabouts"];
+                let foreign = ["subject", "sentence", "users", "whereabouts"];
                 add(&foreign, Sort::Foreign, &[Axis::Event]);
+                add(&["line"], Sort::Foreign, &[Axis::Event, Axis::Line]);
+                add(&["user"], Sort::Foreign, &[Axis::Event, Axis::User]);
+                add(&["lines"], Sort::Lines, &[Axis::Event]);
             }
             About::Jails | About::Everybody => {
                 add(&["family"], Sort::Plain, &[Axis::Family]);
@@ -209,8 +226,13 @@ impl Vocabulary {
             let axes = parameter.list.then(|| Axis::Item(name.to_owned()));
             names.insert(name.to_owned(), (sort, axes.into_iter().collect()));
         }
+        let numbers = parameters
+            .iter()
+            .filter(|(_, parameter)| parameter.sort == ParameterSort::Number)
+            .map(|(name, _)| name);
         Vocabulary {
             names,
+            numbers: numbers.chain(NUMBERS).map(str::to_owned).collect(),
             families: BTreeMap::new(),
             to_ports: None,
             to_all: None,
@@ -290,6 +312,9 @@ impl Vocabulary {
                     continue;
                 }
                 (_, Sort::Secret) => "others could read it there",
+                (Place::Input, Sort::Lines) => {
+                    "each of its lines would be one of the program's; `<line>` and `<sentence>` are single"
+                }
                 _ => "it may hold text of an attacker, which goes into input and bodies only",
             };
             return Err(VocabularyError::Misplaced {
@@ -299,6 +324,11 @@ impl Vocabulary {
             });
         }
         Ok(all)
+    }
+
+    /// Whether what stands there is a number.
+    pub fn is_number(&self, name: &str) -> bool {
+        self.numbers.contains(name)
     }
 
     /// A word of a family.

@@ -14,17 +14,36 @@ macro_rules! files {
 
 /// `actions/NAME.toml`
 pub const ACTIONS: &[Shipped] = files! { "actions":
+    "abuseipdb"
+    "blocklist-de"
+    "cloudflare"
     "conntrack"
+    "discord"
+    "dshield"
+    "gotify"
     "ipset"
     "iptables"
+    "journal"
+    "mail"
+    "mail-lines"
+    "matrix"
+    "mikrotik"
+    "nftables"
     "nftables-forward"
     "nftables-ingress"
     "nftables-prerouting"
     "nftables-slow"
-    "nftables"
+    "ntfy"
+    "opnsense"
+    "pushover"
     "route"
     "serve"
+    "slack"
     "ss-kill"
+    "syslog"
+    "telegram"
+    "webhook"
+    "x-arf"
 };
 
 /// `filters/NAME.toml`
