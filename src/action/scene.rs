@@ -15,6 +15,7 @@ use super::parameter::{Value, Values};
 use super::ports::{PortRange, Ports, Protocol};
 use super::template::Template;
 use super::vocabulary::{Axis, Vocabulary};
+use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
 use crate::engine::subject::Subject;
@@ -226,6 +227,16 @@ impl<'s> Scene<'s> {
                 each.collect()
             }
         }
+    }
+
+    /// A text with the placeholders of one jail filled in.
+    pub fn fill_for(&self, template: &Template, jail: Option<&JailName>) -> String {
+        let is_it = |stage: &&Stage| stage.jail.map(|own| &own.jail) == jail;
+        let context = Context {
+            stage: self.jails.iter().find(is_it),
+            ..Context::default()
+        };
+        self.fill(template, &context)
     }
 
     /// A text with its placeholders filled in.

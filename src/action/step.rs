@@ -387,6 +387,11 @@ impl Step {
         matches!(&self.what, What::Run { unless, .. } if !unless.is_empty())
     }
 
+    /// Has it repeated for these too.
+    pub fn repeat_for(&mut self, axes: BTreeSet<Axis>) {
+        self.axes.extend(axes);
+    }
+
     /// Whether there is more than one of it if there is more than one of this.
     pub fn is_split_by(&self, axis: &Axis) -> bool {
         self.axes.contains(axis)
