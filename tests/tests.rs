@@ -36,6 +36,7 @@ mod report;
 mod rotation;
 mod serve;
 mod simulation;
+mod steps;
 mod store;
 mod subjects;
 mod support;

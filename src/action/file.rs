@@ -167,6 +167,17 @@ struct DestinationForm {
     all: String,
 }
 
+/// Parameters that say how an action works, and not on what.
+const USUAL: [&str; 7] = [
+    "timeout",
+    "check_every",
+    "pause",
+    "on_stop",
+    "ports",
+    "proxy",
+    "authority",
+];
+
 impl ActionFile {
     /// Reads a data file.
     ///
@@ -175,6 +186,8 @@ impl ActionFile {
     pub fn parse(text: &str) -> Result<ActionFile, FileError> {
         let mut form: Form = toml::from_str(text)?;
         let is_teller = !form.tell.is_empty();
+        let names = form.parameters.iter().map(|(name, _)| name.to_owned());
+        let declared: Vec<String> = names.collect();
         if !matches!(form.kind, Kind::Nftables | Kind::Serve) {
             let usual = match is_teller {
                 true => of_tellers(form.kind),
@@ -205,7 +218,7 @@ impl ActionFile {
                     "`place` is for actions that keep something, not for those that tell",
                 ));
             }
-            (_, false, _, None) => Some(title.clone()),
+            (_, false, _, None) => Some(own_place(&title, &declared)),
         };
         let file = ActionFile {
             title,
@@ -453,6 +466,16 @@ fn steps(
 fn step(part: &'static str, form: &StepForm, vocabulary: &Vocabulary) -> Result<Step, FileError> {
     let checked = form.check(vocabulary);
     checked.map_err(|error| FileError::Step { part, error })
+}
+
+/// What an action keeps that does not say so itself: something else for other values of its own parameters.
+fn own_place(title: &str, declared: &[String]) -> String {
+    let own = declared
+        .iter()
+        .filter(|name| !USUAL.contains(&name.as_str()));
+    own.fold(format!("`{title}`"), |place, name| {
+        format!("{place} <{name}>")
+    })
 }
 
 fn parameter(sort: Sort, default: &str, about: &str) -> Parameter {

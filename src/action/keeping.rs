@@ -47,6 +47,8 @@ pub struct Steps<'r> {
     owes_after: bool,
     /// The file as it was when it was written.
     written: Option<Looks>,
+    /// The time of the last order.
+    now: Timestamp,
 }
 
 /// By what a file is known that nobody has touched: its number, its size and when it was written.
@@ -69,6 +71,7 @@ impl<'r> Steps<'r> {
             witness: 0,
             owes_after: false,
             written: None,
+            now: Timestamp::from_micros(0),
         }
     }
 
@@ -247,7 +250,8 @@ impl<'r> Steps<'r> {
         for (task, having) in tasks.into_iter().zip(having) {
             let said = self.apply(&task.job)?.said;
             let said = String::from_utf8_lossy(&said);
-            let lines = said.lines();
+            // Every object of JSON is a line of its own.
+            let lines = said.split(['\n', '{']);
             let ours =
                 lines.filter(|line| having.as_ref().is_none_or(|having| line.contains(having)));
             listed.extend(ours.filter_map(address).map(|network| {
@@ -265,15 +269,14 @@ impl<'r> Steps<'r> {
     fn make_difference(
         &mut self,
         wanted: &Members,
-        is_complete: bool,
+        complete: bool,
         now: Timestamp,
     ) -> Result<(), JobError> {
         let listed = self.listed(now)?;
         self.known.retain(|key, _| listed.contains(key));
-        // More may be banned than anybody knows of: that stays.
         let gone = listed
             .iter()
-            .filter(|key| is_complete && !wanted.contains_key(*key));
+            .filter(|key| complete && !wanted.contains_key(*key));
         let gone: Members = gone.map(|key| (key.clone(), None)).collect();
         let missing = wanted
             .iter()
@@ -353,13 +356,18 @@ impl<'r> Steps<'r> {
         witness.into_iter().collect()
     }
 
+    /// Begins an order.
+    fn begin(&mut self, clock: Clock<'_>) -> Result<Timestamp, JobError> {
+        self.now = clock();
+        self.open_secrets()?;
+        Ok(self.now)
+    }
+
     fn open_secrets(&mut self) -> Result<(), JobError> {
         self.secrets = open_secrets(&self.routine.values)?;
         Ok(())
     }
-}
 
-impl Steps<'_> {
     /// Looks whether what the start has made is there, and whether one ban is in effect, each time another one.
     fn looks_unchanged(
         &mut self,
@@ -383,10 +391,14 @@ impl Steps<'_> {
         }
         if self.routine.check.is_empty() {
             let wanted = self.wanted(projection, now);
-            return match &self.routine.list {
-                Some(_) => Ok(self.listed(now)?.iter().eq(wanted.keys())),
-                None => Ok(true),
-            };
+            if self.routine.list.is_none() {
+                return Ok(true);
+            }
+            let mut listed = self.listed(now)?;
+            // What is over is lifted in a moment.
+            let is_over = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
+            listed.retain(|key| !self.known.get(key).is_some_and(is_over));
+            return Ok(listed.iter().eq(wanted.keys()));
         }
         let witness = self.witness(projection, now);
         for task in self.tasks(Part::Check, &witness, false, now) {
@@ -404,8 +416,7 @@ impl Keeper for Steps<'_> {
     type Error = JobError;
 
     fn reconcile(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<(), JobError> {
-        let now = clock();
-        self.open_secrets()?;
+        let now = self.begin(clock)?;
         let jails = projection.jails();
         let jails = jails
             .map(|(jail, _)| (jail.jail.clone(), jail.clone()))
@@ -439,8 +450,7 @@ impl Keeper for Steps<'_> {
         if self.routine.ban.is_empty() || self.routine.disjoint {
             return self.reconcile(projection, clock);
         }
-        let now = clock();
-        self.open_secrets()?;
+        let now = self.begin(clock)?;
         let (mut lifted, mut put, mut renewed) = (Members::new(), Members::new(), Members::new());
         for (jail, subjects) in touched {
             for subject in subjects.iter().filter(|subject| self.takes(subject)) {
@@ -475,7 +485,7 @@ impl Keeper for Steps<'_> {
             return Ok(());
         }
         self.open_secrets()?;
-        let now = Timestamp::from_micros(0);
+        let now = self.now;
         if let (Some(_), Some(path)) = (&self.routine.file, self.routine.path()) {
             let empty = Members::new();
             log::debug!("{path} is left without bans");

@@ -309,11 +309,11 @@ impl<'s> Scene<'s> {
         Some(match name {
             "jail" => jail.jail.to_string(),
             "short" => short(jail.jail.as_str()),
-            "ports" => match &jail.ports {
+            "port_list" => match &jail.ports {
                 Ports::All => "all".to_owned(),
                 Ports::Some(ranges) => join(ranges),
             },
-            "protocols" => join(&jail.protocols),
+            "protocol_list" => join(&jail.protocols),
             _ => return None,
         })
     }

@@ -426,7 +426,7 @@ impl Step {
     fn job<'s>(&'s self, scene: &'s Scene<'s>, context: &Context<'s>) -> Option<Job> {
         let words = |templates: &[Template]| -> Vec<String> {
             let words = templates.iter().map(|word| scene.fill(word, context));
-            // What stands for nothing is no argument; where one is meant to be empty, it has quotes of its own.
+            // A parameter that is set to nothing is no argument.
             words.filter(|word| !word.is_empty()).collect()
         };
         Some(match &self.what {

@@ -139,7 +139,7 @@ pub fn run(
             Ok(Order::Tell(events)) => worker.note(events),
             Ok(Order::Stop(_)) => {
                 // Once more, whether it is time or not; who does not answer then has had his chances.
-                worker.tell();
+                worker.tell(Some(Instant::now() + teller.timeout));
                 return;
             }
             Ok(Order::Reconcile { .. } | Order::Change { .. }) => {}
@@ -147,7 +147,7 @@ pub fn run(
             Err(RecvTimeoutError::Disconnected) => return,
         }
         if worker.due.is_some_and(|due| due <= Instant::now()) {
-            worker.tell();
+            worker.tell(None);
         }
     }
 }
@@ -189,10 +189,17 @@ impl Worker<'_> {
         }
     }
 
-    /// Tells all that waits, or as much as is taken.
-    fn tell(&mut self) {
+    /// Tells all that waits, or as much as is taken until then.
+    fn tell(&mut self, until: Option<Instant>) {
         self.due = None;
         while !self.waiting.is_empty() {
+            if until.is_some_and(|until| Instant::now() >= until) {
+                let count = self.waiting.len();
+                return log::warn!(
+                    "{}: no time is left to tell of {count} events",
+                    self.spec.name
+                );
+            }
             let count = self.next_count();
             if let Err(error) = self.tell_next(count) {
                 if !error.is_lasting() {

@@ -193,7 +193,7 @@ impl Vocabulary {
         }
         if about == About::Jails {
             add(
-                &["jail", "short", "ports", "protocols"],
+                &["jail", "short", "port_list", "protocol_list"],
                 Sort::Plain,
                 &[Axis::Jail],
             );

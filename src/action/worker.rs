@@ -193,7 +193,7 @@ impl<K: Keeper> Worker<'_, K> {
     /// Waits for an order, or until something is due.
     fn wait(&self, orders: &Receiver<Order>) -> Next {
         let retry = self.trouble.as_ref().map(|trouble| trouble.retry);
-        let check = self.next_check().filter(|_| retry.is_none());
+        let check = self.next_check().filter(|_| self.may_check());
         let waiting = self.waiting.as_ref().map(|_| self.may_change_at());
         let received = match [retry, check, waiting].into_iter().flatten().min() {
             None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -210,6 +210,11 @@ impl<K: Keeper> Worker<'_, K> {
     fn may_change_at(&self) -> Instant {
         self.changed_at
             .map_or(self.checked_at, |at| at + self.keeper.pause())
+    }
+
+    /// Whether all should be as the projection says.
+    fn may_check(&self) -> bool {
+        self.trouble.is_none() && self.waiting.is_none()
     }
 
     fn next_check(&self) -> Option<Instant> {
@@ -256,7 +261,7 @@ impl<K: Keeper> Worker<'_, K> {
         } else if self.waiting.is_some() && self.may_change_at() <= now {
             self.carry_out();
         }
-        if self.trouble.is_none() && self.next_check().is_some_and(|due| due <= now) {
+        if self.may_check() && self.next_check().is_some_and(|due| due <= now) {
             self.check();
         }
     }

@@ -24,6 +24,9 @@ use crate::engine::{Decision, Engine};
 /// How many orders may wait for one worker; each is one batch of decisions.
 const MOST_ORDERS: usize = 64;
 
+/// How many events may wait for room in a queue: what a minute of a hard attack brings.
+const MOST_UNTOLD: usize = 10_000;
+
 /// Where workers report to. Unbounded, so that a worker can always finish while the driver waits for it; it
 /// holds no more than one report an order.
 pub type Reports = UnboundedSender<(ActionName, Report)>;
@@ -48,6 +51,8 @@ struct Worker {
     trouble: bool,
     /// Why it does not work.
     reason: Option<String>,
+    /// Events for which its queue had no room.
+    untold: Vec<Event>,
     /// It has put its rules and bans into effect.
     settled: bool,
 }
@@ -209,7 +214,7 @@ impl Outbox {
             });
             let own: Vec<Event> = own.map(|(_, event)| event.clone()).collect();
             if !own.is_empty() {
-                worker.send(Order::Tell(own));
+                worker.tell(own);
             }
         }
     }
@@ -218,7 +223,7 @@ impl Outbox {
     pub fn announce(&mut self, event: &Event) {
         for worker in &mut self.workers {
             if worker.tells_of(event) {
-                worker.send(Order::Tell(vec![event.clone()]));
+                worker.tell(vec![event.clone()]);
             }
         }
     }
@@ -239,7 +244,7 @@ impl Outbox {
                 let events: Vec<_> = own
                     .map(|(jail, subject, ban)| event(jail, subject, &ban))
                     .collect();
-                worker.send(Order::Tell(events));
+                worker.tell(events);
             }
         }
     }
@@ -254,6 +259,10 @@ impl Outbox {
         for worker in self.workers.iter_mut().filter(|worker| worker.stale) {
             if worker.spec.teller().is_some() {
                 worker.stale = false;
+                let untold = std::mem::take(&mut worker.untold);
+                if !untold.is_empty() {
+                    worker.send(Order::Tell(untold));
+                }
                 continue;
             }
             let bans = worker.in_force(engine);
@@ -268,16 +277,40 @@ impl Outbox {
 
     /// Ends all workers and waits for them.
     pub fn end(self) {
-        for worker in self.workers.into_iter().chain(self.retired) {
-            worker.end(Ending::AsConfigured);
+        let all = self.workers.into_iter().chain(self.retired);
+        let ending: Vec<_> = all
+            .map(|worker| worker.begin_to_end(Ending::AsConfigured))
+            .collect();
+        for thread in ending {
+            // One that has died has been reported by its panic.
+            let _ = thread.join();
         }
     }
 }
 
 impl Worker {
+    /// Has it tell of events, behind those that wait.
+    fn tell(&mut self, events: Vec<Event>) {
+        let mut all = std::mem::take(&mut self.untold);
+        all.extend(events);
+        self.send(Order::Tell(all));
+    }
+
     fn send(&mut self, order: Order) {
         match self.orders.try_send(order) {
             Ok(()) => {}
+            Err(TrySendError::Full(Order::Tell(events))) => {
+                self.untold.extend(events);
+                let more = self.untold.len().saturating_sub(MOST_UNTOLD);
+                if more > 0 {
+                    log::warn!(
+                        "{}: {more} events go untold, it is too slow",
+                        self.spec.name
+                    );
+                    self.untold.drain(..more);
+                }
+                self.stale = true;
+            }
             // A worker that has died is reported by its thread's panic; the daemon aborts then.
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => self.stale = true,
         }
@@ -351,9 +384,14 @@ impl Worker {
     }
 
     fn end(self, ending: Ending) {
+        // One that has died has been reported by its panic.
+        let _ = self.begin_to_end(ending).join();
+    }
+
+    fn begin_to_end(self, ending: Ending) -> JoinHandle<()> {
         // The order has to arrive even if the queue is full, and the worker may be gone already.
         let _ = self.orders.send(Order::Stop(ending));
-        let _ = self.thread.join();
+        self.thread
     }
 }
 
@@ -372,6 +410,7 @@ fn hire(spec: ActionSpec, jails: Vec<ActionJail>, reports: Reports) -> std::io::
         stale: true,
         trouble: false,
         reason: None,
+        untold: Vec::new(),
         settled: is_teller,
     })
 }
@@ -438,6 +477,7 @@ mod tests {
                 stale: false,
                 trouble: false,
                 reason: None,
+                untold: Vec::new(),
                 settled: true,
             }
         };
