@@ -164,6 +164,8 @@ struct FamilyForm {
 #[serde(deny_unknown_fields)]
 struct DestinationForm {
     ports: String,
+    #[serde(default)]
+    range: Option<String>,
     all: String,
 }
 
@@ -334,7 +336,8 @@ impl Form {
                     "where all bans are `shared`, there is no `destination`",
                 ));
             }
-            vocabulary.define_destination(&destination.ports, &destination.all)?;
+            let range = destination.range.as_ref().unwrap_or(&destination.ports);
+            vocabulary.define_destination(&destination.ports, range, &destination.all)?;
         }
         Ok(vocabulary)
     }

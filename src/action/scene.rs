@@ -286,13 +286,7 @@ impl<'s> Scene<'s> {
 
     fn of_jail(&self, name: &str, context: &Context<'s>) -> Option<String> {
         match (name, context.destination) {
-            ("to", Some(destination)) => {
-                let template = match destination {
-                    Destination::All => &self.vocabulary.to_all,
-                    Destination::Some(..) => &self.vocabulary.to_ports,
-                };
-                return Some(self.fill(template.as_ref()?, context));
-            }
+            ("to", Some(_)) => return Some(self.destination_words(context).join(" ")),
             ("protocol", Some(Destination::Some(protocol, _))) => {
                 return Some(protocol.to_string());
             }
@@ -316,6 +310,19 @@ impl<'s> Scene<'s> {
             "protocol_list" => join(&jail.protocols),
             _ => return None,
         })
+    }
+
+    /// The words that stand for what is shut.
+    pub fn destination_words(&self, context: &Context<'s>) -> Vec<String> {
+        let words = match context.destination {
+            None => return Vec::new(),
+            Some(Destination::All) => &self.vocabulary.to_all,
+            Some(Destination::Some(_, range)) if range.first == range.last => {
+                &self.vocabulary.to_ports
+            }
+            Some(Destination::Some(..)) => &self.vocabulary.to_range,
+        };
+        words.iter().map(|word| self.fill(word, context)).collect()
     }
 
     fn of_all(&self, name: &str) -> Option<String> {

@@ -425,8 +425,11 @@ impl Step {
     /// What it comes to in a context; nothing if it has bans to tell of and there are none.
     fn job<'s>(&'s self, scene: &'s Scene<'s>, context: &Context<'s>) -> Option<Job> {
         let words = |templates: &[Template]| -> Vec<String> {
-            let words = templates.iter().map(|word| scene.fill(word, context));
-            // A parameter that is set to nothing is no argument.
+            let words = templates.iter().flat_map(|word| match word.only_name() {
+                Some("to") => scene.destination_words(context),
+                _ => vec![scene.fill(word, context)],
+            });
+            // What stands for nothing is no argument.
             words.filter(|word| !word.is_empty()).collect()
         };
         Some(match &self.what {
