@@ -106,6 +106,9 @@ impl<'r> Steps<'r> {
                 }
             }
         }
+        if self.routine.disjoint {
+            leave_out_held(&mut wanted);
+        }
         wanted
     }
 
@@ -264,12 +267,15 @@ impl<'r> Steps<'r> {
         let Some(list) = &self.routine.list else {
             return Ok(self.known.keys().cloned().collect());
         };
-        let having = list
-            .having
-            .as_ref()
-            .map(|having| self.routine.values.fill(having));
+        let nobody = Members::new();
+        let scene = self.scene(&nobody, now);
+        let tasks: Vec<_> = list.step.tasks(&scene);
+        let having = tasks
+            .iter()
+            .map(|task| Some(scene.fill_for(list.having.as_ref()?, task.jail.as_ref())))
+            .collect::<Vec<_>>();
         let mut listed = BTreeSet::new();
-        for task in self.tasks(Part::List, &Members::new(), false, now) {
+        for (task, having) in tasks.into_iter().zip(having) {
             let said = self.apply(&task.job)?.said;
             let said = String::from_utf8_lossy(&said);
             listed.extend(
@@ -429,6 +435,49 @@ impl<'r> Steps<'r> {
         self.secrets = open_secrets(&self.routine.values)?;
         Ok(())
     }
+
+    /// Looks whether what the start has made is there, and whether one ban is in effect, each time another one.
+    fn looks_unchanged(
+        &mut self,
+        projection: &Projection,
+        clock: Clock<'_>,
+    ) -> Result<bool, JobError> {
+        let now = clock();
+        // Several steps may ask the same.
+        let mut asked = BTreeSet::new();
+        for task in self.tasks(Part::Start, &Members::new(), false, now) {
+            if let Job::Run(run) = &task.job
+                && !run.unless.is_empty()
+                && asked.insert(run.unless.clone())
+                && !self.hands.is_done(run)?
+            {
+                return Ok(false);
+            }
+        }
+        if let Some(path) = self.routine.path() {
+            return Ok(self.written.is_some() && looks(&path) == self.written);
+        }
+        if self.routine.check.is_empty() {
+            let wanted = self.wanted(projection, now);
+            if self.routine.list.is_none() {
+                return Ok(true);
+            }
+            let mut listed = self.listed(now)?;
+            // What is over is lifted in a moment.
+            let is_over = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
+            listed.retain(|key| !self.known.get(key).is_some_and(is_over));
+            return Ok(listed.iter().eq(wanted.keys()));
+        }
+        let witness = self.witness(projection, now);
+        for task in self.tasks(Part::Check, &witness, false, now) {
+            match self.apply(&task.job) {
+                Ok(_) => {}
+                Err(error) if error.is_refusal() => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
 }
 
 impl Keeper for Steps<'_> {
@@ -456,7 +505,8 @@ impl Keeper for Steps<'_> {
         touched: &Touched,
         clock: Clock<'_>,
     ) -> Result<(), JobError> {
-        if self.routine.ban.is_empty() {
+        // Who comes may hold others, and who goes may have held some.
+        if self.routine.ban.is_empty() || self.routine.disjoint {
             return self.reconcile(projection, clock);
         }
         let now = self.begin(clock)?;
@@ -514,44 +564,18 @@ impl Keeper for Steps<'_> {
         self.apply_what_goes(&tasks)
     }
 
-    /// Looks whether what the start has made is there, and whether one ban is in effect, each time another one.
     fn check(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<bool, JobError> {
         let now = clock();
         if self.is_to_be_renewed(now) {
             self.known.clear();
             self.reconcile(projection, clock)?;
         }
-        for task in self.tasks(Part::Start, &Members::new(), false, now) {
-            if let Job::Run(run) = &task.job
-                && !run.unless.is_empty()
-                && !self.hands.is_done(run)?
-            {
-                return Ok(false);
-            }
+        let is_there = self.looks_unchanged(projection, clock)?;
+        if !is_there {
+            // What is left of it is not known; the target may be asked, or everything is put into effect anew.
+            self.known.clear();
         }
-        if let Some(path) = self.routine.path() {
-            return Ok(self.written.is_some() && looks(&path) == self.written);
-        }
-        if self.routine.check.is_empty() {
-            let wanted = self.wanted(projection, now);
-            if self.routine.list.is_none() {
-                return Ok(true);
-            }
-            let mut listed = self.listed(now)?;
-            // What is over is lifted in a moment.
-            let is_over = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
-            listed.retain(|key| !self.known.get(key).is_some_and(is_over));
-            return Ok(listed.iter().eq(wanted.keys()));
-        }
-        let witness = self.witness(projection, now);
-        for task in self.tasks(Part::Check, &witness, false, now) {
-            match self.apply(&task.job) {
-                Ok(_) => {}
-                Err(error) if error.is_refusal() => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+        Ok(is_there)
     }
 
     fn check_every(&self) -> Option<Duration> {
@@ -568,6 +592,23 @@ impl Keeper for Steps<'_> {
     fn patience(error: &JobError) -> Option<Duration> {
         error.wait()
     }
+}
+
+/// Leaves out who is in a network that is there as well: networks come before what they hold.
+fn leave_out_held(members: &mut Members) {
+    let mut last: Option<(Option<JailName>, Prefix)> = None;
+    members.retain(|(jail, subject), _| {
+        let Some(network) = subject.network() else {
+            return true;
+        };
+        let is_held = last
+            .as_ref()
+            .is_some_and(|(of, outer)| of == jail && outer.holds(network));
+        if !is_held {
+            last = Some((jail.clone(), network));
+        }
+        !is_held
+    });
 }
 
 fn looks(path: &str) -> Option<Looks> {

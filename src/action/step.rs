@@ -480,6 +480,11 @@ impl Step {
         matches!(&self.what, What::Run { unless, .. } if !unless.is_empty())
     }
 
+    /// Has it repeated for these too.
+    pub fn repeat_for(&mut self, axes: BTreeSet<Axis>) {
+        self.axes.extend(axes);
+    }
+
     /// Whether there is more than one of it if there is more than one of this.
     pub fn is_split_by(&self, axis: &Axis) -> bool {
         self.axes.contains(axis)
@@ -529,8 +534,11 @@ impl Step {
     /// What it comes to in a context; nothing if it has bans to tell of and there are none.
     fn job<'s>(&'s self, scene: &'s Scene<'s>, context: &Context<'s>) -> Option<Job> {
         let words = |templates: &[Template]| -> Vec<String> {
-            let words = templates.iter().map(|word| scene.fill(word, context));
-            // A parameter that is set to nothing is no argument.
+            let words = templates.iter().flat_map(|word| match word.only_name() {
+                Some("to") => scene.destination_words(context),
+                _ => vec![scene.fill(word, context)],
+            });
+            // What stands for nothing is no argument.
             words.filter(|word| !word.is_empty()).collect()
         };
         Some(match &self.what {

@@ -20,6 +20,8 @@ pub const ACTIONS: &[Shipped] = files! { "actions":
     "conntrack"
     "discord"
     "dshield"
+    "firewalld"
+    "firewalld-rich"
     "gotify"
     "ipset"
     "iptables"
@@ -42,6 +44,7 @@ pub const ACTIONS: &[Shipped] = files! { "actions":
     "ss-kill"
     "syslog"
     "telegram"
+    "ufw"
     "webhook"
     "x-arf"
 };
