@@ -69,7 +69,8 @@ impl<'r> Steps<'r> {
             known: HashMap::new(),
             jails: BTreeMap::new(),
             witness: 0,
-            owes_after: false,
+            // Whoever wrote the file before us may have been ended before he came to that.
+            owes_after: true,
             written: None,
             now: Timestamp::from_micros(0),
         }
@@ -503,7 +504,7 @@ impl Keeper for Steps<'_> {
 }
 
 fn looks(path: &str) -> Option<Looks> {
-    let file = std::fs::symlink_metadata(path).ok()?;
+    let file = std::fs::metadata(path).ok()?;
     Some((file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
 }
 
