@@ -14,13 +14,21 @@ macro_rules! files {
 
 /// `actions/NAME.toml`
 pub const ACTIONS: &[Shipped] = files! { "actions":
+    "apache"
+    "apache-rewritemap"
+    "caddy"
+    "haproxy"
+    "haproxy-socket"
     "ipset"
+    "list-file"
     "nftables"
     "nftables-forward"
     "nftables-ingress"
     "nftables-prerouting"
     "nftables-slow"
+    "nginx"
     "serve"
+    "traefik"
 };
 
 /// `filters/NAME.toml`
