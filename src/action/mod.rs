@@ -229,9 +229,7 @@ pub enum ActionError {
         action: ActionName,
     },
     /// A program is missing.
-    #[error(
-        "the action `{action}` needs the program `{program}`, which is not in PATH: install it"
-    )]
+    #[error("the action `{action}` needs the program `{program}`, which is not there: install it")]
     NoProgram {
         /// The action.
         action: ActionName,

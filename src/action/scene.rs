@@ -421,3 +421,118 @@ fn short(jail: &str) -> String {
     let hash = SipHasher13::new().hash(jail.as_bytes()) & 0xffff_ffff;
     format!("{begin}-{hash:08x}")
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::file::ActionFile;
+    use super::super::sample::{Sample, SampleError};
+    use super::*;
+
+    /// What comes of a step, for a jail of two ports in which an address and a network are banned.
+    fn comes_to(step: &str, part: &str) -> String {
+        let file = format!(
+            r#"
+kind = "exec"
+title = "a test"
+[parameters.hooks]
+list = true
+default = ["in", "out"]
+about = "Hooks."
+[family.ipv4]
+set = "four-<hooks>"
+[family.ipv6]
+set = "six"
+[destination]
+ports = "<protocol>/<port>"
+all = "everything"
+[[{part}]]
+{step}
+[[unban]]
+run = ["x"]
+[[sample]]
+jail = "sshd"
+port = ["22", "80:90"]
+protocol = ["udp", "tcp"]
+part = "{part}"
+subjects = ["192.0.2.7", "2001:db8::/64"]
+seconds = 600
+does = ""
+"#
+        );
+        let file = ActionFile::parse(&file).expect("it is sound");
+        let sample: &Sample = &file.samples[0];
+        match sample.check(&file) {
+            Err(SampleError::Differs(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_step_is_repeated_for_what_it_names() {
+        for (step, expected) in [
+            (r#"run = ["p"]"#, "$ p\n"),
+            (r#"run = ["p", "<jail>"]"#, "$ p sshd\n"),
+            (
+                r#"run = ["p", "<address>"]"#,
+                "$ p 192.0.2.7\n$ p 2001:db8::/64\n",
+            ),
+            (r#"run = ["p", "<hooks>"]"#, "$ p in\n$ p out\n"),
+            (
+                r#"run = ["p", "<set>", "<address>"]"#,
+                "$ p four-in 192.0.2.7\n$ p four-out 192.0.2.7\n$ p six 2001:db8::/64\n$ p six 2001:db8::/64\n",
+            ),
+            (
+                r#"run = ["p", "<to>"]"#,
+                "$ p tcp/22\n$ p tcp/80-90\n$ p udp/22\n$ p udp/80-90\n",
+            ),
+            (
+                r#"run = ["p", "<first>", "<width>", "<seconds>"]"#,
+                "$ p 192.0.2.7 32 600\n$ p 2001:db8:: 64 600\n",
+            ),
+        ] {
+            assert_eq!(comes_to(step, "ban"), expected, "{step}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_repeated_by_itself() {
+        let step = "run = [\"p\"]\ninput = '''\nbegin\n<family>:\nadd <jail> <address>\nend\n'''";
+        let lines =
+            "> begin\n> ipv4:\n> ipv6:\n> add sshd 192.0.2.7\n> add sshd 2001:db8::/64\n> end\n";
+        assert_eq!(comes_to(step, "ban"), format!("$ p\n{lines}"));
+        let step = "run = [\"p\", \"<family>\"]\ninput = '''\nadd <address>\n'''";
+        assert_eq!(
+            comes_to(step, "ban"),
+            "$ p ipv4\n> add 192.0.2.7\n$ p ipv6\n> add 2001:db8::/64\n",
+            "within what the step is repeated for"
+        );
+    }
+
+    #[test]
+    fn a_body_is_one_if_only_its_list_is_repeated() {
+        let step = r#"url = "http://h/<jail>"
+json = { n = "<seconds>", all = [{ a = "<address>" }], text = "<seconds> s" }"#;
+        let text = comes_to(step, "ban");
+        assert_eq!(
+            text.matches("POST http://h/sshd").count(),
+            2,
+            "a number of each ban: {text}"
+        );
+        let step = r#"url = "http://h/<jail>"
+json = { all = [{ a = "<address>", n = "<seconds>" }] }"#;
+        assert_eq!(
+            comes_to(step, "ban"),
+            "POST http://h/sshd\nContent-Type: application/json\n> {\"all\":[{\"a\":\"192.0.2.7\",\"n\":600},{\"a\":\"2001:db8::/64\",\"n\":600}]}\n"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn short_names_are_short_and_apart(one in "[a-z0-9._-]{1,64}", other in "[a-z0-9._-]{1,64}") {
+            prop_assert!(short(&one).len() <= LONGEST_SHORT_NAME);
+            prop_assert_eq!(one == other, short(&one) == short(&other));
+        }
+    }
+}

@@ -127,6 +127,7 @@ pub fn run(
         done: 0,
         due: None,
         pause: None,
+        is_in_trouble: false,
         clock,
         report,
     };
@@ -163,8 +164,10 @@ struct Worker<'w> {
     /// How many tasks of the next message are done already.
     done: usize,
     due: Option<Instant>,
-    /// The last pause, while it does not work.
+    /// The last pause, while nobody answers.
     pause: Option<Duration>,
+    /// The last message was not taken.
+    is_in_trouble: bool,
     clock: Clock<'w>,
     report: &'w dyn Fn(Report),
 }
@@ -201,23 +204,20 @@ impl Worker<'_> {
                 );
             }
             let count = self.next_count();
-            if let Err(error) = self.tell_next(count) {
-                if !error.is_lasting() {
-                    return self.wait(&error);
+            match self.tell_next(count) {
+                Ok(()) => self.note_success(),
+                Err(error) => {
+                    self.note_trouble(&error);
+                    if !error.is_lasting() {
+                        return self.wait(&error);
+                    }
+                    let what = self.describe(count);
+                    log::warn!("{}: not told, as it is refused: {what}", self.spec.name);
                 }
-                log::error!(
-                    "{}: {error}; not told: {}",
-                    self.spec.name,
-                    self.describe(count)
-                );
             }
             self.waiting.drain(..count);
             self.untold = 0;
             self.done = 0;
-        }
-        if self.pause.take().is_some() {
-            log::info!("{}: works again", self.spec.name);
-            (self.report)(Report::Works);
         }
     }
 
@@ -257,17 +257,29 @@ impl Worker<'_> {
     }
 
     fn wait(&mut self, error: &JobError) {
-        let pause = match self.pause {
-            Some(pause) => (pause * 2).min(LONGEST_PAUSE),
-            None => {
-                log::error!("{}: {error}; trying on", self.spec.name);
-                (self.report)(Report::Trouble(error.to_string()));
-                FIRST_PAUSE
-            }
-        };
+        let pause = self
+            .pause
+            .map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
         self.pause = Some(pause);
         let wanted = error.wait().unwrap_or_default();
         self.due = Some(Instant::now() + pause.max(wanted));
+    }
+
+    fn note_trouble(&mut self, error: &JobError) {
+        if !self.is_in_trouble {
+            log::error!("{}: {error}", self.spec.name);
+            (self.report)(Report::Trouble(error.to_string()));
+        }
+        self.is_in_trouble = true;
+    }
+
+    fn note_success(&mut self) {
+        self.pause = None;
+        if self.is_in_trouble {
+            log::info!("{}: works again", self.spec.name);
+            (self.report)(Report::Works);
+        }
+        self.is_in_trouble = false;
     }
 
     fn describe(&self, count: usize) -> String {

@@ -253,10 +253,11 @@ mod tests {
                 .map(|name| name.expect("a name"))
                 .collect();
             files.sort();
-            let listed: Vec<_> = listed
+            let mut listed: Vec<_> = listed
                 .iter()
                 .map(|(name, _)| format!("{name}.toml"))
                 .collect();
+            listed.sort();
             assert_eq!(files, listed, "{folder}");
         }
     }
