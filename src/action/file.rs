@@ -358,6 +358,18 @@ impl Form {
         let reconcile = steps("reconcile", &self.reconcile)?;
         let file = match (self.kind, &self.path, &self.content) {
             (Kind::File, Some(path), Some(content)) => {
+                let others = [
+                    &self.stop,
+                    &self.ban,
+                    &self.unban,
+                    &self.reconcile,
+                    &self.check,
+                ];
+                if others.iter().any(|steps| !steps.is_empty()) || self.list.is_some() {
+                    return Err(FileError::Shape(
+                        "an action of kind file has no steps but `start` and `after`",
+                    ));
+                }
                 let path = Template::new(path);
                 vocabulary.check(&path, Place::Name)?;
                 Some(KeptFile {

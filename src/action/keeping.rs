@@ -77,7 +77,8 @@ impl<'r> Steps<'r> {
             leaving: BTreeMap::new(),
             made_at: None,
             witness: 0,
-            owes_after: false,
+            // Whoever wrote the file before us may have been ended before he came to that.
+            owes_after: true,
             written: None,
             now: Timestamp::from_micros(0),
         }
@@ -612,7 +613,7 @@ fn leave_out_held(members: &mut Members) {
 }
 
 fn looks(path: &str) -> Option<Looks> {
-    let file = std::fs::symlink_metadata(path).ok()?;
+    let file = std::fs::metadata(path).ok()?;
     Some((file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
 }
 

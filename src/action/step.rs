@@ -33,6 +33,7 @@ pub struct StepForm {
     unless: Vec<String>,
     input: Option<String>,
     exits: Vec<i32>,
+    refusals: Vec<String>,
     method: Option<Method>,
     url: Option<String>,
     headers: BTreeMap<String, String>,
@@ -108,6 +109,7 @@ enum What {
         unless: Vec<Template>,
         input: Lines,
         exits: Vec<i32>,
+        refusals: Vec<String>,
     },
     Send {
         method: Method,
@@ -197,6 +199,7 @@ impl StepForm {
                     true => vec![SUCCESS],
                     false => self.exits.clone(),
                 },
+                refusals: self.refusals.clone(),
             },
         })
     }
@@ -311,7 +314,8 @@ impl StepForm {
     fn refuse_of_programs(&self) -> Result<(), StepError> {
         refuse("unless", !self.unless.is_empty())?;
         refuse("input", self.input.is_some())?;
-        refuse("exits", !self.exits.is_empty())
+        refuse("exits", !self.exits.is_empty())?;
+        refuse("refusals", !self.refusals.is_empty())
     }
 
     fn refuse_of_requests(&self) -> Result<(), StepError> {
@@ -547,16 +551,23 @@ impl Step {
                 unless,
                 input,
                 exits,
+                refusals,
             } => {
+                let argv = words(argv);
+                // Which program is a parameter, and that is set to none.
+                if argv.is_empty() {
+                    return None;
+                }
                 let text = input.fill(scene, context);
                 if scene.only_banned && text.is_empty() && input.names(&Axis::Member) {
                     return None;
                 }
                 Job::Run(Run {
-                    argv: words(argv),
+                    argv,
                     unless: words(unless),
                     input: text,
                     accepts: exits.clone(),
+                    refusals: refusals.clone(),
                 })
             }
             What::Send {
