@@ -83,6 +83,11 @@ impl JobError {
         }
     }
 
+    /// Whether a program has refused to do it.
+    pub fn is_of_program(&self) -> bool {
+        matches!(self, JobError::Exec(ExecError::Refused { .. }))
+    }
+
     /// Whether it is this job that was refused, and another one may be done.
     pub fn is_refusal(&self) -> bool {
         matches!(

@@ -20,6 +20,7 @@ pub mod http;
 pub mod job;
 pub mod keeping;
 pub mod mail;
+pub mod manner;
 pub mod nftables;
 pub mod parameter;
 pub mod ports;

@@ -43,6 +43,8 @@ pub struct Routine {
     pub file: Option<KeptFile>,
     /// Whether the target ends bans by itself.
     pub expires: bool,
+    /// Whether it takes no network that shares addresses with another one.
+    pub disjoint: bool,
     /// Whether it takes names too.
     pub names: bool,
     /// How long each step may take.
@@ -71,7 +73,7 @@ pub struct KeptFile {
 pub struct List {
     /// The step.
     pub step: Step,
-    /// Only lines with this concern us.
+    /// Only lines with this concern us, or the jail that it names.
     pub having: Option<Template>,
 }
 
@@ -217,6 +219,7 @@ impl Routine {
             only_banned: false,
             events: Vec::new(),
             untold: 0,
+            message: "",
         }
     }
 }
