@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
+use serde_json::Value as Json;
+
 use super::hands::{Done, Hands, JobError, open_secrets};
 use super::job::Job;
 use super::projection::{Projection, Touched};
@@ -79,7 +81,8 @@ impl<'r> Steps<'r> {
             leaving: BTreeMap::new(),
             made_at: None,
             witness: 0,
-            owes_after: false,
+            // Whoever wrote the file before us may have been ended before he came to that.
+            owes_after: true,
             written: None,
             now: Timestamp::from_micros(0),
         }
@@ -107,6 +110,9 @@ impl<'r> Steps<'r> {
                         .or_insert(until);
                 }
             }
+        }
+        if self.routine.disjoint {
+            leave_out_held(&mut wanted);
         }
         wanted
     }
@@ -266,25 +272,28 @@ impl<'r> Steps<'r> {
         let Some(list) = &self.routine.list else {
             return Ok(self.known.keys().cloned().collect());
         };
-        let having = list
-            .having
-            .as_ref()
-            .map(|having| self.routine.values.fill(having));
+        let nobody = Members::new();
+        let scene = self.scene(&nobody, now);
+        let tasks: Vec<_> = list.step.tasks(&scene);
+        let having = tasks
+            .iter()
+            .map(|task| Some(scene.fill_for(list.having.as_ref()?, task.jail.as_ref())))
+            .collect::<Vec<_>>();
         let mut listed = BTreeSet::new();
-        for task in self.tasks(Part::List, &Members::new(), false, now) {
+        for (task, having) in tasks.into_iter().zip(having) {
             let said = self.apply(&task.job)?.said;
             let said = String::from_utf8_lossy(&said);
-            // Every object of JSON is a line of its own.
-            let lines = said.split(['\n', '{']);
-            let ours =
-                lines.filter(|line| having.as_ref().is_none_or(|having| line.contains(having)));
-            listed.extend(ours.filter_map(address).map(|network| {
-                let jail = task
-                    .jail
-                    .clone()
-                    .filter(|_| self.routine.about == About::Jails);
-                (jail, Subject::from(network))
-            }));
+            listed.extend(
+                addresses(&said, having.as_deref())
+                    .into_iter()
+                    .map(|network| {
+                        let jail = task
+                            .jail
+                            .clone()
+                            .filter(|_| self.routine.about == About::Jails);
+                        (jail, Subject::from(network))
+                    }),
+            );
         }
         Ok(listed)
     }
@@ -444,6 +453,49 @@ impl<'r> Steps<'r> {
         self.secrets = open_secrets(&self.routine.values)?;
         Ok(())
     }
+
+    /// Looks whether what the start has made is there, and whether some bans are in effect, each time others.
+    fn looks_unchanged(
+        &mut self,
+        projection: &Projection,
+        clock: Clock<'_>,
+    ) -> Result<bool, JobError> {
+        let now = clock();
+        // Several steps may ask the same.
+        let mut asked = BTreeSet::new();
+        for task in self.tasks(Part::Start, &Members::new(), false, now) {
+            if let Job::Run(run) = &task.job
+                && !run.unless.is_empty()
+                && asked.insert(run.unless.clone())
+                && !self.hands.is_done(run)?
+            {
+                return Ok(false);
+            }
+        }
+        if let Some(path) = self.routine.path() {
+            return Ok(self.written.is_some() && looks(&path) == self.written);
+        }
+        if self.routine.check.is_empty() {
+            let wanted = self.wanted(projection, now);
+            if self.routine.list.is_none() {
+                return Ok(true);
+            }
+            let mut listed = self.listed(now)?;
+            // What is over is lifted in a moment.
+            let is_over = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
+            listed.retain(|key| !self.known.get(key).is_some_and(is_over));
+            return Ok(listed.iter().eq(wanted.keys()));
+        }
+        let witnesses = self.witnesses(projection, now);
+        for task in self.tasks(Part::Check, &witnesses, false, now) {
+            match self.apply(&task.job) {
+                Ok(_) => {}
+                Err(error) if error.is_refusal() => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
 }
 
 impl Keeper for Steps<'_> {
@@ -478,7 +530,8 @@ impl Keeper for Steps<'_> {
         touched: &Touched,
         clock: Clock<'_>,
     ) -> Result<(), JobError> {
-        if self.routine.ban.is_empty() {
+        // Who comes may hold others, and who goes may have held some.
+        if self.routine.ban.is_empty() || self.routine.disjoint {
             return self.reconcile(projection, clock);
         }
         let now = self.begin(clock)?;
@@ -536,44 +589,18 @@ impl Keeper for Steps<'_> {
         self.apply_what_goes(&tasks)
     }
 
-    /// Looks whether what the start has made is there, and whether some bans are in effect, each time others.
     fn check(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<bool, JobError> {
         let now = clock();
         if self.is_to_be_renewed(now) {
             self.known.clear();
             self.reconcile(projection, clock)?;
         }
-        for task in self.tasks(Part::Start, &Members::new(), false, now) {
-            if let Job::Run(run) = &task.job
-                && !run.unless.is_empty()
-                && !self.hands.is_done(run)?
-            {
-                return Ok(false);
-            }
+        let is_there = self.looks_unchanged(projection, clock)?;
+        if !is_there {
+            // What is left of it is not known; the target may be asked, or everything is put into effect anew.
+            self.known.clear();
         }
-        if let Some(path) = self.routine.path() {
-            return Ok(self.written.is_some() && looks(&path) == self.written);
-        }
-        if self.routine.check.is_empty() {
-            let wanted = self.wanted(projection, now);
-            if self.routine.list.is_none() {
-                return Ok(true);
-            }
-            let mut listed = self.listed(now)?;
-            // What is over is lifted in a moment.
-            let is_over = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
-            listed.retain(|key| !self.known.get(key).is_some_and(is_over));
-            return Ok(listed.iter().eq(wanted.keys()));
-        }
-        let witnesses = self.witnesses(projection, now);
-        for task in self.tasks(Part::Check, &witnesses, false, now) {
-            match self.apply(&task.job) {
-                Ok(_) => {}
-                Err(error) if error.is_refusal() => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+        Ok(is_there)
     }
 
     fn check_every(&self) -> Option<Duration> {
@@ -592,13 +619,56 @@ impl Keeper for Steps<'_> {
     }
 }
 
+/// Leaves out who is in a network that is there as well: networks come before what they hold.
+fn leave_out_held(members: &mut Members) {
+    let mut last: Option<(Option<JailName>, Prefix)> = None;
+    members.retain(|(jail, subject), _| {
+        let Some(network) = subject.network() else {
+            return true;
+        };
+        let is_held = last
+            .as_ref()
+            .is_some_and(|(of, outer)| of == jail && outer.holds(network));
+        if !is_held {
+            last = Some((jail.clone(), network));
+        }
+        !is_held
+    });
+}
+
 fn looks(path: &str) -> Option<Looks> {
-    let file = std::fs::symlink_metadata(path).ok()?;
+    let file = std::fs::metadata(path).ok()?;
     Some((file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
 }
 
 fn later(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
     Some(one?.max(other?))
+}
+
+/// The addresses and networks of a list: each text of JSON that is one, or the first in each line that has these words.
+fn addresses(said: &str, having: Option<&str>) -> Vec<Prefix> {
+    match serde_json::from_str(said) {
+        Ok(json @ (Json::Array(_) | Json::Object(_))) => {
+            let mut found = Vec::new();
+            gather(&json, &mut found);
+            found
+        }
+        _ => {
+            let lines = said.lines();
+            let ours = lines.filter(|line| having.is_none_or(|having| line.contains(having)));
+            ours.filter_map(address).collect()
+        }
+    }
+}
+
+/// serde_json reads no more than 128 levels, so this comes to an end.
+fn gather(json: &Json, found: &mut Vec<Prefix>) {
+    match json {
+        Json::String(text) => found.extend(text.parse::<Prefix>()),
+        Json::Array(items) => items.iter().for_each(|item| gather(item, found)),
+        Json::Object(entries) => entries.values().for_each(|value| gather(value, found)),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
 }
 
 /// The first address or network in a line.

@@ -11,6 +11,9 @@ use super::scene::Family;
 use super::template::{Template, is_name};
 use crate::engine::time::Timestamp;
 
+/// Placeholders of f2bd's own that are numbers.
+const NUMBERS: [&str; 5] = ["count", "failures", "offence", "seconds", "width"];
+
 /// For what something is repeated, the outer one first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Axis {
@@ -24,6 +27,10 @@ pub enum Axis {
     Member,
     /// Each thing that is told.
     Event,
+    /// Each line of a log behind a thing that is told.
+    Line,
+    /// Each account that was tried behind a thing that is told.
+    User,
     /// Each item of the parameter of this name.
     Item(String),
 }
@@ -33,8 +40,10 @@ pub enum Axis {
 pub enum Sort {
     /// Names, numbers, addresses and times, and what the administrator has written.
     Plain,
-    /// What an attacker may have written.
+    /// What an attacker may have written, on one line.
     Foreign,
+    /// The same on several lines.
+    Lines,
     /// What only the addressee may see.
     Secret,
 }
@@ -63,6 +72,8 @@ impl Place {
         match sort {
             Sort::Plain => true,
             Sort::Foreign => matches!(self, Place::Input | Place::Body),
+            // A program that reads lines would take each for one of its own.
+            Sort::Lines => self == Place::Body,
             Sort::Secret => matches!(
                 self,
                 Place::Input | Place::Url | Place::Header | Place::Body
@@ -148,11 +159,15 @@ impl Default for Seconds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
     names: BTreeMap<String, (Sort, BTreeSet<Axis>)>,
+    /// Those that are numbers, whatever they are set to.
+    numbers: BTreeSet<String>,
     families: BTreeMap<Family, BTreeMap<String, Template>>,
-    /// What `<to>` is for some ports.
-    pub to_ports: Option<Template>,
-    /// What `<to>` is for all.
-    pub to_all: Option<Template>,
+    /// The words that `<to>` is for a port.
+    pub to_ports: Vec<Template>,
+    /// The words that it is for a range of several ports.
+    pub to_range: Vec<Template>,
+    /// The words that it is for all.
+    pub to_all: Vec<Template>,
     seconds: Seconds,
 }
 
@@ -172,15 +187,19 @@ impl Vocabulary {
         add(&["host", "now"], Sort::Plain, &[]);
         match about {
             About::Events => {
-                add(&["count"], Sort::Plain, &[]);
-                add(&["summary", "sentences"], Sort::Foreign, &[]);
+                add(&["count", "message"], Sort::Plain, &[]);
+                add(&["summary"], Sort::Foreign, &[]);
+                add(&["sentences"], Sort::Lines, &[]);
                 let plain = [
                     "event", "time", "jail", "address", "first", "until", "bantime", "offence",
-                    "failures",
+                    "failures", "date", "clock",
                 ];
                 add(&plain, Sort::Plain, &[Axis::Event]);
-                let foreign = ["subject", "sentence", "lines", "users", "whereabouts"];
+                let foreign = ["subject", "sentence", "users", "whereabouts"];
                 add(&foreign, Sort::Foreign, &[Axis::Event]);
+                add(&["line"], Sort::Foreign, &[Axis::Event, Axis::Line]);
+                add(&["user"], Sort::Foreign, &[Axis::Event, Axis::User]);
+                add(&["lines"], Sort::Lines, &[Axis::Event]);
             }
             About::Jails | About::Everybody => {
                 add(&["family"], Sort::Plain, &[Axis::Family]);
@@ -209,11 +228,17 @@ impl Vocabulary {
             let axes = parameter.list.then(|| Axis::Item(name.to_owned()));
             names.insert(name.to_owned(), (sort, axes.into_iter().collect()));
         }
+        let numbers = parameters
+            .iter()
+            .filter(|(_, parameter)| parameter.sort == ParameterSort::Number)
+            .map(|(name, _)| name);
         Vocabulary {
             names,
+            numbers: numbers.chain(NUMBERS).map(str::to_owned).collect(),
             families: BTreeMap::new(),
-            to_ports: None,
-            to_all: None,
+            to_ports: Vec::new(),
+            to_range: Vec::new(),
+            to_all: Vec::new(),
             seconds,
         }
     }
@@ -251,15 +276,27 @@ impl Vocabulary {
     ///
     /// # Errors
     /// A text cannot be used.
-    pub fn define_destination(&mut self, ports: &str, all: &str) -> Result<(), VocabularyError> {
-        let (ports, all) = (Template::new(ports), Template::new(all));
-        let mut axes = self.check(&ports, Place::Argument)?;
-        axes.extend(self.check(&all, Place::Argument)?);
+    pub fn define_destination(
+        &mut self,
+        ports: &str,
+        range: &str,
+        all: &str,
+    ) -> Result<(), VocabularyError> {
+        let mut axes = BTreeSet::new();
+        let mut checked = |text: &str| {
+            let words: Vec<_> = text.split_whitespace().map(Template::new).collect();
+            for word in &words {
+                axes.extend(self.check(word, Place::Argument)?);
+            }
+            Ok::<_, VocabularyError>(words)
+        };
+        let (ports, range, all) = (checked(ports)?, checked(range)?, checked(all)?);
         if let Some((_, known)) = self.names.get_mut("to") {
             known.extend(axes);
         }
-        self.to_ports = Some(ports);
-        self.to_all = Some(all);
+        self.to_ports = ports;
+        self.to_range = range;
+        self.to_all = all;
         Ok(())
     }
 
@@ -290,6 +327,9 @@ impl Vocabulary {
                     continue;
                 }
                 (_, Sort::Secret) => "others could read it there",
+                (Place::Input, Sort::Lines) => {
+                    "each of its lines would be one of the program's; `<line>` and `<sentence>` are single"
+                }
                 _ => "it may hold text of an attacker, which goes into input and bodies only",
             };
             return Err(VocabularyError::Misplaced {
@@ -299,6 +339,11 @@ impl Vocabulary {
             });
         }
         Ok(all)
+    }
+
+    /// Whether what stands there is a number.
+    pub fn is_number(&self, name: &str) -> bool {
+        self.numbers.contains(name)
     }
 
     /// A word of a family.
