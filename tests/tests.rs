@@ -20,6 +20,7 @@ mod effect;
 mod examples;
 mod files;
 mod filters;
+mod firewalls;
 mod formats;
 mod hostile;
 mod ignored;
