@@ -152,3 +152,40 @@ fn what_is_no_address_is_refused_by_jails_of_addresses() {
     }
     daemon.stop();
 }
+
+/// The program of a test: it notes how often it was called and with how many arguments, and what it read.
+const LOCKER: &str = "#!/bin/sh\necho \"called with $#\" >>$1\ncat >>$1\n";
+
+#[test]
+fn a_banned_user_reaches_a_program_as_text() {
+    let jail = OF_USERS.replace("actions = []", "actions = [\"lock\"]");
+    let Some(world) = World::new(&jail) else {
+        return;
+    };
+    let (calls, program) = (world.path().join("calls"), world.path().join("locker"));
+    std::fs::write(&program, LOCKER).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, mode).unwrap();
+    let run = format!("run = [{program:?}, {calls:?}]");
+    let action = format!(
+        "kind = \"exec\"\ntitle = \"locks accounts\"\nnames = true\n\
+         [[ban]]\n{run}\ninput = \"lock <subject>\"\n[[unban]]\n{run}\ninput = \"unlock <subject>\"\n"
+    );
+    std::fs::create_dir(world.path().join("actions")).unwrap();
+    std::fs::write(world.path().join("actions/lock.toml"), action).unwrap();
+    let _daemon = world.start();
+    let user = "$(reboot);`x`|'\"<jail> -f";
+    for address in ["198.51.100.1", "198.51.100.2", "198.51.100.3"] {
+        world.mistype(address, user);
+    }
+    let until_it_read = |expected: &str| {
+        until(&format!("the program reads {expected:?}"), || {
+            let calls = std::fs::read_to_string(&calls).unwrap_or_default();
+            (calls == expected).then_some(())
+        });
+    };
+    let banned = format!("called with 1\nlock {user}\n");
+    until_it_read(&banned);
+    assert_eq!(told(&world, &["unban", user]).0, Some(0));
+    until_it_read(&format!("{banned}called with 1\nunlock {user}\n"));
+}

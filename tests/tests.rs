@@ -42,4 +42,5 @@ mod subjects;
 mod support;
 mod syslog;
 mod trouble;
+mod webservers;
 mod whatif;

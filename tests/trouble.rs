@@ -203,9 +203,12 @@ fn an_nft_that_is_missing_from_the_start() {
     let Some(world) = World::new(JAIL) else {
         return;
     };
-    let (nft, path) = path_with_nft(&world);
-    let daemon = world.start_with(&[], &[("PATH", &path)]);
-    daemon.says("install nftables");
+    let nft = world.path().join("nft");
+    // Where it would be found otherwise is no matter.
+    let rest = format!("[action.nftables]\nnft = {nft:?}");
+    world.configure(JAIL, &rest);
+    let daemon = world.start();
+    daemon.says("which is not there: install it");
     world.attack("198.51.100.7", 3);
     until("the ban is known, and known not to be in effect", || {
         let bans = world.json(&["bans"]);

@@ -99,6 +99,8 @@ struct Form {
     #[serde(default)]
     names: bool,
     #[serde(default)]
+    reports: bool,
+    #[serde(default)]
     expires: bool,
     #[serde(default)]
     disjoint: bool,
@@ -343,6 +345,9 @@ impl Form {
     }
 
     fn routine(&self) -> Result<Routine, FileError> {
+        if self.reports {
+            return Err(FileError::Shape("`reports` is for actions that tell"));
+        }
         let about = match self.shared {
             true => About::Everybody,
             false => About::Jails,
@@ -353,6 +358,18 @@ impl Form {
         let reconcile = steps("reconcile", &self.reconcile)?;
         let file = match (self.kind, &self.path, &self.content) {
             (Kind::File, Some(path), Some(content)) => {
+                let others = [
+                    &self.stop,
+                    &self.ban,
+                    &self.unban,
+                    &self.reconcile,
+                    &self.check,
+                ];
+                if others.iter().any(|steps| !steps.is_empty()) || self.list.is_some() {
+                    return Err(FileError::Shape(
+                        "an action of kind file has no steps but `start` and `after`",
+                    ));
+                }
                 let path = Template::new(path);
                 vocabulary.check(&path, Place::Name)?;
                 Some(KeptFile {
@@ -446,6 +463,7 @@ impl Form {
         Ok(Teller {
             steps: steps("tell", &self.tell, &vocabulary)?,
             vocabulary,
+            reports: self.reports,
             values: Values::default(),
             on: BTreeSet::new(),
             every: Duration::ZERO,

@@ -65,6 +65,26 @@ pub enum Sort {
     Secret,
 }
 
+/// As it is written in a data file.
+impl fmt::Display for Sort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Sort::Word => "word",
+            Sort::Text => "text",
+            Sort::Number => "number",
+            Sort::Flag => "flag",
+            Sort::Time => "time",
+            Sort::Choice => "choice",
+            Sort::Path => "path",
+            Sort::Program => "program",
+            Sort::Url => "url",
+            Sort::Socket => "socket",
+            Sort::Mailbox => "mailbox",
+            Sort::Secret => "secret",
+        })
+    }
+}
+
 /// What is written for a parameter.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]

@@ -182,7 +182,7 @@ impl Routine {
             .flat_map(Step::programs)
             .map(|program| self.values.fill(program))
             // Of words that differ between families nobody knows here.
-            .filter(|program| !program.contains('<'))
+            .filter(|program| !program.contains('<') && !program.is_empty())
             .collect();
         programs.sort();
         programs.dedup();
@@ -219,6 +219,7 @@ impl Routine {
             only_banned: false,
             events: Vec::new(),
             untold: 0,
+            message: "",
         }
     }
 }

@@ -28,6 +28,9 @@ const NOON: Timestamp = Timestamp::from_micros(1_767_268_800_000_000);
 /// What the machine of samples is called.
 const HOST: &str = "server";
 
+/// What the message of a sample is called.
+const MESSAGE: &str = "019b79e3-5a00-8000-8000-000000000001";
+
 /// A jail and what happens in it, and what must come of that.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,8 +166,9 @@ impl Sample {
             users: self.users.iter().cloned().collect(),
             whereabouts: None,
         };
-        let events: Vec<Event> = self.subjects()?.into_iter().map(event).collect();
-        let scene = teller.scene(events.iter().collect(), 0, HOST, &|| NOON);
+        let mut events: Vec<Event> = self.subjects()?.into_iter().map(event).collect();
+        events.retain(|event| teller.tells_of(event));
+        let scene = teller.scene(MESSAGE, events.iter().collect(), 0, HOST, &|| NOON);
         Ok(shown(&teller.steps, &scene))
     }
 

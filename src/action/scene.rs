@@ -11,8 +11,10 @@ use siphasher::sip::SipHasher13;
 
 use super::ActionJail;
 use super::event::{Event, Occasion};
+use super::manner::Manner;
 use super::parameter::{Value, Values};
 use super::ports::{PortRange, Ports, Protocol};
+use super::said::is_not_shown;
 use super::template::Template;
 use super::vocabulary::{Axis, Vocabulary};
 use crate::engine::name::JailName;
@@ -76,6 +78,8 @@ pub struct Scene<'s> {
     pub events: Vec<&'s Event>,
     /// How many more could not be told.
     pub untold: usize,
+    /// What the message is called; no other is, and it keeps its name when it is sent again.
+    pub message: &'s str,
 }
 
 /// A jail and its bans.
@@ -98,6 +102,10 @@ pub struct Context<'s> {
     pub member: Option<(&'s Subject, Option<Timestamp>)>,
     /// What is told.
     pub event: Option<&'s Event>,
+    line: Option<&'s str>,
+    user: Option<&'s str>,
+    /// How values are fitted in.
+    manner: Option<&'s Manner>,
     items: Vec<(&'s str, &'s str)>,
 }
 
@@ -106,6 +114,16 @@ pub struct Context<'s> {
 enum Destination {
     All,
     Some(Protocol, PortRange),
+}
+
+impl<'s> Context<'s> {
+    /// The context of everything, in which values are fitted in so.
+    pub fn with(manner: &'s Manner) -> Context<'s> {
+        Context {
+            manner: Some(manner),
+            ..Context::default()
+        }
+    }
 }
 
 impl<'s> Scene<'s> {
@@ -178,6 +196,18 @@ impl<'s> Scene<'s> {
                 let events = self.events.iter();
                 events
                     .map(|event| with(&|context| context.event = Some(event)))
+                    .collect()
+            }
+            Axis::Line if context.line.is_none() => {
+                let lines = context.event.into_iter().flat_map(|event| &event.lines);
+                lines
+                    .map(|line| with(&|context| context.line = Some(line)))
+                    .collect()
+            }
+            Axis::User if context.user.is_none() => {
+                let users = context.event.into_iter().flat_map(|event| &event.users);
+                users
+                    .map(|user| with(&|context| context.user = Some(user)))
                     .collect()
             }
             Axis::Item(name) if !context.items.iter().any(|(known, _)| known == name) => {
@@ -263,11 +293,21 @@ impl<'s> Scene<'s> {
         {
             return Some(self.fill(word, context));
         }
-        let event = context.event.and_then(|event| of_event(name, event));
-        event
+        let single = match name {
+            "line" => context.line,
+            "user" => context.user,
+            _ => None,
+        };
+        let value = single
+            .map(text)
+            .or_else(|| of_event(name, context.event?))
             .or_else(|| self.of_member(name, context))
             .or_else(|| self.of_jail(name, context))
-            .or_else(|| self.of_all(name))
+            .or_else(|| self.of_all(name))?;
+        Some(match context.manner {
+            Some(manner) => manner.fit(value),
+            None => value,
+        })
     }
 
     fn of_member(&self, name: &str, context: &Context<'s>) -> Option<String> {
@@ -330,6 +370,7 @@ impl<'s> Scene<'s> {
             "host" => self.host.to_owned(),
             "now" => self.now.to_string(),
             "count" => (self.events.len() + self.untold).to_string(),
+            "message" => self.message.to_owned(),
             "summary" => self.summary(),
             "sentences" => self.sentences(),
             _ => return None,
@@ -339,7 +380,7 @@ impl<'s> Scene<'s> {
     /// What is told, in few words: of one event its sentence, of more how many of which.
     fn summary(&self) -> String {
         if let ([event], 0) = (self.events.as_slice(), self.untold) {
-            return kept(&event.sentence).into_owned();
+            return text(&event.sentence);
         }
         let of = |occasion: Occasion| {
             self.events
@@ -364,9 +405,7 @@ impl<'s> Scene<'s> {
     /// What is told, one sentence a line.
     fn sentences(&self) -> String {
         let told = self.events.iter().take(MOST_TOLD);
-        let told: Vec<_> = told
-            .map(|event| kept(&event.sentence).into_owned())
-            .collect();
+        let told: Vec<_> = told.map(|event| text(&event.sentence)).collect();
         let mut text = told.join("\n");
         let more = self.events.len().saturating_sub(MOST_TOLD) + self.untold;
         if more > 0 {
@@ -378,8 +417,8 @@ impl<'s> Scene<'s> {
 
 fn of_event(name: &str, event: &Event) -> Option<String> {
     let network = event.subject.as_ref().and_then(Subject::network);
-    let text = |texts: &mut dyn Iterator<Item = &String>| {
-        let texts: Vec<_> = texts.map(|text| kept(text).into_owned()).collect();
+    let texts = |texts: &mut dyn Iterator<Item = &String>| {
+        let texts: Vec<_> = texts.map(|own| text(own)).collect();
         texts
     };
     Some(match name {
@@ -397,7 +436,7 @@ fn of_event(name: &str, event: &Event) -> Option<String> {
         "subject" => event
             .subject
             .as_ref()
-            .map(Subject::plain)
+            .map(|subject| text(&subject.plain()))
             .unwrap_or_default(),
         "until" => match (event.until, event.bantime) {
             (Some(until), _) => until.to_string(),
@@ -411,17 +450,26 @@ fn of_event(name: &str, event: &Event) -> Option<String> {
         },
         "offence" => event.offence.to_string(),
         "failures" => event.failures.to_string(),
-        "sentence" => kept(&event.sentence).into_owned(),
-        "lines" => text(&mut event.lines.iter()).join("\n"),
-        "users" => text(&mut event.users.iter()).join(", "),
-        "whereabouts" => event
-            .whereabouts
-            .as_deref()
-            .map(kept)
-            .unwrap_or_default()
-            .into_owned(),
+        "date" => part(event.time, 0, 10),
+        "clock" => part(event.time, 11, 19),
+        "sentence" => text(&event.sentence),
+        "lines" => texts(&mut event.lines.iter()).join("\n"),
+        "users" => texts(&mut event.users.iter()).join(", "),
+        "whereabouts" => event.whereabouts.as_deref().map(text).unwrap_or_default(),
         _ => return None,
     })
+}
+
+/// Foreign text as it is told: short, on one line, and without characters that hide or turn round what is beside them.
+fn text(foreign: &str) -> String {
+    let kept = kept(foreign);
+    kept.replace(is_not_shown, &char::REPLACEMENT_CHARACTER.to_string())
+}
+
+/// A part of a moment as it is written, in UTC: `2026-01-01T12:00:00Z`.
+fn part(time: Timestamp, from: usize, to: usize) -> String {
+    let time = time.to_string();
+    time.get(from..to).unwrap_or_default().to_owned()
 }
 
 fn join<T: ToString>(items: &[T]) -> String {
@@ -438,4 +486,119 @@ fn short(jail: &str) -> String {
     let begin = jail.get(..LONGEST_SHORT_NAME - 9).unwrap_or_default();
     let hash = SipHasher13::new().hash(jail.as_bytes()) & 0xffff_ffff;
     format!("{begin}-{hash:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::file::ActionFile;
+    use super::super::sample::{Sample, SampleError};
+    use super::*;
+
+    /// What comes of a step, for a jail of two ports in which an address and a network are banned.
+    fn comes_to(step: &str, part: &str) -> String {
+        let file = format!(
+            r#"
+kind = "exec"
+title = "a test"
+[parameters.hooks]
+list = true
+default = ["in", "out"]
+about = "Hooks."
+[family.ipv4]
+set = "four-<hooks>"
+[family.ipv6]
+set = "six"
+[destination]
+ports = "<protocol>/<port>"
+all = "everything"
+[[{part}]]
+{step}
+[[unban]]
+run = ["x"]
+[[sample]]
+jail = "sshd"
+port = ["22", "80:90"]
+protocol = ["udp", "tcp"]
+part = "{part}"
+subjects = ["192.0.2.7", "2001:db8::/64"]
+seconds = 600
+does = ""
+"#
+        );
+        let file = ActionFile::parse(&file).expect("it is sound");
+        let sample: &Sample = &file.samples[0];
+        match sample.check(&file) {
+            Err(SampleError::Differs(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_step_is_repeated_for_what_it_names() {
+        for (step, expected) in [
+            (r#"run = ["p"]"#, "$ p\n"),
+            (r#"run = ["p", "<jail>"]"#, "$ p sshd\n"),
+            (
+                r#"run = ["p", "<address>"]"#,
+                "$ p 192.0.2.7\n$ p 2001:db8::/64\n",
+            ),
+            (r#"run = ["p", "<hooks>"]"#, "$ p in\n$ p out\n"),
+            (
+                r#"run = ["p", "<set>", "<address>"]"#,
+                "$ p four-in 192.0.2.7\n$ p four-out 192.0.2.7\n$ p six 2001:db8::/64\n$ p six 2001:db8::/64\n",
+            ),
+            (
+                r#"run = ["p", "<to>"]"#,
+                "$ p tcp/22\n$ p tcp/80-90\n$ p udp/22\n$ p udp/80-90\n",
+            ),
+            (
+                r#"run = ["p", "<first>", "<width>", "<seconds>"]"#,
+                "$ p 192.0.2.7 32 600\n$ p 2001:db8:: 64 600\n",
+            ),
+        ] {
+            assert_eq!(comes_to(step, "ban"), expected, "{step}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_repeated_by_itself() {
+        let step = "run = [\"p\"]\ninput = '''\nbegin\n<family>:\nadd <jail> <address>\nend\n'''";
+        let lines =
+            "> begin\n> ipv4:\n> ipv6:\n> add sshd 192.0.2.7\n> add sshd 2001:db8::/64\n> end\n";
+        assert_eq!(comes_to(step, "ban"), format!("$ p\n{lines}"));
+        let step = "run = [\"p\", \"<family>\"]\ninput = '''\nadd <address>\n'''";
+        assert_eq!(
+            comes_to(step, "ban"),
+            "$ p ipv4\n> add 192.0.2.7\n$ p ipv6\n> add 2001:db8::/64\n",
+            "within what the step is repeated for"
+        );
+    }
+
+    #[test]
+    fn a_body_is_one_if_only_its_list_is_repeated() {
+        let step = r#"url = "http://h/<jail>"
+json = { n = "<seconds>", all = [{ a = "<address>" }], text = "<seconds> s" }"#;
+        let text = comes_to(step, "ban");
+        assert_eq!(
+            text.matches("POST http://h/sshd").count(),
+            2,
+            "a number of each ban: {text}"
+        );
+        let step = r#"url = "http://h/<jail>"
+json = { all = [{ a = "<address>", n = "<seconds>" }] }"#;
+        assert_eq!(
+            comes_to(step, "ban"),
+            "POST http://h/sshd\nContent-Type: application/json\n> {\"all\":[{\"a\":\"192.0.2.7\",\"n\":600},{\"a\":\"2001:db8::/64\",\"n\":600}]}\n"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn short_names_are_short_and_apart(one in "[a-z0-9._-]{1,64}", other in "[a-z0-9._-]{1,64}") {
+            prop_assert!(short(&one).len() <= LONGEST_SHORT_NAME);
+            prop_assert_eq!(one == other, short(&one) == short(&other));
+        }
+    }
 }

@@ -7,11 +7,15 @@ mod json;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 
 use self::json::Json;
+use super::event::Event;
 use super::http::Method;
 use super::job::{Job, Part, Post, Run, Send, Write};
+use super::manner::Manner;
 use super::scene::{Context, Scene};
 use super::template::Template;
 use super::vocabulary::{Axis, Place, Vocabulary, VocabularyError};
@@ -29,18 +33,22 @@ pub struct StepForm {
     unless: Vec<String>,
     input: Option<String>,
     exits: Vec<i32>,
+    refusals: Vec<String>,
     method: Option<Method>,
     url: Option<String>,
     headers: BTreeMap<String, String>,
     json: Option<toml::Value>,
     form: BTreeMap<String, String>,
     text: Option<String>,
+    login: Option<String>,
     answers: Vec<u16>,
     to: Option<String>,
     from: Option<String>,
     subject: Option<String>,
     body: Option<String>,
     part: Vec<PartForm>,
+    longest: Option<usize>,
+    without: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -48,7 +56,10 @@ pub struct StepForm {
 struct PartForm {
     content_type: String,
     name: String,
-    text: String,
+    #[serde(default)]
+    json: Option<toml::Value>,
+    #[serde(default)]
+    text: Option<String>,
 }
 
 /// A step that cannot be used.
@@ -68,6 +79,9 @@ pub enum StepError {
     /// A header that cannot be one.
     #[error("`{0}` cannot be the name of a header")]
     Header(String),
+    /// What is attached has no text, or two.
+    #[error("a `part` has either `json` or `text`")]
+    Part,
     /// It has more than one body.
     #[error("a request has one of `json`, `form` and `text`")]
     Bodies,
@@ -84,6 +98,7 @@ pub enum StepError {
 pub struct Step {
     /// What it is repeated for.
     axes: BTreeSet<Axis>,
+    manner: Manner,
     what: What,
 }
 
@@ -94,11 +109,13 @@ enum What {
         unless: Vec<Template>,
         input: Lines,
         exits: Vec<i32>,
+        refusals: Vec<String>,
     },
     Send {
         method: Method,
         url: Template,
         headers: Vec<(String, Template)>,
+        login: Option<Template>,
         body: Body,
         answers: Vec<u16>,
     },
@@ -107,7 +124,7 @@ enum What {
         from: Template,
         subject: Template,
         body: Lines,
-        parts: Vec<(String, String, Lines)>,
+        parts: Vec<(String, String, Body)>,
     },
 }
 
@@ -119,7 +136,7 @@ enum Body {
     Text(Lines),
 }
 
-/// Lines, each of them repeated for what it names.
+/// Lines, each of them repeated for what it names; those that tell of events together.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Lines(Vec<(Template, BTreeSet<Axis>)>);
 
@@ -173,6 +190,7 @@ impl StepForm {
         let input = self.input.as_deref().unwrap_or_default();
         Ok(Step {
             axes,
+            manner: self.manner(),
             what: What::Run {
                 argv,
                 unless,
@@ -181,6 +199,7 @@ impl StepForm {
                     true => vec![SUCCESS],
                     false => self.exits.clone(),
                 },
+                refusals: self.refusals.clone(),
             },
         })
     }
@@ -201,6 +220,10 @@ impl StepForm {
             let value = Template::new(value);
             axes.extend(vocabulary.check(&value, Place::Header)?);
             headers.push((name.clone(), value));
+        }
+        let login = self.login.as_deref().map(Template::new);
+        if let Some(login) = &login {
+            axes.extend(vocabulary.check(login, Place::Header)?);
         }
         let body = match (&self.json, self.form.is_empty(), &self.text) {
             (None, true, None) => Body::None,
@@ -223,10 +246,12 @@ impl StepForm {
         };
         Ok(Step {
             axes,
+            manner: self.manner(),
             what: What::Send {
                 method: self.method.unwrap_or(Method::Post),
                 url,
                 headers,
+                login,
                 body,
                 answers: self.answers.clone(),
             },
@@ -255,11 +280,20 @@ impl StepForm {
         let subject = check(subject, Place::Body)?;
         let mut parts = Vec::new();
         for part in &self.part {
-            let text = Lines::new(&part.text, Place::Body, vocabulary)?;
-            parts.push((part.content_type.clone(), part.name.clone(), text));
+            let body = match (&part.json, &part.text) {
+                (Some(value), None) => {
+                    let (json, named) = Json::new(value, vocabulary)?;
+                    axes.extend(named);
+                    Body::Json(json)
+                }
+                (None, Some(text)) => Body::Text(Lines::new(text, Place::Body, vocabulary)?),
+                _ => return Err(StepError::Part),
+            };
+            parts.push((part.content_type.clone(), part.name.clone(), body));
         }
         Ok(Step {
             axes,
+            manner: self.manner(),
             what: What::Post {
                 to,
                 from,
@@ -270,10 +304,18 @@ impl StepForm {
         })
     }
 
+    fn manner(&self) -> Manner {
+        Manner {
+            longest: self.longest,
+            without: self.without.clone(),
+        }
+    }
+
     fn refuse_of_programs(&self) -> Result<(), StepError> {
         refuse("unless", !self.unless.is_empty())?;
         refuse("input", self.input.is_some())?;
-        refuse("exits", !self.exits.is_empty())
+        refuse("exits", !self.exits.is_empty())?;
+        refuse("refusals", !self.refusals.is_empty())
     }
 
     fn refuse_of_requests(&self) -> Result<(), StepError> {
@@ -282,6 +324,7 @@ impl StepForm {
         refuse("json", self.json.is_some())?;
         refuse("form", !self.form.is_empty())?;
         refuse("text", self.text.is_some())?;
+        refuse("login", self.login.is_some())?;
         refuse("answers", !self.answers.is_empty())
     }
 
@@ -321,18 +364,84 @@ impl Lines {
     /// The text in a context.
     pub fn fill<'s>(&'s self, scene: &'s Scene<'s>, within: &Context<'s>) -> String {
         let mut text = String::new();
-        for (line, axes) in &self.0 {
-            for context in scene.contexts(axes, within) {
-                text.push_str(&scene.fill(line, &context));
-                text.push('\n');
+        let is_of_event = |(_, axes): &(Template, BTreeSet<Axis>)| axes.contains(&Axis::Event);
+        // Lines that tell of events and follow each other are repeated together, so that each event has its own.
+        for block in self
+            .0
+            .chunk_by(|one, next| is_of_event(one) && is_of_event(next))
+        {
+            let own = match block {
+                [_, _, ..] => BTreeSet::from([Axis::Event]),
+                _ => BTreeSet::new(),
+            };
+            for within in scene.contexts(&own, within) {
+                for (line, axes) in block {
+                    for context in scene.contexts(axes, &within) {
+                        text.push_str(&scene.fill(line, &context));
+                        text.push('\n');
+                    }
+                }
             }
         }
         text
     }
 
+    /// Whether a line says anything by this placeholder.
+    fn says(&self, name: &str) -> bool {
+        let mut placeholders = self.0.iter().flat_map(|(line, _)| line.names());
+        placeholders.any(|own| own == name)
+    }
+
     /// Whether a line is repeated for this.
     fn names(&self, axis: &Axis) -> bool {
         self.0.iter().any(|(_, axes)| axes.contains(axis))
+    }
+}
+
+impl Body {
+    /// What it is, if nothing else is said.
+    fn kind(&self) -> Option<&'static str> {
+        match self {
+            Body::None => None,
+            Body::Json(_) => Some("application/json"),
+            Body::Form(_) => Some("application/x-www-form-urlencoded"),
+            Body::Text(_) => Some("text/plain; charset=utf-8"),
+        }
+    }
+
+    fn fill<'s>(&'s self, scene: &'s Scene<'s>, context: &Context<'s>) -> String {
+        match self {
+            Body::None => String::new(),
+            Body::Json(json) => json.fill(scene, context).to_string(),
+            Body::Form(fields) => {
+                let fields = fields.iter().map(|(name, value)| {
+                    let value = scene.fill(value, context);
+                    format!("{}={}", percent(name), percent(&value))
+                });
+                fields.collect::<Vec<_>>().join("&")
+            }
+            Body::Text(lines) => lines.fill(scene, context),
+        }
+    }
+
+    fn names(&self, axis: &Axis) -> bool {
+        match self {
+            Body::Json(json) => json.names(axis),
+            Body::Text(lines) => lines.names(axis),
+            Body::None | Body::Form(_) => false,
+        }
+    }
+
+    fn says(&self, name: &str) -> bool {
+        match self {
+            Body::None => false,
+            Body::Json(json) => json.says(name),
+            Body::Form(fields) => {
+                let mut placeholders = fields.iter().flat_map(|(_, value)| value.names());
+                placeholders.any(|own| own == name)
+            }
+            Body::Text(lines) => lines.says(name),
+        }
     }
 }
 
@@ -342,13 +451,9 @@ impl Step {
         self.axes.contains(axis)
             || match &self.what {
                 What::Run { input, .. } => input.names(axis),
-                What::Send { body, .. } => match body {
-                    Body::Json(json) => json.names(axis),
-                    Body::Text(lines) => lines.names(axis),
-                    Body::None | Body::Form(_) => false,
-                },
+                What::Send { body, .. } => body.names(axis),
                 What::Post { body, parts, .. } => {
-                    body.names(axis) || parts.iter().any(|(_, _, text)| text.names(axis))
+                    body.names(axis) || parts.iter().any(|(_, _, body)| body.names(axis))
                 }
             }
     }
@@ -356,28 +461,20 @@ impl Step {
     /// Whether it says anything by this placeholder.
     pub fn says(&self, name: &str) -> bool {
         let is_it = |template: &Template| template.names().any(|own| own == name);
-        let in_lines = |lines: &Lines| lines.0.iter().any(|(line, _)| is_it(line));
+        let in_lines = |lines: &Lines| lines.says(name);
         match &self.what {
             What::Run { argv, input, .. } => argv.iter().any(is_it) || in_lines(input),
             What::Send {
                 url, headers, body, ..
-            } => {
-                is_it(url)
-                    || headers.iter().any(|(_, value)| is_it(value))
-                    || match body {
-                        Body::None => false,
-                        Body::Json(json) => json.says(name),
-                        Body::Form(fields) => fields.iter().any(|(_, value)| is_it(value)),
-                        Body::Text(lines) => in_lines(lines),
-                    }
-            }
+            } => is_it(url) || headers.iter().any(|(_, value)| is_it(value)) || body.says(name),
             What::Post {
                 subject,
                 body,
                 parts,
                 ..
             } => {
-                is_it(subject) || in_lines(body) || parts.iter().any(|(_, _, text)| in_lines(text))
+                let mut parts = parts.iter();
+                is_it(subject) || in_lines(body) || parts.any(|(_, _, body)| body.says(name))
             }
         }
     }
@@ -406,11 +503,27 @@ impl Step {
         argv.into_iter().chain(unless)
     }
 
-    /// What it comes to.
+    /// Whether it does something to an address: it runs a program with one, or asks for the page of one.
+    fn is_done_to_an_address(&self) -> bool {
+        let is_one = |template: &Template| {
+            let mut names = template.names();
+            names.any(|name| name == "address" || name == "first")
+        };
+        match &self.what {
+            What::Run { argv, .. } => argv.iter().any(is_one),
+            What::Send { url, .. } => is_one(url),
+            What::Post { .. } => false,
+        }
+    }
+
+    /// What it comes to. Nothing is done to the address of an event that has none: what is left of a command without it
+    /// could mean everybody.
     pub fn tasks<'s>(&'s self, scene: &'s Scene<'s>) -> Vec<Task> {
-        let contexts = scene.contexts(&self.axes, &Context::default());
+        let contexts = scene.contexts(&self.axes, &Context::with(&self.manner));
+        let needs_address = self.is_done_to_an_address();
         contexts
             .into_iter()
+            .filter(|context| !needs_address || context.event.is_none_or(Event::has_address))
             .filter_map(|context| {
                 let jail = context.stage.and_then(|stage| stage.jail);
                 Some(Task {
@@ -438,48 +551,48 @@ impl Step {
                 unless,
                 input,
                 exits,
+                refusals,
             } => {
+                let argv = words(argv);
+                // Which program is a parameter, and that is set to none.
+                if argv.is_empty() {
+                    return None;
+                }
                 let text = input.fill(scene, context);
                 if scene.only_banned && text.is_empty() && input.names(&Axis::Member) {
                     return None;
                 }
                 Job::Run(Run {
-                    argv: words(argv),
+                    argv,
                     unless: words(unless),
                     input: text,
                     accepts: exits.clone(),
+                    refusals: refusals.clone(),
                 })
             }
             What::Send {
                 method,
                 url,
                 headers,
+                login,
                 body,
                 answers,
             } => {
+                // What names something that is not set is not sent: who has no token needs no header for it.
+                let is_set = |template: &Template| {
+                    let mut values = template.names().map(|name| scene.value(name, context));
+                    !values.any(|value| value.as_deref() == Some(""))
+                };
                 let mut headers: Vec<_> = headers
                     .iter()
+                    .filter(|(_, value)| is_set(value))
                     .map(|(name, value)| (name.clone(), scene.fill(value, context)))
                     .collect();
-                let (kind, body) = match body {
-                    Body::None => (None, String::new()),
-                    Body::Json(json) => (
-                        Some("application/json"),
-                        json.fill(scene, context).to_string(),
-                    ),
-                    Body::Form(fields) => {
-                        let fields = fields.iter().map(|(name, value)| {
-                            let value = scene.fill(value, context);
-                            format!("{}={}", percent(name), percent(&value))
-                        });
-                        let fields: Vec<_> = fields.collect();
-                        (Some("application/x-www-form-urlencoded"), fields.join("&"))
-                    }
-                    Body::Text(lines) => (
-                        Some("text/plain; charset=utf-8"),
-                        lines.fill(scene, context),
-                    ),
-                };
+                if let Some(login) = login.as_ref().filter(|login| is_set(login)) {
+                    let login = BASE64.encode(scene.fill(login, context));
+                    headers.push(("Authorization".to_owned(), format!("Basic {login}")));
+                }
+                let (kind, body) = (body.kind(), body.fill(scene, context));
                 let is_said = headers
                     .iter()
                     .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
@@ -519,10 +632,10 @@ impl Step {
                     body: body.fill(scene, context),
                     parts: parts
                         .iter()
-                        .map(|(content_type, name, text)| Part {
+                        .map(|(content_type, name, body)| Part {
                             content_type: content_type.clone(),
                             name: name.clone(),
-                            text: text.fill(scene, context),
+                            text: body.fill(scene, context),
                         })
                         .collect(),
                 })

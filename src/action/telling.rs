@@ -4,8 +4,13 @@
 //! with growing pauses. What is refused for good is dropped and said so. Nothing waits for this.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{Hash as _, Hasher as _};
+use std::net::IpAddr;
+use std::process;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
+
+use siphasher::sip::SipHasher13;
 
 use super::event::{Event, Occasion};
 use super::hands::{Hands, JobError, open_secrets};
@@ -15,12 +20,17 @@ use super::step::{Step, Task};
 use super::vocabulary::{Axis, Vocabulary};
 use super::worker::{Clock, FIRST_PAUSE, LONGEST_PAUSE};
 use super::{ActionSpec, Order, Report};
+use crate::engine::subject::Subject;
+use crate::engine::time::Timestamp;
 
 /// How many events wait for a target that does not answer; of more, the oldest are only counted.
 const MOST_WAITING: usize = 10_000;
 
 /// How many events go into one message: a letter of some hundred kilobytes.
 const MOST_AT_ONCE: usize = 500;
+
+/// How wide an IPv6 network of several hosts is at least; what is wider belongs to one customer.
+const NARROWEST_NETWORK: u8 = 64;
 
 /// The kind, for parameters that are missing.
 const KIND: &str = "exec, http or mail";
@@ -34,6 +44,8 @@ pub struct Teller {
     pub values: Values,
     /// What it does to tell.
     pub steps: Vec<Step>,
+    /// Whether it reports hosts to others, who hear of nothing else.
+    pub reports: bool,
     /// Of what it tells.
     pub on: BTreeSet<Occasion>,
     /// How long events are gathered for one message.
@@ -71,6 +83,11 @@ impl Teller {
         Ok(())
     }
 
+    /// Whether it tells of this.
+    pub fn tells_of(&self, event: &Event) -> bool {
+        self.on.contains(&event.occasion) && (!self.reports || is_report(event))
+    }
+
     /// Whether it says something by this placeholder.
     pub fn says(&self, name: &str) -> bool {
         self.steps.iter().any(|step| step.says(name))
@@ -83,9 +100,10 @@ impl Teller {
         programs.filter(|program| !program.contains('<')).collect()
     }
 
-    /// The scene of some events.
+    /// The scene of some events, told by the message of this name.
     pub fn scene<'s>(
         &'s self,
+        message: &'s str,
         events: Vec<&'s Event>,
         untold: usize,
         host: &'s str,
@@ -101,8 +119,20 @@ impl Teller {
             only_banned: false,
             events,
             untold,
+            message,
         }
     }
+}
+
+/// Whether it is the ban of a single host that has failed here: of a network, the first address may be somebody else's,
+/// and who was banned by hand may have done nothing.
+fn is_report(event: &Event) -> bool {
+    let network = event.subject.as_ref().and_then(Subject::network);
+    let is_host = network.is_some_and(|network| match network.address() {
+        IpAddr::V4(_) => network.width() == 32,
+        IpAddr::V6(_) => network.width() >= NARROWEST_NETWORK,
+    });
+    is_host && event.occasion == Occasion::Ban && event.failures > 0
 }
 
 /// Tells what the orders say until one says to stop, or until nobody is left to give any.
@@ -124,9 +154,12 @@ pub fn run(
         host,
         waiting: VecDeque::new(),
         untold: 0,
-        done: 0,
+        begun: None,
+        begin: clock(),
+        messages: 0,
         due: None,
         pause: None,
+        is_in_trouble: false,
         clock,
         report,
     };
@@ -140,6 +173,7 @@ pub fn run(
             Ok(Order::Stop(_)) => {
                 // Once more, whether it is time or not; who does not answer then has had his chances.
                 worker.tell(Some(Instant::now() + teller.timeout));
+                worker.give_up();
                 return;
             }
             Ok(Order::Reconcile { .. } | Order::Change { .. }) => {}
@@ -160,11 +194,17 @@ struct Worker<'w> {
     waiting: VecDeque<Event>,
     /// How many were dropped since the last message.
     untold: usize,
-    /// How many tasks of the next message are done already.
-    done: usize,
+    /// How many events are in the message that is on its way, and how many of its tasks are done.
+    begun: Option<(usize, usize)>,
+    /// When this run has begun.
+    begin: Timestamp,
+    /// How many messages it has finished.
+    messages: u64,
     due: Option<Instant>,
-    /// The last pause, while it does not work.
+    /// The last pause, while nobody answers.
     pause: Option<Duration>,
+    /// The last message was not taken.
+    is_in_trouble: bool,
     clock: Clock<'w>,
     report: &'w dyn Fn(Report),
 }
@@ -182,42 +222,76 @@ impl Worker<'_> {
             }
             self.waiting.drain(..more);
             self.untold += more;
-            self.done = 0;
+            self.finish();
         }
         if self.due.is_none() && !self.waiting.is_empty() {
             self.due = Some(Instant::now() + self.teller.every);
         }
     }
 
-    /// Tells all that waits, or as much as is taken until then.
-    fn tell(&mut self, until: Option<Instant>) {
+    /// Tells all that waits, or as much as is taken, or as much as can be begun until then.
+    fn tell(&mut self, end: Option<Instant>) {
         self.due = None;
         while !self.waiting.is_empty() {
-            if until.is_some_and(|until| Instant::now() >= until) {
-                let count = self.waiting.len();
-                return log::warn!(
-                    "{}: no time is left to tell of {count} events",
-                    self.spec.name
-                );
+            if end.is_some_and(|end| end <= Instant::now()) {
+                return;
             }
-            let count = self.next_count();
-            if let Err(error) = self.tell_next(count) {
-                if !error.is_lasting() {
-                    return self.wait(&error);
+            // What is half told already grows no more: who has heard of it would miss the rest.
+            let count = self
+                .begun
+                .map_or_else(|| self.next_count(), |(count, _)| count);
+            match self.tell_next(count) {
+                Ok(()) => self.note_success(),
+                Err(error) => {
+                    self.note_trouble(&error);
+                    if !error.is_lasting() {
+                        return self.wait(&error);
+                    }
+                    let what = self.describe(count);
+                    log::warn!("{}: not told, as it is refused: {what}", self.spec.name);
                 }
-                log::error!(
-                    "{}: {error}; not told: {}",
-                    self.spec.name,
-                    self.describe(count)
-                );
             }
             self.waiting.drain(..count);
             self.untold = 0;
-            self.done = 0;
+            self.finish();
         }
-        if self.pause.take().is_some() {
-            log::info!("{}: works again", self.spec.name);
-            (self.report)(Report::Works);
+    }
+
+    /// The next message is another one.
+    fn finish(&mut self) {
+        self.begun = None;
+        self.messages += 1;
+    }
+
+    /// What the next message is called: a UUID of version 8, whose form is our own business. It is the same when the
+    /// message is sent again, and no other has it: it is of this action, this run and its own number.
+    fn message(&self) -> String {
+        let of = |part: u8| {
+            let mut hasher = SipHasher13::new();
+            (part, &self.host, self.spec.name.as_str()).hash(&mut hasher);
+            (process::id(), self.begin.as_micros(), self.messages).hash(&mut hasher);
+            hasher.finish()
+        };
+        let (high, low) = (of(0), of(1));
+        format!(
+            "{:08x}-{:04x}-8{:03x}-{:04x}-{:012x}",
+            high >> 32,
+            high >> 16 & 0xffff,
+            high & 0xfff,
+            0x8000 | low >> 48 & 0x3fff,
+            low & 0xffff_ffff_ffff
+        )
+    }
+
+    /// Says what is never told.
+    fn give_up(&self) {
+        let count = self.waiting.len() + self.untold;
+        if count > 0 {
+            log::error!(
+                "{}: not told at the end: {}",
+                self.spec.name,
+                self.describe(count)
+            );
         }
     }
 
@@ -236,11 +310,12 @@ impl Worker<'_> {
 
     fn tell_next(&mut self, count: usize) -> Result<(), JobError> {
         let secrets = open_secrets(&self.teller.values)?;
+        let message = self.message();
         let tasks: Vec<Task> = {
             let events = self.waiting.iter().take(count).collect();
-            let mut scene = self
-                .teller
-                .scene(events, self.untold, &self.host, self.clock);
+            let mut scene =
+                self.teller
+                    .scene(&message, events, self.untold, &self.host, self.clock);
             scene.secrets = secrets
                 .iter()
                 .map(|(name, secret)| (name.clone(), secret.reveal().to_owned()))
@@ -248,26 +323,39 @@ impl Worker<'_> {
             let steps = self.teller.steps.iter();
             steps.flat_map(|step| step.tasks(&scene)).collect()
         };
-        for task in tasks.iter().skip(self.done) {
+        let (_, done) = self.begun.unwrap_or_default();
+        for (number, task) in tasks.iter().enumerate().skip(done) {
             self.hands.apply(&task.job, &secrets)?;
             // Nobody is told twice what the target has taken.
-            self.done += 1;
+            self.begun = Some((count, number + 1));
         }
         Ok(())
     }
 
     fn wait(&mut self, error: &JobError) {
-        let pause = match self.pause {
-            Some(pause) => (pause * 2).min(LONGEST_PAUSE),
-            None => {
-                log::error!("{}: {error}; trying on", self.spec.name);
-                (self.report)(Report::Trouble(error.to_string()));
-                FIRST_PAUSE
-            }
-        };
+        let pause = self
+            .pause
+            .map_or(FIRST_PAUSE, |pause| (pause * 2).min(LONGEST_PAUSE));
         self.pause = Some(pause);
         let wanted = error.wait().unwrap_or_default();
         self.due = Some(Instant::now() + pause.max(wanted));
+    }
+
+    fn note_trouble(&mut self, error: &JobError) {
+        if !self.is_in_trouble {
+            log::error!("{}: {error}", self.spec.name);
+            (self.report)(Report::Trouble(error.to_string()));
+        }
+        self.is_in_trouble = true;
+    }
+
+    fn note_success(&mut self) {
+        self.pause = None;
+        if self.is_in_trouble {
+            log::info!("{}: works again", self.spec.name);
+            (self.report)(Report::Works);
+        }
+        self.is_in_trouble = false;
     }
 
     fn describe(&self, count: usize) -> String {

@@ -4,11 +4,15 @@
 //! with it. What a placeholder stands for in the end is the business of the scene.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::parameter::{Parameters, Sort as ParameterSort};
 use super::scene::Family;
 use super::template::{Template, is_name};
 use crate::engine::time::Timestamp;
+
+/// Placeholders of f2bd's own that are numbers.
+const NUMBERS: [&str; 5] = ["count", "failures", "offence", "seconds", "width"];
 
 /// For what something is repeated, the outer one first.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +27,10 @@ pub enum Axis {
     Member,
     /// Each thing that is told.
     Event,
+    /// Each line of a log behind a thing that is told.
+    Line,
+    /// Each account that was tried behind a thing that is told.
+    User,
     /// Each item of the parameter of this name.
     Item(String),
 }
@@ -32,8 +40,10 @@ pub enum Axis {
 pub enum Sort {
     /// Names, numbers, addresses and times, and what the administrator has written.
     Plain,
-    /// What an attacker may have written.
+    /// What an attacker may have written, on one line.
     Foreign,
+    /// The same on several lines.
+    Lines,
     /// What only the addressee may see.
     Secret,
 }
@@ -62,6 +72,8 @@ impl Place {
         match sort {
             Sort::Plain => true,
             Sort::Foreign => matches!(self, Place::Input | Place::Body),
+            // A program that reads lines would take each for one of its own.
+            Sort::Lines => self == Place::Body,
             Sort::Secret => matches!(
                 self,
                 Place::Input | Place::Url | Place::Header | Place::Body
@@ -147,6 +159,8 @@ impl Default for Seconds {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
     names: BTreeMap<String, (Sort, BTreeSet<Axis>)>,
+    /// Those that are numbers, whatever they are set to.
+    numbers: BTreeSet<String>,
     families: BTreeMap<Family, BTreeMap<String, Template>>,
     /// The words that `<to>` is for a port.
     pub to_ports: Vec<Template>,
@@ -173,15 +187,19 @@ impl Vocabulary {
         add(&["host", "now"], Sort::Plain, &[]);
         match about {
             About::Events => {
-                add(&["count"], Sort::Plain, &[]);
-                add(&["summary", "sentences"], Sort::Foreign, &[]);
+                add(&["count", "message"], Sort::Plain, &[]);
+                add(&["summary"], Sort::Foreign, &[]);
+                add(&["sentences"], Sort::Lines, &[]);
                 let plain = [
                     "event", "time", "jail", "address", "first", "until", "bantime", "offence",
-                    "failures",
+                    "failures", "date", "clock",
                 ];
                 add(&plain, Sort::Plain, &[Axis::Event]);
-                let foreign = ["subject", "sentence", "lines", "users", "whereabouts"];
+                let foreign = ["subject", "sentence", "users", "whereabouts"];
                 add(&foreign, Sort::Foreign, &[Axis::Event]);
+                add(&["line"], Sort::Foreign, &[Axis::Event, Axis::Line]);
+                add(&["user"], Sort::Foreign, &[Axis::Event, Axis::User]);
+                add(&["lines"], Sort::Lines, &[Axis::Event]);
             }
             About::Jails | About::Everybody => {
                 add(&["family"], Sort::Plain, &[Axis::Family]);
@@ -210,8 +228,13 @@ impl Vocabulary {
             let axes = parameter.list.then(|| Axis::Item(name.to_owned()));
             names.insert(name.to_owned(), (sort, axes.into_iter().collect()));
         }
+        let numbers = parameters
+            .iter()
+            .filter(|(_, parameter)| parameter.sort == ParameterSort::Number)
+            .map(|(name, _)| name);
         Vocabulary {
             names,
+            numbers: numbers.chain(NUMBERS).map(str::to_owned).collect(),
             families: BTreeMap::new(),
             to_ports: Vec::new(),
             to_range: Vec::new(),
@@ -304,6 +327,9 @@ impl Vocabulary {
                     continue;
                 }
                 (_, Sort::Secret) => "others could read it there",
+                (Place::Input, Sort::Lines) => {
+                    "each of its lines would be one of the program's; `<line>` and `<sentence>` are single"
+                }
                 _ => "it may hold text of an attacker, which goes into input and bodies only",
             };
             return Err(VocabularyError::Misplaced {
@@ -315,9 +341,19 @@ impl Vocabulary {
         Ok(all)
     }
 
+    /// Whether what stands there is a number.
+    pub fn is_number(&self, name: &str) -> bool {
+        self.numbers.contains(name)
+    }
+
     /// A word of a family.
     pub fn word(&self, family: Family, name: &str) -> Option<&Template> {
         self.families.get(&family)?.get(name)
+    }
+
+    /// The longest time that the target takes.
+    pub fn longest(&self) -> Option<Duration> {
+        self.seconds.longest.map(Duration::from_secs)
     }
 
     /// What is left of a ban, in whole seconds, rounded up so that nobody is let go early.

@@ -78,6 +78,15 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// List the actions there are, or tell what can be set of some of them
+    Actions {
+        /// Only these, with all there is to know of them
+        #[arg(value_name = "ACTION")]
+        names: Vec<String>,
+        /// Print one JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Show which lines of logs a filter counts
     Match(MatchArgs),
     /// Show what the jails would have done with old logs, in the logs' own time

@@ -3,6 +3,7 @@
 //! In: the command line. Out: text, an exit code. [`args`] is what can be written; each command has a file of its
 //! own beside it. Nothing is decided here: the engine decides, the daemon acts, and this room prints.
 
+mod actions;
 pub mod args;
 mod ban_list;
 mod blocks;
@@ -87,6 +88,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Check { json } => check::run(config, json, &clock),
         Command::Match(args) => matching::run(&args, &clock, config),
         Command::Filters { names, json } => filters::run(&names, json, config),
+        Command::Actions { names, json } => actions::run(&names, json, config),
         Command::Replay(args) => replay::run(&args, &clock, config),
         Command::Status {
             deaf: true, json, ..

@@ -157,10 +157,10 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
         }
     }
     for action in &status.actions {
-        let (style, word) = if action.works {
-            (GOOD, "works")
-        } else {
-            (BAD, "does not work; see the daemon's log")
+        let (style, word) = match (action.works, &action.reason) {
+            (true, _) => (GOOD, "works".to_owned()),
+            (false, None) => (BAD, "does not work; see the daemon's log".to_owned()),
+            (false, Some(reason)) => (BAD, format!("does not work: {}", harmless(reason))),
         };
         writeln!(out, "Action {}: {style}{word}{style:#}", action.action)?;
     }

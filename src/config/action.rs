@@ -3,10 +3,12 @@
 //! In: the section, if there is one, and the data file it names. Out: an [`ActionSpec`].
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::daemon::named;
 use super::document::{Kind, Table, Value};
-use super::files::{Data, SearchPath};
+use super::files::{self, Data, SearchPath};
 use super::keys;
 use super::problem::{Place, Problems, Text};
 use super::section::{Section, unknown};
@@ -25,6 +27,50 @@ pub struct ActionUse {
     pub place: Place,
     /// The jail and whom it bans, if these are no addresses.
     pub by_names: Option<(JailName, Capture)>,
+}
+
+/// An action that can be used, whoever uses it.
+#[derive(Debug)]
+pub struct ListedAction {
+    /// Its name.
+    pub name: String,
+    /// What its file says.
+    pub file: ActionFile,
+    /// The file.
+    pub path: PathBuf,
+}
+
+/// The names of all actions there are.
+pub fn names(config: Option<&Path>) -> Vec<String> {
+    let search = SearchPath::beside(&files::main_file(config));
+    search.names(Data::Action).into_iter().collect()
+}
+
+/// Reads one action file, by name; `None` if it has a mistake, which is noted in `problems`.
+pub fn read_file(
+    name: &str,
+    config: Option<&Path>,
+    problems: &mut Problems,
+) -> Option<ListedAction> {
+    let search = SearchPath::beside(&files::main_file(config));
+    let text = search.find(Data::Action, name, problems)?;
+    Some(ListedAction {
+        name: name.to_owned(),
+        file: parsed(&text, problems)?,
+        path: text.path.clone(),
+    })
+}
+
+/// What a file says, if it says it without a mistake.
+fn parsed(text: &Arc<Text>, problems: &mut Problems) -> Option<ActionFile> {
+    match ActionFile::parse(&text.content) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            let place = place_in_file(text, &error);
+            problems.error(&place, error.to_string().trim(), "see f2bd-action(5)");
+            None
+        }
+    }
 }
 
 /// Reads every action that is configured or used by a jail. An action that cannot be used is reported and left out.
@@ -112,14 +158,7 @@ fn read(
         }
         return None;
     };
-    let file = match ActionFile::parse(&text.content) {
-        Ok(file) => file,
-        Err(error) => {
-            let place = place_in_file(&text, &error);
-            problems.error(&place, error.to_string().trim(), "see f2bd-action(5)");
-            return None;
-        }
-    };
+    let file = parsed(&text, problems)?;
     for sample in &file.samples {
         if let Err(error) = sample.check(&file) {
             let message = error.to_string();
@@ -168,7 +207,7 @@ fn read(
     }
 }
 
-fn place_in_file(text: &std::sync::Arc<Text>, error: &FileError) -> Place {
+fn place_in_file(text: &Arc<Text>, error: &FileError) -> Place {
     match error {
         FileError::Form(error) => error
             .span()

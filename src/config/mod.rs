@@ -42,6 +42,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use action::{ListedAction, names as action_names, read_file as read_action};
 pub use change::Change;
 pub use daemon::DaemonSettings;
 pub use discovery::{COPIES_OF_THE_JOURNAL, Ground, ground};

@@ -304,6 +304,10 @@ pub fn unknown<'k>(
 ) {
     let remedy = match nearest(word, known.clone()) {
         Some(near) => format!("did you mean `{near}`?"),
+        // There are so many that a command lists them.
+        None if matches!(what, "filter" | "action") => {
+            format!("`f2bd {what}s` lists those there are")
+        }
         None => {
             let known: Vec<_> = known.collect();
             match known.is_empty() {

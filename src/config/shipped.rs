@@ -14,13 +14,47 @@ macro_rules! files {
 
 /// `actions/NAME.toml`
 pub const ACTIONS: &[Shipped] = files! { "actions":
+    "abuseipdb"
+    "apache"
+    "apache-rewritemap"
+    "blocklist-de"
+    "caddy"
+    "cloudflare"
+    "conntrack"
+    "discord"
+    "dshield"
+    "firewalld"
+    "firewalld-rich"
+    "gotify"
+    "haproxy"
+    "haproxy-socket"
     "ipset"
+    "iptables"
+    "journal"
+    "list-file"
+    "mail"
+    "mail-lines"
+    "matrix"
+    "mikrotik"
     "nftables"
     "nftables-forward"
     "nftables-ingress"
     "nftables-prerouting"
     "nftables-slow"
+    "nginx"
+    "ntfy"
+    "opnsense"
+    "pushover"
+    "route"
     "serve"
+    "slack"
+    "ss-kill"
+    "syslog"
+    "telegram"
+    "traefik"
+    "ufw"
+    "webhook"
+    "x-arf"
 };
 
 /// `filters/NAME.toml`
@@ -245,10 +279,11 @@ mod tests {
                 .map(|name| name.expect("a name"))
                 .collect();
             files.sort();
-            let listed: Vec<_> = listed
+            let mut listed: Vec<_> = listed
                 .iter()
                 .map(|(name, _)| format!("{name}.toml"))
                 .collect();
+            listed.sort();
             assert_eq!(files, listed, "{folder}");
         }
     }

@@ -193,7 +193,8 @@ impl Outbox {
     /// Whether an action tells of the lines behind a ban.
     pub fn wants_lines(&self) -> bool {
         let mut tellers = self.tellers();
-        tellers.any(|teller| teller.says("lines") || teller.says("users"))
+        let of_lines = ["lines", "line", "users", "user"];
+        tellers.any(|teller| of_lines.iter().any(|name| teller.says(name)))
     }
 
     fn tellers(&self) -> impl Iterator<Item = &Teller> {
@@ -318,7 +319,7 @@ impl Worker {
 
     fn tells_of(&self, event: &Event) -> bool {
         let teller = self.spec.teller();
-        teller.is_some_and(|teller| teller.on.contains(&event.occasion))
+        teller.is_some_and(|teller| teller.tells_of(event))
     }
 
     fn answers(&self, ban: &Ban, policy: &Policy) -> bool {

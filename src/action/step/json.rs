@@ -13,8 +13,10 @@ use super::StepError;
 /// A value with placeholders.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
-    /// A text; one that is nothing but a number's placeholder is a number.
+    /// A text.
     Text(Template),
+    /// A number, by the placeholder that stands for it.
+    Number(Template),
     /// A number, `true` or `false`.
     Plain(serde_json::Value),
     /// A list; each element is repeated for what it names.
@@ -25,9 +27,6 @@ pub enum Json {
 
 // Numbers of TOML are what their file says; two of the same text are the same.
 impl Eq for Json {}
-
-/// Placeholders of numbers, which stand without quotes if nothing stands beside them.
-const NUMBERS: [&str; 5] = ["count", "failures", "offence", "seconds", "width"];
 
 impl Json {
     /// Checks a value, and answers for what the whole is repeated.
@@ -43,7 +42,10 @@ impl Json {
             toml::Value::String(text) => {
                 let template = Template::new(text);
                 axes = vocabulary.check(&template, Place::Body)?;
-                Json::Text(template)
+                match template.only_name() {
+                    Some(name) if vocabulary.is_number(name) => Json::Number(template),
+                    _ => Json::Text(template),
+                }
             }
             toml::Value::Integer(number) => Json::Plain((*number).into()),
             toml::Value::Float(number) => Json::Plain((*number).into()),
@@ -69,13 +71,11 @@ impl Json {
     /// The value in a context.
     pub fn fill<'s>(&'s self, scene: &'s Scene<'s>, context: &Context<'s>) -> serde_json::Value {
         match self {
-            Json::Text(template) => {
+            Json::Text(template) => scene.fill(template, context).into(),
+            Json::Number(template) => {
                 let text = scene.fill(template, context);
-                let number = template.only_name().filter(|name| NUMBERS.contains(name));
-                match number.and_then(|_| text.parse::<u64>().ok()) {
-                    Some(number) => number.into(),
-                    None => text.into(),
-                }
+                // What stands for a ban without end may be a word.
+                text.parse::<u64>().map_or_else(|_| text.into(), Into::into)
             }
             Json::Plain(value) => value.clone(),
             Json::List(items) => {
@@ -97,7 +97,7 @@ impl Json {
     /// Whether a part of it is repeated for this.
     pub fn names(&self, axis: &Axis) -> bool {
         match self {
-            Json::Text(_) | Json::Plain(_) => false,
+            Json::Text(_) | Json::Number(_) | Json::Plain(_) => false,
             Json::List(items) => items
                 .iter()
                 .any(|(item, axes)| axes.contains(axis) || item.names(axis)),
@@ -108,7 +108,9 @@ impl Json {
     /// Whether it says anything by this placeholder.
     pub fn says(&self, name: &str) -> bool {
         match self {
-            Json::Text(template) => template.names().any(|own| own == name),
+            Json::Text(template) | Json::Number(template) => {
+                template.names().any(|own| own == name)
+            }
             Json::Plain(_) => false,
             Json::List(items) => items.iter().any(|(item, _)| item.says(name)),
             Json::Table(entries) => entries.iter().any(|(_, value)| value.says(name)),
