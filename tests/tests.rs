@@ -21,6 +21,7 @@ mod examples;
 mod files;
 mod filters;
 mod formats;
+mod frontends;
 mod hostile;
 mod ignored;
 mod journal;
