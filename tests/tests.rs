@@ -22,6 +22,7 @@ mod files;
 mod filters;
 mod firewalls;
 mod formats;
+mod frontends;
 mod hostile;
 mod ignored;
 mod journal;
