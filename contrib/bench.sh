@@ -12,6 +12,7 @@ Installs what is missing, builds f2bd as it is released and measures it: all sec
 tests/bench/main.rs, or only those that are named. Needs root, for namespaces of its own.
 
   in_hand latency burst restore idle    from a record to the kernel, many bans, rest
+  firewalls                             nftables and ipset, beside their own programs
   files syslog                          log files and syslog messages in their flow
   matching                              old logs, looked through by f2bd and by others; some 15
                                         minutes and 1 GB in the directory for temporary files
@@ -38,7 +39,7 @@ require_root "each section runs in network and mount namespaces of its own"
 
 heading "Install what is missing" "Only packages that are not there; nothing of them is started."
 install_packages "to build f2bd" "${BUILD_PACKAGES[@]}"
-install_packages "to see it at work" "${WORLD_PACKAGES[@]}"
+install_packages "to see it at work" "${WORLD_PACKAGES[@]}" ipset iptables
 install_rust
 
 heading "Measure" "The first build takes some minutes. Figures are this machine's; let it do nothing else meanwhile."

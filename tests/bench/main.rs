@@ -14,6 +14,7 @@
     reason = "the tests use more of the support than the benchmarks"
 )]
 
+mod firewalls;
 mod jails;
 mod journal;
 mod logs;
@@ -61,13 +62,14 @@ fn main() {
         _ => {}
     }
     let chosen: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
-    let sections: [Section; 8] = [
+    let sections: [Section; 9] = [
         ("in_hand", in_hand),
         ("latency", latency),
         ("burst", burst),
         ("restore", restore),
         ("files", streams::files),
         ("syslog", streams::syslog),
+        ("firewalls", firewalls::firewalls),
         ("idle", idle),
         ("matching", matching::matching),
     ];
