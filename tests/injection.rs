@@ -93,12 +93,19 @@ struct Words {
 fn words() -> impl Strategy<Value = Words> {
     let list = || prop::collection::vec(hostile(), 2);
     (hostile(), hostile(), hostile(), list(), list()).prop_map(
-        |(name, sentence, whereabouts, lines, users)| Words {
-            name,
-            sentence,
-            whereabouts,
-            lines,
-            users,
+        |(name, sentence, whereabouts, lines, mut users): (_, _, _, _, Vec<String>)| {
+            // One that is tried twice is told once.
+            users
+                .iter_mut()
+                .zip(0..)
+                .for_each(|(user, number)| *user += &number.to_string());
+            Words {
+                name,
+                sentence,
+                whereabouts,
+                lines,
+                users,
+            }
         },
     )
 }

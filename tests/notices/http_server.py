@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 port, answers, held = int(sys.argv[1]), json.loads(sys.argv[2]), set()
 
@@ -74,6 +74,7 @@ def tell(what):
     print(json.dumps(what), flush=True)
 
 
-server = HTTPServer(("127.0.0.1", port), Handler)
+# Who keeps a connection keeps nobody else from asking.
+server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
 tell(port)
 server.serve_forever()
