@@ -19,8 +19,9 @@ BUILD_PACKAGES=(build-essential pkg-config libsystemd-dev ca-certificates curl)
 WORLD_PACKAGES=(nftables iproute2 util-linux procps systemd openssh-server openssh-client sshpass sqlite3)
 
 # What the tests look at besides: the manuals, the completions, time zones, names of protocols in rulesets; a mail
-# server that takes letters; who reads ban lists.
-TEST_PACKAGES=(logrotate xz-utils zstd python3 python3-aiosmtpd php-cli mandoc zsh fish tzdata netbase ipset haproxy)
+# server that takes letters; who reads ban lists; web servers, which refuse banned clients.
+TEST_PACKAGES=(logrotate xz-utils zstd python3 python3-aiosmtpd php-cli mandoc zsh fish tzdata netbase ipset haproxy
+    nginx apache2-bin caddy socat)
 
 # Those who send syslog, with what they need to do so over TLS. Two of them cannot be installed on one machine, and
 # what it logs with is its own affair; so they are unpacked for the tests and run from there.
@@ -120,9 +121,9 @@ quietly_install() (
             systemctl --quiet disable ssh.service 2>/dev/null || true
         fi
         # The tests start their own; this machine has no work for one.
-        if [ "$package" = haproxy ]; then
-            systemctl --quiet disable haproxy.service 2>/dev/null || true
-        fi
+        case $package in
+            haproxy | nginx | caddy) systemctl --quiet disable "$package.service" 2>/dev/null || true ;;
+        esac
     done
 )
 

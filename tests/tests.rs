@@ -44,4 +44,5 @@ mod subjects;
 mod support;
 mod syslog;
 mod trouble;
+mod webservers;
 mod whatif;

@@ -38,6 +38,13 @@ pub struct Event {
     pub whereabouts: Option<String>,
 }
 
+impl Event {
+    /// Whether it is about an address or a network.
+    pub fn has_address(&self) -> bool {
+        self.subject.as_ref().and_then(Subject::network).is_some()
+    }
+}
+
 /// On which occasions something is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Occasion {

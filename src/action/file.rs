@@ -103,6 +103,8 @@ struct Form {
     #[serde(default)]
     expires: bool,
     #[serde(default)]
+    disjoint: bool,
+    #[serde(default)]
     place: Option<String>,
     #[serde(default)]
     seconds: Option<Seconds>,
@@ -164,6 +166,8 @@ struct FamilyForm {
 #[serde(deny_unknown_fields)]
 struct DestinationForm {
     ports: String,
+    #[serde(default)]
+    range: Option<String>,
     all: String,
 }
 
@@ -334,7 +338,8 @@ impl Form {
                     "where all bans are `shared`, there is no `destination`",
                 ));
             }
-            vocabulary.define_destination(&destination.ports, &destination.all)?;
+            let range = destination.range.as_ref().unwrap_or(&destination.ports);
+            vocabulary.define_destination(&destination.ports, range, &destination.all)?;
         }
         Ok(vocabulary)
     }
@@ -353,6 +358,18 @@ impl Form {
         let reconcile = steps("reconcile", &self.reconcile)?;
         let file = match (self.kind, &self.path, &self.content) {
             (Kind::File, Some(path), Some(content)) => {
+                let others = [
+                    &self.stop,
+                    &self.ban,
+                    &self.unban,
+                    &self.reconcile,
+                    &self.check,
+                ];
+                if others.iter().any(|steps| !steps.is_empty()) || self.list.is_some() {
+                    return Err(FileError::Shape(
+                        "an action of kind file has no steps but `start` and `after`",
+                    ));
+                }
                 let path = Template::new(path);
                 vocabulary.check(&path, Place::Name)?;
                 Some(KeptFile {
@@ -385,15 +402,21 @@ impl Form {
         let list = match &self.list {
             None => None,
             Some(form) => {
-                let step = step("list", form, &vocabulary)?;
-                if about == About::Jails && !step.is_split_by(&Axis::Jail) {
-                    return Err(FileError::Shape(
-                        "`list` must name the jail, or the bans be `shared`",
-                    ));
-                }
+                let mut step = step("list", form, &vocabulary)?;
                 let having = self.having.as_deref().map(Template::new);
                 if let Some(having) = &having {
-                    vocabulary.check(having, Place::Name)?;
+                    let axes = vocabulary.check(having, Place::Argument)?;
+                    if axes.iter().any(|axis| *axis != Axis::Jail) {
+                        return Err(FileError::Shape(
+                            "`having` may name parameters and the jail, and no list",
+                        ));
+                    }
+                    step.repeat_for(axes);
+                }
+                if about == About::Jails && !step.is_split_by(&Axis::Jail) {
+                    return Err(FileError::Shape(
+                        "`list` or `having` must name the jail, or the bans be `shared`",
+                    ));
                 }
                 Some(List { step, having })
             }
@@ -409,6 +432,7 @@ impl Form {
             list,
             file,
             expires: self.expires,
+            disjoint: self.disjoint,
             names: self.names,
             vocabulary,
             values: Values::default(),

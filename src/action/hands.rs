@@ -3,21 +3,24 @@
 //! By the means there are: programs, requests, letters, files. Nothing is decided here, and nothing is tried again.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exec::{self, Errand, ExecError};
 use super::http::{Client, HttpError, Proxy, Request, Settings};
-use super::job::{Job, Post, Run, Send, Write};
+use super::job::{Job, Post, Run, Send};
 use super::mail::{self, Letter, Login, MailError, Part, Security, Server, Transport};
 use super::parameter::{ParameterError, Value, Values};
+use super::replace::replace;
+use super::said::one_line;
 use super::secret::{Opened, SecretError};
 
 /// How long a question may take whether there is anything to do.
 const QUESTION_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How much of what a program says is told: the first lines name the cause.
+const LONGEST_COMPLAINT: usize = 600;
 
 /// Why a job is not done.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +28,14 @@ pub enum JobError {
     /// A program.
     #[error(transparent)]
     Exec(#[from] ExecError),
+    /// A program has said that it was not done, and ended as if it were.
+    #[error("{program} said: {complaint}")]
+    Said {
+        /// What was run.
+        program: String,
+        /// What it said, on one line.
+        complaint: String,
+    },
     /// A request.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -65,15 +76,25 @@ impl JobError {
             JobError::Http(error) => error.is_lasting(),
             JobError::Mail(error) => error.is_lasting(),
             JobError::Mailbox(_) | JobError::Parameter(_) => true,
-            JobError::Exec(_) | JobError::Secret(_) | JobError::Write { .. } => false,
+            JobError::Exec(_)
+            | JobError::Said { .. }
+            | JobError::Secret(_)
+            | JobError::Write { .. } => false,
         }
+    }
+
+    /// Whether a program has refused to do it.
+    pub fn is_of_program(&self) -> bool {
+        matches!(self, JobError::Exec(ExecError::Refused { .. }))
     }
 
     /// Whether it is this job that was refused, and another one may be done.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
-            JobError::Exec(ExecError::Refused { .. }) | JobError::Http(HttpError::Refused { .. })
+            JobError::Exec(ExecError::Refused { .. })
+                | JobError::Said { .. }
+                | JobError::Http(HttpError::Refused { .. })
         )
     }
 }
@@ -129,10 +150,17 @@ impl<'v> Hands<'v> {
         match job {
             Job::Run(run) => self.run(run),
             Job::Send(send) => self.send(send),
-            Job::Write(write) => write_file(write).map_err(|error| JobError::Write {
-                path: write.path.clone(),
-                error,
-            }),
+            Job::Write(write) => {
+                let replaced = replace(Path::new(&write.path), write.content.as_bytes());
+                let changed = replaced.map_err(|error| JobError::Write {
+                    path: write.path.clone(),
+                    error,
+                })?;
+                Ok(Done {
+                    said: Vec::new(),
+                    changed,
+                })
+            }
             Job::Post(post) => self.post(post, secrets),
         }
     }
@@ -165,6 +193,13 @@ impl<'v> Hands<'v> {
             deadline: self.deadline,
             accepts: &run.accepts,
         })?;
+        let said = String::from_utf8_lossy(&ended.output);
+        if run.refusals.iter().any(|words| said.contains(words)) {
+            return Err(JobError::Said {
+                program: run.argv.first().cloned().unwrap_or_default(),
+                complaint: one_line(&ended.output, LONGEST_COMPLAINT),
+            });
+        }
         Ok(Done {
             said: ended.output,
             changed: true,
@@ -265,36 +300,4 @@ impl<'v> Hands<'v> {
             _ => None,
         }
     }
-}
-
-/// Makes a file hold just this. Nobody ever sees half of it, and one that is that already is left alone.
-fn write_file(write: &Write) -> io::Result<Done> {
-    let path = Path::new(&write.path);
-    if fs::read(path).is_ok_and(|content| content == write.content.as_bytes()) {
-        return Ok(Done::default());
-    }
-    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-        fs::create_dir(folder)?;
-    }
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
-    // Who has made another one there is not followed anywhere.
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mode = fs::metadata(path).map_or(0o644, |old| old.mode() & 0o777);
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&beside)?;
-    file.write_all(write.content.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    Ok(Done {
-        said: Vec::new(),
-        changed: true,
-    })
 }

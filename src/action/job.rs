@@ -31,6 +31,8 @@ pub struct Run {
     pub input: String,
     /// Exit codes that are success.
     pub accepts: Vec<i32>,
+    /// Words of its output by which it tells that it has not done it.
+    pub refusals: Vec<String>,
 }
 
 /// A request to send.

@@ -43,6 +43,10 @@ pub struct Steps<'r> {
     known: HashMap<Key, Option<Timestamp>>,
     /// The jails that were served last.
     jails: BTreeMap<JailName, ActionJail>,
+    /// Jails that are served no longer, and of which something may be left.
+    leaving: BTreeMap<JailName, ActionJail>,
+    /// When all bans were put into effect last.
+    made_at: Option<Timestamp>,
     /// Whose turn it is to be looked for.
     witness: usize,
     /// The file has changed, and what follows that has not been done.
@@ -70,8 +74,11 @@ impl<'r> Steps<'r> {
             secrets: BTreeMap::new(),
             known: HashMap::new(),
             jails: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            made_at: None,
             witness: 0,
-            owes_after: false,
+            // Whoever wrote the file before us may have been ended before he came to that.
+            owes_after: true,
             written: None,
             now: Timestamp::from_micros(0),
         }
@@ -99,6 +106,9 @@ impl<'r> Steps<'r> {
                         .or_insert(until);
                 }
             }
+        }
+        if self.routine.disjoint {
+            leave_out_held(&mut wanted);
         }
         wanted
     }
@@ -159,6 +169,20 @@ impl<'r> Steps<'r> {
         Ok(())
     }
 
+    /// Does all of it, whatever a program refuses: where IPv6 is off, IPv4 is still to be guarded. Answers the first
+    /// refusal.
+    fn apply_what_goes(&mut self, tasks: &[Task]) -> Result<(), JobError> {
+        let mut result = Ok(());
+        for task in tasks {
+            match self.apply(&task.job) {
+                Ok(_) => {}
+                Err(error) if error.is_of_program() => result = result.and(Err(error)),
+                Err(error) => return result.and(Err(error)),
+            }
+        }
+        result
+    }
+
     /// Does what is done for single bans: one that is refused keeps no other from its turn. Returns those for whom all
     /// was done.
     fn apply_each(
@@ -204,7 +228,7 @@ impl<'r> Steps<'r> {
             return Ok(());
         }
         let (done, result) = self.apply_each(Part::Ban, members, now);
-        if !self.takes_all_at_once() {
+        if self.remembers() {
             for key in done {
                 let until = members.get(&key).copied().flatten();
                 self.known.insert(key, until);
@@ -215,6 +239,12 @@ impl<'r> Steps<'r> {
 
     fn takes_all_at_once(&self) -> bool {
         !self.routine.reconcile.is_empty() || self.routine.file.is_some()
+    }
+
+    /// Whether it matters what is in effect: to whom the target does not tell all at once, and where a ban must be put
+    /// into effect once and not twice.
+    fn remembers(&self) -> bool {
+        !self.takes_all_at_once() || (!self.routine.expires && !self.routine.ban.is_empty())
     }
 
     /// Makes the file what it should be.
@@ -238,12 +268,15 @@ impl<'r> Steps<'r> {
         let Some(list) = &self.routine.list else {
             return Ok(self.known.keys().cloned().collect());
         };
-        let having = list
-            .having
-            .as_ref()
-            .map(|having| self.routine.values.fill(having));
+        let nobody = Members::new();
+        let scene = self.scene(&nobody, now);
+        let tasks: Vec<_> = list.step.tasks(&scene);
+        let having = tasks
+            .iter()
+            .map(|task| Some(scene.fill_for(list.having.as_ref()?, task.jail.as_ref())))
+            .collect::<Vec<_>>();
         let mut listed = BTreeSet::new();
-        for task in self.tasks(Part::List, &Members::new(), false, now) {
+        for (task, having) in tasks.into_iter().zip(having) {
             let said = self.apply(&task.job)?.said;
             let said = String::from_utf8_lossy(&said);
             listed.extend(
@@ -270,6 +303,7 @@ impl<'r> Steps<'r> {
     ) -> Result<(), JobError> {
         let listed = self.listed(now)?;
         self.known.retain(|key, _| listed.contains(key));
+        // More may be banned than anybody knows of: that stays.
         let gone = listed
             .iter()
             .filter(|key| complete && !wanted.contains_key(*key));
@@ -292,45 +326,84 @@ impl<'r> Steps<'r> {
         lifted
     }
 
-    /// Takes away what is there for jails that are served no longer.
-    fn leave_jails(
-        &mut self,
-        jails: BTreeMap<JailName, ActionJail>,
-        now: Timestamp,
-    ) -> Result<(), JobError> {
-        let mut old = std::mem::replace(&mut self.jails, jails);
-        old.retain(|name, _| !self.jails.contains_key(name));
-        if old.is_empty() || self.routine.about != About::Jails {
+    /// Serves these jails from now on.
+    fn serve(&mut self, projection: &Projection) {
+        let jails = projection.jails();
+        let jails = jails
+            .map(|(jail, _)| (jail.jail.clone(), jail.clone()))
+            .collect();
+        let old = std::mem::replace(&mut self.jails, jails);
+        if self.routine.about == About::Jails {
+            self.leaving.extend(old);
+        }
+        self.leaving
+            .retain(|name, _| !self.jails.contains_key(name));
+    }
+
+    /// Takes away what is there for jails that are served no longer, after nothing else makes use of it.
+    fn leave_jails(&mut self, now: Timestamp) -> Result<(), JobError> {
+        if self.leaving.is_empty() {
             return Ok(());
         }
-        let now_served = std::mem::replace(&mut self.jails, old);
-        let steps = self
-            .routine
-            .stop
-            .iter()
-            .filter(|step| step.names(&Axis::Jail));
+        let leaving = self.leaving.clone();
+        let served = std::mem::replace(&mut self.jails, leaving);
         let members = Members::new();
         let tasks: Vec<_> = {
             let scene = self.scene(&members, now);
+            let steps = self.routine.stop.iter();
+            let steps = steps.filter(|step| step.names(&Axis::Jail));
             steps.flat_map(|step| step.tasks(&scene)).collect()
         };
         let left = match (self.takes_all_at_once(), tasks.is_empty()) {
             (false, true) => {
-                let of_old = self.known.iter().filter(|((jail, _), _)| {
+                let is_of_them = |jail: &Option<JailName>| {
                     jail.as_ref()
                         .is_some_and(|jail| self.jails.contains_key(jail))
-                });
-                let of_old: Members = of_old.map(|(key, until)| (key.clone(), *until)).collect();
-                self.lift(&of_old, now)
+                };
+                let theirs = self.known.iter().filter(|((jail, _), _)| is_of_them(jail));
+                let theirs: Members = theirs.map(|(key, until)| (key.clone(), *until)).collect();
+                self.lift(&theirs, now)
             }
-            _ => self.apply_all(&tasks),
+            _ => self.apply_what_goes(&tasks),
         };
-        let left_jails = std::mem::replace(&mut self.jails, now_served);
-        self.known.retain(|(jail, _), _| {
-            jail.as_ref()
-                .is_none_or(|jail| !left_jails.contains_key(jail))
-        });
-        left
+        self.jails = served;
+        left?;
+        let left = std::mem::take(&mut self.leaving);
+        self.known
+            .retain(|(jail, _), _| jail.as_ref().is_none_or(|jail| !left.contains_key(jail)));
+        Ok(())
+    }
+
+    /// Makes all bans as they should be.
+    fn make_all(
+        &mut self,
+        mut wanted: Members,
+        complete: bool,
+        now: Timestamp,
+    ) -> Result<(), JobError> {
+        if !self.takes_all_at_once() {
+            return self.make_difference(&wanted, complete, now);
+        }
+        // More may be banned than anybody knows of: that is only added to.
+        if !complete && !self.routine.ban.is_empty() {
+            wanted.retain(|key, until| self.known.get(key) != Some(until));
+            return self.put(&wanted, now);
+        }
+        let tasks = self.tasks(Part::Reconcile, &wanted, false, now);
+        self.apply_all(&tasks)?;
+        self.write(&wanted, now)?;
+        if self.remembers() {
+            self.known = wanted.into_iter().collect();
+        }
+        Ok(())
+    }
+
+    /// Whether bans that last longer than the target can be told have to be put into effect anew. Long before they end
+    /// there.
+    fn is_to_be_renewed(&self, now: Timestamp) -> bool {
+        let longest = self.routine.vocabulary.longest();
+        let made = longest.zip(self.made_at);
+        made.is_some_and(|(longest, made)| self.routine.expires && now > made.after(longest / 2))
     }
 
     /// A ban that should be in effect, each time another one; not one that may end while it is looked for.
@@ -363,6 +436,49 @@ impl<'r> Steps<'r> {
         self.secrets = open_secrets(&self.routine.values)?;
         Ok(())
     }
+
+    /// Looks whether what the start has made is there, and whether one ban is in effect, each time another one.
+    fn looks_unchanged(
+        &mut self,
+        projection: &Projection,
+        clock: Clock<'_>,
+    ) -> Result<bool, JobError> {
+        let now = clock();
+        // Several steps may ask the same.
+        let mut asked = BTreeSet::new();
+        for task in self.tasks(Part::Start, &Members::new(), false, now) {
+            if let Job::Run(run) = &task.job
+                && !run.unless.is_empty()
+                && asked.insert(run.unless.clone())
+                && !self.hands.is_done(run)?
+            {
+                return Ok(false);
+            }
+        }
+        if let Some(path) = self.routine.path() {
+            return Ok(self.written.is_some() && looks(&path) == self.written);
+        }
+        if self.routine.check.is_empty() {
+            let wanted = self.wanted(projection, now);
+            if self.routine.list.is_none() {
+                return Ok(true);
+            }
+            let mut listed = self.listed(now)?;
+            // What is over is lifted in a moment.
+            let is_over = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
+            listed.retain(|key| !self.known.get(key).is_some_and(is_over));
+            return Ok(listed.iter().eq(wanted.keys()));
+        }
+        let witness = self.witness(projection, now);
+        for task in self.tasks(Part::Check, &witness, false, now) {
+            match self.apply(&task.job) {
+                Ok(_) => {}
+                Err(error) if error.is_refusal() => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
 }
 
 impl Keeper for Steps<'_> {
@@ -370,27 +486,18 @@ impl Keeper for Steps<'_> {
 
     fn reconcile(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<(), JobError> {
         let now = self.begin(clock)?;
-        let jails = projection.jails();
-        let jails = jails
-            .map(|(jail, _)| (jail.jail.clone(), jail.clone()))
-            .collect();
-        let gone = self.leave_jails(jails, now);
+        self.serve(projection);
         let wanted = self.wanted(projection, now);
         let start = self.tasks(Part::Start, &wanted, false, now);
-        self.apply_all(&start)?;
-        if self.takes_all_at_once() {
-            // More may be banned than anybody knows of: that is only added to.
-            if projection.is_complete() || self.routine.ban.is_empty() {
-                let tasks = self.tasks(Part::Reconcile, &wanted, false, now);
-                self.apply_all(&tasks)?;
-                self.write(&wanted, now)?;
-            } else {
-                self.put(&wanted, now)?;
-            }
-        } else {
-            self.make_difference(&wanted, projection.is_complete(), now)?;
+        let started = self.apply_what_goes(&start);
+        if let Err(error) = &started
+            && !error.is_of_program()
+        {
+            return started;
         }
-        gone
+        self.make_all(wanted, projection.is_complete(), now)?;
+        self.made_at = Some(now);
+        started.and(self.leave_jails(now))
     }
 
     fn change(
@@ -399,15 +506,19 @@ impl Keeper for Steps<'_> {
         touched: &Touched,
         clock: Clock<'_>,
     ) -> Result<(), JobError> {
-        if self.routine.ban.is_empty() {
+        // Who comes may hold others, and who goes may have held some.
+        if self.routine.ban.is_empty() || self.routine.disjoint {
             return self.reconcile(projection, clock);
         }
         let now = self.begin(clock)?;
+        let is_sure = self.remembers() && !self.routine.expires && projection.is_complete();
         let (mut lifted, mut put, mut renewed) = (Members::new(), Members::new(), Members::new());
         for (jail, subjects) in touched {
             for subject in subjects.iter().filter(|subject| self.takes(subject)) {
                 let key = self.key(jail, subject);
                 match self.wants(projection, &key, now) {
+                    // Who was banned and freed since the last time has never been there.
+                    None if is_sure && !self.known.contains_key(&key) => {}
                     None => {
                         lifted.insert(key, None);
                     }
@@ -448,44 +559,24 @@ impl Keeper for Steps<'_> {
             let known: Members = known.collect();
             return self.lift(&known, now);
         }
+        // Of those that left before, something may be there still.
+        self.jails.append(&mut self.leaving);
         let tasks = self.tasks(Part::Stop, &Members::new(), false, now);
-        self.apply_all(&tasks)
+        self.apply_what_goes(&tasks)
     }
 
-    /// Looks whether what the start has made is there, and whether one ban is in effect, each time another one.
     fn check(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<bool, JobError> {
         let now = clock();
-        for task in self.tasks(Part::Start, &Members::new(), false, now) {
-            if let Job::Run(run) = &task.job
-                && !run.unless.is_empty()
-                && !self.hands.is_done(run)?
-            {
-                return Ok(false);
-            }
+        if self.is_to_be_renewed(now) {
+            self.known.clear();
+            self.reconcile(projection, clock)?;
         }
-        if let Some(path) = self.routine.path() {
-            return Ok(self.written.is_some() && looks(&path) == self.written);
+        let is_there = self.looks_unchanged(projection, clock)?;
+        if !is_there {
+            // What is left of it is not known; the target may be asked, or everything is put into effect anew.
+            self.known.clear();
         }
-        if self.routine.check.is_empty() {
-            let wanted = self.wanted(projection, now);
-            if self.routine.list.is_none() {
-                return Ok(true);
-            }
-            let mut listed = self.listed(now)?;
-            // What is over is lifted in a moment.
-            let is_over = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
-            listed.retain(|key| !self.known.get(key).is_some_and(is_over));
-            return Ok(listed.iter().eq(wanted.keys()));
-        }
-        let witness = self.witness(projection, now);
-        for task in self.tasks(Part::Check, &witness, false, now) {
-            match self.apply(&task.job) {
-                Ok(_) => {}
-                Err(error) if error.is_refusal() => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
+        Ok(is_there)
     }
 
     fn check_every(&self) -> Option<Duration> {
@@ -504,8 +595,25 @@ impl Keeper for Steps<'_> {
     }
 }
 
+/// Leaves out who is in a network that is there as well: networks come before what they hold.
+fn leave_out_held(members: &mut Members) {
+    let mut last: Option<(Option<JailName>, Prefix)> = None;
+    members.retain(|(jail, subject), _| {
+        let Some(network) = subject.network() else {
+            return true;
+        };
+        let is_held = last
+            .as_ref()
+            .is_some_and(|(of, outer)| of == jail && outer.holds(network));
+        if !is_held {
+            last = Some((jail.clone(), network));
+        }
+        !is_held
+    });
+}
+
 fn looks(path: &str) -> Option<Looks> {
-    let file = std::fs::symlink_metadata(path).ok()?;
+    let file = std::fs::metadata(path).ok()?;
     Some((file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
 }
 

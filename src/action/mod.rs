@@ -8,7 +8,7 @@
 //! rule of [`scene`]. [`worker`] carries out orders on a thread of its own and remembers them in a [`projection`] while
 //! that fails; [`nftables`] and [`keeping`] put bans into effect, [`serve`] has them fetched, [`telling`] tells of them, all by the means of
 //! [`hands`]: [`exec`] runs a program, [`http`] sends a request, [`mail`] a letter, each with what is kept in a [`secret`]
-//! if the other side asks for one. They know nothing of actions. [`sockets`] tells where
+//! if the other side asks for one, [`replace`](mod@replace) writes a file. They know nothing of actions. [`sockets`] tells where
 //! a machine is reached all the same.
 
 pub mod authorities;
@@ -25,6 +25,7 @@ pub mod nftables;
 pub mod parameter;
 pub mod ports;
 pub mod projection;
+pub mod replace;
 pub mod routine;
 pub mod said;
 pub mod sample;

@@ -43,6 +43,8 @@ pub struct Routine {
     pub file: Option<KeptFile>,
     /// Whether the target ends bans by itself.
     pub expires: bool,
+    /// Whether it takes no network that shares addresses with another one.
+    pub disjoint: bool,
     /// Whether it takes names too.
     pub names: bool,
     /// How long each step may take.
@@ -71,7 +73,7 @@ pub struct KeptFile {
 pub struct List {
     /// The step.
     pub step: Step,
-    /// Only lines with this concern us.
+    /// Only lines with this concern us, or the jail that it names.
     pub having: Option<Template>,
 }
 
@@ -180,7 +182,7 @@ impl Routine {
             .flat_map(Step::programs)
             .map(|program| self.values.fill(program))
             // Of words that differ between families nobody knows here.
-            .filter(|program| !program.contains('<'))
+            .filter(|program| !program.contains('<') && !program.is_empty())
             .collect();
         programs.sort();
         programs.dedup();

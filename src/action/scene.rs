@@ -17,6 +17,7 @@ use super::ports::{PortRange, Ports, Protocol};
 use super::said::is_not_shown;
 use super::template::Template;
 use super::vocabulary::{Axis, Vocabulary};
+use crate::engine::name::JailName;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
 use crate::engine::subject::Subject;
@@ -258,6 +259,16 @@ impl<'s> Scene<'s> {
         }
     }
 
+    /// A text with the placeholders of one jail filled in.
+    pub fn fill_for(&self, template: &Template, jail: Option<&JailName>) -> String {
+        let is_it = |stage: &&Stage| stage.jail.map(|own| &own.jail) == jail;
+        let context = Context {
+            stage: self.jails.iter().find(is_it),
+            ..Context::default()
+        };
+        self.fill(template, &context)
+    }
+
     /// A text with its placeholders filled in.
     pub fn fill(&self, template: &Template, context: &Context<'s>) -> String {
         template.fill(|name| self.value(name, context))
@@ -315,13 +326,7 @@ impl<'s> Scene<'s> {
 
     fn of_jail(&self, name: &str, context: &Context<'s>) -> Option<String> {
         match (name, context.destination) {
-            ("to", Some(destination)) => {
-                let template = match destination {
-                    Destination::All => &self.vocabulary.to_all,
-                    Destination::Some(..) => &self.vocabulary.to_ports,
-                };
-                return Some(self.fill(template.as_ref()?, context));
-            }
+            ("to", Some(_)) => return Some(self.destination_words(context).join(" ")),
             ("protocol", Some(Destination::Some(protocol, _))) => {
                 return Some(protocol.to_string());
             }
@@ -345,6 +350,19 @@ impl<'s> Scene<'s> {
             "protocol_list" => join(&jail.protocols),
             _ => return None,
         })
+    }
+
+    /// The words that stand for what is shut.
+    pub fn destination_words(&self, context: &Context<'s>) -> Vec<String> {
+        let words = match context.destination {
+            None => return Vec::new(),
+            Some(Destination::All) => &self.vocabulary.to_all,
+            Some(Destination::Some(_, range)) if range.first == range.last => {
+                &self.vocabulary.to_ports
+            }
+            Some(Destination::Some(..)) => &self.vocabulary.to_range,
+        };
+        words.iter().map(|word| self.fill(word, context)).collect()
     }
 
     fn of_all(&self, name: &str) -> Option<String> {

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 
 use self::json::Json;
+use super::event::Event;
 use super::http::Method;
 use super::job::{Job, Part, Post, Run, Send, Write};
 use super::manner::Manner;
@@ -32,6 +33,7 @@ pub struct StepForm {
     unless: Vec<String>,
     input: Option<String>,
     exits: Vec<i32>,
+    refusals: Vec<String>,
     method: Option<Method>,
     url: Option<String>,
     headers: BTreeMap<String, String>,
@@ -107,6 +109,7 @@ enum What {
         unless: Vec<Template>,
         input: Lines,
         exits: Vec<i32>,
+        refusals: Vec<String>,
     },
     Send {
         method: Method,
@@ -196,6 +199,7 @@ impl StepForm {
                     true => vec![SUCCESS],
                     false => self.exits.clone(),
                 },
+                refusals: self.refusals.clone(),
             },
         })
     }
@@ -310,7 +314,8 @@ impl StepForm {
     fn refuse_of_programs(&self) -> Result<(), StepError> {
         refuse("unless", !self.unless.is_empty())?;
         refuse("input", self.input.is_some())?;
-        refuse("exits", !self.exits.is_empty())
+        refuse("exits", !self.exits.is_empty())?;
+        refuse("refusals", !self.refusals.is_empty())
     }
 
     fn refuse_of_requests(&self) -> Result<(), StepError> {
@@ -479,6 +484,11 @@ impl Step {
         matches!(&self.what, What::Run { unless, .. } if !unless.is_empty())
     }
 
+    /// Has it repeated for these too.
+    pub fn repeat_for(&mut self, axes: BTreeSet<Axis>) {
+        self.axes.extend(axes);
+    }
+
     /// Whether there is more than one of it if there is more than one of this.
     pub fn is_split_by(&self, axis: &Axis) -> bool {
         self.axes.contains(axis)
@@ -493,11 +503,27 @@ impl Step {
         argv.into_iter().chain(unless)
     }
 
-    /// What it comes to.
+    /// Whether it does something to an address: it runs a program with one, or asks for the page of one.
+    fn is_done_to_an_address(&self) -> bool {
+        let is_one = |template: &Template| {
+            let mut names = template.names();
+            names.any(|name| name == "address" || name == "first")
+        };
+        match &self.what {
+            What::Run { argv, .. } => argv.iter().any(is_one),
+            What::Send { url, .. } => is_one(url),
+            What::Post { .. } => false,
+        }
+    }
+
+    /// What it comes to. Nothing is done to the address of an event that has none: what is left of a command without it
+    /// could mean everybody.
     pub fn tasks<'s>(&'s self, scene: &'s Scene<'s>) -> Vec<Task> {
         let contexts = scene.contexts(&self.axes, &Context::with(&self.manner));
+        let needs_address = self.is_done_to_an_address();
         contexts
             .into_iter()
+            .filter(|context| !needs_address || context.event.is_none_or(Event::has_address))
             .filter_map(|context| {
                 let jail = context.stage.and_then(|stage| stage.jail);
                 Some(Task {
@@ -512,8 +538,11 @@ impl Step {
     /// What it comes to in a context; nothing if it has bans to tell of and there are none.
     fn job<'s>(&'s self, scene: &'s Scene<'s>, context: &Context<'s>) -> Option<Job> {
         let words = |templates: &[Template]| -> Vec<String> {
-            let words = templates.iter().map(|word| scene.fill(word, context));
-            // A parameter that is set to nothing is no argument.
+            let words = templates.iter().flat_map(|word| match word.only_name() {
+                Some("to") => scene.destination_words(context),
+                _ => vec![scene.fill(word, context)],
+            });
+            // What stands for nothing is no argument.
             words.filter(|word| !word.is_empty()).collect()
         };
         Some(match &self.what {
@@ -522,16 +551,23 @@ impl Step {
                 unless,
                 input,
                 exits,
+                refusals,
             } => {
+                let argv = words(argv);
+                // Which program is a parameter, and that is set to none.
+                if argv.is_empty() {
+                    return None;
+                }
                 let text = input.fill(scene, context);
                 if scene.only_banned && text.is_empty() && input.names(&Axis::Member) {
                     return None;
                 }
                 Job::Run(Run {
-                    argv: words(argv),
+                    argv,
                     unless: words(unless),
                     input: text,
                     accepts: exits.clone(),
+                    refusals: refusals.clone(),
                 })
             }
             What::Send {

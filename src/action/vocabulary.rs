@@ -4,6 +4,7 @@
 //! with it. What a placeholder stands for in the end is the business of the scene.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::parameter::{Parameters, Sort as ParameterSort};
 use super::scene::Family;
@@ -161,10 +162,12 @@ pub struct Vocabulary {
     /// Those that are numbers, whatever they are set to.
     numbers: BTreeSet<String>,
     families: BTreeMap<Family, BTreeMap<String, Template>>,
-    /// What `<to>` is for some ports.
-    pub to_ports: Option<Template>,
-    /// What `<to>` is for all.
-    pub to_all: Option<Template>,
+    /// The words that `<to>` is for a port.
+    pub to_ports: Vec<Template>,
+    /// The words that it is for a range of several ports.
+    pub to_range: Vec<Template>,
+    /// The words that it is for all.
+    pub to_all: Vec<Template>,
     seconds: Seconds,
 }
 
@@ -233,8 +236,9 @@ impl Vocabulary {
             names,
             numbers: numbers.chain(NUMBERS).map(str::to_owned).collect(),
             families: BTreeMap::new(),
-            to_ports: None,
-            to_all: None,
+            to_ports: Vec::new(),
+            to_range: Vec::new(),
+            to_all: Vec::new(),
             seconds,
         }
     }
@@ -272,15 +276,27 @@ impl Vocabulary {
     ///
     /// # Errors
     /// A text cannot be used.
-    pub fn define_destination(&mut self, ports: &str, all: &str) -> Result<(), VocabularyError> {
-        let (ports, all) = (Template::new(ports), Template::new(all));
-        let mut axes = self.check(&ports, Place::Argument)?;
-        axes.extend(self.check(&all, Place::Argument)?);
+    pub fn define_destination(
+        &mut self,
+        ports: &str,
+        range: &str,
+        all: &str,
+    ) -> Result<(), VocabularyError> {
+        let mut axes = BTreeSet::new();
+        let mut checked = |text: &str| {
+            let words: Vec<_> = text.split_whitespace().map(Template::new).collect();
+            for word in &words {
+                axes.extend(self.check(word, Place::Argument)?);
+            }
+            Ok::<_, VocabularyError>(words)
+        };
+        let (ports, range, all) = (checked(ports)?, checked(range)?, checked(all)?);
         if let Some((_, known)) = self.names.get_mut("to") {
             known.extend(axes);
         }
-        self.to_ports = Some(ports);
-        self.to_all = Some(all);
+        self.to_ports = ports;
+        self.to_range = range;
+        self.to_all = all;
         Ok(())
     }
 
@@ -333,6 +349,11 @@ impl Vocabulary {
     /// A word of a family.
     pub fn word(&self, family: Family, name: &str) -> Option<&Template> {
         self.families.get(&family)?.get(name)
+    }
+
+    /// The longest time that the target takes.
+    pub fn longest(&self) -> Option<Duration> {
+        self.seconds.longest.map(Duration::from_secs)
     }
 
     /// What is left of a ban, in whole seconds, rounded up so that nobody is let go early.
