@@ -311,11 +311,11 @@ fn a_busy_service_is_left_alone_and_told_each_report_once() {
     };
     const KEY: &str = "kept-to-ourselves-4711";
     let key = secret(&world, "key", KEY);
-    let settings = format!("maxretry = 1\nactions = [\"abuseipdb\"]\n");
+    let settings = "maxretry = 1\nactions = [\"abuseipdb\"]\n";
     let section = format!(
         "[action.abuseipdb]\nkey = \"{key}\"\nserver = \"http://127.0.0.1:{WEB}\"\ncategories = \"18,22\"\n"
     );
-    world.configure(&settings, &section);
+    world.configure(settings, &section);
     let busy = format!("too many requests for {KEY}");
     let web = Server::web(
         &world,
