@@ -278,7 +278,10 @@ impl<K: Keeper> Worker<'_, K> {
             .change(&self.projection, &waiting.touched, self.clock);
         self.changed_at = Some(Instant::now());
         match changed {
-            Ok(()) => (self.report)(Report::Outcome(Outcome::Applied(waiting.bans))),
+            Ok(()) => (self.report)(Report::Outcome(Outcome::Applied {
+                action: self.spec.name.clone(),
+                bans: waiting.bans,
+            })),
             // It has been told, and all is tried again soon. What is left of the world has taken what it could.
             Err(_) if self.trouble.is_some() => {}
             Err(error) => {
