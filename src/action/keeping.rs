@@ -302,11 +302,15 @@ impl<'r> Steps<'r> {
         now: Timestamp,
     ) -> Result<(), JobError> {
         let listed = self.listed(now)?;
-        self.known.retain(|key, _| listed.contains(key));
+        let jails = &self.jails;
+        // What jails have that are leaving goes with them.
+        let is_served = |(jail, _): &Key| jail.as_ref().is_none_or(|jail| jails.contains_key(jail));
+        self.known
+            .retain(|key, _| listed.contains(key) || !is_served(key));
         // More may be banned than anybody knows of: that stays.
         let gone = listed
             .iter()
-            .filter(|key| complete && !wanted.contains_key(*key));
+            .filter(|key| complete && is_served(key) && !wanted.contains_key(*key));
         let gone: Members = gone.map(|key| (key.clone(), None)).collect();
         let missing = wanted
             .iter()
