@@ -494,6 +494,11 @@ impl Step {
         self.axes.contains(axis)
     }
 
+    /// Whether it is a program that is run.
+    pub fn runs(&self) -> bool {
+        matches!(self.what, What::Run { .. })
+    }
+
     /// The programs that it runs.
     pub fn programs(&self) -> impl Iterator<Item = &Template> {
         let (argv, unless) = match &self.what {
