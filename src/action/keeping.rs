@@ -15,7 +15,7 @@ use super::projection::{Projection, Touched};
 use super::routine::{Bans, Part, Routine};
 use super::scene::Scene;
 use super::secret::Opened;
-use super::step::{Task, write};
+use super::step::{Step, Task, write};
 use super::vocabulary::{About, Axis};
 use super::worker::{Clock, Keeper};
 use super::{ActionJail, Ending};
@@ -32,6 +32,10 @@ type Members = BTreeMap<Key, Option<Timestamp>>;
 
 /// How many characters of a list's line are looked at: an address stands at its beginning or behind some words.
 const LONGEST_LINE: usize = 1_024;
+
+/// How many bans a check by programs looks for: so few cost little every second, and a set that somebody empties is noticed
+/// within two, if no more than twice as many are in use. One that asks over the network looks for one.
+const MOST_WITNESSES: usize = 4;
 
 /// Who takes the steps.
 pub struct Steps<'r> {
@@ -302,11 +306,16 @@ impl<'r> Steps<'r> {
         now: Timestamp,
     ) -> Result<(), JobError> {
         let listed = self.listed(now)?;
-        self.known.retain(|key, _| listed.contains(key));
+        let leaving = &self.leaving;
+        // What a jail has had that is served no longer is taken away with it.
+        let is_leaving =
+            |(jail, _): &Key| jail.as_ref().is_some_and(|jail| leaving.contains_key(jail));
+        self.known
+            .retain(|key, _| listed.contains(key) || is_leaving(key));
         // More may be banned than anybody knows of: that stays.
         let gone = listed
             .iter()
-            .filter(|key| complete && !wanted.contains_key(*key));
+            .filter(|key| complete && !wanted.contains_key(*key) && !is_leaving(key));
         let gone: Members = gone.map(|key| (key.clone(), None)).collect();
         let missing = wanted
             .iter()
@@ -406,23 +415,36 @@ impl<'r> Steps<'r> {
         made.is_some_and(|(longest, made)| self.routine.expires && now > made.after(longest / 2))
     }
 
-    /// A ban that should be in effect, each time another one; not one that may end while it is looked for.
-    fn witness(&mut self, projection: &Projection, now: Timestamp) -> Members {
+    /// Some bans that should be in effect, each of another jail or family and each time others; none that may end while
+    /// it is looked for.
+    fn witnesses(&mut self, projection: &Projection, now: Timestamp) -> Members {
         let soon = now.after(self.routine.timeout);
-        let bans = || {
-            projection
-                .jails()
-                .flat_map(|(jail, bans)| bans.iter().map(move |ban| (jail, ban)))
-        };
         self.witness = self.witness.wrapping_add(1);
-        let at = self.witness.checked_rem(bans().count()).unwrap_or_default();
-        let mut lasting = bans().skip(at).filter(|(_, (subject, until))| {
-            self.takes(subject) && until.is_none_or(|until| until > soon)
-        });
-        let witness = lasting.next();
-        let witness =
-            witness.map(|(jail, (subject, until))| (self.key(&jail.jail, subject), *until));
-        witness.into_iter().collect()
+        let turn = self.witness;
+        let mut groups: Vec<(Key, Option<Timestamp>)> = Vec::new();
+        for (jail, bans) in projection.jails() {
+            for is_ipv6 in [false, true] {
+                let fits = |subject: &Subject| match subject.network() {
+                    Some(network) => network.address().is_ipv6() == is_ipv6,
+                    None => self.routine.names && !is_ipv6,
+                };
+                let lasting = || {
+                    bans.iter().filter(|(subject, until)| {
+                        fits(subject) && until.is_none_or(|until| until > soon)
+                    })
+                };
+                let at = turn.checked_rem(lasting().count()).unwrap_or_default();
+                let witness = lasting().nth(at);
+                groups.extend(
+                    witness.map(|(subject, until)| (self.key(&jail.jail, subject), *until)),
+                );
+            }
+        }
+        let runs = self.routine.check.iter().all(Step::runs);
+        let most = if runs { MOST_WITNESSES } else { 1 };
+        let first = (turn * most).checked_rem(groups.len()).unwrap_or_default();
+        groups.rotate_left(first);
+        groups.into_iter().take(most).collect()
     }
 
     /// Begins an order.
@@ -437,7 +459,7 @@ impl<'r> Steps<'r> {
         Ok(())
     }
 
-    /// Looks whether what the start has made is there, and whether one ban is in effect, each time another one.
+    /// Looks whether what the start has made is there, and whether some bans are in effect, each time others.
     fn looks_unchanged(
         &mut self,
         projection: &Projection,
@@ -469,8 +491,8 @@ impl<'r> Steps<'r> {
             listed.retain(|key| !self.known.get(key).is_some_and(is_over));
             return Ok(listed.iter().eq(wanted.keys()));
         }
-        let witness = self.witness(projection, now);
-        for task in self.tasks(Part::Check, &witness, false, now) {
+        let witnesses = self.witnesses(projection, now);
+        for task in self.tasks(Part::Check, &witnesses, false, now) {
             match self.apply(&task.job) {
                 Ok(_) => {}
                 Err(error) if error.is_refusal() => return Ok(false),
@@ -495,9 +517,16 @@ impl Keeper for Steps<'_> {
         {
             return started;
         }
-        self.make_all(wanted, projection.is_complete(), now)?;
-        self.made_at = Some(now);
-        started.and(self.leave_jails(now))
+        let made = self.make_all(wanted, projection.is_complete(), now);
+        let left = match &made {
+            Ok(()) => {
+                self.made_at = Some(now);
+                self.leave_jails(now)
+            }
+            Err(_) => Ok(()),
+        };
+        // What was refused first is the cause of the rest.
+        started.and(made).and(left)
     }
 
     fn change(

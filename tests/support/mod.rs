@@ -1,6 +1,7 @@
 //! What several tests need: private worlds, real programs, waiting for facts with a deadline.
 
 pub mod dice;
+pub mod guard;
 pub mod journald;
 pub mod mmdb;
 pub mod nameserver;
