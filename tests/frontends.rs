@@ -85,6 +85,14 @@ impl Scene {
         })
     }
 
+    /// Takes whoever connects to the server, and hangs up.
+    fn open_doors(&self, ports: &[u16]) {
+        for port in ports {
+            let door = self.world.netns.listen(*port);
+            thread::spawn(move || door.incoming().for_each(drop));
+        }
+    }
+
     fn ban(&self, subject: &str) {
         assert!(self.world.f2bd(&["ban", "sshd", subject]).status.success());
     }
@@ -189,7 +197,7 @@ fn firewalld_keeps_banned_hosts_out_and_gets_back_what_a_reload_wipes() {
         return;
     };
     let firewalld = Firewalld::start(&scene);
-    let _door = scene.world.netns.listen(22);
+    scene.open_doors(&[22]);
     let entries = |family: &str| {
         let set = format!("--ipset=f2bd-DROP-{family}");
         said(&mut firewalld.command(&scene, &[&set, "--get-entries"]))
@@ -253,7 +261,7 @@ fn rich_rules_of_firewalld_shut_the_ports_of_the_jail() {
             "{port}"
         );
     }
-    let _doors = [22, 8080, 9000].map(|port| scene.world.netns.listen(port));
+    scene.open_doors(&[22, 8080, 9000]);
     let daemon = scene.world.start_over(&firewalld.over());
     scene.ban("192.0.2.7");
     scene.ban("2001:db8:0:7::/64");
@@ -302,7 +310,7 @@ fn ufw_keeps_banned_hosts_from_the_ports_of_the_jail() {
     ] {
         ufw(words);
     }
-    let _doors = [22, 8080, 9000].map(|port| scene.world.netns.listen(port));
+    scene.open_doors(&[22, 8080, 9000]);
     let daemon = scene.world.start_over(&[("/etc/ufw", etc.clone())]);
     scene.must_be_in("192.0.2.7", 22);
     scene.ban("192.0.2.7");
