@@ -412,12 +412,12 @@ fn requests(listener: TcpListener) -> Receiver<(String, String)> {
             while reader.read_line(&mut line).unwrap() > 2 {
                 head += &std::mem::take(&mut line);
             }
-            let lengths = head.lines().filter_map(|line| {
+            let mut lengths = head.lines().filter_map(|line| {
                 let (name, value) = line.split_once(": ")?;
                 name.eq_ignore_ascii_case("content-length")
                     .then(|| value.parse().unwrap())
             });
-            let mut body = vec![0; lengths.last().unwrap_or(0)];
+            let mut body = vec![0; lengths.next().unwrap_or(0)];
             reader.read_exact(&mut body).unwrap();
             let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
             reader.get_mut().write_all(answer.as_bytes()).unwrap();
