@@ -213,7 +213,7 @@ impl ActionFile {
         let parameters = form.parameters.clone();
         let place = match (form.kind, is_teller, &form.path, &form.place) {
             (_, true, _, None) => None,
-            (Kind::Nftables, ..) => Some("table <table>".to_owned()),
+            (Kind::Nftables, ..) => Some(form.table()),
             (Kind::Serve, ..) => Some("socket <listen>".to_owned()),
             (Kind::File, _, Some(path), _) => Some(format!("file {path}")),
             (_, false, _, Some(place)) => Some(place.clone()),
@@ -292,6 +292,12 @@ impl ActionFile {
 }
 
 impl Form {
+    /// The table of an action of kind nftables: tables of different families have nothing in common.
+    fn table(&self) -> String {
+        let family = self.ruleset.as_ref().map(|ruleset| ruleset.family);
+        format!("table {} <table>", family.unwrap_or_default())
+    }
+
     fn body(&self, is_teller: bool) -> Result<Body, FileError> {
         match (self.kind, &self.ruleset) {
             (Kind::Nftables, Some(ruleset)) => {
@@ -328,7 +334,7 @@ impl Form {
 
     fn vocabulary(&self, about: About) -> Result<Vocabulary, FileError> {
         let seconds = self.seconds.clone().unwrap_or_default();
-        let mut vocabulary = Vocabulary::new(about, &self.parameters, seconds);
+        let mut vocabulary = Vocabulary::new(about, &self.parameters, seconds)?;
         if let Some(family) = &self.family {
             vocabulary.define_words(&family.ipv4, &family.ipv6)?;
         }
@@ -355,6 +361,15 @@ impl Form {
         let vocabulary = self.vocabulary(about)?;
         let steps = |part, forms: &[StepForm]| steps(part, forms, &vocabulary);
         let (ban, unban) = (steps("ban", &self.ban)?, steps("unban", &self.unban)?);
+        let of_address = |step: &Step| {
+            let words = ["address", "first", "width"];
+            words.iter().any(|word| step.says(word)) || step.names(&Axis::Family)
+        };
+        if self.names && ban.iter().chain(&unban).any(of_address) {
+            return Err(FileError::Shape(
+                "with `names`, `ban` and `unban` say `<subject>`: a name has no address and no family",
+            ));
+        }
         let reconcile = steps("reconcile", &self.reconcile)?;
         let file = match (self.kind, &self.path, &self.content) {
             (Kind::File, Some(path), Some(content)) => {

@@ -161,6 +161,14 @@ impl Outbox {
                 worker.send(order);
             }
         }
+        // Those who still protect for others let go whoever is let go.
+        for worker in &mut self.retired {
+            let unbans = worker.unbans(decisions);
+            if !unbans.is_empty() {
+                let bans = Vec::new();
+                worker.send(Order::Change { bans, unbans });
+            }
+        }
     }
 
     /// Has one action, or all, make the world equal to the ledger.
@@ -424,6 +432,16 @@ impl Worker {
         let banned: HashSet<_> = bans.iter().map(|ban| (&ban.jail, &ban.subject)).collect();
         unbans.retain(|(jail, subject)| !banned.contains(&(jail, subject)));
         (!bans.is_empty() || !unbans.is_empty()).then_some(Order::Change { bans, unbans })
+    }
+
+    /// Who of its jails is free again by these decisions.
+    fn unbans(&self, decisions: &[Decision]) -> Vec<(JailName, Subject)> {
+        let unbans = decisions.iter().filter_map(|decision| match decision {
+            Decision::Unban(unban) if self.serves(&unban.jail) => Some(unban),
+            _ => None,
+        });
+        let unbans = unbans.map(|unban| (unban.jail.clone(), unban.subject.clone()));
+        unbans.collect()
     }
 
     /// Tells it to end. Nobody waits for that; its thread shows when it has.
