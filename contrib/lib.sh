@@ -19,10 +19,10 @@ BUILD_PACKAGES=(build-essential pkg-config libsystemd-dev ca-certificates curl)
 WORLD_PACKAGES=(nftables iproute2 util-linux procps systemd openssh-server openssh-client sshpass sqlite3)
 
 # What the tests look at besides: the manuals, the completions, time zones, names of protocols in rulesets; a mail
-# server that takes letters; who reads ban lists; web servers, which refuse banned clients; what
-# makes sets and rules, and forgets connections.
+# server that takes letters; who reads ban lists; web servers, which refuse banned clients;
+# firewalls, which the tests run in networks of their own; who forgets connections.
 TEST_PACKAGES=(logrotate xz-utils zstd python3 python3-aiosmtpd php-cli mandoc zsh fish tzdata netbase ipset haproxy
-    nginx apache2-bin caddy socat iptables conntrack)
+    nginx apache2-bin caddy socat firewalld ufw tcpd iptables conntrack)
 
 # Those who send syslog, with what they need to do so over TLS. Two of them cannot be installed on one machine, and
 # what it logs with is its own affair; so they are unpacked for the tests and run from there.
@@ -123,7 +123,7 @@ quietly_install() (
         fi
         # The tests start their own; this machine has no work for one.
         case $package in
-            haproxy | nginx | caddy) systemctl --quiet disable "$package.service" 2>/dev/null || true ;;
+            haproxy | nginx | caddy | firewalld | ufw) systemctl --quiet disable "$package.service" 2>/dev/null || true ;;
         esac
     done
 )

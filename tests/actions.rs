@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use f2bd::action::file::ActionFile;
 
 /// All action files, with their texts.
-fn shipped() -> Vec<(PathBuf, String)> {
+pub fn shipped() -> Vec<(PathBuf, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("actions");
     let mut paths: Vec<_> = folder
         .read_dir()

@@ -91,9 +91,13 @@ impl Stage {
         self.text(name)
     }
 
-    /// A reload, as a service manager does it: of a server that runs.
-    fn reload_by(&self, signal: &str) -> String {
-        let commands = format!("[ -e pid ] || exit 0\nkill -{signal} $(cat pid)");
+    /// A reload, as a service manager does it: of a server that runs, and complete when `shows` says something else. A
+    /// signal that comes in the middle of a reload may get lost.
+    fn reload_by(&self, signal: &str, shows: &str) -> String {
+        let commands = format!(
+            "[ -e pid ] || exit 0\nbefore=$({shows})\nkill -{signal} $(cat pid)\n\
+             while [ \"$({shows})\" = \"$before\" ]; do sleep 0.02; done"
+        );
         self.script("systemctl", &commands)
     }
 
@@ -285,7 +289,7 @@ Listen 80
 PidFile HOME/apache.pid
 User www-data
 Group www-data
-ErrorLog /dev/stderr
+ErrorLog HOME/error.log
 DocumentRoot HOME/www
 RemoteIPHeader X-Forwarded-For
 RemoteIPTrustedProxy 127.0.0.9
@@ -326,7 +330,10 @@ fn apache_refuses_the_banned_whatever_a_location_allows() {
     let Some(mut stage) = Stage::new(&["apache2", "curl"]) else {
         return;
     };
-    let (path, systemctl) = (stage.text("f2bd.conf"), stage.reload_by("USR1"));
+    let (path, systemctl) = (
+        stage.text("f2bd.conf"),
+        stage.reload_by("USR1", "grep -c resuming error.log"),
+    );
     let given = [("path", &*path), ("systemctl", &systemctl), ("pause", "0s")];
     stage.act("apache", &given);
     stage.outcome();
@@ -391,7 +398,10 @@ fn haproxy_refuses_the_banned_after_reloads() {
     let Some(mut stage) = Stage::new(&["haproxy", "curl"]) else {
         return;
     };
-    let (path, systemctl) = (stage.text("f2bd.acl"), stage.reload_by("USR2"));
+    let (path, systemctl) = (
+        stage.text("f2bd.acl"),
+        stage.reload_by("USR2", "pgrep -n -P $(cat pid)"),
+    );
     let given = [("path", &*path), ("systemctl", &systemctl), ("pause", "0s")];
     stage.act("haproxy", &given);
     stage.outcome();

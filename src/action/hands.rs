@@ -85,7 +85,10 @@ impl JobError {
 
     /// Whether a program has refused to do it.
     pub fn is_of_program(&self) -> bool {
-        matches!(self, JobError::Exec(ExecError::Refused { .. }))
+        matches!(
+            self,
+            JobError::Exec(ExecError::Refused { .. }) | JobError::Said { .. }
+        )
     }
 
     /// Whether it is this job that was refused, and another one may be done.

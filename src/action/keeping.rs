@@ -306,11 +306,16 @@ impl<'r> Steps<'r> {
         now: Timestamp,
     ) -> Result<(), JobError> {
         let listed = self.listed(now)?;
-        self.known.retain(|key, _| listed.contains(key));
+        let leaving = &self.leaving;
+        // What a jail has had that is served no longer is taken away with it.
+        let is_leaving =
+            |(jail, _): &Key| jail.as_ref().is_some_and(|jail| leaving.contains_key(jail));
+        self.known
+            .retain(|key, _| listed.contains(key) || is_leaving(key));
         // More may be banned than anybody knows of: that stays.
         let gone = listed
             .iter()
-            .filter(|key| complete && !wanted.contains_key(*key));
+            .filter(|key| complete && !wanted.contains_key(*key) && !is_leaving(key));
         let gone: Members = gone.map(|key| (key.clone(), None)).collect();
         let missing = wanted
             .iter()

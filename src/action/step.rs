@@ -508,15 +508,15 @@ impl Step {
         argv.into_iter().chain(unless)
     }
 
-    /// Whether it does something to an address: it runs a program with one, or asks for the page of one.
+    /// Whether it does something to an address: a whole argument of a program is one, or a part of where a request goes.
     fn is_done_to_an_address(&self) -> bool {
-        let is_one = |template: &Template| {
-            let mut names = template.names();
-            names.any(|name| name == "address" || name == "first")
-        };
+        let is_one = |name: &str| name == "address" || name == "first";
         match &self.what {
-            What::Run { argv, .. } => argv.iter().any(is_one),
-            What::Send { url, .. } => is_one(url),
+            What::Run { argv, .. } => {
+                let mut words = argv.iter().filter_map(Template::only_name);
+                words.any(is_one)
+            }
+            What::Send { url, .. } => url.names().any(is_one),
             What::Post { .. } => false,
         }
     }

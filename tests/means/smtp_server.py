@@ -76,7 +76,7 @@ if settings.get("login"):
 async def serve():
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
-        lambda: SMTP(Handler(), loop=loop, **arguments), "127.0.0.1", 0, ssl=from_the_beginning)
+        lambda: SMTP(Handler(), loop=loop, **arguments), "127.0.0.1", settings.get("port", 0), ssl=from_the_beginning)
     tell(server.sockets[0].getsockname()[1])
     await loop.run_in_executor(None, sys.stdin.read)
 
