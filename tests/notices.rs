@@ -369,3 +369,51 @@ fn a_busy_service_is_left_alone_and_told_each_report_once() {
     daemon.says("ended");
     assert!(web.is_silent());
 }
+
+#[test]
+fn an_entry_of_the_journal_has_a_field_for_each_thing() {
+    let Some(world) = world("journal", "") else {
+        return;
+    };
+    let sockets = world.journald.dev_log();
+    let stage = format!(
+        "mount -t tmpfs tmpfs /run; mkdir -p /run/systemd/journal; mount --bind {} /run/systemd/journal",
+        sockets.parent().unwrap().display()
+    );
+    let script = format!(
+        "#!/bin/sh\nexec unshare --mount sh -c '{stage}; exec logger \"$@\"' logger \"$@\"\n"
+    );
+    let logger = world.path().join("logger");
+    fs::write(&logger, script).unwrap();
+    fs::set_permissions(&logger, fs::Permissions::from_mode(0o755)).unwrap();
+    let section = format!("[action.journal]\nlogger = \"{}\"\n", logger.display());
+    world.configure("actions = [\"journal\"]\n", &section);
+    let daemon = world.start();
+    for _ in 0..5 {
+        world.mistype("192.0.2.7", "invalid user x PRIORITY=0 `$(id)`");
+    }
+    let entry = until("the entry", || {
+        let output = Command::new("journalctl")
+            .arg("--directory")
+            .arg(world.journald.directory())
+            .args(["-o", "json", "-t", "f2bd-event"])
+            .output()
+            .unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).ok()
+    });
+    let message = entry["MESSAGE"].as_str().unwrap();
+    assert!(message.starts_with("[sshd] ban 192.0.2.7 for "), "{entry}");
+    assert_eq!(entry["PRIORITY"], "5");
+    assert_eq!(entry["F2BD_EVENT"], "ban");
+    assert_eq!(entry["F2BD_ADDRESS"], "192.0.2.7");
+    assert_eq!(entry["F2BD_FAILURES"], "5");
+    assert_eq!(entry["F2BD_USERS"], "x PRIORITY=0 `$(id)`");
+    let line =
+        "Failed password for invalid user x PRIORITY=0 `$(id)` from 192.0.2.7 port 40000 ssh2";
+    // Of five lines that are the same, journald keeps one.
+    assert_eq!(entry["F2BD_LINE"], line);
+    let fields = entry.as_object().unwrap().keys();
+    let own: Vec<_> = fields.filter(|name| !name.starts_with('_')).collect();
+    assert_eq!(own.len(), 15, "{own:?}");
+    daemon.stop();
+}
