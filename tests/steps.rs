@@ -1,7 +1,11 @@
 //! Facts about actions that take steps, with programs that are really run: scripts that keep a list, and note who called.
 
+mod trouble;
+
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
@@ -13,17 +17,28 @@ use f2bd::engine::decision::BanId;
 use f2bd::engine::input::Outcome;
 use f2bd::engine::prefix::SubjectWidth;
 use f2bd::engine::subject::{Name, Subject};
+use f2bd::engine::time::Timestamp;
 use tempfile::TempDir;
 
 use crate::support::now;
 use crate::support::wait::{DEADLINE, until};
 
-/// A target: it keeps a file for each address, refuses those it is told to, and notes each call.
+/// A target: it keeps a file for each address, refuses those it is told to, and notes each call. If it is `strict`, it does
+/// not lift what is not there; if it hangs, it does what it should first.
 const TARGET: &str = r#"#!/bin/sh
 echo "$*" >>calls
 case $1 in
-    add) ! grep -qsxF "$2" refused && : >"held/$(echo "$2" | tr / _)" ;;
-    del) rm -f "held/$(echo "$2" | tr / _)" ;;
+    add)
+        grep -qsxF "$2" refused && exit 1
+        echo "$3" >"held/$(echo "$2" | tr / _)"
+        if [ -e hangs ]; then exec sleep 60; fi
+        if [ -e slow ]; then sleep 0.1; fi ;;
+    del)
+        if [ -e broken ]; then exit 1; fi
+        if [ -e strict ] && [ ! -e "held/$(echo "$2" | tr / _)" ]; then exit 1; fi
+        rm -f "held/$(echo "$2" | tr / _)" ;;
+    tell) if [ -e slow ]; then sleep 0.1; fi ;;
+    second) cat >>second; ! [ -e broken ] ;;
     list) ls held | tr _ / ;;
     input) cat >>calls ;;
 esac
@@ -58,6 +73,8 @@ struct Target {
     orders: Sender<Order>,
     reports: Receiver<Report>,
     thread: Option<JoinHandle<()>>,
+    /// How many seconds its clock is off.
+    off: Arc<AtomicI64>,
 }
 
 impl Target {
@@ -72,6 +89,7 @@ impl Target {
             orders: mpsc::channel().0,
             reports: mpsc::channel().1,
             thread: None,
+            off: Arc::default(),
         };
         target.start(file, given);
         target
@@ -89,8 +107,13 @@ impl Target {
             .unwrap();
         let (orders, received) = mpsc::channel();
         let (report, reports) = mpsc::channel();
+        let off = Arc::clone(&self.off);
+        let clock = move || {
+            let off = off.load(Ordering::SeqCst);
+            Timestamp::from_micros(now().as_micros() + off * 1_000_000)
+        };
         let thread = thread::spawn(move || {
-            worker::run(&spec, received, now, move |told| {
+            worker::run(&spec, received, clock, move |told| {
                 // A test may fail before the worker ends.
                 let _ = report.send(told);
             });
@@ -122,9 +145,13 @@ impl Target {
     }
 
     fn reconcile(&self, jails: &[&str], bans: Vec<InForce>) -> Outcome {
+        self.reconcile_jails(jails.iter().map(|name| jail(name)).collect(), bans)
+    }
+
+    fn reconcile_jails(&self, jails: Vec<ActionJail>, bans: Vec<InForce>) -> Outcome {
         self.orders
             .send(Order::Reconcile {
-                jails: jails.iter().map(|name| jail(name)).collect(),
+                jails,
                 bans,
                 complete: true,
             })

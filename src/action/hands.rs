@@ -48,6 +48,12 @@ pub enum JobError {
     /// A mailbox that is none.
     #[error("`{0}` is no mailbox")]
     Mailbox(String),
+    /// A list of bans that is longer than what is read of it.
+    #[error("the list of what is there is too long to be read")]
+    TooLong,
+    /// The action is to end first.
+    #[error("called off")]
+    CalledOff,
     /// A parameter of its means.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
@@ -79,6 +85,8 @@ impl JobError {
             JobError::Exec(_)
             | JobError::Said { .. }
             | JobError::Secret(_)
+            | JobError::TooLong
+            | JobError::CalledOff
             | JobError::Write { .. } => false,
         }
     }
@@ -88,6 +96,17 @@ impl JobError {
         matches!(
             self,
             JobError::Exec(ExecError::Refused { .. }) | JobError::Said { .. }
+        )
+    }
+
+    /// Whether the other side says that it knows nothing of whom it is about.
+    pub fn is_of_what_is_gone(&self) -> bool {
+        matches!(
+            self,
+            JobError::Http(HttpError::Refused {
+                status: 404 | 410,
+                ..
+            })
         )
     }
 
@@ -107,6 +126,8 @@ impl JobError {
 pub struct Done {
     /// What the program or the other side has said.
     pub said: Vec<u8>,
+    /// Whether it has said more.
+    pub cut: bool,
     /// Whether anything was there to do.
     pub changed: bool,
 }
@@ -160,8 +181,8 @@ impl<'v> Hands<'v> {
                     error,
                 })?;
                 Ok(Done {
-                    said: Vec::new(),
                     changed,
+                    ..Done::default()
                 })
             }
             Job::Post(post) => self.post(post, secrets),
@@ -205,6 +226,7 @@ impl<'v> Hands<'v> {
         }
         Ok(Done {
             said: ended.output,
+            cut: ended.cut,
             changed: true,
         })
     }
@@ -237,6 +259,7 @@ impl<'v> Hands<'v> {
         let answer = client.send(&request, &send.accepts)?;
         Ok(Done {
             said: answer.body,
+            cut: false,
             changed: true,
         })
     }
@@ -261,8 +284,8 @@ impl<'v> Hands<'v> {
         };
         mail::post(&self.transport(secrets)?, &letter, self.deadline)?;
         Ok(Done {
-            said: Vec::new(),
             changed: true,
+            ..Done::default()
         })
     }
 

@@ -3,11 +3,15 @@
 //! Whoever takes everything at once (`reconcile`, or a file) is told everything. With others only the difference is
 //! made: against what `list` shows, or against what was done since the start.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+mod known;
+mod listed;
 
-use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use known::{Key, Known, Members, later};
+use listed::addresses;
 
 use super::hands::{Done, Hands, JobError, open_secrets};
 use super::job::Job;
@@ -24,18 +28,23 @@ use crate::engine::prefix::Prefix;
 use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
-/// A ban as the target sees it: in a jail, or whatever the jail.
-type Key = (Option<JailName>, Subject);
-
-/// Bans and until when they last.
-type Members = BTreeMap<Key, Option<Timestamp>>;
-
-/// How many characters of a list's line are looked at: an address stands at its beginning or behind some words.
-const LONGEST_LINE: usize = 1_024;
-
 /// How many bans a check by programs looks for: so few cost little every second, and a set that somebody empties is noticed
 /// within two, if no more than twice as many are in use. One that asks over the network looks for one.
 const MOST_WITNESSES: usize = 4;
+
+/// How often it is asked, within the longest time that a target can be told, whether bans have to be put into effect anew.
+const RENEWALS: u32 = 8;
+
+/// How far the clock may be from where it should be before what a target was told of the end of bans is no longer
+/// believed. Less than what the daemon has everything put into effect anew for.
+const CLOCK_STEP: Duration = Duration::from_secs(1);
+
+/// How often the steps that take away what a jail has had may be refused before that counts as gone: somebody else may have
+/// taken it away.
+const MOST_REFUSALS: u8 = 3;
+
+/// Tells whether work is to end before it is done.
+pub type CalledOff<'c> = &'c dyn Fn() -> bool;
 
 /// Who takes the steps.
 pub struct Steps<'r> {
@@ -43,12 +52,15 @@ pub struct Steps<'r> {
     hands: Hands<'r>,
     host: String,
     secrets: BTreeMap<String, Opened>,
+    is_called_off: CalledOff<'r>,
     /// What is in effect, as far as we know; not asked for if the target takes everything at once.
-    known: HashMap<Key, Option<Timestamp>>,
+    known: Known,
     /// The jails that were served last.
     jails: BTreeMap<JailName, ActionJail>,
-    /// Jails that are served no longer, and of which something may be left.
+    /// Jails that are served no longer, or no longer so, and of which something may be left.
     leaving: BTreeMap<JailName, ActionJail>,
+    /// How often in a row a program has refused to take away what they have had.
+    refusals: u8,
     /// When all bans were put into effect last.
     made_at: Option<Timestamp>,
     /// Whose turn it is to be looked for.
@@ -59,6 +71,21 @@ pub struct Steps<'r> {
     written: Option<Looks>,
     /// The time of the last order.
     now: Timestamp,
+    /// When the clock was read last.
+    read_at: Option<(Timestamp, Instant)>,
+}
+
+/// Jails by their names.
+type Jails = BTreeMap<JailName, ActionJail>;
+
+/// What came of the tasks for single bans.
+struct Each {
+    /// For whom all was done.
+    done: BTreeSet<Key>,
+    /// Who was refused, and why.
+    refused: BTreeMap<Key, JobError>,
+    /// Why others had not their turn.
+    end: Result<(), JobError>,
 }
 
 /// By what a file is known that nobody has touched: its number, its size and when it was written.
@@ -66,7 +93,7 @@ type Looks = (u64, u64, i64, i64);
 
 impl<'r> Steps<'r> {
     /// Takes none yet.
-    pub fn new(routine: &'r Routine) -> Steps<'r> {
+    pub fn new(routine: &'r Routine, is_called_off: CalledOff<'r>) -> Steps<'r> {
         let host = rustix::system::uname()
             .nodename()
             .to_string_lossy()
@@ -76,15 +103,18 @@ impl<'r> Steps<'r> {
             hands: Hands::new(&routine.values, routine.timeout),
             host,
             secrets: BTreeMap::new(),
-            known: HashMap::new(),
+            is_called_off,
+            known: Known::default(),
             jails: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            refusals: 0,
             made_at: None,
             witness: 0,
             // Whoever wrote the file before us may have been ended before he came to that.
             owes_after: true,
             written: None,
             now: Timestamp::from_micros(0),
+            read_at: None,
         }
     }
 
@@ -162,6 +192,9 @@ impl<'r> Steps<'r> {
     }
 
     fn apply(&mut self, job: &Job) -> Result<Done, JobError> {
+        if (self.is_called_off)() {
+            return Err(JobError::CalledOff);
+        }
         self.hands.apply(job, &self.secrets)
     }
 
@@ -187,68 +220,122 @@ impl<'r> Steps<'r> {
         result
     }
 
-    /// Does what is done for single bans: one that is refused keeps no other from its turn. Returns those for whom all
-    /// was done.
-    fn apply_each(
-        &mut self,
-        part: Part,
-        members: &Members,
-        now: Timestamp,
-    ) -> (BTreeSet<Key>, Result<(), JobError>) {
-        let mut done: BTreeSet<Key> = members.keys().cloned().collect();
-        let mut result = Ok(());
-        for task in self.tasks(part, members, true, now) {
+    /// Does what is done for single bans: one that is refused keeps no other from its turn.
+    fn apply_each(&mut self, part: Part, members: &Members, now: Timestamp) -> Each {
+        let mut each = Each {
+            done: members.keys().cloned().collect(),
+            refused: BTreeMap::new(),
+            end: Ok(()),
+        };
+        let tasks = self.tasks(part, members, true, now);
+        for (number, task) in tasks.iter().enumerate() {
             let Err(error) = self.apply(&task.job) else {
                 continue;
             };
-            let jail = task.jail.filter(|_| self.routine.about == About::Jails);
-            match task.subject {
-                Some(subject) if error.is_refusal() => {
-                    done.remove(&(jail, subject));
-                    result = result.and(Err(error));
+            match self.key_of(task) {
+                Some(key) if error.is_refusal() => {
+                    each.done.remove(&key);
+                    each.refused.entry(key).or_insert(error);
                 }
                 _ => {
-                    // Whose turn would have come is not known.
-                    return (BTreeSet::new(), Err(error));
+                    for task in tasks.iter().skip(number) {
+                        match self.key_of(task) {
+                            Some(key) => {
+                                each.done.remove(&key);
+                            }
+                            None => each.done.clear(),
+                        }
+                    }
+                    each.end = Err(error);
+                    break;
                 }
             }
         }
-        (done, result)
+        each
+    }
+
+    /// Whose task it is; nobody's alone if it is that of several.
+    fn key_of(&self, task: &Task) -> Option<Key> {
+        let jail = task.jail.clone();
+        let jail = jail.filter(|_| self.routine.about == About::Jails);
+        Some((jail, task.subject.clone()?))
     }
 
     fn lift(&mut self, members: &Members, now: Timestamp) -> Result<(), JobError> {
         if members.is_empty() {
             return Ok(());
         }
-        let (done, result) = self.apply_each(Part::Unban, members, now);
-        for key in done {
-            self.known.remove(&key);
+        let Each {
+            done,
+            mut refused,
+            end,
+        } = self.apply_each(Part::Unban, members, now);
+        for key in &done {
+            self.known.remove(key);
         }
-        result
+        let of_all = end.as_ref().err();
+        let mut is_left = of_all.is_some_and(|error| !error.is_refusal());
+        for key in members.keys().filter(|key| !done.contains(*key)) {
+            let Some(error) = refused.get(key).or(of_all) else {
+                continue;
+            };
+            if self.counts_as_gone(key, error) {
+                self.known.remove(key);
+                refused.remove(key);
+            } else {
+                is_left = true;
+            }
+        }
+        match is_left {
+            true => end.and(refused.into_values().next().map_or(Ok(()), Err)),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether a ban that nobody lifts is not there any more. Whoever shows what is there is believed instead.
+    fn counts_as_gone(&mut self, key: &Key, error: &JobError) -> bool {
+        if error.is_of_what_is_gone() {
+            return true;
+        }
+        let shows = self.routine.list.is_some() || self.takes_all_at_once();
+        let is_gone = !shows && error.is_of_program() && self.known.refuse(key);
+        if is_gone {
+            log::warn!(
+                "{} is taken for lifted, as lifting it is refused: {error}",
+                key.1
+            );
+        }
+        is_gone
     }
 
     fn put(&mut self, members: &Members, now: Timestamp) -> Result<(), JobError> {
         if members.is_empty() {
             return Ok(());
         }
-        let (done, result) = self.apply_each(Part::Ban, members, now);
         if self.remembers() {
-            for key in done {
+            self.known.begin(members);
+        }
+        let each = self.apply_each(Part::Ban, members, now);
+        if self.remembers() {
+            for key in each.done {
                 let until = members.get(&key).copied().flatten();
-                self.known.insert(key, until);
+                self.known.put(key, until);
+            }
+            if self.routine.expires {
+                self.known.clear_if_many(now);
             }
         }
-        result
+        let refused = each.refused.into_values().next();
+        each.end.and(refused.map_or(Ok(()), Err))
     }
 
     fn takes_all_at_once(&self) -> bool {
         !self.routine.reconcile.is_empty() || self.routine.file.is_some()
     }
 
-    /// Whether it matters what is in effect: to whom the target does not tell all at once, and where a ban must be put
-    /// into effect once and not twice.
+    /// Whether it matters what is in effect: only the difference is made, now or at the next change.
     fn remembers(&self) -> bool {
-        !self.takes_all_at_once() || (!self.routine.expires && !self.routine.ban.is_empty())
+        !self.takes_all_at_once() || !self.routine.ban.is_empty()
     }
 
     /// Makes the file what it should be.
@@ -281,8 +368,11 @@ impl<'r> Steps<'r> {
             .collect::<Vec<_>>();
         let mut listed = BTreeSet::new();
         for (task, having) in tasks.into_iter().zip(having) {
-            let said = self.apply(&task.job)?.said;
-            let said = String::from_utf8_lossy(&said);
+            let done = self.apply(&task.job)?;
+            if done.cut {
+                return Err(JobError::TooLong);
+            }
+            let said = String::from_utf8_lossy(&done.said);
             listed.extend(
                 addresses(&said, having.as_deref())
                     .into_iter()
@@ -305,31 +395,34 @@ impl<'r> Steps<'r> {
         complete: bool,
         now: Timestamp,
     ) -> Result<(), JobError> {
+        if self.routine.expires {
+            // What is over has ended there.
+            self.known.clear(now);
+        }
         let listed = self.listed(now)?;
         let leaving = &self.leaving;
         // What a jail has had that is served no longer is taken away with it.
         let is_leaving =
             |(jail, _): &Key| jail.as_ref().is_some_and(|jail| leaving.contains_key(jail));
         self.known
-            .retain(|key, _| listed.contains(key) || is_leaving(key));
+            .retain(|key| listed.contains(key) || is_leaving(key));
         // More may be banned than anybody knows of: that stays.
         let gone = listed
             .iter()
             .filter(|key| complete && !wanted.contains_key(*key) && !is_leaving(key));
         let gone: Members = gone.map(|key| (key.clone(), None)).collect();
-        let missing = wanted
+        let is_missing = |key: &Key, until: &Option<Timestamp>| match self.known.until(key) {
+            Some(known) => self.routine.expires && known != *until,
+            // What somebody has put there may end at another time.
+            None => self.routine.expires || !listed.contains(key) || self.routine.list.is_none(),
+        };
+        let (missing, there): (Members, Members) = wanted
             .iter()
-            .filter(|(key, until)| match self.known.get(*key) {
-                Some(known) => self.routine.expires && known != *until,
-                // What somebody has put there may end at another time.
-                None => {
-                    self.routine.expires || !listed.contains(*key) || self.routine.list.is_none()
-                }
-            });
-        let missing: Members = missing.map(|(key, until)| (key.clone(), *until)).collect();
-        let known = wanted.iter().filter(|(key, _)| listed.contains(*key));
-        self.known
-            .extend(known.map(|(key, until)| (key.clone(), *until)));
+            .map(|(key, until)| (key.clone(), *until))
+            .partition(|(key, until)| is_missing(key, until));
+        for (key, until) in there {
+            self.known.put(key, until);
+        }
         let lifted = self.lift(&gone, now);
         self.put(&missing, now)?;
         lifted
@@ -343,19 +436,71 @@ impl<'r> Steps<'r> {
             .collect();
         let old = std::mem::replace(&mut self.jails, jails);
         if self.routine.about == About::Jails {
-            self.leaving.extend(old);
+            for (name, jail) in old {
+                self.leaving.entry(name).or_insert(jail);
+            }
         }
-        self.leaving
-            .retain(|name, _| !self.jails.contains_key(name));
+        // Who takes everything at once has nothing of the old ports afterwards.
+        let all_at_once = self.takes_all_at_once();
+        self.leaving.retain(|name, old| match self.jails.get(name) {
+            Some(jail) => !all_at_once && jail != old,
+            None => true,
+        });
+    }
+
+    /// Takes away what is there for jails that are the same no longer, before they come anew: nobody finds it afterwards.
+    fn leave_changed(&mut self, now: Timestamp) -> Result<(), JobError> {
+        let leaving = self.leaving.iter();
+        let changed = leaving.filter(|(name, _)| self.jails.contains_key(*name));
+        let changed: Jails = changed
+            .map(|(name, jail)| (name.clone(), jail.clone()))
+            .collect();
+        for (name, old) in changed {
+            if self.differs(&name, &old, now) {
+                self.leave(Jails::from([(name, old)]), now)?;
+            } else {
+                self.leaving.remove(&name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether something else is there for a jail than would be for what it is now.
+    fn differs(&mut self, name: &JailName, old: &ActionJail, now: Timestamp) -> bool {
+        let theirs = self.known.members(|(jail, _)| jail.as_ref() == Some(name));
+        let new = self.jails.get(name).cloned();
+        let has_stop = self.routine.stop.iter().any(|step| step.names(&Axis::Jail));
+        let mut jobs = |jail: &ActionJail| {
+            let jails = Jails::from([(name.clone(), jail.clone())]);
+            let served = std::mem::replace(&mut self.jails, jails);
+            let mut tasks = self.tasks(Part::Ban, &theirs, true, now);
+            if has_stop {
+                tasks.extend(self.tasks(Part::Start, &theirs, false, now));
+            }
+            self.jails = served;
+            tasks.into_iter().map(|task| task.job).collect::<Vec<_>>()
+        };
+        new.is_none_or(|new| jobs(old) != jobs(&new))
     }
 
     /// Takes away what is there for jails that are served no longer, after nothing else makes use of it.
-    fn leave_jails(&mut self, now: Timestamp) -> Result<(), JobError> {
-        if self.leaving.is_empty() {
-            return Ok(());
+    fn leave_gone(&mut self, now: Timestamp) -> Result<(), JobError> {
+        let leaving = self.leaving.iter();
+        let gone = leaving.filter(|(name, _)| !self.jails.contains_key(*name));
+        let gone: Jails = gone
+            .map(|(name, jail)| (name.clone(), jail.clone()))
+            .collect();
+        match gone.is_empty() {
+            true => Ok(()),
+            false => self.leave(gone, now),
         }
-        let leaving = self.leaving.clone();
-        let served = std::mem::replace(&mut self.jails, leaving);
+    }
+
+    /// Takes away what is there for these jails. They are remembered until that is done.
+    fn leave(&mut self, jails: Jails, now: Timestamp) -> Result<(), JobError> {
+        let names: BTreeSet<JailName> = jails.keys().cloned().collect();
+        let is_theirs = |(jail, _): &Key| jail.as_ref().is_some_and(|jail| names.contains(jail));
+        let served = std::mem::replace(&mut self.jails, jails);
         let members = Members::new();
         let tasks: Vec<_> = {
             let scene = self.scene(&members, now);
@@ -365,21 +510,33 @@ impl<'r> Steps<'r> {
         };
         let left = match (self.takes_all_at_once(), tasks.is_empty()) {
             (false, true) => {
-                let is_of_them = |jail: &Option<JailName>| {
-                    jail.as_ref()
-                        .is_some_and(|jail| self.jails.contains_key(jail))
-                };
-                let theirs = self.known.iter().filter(|((jail, _), _)| is_of_them(jail));
-                let theirs: Members = theirs.map(|(key, until)| (key.clone(), *until)).collect();
+                let theirs = self.known.members(is_theirs);
                 self.lift(&theirs, now)
             }
-            _ => self.apply_what_goes(&tasks),
+            _ => {
+                let left = self.apply_what_goes(&tasks);
+                self.give_up_in_the_end(left)
+            }
         };
         self.jails = served;
         left?;
-        let left = std::mem::take(&mut self.leaving);
-        self.known
-            .retain(|(jail, _), _| jail.as_ref().is_none_or(|jail| !left.contains_key(jail)));
+        self.leaving.retain(|name, _| !names.contains(name));
+        self.known.retain(|key| !is_theirs(key));
+        Ok(())
+    }
+
+    /// What is refused again and again is not there any more.
+    fn give_up_in_the_end(&mut self, left: Result<(), JobError>) -> Result<(), JobError> {
+        let Err(error) = left else {
+            self.refusals = 0;
+            return Ok(());
+        };
+        self.refusals += u8::from(error.is_of_program());
+        if self.refusals < MOST_REFUSALS {
+            return Err(error);
+        }
+        self.refusals = 0;
+        log::warn!("what a jail has had is taken for gone, as taking it away is refused: {error}");
         Ok(())
     }
 
@@ -395,14 +552,17 @@ impl<'r> Steps<'r> {
         }
         // More may be banned than anybody knows of: that is only added to.
         if !complete && !self.routine.ban.is_empty() {
-            wanted.retain(|key, until| self.known.get(key) != Some(until));
+            wanted.retain(|key, until| self.known.until(key) != Some(*until));
             return self.put(&wanted, now);
+        }
+        if self.remembers() {
+            self.known.begin(&wanted);
         }
         let tasks = self.tasks(Part::Reconcile, &wanted, false, now);
         self.apply_all(&tasks)?;
         self.write(&wanted, now)?;
         if self.remembers() {
-            self.known = wanted.into_iter().collect();
+            self.known.replace(wanted);
         }
         Ok(())
     }
@@ -447,11 +607,31 @@ impl<'r> Steps<'r> {
         groups.into_iter().take(most).collect()
     }
 
+    /// Whether the target is looked at.
+    fn looks(&self) -> bool {
+        let routine = self.routine;
+        let asks = routine.start.iter().any(|step| step.asks()) || routine.file.is_some();
+        let can_look = asks || !routine.check.is_empty() || routine.list.is_some();
+        can_look && routine.check_every.is_some()
+    }
+
     /// Begins an order.
     fn begin(&mut self, clock: Clock<'_>) -> Result<Timestamp, JobError> {
-        self.now = clock();
+        self.now = self.read(clock);
         self.open_secrets()?;
         Ok(self.now)
+    }
+
+    /// Reads the clock. If it was set, or the machine slept, the target ends bans at other times than it was told to.
+    fn read(&mut self, clock: Clock<'_>) -> Timestamp {
+        let (now, at) = (clock(), Instant::now());
+        if let Some((then, was)) = self.read_at.replace((now, at)) {
+            let due = then.after(at.duration_since(was));
+            if self.routine.expires && now.since(due).max(due.since(now)) > CLOCK_STEP {
+                self.known.doubt();
+            }
+        }
+        now
     }
 
     fn open_secrets(&mut self) -> Result<(), JobError> {
@@ -487,9 +667,11 @@ impl<'r> Steps<'r> {
             }
             let mut listed = self.listed(now)?;
             // What is over is lifted in a moment.
-            let is_over = |until: &Option<Timestamp>| until.is_some_and(|until| until <= now);
-            listed.retain(|key| !self.known.get(key).is_some_and(is_over));
-            return Ok(listed.iter().eq(wanted.keys()));
+            listed.retain(|key| !self.known.is_over(key, now));
+            // Names are in no list.
+            let wanted = wanted.keys();
+            let wanted = wanted.filter(|(_, subject)| subject.network().is_some());
+            return Ok(listed.iter().eq(wanted));
         }
         let witnesses = self.witnesses(projection, now);
         for task in self.tasks(Part::Check, &witnesses, false, now) {
@@ -509,6 +691,7 @@ impl Keeper for Steps<'_> {
     fn reconcile(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<(), JobError> {
         let now = self.begin(clock)?;
         self.serve(projection);
+        self.leave_changed(now)?;
         let wanted = self.wanted(projection, now);
         let start = self.tasks(Part::Start, &wanted, false, now);
         let started = self.apply_what_goes(&start);
@@ -521,7 +704,7 @@ impl Keeper for Steps<'_> {
         let left = match &made {
             Ok(()) => {
                 self.made_at = Some(now);
-                self.leave_jails(now)
+                self.leave_gone(now)
             }
             Err(_) => Ok(()),
         };
@@ -540,19 +723,19 @@ impl Keeper for Steps<'_> {
             return self.reconcile(projection, clock);
         }
         let now = self.begin(clock)?;
-        let is_sure = self.remembers() && !self.routine.expires && projection.is_complete();
+        let is_sure = self.remembers() && projection.is_complete() && self.made_at.is_some();
         let (mut lifted, mut put, mut renewed) = (Members::new(), Members::new(), Members::new());
         for (jail, subjects) in touched {
             for subject in subjects.iter().filter(|subject| self.takes(subject)) {
                 let key = self.key(jail, subject);
                 match self.wants(projection, &key, now) {
                     // Who was banned and freed since the last time has never been there.
-                    None if is_sure && !self.known.contains_key(&key) => {}
+                    None if is_sure && !self.known.has(&key) => {}
                     None => {
                         lifted.insert(key, None);
                     }
-                    Some(until) if self.known.get(&key) == Some(&until) => {}
-                    Some(until) if self.known.contains_key(&key) && !self.routine.expires => {
+                    Some(until) if self.known.until(&key) == Some(until) => {}
+                    Some(until) if self.known.until(&key).is_some() && !self.routine.expires => {
                         renewed.insert(key, until);
                     }
                     Some(until) => {
@@ -561,7 +744,9 @@ impl Keeper for Steps<'_> {
                 }
             }
         }
-        self.known.extend(renewed);
+        for (key, until) in renewed {
+            self.known.put(key, until);
+        }
         let lifted = self.lift(&lifted, now);
         self.put(&put, now)?;
         lifted
@@ -583,36 +768,49 @@ impl Keeper for Steps<'_> {
             log::debug!("{path} is left without bans");
             return self.write(&empty, now);
         }
+        // Of those that left before, something may be there still.
+        for (name, jail) in std::mem::take(&mut self.leaving) {
+            self.jails.entry(name).or_insert(jail);
+        }
         if self.routine.stop.is_empty() {
-            let known = self.known.iter().map(|(key, until)| (key.clone(), *until));
-            let known: Members = known.collect();
+            let ends = self.routine.expires;
+            let known = self
+                .known
+                .members(|key| !(ends && self.known.is_over(key, now)));
             return self.lift(&known, now);
         }
-        // Of those that left before, something may be there still.
-        self.jails.append(&mut self.leaving);
         let tasks = self.tasks(Part::Stop, &Members::new(), false, now);
         self.apply_what_goes(&tasks)
     }
 
     fn check(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<bool, JobError> {
-        let now = clock();
+        let now = self.read(clock);
         if self.is_to_be_renewed(now) {
-            self.known.clear();
+            self.known.doubt();
             self.reconcile(projection, clock)?;
+        }
+        if !self.looks() {
+            return Ok(true);
         }
         let is_there = self.looks_unchanged(projection, clock)?;
         if !is_there {
             // What is left of it is not known; the target may be asked, or everything is put into effect anew.
-            self.known.clear();
+            self.known.doubt();
         }
         Ok(is_there)
     }
 
     fn check_every(&self) -> Option<Duration> {
-        let routine = self.routine;
-        let asks = routine.start.iter().any(|step| step.asks()) || routine.file.is_some();
-        let looks = asks || !routine.check.is_empty() || routine.list.is_some();
-        routine.check_every.filter(|_| looks)
+        let looks = self.routine.check_every.filter(|_| self.looks());
+        // Also who is not looked at has to be told in time again.
+        let longest = self.routine.vocabulary.longest();
+        let renews = longest
+            .filter(|_| self.routine.expires)
+            .map(|longest| longest / RENEWALS);
+        match (looks, renews) {
+            (Some(looks), Some(renews)) => Some(looks.min(renews)),
+            (looks, renews) => looks.or(renews),
+        }
     }
 
     fn pause(&self) -> Duration {
@@ -644,44 +842,4 @@ fn leave_out_held(members: &mut Members) {
 fn looks(path: &str) -> Option<Looks> {
     let file = std::fs::metadata(path).ok()?;
     Some((file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
-}
-
-fn later(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
-    Some(one?.max(other?))
-}
-
-/// The addresses and networks of a list: each text of JSON that is one, or the first in each line that has these words.
-fn addresses(said: &str, having: Option<&str>) -> Vec<Prefix> {
-    match serde_json::from_str(said) {
-        Ok(json @ (Json::Array(_) | Json::Object(_))) => {
-            let mut found = Vec::new();
-            gather(&json, &mut found);
-            found
-        }
-        _ => {
-            let lines = said.lines();
-            let ours = lines.filter(|line| having.is_none_or(|having| line.contains(having)));
-            ours.filter_map(address).collect()
-        }
-    }
-}
-
-/// serde_json reads no more than 128 levels, so this comes to an end.
-fn gather(json: &Json, found: &mut Vec<Prefix>) {
-    match json {
-        Json::String(text) => found.extend(text.parse::<Prefix>()),
-        Json::Array(items) => items.iter().for_each(|item| gather(item, found)),
-        Json::Object(entries) => entries.values().for_each(|value| gather(value, found)),
-        Json::Null | Json::Bool(_) | Json::Number(_) => {}
-    }
-}
-
-/// The first address or network in a line.
-fn address(line: &str) -> Option<Prefix> {
-    let line = line.get(..LONGEST_LINE).unwrap_or(line);
-    let mut words = line.split(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/')));
-    words.find_map(|word| {
-        let is_one = word.contains(':') || word.matches('.').count() == 3;
-        is_one.then(|| word.parse().ok()).flatten()
-    })
 }

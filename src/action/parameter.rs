@@ -268,6 +268,16 @@ impl Parameter {
             },
             (Given::One(text), false) => Ok(Value::Text(self.text(name, text)?)),
             (Given::One(text), true) => Ok(Value::List(vec![self.text(name, text)?])),
+            // Whatever names it would be done for nobody, unless the file says that this is meant.
+            (Given::Many(texts), true)
+                if texts.is_empty() && self.default.as_ref() != Some(given) =>
+            {
+                Err(ParameterError::Value {
+                    name: name.to_owned(),
+                    value: "[]".to_owned(),
+                    wanted: self.wanted(),
+                })
+            }
             (Given::Many(texts), true) => {
                 let texts = texts.iter().map(|text| self.text(name, text));
                 Ok(Value::List(texts.collect::<Result<_, _>>()?))

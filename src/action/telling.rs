@@ -158,6 +158,7 @@ pub fn run(
         begin: clock(),
         messages: 0,
         due: None,
+        end: None,
         pause: None,
         is_in_trouble: false,
         clock,
@@ -169,19 +170,16 @@ pub fn run(
             Some(due) => orders.recv_timeout(due.saturating_duration_since(Instant::now())),
         };
         match received {
-            Ok(Order::Tell(events)) => worker.note(events),
-            Ok(Order::Stop(_)) => {
-                // Once more, whether it is time or not; who does not answer then has had his chances.
-                worker.tell(Some(Instant::now() + teller.timeout));
-                worker.give_up();
-                return;
-            }
-            Ok(Order::Reconcile { .. } | Order::Change { .. }) => {}
+            Ok(order) => worker.take(order),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) => return worker.give_up(),
         }
-        if worker.due.is_some_and(|due| due <= Instant::now()) {
-            worker.tell(None);
+        // At the end once more, whether it is time or not; who does not answer then has had his chances.
+        if worker.end.is_some() || worker.due.is_some_and(|due| due <= Instant::now()) {
+            worker.tell(orders);
+        }
+        if worker.end.is_some() {
+            return worker.give_up();
         }
     }
 }
@@ -194,13 +192,15 @@ struct Worker<'w> {
     waiting: VecDeque<Event>,
     /// How many were dropped since the last message.
     untold: usize,
-    /// How many events are in the message that is on its way, and how many of its tasks are done.
-    begun: Option<(usize, usize)>,
+    /// The message that is on its way.
+    begun: Option<Begun>,
     /// When this run has begun.
     begin: Timestamp,
     /// How many messages it has finished.
     messages: u64,
     due: Option<Instant>,
+    /// Until when something may be begun, once an order says to stop.
+    end: Option<Instant>,
     /// The last pause, while nobody answers.
     pause: Option<Duration>,
     /// The last message was not taken.
@@ -209,7 +209,28 @@ struct Worker<'w> {
     report: &'w dyn Fn(Report),
 }
 
+/// A message that was tried. It grows no more: who has heard of it would miss the rest.
+#[derive(Clone, Copy)]
+struct Begun {
+    /// How many events are in it.
+    count: usize,
+    /// How many it says were dropped.
+    untold: usize,
+    /// When it was tried first.
+    time: Timestamp,
+    /// How many of its tasks are done.
+    done: usize,
+}
+
 impl Worker<'_> {
+    fn take(&mut self, order: Order) {
+        match order {
+            Order::Tell(events) => self.note(events),
+            Order::Stop(_) => self.end = Some(Instant::now() + self.teller.timeout),
+            Order::Reconcile { .. } | Order::Change { .. } => {}
+        }
+    }
+
     fn note(&mut self, events: Vec<Event>) {
         self.waiting.extend(events);
         let more = self.waiting.len().saturating_sub(MOST_WAITING);
@@ -220,27 +241,37 @@ impl Worker<'_> {
                     self.spec.name
                 );
             }
-            self.waiting.drain(..more);
+            // What is half told already stays: it would be told twice otherwise.
+            let begun = self.begun.map_or(0, |begun| begun.count);
+            self.waiting.drain(begun..begun + more);
             self.untold += more;
-            self.finish();
         }
         if self.due.is_none() && !self.waiting.is_empty() {
             self.due = Some(Instant::now() + self.teller.every);
         }
     }
 
-    /// Tells all that waits, or as much as is taken, or as much as can be begun until then.
-    fn tell(&mut self, end: Option<Instant>) {
+    /// Tells all that waits, or as much as is taken, or as much as can be begun before the end.
+    fn tell(&mut self, orders: &Receiver<Order>) {
         self.due = None;
-        while !self.waiting.is_empty() {
-            if end.is_some_and(|end| end <= Instant::now()) {
+        // What comes meanwhile is gathered for the next time.
+        let mut left = self.waiting.len();
+        while !self.waiting.is_empty() && (left > 0 || self.end.is_some()) {
+            // The order to stop, too, may come between two messages.
+            while let Ok(order) = orders.try_recv() {
+                self.take(order);
+            }
+            if self.end.is_some_and(|end| end <= Instant::now()) {
                 return;
             }
-            // What is half told already grows no more: who has heard of it would miss the rest.
-            let count = self
-                .begun
-                .map_or_else(|| self.next_count(), |(count, _)| count);
-            match self.tell_next(count) {
+            let begun = self.begun.unwrap_or_else(|| Begun {
+                count: self.next_count(),
+                untold: self.untold,
+                time: (self.clock)(),
+                done: 0,
+            });
+            let count = begun.count;
+            match self.tell_next(begun) {
                 Ok(()) => self.note_success(),
                 Err(error) => {
                     self.note_trouble(&error);
@@ -252,7 +283,8 @@ impl Worker<'_> {
                 }
             }
             self.waiting.drain(..count);
-            self.untold = 0;
+            left = left.saturating_sub(count);
+            self.untold -= begun.untold;
             self.finish();
         }
     }
@@ -308,14 +340,16 @@ impl Worker<'_> {
         }
     }
 
-    fn tell_next(&mut self, count: usize) -> Result<(), JobError> {
+    fn tell_next(&mut self, begun: Begun) -> Result<(), JobError> {
+        self.begun = Some(begun);
         let secrets = open_secrets(&self.teller.values)?;
         let message = self.message();
         let tasks: Vec<Task> = {
-            let events = self.waiting.iter().take(count).collect();
-            let mut scene =
-                self.teller
-                    .scene(&message, events, self.untold, &self.host, self.clock);
+            let events = self.waiting.iter().take(begun.count).collect();
+            let clock = || begun.time;
+            let mut scene = self
+                .teller
+                .scene(&message, events, begun.untold, &self.host, &clock);
             scene.secrets = secrets
                 .iter()
                 .map(|(name, secret)| (name.clone(), secret.reveal().to_owned()))
@@ -323,11 +357,13 @@ impl Worker<'_> {
             let steps = self.teller.steps.iter();
             steps.flat_map(|step| step.tasks(&scene)).collect()
         };
-        let (_, done) = self.begun.unwrap_or_default();
-        for (number, task) in tasks.iter().enumerate().skip(done) {
+        for (number, task) in tasks.iter().enumerate().skip(begun.done) {
             self.hands.apply(&task.job, &secrets)?;
             // Nobody is told twice what the target has taken.
-            self.begun = Some((count, number + 1));
+            self.begun = Some(Begun {
+                done: number + 1,
+                ..begun
+            });
         }
         Ok(())
     }

@@ -4,10 +4,14 @@
 //! with growing pauses, and tells once that it fails and once that it works again. Orders that pile up meanwhile are
 //! carried out together.
 
+mod inbox;
+
 use std::fmt::Display;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use inbox::Inbox;
 
 use super::keeping::Steps;
 use super::nftables::Firewall;
@@ -88,20 +92,23 @@ pub fn run(
     clock: impl Fn() -> Timestamp,
     report: impl Fn(Report) + Sync,
 ) {
+    let inbox = Inbox::new(&orders);
     match &spec.kind {
         ActionKind::Nftables(nftables) => {
             let tell = || report(Report::ForeignChange);
             thread::scope(|scope| {
                 let firewall = Firewall::new(nftables, scope, &tell);
-                keep(spec, firewall, &orders, &clock, &report);
+                keep(spec, firewall, &inbox, &clock, &report);
             });
         }
         ActionKind::Serve(serve) => {
             let publisher = Publisher::new(&spec.name, serve);
-            keep(spec, publisher, &orders, &clock, &report);
+            keep(spec, publisher, &inbox, &clock, &report);
         }
         ActionKind::Routine(routine) => {
-            keep(spec, Steps::new(routine), &orders, &clock, &report);
+            let is_called_off = || inbox.is_called_off();
+            let steps = Steps::new(routine, &is_called_off);
+            keep(spec, steps, &inbox, &clock, &report);
         }
         ActionKind::Teller(teller) => telling::run(spec, teller, &orders, &clock, &report),
     }
@@ -111,13 +118,14 @@ pub fn run(
 fn keep<K: Keeper>(
     spec: &ActionSpec,
     keeper: K,
-    orders: &Receiver<Order>,
+    inbox: &Inbox<'_>,
     clock: Clock<'_>,
     report: &dyn Fn(Report),
 ) {
     let worker = Worker {
         spec,
         keeper,
+        inbox,
         projection: Projection::default(),
         trouble: None,
         waiting: None,
@@ -126,12 +134,13 @@ fn keep<K: Keeper>(
         clock,
         report,
     };
-    worker.work(orders);
+    worker.work();
 }
 
 struct Worker<'w, K> {
     spec: &'w ActionSpec,
     keeper: K,
+    inbox: &'w Inbox<'w>,
     projection: Projection,
     trouble: Option<Trouble>,
     /// Changes that are not made yet.
@@ -146,6 +155,8 @@ struct Worker<'w, K> {
 struct Trouble {
     pause: Duration,
     retry: Instant,
+    /// The other side wants to be left alone until then.
+    is_asked_for: bool,
 }
 
 /// Orders that are carried out together.
@@ -166,21 +177,23 @@ enum Next {
 }
 
 impl<K: Keeper> Worker<'_, K> {
-    fn work(mut self, orders: &Receiver<Order>) {
+    fn work(mut self) {
         loop {
-            let mut next = self.wait(orders);
+            let mut next = self.wait();
             // All that has come meanwhile is carried out together.
             loop {
                 match next {
                     Next::Order(Order::Stop(ending)) => {
-                        self.carry_out();
+                        if !self.leaves_alone() {
+                            self.carry_out();
+                        }
                         return self.stop(ending);
                     }
                     Next::Order(order) => self.note(order),
                     Next::Due => break,
                     Next::Gone => return,
                 }
-                next = match orders.try_recv() {
+                next = match self.inbox.take() {
                     Ok(order) => Next::Order(order),
                     // Whether nobody is left is seen when the next is waited for.
                     Err(_) => Next::Due,
@@ -191,19 +204,25 @@ impl<K: Keeper> Worker<'_, K> {
     }
 
     /// Waits for an order, or until something is due.
-    fn wait(&self, orders: &Receiver<Order>) -> Next {
+    fn wait(&self) -> Next {
         let retry = self.trouble.as_ref().map(|trouble| trouble.retry);
         let check = self.next_check().filter(|_| self.may_check());
-        let waiting = self.waiting.as_ref().map(|_| self.may_change_at());
-        let received = match [retry, check, waiting].into_iter().flatten().min() {
-            None => orders.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(due) => orders.recv_timeout(due.saturating_duration_since(Instant::now())),
-        };
-        match received {
+        let waiting = self.waiting.as_ref().filter(|_| !self.leaves_alone());
+        let waiting = waiting.map(|_| self.may_change_at());
+        match self
+            .inbox
+            .wait([retry, check, waiting].into_iter().flatten().min())
+        {
             Ok(order) => Next::Order(order),
             Err(RecvTimeoutError::Timeout) => Next::Due,
             Err(RecvTimeoutError::Disconnected) => Next::Gone,
         }
+    }
+
+    /// Whether the other side wants to be left alone: what waits is made with all the rest then.
+    fn leaves_alone(&self) -> bool {
+        let trouble = self.trouble.as_ref();
+        trouble.is_some_and(|trouble| trouble.is_asked_for)
     }
 
     /// When what waits may be carried out.
@@ -258,7 +277,7 @@ impl<K: Keeper> Worker<'_, K> {
             // It puts into effect what waits, too.
             self.waiting = None;
             self.reconcile();
-        } else if self.waiting.is_some() && self.may_change_at() <= now {
+        } else if self.waiting.is_some() && !self.leaves_alone() && self.may_change_at() <= now {
             self.carry_out();
         }
         if self.may_check() && self.next_check().is_some_and(|due| due <= now) {
@@ -282,6 +301,9 @@ impl<K: Keeper> Worker<'_, K> {
                 action: self.spec.name.clone(),
                 bans: waiting.bans,
             })),
+            // What is not done is done by whoever begins next.
+            Err(_) if self.inbox.is_called_off() => {}
+            Err(error) if K::patience(&error).is_some() => self.fail(&error),
             // It has been told, and all is tried again soon. What is left of the world has taken what it could.
             Err(_) if self.trouble.is_some() => {}
             Err(error) => {
@@ -329,6 +351,9 @@ impl<K: Keeper> Worker<'_, K> {
     }
 
     fn fail(&mut self, error: &K::Error) {
+        if self.inbox.is_called_off() {
+            return;
+        }
         let pause = match &self.trouble {
             Some(trouble) => (trouble.pause * 2).min(LONGEST_PAUSE),
             None => {
@@ -343,14 +368,16 @@ impl<K: Keeper> Worker<'_, K> {
                 FIRST_PAUSE
             }
         };
-        let wanted = K::patience(error).unwrap_or_default();
+        let wanted = K::patience(error);
         self.trouble = Some(Trouble {
             pause,
-            retry: Instant::now() + pause.max(wanted),
+            retry: Instant::now() + pause.max(wanted.unwrap_or_default()),
+            is_asked_for: wanted.is_some(),
         });
     }
 
     fn stop(&mut self, ending: Ending) {
+        self.inbox.begin_the_end();
         if let Err(error) = self.keeper.stop(ending) {
             log::error!(
                 "{}: cannot take away what is in effect: {error}",
