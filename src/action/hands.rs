@@ -14,6 +14,7 @@ use super::mail::{self, Letter, Login, MailError, Part, Security, Server, Transp
 use super::parameter::{ParameterError, Value, Values};
 use super::replace::replace;
 use super::said::one_line;
+use super::said::without;
 use super::secret::{Opened, SecretError};
 
 /// How long a question may take whether there is anything to do.
@@ -144,6 +145,27 @@ pub fn open_secrets(values: &Values) -> Result<BTreeMap<String, Opened>, SecretE
     secrets.collect()
 }
 
+/// What a program complains of, without what it was told in confidence: its complaint is for everybody to read.
+fn discreet(error: JobError, secrets: &BTreeMap<String, Opened>) -> JobError {
+    let quiet = |text: String| without(&text, secrets.values().map(Opened::reveal));
+    match error {
+        JobError::Exec(ExecError::Refused {
+            program,
+            status,
+            complaint,
+        }) => JobError::Exec(ExecError::Refused {
+            program,
+            status,
+            complaint: quiet(complaint),
+        }),
+        JobError::Said { program, complaint } => JobError::Said {
+            program,
+            complaint: quiet(complaint),
+        },
+        other => other,
+    }
+}
+
 /// The means that the parameters of an action give it.
 pub struct Hands<'v> {
     values: &'v Values,
@@ -172,7 +194,7 @@ impl<'v> Hands<'v> {
         secrets: &BTreeMap<String, Opened>,
     ) -> Result<Done, JobError> {
         match job {
-            Job::Run(run) => self.run(run),
+            Job::Run(run) => self.run(run).map_err(|error| discreet(error, secrets)),
             Job::Send(send) => self.send(send),
             Job::Write(write) => {
                 let replaced = replace(Path::new(&write.path), write.content.as_bytes());

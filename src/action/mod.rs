@@ -54,8 +54,10 @@ use crate::engine::time::Timestamp;
 
 use event::Event;
 use nftables::ruleset::{Closes, NftablesSpec};
+use parameter::{Value, Values};
 use ports::{Ports, Protocol};
 use routine::Routine;
+use secret::Secret;
 use serve::ServeSpec;
 use telling::Teller;
 
@@ -120,6 +122,20 @@ impl ActionSpec {
             ActionKind::Routine(routine) => routine.sees_forwarded(),
             ActionKind::Serve(_) | ActionKind::Teller(_) => false,
         }
+    }
+
+    /// What it has to know in confidence.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        let values = match &self.kind {
+            ActionKind::Nftables(_) | ActionKind::Serve(_) => None,
+            ActionKind::Routine(routine) => Some(&routine.values),
+            ActionKind::Teller(teller) => Some(&teller.values),
+        };
+        let values = values.into_iter().flat_map(Values::iter);
+        values.filter_map(|(_, value)| match value {
+            Value::Secret(secret) => Some(secret),
+            Value::Text(_) | Value::List(_) => None,
+        })
     }
 
     /// Of what it tells; nothing if it puts bans into effect.

@@ -32,6 +32,9 @@ const MOST_AT_ONCE: usize = 500;
 /// How wide an IPv6 network of several hosts is at least; what is wider belongs to one customer.
 const NARROWEST_NETWORK: u8 = 64;
 
+/// How often one message may be refused before those behind it have their turn: it may hold what this target never takes.
+const MOST_REFUSALS: u32 = 5;
+
 /// The kind, for parameters that are missing.
 const KIND: &str = "exec, http or mail";
 
@@ -157,6 +160,7 @@ pub fn run(
         begun: None,
         begin: clock(),
         messages: 0,
+        refused: 0,
         due: None,
         end: None,
         pause: None,
@@ -198,6 +202,8 @@ struct Worker<'w> {
     begin: Timestamp,
     /// How many messages it has finished.
     messages: u64,
+    /// How often the next message was refused.
+    refused: u32,
     due: Option<Instant>,
     /// Until when something may be begun, once an order says to stop.
     end: Option<Instant>,
@@ -275,7 +281,8 @@ impl Worker<'_> {
                 Ok(()) => self.note_success(),
                 Err(error) => {
                     self.note_trouble(&error);
-                    if !error.is_lasting() {
+                    self.refused += u32::from(error.is_refusal());
+                    if !error.is_lasting() && self.refused < MOST_REFUSALS {
                         return self.wait(&error);
                     }
                     let what = self.describe(count);
@@ -292,6 +299,7 @@ impl Worker<'_> {
     /// The next message is another one.
     fn finish(&mut self) {
         self.begun = None;
+        self.refused = 0;
         self.messages += 1;
     }
 

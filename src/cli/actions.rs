@@ -66,7 +66,9 @@ fn describe(out: &mut impl Write, action: &ListedAction) -> std::io::Result<()> 
     let title = harmless(&file.title);
     writeln!(out, "{HEADING}{}{HEADING:#}: {title}", action.name)?;
     if let Some(needs) = &file.needs {
-        writeln!(out, "  needs: {}", harmless(needs))?;
+        // Some show lines for the configuration of somebody else.
+        let lines: Vec<_> = needs.trim().lines().map(harmless).collect();
+        writeln!(out, "  needs: {}", lines.join("\n         "))?;
     }
     for (name, parameter) in file.parameters.iter() {
         let default = match &parameter.default {

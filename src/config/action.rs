@@ -12,9 +12,11 @@ use super::files::{self, Data, SearchPath};
 use super::keys;
 use super::problem::{Place, Problems, Text};
 use super::section::{Section, unknown};
+use super::surroundings::Surroundings;
 use crate::action::file::{ActionFile, FileError};
 use crate::action::parameter::{Given, ParameterError};
-use crate::action::{ActionKind, ActionSpec};
+use crate::action::secret::SecretError;
+use crate::action::{self, ActionError, ActionKind, ActionSpec};
 use crate::engine::filter::Capture;
 use crate::engine::name::{ActionName, JailName};
 
@@ -78,6 +80,7 @@ pub fn read_all(
     table: Option<&Table>,
     used: &[ActionUse],
     search: &SearchPath,
+    surroundings: Surroundings,
     problems: &mut Problems,
 ) -> Vec<ActionSpec> {
     let mut specs: Vec<(ActionSpec, Place)> = Vec::new();
@@ -116,7 +119,31 @@ pub fn read_all(
     }
     refuse_shared_places(&specs, problems);
     warn_of_open_lists(&specs, problems);
+    if surroundings == Surroundings::Require {
+        look_around(&specs, problems);
+    }
     specs.into_iter().map(|(spec, _)| spec).collect()
+}
+
+/// Warns of what is not there and may come yet: programs, and secrets.
+fn look_around(specs: &[(ActionSpec, Place)], problems: &mut Problems) {
+    for (spec, place) in specs {
+        if let Err(error @ ActionError::NoProgram { .. }) = action::check(spec) {
+            let remedy = format!("until it is there, `{}` does nothing", spec.name);
+            problems.warning(place, error.to_string(), remedy);
+        }
+        for secret in spec.secrets() {
+            match secret.open() {
+                // Credentials are there for the service alone.
+                Ok(_) | Err(SecretError::NoCredentials { .. }) => {}
+                Err(error) => {
+                    let message = format!("the action `{}`: {error}", spec.name);
+                    let remedy = "write the secret there, for the user that runs f2bd alone";
+                    problems.warning(place, message, remedy);
+                }
+            }
+        }
+    }
 }
 
 /// Reports an action that could do nothing about whom a jail bans.

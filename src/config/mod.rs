@@ -140,6 +140,7 @@ fn load_and(
         written_actions,
         &reader.actions,
         &base.search,
+        surroundings,
         &mut problems,
     );
     for jail in &mut jails {
