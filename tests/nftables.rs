@@ -133,7 +133,7 @@ impl Guard {
         self.order_change(bans, unbans);
         assert_eq!(
             self.outcome(),
-            Outcome::Applied(bans.iter().map(|ban| ban.ban).collect())
+            applied(bans.iter().map(|ban| ban.ban).collect())
         );
     }
 
@@ -161,6 +161,11 @@ impl Guard {
 fn reconciled() -> Outcome {
     let action = "nftables".parse().unwrap();
     Outcome::Reconciled { action }
+}
+
+fn applied(bans: Vec<BanId>) -> Outcome {
+    let action = "nftables".parse().unwrap();
+    Outcome::Applied { action, bans }
 }
 
 fn spec(parameters: &[(&str, &str)]) -> ActionSpec {
@@ -892,7 +897,7 @@ fn without_nft_the_old_table_protects_until_it_is_back() {
         &[late],
         &[("sshd".parse().unwrap(), "192.0.2.8".parse().unwrap())],
     );
-    assert_eq!(guard.outcome(), Outcome::Applied(vec![id]));
+    assert_eq!(guard.outcome(), applied(vec![id]));
     assert_eq!(members(&server, "ipv4/sshd"), ["192.0.2.7", "192.0.2.9"]);
     std::os::unix::fs::symlink(installed_nft(), &program).unwrap();
     assert_eq!(

@@ -141,7 +141,7 @@ impl Board {
             unbans: unbans.collect(),
         };
         self.orders.send(order).unwrap();
-        assert!(matches!(self.outcome(), Outcome::Applied(_)));
+        assert!(matches!(self.outcome(), Outcome::Applied { .. }));
     }
 
     /// What curl gets of a path, with further arguments.

@@ -424,7 +424,10 @@ fn names_reach_a_program_by_its_input_only() {
     target.change(vec![ban_of("login", name.into(), 600)], &[]);
     assert_eq!(
         target.calls(),
-        ["input x", r"lock root\x0a-x $(reboot) <jail>"]
+        [
+            "input x",
+            "lock root%5Cx0a-x%20%24%28reboot%29%20%3Cjail%3E"
+        ]
     );
 }
 

@@ -23,6 +23,7 @@ use f2bd::engine::decision::{
 };
 use f2bd::engine::filter::Outcome;
 use f2bd::engine::input::{Fate, Remembered};
+use f2bd::engine::ledger::Standing;
 use f2bd::engine::prefix::Prefix;
 use f2bd::engine::record::kept::LONGEST_TEXT;
 use f2bd::engine::subject::{Name, Subject};
@@ -78,6 +79,7 @@ fn ban(id: u64, seconds: u64, who: &str, bantime: BanTime, evidence: &[u64]) -> 
 
 fn unban(ban: &Ban, seconds: u64, release: Release) -> Unban {
     Unban {
+        was: Standing::of(ban),
         ban: ban.id,
         jail: ban.jail.clone(),
         subject: ban.subject.clone(),

@@ -184,8 +184,10 @@ fn a_banned_user_reaches_a_program_as_text() {
             (calls == expected).then_some(())
         });
     };
-    let banned = format!("called with 1\nlock {user}\n");
+    // Whatever a program takes for the end of a word is none.
+    let word = "%24%28reboot%29%3B%60x%60%7C%27%22%3Cjail%3E%20-f";
+    let banned = format!("called with 1\nlock {word}\n");
     until_it_read(&banned);
     assert_eq!(told(&world, &["unban", user]).0, Some(0));
-    until_it_read(&format!("{banned}called with 1\nunlock {user}\n"));
+    until_it_read(&format!("{banned}called with 1\nunlock {word}\n"));
 }

@@ -10,15 +10,14 @@ use serde::Deserialize;
 
 use super::nftables;
 use super::nftables::ruleset::{Ruleset, TemplateError};
-use super::parameter::{
-    DeclarationError, Given, Parameter, ParameterError, Parameters, Sort, Values,
-};
+use super::parameter::{DeclarationError, Given, ParameterError, Parameters, Values};
 use super::routine::{KeptFile, List, Routine};
 use super::sample::Sample;
 use super::serve::ServeSpec;
 use super::step::{Lines, Step, StepError, StepForm};
 use super::telling::Teller;
 use super::template::Template;
+use super::usual::{Kind, of_keepers, of_tellers, own_place};
 use super::vocabulary::{About, Axis, Place, Seconds, Vocabulary, VocabularyError, Words};
 use super::{ActionKind, ActionSpec, Effect};
 use crate::engine::name::ActionName;
@@ -144,17 +143,6 @@ struct Form {
     sample: Vec<Sample>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Kind {
-    Nftables,
-    Serve,
-    Exec,
-    Http,
-    Mail,
-    File,
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FamilyForm {
@@ -170,17 +158,6 @@ struct DestinationForm {
     range: Option<String>,
     all: String,
 }
-
-/// Parameters that say how an action works, and not on what.
-const USUAL: [&str; 7] = [
-    "timeout",
-    "check_every",
-    "pause",
-    "on_stop",
-    "ports",
-    "proxy",
-    "authority",
-];
 
 impl ActionFile {
     /// Reads a data file.
@@ -213,7 +190,7 @@ impl ActionFile {
         let parameters = form.parameters.clone();
         let place = match (form.kind, is_teller, &form.path, &form.place) {
             (_, true, _, None) => None,
-            (Kind::Nftables, ..) => Some("table <table>".to_owned()),
+            (Kind::Nftables, ..) => Some(form.table()),
             (Kind::Serve, ..) => Some("socket <listen>".to_owned()),
             (Kind::File, _, Some(path), _) => Some(format!("file {path}")),
             (_, false, _, Some(place)) => Some(place.clone()),
@@ -292,6 +269,12 @@ impl ActionFile {
 }
 
 impl Form {
+    /// The table of an action of kind nftables: tables of different families have nothing in common.
+    fn table(&self) -> String {
+        let family = self.ruleset.as_ref().map(|ruleset| ruleset.family);
+        format!("table {} <table>", family.unwrap_or_default())
+    }
+
     fn body(&self, is_teller: bool) -> Result<Body, FileError> {
         match (self.kind, &self.ruleset) {
             (Kind::Nftables, Some(ruleset)) => {
@@ -328,7 +311,7 @@ impl Form {
 
     fn vocabulary(&self, about: About) -> Result<Vocabulary, FileError> {
         let seconds = self.seconds.clone().unwrap_or_default();
-        let mut vocabulary = Vocabulary::new(about, &self.parameters, seconds);
+        let mut vocabulary = Vocabulary::new(about, &self.parameters, seconds)?;
         if let Some(family) = &self.family {
             vocabulary.define_words(&family.ipv4, &family.ipv6)?;
         }
@@ -355,6 +338,15 @@ impl Form {
         let vocabulary = self.vocabulary(about)?;
         let steps = |part, forms: &[StepForm]| steps(part, forms, &vocabulary);
         let (ban, unban) = (steps("ban", &self.ban)?, steps("unban", &self.unban)?);
+        let of_address = |step: &Step| {
+            let words = ["address", "first", "width"];
+            words.iter().any(|word| step.says(word)) || step.names(&Axis::Family)
+        };
+        if self.names && ban.iter().chain(&unban).any(of_address) {
+            return Err(FileError::Shape(
+                "with `names`, `ban` and `unban` say `<subject>`: a name has no address and no family",
+            ));
+        }
         let reconcile = steps("reconcile", &self.reconcile)?;
         let file = match (self.kind, &self.path, &self.content) {
             (Kind::File, Some(path), Some(content)) => {
@@ -487,185 +479,4 @@ fn steps(
 fn step(part: &'static str, form: &StepForm, vocabulary: &Vocabulary) -> Result<Step, FileError> {
     let checked = form.check(vocabulary);
     checked.map_err(|error| FileError::Step { part, error })
-}
-
-/// What an action keeps that does not say so itself: something else for other values of its own parameters.
-fn own_place(title: &str, declared: &[String]) -> String {
-    let own = declared
-        .iter()
-        .filter(|name| !USUAL.contains(&name.as_str()));
-    own.fold(format!("`{title}`"), |place, name| {
-        format!("{place} <{name}>")
-    })
-}
-
-fn parameter(sort: Sort, default: &str, about: &str) -> Parameter {
-    Parameter {
-        sort,
-        choices: BTreeMap::new(),
-        list: false,
-        default: Some(Given::One(default.to_owned())),
-        about: about.to_owned(),
-    }
-}
-
-fn choice(words: &[&str], default: &str, about: &str) -> Parameter {
-    let words = words
-        .iter()
-        .map(|word| ((*word).to_owned(), (*word).to_owned()));
-    Parameter {
-        choices: words.collect(),
-        ..parameter(Sort::Choice, default, about)
-    }
-}
-
-/// What can be set of every action that keeps something; a data file may declare another default.
-fn of_keepers(kind: Kind, has_destination: bool) -> Vec<(&'static str, Parameter)> {
-    let mut usual = vec![
-        (
-            "timeout",
-            parameter(Sort::Time, "10s", "How long each step may take."),
-        ),
-        (
-            "check_every",
-            parameter(
-                Sort::Time,
-                "1s",
-                "How often is looked whether somebody else has changed what is in effect; 0s for never.",
-            ),
-        ),
-        (
-            "pause",
-            parameter(
-                Sort::Time,
-                "0s",
-                "Changes that come sooner than this after one another are made together.",
-            ),
-        ),
-        (
-            "on_stop",
-            choice(
-                &["keep", "remove"],
-                "keep",
-                "What becomes of what is in effect when the daemon ends: keep, or remove.",
-            ),
-        ),
-    ];
-    if has_destination {
-        usual.push((
-            "ports",
-            choice(
-                &["jail", "all"],
-                "jail",
-                "What a banned host cannot reach: the ports of the jail, or all.",
-            ),
-        ));
-    }
-    usual.extend(of_means(kind));
-    usual
-}
-
-/// What can be set of every action that tells.
-fn of_tellers(kind: Kind) -> Vec<(&'static str, Parameter)> {
-    let on = Parameter {
-        list: true,
-        default: Some(Given::Many(vec!["ban".to_owned()])),
-        ..parameter(
-            Sort::Word,
-            "",
-            "Of what it tells: ban, unban, start, stop, siege, notice and error.",
-        )
-    };
-    let mut usual = vec![
-        (
-            "timeout",
-            parameter(Sort::Time, "30s", "How long each step may take."),
-        ),
-        ("on", on),
-        (
-            "every",
-            parameter(
-                Sort::Time,
-                "0s",
-                "How long is gathered for one message; 0s for a message at once.",
-            ),
-        ),
-        (
-            "restored",
-            parameter(
-                Sort::Flag,
-                "false",
-                "Whether bans that an earlier run has made are told again at the start.",
-            ),
-        ),
-    ];
-    usual.extend(of_means(kind));
-    usual
-}
-
-fn of_means(kind: Kind) -> Vec<(&'static str, Parameter)> {
-    let authority = || {
-        parameter(
-            Sort::Path,
-            "",
-            "A file with the only certificate authorities that are believed; the machine's own if empty.",
-        )
-    };
-    match kind {
-        Kind::Http => vec![
-            (
-                "proxy",
-                parameter(
-                    Sort::Url,
-                    "",
-                    "The proxy, http://HOST:PORT; the one of the environment if empty.",
-                ),
-            ),
-            ("authority", authority()),
-        ],
-        Kind::Mail => vec![
-            (
-                "sendmail",
-                parameter(
-                    Sort::Program,
-                    "sendmail",
-                    "The program that takes letters, if there is no `server`.",
-                ),
-            ),
-            (
-                "server",
-                parameter(
-                    Sort::Word,
-                    "",
-                    "The mail server; the program `sendmail` takes letters if empty.",
-                ),
-            ),
-            (
-                "port",
-                parameter(Sort::Number, "587", "The port of the mail server."),
-            ),
-            (
-                "security",
-                choice(
-                    &["none", "starttls", "tls"],
-                    "starttls",
-                    "How the connection to the mail server is secured: starttls, tls or none.",
-                ),
-            ),
-            (
-                "user",
-                parameter(
-                    Sort::Text,
-                    "",
-                    "Whom the mail server knows us as; nobody if empty.",
-                ),
-            ),
-            (
-                "password",
-                parameter(Sort::Secret, "", "The password of `user`."),
-            ),
-            ("authority", authority()),
-        ],
-        Kind::Nftables | Kind::Serve | Kind::Exec | Kind::File => Vec::new(),
-    }
 }

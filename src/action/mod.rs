@@ -36,6 +36,7 @@ pub mod sockets;
 pub mod step;
 pub mod telling;
 pub mod template;
+mod usual;
 pub mod vocabulary;
 pub mod worker;
 

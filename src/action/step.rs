@@ -377,7 +377,13 @@ impl Lines {
             for within in scene.contexts(&own, within) {
                 for (line, axes) in block {
                     for context in scene.contexts(axes, &within) {
-                        text.push_str(&scene.fill(line, &context));
+                        text.push_str(&line.fill(|name| {
+                            let value = scene.value(name, &context)?;
+                            Some(match (name, context.member) {
+                                ("subject", Some((Subject::Name(_), _))) => spelt(&value),
+                                _ => value,
+                            })
+                        }));
                         text.push('\n');
                     }
                 }
@@ -655,6 +661,22 @@ pub fn write<'s>(path: &str, content: &'s Lines, scene: &'s Scene<'s>) -> Job {
         path: path.to_owned(),
         content: content.fill(scene, &Context::default()),
     })
+}
+
+/// A name as one word of a line, whatever signs a program knows that end a word or a command: all but letters, digits
+/// and `-._@+` is spelt by numbers, as in addresses, and so is a `-` at the beginning, which would make it an option.
+fn spelt(name: &str) -> String {
+    let plain = |at, byte: u8| {
+        byte.is_ascii_alphanumeric() || b"._@+".contains(&byte) || at > 0 && byte == b'-'
+    };
+    let mut word = String::with_capacity(name.len());
+    for (at, byte) in name.bytes().enumerate() {
+        match plain(at, byte) {
+            true => word.push(char::from(byte)),
+            false => word.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    word
 }
 
 /// As a part of an address or of a form: all but letters, digits and `-._~` is spelt by numbers.

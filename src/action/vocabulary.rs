@@ -51,6 +51,8 @@ pub enum Sort {
 /// Where a text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
+    /// What stands for ports in an argument or a line.
+    Destination,
     /// An argument of a program: everybody on the machine can read it, and a program may take it for an option.
     Argument,
     /// A line that a program reads.
@@ -83,7 +85,7 @@ impl Place {
 
     fn words(self) -> &'static str {
         match self {
-            Place::Argument => "an argument of a program",
+            Place::Destination | Place::Argument => "an argument of a program",
             Place::Input => "what a program reads",
             Place::Url => "the address of a request",
             Place::Header => "a header of a request",
@@ -155,6 +157,9 @@ impl Default for Seconds {
     }
 }
 
+/// Words of ports, which a jail of all ports has not.
+const OF_PORTS: [&str; 4] = ["protocol", "port", "port_first", "port_last"];
+
 /// The placeholders of a data file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vocabulary {
@@ -176,7 +181,14 @@ pub type Words = BTreeMap<String, String>;
 
 impl Vocabulary {
     /// The placeholders of an action that is `about` this, with these parameters.
-    pub fn new(about: About, parameters: &Parameters, seconds: Seconds) -> Vocabulary {
+    ///
+    /// # Errors
+    /// A parameter is called like a word of f2bd's.
+    pub fn new(
+        about: About,
+        parameters: &Parameters,
+        seconds: Seconds,
+    ) -> Result<Vocabulary, VocabularyError> {
         let mut names = BTreeMap::new();
         let mut add = |all: &[&str], sort: Sort, axes: &[Axis]| {
             for name in all {
@@ -217,8 +229,9 @@ impl Vocabulary {
                 Sort::Plain,
                 &[Axis::Jail],
             );
-            let destination = ["to", "protocol", "port", "port_first", "port_last"];
-            add(&destination, Sort::Plain, &[Axis::Jail, Axis::Destination]);
+            let axes = [Axis::Jail, Axis::Destination];
+            add(&["to"], Sort::Plain, &axes);
+            add(&OF_PORTS, Sort::Plain, &axes);
         }
         for (name, parameter) in parameters.iter() {
             let sort = match parameter.sort {
@@ -226,13 +239,17 @@ impl Vocabulary {
                 _ => Sort::Plain,
             };
             let axes = parameter.list.then(|| Axis::Item(name.to_owned()));
-            names.insert(name.to_owned(), (sort, axes.into_iter().collect()));
+            let known = names.insert(name.to_owned(), (sort, axes.into_iter().collect()));
+            // A letter says what its parameters are; whom a program bans is never one.
+            if known.is_some() && about != About::Events {
+                return Err(VocabularyError::Word(name.to_owned()));
+            }
         }
         let numbers = parameters
             .iter()
             .filter(|(_, parameter)| parameter.sort == ParameterSort::Number)
             .map(|(name, _)| name);
-        Vocabulary {
+        Ok(Vocabulary {
             names,
             numbers: numbers.chain(NUMBERS).map(str::to_owned).collect(),
             families: BTreeMap::new(),
@@ -240,7 +257,7 @@ impl Vocabulary {
             to_range: Vec::new(),
             to_all: Vec::new(),
             seconds,
-        }
+        })
     }
 
     /// Takes in the words that differ between families.
@@ -283,14 +300,16 @@ impl Vocabulary {
         all: &str,
     ) -> Result<(), VocabularyError> {
         let mut axes = BTreeSet::new();
-        let mut checked = |text: &str| {
+        let mut checked = |text: &str, place| {
             let words: Vec<_> = text.split_whitespace().map(Template::new).collect();
             for word in &words {
-                axes.extend(self.check(word, Place::Argument)?);
+                axes.extend(self.check(word, place)?);
             }
             Ok::<_, VocabularyError>(words)
         };
-        let (ports, range, all) = (checked(ports)?, checked(range)?, checked(all)?);
+        let ports = checked(ports, Place::Destination)?;
+        let range = checked(range, Place::Destination)?;
+        let all = checked(all, Place::Argument)?;
         if let Some((_, known)) = self.names.get_mut("to") {
             known.extend(axes);
         }
@@ -318,7 +337,11 @@ impl Vocabulary {
                     known: self.names.keys().map(|name| format!("<{name}>")).collect(),
                 });
             };
+            let is_of_ports = OF_PORTS.contains(&name) && axes.contains(&Axis::Destination);
             let because = match (place, sort) {
+                _ if is_of_ports && place != Place::Destination => {
+                    "a jail of all ports has none; it goes into `ports` and `range` of [destination]"
+                }
                 (Place::Name, Sort::Plain) if !axes.is_empty() => {
                     "that is not the same for everything"
                 }

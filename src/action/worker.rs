@@ -297,7 +297,10 @@ impl<K: Keeper> Worker<'_, K> {
             .change(&self.projection, &waiting.touched, self.clock);
         self.changed_at = Some(Instant::now());
         match changed {
-            Ok(()) => (self.report)(Report::Outcome(Outcome::Applied(waiting.bans))),
+            Ok(()) => (self.report)(Report::Outcome(Outcome::Applied {
+                action: self.spec.name.clone(),
+                bans: waiting.bans,
+            })),
             // What is not done is done by whoever begins next.
             Err(_) if self.inbox.is_called_off() => {}
             Err(error) if K::patience(&error).is_some() => self.fail(&error),

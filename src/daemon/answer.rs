@@ -530,19 +530,12 @@ fn ban_row(engine: &Engine, jail: &JailName, subject: &Subject, ban: &Standing) 
         bantime: ban.bantime,
         offence: ban.offence,
         origin: ban.origin,
-        in_effect: engine.ledger().in_effect(ban.id) && is_acted_on(engine, jail, ban),
+        in_effect: engine.is_in_effect(jail, ban),
         unhindered: ban.unhindered,
         response: response_row(engine, jail, ban.offence, ban.origin),
         country,
         operator,
     }
-}
-
-/// Whether there is anything that puts a ban into effect.
-fn is_acted_on(engine: &Engine, jail: &JailName, ban: &Standing) -> bool {
-    let mut jails = engine.policy().jails.iter();
-    let policy = jails.find(|policy| policy.name == *jail);
-    policy.is_some_and(|policy| policy.responses.actions_of(ban).next().is_some())
 }
 
 /// What a jail does about its bans, if not the same about all of them.

@@ -18,7 +18,7 @@ use super::lookups::Lookups;
 use super::memory::Memory;
 use super::notice::{report_decision, trouble_text};
 use super::notify::Announcement;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, WorkerId};
 use super::sources::Sources;
 use super::trial::{Before, Trial};
 use super::unwritten::Unwritten;
@@ -29,7 +29,7 @@ use crate::control::protocol::{ConfigurationRow, FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
 use crate::engine::decision::Notice;
 use crate::engine::host::HostName;
-use crate::engine::input::{Outcome, Remembered};
+use crate::engine::input::Remembered;
 use crate::engine::ledger::Standing;
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::policy::{AddressSet, Policy, SetName, UseDns};
@@ -41,6 +41,10 @@ use crate::source::{Delivery, Losses};
 
 /// How soon what could not be written is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the daemon waits for actions before it says that it is ready: those that can, take milliseconds, and sshd
+/// waits for us.
+const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// How soon a worker whose queue was full is told again.
 const CATCH_UP_EVERY: Duration = Duration::from_millis(100);
@@ -94,6 +98,8 @@ pub struct Driver {
     restored: Option<Timestamp>,
     /// Actions that have not reported since the start; the daemon is ready when all have.
     expected_reports: BTreeSet<ActionName>,
+    /// Until when it waits for them.
+    ready_by: Timestamp,
     /// When something that could not be done is tried again.
     again_at: Option<Timestamp>,
     next_sweep: Timestamp,
@@ -134,6 +140,7 @@ impl Driver {
             trial: None,
             restored: None,
             expected_reports: BTreeSet::new(),
+            ready_by: now.after(READY_WITHIN),
             again_at: None,
             next_sweep: now.after(SWEEP_MORE_AFTER),
             announcement: Announcement::default(),
@@ -169,7 +176,11 @@ impl Driver {
                     generation,
                     delivery,
                 } => self.take_delivery(now, generation, delivery),
-                Letter::Report { action, report } => self.take_report(now, &action, report),
+                Letter::Report {
+                    worker,
+                    action,
+                    report,
+                } => self.take_report(now, worker, &action, report),
                 Letter::Ignore {
                     set: SetName::Guarded,
                     addresses,
@@ -262,20 +273,29 @@ impl Driver {
         }
     }
 
-    fn take_report(&mut self, now: Timestamp, action: &ActionName, report: Report) {
+    fn take_report(
+        &mut self,
+        now: Timestamp,
+        worker: WorkerId,
+        action: &ActionName,
+        report: Report,
+    ) {
+        // What one tells that has been replaced is true no more.
+        if !self.outbox.note(worker, &report) {
+            return;
+        }
         match report {
             Report::Outcome(outcome) => {
-                self.outbox
-                    .note(action, matches!(outcome, Outcome::Broken { .. }));
                 self.decide(now, Input::Outcome(outcome), None);
+                if self.expected_reports.remove(action) && self.expected_reports.is_empty() {
+                    self.become_ready();
+                }
             }
             Report::Trouble(reason) => {
                 let sentence = format!("the action {action} does not work: {reason}");
-                self.outbox.explain(action, Some(reason));
                 self.announce(Occasion::Error, sentence);
             }
             Report::Works => {
-                self.outbox.explain(action, None);
                 let sentence = format!("the action {action} works again");
                 self.announce(Occasion::Error, sentence);
             }
@@ -284,9 +304,20 @@ impl Driver {
                 self.outbox.reconcile(Some(action), &self.engine);
             }
         }
-        if self.expected_reports.remove(action) && self.expected_reports.is_empty() {
-            self.become_ready();
+    }
+
+    /// Waits no longer for actions that take their time: others protect meanwhile.
+    fn wait_no_longer(&mut self, now: Timestamp) {
+        if self.expected_reports.is_empty() || now < self.ready_by {
+            return;
         }
+        let late = std::mem::take(&mut self.expected_reports);
+        let late: Vec<_> = late.iter().map(ToString::to_string).collect();
+        log::warn!(
+            "ready, though bans are not in effect yet by {}",
+            late.join(", ")
+        );
+        self.become_ready();
     }
 
     fn become_ready(&mut self) {
@@ -635,6 +666,7 @@ impl Driver {
 
     fn housekeeping(&mut self, now: Timestamp) {
         self.again_at = None;
+        self.wait_no_longer(now);
         self.give_up_hosts(now);
         if self.unwritten.due().is_some_and(|due| due <= now) {
             self.write(now);
@@ -695,6 +727,7 @@ impl Driver {
             self.again_at,
             self.memory.has_late().then_some(now),
             Some(self.next_sweep),
+            (!self.expected_reports.is_empty()).then_some(self.ready_by),
             self.lookups.next(),
             self.trial.as_ref().map(|trial| trial.due(now)),
         ];

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::outbox::WorkerId;
 use crate::action;
 use crate::config::Settings;
 use crate::control::Question;
@@ -30,7 +31,9 @@ pub enum Letter {
     },
     /// An action has something to tell.
     Report {
-        /// Which action.
+        /// Which worker.
+        worker: WorkerId,
+        /// Of which action.
         action: ActionName,
         /// What.
         report: action::Report,

@@ -17,6 +17,7 @@ use crate::engine::decision::{
     Allowance, Awaited, AwaitedId, Ban, BanId, FailureId, Release, Unban,
 };
 use crate::engine::input::Remembered;
+use crate::engine::ledger::Standing;
 use crate::engine::time::Timestamp;
 use crate::store::{Retention, Salvage, Store, StoreError};
 use backlog::Backlog;
@@ -375,6 +376,7 @@ impl Memory {
         for (ban, time) in salvage.merged {
             let unban = Unban {
                 ban: ban.id,
+                was: Standing::of(&ban),
                 jail: ban.jail.clone(),
                 subject: ban.subject.clone(),
                 time,

@@ -50,6 +50,7 @@ use crate::control::server::BindError;
 use crate::control::{Question, server};
 use crate::engine::Engine;
 use crate::engine::jail::siege::SiegeRule;
+use crate::engine::name::ActionName;
 use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::time::Timestamp;
 use crate::ignore;
@@ -328,11 +329,16 @@ async fn forward_questions(
 }
 
 async fn forward_reports(
-    mut told: mpsc::UnboundedReceiver<(crate::engine::name::ActionName, action::Report)>,
+    mut told: mpsc::UnboundedReceiver<(outbox::WorkerId, ActionName, action::Report)>,
     inbox: mpsc::Sender<Letter>,
 ) {
-    while let Some((action, report)) = told.recv().await {
-        if inbox.send(Letter::Report { action, report }).await.is_err() {
+    while let Some((worker, action, report)) = told.recv().await {
+        let letter = Letter::Report {
+            worker,
+            action,
+            report,
+        };
+        if inbox.send(letter).await.is_err() {
             return;
         }
     }

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -14,7 +15,8 @@ use super::clock;
 use crate::action::event::{Event, Occasion};
 use crate::action::telling::Teller;
 use crate::action::{self, ActionJail, ActionSpec, Ending, InForce, Order, Report};
-use crate::engine::decision::{Ban, Notice, Release, Resumed};
+use crate::engine::decision::{Ban, Notice, Release, Resumed, Unban};
+use crate::engine::input::Outcome;
 use crate::engine::ledger::Standing;
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::policy::Policy;
@@ -27,9 +29,19 @@ const MOST_ORDERS: usize = 64;
 /// How many events may wait for room in a queue: what a minute of a hard attack brings.
 const MOST_UNTOLD: usize = 10_000;
 
+/// How long all actions may take to end when the daemon does, together: less than service managers wait.
+const LONGEST_END: Duration = Duration::from_secs(45);
+
+/// How often is looked whether they have.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Which worker it is: those of one name, before and after a reload, are not the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerId(u64);
+
 /// Where workers report to. Unbounded, so that a worker can always finish while the driver waits for it; it
-/// holds no more than one report an order.
-pub type Reports = UnboundedSender<(ActionName, Report)>;
+/// holds no more than some reports an order.
+pub type Reports = UnboundedSender<(WorkerId, ActionName, Report)>;
 
 /// All workers.
 pub struct Outbox {
@@ -37,11 +49,15 @@ pub struct Outbox {
     workers: Vec<Worker>,
     /// Workers of places that nobody wants any more. They protect until all others do.
     retired: Vec<Worker>,
+    /// Workers that have been told to end, and do so in their own time: nothing waits for them.
+    leaving: Vec<(ActionName, JoinHandle<()>)>,
+    next_id: u64,
     /// Whether the ledger knows all bans there are.
     complete: bool,
 }
 
 struct Worker {
+    id: WorkerId,
     spec: ActionSpec,
     jails: Vec<ActionJail>,
     orders: SyncSender<Order>,
@@ -64,6 +80,8 @@ impl Outbox {
             reports,
             workers: Vec::new(),
             retired: Vec::new(),
+            leaving: Vec::new(),
+            next_id: 0,
             complete,
         }
     }
@@ -89,39 +107,50 @@ impl Outbox {
         let (stay, leave): (Vec<_>, Vec<_>) =
             all.partition(|worker| actions.iter().any(|(spec, _)| *spec == worker.spec));
         self.workers = stay;
+        let mut predecessors = Vec::new();
         for worker in leave {
-            let goes_on = actions
+            let successor = actions
                 .iter()
-                .any(|(spec, _)| spec.shares_place_with(&worker.spec));
-            if goes_on {
-                worker.end(Ending::Leave);
-            } else {
-                self.retired.push(worker);
+                .find(|(spec, _)| spec.shares_place_with(&worker.spec));
+            match successor {
+                Some((spec, _)) => predecessors.push((spec, worker.begin_to_end(Ending::Leave))),
+                None if worker.spec.teller().is_some() => {
+                    self.leaving.push(worker.begin_to_end(Ending::AsConfigured));
+                }
+                None => self.retired.push(worker),
             }
         }
         for (spec, jails) in actions {
             match self.workers.iter_mut().find(|worker| worker.spec == *spec) {
-                Some(worker) => {
-                    worker.jails.clone_from(jails);
-                    worker.stale = true;
-                }
+                Some(worker) => worker.jails.clone_from(jails),
                 None => {
-                    let worker = hire(spec.clone(), jails.clone(), self.reports.clone())?;
+                    let own = predecessors.extract_if(.., |(successor, _)| *successor == spec);
+                    let before = own.map(|(_, (_, thread))| thread).collect();
+                    self.next_id += 1;
+                    let id = WorkerId(self.next_id);
+                    let reports = self.reports.clone();
+                    let worker = hire(id, spec.clone(), jails.clone(), before, reports)?;
                     self.workers.push(worker);
                 }
             }
         }
-        self.dismiss();
+        // Nobody else is retired before each of these has put into effect what it is told now.
+        for worker in &mut self.workers {
+            worker.stale = true;
+            worker.settled = worker.spec.teller().is_some();
+        }
         self.catch_up(engine);
+        self.dismiss();
         Ok(())
     }
 
     /// Ends the retired once all others protect.
     fn dismiss(&mut self) {
+        self.leaving.retain(|(_, thread)| !thread.is_finished());
         if self.workers.iter().all(|worker| worker.settled) {
-            for worker in self.retired.drain(..) {
-                worker.end(Ending::Remove);
-            }
+            let retired = self.retired.drain(..);
+            let leaving = retired.map(|worker| worker.begin_to_end(Ending::Remove));
+            self.leaving.extend(leaving);
         }
     }
 
@@ -130,6 +159,14 @@ impl Outbox {
         for worker in &mut self.workers {
             if let Some(order) = worker.order(decisions, policy) {
                 worker.send(order);
+            }
+        }
+        // Those who still protect for others let go whoever is let go.
+        for worker in &mut self.retired {
+            let unbans = worker.unbans(decisions);
+            if !unbans.is_empty() {
+                let bans = Vec::new();
+                worker.send(Order::Change { bans, unbans });
             }
         }
     }
@@ -144,28 +181,29 @@ impl Outbox {
         self.catch_up(engine);
     }
 
-    /// Notes whether an action works.
-    pub fn note(&mut self, action: &ActionName, trouble: bool) {
-        if let Some(worker) = self
-            .workers
-            .iter_mut()
-            .find(|worker| worker.spec.name == *action)
-        {
-            worker.trouble = trouble;
-            worker.settled = !trouble;
+    /// Takes note of what a worker has to tell; answers whether it is one of those that work at present.
+    pub fn note(&mut self, worker: WorkerId, report: &Report) -> bool {
+        let Some(worker) = self.workers.iter_mut().find(|own| own.id == worker) else {
+            return false;
+        };
+        match report {
+            Report::Outcome(Outcome::Reconciled { .. }) => {
+                worker.trouble = false;
+                worker.settled = true;
+            }
+            Report::Outcome(Outcome::Broken { .. }) => worker.trouble = true,
+            Report::Trouble(reason) => {
+                worker.reason = Some(reason.clone());
+                worker.trouble |= worker.spec.teller().is_some();
+            }
+            Report::Works => {
+                worker.reason = None;
+                worker.trouble &= worker.spec.teller().is_none();
+            }
+            Report::Outcome(Outcome::Applied { .. }) | Report::ForeignChange => {}
         }
         self.dismiss();
-    }
-
-    /// Notes why an action does not work, or that it does.
-    pub fn explain(&mut self, action: &ActionName, reason: Option<String>) {
-        let mut workers = self.workers.iter_mut();
-        if let Some(worker) = workers.find(|worker| worker.spec.name == *action) {
-            if worker.spec.teller().is_some() {
-                worker.trouble = reason.is_some();
-            }
-            worker.reason = reason;
-        }
+        true
     }
 
     /// The actions, whether they work, and if not, why.
@@ -210,6 +248,7 @@ impl Outbox {
                 worker.tells_of(event)
                     && match decision {
                         Decision::Ban(ban) => worker.answers(ban, policy),
+                        Decision::Unban(unban) => worker.answered(unban, policy),
                         _ => event.jail.as_ref().is_none_or(|jail| worker.serves(jail)),
                     }
             });
@@ -276,15 +315,21 @@ impl Outbox {
         }
     }
 
-    /// Ends all workers and waits for them.
+    /// Ends all workers, and waits for them as long as a service manager would.
     pub fn end(self) {
         let all = self.workers.into_iter().chain(self.retired);
-        let ending: Vec<_> = all
-            .map(|worker| worker.begin_to_end(Ending::AsConfigured))
-            .collect();
-        for thread in ending {
-            // One that has died has been reported by its panic.
-            let _ = thread.join();
+        let mut ending = self.leaving;
+        ending.extend(all.map(|worker| worker.begin_to_end(Ending::AsConfigured)));
+        let deadline = Instant::now() + LONGEST_END;
+        while Instant::now() < deadline {
+            ending.retain(|(_, thread)| !thread.is_finished());
+            if ending.is_empty() {
+                return;
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        for (action, _) in ending {
+            log::warn!("{action}: has not come to its end in time; what it is at is not completed");
         }
     }
 }
@@ -324,6 +369,11 @@ impl Worker {
 
     fn answers(&self, ban: &Ban, policy: &Policy) -> bool {
         policy.puts_into_effect(&self.spec.name, &ban.jail, &Standing::of(ban))
+    }
+
+    /// Whether it has put a ban into effect that is over, or has told of it.
+    fn answered(&self, unban: &Unban, policy: &Policy) -> bool {
+        policy.puts_into_effect(&self.spec.name, &unban.jail, &unban.was)
     }
 
     fn serves(&self, jail: &JailName) -> bool {
@@ -369,7 +419,7 @@ impl Worker {
                 {
                     bans.push(in_force(ban));
                 }
-                Decision::Unban(unban) if self.serves(&unban.jail) => {
+                Decision::Unban(unban) if self.answered(unban, policy) => {
                     bans.retain(|ban| ban.ban != unban.ban);
                     if unban.release != Release::Expired || !self.spec.ends_by_itself() {
                         unbans.push((unban.jail.clone(), unban.subject.clone()));
@@ -384,26 +434,53 @@ impl Worker {
         (!bans.is_empty() || !unbans.is_empty()).then_some(Order::Change { bans, unbans })
     }
 
-    fn end(self, ending: Ending) {
-        // One that has died has been reported by its panic.
-        let _ = self.begin_to_end(ending).join();
+    /// Who of its jails is free again by these decisions.
+    fn unbans(&self, decisions: &[Decision]) -> Vec<(JailName, Subject)> {
+        let unbans = decisions.iter().filter_map(|decision| match decision {
+            Decision::Unban(unban) if self.serves(&unban.jail) => Some(unban),
+            _ => None,
+        });
+        let unbans = unbans.map(|unban| (unban.jail.clone(), unban.subject.clone()));
+        unbans.collect()
     }
 
-    fn begin_to_end(self, ending: Ending) -> JoinHandle<()> {
-        // The order has to arrive even if the queue is full, and the worker may be gone already.
-        let _ = self.orders.send(Order::Stop(ending));
-        self.thread
+    /// Tells it to end. Nobody waits for that; its thread shows when it has.
+    fn begin_to_end(self, ending: Ending) -> (ActionName, JoinHandle<()>) {
+        let name = self.spec.name.clone();
+        if let Err(TrySendError::Full(stop)) = self.orders.try_send(Order::Stop(ending)) {
+            // It has to arrive, also where the queue has no room for a while.
+            let orders = self.orders;
+            std::thread::spawn(move || {
+                // A worker that has died needs no word.
+                let _ = orders.send(stop);
+            });
+        }
+        (name, self.thread)
     }
 }
 
-fn hire(spec: ActionSpec, jails: Vec<ActionJail>, reports: Reports) -> std::io::Result<Worker> {
+/// Begins a worker, which begins its work when those `before` it have ended, since they had the same place.
+fn hire(
+    id: WorkerId,
+    spec: ActionSpec,
+    jails: Vec<ActionJail>,
+    before: Vec<JoinHandle<()>>,
+    reports: Reports,
+) -> std::io::Result<Worker> {
     let (orders, receiver) = sync_channel(MOST_ORDERS);
     let own = spec.clone();
     let is_teller = spec.teller().is_some();
     let thread = std::thread::Builder::new()
         .name(format!("action-{}", spec.name))
-        .spawn(move || work(&own, receiver, &reports))?;
+        .spawn(move || {
+            for thread in before {
+                // One that has died has been reported by its panic.
+                let _ = thread.join();
+            }
+            work(id, &own, receiver, &reports);
+        })?;
     Ok(Worker {
+        id,
         spec,
         jails,
         orders,
@@ -416,10 +493,10 @@ fn hire(spec: ActionSpec, jails: Vec<ActionJail>, reports: Reports) -> std::io::
     })
 }
 
-fn work(spec: &ActionSpec, orders: Receiver<Order>, reports: &Reports) {
+fn work(id: WorkerId, spec: &ActionSpec, orders: Receiver<Order>, reports: &Reports) {
     let report = |report| {
         // The driver is gone only when the daemon ends.
-        let _ = reports.send((spec.name.clone(), report));
+        let _ = reports.send((id, spec.name.clone(), report));
     };
     action::worker::run(spec, orders, clock::now, report);
 }
@@ -428,7 +505,7 @@ fn work(spec: &ActionSpec, orders: Receiver<Order>, reports: &Reports) {
 mod tests {
     use super::*;
     use crate::config::{self, Surroundings};
-    use crate::engine::decision::{BanId, Origin, Unban};
+    use crate::engine::decision::{BanId, Origin};
     use crate::engine::time::{BanTime, Timestamp};
 
     const GRADED: &str = "[jail.sshd]\nresponse = [\n\
@@ -450,6 +527,7 @@ mod tests {
     fn replaced(ban: &Ban, by: &Ban) -> Decision {
         Decision::Unban(Unban {
             ban: ban.id,
+            was: Standing::of(ban),
             jail: ban.jail.clone(),
             subject: ban.subject.clone(),
             time: by.start,
@@ -471,6 +549,7 @@ mod tests {
             let (spec, jails) = known.expect("the jail has it").clone();
             let (orders, _) = sync_channel(MOST_ORDERS);
             Worker {
+                id: WorkerId(0),
                 spec,
                 jails,
                 orders,

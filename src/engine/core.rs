@@ -23,7 +23,7 @@ pub use allowing::MOST_ALLOWED;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use super::decision::{Allowance, AwaitedId, BanId, Decision, FailureId};
+use super::decision::{Allowance, AwaitedId, Ban, BanId, Decision, FailureId};
 use super::explain::JailStatus;
 use super::filter::Outcome;
 use super::filter::session::Sessions;
@@ -33,8 +33,8 @@ use super::jail::escalation::Offences;
 use super::jail::network::Networks;
 use super::jail::siege::Siege;
 use super::jail::{MOST_SUBJECTS, Windows};
-use super::ledger::Ledger;
-use super::name::{JailName, SourceName};
+use super::ledger::{Ledger, Standing};
+use super::name::{ActionName, JailName, SourceName};
 use super::policy::{AddressSet, JailPolicy, Policy};
 use super::prefix::Prefix;
 use super::subject::Subject;
@@ -250,6 +250,18 @@ impl Engine {
     /// The settings in force.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// Whether a ban is in effect, by all the actions that its jail has for it.
+    pub fn is_in_effect(&self, jail: &JailName, ban: &Standing) -> bool {
+        let by = self.policy.keepers_of(jail, ban);
+        self.ledger.in_effect(ban.id, by)
+    }
+
+    /// The actions that have to put a ban into effect.
+    fn keepers_of(&self, ban: &Ban) -> Vec<ActionName> {
+        let by = self.policy.keepers_of(&ban.jail, &Standing::of(ban));
+        by.cloned().collect()
     }
 
     /// Who is banned.

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use super::filter::Outcome;
 use super::host::HostName;
 use super::jail::siege::Rate;
+use super::ledger::Standing;
 use super::name::{ActionName, FilterName, JailName, SourceName};
 use super::policy::MaxRetry;
 use super::prefix::Prefix;
@@ -228,6 +229,8 @@ pub enum Release {
 pub struct Unban {
     /// The ban that ends.
     pub ban: BanId,
+    /// What it was.
+    pub was: Standing,
     /// Its jail.
     pub jail: JailName,
     /// Who is free.

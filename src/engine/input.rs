@@ -96,8 +96,13 @@ pub enum Input<'a> {
 /// What an action made of its orders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// These bans are in effect now.
-    Applied(Vec<BanId>),
+    /// These bans are in effect now, as far as the action is concerned.
+    Applied {
+        /// The action.
+        action: ActionName,
+        /// The bans.
+        bans: Vec<BanId>,
+    },
     /// Every ban that is the action's is in effect: the world was made equal to the ledger.
     Reconciled {
         /// The action.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::IpAddr;
 use std::time::Duration;
 
-use foldhash::{HashMap, HashSet};
+use foldhash::HashMap;
 
 use super::decision::{Ban, BanId, Origin};
 use super::input::Outcome;
@@ -163,20 +163,23 @@ pub struct Ledger {
     merged: HashMap<(JailName, Prefix), Merged>,
     /// For whom a network's ban stands; some of them may be over.
     parts: HashMap<BanId, Vec<Prefix>>,
-    unconfirmed: HashSet<BanId>,
+    /// Bans that are not in effect yet, with the actions that have to see to it.
+    owed: HashMap<BanId, Vec<ActionName>>,
     /// Actions that do not work at the moment.
     broken: BTreeSet<ActionName>,
 }
 
 impl Ledger {
-    /// Enters a ban; it is not in effect before an action says so.
-    pub fn enter(&mut self, ban: &Ban) {
+    /// Enters a ban; it is not in effect before all of these actions say so.
+    pub fn enter(&mut self, ban: &Ban, by: Vec<ActionName>) {
         let standing = Standing::of(ban);
         self.note_due(ban);
         let bans = self.jails.entry(ban.jail.clone()).or_default();
         let old = bans.insert(&ban.subject, standing);
         self.count += usize::from(old.is_none());
-        self.unconfirmed.insert(ban.id);
+        if !by.is_empty() {
+            self.owed.insert(ban.id, by);
+        }
     }
 
     fn note_due(&mut self, ban: &Ban) {
@@ -194,7 +197,7 @@ impl Ledger {
             self.jails.remove(jail);
         }
         self.count -= 1;
-        self.unconfirmed.remove(&standing.id);
+        self.owed.remove(&standing.id);
         Some(standing)
     }
 
@@ -462,13 +465,23 @@ impl Ledger {
     /// Notes what an action made of its orders.
     pub fn hear(&mut self, outcome: &Outcome) {
         match outcome {
-            Outcome::Applied(bans) => {
+            Outcome::Applied { action, bans } => {
                 for ban in bans {
-                    self.unconfirmed.remove(ban);
+                    let Some(owed) = self.owed.get_mut(ban) else {
+                        continue;
+                    };
+                    owed.retain(|owing| owing != action);
+                    if owed.is_empty() {
+                        self.owed.remove(ban);
+                    }
                 }
             }
             Outcome::Reconciled { action } => {
-                self.unconfirmed = HashSet::default();
+                self.owed.retain(|_, owed| {
+                    owed.retain(|owing| owing != action);
+                    !owed.is_empty()
+                });
+                self.owed.shrink_to_fit();
                 self.broken.remove(action);
             }
             Outcome::Broken { action } => {
@@ -482,9 +495,12 @@ impl Ledger {
         self.broken.retain(is_wanted);
     }
 
-    /// Whether an action has confirmed that the ban is in effect.
-    pub fn in_effect(&self, ban: BanId) -> bool {
-        self.broken.is_empty() && !self.unconfirmed.contains(&ban)
+    /// Whether a ban is in effect that these actions have to see to.
+    pub fn in_effect<'a>(&self, ban: BanId, by: impl IntoIterator<Item = &'a ActionName>) -> bool {
+        let mut by = by.into_iter().peekable();
+        by.peek().is_some()
+            && !self.owed.contains_key(&ban)
+            && !by.any(|action| self.broken.contains(action))
     }
 }
 
@@ -527,7 +543,7 @@ mod tests {
                     offence: 1,
                     origin: Origin::Manual,
                     evidence: Vec::new(),
-                });
+                }, Vec::new());
             }
             for index in struck.iter().filter(|_| !subjects.is_empty()) {
                 ledger.strike(&jail, &subjects[index.index(subjects.len())].into());

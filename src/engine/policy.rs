@@ -92,6 +92,18 @@ impl Policy {
         class.map_or(jail.maxretry, |class| class.maxretry)
     }
 
+    /// The actions that keep out whom a ban of a jail concerns, or let him through more slowly.
+    pub fn keepers_of<'p>(
+        &'p self,
+        jail: &JailName,
+        ban: &Standing,
+    ) -> impl Iterator<Item = &'p ActionName> + use<'p> {
+        let mut jails = self.jails.iter();
+        let jail = jails.find(|policy| policy.name == *jail);
+        let keepers = jail.map(|jail| jail.responses.keepers_of(ban).collect::<Vec<_>>());
+        keepers.into_iter().flatten()
+    }
+
     /// Whether an action puts a ban of a jail into effect.
     pub fn puts_into_effect(
         &self,

@@ -16,6 +16,7 @@ use crate::engine::decision::{
     Release, Remark, Resumed, Unban,
 };
 use crate::engine::filter::Outcome;
+use crate::engine::ledger::Standing;
 use crate::engine::name::SourceName;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
@@ -128,6 +129,7 @@ impl Store {
             ban(&transaction, banned)?;
             let freed = Unban {
                 ban: banned.id,
+                was: Standing::of(banned),
                 jail: banned.jail.clone(),
                 subject: banned.subject.clone(),
                 time: *time,

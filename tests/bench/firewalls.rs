@@ -210,7 +210,7 @@ impl Action {
 
     fn ban(&self, host: u32) {
         self.order(host);
-        assert!(matches!(self.outcome(), Outcome::Applied(_)));
+        assert!(matches!(self.outcome(), Outcome::Applied { .. }));
     }
 
     /// Tells of bans one by one, and waits for none of them before the last.
@@ -221,7 +221,7 @@ impl Action {
         let mut applied = 0;
         while applied < STREAM as usize {
             match self.outcome() {
-                Outcome::Applied(bans) => applied += bans.len(),
+                Outcome::Applied { bans, .. } => applied += bans.len(),
                 other => panic!("{other:?}"),
             }
         }

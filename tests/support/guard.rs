@@ -158,7 +158,7 @@ impl Guard {
         loop {
             match self.outcome() {
                 Outcome::Reconciled { .. } => {}
-                Outcome::Applied(applied) if applied.len() == bans => return,
+                Outcome::Applied { bans: applied, .. } if applied.len() == bans => return,
                 other => panic!("{other:?}"),
             }
         }

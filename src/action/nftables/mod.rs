@@ -338,7 +338,10 @@ fn touch(
         if set.width.is_none() {
             let mut members = bans(group, projection);
             members.retain(|(subject, _)| group.place_of(*subject) == Some(at));
-            batch.flush(&set.name);
+            // More may be banned than anybody knows of: that stays.
+            if projection.is_complete() {
+                batch.flush(&set.name);
+            }
             batch.add(&set.name, &elements_of(set, members, now));
             continue;
         }

@@ -27,6 +27,16 @@ impl Family {
     }
 }
 
+/// As nft calls it.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Family::Inet => "inet",
+            Family::Netdev => "netdev",
+        })
+    }
+}
+
 /// A table of the packet filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Table {
@@ -39,10 +49,6 @@ pub struct Table {
 /// As nft calls it: `inet f2bd`.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let family = match self.family {
-            Family::Inet => "inet",
-            Family::Netdev => "netdev",
-        };
-        write!(f, "{family} {}", self.name)
+        write!(f, "{} {}", self.family, self.name)
     }
 }

@@ -74,7 +74,8 @@ impl Engine {
         };
         let offences = self.offences.entry(ban.jail.clone()).or_default();
         offences.note(ban.subject.clone(), noted);
-        self.ledger.enter(&ban);
+        let by = self.keepers_of(&ban);
+        self.ledger.enter(&ban, by);
         self.jails[at].windows.forget(&ban.subject);
         if let Some(network) = network {
             let wide = self.policy.jails[at].width.subject(network.address());
@@ -521,7 +522,8 @@ impl Engine {
                     continue;
                 }
                 let ban = standing.ban(jail.clone(), part);
-                self.ledger.enter(&ban);
+                let by = self.keepers_of(&ban);
+                self.ledger.enter(&ban, by);
                 out.push(Decision::Resume(Resumed { ban, time: now }));
             }
         }
@@ -595,6 +597,7 @@ fn remark_on_unbans(reason: Option<Box<str>>, first: usize, out: &mut Vec<Decisi
 pub(super) fn replaced(ban: &Ban, time: Timestamp) -> Decision {
     Decision::Unban(Unban {
         ban: ban.id,
+        was: Standing::of(ban),
         jail: ban.jail.clone(),
         subject: ban.subject.clone(),
         time,
@@ -611,6 +614,7 @@ pub(super) fn unban(
 ) -> Decision {
     Decision::Unban(Unban {
         ban: standing.id,
+        was: standing,
         jail: jail.clone(),
         subject,
         time,

@@ -50,7 +50,8 @@ impl Engine {
                 out.push(unban(&ban.jail, subject, newer, now, release));
                 self.resume(&ban.jail, vec![newer.id], now, out, |_| false);
             }
-            self.ledger.enter(ban);
+            let by = self.keepers_of(ban);
+            self.ledger.enter(ban, by);
         }
         for (jail, subject, time) in &remembered.unhindered {
             self.ledger.restore_unhindered(jail, subject, *time);

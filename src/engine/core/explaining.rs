@@ -26,7 +26,7 @@ impl Engine {
                 places.push(Place::Banned {
                     subject,
                     ban,
-                    in_effect: self.ledger.in_effect(ban.id),
+                    in_effect: self.is_in_effect(&policy.name, &ban),
                 });
             }
             let start = now.before(policy.findtime.0);

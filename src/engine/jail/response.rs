@@ -111,6 +111,12 @@ impl Responses {
         response.actions.iter().chain(wider.into_iter().flatten())
     }
 
+    /// The actions that keep out whom a ban concerns, or let him through more slowly.
+    pub fn keepers_of(&self, ban: &Standing) -> impl Iterator<Item = &ActionName> {
+        let actions = self.actions_of(ban);
+        actions.filter(|action| !self.tellers.contains(action))
+    }
+
     /// Takes note of what the actions do to those whom they concern. Where all offences are answered alike there is no
     /// next one to wait for.
     pub fn note(&mut self, effect: impl Fn(&ActionName) -> Effect) {
