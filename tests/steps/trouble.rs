@@ -35,8 +35,9 @@ fn jail_of(name: &str, port: &str) -> ActionJail {
 
 #[test]
 fn a_jail_of_other_ports_comes_anew() {
-    let (add, del) = (call("add <address>+<port>"), call("del <address>+<port>"));
-    let file = format!("{HEAD}\n[[ban]]\n{add}\n[[unban]]\n{del}\n");
+    let (add, del) = (call("add <address>+<to>"), call("del <address>+<to>"));
+    let to = "[destination]\nports = \"<port>\"\nall = \"all\"\n";
+    let file = format!("{HEAD}\n{to}[[ban]]\n{add}\n[[unban]]\n{del}\n");
     let target = Target::new(&file, &[]);
     touch(&target, "strict");
     let bans = vec![ban("web", "192.0.2.1", 600), ban("sshd", "192.0.2.2", 600)];
@@ -142,7 +143,10 @@ fn a_name_that_no_list_shows_is_lifted() {
     target.reconcile(&["login"], bans.clone());
     target.reconcile(&["login"], bans);
     assert_eq!(target.calls(), ["list", "input x", "lock root", "list"]);
-    target.change(Vec::new(), &[("login", "root")]);
+    let name = Name::of("root").unwrap().into();
+    let (bans, unbans) = (Vec::new(), vec![("login".parse().unwrap(), name)]);
+    target.orders.send(Order::Change { bans, unbans }).unwrap();
+    target.outcome();
     assert_eq!(target.calls(), ["input x", "free root"]);
 }
 
