@@ -31,7 +31,7 @@ case $1 in
     add)
         grep -qsxF "$2" refused && exit 1
         echo "$3" >"held/$(echo "$2" | tr / _)"
-        if [ -e hangs ]; then exec sleep 60; fi
+        grep -qsxF "$2" hangs && exec sleep 60
         if [ -e slow ]; then sleep 0.1; fi ;;
     del)
         if [ -e broken ]; then exit 1; fi

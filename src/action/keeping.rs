@@ -4,14 +4,17 @@
 //! made: against what `list` shows, or against what was done since the start.
 
 mod known;
+mod leaving;
 mod listed;
+mod looking;
+mod singly;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use known::{Key, Known, Members, later};
 use listed::addresses;
+use looking::{Looks, looks};
 
 use super::hands::{Done, Hands, JobError, open_secrets};
 use super::job::Job;
@@ -19,8 +22,8 @@ use super::projection::{Projection, Touched};
 use super::routine::{Bans, Part, Routine};
 use super::scene::Scene;
 use super::secret::Opened;
-use super::step::{Step, Task, write};
-use super::vocabulary::{About, Axis};
+use super::step::{Task, write};
+use super::vocabulary::About;
 use super::worker::{Clock, Keeper};
 use super::{ActionJail, Ending};
 use crate::engine::name::JailName;
@@ -28,20 +31,12 @@ use crate::engine::prefix::Prefix;
 use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
-/// How many bans a check by programs looks for: so few cost little every second, and a set that somebody empties is noticed
-/// within two, if no more than twice as many are in use. One that asks over the network looks for one.
-const MOST_WITNESSES: usize = 4;
-
 /// How often it is asked, within the longest time that a target can be told, whether bans have to be put into effect anew.
 const RENEWALS: u32 = 8;
 
 /// How far the clock may be from where it should be before what a target was told of the end of bans is no longer
 /// believed. Less than what the daemon has everything put into effect anew for.
 const CLOCK_STEP: Duration = Duration::from_secs(1);
-
-/// How often the steps that take away what a jail has had may be refused before that counts as gone: somebody else may have
-/// taken it away.
-const MOST_REFUSALS: u8 = 3;
 
 /// Tells whether work is to end before it is done.
 pub type CalledOff<'c> = &'c dyn Fn() -> bool;
@@ -74,22 +69,6 @@ pub struct Steps<'r> {
     /// When the clock was read last.
     read_at: Option<(Timestamp, Instant)>,
 }
-
-/// Jails by their names.
-type Jails = BTreeMap<JailName, ActionJail>;
-
-/// What came of the tasks for single bans.
-struct Each {
-    /// For whom all was done.
-    done: BTreeSet<Key>,
-    /// Who was refused, and why.
-    refused: BTreeMap<Key, JobError>,
-    /// Why others had not their turn.
-    end: Result<(), JobError>,
-}
-
-/// By what a file is known that nobody has touched: its number, its size and when it was written.
-type Looks = (u64, u64, i64, i64);
 
 impl<'r> Steps<'r> {
     /// Takes none yet.
@@ -220,115 +199,6 @@ impl<'r> Steps<'r> {
         result
     }
 
-    /// Does what is done for single bans: one that is refused keeps no other from its turn.
-    fn apply_each(&mut self, part: Part, members: &Members, now: Timestamp) -> Each {
-        let mut each = Each {
-            done: members.keys().cloned().collect(),
-            refused: BTreeMap::new(),
-            end: Ok(()),
-        };
-        let tasks = self.tasks(part, members, true, now);
-        for (number, task) in tasks.iter().enumerate() {
-            let Err(error) = self.apply(&task.job) else {
-                continue;
-            };
-            match self.key_of(task) {
-                Some(key) if error.is_refusal() => {
-                    each.done.remove(&key);
-                    each.refused.entry(key).or_insert(error);
-                }
-                _ => {
-                    for task in tasks.iter().skip(number) {
-                        match self.key_of(task) {
-                            Some(key) => {
-                                each.done.remove(&key);
-                            }
-                            None => each.done.clear(),
-                        }
-                    }
-                    each.end = Err(error);
-                    break;
-                }
-            }
-        }
-        each
-    }
-
-    /// Whose task it is; nobody's alone if it is that of several.
-    fn key_of(&self, task: &Task) -> Option<Key> {
-        let jail = task.jail.clone();
-        let jail = jail.filter(|_| self.routine.about == About::Jails);
-        Some((jail, task.subject.clone()?))
-    }
-
-    fn lift(&mut self, members: &Members, now: Timestamp) -> Result<(), JobError> {
-        if members.is_empty() {
-            return Ok(());
-        }
-        let Each {
-            done,
-            mut refused,
-            end,
-        } = self.apply_each(Part::Unban, members, now);
-        for key in &done {
-            self.known.remove(key);
-        }
-        let of_all = end.as_ref().err();
-        let mut is_left = of_all.is_some_and(|error| !error.is_refusal());
-        for key in members.keys().filter(|key| !done.contains(*key)) {
-            let Some(error) = refused.get(key).or(of_all) else {
-                continue;
-            };
-            if self.counts_as_gone(key, error) {
-                self.known.remove(key);
-                refused.remove(key);
-            } else {
-                is_left = true;
-            }
-        }
-        match is_left {
-            true => end.and(refused.into_values().next().map_or(Ok(()), Err)),
-            false => Ok(()),
-        }
-    }
-
-    /// Whether a ban that nobody lifts is not there any more. Whoever shows what is there is believed instead.
-    fn counts_as_gone(&mut self, key: &Key, error: &JobError) -> bool {
-        if error.is_of_what_is_gone() {
-            return true;
-        }
-        let shows = self.routine.list.is_some() || self.takes_all_at_once();
-        let is_gone = !shows && error.is_of_program() && self.known.refuse(key);
-        if is_gone {
-            log::warn!(
-                "{} is taken for lifted, as lifting it is refused: {error}",
-                key.1
-            );
-        }
-        is_gone
-    }
-
-    fn put(&mut self, members: &Members, now: Timestamp) -> Result<(), JobError> {
-        if members.is_empty() {
-            return Ok(());
-        }
-        if self.remembers() {
-            self.known.begin(members);
-        }
-        let each = self.apply_each(Part::Ban, members, now);
-        if self.remembers() {
-            for key in each.done {
-                let until = members.get(&key).copied().flatten();
-                self.known.put(key, until);
-            }
-            if self.routine.expires {
-                self.known.clear_if_many(now);
-            }
-        }
-        let refused = each.refused.into_values().next();
-        each.end.and(refused.map_or(Ok(()), Err))
-    }
-
     fn takes_all_at_once(&self) -> bool {
         !self.routine.reconcile.is_empty() || self.routine.file.is_some()
     }
@@ -366,7 +236,10 @@ impl<'r> Steps<'r> {
             .iter()
             .map(|task| Some(scene.fill_for(list.having.as_ref()?, task.jail.as_ref())))
             .collect::<Vec<_>>();
-        let mut listed = BTreeSet::new();
+        // No list has names.
+        let names = self.known.keys();
+        let names = names.filter(|(_, subject)| subject.network().is_none());
+        let mut listed: BTreeSet<Key> = names.cloned().collect();
         for (task, having) in tasks.into_iter().zip(having) {
             let done = self.apply(&task.job)?;
             if done.cut {
@@ -428,118 +301,6 @@ impl<'r> Steps<'r> {
         lifted
     }
 
-    /// Serves these jails from now on.
-    fn serve(&mut self, projection: &Projection) {
-        let jails = projection.jails();
-        let jails = jails
-            .map(|(jail, _)| (jail.jail.clone(), jail.clone()))
-            .collect();
-        let old = std::mem::replace(&mut self.jails, jails);
-        if self.routine.about == About::Jails {
-            for (name, jail) in old {
-                self.leaving.entry(name).or_insert(jail);
-            }
-        }
-        // Who takes everything at once has nothing of the old ports afterwards.
-        let all_at_once = self.takes_all_at_once();
-        self.leaving.retain(|name, old| match self.jails.get(name) {
-            Some(jail) => !all_at_once && jail != old,
-            None => true,
-        });
-    }
-
-    /// Takes away what is there for jails that are the same no longer, before they come anew: nobody finds it afterwards.
-    fn leave_changed(&mut self, now: Timestamp) -> Result<(), JobError> {
-        let leaving = self.leaving.iter();
-        let changed = leaving.filter(|(name, _)| self.jails.contains_key(*name));
-        let changed: Jails = changed
-            .map(|(name, jail)| (name.clone(), jail.clone()))
-            .collect();
-        for (name, old) in changed {
-            if self.differs(&name, &old, now) {
-                self.leave(Jails::from([(name, old)]), now)?;
-            } else {
-                self.leaving.remove(&name);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether something else is there for a jail than would be for what it is now.
-    fn differs(&mut self, name: &JailName, old: &ActionJail, now: Timestamp) -> bool {
-        let theirs = self.known.members(|(jail, _)| jail.as_ref() == Some(name));
-        let new = self.jails.get(name).cloned();
-        let has_stop = self.routine.stop.iter().any(|step| step.names(&Axis::Jail));
-        let mut jobs = |jail: &ActionJail| {
-            let jails = Jails::from([(name.clone(), jail.clone())]);
-            let served = std::mem::replace(&mut self.jails, jails);
-            let mut tasks = self.tasks(Part::Ban, &theirs, true, now);
-            if has_stop {
-                tasks.extend(self.tasks(Part::Start, &theirs, false, now));
-            }
-            self.jails = served;
-            tasks.into_iter().map(|task| task.job).collect::<Vec<_>>()
-        };
-        new.is_none_or(|new| jobs(old) != jobs(&new))
-    }
-
-    /// Takes away what is there for jails that are served no longer, after nothing else makes use of it.
-    fn leave_gone(&mut self, now: Timestamp) -> Result<(), JobError> {
-        let leaving = self.leaving.iter();
-        let gone = leaving.filter(|(name, _)| !self.jails.contains_key(*name));
-        let gone: Jails = gone
-            .map(|(name, jail)| (name.clone(), jail.clone()))
-            .collect();
-        match gone.is_empty() {
-            true => Ok(()),
-            false => self.leave(gone, now),
-        }
-    }
-
-    /// Takes away what is there for these jails. They are remembered until that is done.
-    fn leave(&mut self, jails: Jails, now: Timestamp) -> Result<(), JobError> {
-        let names: BTreeSet<JailName> = jails.keys().cloned().collect();
-        let is_theirs = |(jail, _): &Key| jail.as_ref().is_some_and(|jail| names.contains(jail));
-        let served = std::mem::replace(&mut self.jails, jails);
-        let members = Members::new();
-        let tasks: Vec<_> = {
-            let scene = self.scene(&members, now);
-            let steps = self.routine.stop.iter();
-            let steps = steps.filter(|step| step.names(&Axis::Jail));
-            steps.flat_map(|step| step.tasks(&scene)).collect()
-        };
-        let left = match (self.takes_all_at_once(), tasks.is_empty()) {
-            (false, true) => {
-                let theirs = self.known.members(is_theirs);
-                self.lift(&theirs, now)
-            }
-            _ => {
-                let left = self.apply_what_goes(&tasks);
-                self.give_up_in_the_end(left)
-            }
-        };
-        self.jails = served;
-        left?;
-        self.leaving.retain(|name, _| !names.contains(name));
-        self.known.retain(|key| !is_theirs(key));
-        Ok(())
-    }
-
-    /// What is refused again and again is not there any more.
-    fn give_up_in_the_end(&mut self, left: Result<(), JobError>) -> Result<(), JobError> {
-        let Err(error) = left else {
-            self.refusals = 0;
-            return Ok(());
-        };
-        self.refusals += u8::from(error.is_of_program());
-        if self.refusals < MOST_REFUSALS {
-            return Err(error);
-        }
-        self.refusals = 0;
-        log::warn!("what a jail has had is taken for gone, as taking it away is refused: {error}");
-        Ok(())
-    }
-
     /// Makes all bans as they should be.
     fn make_all(
         &mut self,
@@ -575,46 +336,6 @@ impl<'r> Steps<'r> {
         made.is_some_and(|(longest, made)| self.routine.expires && now > made.after(longest / 2))
     }
 
-    /// Some bans that should be in effect, each of another jail or family and each time others; none that may end while
-    /// it is looked for.
-    fn witnesses(&mut self, projection: &Projection, now: Timestamp) -> Members {
-        let soon = now.after(self.routine.timeout);
-        self.witness = self.witness.wrapping_add(1);
-        let turn = self.witness;
-        let mut groups: Vec<(Key, Option<Timestamp>)> = Vec::new();
-        for (jail, bans) in projection.jails() {
-            for is_ipv6 in [false, true] {
-                let fits = |subject: &Subject| match subject.network() {
-                    Some(network) => network.address().is_ipv6() == is_ipv6,
-                    None => self.routine.names && !is_ipv6,
-                };
-                let lasting = || {
-                    bans.iter().filter(|(subject, until)| {
-                        fits(subject) && until.is_none_or(|until| until > soon)
-                    })
-                };
-                let at = turn.checked_rem(lasting().count()).unwrap_or_default();
-                let witness = lasting().nth(at);
-                groups.extend(
-                    witness.map(|(subject, until)| (self.key(&jail.jail, subject), *until)),
-                );
-            }
-        }
-        let runs = self.routine.check.iter().all(Step::runs);
-        let most = if runs { MOST_WITNESSES } else { 1 };
-        let first = (turn * most).checked_rem(groups.len()).unwrap_or_default();
-        groups.rotate_left(first);
-        groups.into_iter().take(most).collect()
-    }
-
-    /// Whether the target is looked at.
-    fn looks(&self) -> bool {
-        let routine = self.routine;
-        let asks = routine.start.iter().any(|step| step.asks()) || routine.file.is_some();
-        let can_look = asks || !routine.check.is_empty() || routine.list.is_some();
-        can_look && routine.check_every.is_some()
-    }
-
     /// Begins an order.
     fn begin(&mut self, clock: Clock<'_>) -> Result<Timestamp, JobError> {
         self.now = self.read(clock);
@@ -637,51 +358,6 @@ impl<'r> Steps<'r> {
     fn open_secrets(&mut self) -> Result<(), JobError> {
         self.secrets = open_secrets(&self.routine.values)?;
         Ok(())
-    }
-
-    /// Looks whether what the start has made is there, and whether some bans are in effect, each time others.
-    fn looks_unchanged(
-        &mut self,
-        projection: &Projection,
-        clock: Clock<'_>,
-    ) -> Result<bool, JobError> {
-        let now = clock();
-        // Several steps may ask the same.
-        let mut asked = BTreeSet::new();
-        for task in self.tasks(Part::Start, &Members::new(), false, now) {
-            if let Job::Run(run) = &task.job
-                && !run.unless.is_empty()
-                && asked.insert(run.unless.clone())
-                && !self.hands.is_done(run)?
-            {
-                return Ok(false);
-            }
-        }
-        if let Some(path) = self.routine.path() {
-            return Ok(self.written.is_some() && looks(&path) == self.written);
-        }
-        if self.routine.check.is_empty() {
-            let wanted = self.wanted(projection, now);
-            if self.routine.list.is_none() {
-                return Ok(true);
-            }
-            let mut listed = self.listed(now)?;
-            // What is over is lifted in a moment.
-            listed.retain(|key| !self.known.is_over(key, now));
-            // Names are in no list.
-            let wanted = wanted.keys();
-            let wanted = wanted.filter(|(_, subject)| subject.network().is_some());
-            return Ok(listed.iter().eq(wanted));
-        }
-        let witnesses = self.witnesses(projection, now);
-        for task in self.tasks(Part::Check, &witnesses, false, now) {
-            match self.apply(&task.job) {
-                Ok(_) => {}
-                Err(error) if error.is_refusal() => return Ok(false),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(true)
     }
 }
 
@@ -837,9 +513,4 @@ fn leave_out_held(members: &mut Members) {
         }
         !is_held
     });
-}
-
-fn looks(path: &str) -> Option<Looks> {
-    let file = std::fs::metadata(path).ok()?;
-    Some((file.ino(), file.size(), file.mtime(), file.mtime_nsec()))
 }

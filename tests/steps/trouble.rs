@@ -35,8 +35,9 @@ fn jail_of(name: &str, port: &str) -> ActionJail {
 
 #[test]
 fn a_jail_of_other_ports_comes_anew() {
-    let (add, del) = (call("add <address>+<port>"), call("del <address>+<port>"));
-    let file = format!("{HEAD}\n[[ban]]\n{add}\n[[unban]]\n{del}\n");
+    let (add, del) = (call("add <address>+<to>"), call("del <address>+<to>"));
+    let to = "[destination]\nports = \"<port>\"\nall = \"all\"\n";
+    let file = format!("{HEAD}\n{to}[[ban]]\n{add}\n[[unban]]\n{del}\n");
     let target = Target::new(&file, &[]);
     touch(&target, "strict");
     let bans = vec![ban("web", "192.0.2.1", 600), ban("sshd", "192.0.2.2", 600)];
@@ -86,7 +87,7 @@ fn what_somebody_else_has_lifted_is_not_lifted_for_ever() {
 fn what_came_late_and_is_lifted_meanwhile_is_lifted() {
     let target = Target::new(&one_by_one("", ""), &[("timeout", "1s")]);
     target.reconcile(&["sshd"], Vec::new());
-    touch(&target, "hangs");
+    fs::write(target.path("hangs"), "192.0.2.1\n").unwrap();
     touch(&target, "broken");
     target.change(vec![ban("sshd", "192.0.2.1", 600)], &[]);
     let unbans = vec![("sshd".parse().unwrap(), "192.0.2.1".parse().unwrap())];
@@ -96,6 +97,57 @@ fn what_came_late_and_is_lifted_meanwhile_is_lifted() {
     remove(&target, "broken");
     recovers(&target);
     assert_eq!(target.held(), [""; 0]);
+}
+
+#[test]
+fn who_hangs_keeps_nobody_from_his_turn_for_ever() {
+    let target = Target::new(&one_by_one("", ""), &[("timeout", "1s")]);
+    target.reconcile(&["sshd"], Vec::new());
+    fs::write(target.path("hangs"), "192.0.2.1\n").unwrap();
+    let bans = ["192.0.2.1", "192.0.2.2"].map(|subject| ban("sshd", subject, 600));
+    target.change(bans.to_vec(), &[]);
+    until("the other is there", || {
+        target
+            .held()
+            .contains(&"192.0.2.2".to_owned())
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_target_that_refuses_everything_is_not_asked_for_everybody() {
+    let target = Target::new(&one_by_one("", ""), &[]);
+    target.reconcile(&["sshd"], Vec::new());
+    let subjects: Vec<_> = (0..100).map(|number| format!("192.0.2.{number}")).collect();
+    let refused = subjects[..60].join("\n");
+    fs::write(target.path("refused"), refused).unwrap();
+    let bans = subjects.iter().map(|subject| ban("sshd", subject, 600));
+    target.change(bans.collect(), &[]);
+    let calls = target.calls().len();
+    assert!(calls < 90, "{calls}");
+    until("all others are there", || {
+        (target.held().len() == 40).then_some(())
+    });
+}
+
+#[test]
+fn a_name_that_no_list_shows_is_lifted() {
+    let file = format!(
+        "names = true\nshared = true\n{HEAD}\n[[ban]]\n{}\ninput = \"lock <subject>\"\n[[unban]]\n{}\ninput = \"free <subject>\"\n[list]\n{}\n",
+        call("input x"),
+        call("input x"),
+        call("list")
+    );
+    let target = Target::new(&file, &[("check_every", "0s")]);
+    let bans = vec![ban_of("login", Name::of("root").unwrap().into(), 600)];
+    target.reconcile(&["login"], bans.clone());
+    target.reconcile(&["login"], bans);
+    assert_eq!(target.calls(), ["list", "input x", "lock root", "list"]);
+    let name = Name::of("root").unwrap().into();
+    let (bans, unbans) = (Vec::new(), vec![("login".parse().unwrap(), name)]);
+    target.orders.send(Order::Change { bans, unbans }).unwrap();
+    target.outcome();
+    assert_eq!(target.calls(), ["input x", "free root"]);
 }
 
 #[test]

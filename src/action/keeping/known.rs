@@ -37,6 +37,8 @@ struct Belief {
     is_sure: bool,
     /// How often the target has refused to lift it.
     refusals: u8,
+    /// What was tried last for it has failed.
+    has_failed: bool,
 }
 
 impl Known {
@@ -47,10 +49,12 @@ impl Known {
                 until: *until,
                 is_sure: false,
                 refusals: 0,
+                has_failed: false,
             };
             let belief = self.bans.entry(key.clone()).or_insert(tried);
             *belief = Belief {
                 until: later(belief.until, *until),
+                has_failed: belief.has_failed,
                 ..tried
             };
         }
@@ -62,6 +66,7 @@ impl Known {
             until,
             is_sure: true,
             refusals: 0,
+            has_failed: false,
         };
         self.bans.insert(key, belief);
     }
@@ -85,10 +90,23 @@ impl Known {
             until: None,
             is_sure: false,
             refusals: 0,
+            has_failed: false,
         };
         let belief = self.bans.entry(key.clone()).or_insert(unknown);
         belief.refusals = belief.refusals.saturating_add(1);
         belief.refusals >= MOST_REFUSALS
+    }
+
+    /// Something that was tried for it has failed.
+    pub fn fail(&mut self, key: &Key) {
+        if let Some(belief) = self.bans.get_mut(key) {
+            belief.has_failed = true;
+        }
+    }
+
+    /// Whether that is so.
+    pub fn has_failed(&self, key: &Key) -> bool {
+        self.bans.get(key).is_some_and(|belief| belief.has_failed)
     }
 
     /// Of none it is sure any more whether it is there, or until when.
