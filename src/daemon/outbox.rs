@@ -281,9 +281,12 @@ impl Outbox {
                 let own = ledger
                     .iter()
                     .filter(|(jail, _, ban)| policy.puts_into_effect(&worker.spec.name, jail, ban));
-                let events: Vec<_> = own
-                    .map(|(jail, subject, ban)| event(jail, subject, &ban))
-                    .collect();
+                let mut own: Vec<_> = own.collect();
+                own.sort_by_key(|(_, _, ban)| ban.id);
+                let events = own
+                    .iter()
+                    .map(|(jail, subject, ban)| event(jail, subject, ban));
+                let events = events.collect();
                 worker.tell(events);
             }
         }
