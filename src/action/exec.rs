@@ -160,10 +160,11 @@ fn find(program: &Path) -> Option<PathBuf> {
 /// Our PATH, and after it the places of administrators' tools that are not in it.
 fn path() -> OsString {
     let own = env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<PathBuf> = env::split_paths(&own).collect();
-    for tools in TOOLS {
-        if !places.iter().any(|place| place == Path::new(tools)) {
-            places.push(tools.into());
+    let tools = TOOLS.iter().map(PathBuf::from);
+    let mut places: Vec<PathBuf> = Vec::new();
+    for place in env::split_paths(&own).chain(tools) {
+        if !places.contains(&place) {
+            places.push(place);
         }
     }
     // They come from such a list, so they can be joined to one.

@@ -139,7 +139,7 @@ pub enum ParameterError {
         name: &'static str,
     },
     /// It has no default and is not set.
-    #[error("the action does not work without `{name}`: {about}")]
+    #[error("the action does not work without `{name}`: {}", about.trim_end_matches('.'))]
     Unset {
         /// The parameter.
         name: String,

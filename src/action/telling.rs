@@ -388,8 +388,9 @@ impl Worker<'_> {
     fn note_trouble(&mut self, error: &JobError) {
         if !self.is_in_trouble {
             log::error!("{}: {error}", self.spec.name);
-            (self.report)(Report::Trouble(error.to_string()));
         }
+        // The cause may be another one by now.
+        (self.report)(Report::Trouble(error.to_string()));
         self.is_in_trouble = true;
     }
 

@@ -354,6 +354,8 @@ impl<K: Keeper> Worker<'_, K> {
         if self.inbox.is_called_off() {
             return;
         }
+        // The cause may be another one by now.
+        (self.report)(Report::Trouble(error.to_string()));
         let pause = match &self.trouble {
             Some(trouble) => (trouble.pause * 2).min(LONGEST_PAUSE),
             None => {
@@ -361,7 +363,6 @@ impl<K: Keeper> Worker<'_, K> {
                     "{}: {error}; bans may not be in effect, trying on",
                     self.spec.name
                 );
-                (self.report)(Report::Trouble(error.to_string()));
                 (self.report)(Report::Outcome(Outcome::Broken {
                     action: self.spec.name.clone(),
                 }));

@@ -390,7 +390,7 @@ fn since_and_why(
     let effect = if ban.in_effect {
         "The firewall has confirmed it."
     } else {
-        "No action has confirmed it yet."
+        "Not every action that is to keep it out has confirmed it; `f2bd status` shows which work."
     };
     let subject = shown(&ban.subject);
     let through = match &ban.response {

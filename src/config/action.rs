@@ -27,8 +27,10 @@ pub struct ActionUse {
     pub action: ActionName,
     /// Where it is named, or else the jail.
     pub place: Place,
-    /// The jail and whom it bans, if these are no addresses.
-    pub by_names: Option<(JailName, Capture)>,
+    /// The jail.
+    pub jail: JailName,
+    /// Whom it bans, if these are no addresses.
+    pub by_names: Option<Capture>,
 }
 
 /// An action that can be used, whoever uses it.
@@ -117,12 +119,35 @@ pub fn read_all(
             check_names(&spec.name, one, problems);
         }
     }
+    warn_of_jails_that_only_tell(&specs, used, problems);
     refuse_shared_places(&specs, problems);
     warn_of_open_lists(&specs, problems);
     if surroundings == Surroundings::Require {
         look_around(&specs, problems);
     }
     specs.into_iter().map(|(spec, _)| spec).collect()
+}
+
+/// Who adds a mail to a jail may think that its usual actions stay.
+fn warn_of_jails_that_only_tell(
+    specs: &[(ActionSpec, Place)],
+    used: &[ActionUse],
+    problems: &mut Problems,
+) {
+    let tells = |one: &ActionUse| {
+        let spec = specs.iter().find(|(spec, _)| spec.name == one.action);
+        spec.is_some_and(|(spec, _)| spec.teller().is_some())
+    };
+    let mut jails: BTreeMap<&JailName, (&ActionUse, bool)> = BTreeMap::new();
+    for one in used.iter().filter(|one| one.by_names.is_none()) {
+        let entry = jails.entry(&one.jail).or_insert((one, true));
+        entry.1 &= tells(one);
+    }
+    for (jail, (first, _)) in jails.into_iter().filter(|(_, (_, only))| *only) {
+        let message = format!("jail `{jail}` only tells of its bans: nobody is kept out");
+        let remedy = "add an action that keeps out to `actions`, such as \"nftables\"";
+        problems.warning(&first.place, message, remedy);
+    }
 }
 
 /// Warns of what is not there and may come yet: programs, and secrets.
@@ -148,8 +173,8 @@ fn look_around(specs: &[(ActionSpec, Place)], problems: &mut Problems) {
 
 /// Reports an action that could do nothing about whom a jail bans.
 fn check_names(action: &ActionName, used: &ActionUse, problems: &mut Problems) {
-    if let Some((jail, capture)) = &used.by_names {
-        let word = capture.word();
+    if let Some(capture) = used.by_names {
+        let (jail, word) = (&used.jail, capture.word());
         let message = format!(
             "the action `{action}` can only ban addresses, and jail `{jail}` bans by subject = \"{word}\""
         );
@@ -199,6 +224,7 @@ fn read(
     let before = problems.count();
     let mut given = parameters(table, problems);
     let entries = table.map(Table::entries).unwrap_or_default();
+    let mut told = Vec::new();
     // One mistake after the other is taken out, so that all are told.
     loop {
         let error = match file.spec(name.clone(), &given) {
@@ -224,6 +250,8 @@ fn read(
                 problems.error(place, message, format!("write {wanted}"));
                 key
             }
+            // It is set, though wrongly.
+            ParameterError::Unset { name: key, .. } if told.contains(key) => return None,
             ParameterError::Missing { .. } | ParameterError::Unset { .. } => {
                 problems.error(place, error.to_string(), "see f2bd-action(5)");
                 return None;
@@ -231,6 +259,7 @@ fn read(
         };
         // If the section does not say it, the file does, and there is no more to find.
         given.remove(key)?;
+        told.push(key.clone());
     }
 }
 

@@ -262,7 +262,8 @@ impl<'c> JailReader<'c> {
             self.actions.extend(named.map(|(action, own)| ActionUse {
                 action,
                 place: own.unwrap_or_else(|| entry.place.clone()),
-                by_names: named_by.map(|capture| (name.clone(), capture)),
+                jail: name.clone(),
+                by_names: named_by,
             }));
         }
         let FilterChoice {

@@ -280,6 +280,7 @@ impl Driver {
         action: &ActionName,
         report: Report,
     ) {
+        let is_known = self.outbox.is_in_trouble(worker);
         // What one tells that has been replaced is true no more.
         if !self.outbox.note(worker, &report) {
             return;
@@ -291,6 +292,7 @@ impl Driver {
                     self.become_ready();
                 }
             }
+            Report::Trouble(_) if is_known => {}
             Report::Trouble(reason) => {
                 let sentence = format!("the action {action} does not work: {reason}");
                 self.announce(Occasion::Error, sentence);

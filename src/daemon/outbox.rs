@@ -181,6 +181,12 @@ impl Outbox {
         self.catch_up(engine);
     }
 
+    /// Whether it is known that a worker does not do its work.
+    pub fn is_in_trouble(&self, worker: WorkerId) -> bool {
+        let worker = self.workers.iter().find(|own| own.id == worker);
+        worker.is_some_and(|worker| worker.reason.is_some())
+    }
+
     /// Takes note of what a worker has to tell; answers whether it is one of those that work at present.
     pub fn note(&mut self, worker: WorkerId, report: &Report) -> bool {
         let Some(worker) = self.workers.iter_mut().find(|own| own.id == worker) else {
