@@ -43,7 +43,7 @@ pub fn firewalls(_: &World) {
         (
             "ipset",
             vec!["ipset", "restore"],
-            "create s hash:ip timeout 0\n",
+            "create s hash:ip timeout 0 maxelem 1048576\n",
             "add s <> timeout 86400",
         ),
     ] {
