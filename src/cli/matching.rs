@@ -167,7 +167,7 @@ impl Matching<'_> {
         let is_shown = match &self.prints {
             Prints::Summary | Prints::Counted => false,
             Prints::Missed => true,
-            Prints::Likely(likely) => likely.is(record.message) || likely.is(record.object),
+            Prints::Likely(likely) => likely.is(record.message) || likely.is(record.object()),
         };
         if is_shown {
             self.printer.missed(&mut self.out, number, record)?;

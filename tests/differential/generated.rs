@@ -145,7 +145,7 @@ pub fn check(bytes: &[u8]) -> Tally {
             false => String::new(),
         };
         let record = Record {
-            object: object.as_bytes(),
+            line: object.as_bytes(),
             program: choices.of(&["sshd", "sshd", "", "app"]),
             pid: choices.of(&[None, Some(7), Some(u32::MAX)]),
             ..Record::bare(Timestamp::default(), &text)

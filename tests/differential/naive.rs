@@ -191,7 +191,7 @@ fn looks_at_the_end(text: &str) -> bool {
 
 /// The object that a record was made of or that its whole message is.
 fn object(record: &Record<'_>) -> Option<Object> {
-    let text = match record.object {
+    let text = match record.object() {
         b"" if record.message.len() >= LONGEST_MESSAGE => return None,
         b"" => record.message,
         object => object,
@@ -265,7 +265,7 @@ fn attempt<'r>(
             String::from_utf8_lossy(&text[range]).into_owned(),
         ))
     };
-    let by_fields = !pattern.fields.is_empty() && !record.object.is_empty();
+    let by_fields = !pattern.fields.is_empty() && !record.object().is_empty();
     Outcome::Failure(Found {
         pattern: pattern.number,
         ip,
@@ -276,7 +276,7 @@ fn attempt<'r>(
         host: Cow::Owned(host),
         unless_counted: pattern.unless_counted,
         line: bounded(if by_fields {
-            record.object
+            record.object()
         } else {
             record.message
         }),

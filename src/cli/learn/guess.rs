@@ -74,7 +74,7 @@ const HOST_FIELDS: [&str; 8] = [
 /// # Errors
 /// There is none.
 pub fn propose(record: &Record<'_>) -> Result<Proposal, LearnError> {
-    let text = match record.object {
+    let text = match record.object() {
         b"" => record.message,
         object => object,
     };

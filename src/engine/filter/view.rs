@@ -58,7 +58,7 @@ impl<'r> View<'r> {
 
     /// What the fields stand in, as far as people need to see it.
     pub(super) fn line(&self) -> &'r [u8] {
-        match self.record.object {
+        match self.record.object() {
             b"" => self.message(),
             object => bounded(object),
         }
@@ -66,7 +66,7 @@ impl<'r> View<'r> {
 
     fn object(&self) -> Option<&Object> {
         let read = || {
-            let text = match self.record.object {
+            let text = match self.record.object() {
                 // One that may have been cut would be another than was written.
                 b"" if self.record.message.len() < LONGEST_MESSAGE => self.record.message,
                 object => object,
