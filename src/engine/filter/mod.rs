@@ -7,6 +7,7 @@ pub mod forgery;
 pub mod forwarded;
 mod language;
 pub mod likely;
+pub mod line;
 mod literal;
 pub mod passing;
 pub mod pattern;
