@@ -177,6 +177,7 @@ fn is_sound(text: &str) -> bool {
         }],
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
         outcome: f2bd::engine::filter::Outcome::Failure,
         successes: Vec::new(),
     }])

@@ -112,6 +112,7 @@ fn try_out(pattern: PatternSpec, record: &Record<'_>) -> Result<Proposal, String
         successes: Vec::new(),
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
     };
     let filters = FilterSet::compile(vec![spec]).map_err(|errors| {
         let mut reasons = errors.into_iter().map(|error| error.reason);

@@ -32,6 +32,7 @@ fn filter_with(patterns: &[&str], ignores: Vec<PatternSpec>) -> FilterSet {
         successes: Vec::new(),
         ignores,
         others: Vec::new(),
+        lines: None,
     }])
     .expect("sound")
 }
