@@ -276,6 +276,7 @@ fn attempt<'r>(
         session: lossy("session").map(Session::Captured),
         host: Cow::Owned(host),
         unless_counted: pattern.unless_counted,
+        said: None,
         line: bounded(if by_fields {
             record.object()
         } else {

@@ -74,6 +74,7 @@ fn all_filters() -> FilterSet {
         failures: failures.collect(),
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
         outcome: Outcome::Failure,
         successes: Vec::new(),
     });
