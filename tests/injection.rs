@@ -103,6 +103,9 @@ fn words() -> impl Strategy<Value = Words> {
                 name,
                 sentence,
                 whereabouts,
+                captures: Default::default(),
+                history: Vec::new(),
+                restored: false,
                 lines,
                 users,
             }
@@ -115,6 +118,9 @@ fn calm() -> Words {
         name: "name".into(),
         sentence: "sentence".into(),
         whereabouts: "whereabouts".into(),
+        captures: Default::default(),
+        history: Vec::new(),
+        restored: false,
         lines: vec!["one".into(), "two".into()],
         users: vec!["alice".into(), "bob".into()],
     }
@@ -173,6 +179,9 @@ fn events(teller: &Teller, words: &Words) -> Vec<Event> {
         lines: words.lines.clone(),
         users: words.users.iter().cloned().collect(),
         whereabouts: Some(words.whereabouts.clone()),
+        captures: Default::default(),
+        history: Vec::new(),
+        restored: false,
     };
     let [host, name] = subjects.map(|subject| event(Occasion::Ban, Some(subject)));
     let all = [host, name, event(Occasion::Notice, None)];
