@@ -103,9 +103,6 @@ fn words() -> impl Strategy<Value = Words> {
                 name,
                 sentence,
                 whereabouts,
-                captures: Default::default(),
-                history: Vec::new(),
-                restored: false,
                 lines,
                 users,
             }
@@ -118,9 +115,6 @@ fn calm() -> Words {
         name: "name".into(),
         sentence: "sentence".into(),
         whereabouts: "whereabouts".into(),
-        captures: Default::default(),
-        history: Vec::new(),
-        restored: false,
         lines: vec!["one".into(), "two".into()],
         users: vec!["alice".into(), "bob".into()],
     }
@@ -178,10 +172,10 @@ fn events(teller: &Teller, words: &Words) -> Vec<Event> {
         sentence: words.sentence.clone(),
         lines: words.lines.clone(),
         users: words.users.iter().cloned().collect(),
-        whereabouts: Some(words.whereabouts.clone()),
         captures: Default::default(),
         history: Vec::new(),
         restored: false,
+        whereabouts: Some(words.whereabouts.clone()),
     };
     let [host, name] = subjects.map(|subject| event(Occasion::Ban, Some(subject)));
     let all = [host, name, event(Occasion::Notice, None)];

@@ -117,7 +117,6 @@ impl<'s> Shell<'s> {
         }
         self.attempt(occasion, key, true)?;
         self.used.insert(side);
-        *self.banned_total.entry(key.0.clone()).or_default() += 1;
         Ok(())
     }
 
@@ -167,6 +166,7 @@ impl<'s> Shell<'s> {
             tries: 0,
         };
         let Some(old) = self.ledger.get(&key) else {
+            *self.banned_total.entry(key.0.clone()).or_default() += 1;
             self.ledger.put(key, known);
             return;
         };

@@ -31,7 +31,7 @@ impl Shell<'_> {
     fn filled(&self, occasion: Occasion, side: Side, of: Option<&Key>) -> Option<Filled> {
         let script = self.spec.commands_of(side).on(occasion)?;
         let ticket = Ticket {
-            family: side.family(),
+            side,
             now: self.now,
             jail: of.map(|(jail, _)| jail),
             subject: of.map(|(_, subject)| subject),

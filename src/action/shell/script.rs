@@ -107,8 +107,10 @@ impl Filled {
         self.text.push('}');
         if !self.variables.iter().any(|(known, _)| *known == name) {
             // The kernel takes none with a NUL.
-            let mut value = value.replace('\0', "");
-            value.truncate(value.floor_char_boundary(LONGEST_VALUE));
+            let value = value.replace('\0', "");
+            let ends = value.char_indices().map(|(at, c)| at + c.len_utf8());
+            let end = ends.take_while(|end| *end <= LONGEST_VALUE).last();
+            let value = value[..end.unwrap_or_default()].to_owned();
             self.variables.push((name, value));
         }
     }

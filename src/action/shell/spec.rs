@@ -12,6 +12,7 @@ use super::script::Script;
 use super::ticket;
 use crate::action::{ActionKind, ActionSpec, Effect};
 use crate::engine::name::ActionName;
+use crate::engine::prefix::Prefix;
 use crate::engine::subject::Subject;
 
 /// What is there where the kernel speaks IPv6.
@@ -186,13 +187,9 @@ impl ShellSpec {
 
     /// The side that somebody's bans are on.
     pub(super) fn side_of(&self, subject: &Subject) -> Side {
-        match (&self.commands, subject.network()) {
-            (Commands::Same(_), _) if !self.start_on_demand => Side::Any,
-            (_, None) => Side::Any,
-            (_, Some(network)) => match network.address() {
-                IpAddr::V4(_) => Side::Ipv4,
-                IpAddr::V6(_) => Side::Ipv6,
-            },
+        match self.commands {
+            Commands::Same(_) if !self.start_on_demand => Side::Any,
+            _ => Side::of(subject),
         }
     }
 }
@@ -207,6 +204,15 @@ pub(super) enum Side {
 }
 
 impl Side {
+    /// The one of the addresses of whoever is banned.
+    pub(super) fn of(subject: &Subject) -> Side {
+        match subject.network().map(Prefix::address) {
+            Some(IpAddr::V4(_)) => Side::Ipv4,
+            Some(IpAddr::V6(_)) => Side::Ipv6,
+            None => Side::Any,
+        }
+    }
+
     /// What commands are told.
     pub(super) fn family(self) -> &'static str {
         match self {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::ledger::Known;
 use super::script::{Value, Values};
+use super::spec::Side;
 use crate::action::event::Event;
 use crate::action::exec::{self, Environment, Errand};
 use crate::engine::name::JailName;
@@ -23,8 +24,8 @@ const LOOKUP_DEADLINE: Duration = Duration::from_secs(3);
 
 /// What can be told of a ban, or of none if an action begins or ends.
 pub struct Ticket<'t> {
-    /// What Fail2ban calls the family of the address.
-    pub family: &'static str,
+    /// For which addresses it is run.
+    pub side: Side,
     /// The time.
     pub now: Timestamp,
     /// The jail.
@@ -90,7 +91,10 @@ impl Values for Ticket<'_> {
                 Some(subject) => Value::Own(subject.plain()),
                 None => Value::Own(String::new()),
             }),
-            "family" => own(self.family.to_owned()),
+            "family" => {
+                let side = self.subject.map_or(self.side, Side::of);
+                own(side.family().to_owned())
+            }
             "ip-rev" => own(self.address().map(reversed).unwrap_or_default()),
             "ip-host" => {
                 let host = self.address().and_then(host_of);
