@@ -1,5 +1,4 @@
-//! Is a tree of Fail2ban taken over as it is?
-//!
-//! Each part against Fail2ban's own, which is read from target/samples and run with Python where it is there.
+//! Facts about what is taken over from Fail2ban: it is asked what it makes of the same, where it is there.
 
 mod actions;
+mod dates;
