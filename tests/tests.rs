@@ -28,6 +28,7 @@ mod ignored;
 mod injection;
 mod journal;
 mod known;
+mod losses;
 mod man;
 mod means;
 mod names;
