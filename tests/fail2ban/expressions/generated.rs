@@ -342,7 +342,7 @@ fn generated_expressions_take_what_they_take_in_python() {
             }
         }
     }
-    println!("{sound} sound, {linear} of them linear, {hits} hits, {limits} limits");
+    eprintln!("{sound} sound, {linear} of them linear, {hits} hits, {limits} limits");
     assert!(sound * 4 > EXPRESSIONS, "too few are sound: {sound}");
     assert!(hits > sound * 4, "too few texts are taken: {hits}");
     let all = differences.join("\n");

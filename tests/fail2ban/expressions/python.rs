@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::support::skipped;
 
-const PROGRAM: &str = include_str!("../oracle.py");
+const PROGRAM: &str = include_str!("../expressions.py");
 
 /// Where the package of Fail2ban is unpacked or installed.
 pub fn package() -> Option<PathBuf> {

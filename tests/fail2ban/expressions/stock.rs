@@ -195,7 +195,7 @@ fn stock_expressions_take_what_they_take_in_fail2ban() {
     for name in &names {
         compare_filter(&mut python, &root, name, &mut tally);
     }
-    println!(
+    eprintln!(
         "{} expressions, {} of them go back; {} pairs, {} hits, {} limits, {} refused by both",
         tally.expressions.len(),
         tally.backtracking.len(),
