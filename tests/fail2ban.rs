@@ -1,7 +1,8 @@
-//! Facts about directories of Fail2ban: what f2bd makes of them, held against what Fail2ban itself does.
+//! Facts about what is taken over from Fail2ban: it is asked what it makes of the same, where it is there.
 //!
 //! Debian's package fail2ban is read where it was unpacked and none of it is in this tree; its programs run from there.
 
+mod dates;
 mod fuzz;
 mod package;
 mod tree;

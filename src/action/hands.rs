@@ -52,12 +52,23 @@ pub enum JobError {
     /// A list of bans that is longer than what is read of it.
     #[error("the list of what is there is too long to be read")]
     TooLong,
+    /// Everything would have to be replaced, and nobody knows what that is.
+    #[error("not all bans are known, so what is there stays as it is")]
+    NotAllKnown,
     /// The action is to end first.
     #[error("called off")]
     CalledOff,
     /// A parameter of its means.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
+    /// A file that was there.
+    #[error("cannot read {path}: {error}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        error: io::Error,
+    },
     /// A file.
     #[error("cannot write {path}: {error}")]
     Write {
@@ -87,7 +98,9 @@ impl JobError {
             | JobError::Said { .. }
             | JobError::Secret(_)
             | JobError::TooLong
+            | JobError::NotAllKnown
             | JobError::CalledOff
+            | JobError::Read { .. }
             | JobError::Write { .. } => false,
         }
     }

@@ -553,6 +553,8 @@ impl Driver {
             Ok(None) => {
                 if request == Request::Flush {
                     self.mend_memory(now);
+                    self.memory.forget_losses(now);
+                    self.outbox.set_complete(self.memory.knows_all());
                     self.outbox.reconcile(None, &self.engine);
                 }
                 let view = View {
@@ -695,7 +697,7 @@ impl Driver {
         self.memory.retry(now);
         if let Some(remembered) = self.memory.take_late() {
             self.decide(now, Input::Restore(remembered), None);
-            self.outbox.complete();
+            self.outbox.set_complete(self.memory.knows_all());
             self.outbox.reconcile(None, &self.engine);
         }
         if self.memory.wants_restate() {

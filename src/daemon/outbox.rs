@@ -86,9 +86,9 @@ impl Outbox {
         }
     }
 
-    /// From now on the ledger knows all bans there are.
-    pub fn complete(&mut self) {
-        self.complete = true;
+    /// Whether the ledger knows all bans there are from now on.
+    pub fn set_complete(&mut self, complete: bool) {
+        self.complete = complete;
     }
 
     /// Makes the running workers those of `actions`, each for its own jails, and has each of them make

@@ -103,14 +103,20 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         self.prepare(projection)?;
         let kernel = open(&mut self.kernel)?;
         let table = &self.spec.table;
+        let jails = || projection.jails().map(|(jail, _)| jail);
+        let groups = groups(self.spec.sharing, jails());
+        let before = kernel.generation()?;
+        kernel.commit(fill(kernel.batch(table), &groups, projection, clock()))?;
         let listener = Listener::open(table, &self.spec.devices, kernel.port());
+        // What others have changed before we listened is not known. To listen all the while would cost more than all the
+        // rest: the kernel writes a note on each element as soon as anybody does.
+        if kernel.generation()?.wrapping_sub(before) > 1 {
+            kernel.commit(fill(kernel.batch(table), &groups, projection, clock()))?;
+        }
         let devices = match &listener {
             Ok(listener) => listener.present(),
             Err(_) => self.spec.devices.clone(),
         };
-        let jails = || projection.jails().map(|(jail, _)| jail);
-        let groups = groups(self.spec.sharing, jails());
-        kernel.commit(fill(kernel.batch(table), &groups, projection, clock()))?;
 
         let chains = kernel.chains(table)?;
         let mut gone = kernel.sets(table)?;
