@@ -5,10 +5,11 @@
 //!
 //! `ini` reads one file, `files` finds those that belong together, `merged` lays them over each other, `interpolation` puts in
 //! what values refer to, `brackets` and `tags` what stands in these, `definition` and `jail` put jails together; `time` reads
-//! times; `stream` is the tree in the words of Fail2ban's own server.
+//! times; `expression` translates regular expressions; `stream` is the tree in the words of Fail2ban's own server.
 
 pub mod brackets;
 mod definition;
+pub mod expression;
 pub mod files;
 pub mod ini;
 pub mod interpolation;
