@@ -7,4 +7,5 @@ mod dates;
 mod expressions;
 mod fuzz;
 mod package;
+mod samples;
 mod tree;
