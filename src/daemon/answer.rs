@@ -23,8 +23,8 @@ use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
     ActionRow, AllowedRow, BanRow, ConfigurationRow, DatabaseRow, FailureRow, FileRow, FollowLine,
-    HistoryRow, JailRow, LONGEST_ALLOWANCE, OperatorRow, PAGE, Refusal, Reply, Request,
-    ResponseRow, SiegeRow, SourceRow, Status, Why,
+    HistoryRow, JailRow, JailSettingsRow, LONGEST_ALLOWANCE, OperatorRow, PAGE, Refusal, Reply,
+    Request, ResponseRow, SettingsRow, SiegeRow, SourceRow, Status, Why,
 };
 use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
@@ -56,6 +56,9 @@ pub struct Circumstances {
     database: PathBuf,
     socket: PathBuf,
     actions: Vec<(ActionSpec, Vec<ActionJail>)>,
+    /// Where what happens is told in Fail2ban's words.
+    pub fail2ban_log: Option<PathBuf>,
+    rows: Vec<JailSettingsRow>,
     dry_run: bool,
     since: Timestamp,
     /// What the daemon tells of.
@@ -72,6 +75,8 @@ impl Circumstances {
             database: settings.daemon.database,
             socket: settings.daemon.socket,
             actions: settings.actions,
+            fail2ban_log: settings.daemon.fail2ban_log,
+            rows: settings.rows,
             dry_run,
             since: now,
             log_level: settings.daemon.log_level,
@@ -345,6 +350,13 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
             rows.sort_by_key(|row| (row.until, row.subject));
             Reply::Allowed { rows }
         }
+        Request::Settings { jail } => {
+            settings(view, jail.as_ref()).unwrap_or_else(|refusal| refusal)
+        }
+        Request::LogLevel { level } => {
+            log::set_max_level(*level);
+            done(&[])
+        }
         Request::Flush => done(&[]),
         Request::Ban { .. }
         | Request::Unban { .. }
@@ -352,6 +364,7 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         | Request::Disallow { .. }
         | Request::Reload { .. }
         | Request::Confirm
+        | Request::Stop
         | Request::Follow => refused(
             Why::Malformed,
             "the request was not meant for the driver".to_owned(),
@@ -481,6 +494,22 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
             path: view.circumstances.database.display().to_string(),
             up_to_date: !view.memory.wants_retry(),
         },
+    })))
+}
+
+fn settings(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
+    if let Some(jail) = only {
+        known_jail(view.engine, jail)?;
+    }
+    let circumstances = view.circumstances;
+    let rows = circumstances.rows.iter();
+    let rows = rows.filter(|row| only.is_none_or(|jail| *jail == row.jail));
+    let file = circumstances.fail2ban_log.as_ref();
+    Ok(Reply::Settings(Box::new(SettingsRow {
+        log_level: log::max_level(),
+        fail2ban_log: file.map(|file| file.display().to_string()),
+        keep_bans: circumstances.retention.history.as_secs(),
+        jails: rows.cloned().collect(),
     })))
 }
 
