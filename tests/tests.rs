@@ -18,6 +18,7 @@ mod differential;
 mod discover;
 mod effect;
 mod examples;
+mod fail2ban;
 mod files;
 mod filters;
 mod firewalls;
