@@ -9,6 +9,7 @@ mod clock;
 mod driver;
 mod effect;
 mod events;
+mod fail2ban_log;
 mod letter;
 mod logger;
 mod lookups;
