@@ -3,7 +3,9 @@
 //! Debian's package fail2ban is the measure. It is unpacked for the tests and runs from there; nothing of it is in this tree.
 
 mod clients;
+mod log;
 mod pair;
+mod socket;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -55,6 +55,7 @@ pub struct Circumstances {
     pub guard: bool,
     database: PathBuf,
     socket: PathBuf,
+    fail2ban_socket: Option<PathBuf>,
     actions: Vec<(ActionSpec, Vec<ActionJail>)>,
     /// Where what happens is told in Fail2ban's words.
     pub fail2ban_log: Option<PathBuf>,
@@ -74,6 +75,7 @@ impl Circumstances {
             guard: settings.daemon.guard,
             database: settings.daemon.database,
             socket: settings.daemon.socket,
+            fail2ban_socket: settings.daemon.fail2ban_socket,
             actions: settings.actions,
             fail2ban_log: settings.daemon.fail2ban_log,
             rows: settings.rows,
@@ -89,6 +91,12 @@ impl Circumstances {
         let (mut new, policy) = Circumstances::new(settings, old.dry_run, old.since);
         keep("database", &mut new.database, &old.database);
         keep("socket", &mut new.socket, &old.socket);
+        if new.fail2ban_socket != old.fail2ban_socket {
+            log::warn!(
+                "the socket for Fail2ban's clients is still what it was; restart f2bd to change it"
+            );
+            new.fail2ban_socket.clone_from(&old.fail2ban_socket);
+        }
         (new, policy)
     }
 

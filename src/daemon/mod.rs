@@ -47,7 +47,7 @@ use self::sources::Sources;
 use crate::action::{self, ActionError};
 use crate::config::{self, Settings, Surroundings};
 use crate::control::protocol::{Reply, Request};
-use crate::control::server::BindError;
+use crate::control::server::{BindError, Speech};
 use crate::control::{Question, server};
 use crate::engine::Engine;
 use crate::engine::jail::siege::SiegeRule;
@@ -167,7 +167,11 @@ async fn serve(
 ) -> Result<(), StartError> {
     let path = settings.daemon.socket.clone();
     // Before the database: whoever is refused here must not have touched it.
-    let listener = server::bind(&path)?;
+    let listener = server::bind(&path, Speech::Own)?;
+    let fail2ban_path = settings.daemon.fail2ban_socket.clone();
+    let fail2ban = fail2ban_path.as_deref();
+    let fail2ban = fail2ban.map(|path| server::bind(path, Speech::Fail2ban));
+    let fail2ban = fail2ban.transpose()?;
     let _alone = alone_with(&settings.daemon.database)?;
     if options.dry_run {
         log::warn!("this is a dry run: everything is decided and recorded, and nobody is kept out");
@@ -208,8 +212,16 @@ async fn serve(
     });
     let notifier = Arc::new(Notifier::find());
     let (stop, stopped) = mpsc::channel(1);
+    let listeners = std::iter::once(listener).chain(fail2ban);
+    let served = listeners.map(|listener| {
+        tokio::spawn(server::serve(
+            listener,
+            questions.clone(),
+            followers.clone(),
+        ))
+    });
+    let served: Vec<_> = served.collect();
     let tasks = [
-        tokio::spawn(server::serve(listener, questions, followers)),
         tokio::spawn(forward_questions(
             asked,
             Arc::clone(&reloader),
@@ -231,11 +243,13 @@ async fn serve(
     // The driver may be gone already; then there is nothing to tell it.
     let _ = inbox.send(Letter::Shutdown).await;
     let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-    for task in tasks {
+    for task in served.into_iter().chain(tasks) {
         task.abort();
     }
-    if let Err(error) = std::fs::remove_file(&path) {
-        log::warn!("cannot remove {}: {error}", path.display());
+    for path in std::iter::once(path).chain(fail2ban_path) {
+        if let Err(error) = std::fs::remove_file(&path) {
+            log::warn!("cannot remove {}: {error}", path.display());
+        }
     }
     match ended {
         Ok(Ok(())) => Ok(()),

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use jiff::Timestamp;
@@ -191,6 +191,24 @@ impl Pair {
         let mut command = python(&self.root, "usr/bin/fail2ban-client");
         command.arg("-c").arg(self.path("etc")).args(words);
         Said::of(&command.output().unwrap())
+    }
+
+    /// What Fail2ban's own client says of f2bd, through the socket for it.
+    pub fn across(&self, words: &[&str]) -> Said {
+        let mut command = python(&self.root, "usr/bin/fail2ban-client");
+        command.arg("-c").arg(self.path("etc"));
+        command.arg("-s").arg(self.path("fail2ban.sock"));
+        Said::of(&command.args(words).output().unwrap())
+    }
+
+    /// What a program of the package says.
+    pub fn program(&self, program: &str, words: &[&str]) -> Said {
+        Said::of(&python(&self.root, program).args(words).output().unwrap())
+    }
+
+    /// The root of the package.
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     /// Has both answer commands one after the other, each read from standard input, and holds the answers against each

@@ -10,6 +10,8 @@ pub mod command;
 pub mod fault;
 pub mod files;
 pub mod line;
+pub mod pickle;
+pub mod socket;
 pub mod value;
 
 /// The version of Fail2ban whose commands and formats are spoken. Programs ask for it to know what they may ask for.
