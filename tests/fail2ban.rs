@@ -1,8 +1,11 @@
-//! Whoever knows Fail2ban finds everything where it was: its clients, its configuration, its log.
+//! Facts about what is taken over from Fail2ban: it is asked what it makes of the same, where it is there.
 //!
-//! Debian's package fail2ban is the measure. It is unpacked for the tests and runs from there; nothing of it is in this tree.
+//! Debian's package fail2ban is unpacked for the tests and runs from there; nothing of it is in this tree.
 
+mod actions;
 mod clients;
+mod dates;
+mod expressions;
 mod log;
 mod pair;
 mod socket;

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use f2bd::engine::filter::session::Sessions;
 use f2bd::engine::filter::{FilterSet, View};
@@ -19,7 +19,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use crate::filters;
-use crate::support::skipped;
+use crate::support::samples;
 
 /// The least share of annotated failures, in percent, that is counted with the right host or differs on purpose.
 const LEAST: usize = 98;
@@ -28,11 +28,8 @@ const LEAST: usize = 98;
 const LOGS: &str = "usr/lib/python3/dist-packages/fail2ban/tests/files/logs";
 
 fn logs() -> Option<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
-    let mut places = [target.join("samples"), PathBuf::from("/")].into_iter();
-    let found = places.find_map(|root| Some(root.join(LOGS)).filter(|path| path.is_dir()));
-    found.or_else(|| skipped("there are no sample logs of others; contrib/test.sh fetches them"))
+    let root = samples::root(LOGS)?;
+    Some(root.join(LOGS))
 }
 
 /// What is said of the line that follows.

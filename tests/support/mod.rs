@@ -6,6 +6,7 @@ pub mod journald;
 pub mod mmdb;
 pub mod nameserver;
 pub mod netns;
+pub mod samples;
 pub mod wait;
 pub mod world;
 

@@ -13,6 +13,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
 
+use super::abbreviation::{Abbreviation, is_universal, rare_offset, usual_offset};
 use crate::engine::time::Timestamp;
 
 /// 29 February may be eight years back, across a century that has no leap year.
@@ -33,9 +34,6 @@ const SECOND_TURN: i64 = 30 * MINUTE;
 
 /// How many clock changes around a moment are searched for an abbreviation: last summer's and last winter's.
 const CHANGES: usize = 3;
-
-/// The letters of the longest abbreviation of a zone.
-const LONGEST_ABBREVIATION: usize = 6;
 
 /// The parts of a moment that a line tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,37 +76,6 @@ pub(super) enum Zone {
     Called(Abbreviation),
 }
 
-/// `UTC`, `CEST`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Abbreviation {
-    letters: [u8; LONGEST_ABBREVIATION],
-    /// Whether an unknown one is no zone at all; otherwise it stands for the given zone.
-    must_be_known: bool,
-}
-
-impl Abbreviation {
-    /// The letters that `text` begins with.
-    pub fn leading(text: &[u8], must_be_known: bool) -> Option<(Self, &[u8])> {
-        let end = text.iter().position(|byte| !byte.is_ascii_alphabetic());
-        let (name, rest) = text.split_at(end.unwrap_or(text.len()));
-        let mut letters = [0; LONGEST_ABBREVIATION];
-        letters.get_mut(..name.len())?.copy_from_slice(name);
-        let wrong = name.is_empty() || must_be_known && !name.iter().all(u8::is_ascii_uppercase);
-        (!wrong).then_some((
-            Abbreviation {
-                letters,
-                must_be_known,
-            },
-            rest,
-        ))
-    }
-
-    fn text(&self) -> &str {
-        let text = std::str::from_utf8(&self.letters).unwrap_or_default();
-        text.trim_end_matches('\0')
-    }
-}
-
 /// Turns stamps into moments.
 #[derive(Clone, Debug)]
 pub(super) struct Calendar {
@@ -134,8 +101,8 @@ impl Calendar {
         {
             return Some(Timestamp::from_micros(start + rest));
         }
+        let moment = self.moment_alone(stamp, now)?;
         let at = |second| self.resolve(&stamp.minute, second, now);
-        let moment = at(stamp.second)?;
         // A minute in which the zone's clock changes is not kept, nor one that it repeats.
         if let (Some(first), Some(last)) = (at(0), at(59))
             && last - first == 59 * SECOND
@@ -143,6 +110,15 @@ impl Calendar {
         {
             self.last = Some((stamp.minute, first));
         }
+        Some(moment)
+    }
+
+    /// The same, where the stamps of one log do not follow each other: nothing is kept.
+    pub fn moment_alone(&self, stamp: &Stamp, now: Timestamp) -> Option<Timestamp> {
+        if stamp.epoch.is_some() {
+            return stamp.epoch;
+        }
+        let moment = self.resolve(&stamp.minute, stamp.second, now)?;
         Some(Timestamp::from_micros(moment + i64::from(stamp.micros)))
     }
 
@@ -185,7 +161,7 @@ impl Calendar {
         }
     }
 
-    fn today(&self, now: i64) -> Option<Date> {
+    pub fn today(&self, now: i64) -> Option<Date> {
         let now = jiff::Timestamp::from_microsecond(now).ok()?;
         Some(self.zone.to_datetime(now).date())
     }
@@ -203,7 +179,8 @@ impl Calendar {
             Zone::Silent => None,
             Zone::Offset(seconds) => Some(Offset::from_seconds(seconds).ok()?),
             Zone::Called(name) => match self.offset_called(name.text(), time) {
-                None if name.must_be_known => return None,
+                None if name.must_be_known() => return None,
+                None => rare_offset(name.text()),
                 known => known,
             },
         };
@@ -223,7 +200,7 @@ impl Calendar {
 
     /// What `name` means about `time`.
     fn offset_called(&self, name: &str, time: DateTime) -> Option<Offset> {
-        if let "UTC" | "GMT" | "UT" | "Z" = name {
+        if is_universal(name) {
             return Some(Offset::UTC);
         }
         let near = self.zone.to_ambiguous_timestamp(time).compatible().ok()?;
@@ -264,29 +241,4 @@ fn is_still_newest(minute: &Minute, start: i64, now: Timestamp) -> bool {
     };
     let newest = now.as_micros().saturating_add(reach);
     start.saturating_add(MINUTE) <= newest && start.saturating_add(next) > newest
-}
-
-/// Zones by their usual abbreviations: those of RFC 5322 and those that hardly any other zone shares.
-fn usual_offset(name: &str) -> Option<Offset> {
-    let hours = match name {
-        "HST" => -10,
-        "AKST" => -9,
-        "AKDT" | "PST" => -8,
-        "PDT" | "MST" => -7,
-        "MDT" | "CST" => -6,
-        "CDT" | "EST" => -5,
-        "EDT" => -4,
-        "WET" => 0,
-        "WEST" | "BST" | "CET" | "MET" => 1,
-        "CEST" | "MEST" | "EET" | "SAST" => 2,
-        "EEST" | "MSK" => 3,
-        "SGT" | "HKT" | "AWST" => 8,
-        "JST" | "KST" => 9,
-        "AEST" => 10,
-        "AEDT" => 11,
-        "NZST" => 12,
-        "NZDT" => 13,
-        _ => return None,
-    };
-    Offset::from_hours(hours).ok()
 }

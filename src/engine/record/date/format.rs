@@ -14,6 +14,7 @@ use std::str::FromStr;
 use super::calendar::Stamp;
 use bytes::is_blank;
 pub use bytes::is_word;
+pub(super) use bytes::{fraction, long_number, month, name, offset, tai64, weekday};
 use item::{Item, Number, Read};
 pub use text::{Part, TimeFormatError};
 use text::{check, items, joined};

@@ -26,11 +26,13 @@
 //!   that does not tell, the day comes first, or behind a `:` (cPanel) and with `AM` and `PM` the month. This is assumed
 //!   until a line tells, by a day above 12 or by the clock; from there on the log keeps its order.
 
+mod abbreviation;
 mod calendar;
 mod choice;
 mod format;
 mod forms;
 mod place;
+pub mod template;
 
 pub use format::{Part, TimeFormat, TimeFormatError};
 

@@ -2,6 +2,9 @@
 //!
 //! In: the bytes of a text. Out: what stands at its head, and what follows it. What it is good for is not known here.
 
+/// The second label of TAI64 is counted from here.
+const TAI64_EPOCH: u64 = 1 << 62;
+
 /// A number and its name behind the first three letters.
 pub struct Name(i8, &'static [u8]);
 
@@ -113,7 +116,22 @@ pub fn offset(text: &[u8], short: bool) -> Option<(i32, &[u8])> {
     (hours < 24 && minutes < 60).then_some((sign * seconds, rest))
 }
 
-pub fn hexadecimal(text: &[u8]) -> Option<u64> {
+/// Microseconds since the epoch of a label of TAI64N, `@` and 24 digits.
+pub fn tai64(text: &[u8]) -> Option<(i64, &[u8])> {
+    let [b'@', rest @ ..] = text else {
+        return None;
+    };
+    let (label, rest) = rest.split_at_checked(24)?;
+    let (seconds, nanos) = label.split_at(16);
+    let (seconds, nanos) = (hexadecimal(seconds)?, hexadecimal(nanos)?);
+    // How many leap seconds a label counts differs between writers (0, 10, all), so none is taken off.
+    let seconds = i64::try_from(seconds.checked_sub(TAI64_EPOCH)?).ok()?;
+    let nanos = i64::try_from(nanos).ok();
+    let micros = nanos.filter(|nanos| *nanos < 1_000_000_000)? / 1_000;
+    Some((seconds.checked_mul(1_000_000)?.checked_add(micros)?, rest))
+}
+
+fn hexadecimal(text: &[u8]) -> Option<u64> {
     text.iter().try_fold(0_u64, |number, byte| {
         let digit = char::from(*byte).to_digit(16)?;
         Some(number << 4 | u64::from(digit))

@@ -3,18 +3,16 @@
 //! In: one [`Item`] of a format after the other, and the text that is left. Out: the [`Stamp`] that they tell together.
 
 use super::bytes::{
-    digits, fraction, hexadecimal, is_blank, is_word, long_number, month, name, offset, pair,
-    skip_blanks, weekday,
+    digits, fraction, is_blank, is_word, long_number, month, name, offset, pair, skip_blanks,
+    tai64, weekday,
 };
 use super::text::Part;
-use crate::engine::record::date::calendar::{Abbreviation, Day, Minute, Stamp, Zone};
+use crate::engine::record::date::abbreviation::Abbreviation;
+use crate::engine::record::date::calendar::{Day, Minute, Stamp, Zone};
 use crate::engine::time::Timestamp;
 
 /// The years that a log can be of: any other number is none.
 const YEARS: std::ops::RangeInclusive<u32> = 1970..=2199;
-
-/// The second label of TAI64 is counted from here.
-const TAI64_EPOCH: u64 = 1 << 62;
 
 /// One step of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,19 +213,8 @@ impl Item {
                 Some(rest)
             }
             Item::Tai64 => {
-                let [b'@', rest @ ..] = text else {
-                    return None;
-                };
-                let (label, rest) = (rest.get(..24)?, &rest[24..]);
-                let (seconds, nanos) = label.split_at(16);
-                let (seconds, nanos) = (hexadecimal(seconds)?, hexadecimal(nanos)?);
-                // How many leap seconds a label counts differs between writers (0, 10, all), so none is taken off.
-                let seconds = i64::try_from(seconds.checked_sub(TAI64_EPOCH)?).ok()?;
-                let micros = i64::try_from(nanos)
-                    .ok()
-                    .filter(|nanos| *nanos < 1_000_000_000)?
-                    / 1_000;
-                read.epoch = Some((seconds.checked_mul(1_000_000)?.checked_add(micros)?, 0));
+                let (micros, rest) = tai64(text)?;
+                read.epoch = Some((micros, 0));
                 Some(rest)
             }
         }

@@ -1,0 +1,210 @@
+//! Facts about the language of date templates.
+
+use super::*;
+
+fn found(pattern: &str, line: &str) -> Option<(String, String)> {
+    let templates = DateTemplates::parse(pattern).expect(pattern);
+    let now: Timestamp = "2005-08-14T10:00:00Z".parse().expect("a moment");
+    let found = templates.find(line.as_bytes(), &TimeZone::UTC, now)?;
+    let time = found.time.map_or(String::new(), |time| time.to_string());
+    Some((line[found.cut].to_owned(), time))
+}
+
+fn read(pattern: &str, line: &str) -> String {
+    match found(pattern, line) {
+        Some((cut, time)) => format!("{cut}|{time}"),
+        None => "nothing".to_owned(),
+    }
+}
+
+#[test]
+fn whole_values_have_names() {
+    for (pattern, line, expected) in [
+        (
+            "",
+            "a 2005-08-14 09:59:59 b",
+            "2005-08-14 09:59:59|2005-08-14T09:59:59Z",
+        ),
+        (
+            "{default}",
+            "a 2005-08-14 09:59:59 b",
+            "2005-08-14 09:59:59|2005-08-14T09:59:59Z",
+        ),
+        ("{^LN-BEG}", "a 2005-08-14 09:59:59 b", "nothing"),
+        (
+            "{^ln-beg}",
+            "[2005-08-14 09:59:59] b",
+            "2005-08-14 09:59:59|2005-08-14T09:59:59Z",
+        ),
+        (
+            "{^LN-BEG}",
+            "Aug 14 09:59:59 b",
+            "Aug 14 09:59:59|2005-08-14T09:59:59Z",
+        ),
+        ("{NONE}", "2005-08-14 09:59:59", "|"),
+        (
+            "epoch",
+            "audit(1106513999.123:4): a",
+            "1106513999.123|2005-01-23T20:59:59.123Z",
+        ),
+        ("EPOCH", "[1106513999] a", "1106513999|2005-01-23T20:59:59Z"),
+        ("EPOCH", "a 1106513999", "nothing"),
+        (
+            "{^LN-BEG}Epoch",
+            "[1106513999.123] a",
+            "1106513999.123|2005-01-23T20:59:59.123Z",
+        ),
+        (
+            "LEPOCH",
+            "1106513999123 a",
+            "1106513999123|2005-01-23T20:59:59.123Z",
+        ),
+        (
+            "LEPOCH",
+            "1106513999123456 a",
+            "1106513999123456|2005-01-23T20:59:59.123456Z",
+        ),
+        (
+            "TAI64N",
+            "a@4000000041f4104f00000000 b",
+            "@4000000041f4104f00000000|2005-01-23T20:59:59Z",
+        ),
+        ("^TAI64N", "a @4000000041f4104f00000000", "nothing"),
+    ] {
+        assert_eq!(read(pattern, line), expected, "{pattern}: {line}");
+    }
+    assert!(DateTemplates::parse(" {none}\n").is_ok_and(|templates| templates.is_none()));
+    assert!(DateTemplates::parse("{NONE}\nEPOCH").is_ok_and(|templates| !templates.is_none()));
+}
+
+#[test]
+fn a_group_is_what_is_cut_out() {
+    for (pattern, line, expected) in [
+        (
+            "^%Y-%m-%d",
+            "2005-08-14 a",
+            "2005-08-14|2005-08-14T00:00:00Z",
+        ),
+        (
+            r"^\S+ (\[{DATE}\s*\])",
+            "h [14/Aug/2005:09:59:59 +0100 ] a",
+            "[14/Aug/2005:09:59:59 +0100 ]|2005-08-14T08:59:59Z",
+        ),
+        (
+            "^<W>{date}",
+            "<W>2005-08-14 09:59:59.5 a",
+            "<W>2005-08-14 09:59:59.5|2005-08-14T09:59:59.5Z",
+        ),
+        (
+            r#""ts":{EPOCH}"#,
+            r#"{"ts":1106513999}"#,
+            r#""ts":1106513999|2005-01-23T20:59:59Z"#,
+        ),
+        (
+            r#"(a)"ts":{LEPOCH},"#,
+            r#"a"ts":1106513999123,"#,
+            r#"a"ts":1106513999123,|2005-01-23T20:59:59.123Z"#,
+        ),
+        ("^WARNING:()**", "WARNING: a", "|"),
+        (
+            "%ExY(?P<_sep>[-/.])%m(?P=_sep)%d",
+            "2005-08/14 2005.08.14",
+            "2005.08.14|2005-08-14T00:00:00Z",
+        ),
+        ("%Y%m%d", "x20050814", "nothing"),
+        ("**%Y%m%d", "x20050814", "20050814|2005-08-14T00:00:00Z"),
+        (
+            "{UNB}%Y%Exm%Exd",
+            "x20050814x",
+            "20050814|2005-08-14T00:00:00Z",
+        ),
+        ("%Y %d%%", "2005 14%", "2005 14%|"),
+    ] {
+        assert_eq!(read(pattern, line), expected, "{pattern}: {line}");
+    }
+}
+
+#[test]
+fn what_a_date_leaves_out_is_filled_in() {
+    for (pattern, line, expected) in [
+        (
+            "",
+            "Aug 15 09:00:00 a",
+            "Aug 15 09:00:00|2005-08-15T09:00:00Z",
+        ),
+        (
+            "",
+            "Aug 15 11:00:00 a",
+            "Aug 15 11:00:00|2004-08-15T11:00:00Z",
+        ),
+        ("", "09:59:59 a", "09:59:59|2005-08-14T09:59:59Z"),
+        ("", "10:59:59 a", "10:59:59|2005-08-13T10:59:59Z"),
+        (
+            "",
+            "14/08/05 09:59:59",
+            "14/08/05 09:59:59|2005-08-14T09:59:59Z",
+        ),
+        ("", "Feb 30 09:59:59 a", "Feb 30 09:59:59|"),
+        (
+            "",
+            "PDT Apr 16 21:05:29",
+            "PDT Apr 16 21:05:29|2005-04-17T04:05:29Z",
+        ),
+        (
+            "",
+            "+01:00 Apr 16 21:05:29",
+            "+01:00 Apr 16 21:05:29|2005-04-16T20:05:29Z",
+        ),
+        ("%j %H", "226 09", "226 09|2005-08-14T09:00:00Z"),
+        (
+            "%Y %U %a",
+            "2005 32 Mon",
+            "2005 32 Mon|2005-08-08T00:00:00Z",
+        ),
+        ("%Y %W %w", "2005 32 0", "2005 32 0|2005-08-14T00:00:00Z"),
+        (
+            "%x %I %p",
+            "08/14/05 12 am",
+            "08/14/05 12 am|2005-08-14T00:00:00Z",
+        ),
+        (
+            "%x %I %p",
+            "08/14/05 12 PM",
+            "08/14/05 12 PM|2005-08-14T12:00:00Z",
+        ),
+        (
+            "%x %X %Exz",
+            "08/14/05 09:59:59 UTC-0130",
+            "08/14/05 09:59:59 UTC-0130|2005-08-14T11:29:59Z",
+        ),
+        (
+            "%x %X %ExZ",
+            "08/14/05 09:59:59 A",
+            "08/14/05 09:59:59 A|2005-08-14T08:59:59Z",
+        ),
+    ] {
+        assert_eq!(read(pattern, line), expected, "{pattern}: {line}");
+    }
+}
+
+#[test]
+fn what_is_no_template_is_told() {
+    for pattern in [
+        "%Q",
+        "%",
+        "%Y %Y",
+        "(",
+        "{DATE} {DATE}",
+        r"%Y(?=\d)",
+        "%é",
+        "%Exq",
+    ] {
+        let error = DateTemplates::parse(pattern).expect_err(pattern);
+        assert!(error.to_string().contains(pattern), "{error}");
+    }
+    let large = DateTemplates::parse(r"(?:\w{1000}){1000}");
+    assert!(
+        matches!(large, Err(DateTemplateError::TooLarge(_))),
+        "{large:?}"
+    );
+}
