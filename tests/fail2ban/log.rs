@@ -45,7 +45,7 @@ fn lines_are_those_of_fail2ban() {
     });
     // What counts bans there counts them here.
     let log = pair.path("fail2ban.log").display().to_string();
-    let recidive = pair.root().join("etc/fail2ban/filter.d/recidive.conf");
+    let recidive = pair.package().path("etc/fail2ban/filter.d/recidive.conf");
     let recidive = recidive.display().to_string();
     let counted = pair
         .program("usr/bin/fail2ban-regex", &[&log, &recidive])

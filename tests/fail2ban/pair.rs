@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::fail2ban::{package, python};
+use crate::fail2ban::package::Package;
 use crate::support::wait::until;
 use crate::support::world::F2BD;
 
@@ -64,7 +64,7 @@ pattern = '^refused <ip>$'
 /// Two daemons; they are killed when dropped.
 pub struct Pair {
     home: tempfile::TempDir,
-    root: PathBuf,
+    package: Package,
     own: Child,
     log: File,
 }
@@ -103,7 +103,7 @@ impl Pair {
     /// Both, when they answer; `None`, and a word about it, where there is no Fail2ban. Further lines are for the daemon of
     /// f2bd.
     pub fn start(further: &str) -> Option<Pair> {
-        let root = package()?;
+        let package = Package::find()?;
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name);
         let path = |name: &str| at(name).display().to_string();
@@ -155,7 +155,7 @@ impl Pair {
             .unwrap();
         let mut pair = Pair {
             home,
-            root,
+            package,
             own,
             log,
         };
@@ -188,14 +188,14 @@ impl Pair {
 
     /// What Fail2ban's own client says of its own server.
     pub fn theirs(&self, words: &[&str]) -> Said {
-        let mut command = python(&self.root, "usr/bin/fail2ban-client");
+        let mut command = self.package.program("usr/bin/fail2ban-client");
         command.arg("-c").arg(self.path("etc")).args(words);
         Said::of(&command.output().unwrap())
     }
 
     /// What Fail2ban's own client says of f2bd, through the socket for it.
     pub fn across(&self, words: &[&str]) -> Said {
-        let mut command = python(&self.root, "usr/bin/fail2ban-client");
+        let mut command = self.package.program("usr/bin/fail2ban-client");
         command.arg("-c").arg(self.path("etc"));
         command.arg("-s").arg(self.path("fail2ban.sock"));
         Said::of(&command.args(words).output().unwrap())
@@ -203,12 +203,12 @@ impl Pair {
 
     /// What a program of the package says.
     pub fn program(&self, program: &str, words: &[&str]) -> Said {
-        Said::of(&python(&self.root, program).args(words).output().unwrap())
+        Said::of(&self.package.program(program).args(words).output().unwrap())
     }
 
-    /// The root of the package.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// The package.
+    pub fn package(&self) -> &Package {
+        &self.package
     }
 
     /// Has both answer commands one after the other, each read from standard input, and holds the answers against each
@@ -217,7 +217,7 @@ impl Pair {
         let mut input: Vec<_> = commands.iter().map(|words| words.join(" ")).collect();
         input.push("exit\n".to_owned());
         let (input, mut answers) = (input.join("\n"), Vec::new());
-        let mut theirs = python(&self.root, "usr/bin/fail2ban-client");
+        let mut theirs = self.package.program("usr/bin/fail2ban-client");
         theirs.arg("-c").arg(self.path("etc"));
         let mut ours = Command::new(self.path("fail2ban-client"));
         ours.arg("-c").arg(self.path("f2bd.conf"));
