@@ -1,5 +1,9 @@
-//! What does an administrator of Fail2ban have?
+//! What does an administrator of Fail2ban have written, and what does it come to?
 //!
-//! Nothing below this room knows of Fail2ban. `state` is whom it keeps out.
+//! In: a directory such as /etc/fail2ban. Out: a `Tree` of its jails as Fail2ban would start them, each value with the place
+//! it was written at. Nothing is started here, and nothing below this room knows that such a directory was read.
+//!
+//! `expression` translates the regular expressions of its filters. `state` is whom a running Fail2ban keeps out, by its database.
 
+pub mod expression;
 pub mod state;
