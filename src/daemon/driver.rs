@@ -24,7 +24,7 @@ use super::takeover;
 use super::trial::{Before, Trial};
 use super::unwritten::Unwritten;
 use crate::action::Report;
-use crate::action::event::Occasion;
+use crate::action::event::{Event, Occasion};
 use crate::config::Settings;
 use crate::control::protocol::{
     ConfigurationRow, FollowLine, ForeignBan, MOST_TAKEN_OVER, Reply, Request,
@@ -599,16 +599,21 @@ impl Driver {
         };
         self.memory.remember(now, &taken.decisions, None);
         let orders = taken.orders();
-        self.outbox.carry_out(&orders, self.engine.policy());
-        let begun = orders
-            .iter()
-            .filter(|order| matches!(order, Decision::Ban(_)));
-        log::info!(
-            "{} of {} bans of {} are in force from now on",
-            begun.count(),
-            bans.len(),
-            kept(program)
-        );
+        let known = self.outbox.known(self.engine.policy(), &self.memory);
+        // They are no news to whoever is told of bans.
+        self.outbox.carry_out(&orders, known.policy, |ban| Event {
+            restored: true,
+            ..events::of_ban(ban, &known)
+        });
+        if !bans.is_empty() {
+            let is_ban = |order: &&Decision| matches!(order, Decision::Ban(_));
+            log::info!(
+                "{} of {} bans of {} are in force from now on",
+                orders.iter().filter(is_ban).count(),
+                bans.len(),
+                kept(program)
+            );
+        }
         Reply::TakenOver { rows: taken.rows }
     }
 
