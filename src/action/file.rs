@@ -20,7 +20,7 @@ use super::telling::Teller;
 use super::template::Template;
 use super::usual::{Kind, of_keepers, of_tellers, own_place};
 use super::vocabulary::{About, Axis, Place, Seconds, Vocabulary, VocabularyError, Words};
-use super::{ActionKind, ActionSpec, Effect};
+use super::{ActionKind, ActionSpec, Effect, Source};
 use crate::engine::name::ActionName;
 
 /// The action that jails have if they name none.
@@ -239,8 +239,10 @@ impl ActionFile {
             kind,
             effect: self.effect,
             place: self.place.as_ref().map(|place| values.fill(place)),
-            file: Arc::clone(&self.text),
-            given: given.clone(),
+            source: Some(Source {
+                file: Arc::clone(&self.text),
+                given: given.clone(),
+            }),
         })
     }
 

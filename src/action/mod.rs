@@ -6,7 +6,7 @@
 //!
 //! [`file`] reads what actions are from data files: [`parameter`]s, and steps whose [`template`]s are filled in by the
 //! rule of [`scene`]. [`worker`] carries out orders on a thread of its own and remembers them in a [`projection`] while
-//! that fails; [`nftables`] and [`keeping`] put bans into effect, [`serve`] has them fetched, [`telling`] tells of them, all by the means of
+//! that fails; [`nftables`] and [`keeping`] put bans into effect, [`serve`] has them fetched, [`shell`] has commands run that others have written for that, [`telling`] tells of them, all by the means of
 //! [`hands`]: [`exec`] runs a program, [`http`] sends a request, [`mail`] a letter, each with what is kept in a [`secret`]
 //! if the other side asks for one, [`replace`](mod@replace) writes a file. They know nothing of actions. [`sockets`] tells where
 //! a machine is reached all the same.
@@ -32,6 +32,7 @@ pub mod sample;
 pub mod scene;
 pub mod secret;
 pub mod serve;
+pub mod shell;
 pub mod sockets;
 pub mod step;
 pub mod telling;
@@ -62,6 +63,7 @@ use ports::{Ports, Protocol};
 use routine::Routine;
 use secret::Secret;
 use serve::ServeSpec;
+use shell::spec::ShellSpec;
 use telling::Teller;
 use trace::Trace;
 
@@ -76,6 +78,13 @@ pub struct ActionSpec {
     pub effect: Effect,
     /// What it alone may change, in words; nothing if it only tells.
     pub place: Option<String>,
+    /// What it was made of, if that was a data file.
+    pub source: Option<Source>,
+}
+
+/// What an action is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
     /// The text of its data file.
     pub file: Arc<str>,
     /// The parameters that were set.
@@ -96,7 +105,7 @@ impl ActionSpec {
         match &self.kind {
             ActionKind::Nftables(_) | ActionKind::Serve(_) => true,
             ActionKind::Routine(routine) => routine.expires,
-            ActionKind::Teller(_) => false,
+            ActionKind::Teller(_) | ActionKind::Shell(_) => false,
         }
     }
 
@@ -105,7 +114,7 @@ impl ActionSpec {
         match &self.kind {
             ActionKind::Nftables(_) | ActionKind::Serve(_) => false,
             ActionKind::Routine(routine) => routine.names,
-            ActionKind::Teller(_) => true,
+            ActionKind::Teller(_) | ActionKind::Shell(_) => true,
         }
     }
 
@@ -114,7 +123,7 @@ impl ActionSpec {
         match &self.kind {
             ActionKind::Nftables(nftables) => nftables.closes == Closes::All,
             ActionKind::Routine(routine) => routine.closes_all(),
-            ActionKind::Serve(_) | ActionKind::Teller(_) => false,
+            ActionKind::Serve(_) | ActionKind::Teller(_) | ActionKind::Shell(_) => false,
         }
     }
 
@@ -128,14 +137,14 @@ impl ActionSpec {
                     .any(|hook| nftables.ruleset.chain.contains(hook))
             }
             ActionKind::Routine(routine) => routine.sees_forwarded(),
-            ActionKind::Serve(_) | ActionKind::Teller(_) => false,
+            ActionKind::Serve(_) | ActionKind::Teller(_) | ActionKind::Shell(_) => false,
         }
     }
 
     /// What it has to know in confidence.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let values = match &self.kind {
-            ActionKind::Nftables(_) | ActionKind::Serve(_) => None,
+            ActionKind::Nftables(_) | ActionKind::Serve(_) | ActionKind::Shell(_) => None,
             ActionKind::Routine(routine) => Some(&routine.values),
             ActionKind::Teller(teller) => Some(&teller.values),
         };
@@ -146,11 +155,22 @@ impl ActionSpec {
         })
     }
 
+    /// The commands that it has a shell run.
+    pub fn shell(&self) -> Option<&ShellSpec> {
+        match &self.kind {
+            ActionKind::Shell(shell) => Some(shell),
+            _ => None,
+        }
+    }
+
     /// Of what it tells; nothing if it puts bans into effect.
     pub fn teller(&self) -> Option<&Teller> {
         match &self.kind {
             ActionKind::Teller(teller) => Some(teller),
-            ActionKind::Nftables(_) | ActionKind::Serve(_) | ActionKind::Routine(_) => None,
+            ActionKind::Nftables(_)
+            | ActionKind::Serve(_)
+            | ActionKind::Routine(_)
+            | ActionKind::Shell(_) => None,
         }
     }
 }
@@ -166,6 +186,8 @@ pub enum ActionKind {
     Teller(Box<Teller>),
     /// Serves the list of bans.
     Serve(ServeSpec),
+    /// Has a shell run commands.
+    Shell(Box<ShellSpec>),
 }
 
 /// What an action needs to know of a jail.
@@ -233,6 +255,8 @@ pub struct InForce {
     pub subject: Subject,
     /// When it ends; `None` if it does not.
     pub until: Option<Timestamp>,
+    /// What there is to tell of it, to an action that asks for that.
+    pub event: Option<Arc<Event>>,
 }
 
 /// What an action tells.
@@ -282,7 +306,8 @@ pub fn check(spec: &ActionSpec) -> Result<(), ActionError> {
             }
             vec![nftables.nft.display().to_string()]
         }
-        ActionKind::Serve(_) => Vec::new(),
+        // What its commands need only the shell that reads them knows.
+        ActionKind::Serve(_) | ActionKind::Shell(_) => Vec::new(),
         ActionKind::Routine(routine) => routine.programs(),
         ActionKind::Teller(teller) => teller.programs(),
     };

@@ -30,6 +30,9 @@ pub enum TraceError {
     /// It is not of the form that it should have.
     #[error(transparent)]
     Form(#[from] serde_json::Error),
+    /// The action was made of something else.
+    #[error("it has no data file")]
+    NoFile,
     /// A name.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -66,8 +69,9 @@ impl Trace {
     /// As a text, the same for the same trace.
     ///
     /// # Errors
-    /// None that could be thought of.
+    /// The action was not made of a data file.
     pub fn to_text(&self) -> Result<String, TraceError> {
+        let source = self.spec.source.as_ref().ok_or(TraceError::NoFile)?;
         let jails = self.jails.iter().map(|jail| JailForm {
             jail: jail.jail.to_string(),
             ports: match &jail.ports {
@@ -85,8 +89,8 @@ impl Trace {
         });
         let form = Form {
             action: self.spec.name.to_string(),
-            file: self.spec.file.to_string(),
-            parameters: self.spec.given.clone(),
+            file: source.file.to_string(),
+            parameters: source.given.clone(),
             jails: jails.collect(),
         };
         Ok(serde_json::to_string(&form)?)

@@ -501,8 +501,11 @@ impl Driver {
         if !unwritten.decisions.is_empty() || !unwritten.moved.is_empty() {
             self.memory.remember(now, &unwritten.decisions, cursors);
         }
+        let known = self.outbox.known(self.engine.policy(), &self.memory);
         self.outbox
-            .carry_out(&unwritten.decisions, self.engine.policy());
+            .carry_out(&unwritten.decisions, known.policy, |ban| {
+                events::of_ban(ban, &known)
+            });
         self.tell(now, &unwritten.decisions);
         for decision in &unwritten.decisions {
             report_decision(decision);
@@ -522,10 +525,7 @@ impl Driver {
         if decisions.is_empty() || !self.outbox.has_tellers() {
             return;
         }
-        let known = events::Known {
-            policy: self.engine.policy(),
-            memory: self.outbox.wants_lines().then_some(&self.memory),
-        };
+        let known = self.outbox.known(self.engine.policy(), &self.memory);
         let told = events::of(decisions, now, &known);
         if !told.is_empty() {
             self.outbox.tell(&told, self.engine.policy());
@@ -704,7 +704,8 @@ impl Driver {
         }
         let mut traces = self.outbox.in_effect();
         traces.extend(about_to);
-        let texts = traces.iter().filter_map(|trace| {
+        let of_files = traces.iter().filter(|trace| trace.spec.source.is_some());
+        let texts = of_files.filter_map(|trace| {
             let text = trace.to_text();
             let told = text.inspect_err(|error| log::error!("{}: {error}", trace.spec.name));
             Some((trace.spec.name.to_string(), told.ok()?))
