@@ -241,7 +241,7 @@ impl ActionFile {
             place: self.place.as_ref().map(|place| values.fill(place)),
             source: Some(Source {
                 file: Arc::clone(&self.text),
-                given: given.clone(),
+                given: self.parameters.others(given),
             }),
         })
     }

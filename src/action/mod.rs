@@ -87,7 +87,7 @@ pub struct ActionSpec {
 pub struct Source {
     /// The text of its data file.
     pub file: Arc<str>,
-    /// The parameters that were set.
+    /// The parameters that were set to something else than their default.
     pub given: BTreeMap<String, Given>,
 }
 

@@ -185,6 +185,16 @@ pub struct Parameters(BTreeMap<String, Parameter>);
 pub struct Values(BTreeMap<String, Value>);
 
 impl Parameters {
+    /// Those of the values that are not what holds without them.
+    pub fn others(&self, given: &BTreeMap<String, Given>) -> BTreeMap<String, Given> {
+        let mut others = given.clone();
+        others.retain(|name, value| {
+            let parameter = self.0.get(name);
+            parameter.is_none_or(|parameter| parameter.default.as_ref() != Some(value))
+        });
+        others
+    }
+
     /// Checks the declarations.
     ///
     /// # Errors
