@@ -13,6 +13,7 @@ use super::answer::{self, Circumstances, View};
 use super::clock;
 use super::effect::{Effect, Reach};
 use super::events;
+use super::fail2ban_log::Fail2banLog;
 use super::letter::Letter;
 use super::lookups::Lookups;
 use super::memory::Memory;
@@ -88,6 +89,8 @@ pub struct Driver {
     pub lookups: Lookups,
     /// Hears of it.
     pub audience: Audience,
+    /// Tells in Fail2ban's words.
+    told: Fail2banLog,
     unwritten: Unwritten,
     /// Looks why bans do not work.
     effect: Effect,
@@ -137,6 +140,7 @@ impl Driver {
             sources,
             lookups,
             audience,
+            told: Fail2banLog::default(),
             unwritten: Unwritten::default(),
             effect: Effect::default(),
             commands,
@@ -150,12 +154,18 @@ impl Driver {
             announcement: Announcement::default(),
             last_letter: (now, Instant::now()),
         };
+        driver.told.go_on(
+            now,
+            driver.circumstances.fail2ban_log.as_deref(),
+            driver.engine.policy(),
+        );
         // Before anybody can be banned for what is read first.
         driver.guard(now, guard::addresses());
         if let Err(error) = driver.engine.watch(now) {
             log::error!("what filters no longer hear cannot be told: {error}");
         }
         driver.decide(now, Input::Restore(remembered), None);
+        driver.told.tell_restored(now, &driver.engine);
         driver
     }
 
@@ -507,6 +517,8 @@ impl Driver {
                 events::of_ban(ban, &known)
             });
         self.tell(now, &unwritten.decisions);
+        self.told
+            .tell(now, &unwritten.decisions, self.engine.policy());
         for decision in &unwritten.decisions {
             report_decision(decision);
             if self.audience.followers.receiver_count() > 0 {
@@ -534,6 +546,9 @@ impl Driver {
 
     /// Has actions tell of something that concerns no jail.
     fn announce(&mut self, occasion: Occasion, sentence: String) {
+        if occasion == Occasion::Error {
+            self.told.tell_error(clock::now(), &sentence);
+        }
         if self.outbox.has_tellers() {
             let event = events::plain(occasion, clock::now(), sentence);
             self.outbox.announce(&event);
@@ -621,6 +636,11 @@ impl Driver {
         self.circumstances = circumstances;
         self.commands = policy.commands();
         self.decide(now, Input::Policy(Box::new(policy)), None);
+        self.told.go_on(
+            now,
+            self.circumstances.fail2ban_log.as_deref(),
+            self.engine.policy(),
+        );
         if !self.circumstances.guard {
             self.guard(now, AddressSet::default());
         }
@@ -838,6 +858,7 @@ impl Driver {
         self.write(now);
         self.memory.finish(now);
         self.announce(Occasion::Stop, "f2bd ends".to_owned());
+        self.told.end(now);
         self.outbox.end();
         log::info!("ended");
     }
