@@ -9,6 +9,8 @@ mod expressions;
 mod fuzz;
 mod log;
 mod package;
+
 mod pair;
+mod samples;
 mod socket;
 mod tree;
