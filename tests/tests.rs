@@ -30,6 +30,7 @@ mod import;
 mod injection;
 mod journal;
 mod known;
+mod leftovers;
 mod losses;
 mod man;
 mod means;

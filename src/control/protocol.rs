@@ -476,6 +476,9 @@ pub struct ActionRow {
     pub works: bool,
     /// Why not; null if it works.
     pub reason: Option<String>,
+    /// Whether nobody wants it any more, and it only protects until all others do.
+    #[serde(default)]
+    pub is_replaced: bool,
 }
 
 /// How the database is doing.

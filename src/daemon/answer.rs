@@ -100,6 +100,11 @@ impl Circumstances {
         (new, policy)
     }
 
+    /// Whether everything is only decided.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
+    }
+
     /// The actions to run, each for its jails: none in a dry run.
     pub fn actions(&self) -> &[(ActionSpec, Vec<ActionJail>)] {
         if self.dry_run { &[] } else { &self.actions }
@@ -503,7 +508,15 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
             reason: reason.map(str::to_owned),
             action: action.to_string(),
             works,
+            is_replaced: false,
         });
+    let replaced = view.outbox.replaced().map(|action| ActionRow {
+        action: action.to_string(),
+        works: true,
+        reason: None,
+        is_replaced: true,
+    });
+    let actions = actions.chain(replaced);
     Ok(Reply::Status(Box::new(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: view.circumstances.since,

@@ -26,6 +26,7 @@ use super::trial::{Before, Trial};
 use super::unwritten::Unwritten;
 use crate::action::Report;
 use crate::action::event::{Event, Occasion};
+use crate::action::trace::Trace;
 use crate::config::Settings;
 use crate::control::protocol::{
     ConfigurationRow, FollowLine, ForeignBan, MOST_TAKEN_OVER, Reply, Request,
@@ -110,6 +111,8 @@ pub struct Driver {
     /// When something that could not be done is tried again.
     again_at: Option<Timestamp>,
     next_sweep: Timestamp,
+    /// Whether it is known what actions of earlier runs may have left.
+    has_inherited: bool,
     announcement: Announcement,
     /// When the last letter came, by the clock and by the time that passes.
     last_letter: (Timestamp, Instant),
@@ -151,6 +154,7 @@ impl Driver {
             ready_by: now.after(READY_WITHIN),
             again_at: None,
             next_sweep: now.after(SWEEP_MORE_AFTER),
+            has_inherited: false,
             announcement: Announcement::default(),
             last_letter: (now, Instant::now()),
         };
@@ -714,13 +718,64 @@ impl Driver {
 
     /// Starts the workers and readers that the settings ask for, and ends those they do not.
     fn start_work(&mut self, since: Timestamp) {
+        self.employ();
+        self.start_reading(since);
+    }
+
+    /// Has the actions of the settings work, and those before them take away what they have left.
+    fn employ(&mut self) {
+        let now = clock::now();
+        self.inherit(now);
+        // Written before anything is done: what is in effect and nobody remembers stays for ever.
+        let actions = self.circumstances.actions().iter();
+        let keepers = actions.filter(|(spec, _)| spec.teller().is_none());
+        let about_to = keepers.cloned().map(|(spec, jails)| Trace { spec, jails });
+        self.remember_effects(now, about_to.collect());
         if let Err(error) = self
             .outbox
             .employ(self.circumstances.actions(), &self.engine)
         {
             log::error!("cannot start an action's thread: {error}");
         }
-        self.start_reading(since);
+    }
+
+    /// Once: what actions of an earlier run may have left.
+    fn inherit(&mut self, now: Timestamp) {
+        if self.has_inherited || self.circumstances.is_dry_run() {
+            return;
+        }
+        let Some(texts) = self.memory.effects(now) else {
+            return;
+        };
+        let traces = texts.iter().filter_map(|text| {
+            let trace = Trace::parse(text);
+            let told = trace.inspect_err(|error| {
+                log::warn!("what an action of an earlier run has left is not known: {error}");
+            });
+            told.ok()
+        });
+        self.outbox.inherit(traces.collect());
+        self.has_inherited = true;
+    }
+
+    /// Writes down what actions may have put into effect, also what they are `about_to`.
+    fn remember_effects(&mut self, now: Timestamp, about_to: Vec<Trace>) {
+        // What is written there has not been read.
+        if !self.has_inherited {
+            return;
+        }
+        let mut traces = self.outbox.in_effect();
+        traces.extend(about_to);
+        let of_files = traces.iter().filter(|trace| trace.spec.source.is_some());
+        let texts = of_files.filter_map(|trace| {
+            let text = trace.to_text();
+            let told = text.inspect_err(|error| log::error!("{}: {error}", trace.spec.name));
+            Some((trace.spec.name.to_string(), told.ok()?))
+        });
+        let mut effects: Vec<_> = texts.collect();
+        effects.sort();
+        effects.dedup();
+        self.memory.remember_effects(now, effects);
     }
 
     fn start_reading(&mut self, since: Timestamp) {
@@ -746,6 +801,7 @@ impl Driver {
                 let since = now.before(super::longest_findtime(self.engine.policy()));
                 self.start_reading(since);
             }
+            self.remember_effects(now, Vec::new());
             let retention = self.circumstances.retention;
             let more = self.memory.sweep(now, retention);
             self.sources.forget(now.before(retention.failures));
@@ -760,7 +816,7 @@ impl Driver {
         if let Some(remembered) = self.memory.take_late() {
             self.decide(now, Input::Restore(remembered), None);
             self.outbox.set_complete(self.memory.knows_all());
-            self.outbox.reconcile(None, &self.engine);
+            self.employ();
         }
         if self.memory.wants_restate() {
             let ledger = self.engine.ledger();
