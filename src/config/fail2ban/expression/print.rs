@@ -229,20 +229,23 @@ impl Printer<'_> {
             (least, Some(most)) => format!("{{{least},{most}}}"),
         };
         if times.manner == Manner::Possessive {
+            // Neither all rounds together are tried again, nor any single one.
             self.text.push_str("(?>");
+            match sub {
+                Node::Literal(_) | Node::Any | Node::Class(_) => self.node(sub, Place::Atom),
+                other => self.group(&["(?>"], other),
+            }
+            self.push(&[&sign, ")"]);
+            return;
         }
         // What is repeated twice needs brackets.
-        let is_bare = place == Place::Atom && times.manner != Manner::Possessive;
-        self.bracketed(is_bare, |printer| {
+        self.bracketed(place == Place::Atom, |printer| {
             printer.node(sub, Place::Atom);
             printer.text.push_str(&sign);
             if times.manner == Manner::Lazy {
                 printer.text.push('?');
             }
         });
-        if times.manner == Manner::Possessive {
-            self.text.push(')');
-        }
     }
 
     /// What takes nothing is so once or not at all, and one of our engines does not repeat it.
