@@ -171,6 +171,9 @@ fn events(teller: &Teller, words: &Words) -> Vec<Event> {
         sentence: words.sentence.clone(),
         lines: words.lines.clone(),
         users: words.users.iter().cloned().collect(),
+        captures: Default::default(),
+        history: Vec::new(),
+        restored: false,
         whereabouts: Some(words.whereabouts.clone()),
     };
     let [host, name] = subjects.map(|subject| event(Occasion::Ban, Some(subject)));

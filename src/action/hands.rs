@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::exec::{self, Errand, ExecError};
+use super::exec::{self, Environment, Errand, ExecError};
 use super::http::{Client, HttpError, Proxy, Request, Settings};
 use super::job::{Job, Post, Run, Send};
 use super::mail::{self, Letter, Login, MailError, Part, Security, Server, Transport};
@@ -234,6 +234,7 @@ impl<'v> Hands<'v> {
             input: &[],
             deadline: self.deadline.min(QUESTION_DEADLINE),
             accepts: &[0],
+            environment: Environment::Bare,
         };
         match exec::run(&errand) {
             Ok(_) => Ok(true),
@@ -251,6 +252,7 @@ impl<'v> Hands<'v> {
             input: run.input.as_bytes(),
             deadline: self.deadline,
             accepts: &run.accepts,
+            environment: Environment::Bare,
         })?;
         let said = String::from_utf8_lossy(&ended.output);
         if run.refusals.iter().any(|words| said.contains(words)) {

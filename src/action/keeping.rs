@@ -116,9 +116,9 @@ impl<'r> Steps<'r> {
     fn wanted(&self, projection: &Projection, now: Timestamp) -> Members {
         let mut wanted = Members::new();
         for (jail, bans) in projection.jails() {
-            for (subject, until) in bans {
+            for (subject, held) in bans {
+                let until = held.until;
                 if self.takes(subject) && until.is_none_or(|until| until > now) {
-                    let until = *until;
                     wanted
                         .entry(self.key(&jail.jail, subject))
                         .and_modify(|last| *last = later(*last, until))
@@ -145,7 +145,7 @@ impl<'r> Steps<'r> {
             None => true,
         });
         jails
-            .filter_map(|(_, bans)| bans.get(subject).copied())
+            .filter_map(|(_, bans)| Some(bans.get(subject)?.until))
             .filter(|until| until.is_none_or(|until| until > now))
             .reduce(later)
     }

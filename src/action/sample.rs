@@ -113,7 +113,7 @@ impl Sample {
                 let expected = self.does.as_ref().ok_or(SampleError::Missing("does"))?;
                 (expected, self.keep(routine, &jail)?)
             }
-            ActionKind::Serve(_) => return Err(SampleError::Wrong("kind")),
+            ActionKind::Serve(_) | ActionKind::Shell(_) => return Err(SampleError::Wrong("kind")),
             ActionKind::Teller(teller) => {
                 let expected = self.does.as_ref().ok_or(SampleError::Missing("does"))?;
                 (expected, self.tell(teller, &jail)?)
@@ -166,6 +166,9 @@ impl Sample {
             failures: 5,
             lines: self.lines.clone(),
             users: self.users.iter().cloned().collect(),
+            captures: BTreeMap::new(),
+            history: Vec::new(),
+            restored: false,
             whereabouts: None,
         };
         let mut events: Vec<Event> = self.subjects()?.into_iter().map(event).collect();

@@ -282,7 +282,7 @@ fn bans(group: &Group<'_>, projection: &Projection) -> Vec<Banned> {
     let of_jails = jails.filter_map(|jail| projection.jail(&jail.jail));
     let mut all: Vec<Banned> = of_jails
         .flat_map(|(_, bans)| bans)
-        .filter_map(|(subject, until)| Some((subject.network()?, *until)))
+        .filter_map(|(subject, held)| Some((subject.network()?, held.until)))
         .collect();
     if group.jails.len() > 1 {
         all.sort_unstable_by_key(|(subject, until)| (*subject, std::cmp::Reverse(length(*until))));
@@ -300,7 +300,7 @@ fn longest(
     let subject = Subject::from(subject);
     let jails = group.jails.iter();
     let of_jails = jails.filter_map(|jail| projection.jail(&jail.jail));
-    let untils = of_jails.filter_map(|(_, bans)| bans.get(&subject).copied());
+    let untils = of_jails.filter_map(|(_, bans)| Some(bans.get(&subject)?.until));
     untils.max_by_key(|until| length(*until))
 }
 
