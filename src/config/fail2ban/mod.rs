@@ -11,6 +11,7 @@ pub mod brackets;
 mod definition;
 pub mod expression;
 pub mod files;
+pub mod filter;
 pub mod ini;
 pub mod interpolation;
 pub mod jail;
