@@ -3,9 +3,11 @@
 //! Debian's package fail2ban is read where it was unpacked and none of it is in this tree; its programs run from there.
 
 mod actions;
+mod bad;
 mod dates;
 mod expressions;
 mod fuzz;
 mod package;
 mod samples;
+mod transcription;
 mod tree;
