@@ -4,10 +4,14 @@
 
 mod actions;
 mod bad;
+mod clients;
 mod dates;
 mod expressions;
 mod fuzz;
+mod log;
 mod package;
+mod pair;
 mod samples;
+mod socket;
 mod transcription;
 mod tree;

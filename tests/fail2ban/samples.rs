@@ -381,8 +381,7 @@ fn stock_filters_find_what_they_should_in_the_sample_logs() {
         let Some(what) = differences(case, &filters[case.jail.as_str()], heard) else {
             continue;
         };
-        if let Some((file, number, why)) = explained {
-            println!("{file}:{number}: {what}: {why}");
+        if explained.is_some() {
             known += 1;
             continue;
         }
@@ -391,12 +390,8 @@ fn stock_filters_find_what_they_should_in_the_sample_logs() {
             case.file, case.number, case.jail, case.line
         ));
     }
-    println!(
-        "{} filters, {cases} cases, {} different, of which {known} are explained",
-        names.len(),
-        different.len() + known
-    );
     assert!(cases > 1_000, "only {cases} cases");
+    assert!(known >= EXPLAINED.len(), "an explained difference is gone");
     let agreeing = (cases - different.len() - known) * 1_000 / cases;
     assert!(
         different.is_empty() && agreeing >= AGREEING,
