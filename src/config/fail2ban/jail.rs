@@ -161,6 +161,8 @@ pub struct TreeAction {
     pub parameters: Options,
     /// The options it has of [`ACTION_OPTIONS`]. Tags stay in them whose values depend on the family or on the ban.
     pub options: Options,
+    /// All of these, and with them parameters into which everything is put that is known.
+    pub combined: Options,
     /// What its files say, put together and otherwise as it is written.
     pub files: Rc<Merged>,
 }
@@ -364,6 +366,7 @@ impl<'f> JailsReader<'f> {
                 place: place.clone(),
                 parameters,
                 options: Options::default(),
+                combined: Options::default(),
                 files: Rc::default(),
             });
         }
@@ -400,6 +403,7 @@ impl<'f> JailsReader<'f> {
             place: place.clone(),
             parameters,
             options,
+            combined,
             files,
         })
     }

@@ -43,6 +43,14 @@ pub fn filled(action: &TreeAction, family: &str) -> Result<Options, TagError> {
     for (key, value) in parameters.filter(|(key, _)| *key != OF_BANS) {
         all.set(key, value.clone());
     }
+    filled_in(all, family)
+}
+
+/// All that is said with the tags put in whose values are known for one family.
+///
+/// # Errors
+/// The tags cannot be put in.
+pub fn filled_in(mut all: Options, family: &str) -> Result<Options, TagError> {
     if let Some(value) = all.get("timeout").cloned() {
         let seconds = timeout(&value).unwrap_or(USUAL_TIMEOUT).as_secs();
         all.set("timeout", value.with(seconds.to_string()));

@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::jail::TreeAction;
 use crate::action::ActionSpec;
-use crate::config::document::{Kind, Table, Value};
+use crate::config::document::Table;
 use crate::config::problem::{Place, Problems};
 use crate::engine::name::ActionName;
-pub use stock::Ports;
-use stock::{Native, Stock};
+use stock::Stock;
+pub use stock::{Native, Ports};
 
 /// How long the part of a name may be that says more than its number: names have at most 64 letters.
 const LONGEST_STEM: usize = 58;
@@ -23,12 +23,23 @@ const LONGEST_STEM: usize = 58;
 /// What all actions of a tree come to.
 #[derive(Debug, Default)]
 pub struct Actions {
-    /// The sections `[action.NAME]` of those that f2bd has itself.
-    pub sections: Table,
+    /// Those that f2bd has itself, each with where a jail names it first.
+    pub natives: Vec<(ActionName, Native, Place)>,
     /// Those whose commands are run, each with where a jail names it.
     pub commands: Vec<(ActionSpec, Place)>,
     /// What was asked for, in the order of the jails and of their actions.
     pub uses: Vec<Use>,
+}
+
+impl Actions {
+    /// The sections `[action.NAME]` of those that f2bd has itself.
+    pub fn sections(&self) -> Table {
+        let mut sections = Table::default();
+        for (name, native, place) in &self.natives {
+            sections.set(name.as_str(), native.section(place));
+        }
+        sections
+    }
 }
 
 /// What one action of one jail comes to.
@@ -73,19 +84,22 @@ pub fn carry<'t>(
     leave_to_commands_what_they_speak_of(&mut asked);
     let mut actions = Actions::default();
     let mut names = Names::default();
-    let mut sections: BTreeMap<Native, ActionName> = BTreeMap::new();
     for (jail, action, native) in asked {
         let (name, ports) = match native {
             Some(native) => {
                 let ports = native.ports.clone();
                 let kind = native.without_ports();
-                let name = sections.entry(kind.clone()).or_insert_with(|| {
-                    let name = names.new_name(&action.file);
-                    let section = kind.section(&action.place);
-                    actions.sections.set(name.as_str(), section);
-                    name
-                });
-                (name.clone(), ports)
+                let known = actions.natives.iter().find(|(_, known, _)| *known == kind);
+                let name = match known {
+                    Some((name, ..)) => name.clone(),
+                    None => {
+                        let name = names.new_name(&action.file);
+                        let native = (name.clone(), kind, action.place.clone());
+                        actions.natives.push(native);
+                        name
+                    }
+                };
+                (name, ports)
             }
             None => match run(jail, action, &stock, problems) {
                 Some(spec) => {
@@ -161,7 +175,10 @@ fn leave_to_commands_what_they_speak_of(asked: &mut [(&str, &TreeAction, Option<
         };
         for (_, _, native) in asked.iter_mut() {
             let is_left = native.as_ref().is_some_and(|native| match &spoken_of {
-                Left::All(places) => native.place.as_ref().is_some_and(|own| places.contains(own)),
+                Left::All(places) => native
+                    .place
+                    .as_ref()
+                    .is_some_and(|own| places.contains(own)),
                 Left::These(other) => native.without_ports() == *other,
             });
             if is_left {
@@ -187,7 +204,9 @@ fn minority(asked: &[(&str, &TreeAction, Option<Native>)]) -> Option<Native> {
         one.place.is_some() && others.any(|other| other.place == one.place)
     };
     let sharing = uses.iter().filter(|(native, _)| shares(native));
-    sharing.min_by_key(|(_, count)| **count).map(|(native, _)| native.clone())
+    sharing
+        .min_by_key(|(_, count)| **count)
+        .map(|(native, _)| native.clone())
 }
 
 /// Names that are given once.
@@ -203,7 +222,11 @@ impl Names {
             .skip_while(|c| !c.is_ascii_alphanumeric())
             .take(LONGEST_STEM)
             .collect();
-        let stem = if stem.is_empty() { "action" } else { stem.as_str() };
+        let stem = if stem.is_empty() {
+            "action"
+        } else {
+            stem.as_str()
+        };
         let mut name = stem.to_owned();
         let mut number = 1;
         loop {
@@ -215,12 +238,5 @@ impl Names {
             number += 1;
             name = format!("{stem}-{number}");
         }
-    }
-}
-
-fn text(place: &Place, text: &str) -> Value {
-    Value {
-        place: place.clone(),
-        kind: Kind::Text(text.to_owned()),
     }
 }

@@ -12,7 +12,6 @@ use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
 use super::commands::{self, IPV4, IPV6};
-use super::text;
 use crate::config::document::{Kind, Table, Value};
 use crate::config::fail2ban::jail::TreeAction;
 use crate::config::fail2ban::merged::condition;
@@ -35,9 +34,9 @@ const NAMES: [&str; 2] = ["name", "actname"];
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Native {
     /// Which.
-    action: String,
+    pub action: String,
     /// Its parameters.
-    parameters: BTreeMap<String, String>,
+    pub parameters: BTreeMap<String, String>,
     /// What is its own, in words that commands would use of it; nothing if it shares.
     pub place: Option<String>,
     /// What it closes; `None` if that makes no difference to it.
@@ -73,6 +72,13 @@ impl Native {
             place: place.clone(),
             kind: Kind::Table(table),
         }
+    }
+}
+
+fn text(place: &Place, text: &str) -> Value {
+    Value {
+        place: place.clone(),
+        kind: Kind::Text(text.to_owned()),
     }
 }
 
@@ -140,11 +146,14 @@ impl Stock {
     /// What this program knows.
     pub fn known() -> Stock {
         let lines = KNOWN.lines().filter_map(|line| line.split_once("  "));
-        // A test reads it: it is a part of the program.
-        let stock: Stock = toml::from_str(STOCK).unwrap_or_else(|_| Stock {
-            native: Vec::new(),
-            python: BTreeMap::new(),
-            known: HashSet::new(),
+        let stock: Stock = toml::from_str(STOCK).unwrap_or_else(|error| {
+            // It is a part of the program, and a test reads it.
+            log::error!("what corresponds to actions of Fail2ban is not known: {error}");
+            Stock {
+                native: Vec::new(),
+                python: BTreeMap::new(),
+                known: HashSet::new(),
+            }
         });
         Stock {
             known: lines.collect(),
@@ -170,8 +179,8 @@ impl Stock {
         if !is_named || !self.is_known(action, counterpart) {
             return None;
         }
-        let ipv4 = commands::filled(action, IPV4).ok()?;
-        let ipv6 = commands::filled(action, IPV6).ok()?;
+        let ipv4 = commands::filled_in(action.combined.clone(), IPV4).ok()?;
+        let ipv6 = commands::filled_in(action.combined.clone(), IPV6).ok()?;
         let said = |of: &Options, key: &str| {
             let definition = action.files.section("Definition");
             let defined = || definition.and_then(|options| options.text(key));
@@ -259,10 +268,8 @@ fn ports(closes: Closes, said: &Options) -> Option<Ports> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '+');
         !port.is_empty() && port.chars().all(plain)
     };
-    (protocols.iter().all(is_known) && ports.iter().all(is_port)).then_some(Ports {
-        ports,
-        protocols,
-    })
+    (protocols.iter().all(is_known) && ports.iter().all(is_port))
+        .then_some(Ports { ports, protocols })
 }
 
 /// Whether a value is the same to a program as to a shell.
@@ -304,7 +311,8 @@ mod tests {
         for native in &stock.native {
             for file in native.files.iter().filter(|file| !file.ends_with(".py")) {
                 let name = format!("{file}.conf");
-                let is_known = |line: &Option<(&str, &str)>| line.is_some_and(|(_, known)| known == name);
+                let is_known =
+                    |line: &Option<(&str, &str)>| line.is_some_and(|(_, known)| known == name);
                 assert!(known.iter().any(is_known), "{file}");
             }
         }
