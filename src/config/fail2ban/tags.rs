@@ -217,18 +217,18 @@ mod tests {
             ("lt_file/x", "<HOST> <a b> < c>"),
         ];
         let all = put_in(&said, &[], "");
-        assert_eq!(all.unwrap()[0], "<HOST> <a b> < c>!");
+        assert_eq!(all.expect("tags")[0], "<HOST> <a b> < c>!");
         let all = put_in(&[("a", "<b><other/<b>><other/b>"), ("b", "1")], &[], "");
-        assert_eq!(all.unwrap()[0], "11b");
+        assert_eq!(all.expect("tags")[0], "11b");
         let all = put_in(&[("a", "<b><c>"), ("b", "1"), ("c", "<b>")], &["b"], "");
-        assert_eq!(all.unwrap(), ["<b><b>", "1", "<b>"]);
+        assert_eq!(all.expect("tags"), ["<b><b>", "1", "<b>"]);
     }
 
     #[test]
     fn a_value_may_be_for_one_family() {
         let said = [("a", "<b>"), ("b", "4"), ("b?family=inet6", "6")];
-        assert_eq!(put_in(&said, &[], "family=inet6").unwrap()[0], "6");
-        assert_eq!(put_in(&said, &[], "family=inet4").unwrap()[0], "4");
+        assert_eq!(put_in(&said, &[], "family=inet6").expect("tags")[0], "6");
+        assert_eq!(put_in(&said, &[], "family=inet4").expect("tags")[0], "4");
     }
 
     #[test]
