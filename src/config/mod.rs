@@ -149,10 +149,6 @@ fn load_and(
     reader.filters = filters;
     let before = problems.count();
     let mut jails = reader.read_all(written_jails, &mut problems);
-    if is_tree {
-        // Fail2ban starts the others, too.
-        problems.leave_out(before);
-    }
     let written_actions = part(&table, "action");
     let actions = action::read_all(
         written_actions,
@@ -162,6 +158,10 @@ fn load_and(
         surroundings,
         &mut problems,
     );
+    if is_tree {
+        // Fail2ban starts the others, too.
+        problems.leave_out(before);
+    }
     for jail in &mut jails {
         jail.responses.note(|name| {
             let mut specs = actions.iter();

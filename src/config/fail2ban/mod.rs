@@ -5,9 +5,12 @@
 //!
 //! `ini` reads one file, `files` finds those that belong together, `merged` lays them over each other, `interpolation` puts in
 //! what values refer to, `brackets` and `tags` what stands in these, `definition` and `jail` put jails together; `time` reads
-//! times; `expression` translates regular expressions; `stream` is the tree in the words of Fail2ban's own server,
-//! `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not.
+//! times; `expression` translates the regular expressions of filters, `filter` and `action` say what these come to; `stream` is
+//! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not.
+//!
+//! `state` is whom a Fail2ban keeps out, by its database.
 
+pub mod action;
 pub mod brackets;
 mod definition;
 pub mod expression;
@@ -18,6 +21,7 @@ pub mod interpolation;
 pub mod jail;
 pub mod merged;
 pub mod options;
+pub mod state;
 pub mod stream;
 pub mod tags;
 pub mod time;

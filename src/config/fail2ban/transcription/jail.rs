@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use super::super::action::Use;
 use super::super::jail::{Started, whole_number};
-use super::super::options::{Options, Written, words};
+use super::super::options::{Options, Written};
 use super::super::time::{self, Seconds};
 use super::filters::Filters;
 use super::values::{flag, number, text, texts};
@@ -25,10 +26,13 @@ const USUAL_SPAN: i64 = 600;
 /// The filter of bans, here and there.
 const RECIDIVE: &str = "recidive";
 
+/// How Fail2ban's jail.conf says that all ports are meant.
+const EVERY_PORT: &str = "0:65535";
+
 /// A jail on the way.
 pub struct Jail<'t> {
     /// Its name.
-    pub name: &'t JailName,
+    pub name: JailName,
     /// Where it begins.
     pub place: &'t Place,
     /// What it says.
@@ -67,7 +71,6 @@ impl Jail<'_> {
         section.set("bantime", bantime.0);
         escalation::write(self, bantime.1, &mut section, problems);
         ignoring::write(self, &mut section, problems);
-        self.closing(&mut section, problems);
         if counts_bans {
             section.set("filter", text(RECIDIVE, self.place));
             return Some(section);
@@ -187,40 +190,37 @@ impl Jail<'_> {
     }
 
     /// What a ban closes, and by what.
-    fn closing(&self, section: &mut Table, problems: &mut Problems) {
-        let actions = &self.started.actions;
-        let said = |key: &str| {
-            let parameters = actions.iter().find_map(|action| action.parameters.get(key));
-            parameters.or_else(|| self.started.others.get(key))
+    pub fn closing(&self, uses: &[&Use], section: &mut Table, problems: &mut Problems) {
+        let names = uses.iter().map(|one| one.name.as_str());
+        let place = self
+            .option("action")
+            .map_or(self.place, |action| &action.place);
+        section.set("actions", texts(names, place));
+        let Some(closed) = uses.iter().find_map(|one| one.ports.as_ref()) else {
+            return;
         };
-        let is_all = actions.iter().any(|action| {
-            action.file.contains("allports") || action.parameters.text("type") == Some("allports")
-        });
-        if let Some(port) = said("port").filter(|_| !is_all) {
-            let services = Services::of_this_system();
-            let mut ports = Vec::new();
-            for word in words(&port.text) {
-                match Ports::parse(&[word], &services) {
-                    Ok(_) if word == "0:65535" => ports.push("all"),
-                    Ok(_) => ports.push(word),
-                    Err(_) if word == "0:65535" => ports.push("all"),
-                    Err(error) => {
-                        let remedy =
-                            "write numbers, ranges such as 9000:9100, or the names of services";
-                        problems.warning(&port.place, format!("`port`: {error}"), remedy);
-                    }
+        let services = Services::of_this_system();
+        let mut ports = Vec::new();
+        for word in closed.ports.iter().map(String::as_str) {
+            match Ports::parse(&[word], &services) {
+                _ if word == EVERY_PORT => ports.push("all"),
+                Ok(_) => ports.push(word),
+                Err(error) => {
+                    let remedy =
+                        "write numbers, ranges such as 9000:9100, or the names of services";
+                    problems.warning(place, format!("`port`: {error}"), remedy);
                 }
             }
-            if !ports.is_empty() {
-                section.set("port", texts(ports, &port.place));
-            }
         }
-        if let Some(protocol) = said("protocol") {
-            let known = words(&protocol.text).filter(|word| word.parse::<Protocol>().is_ok());
-            let known: Vec<_> = known.collect();
-            if !known.is_empty() {
-                section.set("protocol", texts(known, &protocol.place));
-            }
+        if !ports.is_empty() {
+            section.set("port", texts(ports, place));
+        }
+        let known = closed.protocols.iter().map(String::as_str);
+        let known: Vec<_> = known
+            .filter(|word| word.parse::<Protocol>().is_ok())
+            .collect();
+        if !known.is_empty() {
+            section.set("protocol", texts(known, place));
         }
     }
 }

@@ -21,6 +21,7 @@ use filters::Filters;
 use jail::Jail;
 use values::{flag, table, text};
 
+use super::action;
 use super::files::place_of;
 use super::jail::State;
 use super::options::Options;
@@ -54,7 +55,7 @@ pub fn read(folder: &Path, problems: &mut Problems) -> Option<Transcription> {
 pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     let place = place_of(&tree.folder);
     let mut filters = Filters::default();
-    let (mut jails, mut sources) = (Table::default(), Table::default());
+    let (mut read, mut sources) = (Vec::new(), Table::default());
     for jail in &tree.jails {
         let started = match &jail.state {
             State::Off => continue,
@@ -74,27 +75,41 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
         };
         let before = problems.count();
         let jail = Jail {
-            name: &name,
+            name,
             place: &jail.place,
             started,
             daemon: &tree.daemon,
         };
         let section = jail.section(&mut filters, &mut sources, problems);
         problems.leave_out(before);
-        if let Some(section) = section {
-            jails.set(name.as_str(), table(section, jail.place));
-        }
+        read.extend(section.map(|section| (jail, section)));
     }
+    let before = problems.count();
+    let named = read.iter();
+    let named = named.map(|(jail, _)| (jail.name.as_str(), jail.started.actions.as_slice()));
+    let actions = action::carry(named, problems);
+    let mut jails = Table::default();
+    for (jail, mut section) in read {
+        let uses: Vec<_> = actions
+            .uses
+            .iter()
+            .filter(|one| one.jail == jail.name.as_str())
+            .collect();
+        jail.closing(&uses, &mut section, problems);
+        jails.set(jail.name.as_str(), table(section, jail.place));
+    }
+    problems.leave_out(before);
     let mut all = Table::default();
     all.set("daemon", table(daemon(&tree.daemon), &place));
     all.set("source", table(sources, &place));
     all.set("defaults", table(defaults(&place), &place));
     all.set("jail", table(jails, &place));
+    all.set("action", table(actions.sections(), &place));
     Transcription {
         text: Arc::clone(place.text()),
         table: all,
         filters: filters.files,
-        actions: Vec::new(),
+        actions: actions.commands,
     }
 }
 
