@@ -136,6 +136,35 @@ pub struct Started {
     pub actions: Vec<TreeAction>,
 }
 
+impl Started {
+    /// What is said of the filter, by itself and by the jail: of patterns and matches both count, of most else what the jail
+    /// says.
+    pub fn filter_options(&self) -> Options {
+        let mut options = Options::default();
+        for (key, _) in FILTER_OPTIONS {
+            let of_filter = self
+                .filter
+                .as_ref()
+                .and_then(|filter| filter.options.get(key));
+            let own = self.options.get(key);
+            let value = match (of_filter, own) {
+                (Some(of_filter), Some(own)) => match *key {
+                    "failregex" | "ignoreregex" | "journalmatch" => {
+                        own.with(format!("{}\n{}", of_filter.text, own.text))
+                    }
+                    "datepattern" => own.clone(),
+                    // The server hears it last.
+                    _ => of_filter.clone(),
+                },
+                (Some(one), None) | (None, Some(one)) => one.clone(),
+                (None, None) => continue,
+            };
+            options.set(*key, value);
+        }
+        options
+    }
+}
+
 /// The filter of a jail.
 #[derive(Debug)]
 pub struct TreeFilter {
@@ -161,6 +190,10 @@ pub struct TreeAction {
     pub parameters: Options,
     /// The options it has of [`ACTION_OPTIONS`]. Tags stay in them whose values depend on the family or on the ban.
     pub options: Options,
+    /// All of these, and with them parameters into which everything is put that is known.
+    pub combined: Options,
+    /// What its files say, put together and otherwise as it is written.
+    pub files: Rc<Merged>,
 }
 
 /// Why a jail cannot be started.
@@ -362,6 +395,8 @@ impl<'f> JailsReader<'f> {
                 place: place.clone(),
                 parameters,
                 options: Options::default(),
+                combined: Options::default(),
+                files: Rc::default(),
             });
         }
         if !parameters.has("name") {
@@ -378,7 +413,7 @@ impl<'f> JailsReader<'f> {
         }
         let name = parameters.text("actname").unwrap_or_default().to_owned();
         let files = self.definition("action", &named.name, place, problems)?;
-        let mut definition = Definition::new(files, parameters);
+        let mut definition = Definition::new(Rc::clone(&files), parameters);
         definition.read(&names(ACTION_OPTIONS), given, false)?;
         let combined = definition.combined(&OF_BANS)?;
         let (mut options, mut parameters) = (Options::default(), Options::default());
@@ -397,6 +432,8 @@ impl<'f> JailsReader<'f> {
             place: place.clone(),
             parameters,
             options,
+            combined,
+            files,
         })
     }
 
