@@ -132,9 +132,9 @@ fn newer_commands_and_those_of_f2bd_alone() {
     };
     let both = |words: &[&str]| pair.ours(words);
     // As the reference shows them, of a version that is newer than the package.
-    assert_eq!(out(&both(&["version"])), "1.1.0\n");
-    assert_eq!(out(&both(&["-V"])), "1.1.0\n");
-    assert!(out(&both(&["--version"])).starts_with("Fail2Ban v1.1.0\n"));
+    assert_eq!(out(&both(&["version"])), "1.1.1\n");
+    assert_eq!(out(&both(&["-V"])), "1.1.1\n");
+    assert!(out(&both(&["--version"])).starts_with("Fail2Ban v1.1.1\n"));
     assert_eq!(
         out(&both(&["-t"])),
         "OK: configuration test is successful\n"
