@@ -10,7 +10,9 @@ mod fuzz;
 mod log;
 mod monitors;
 mod package;
+
 mod pair;
+mod samples;
 mod socket;
 mod tree;
 mod views;

@@ -21,12 +21,16 @@ use super::notice::{report_decision, trouble_text};
 use super::notify::Announcement;
 use super::outbox::{Outbox, WorkerId};
 use super::sources::Sources;
+use super::takeover;
 use super::trial::{Before, Trial};
 use super::unwritten::Unwritten;
 use crate::action::Report;
-use crate::action::event::Occasion;
+use crate::action::event::{Event, Occasion};
+use crate::action::trace::Trace;
 use crate::config::Settings;
-use crate::control::protocol::{ConfigurationRow, FollowLine, Reply, Request};
+use crate::control::protocol::{
+    ConfigurationRow, FollowLine, ForeignBan, MOST_TAKEN_OVER, Reply, Request,
+};
 use crate::engine::cursor::Stream;
 use crate::engine::decision::Notice;
 use crate::engine::host::HostName;
@@ -35,6 +39,7 @@ use crate::engine::ledger::Standing;
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::policy::{AddressSet, Policy, SetName, UseDns};
 use crate::engine::prefix::Prefix;
+use crate::engine::record::kept::kept;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Decision, Engine, Input};
 use crate::ignore::{command::Asking, guard};
@@ -106,6 +111,8 @@ pub struct Driver {
     /// When something that could not be done is tried again.
     again_at: Option<Timestamp>,
     next_sweep: Timestamp,
+    /// Whether it is known what actions of earlier runs may have left.
+    has_inherited: bool,
     announcement: Announcement,
     /// When the last letter came, by the clock and by the time that passes.
     last_letter: (Timestamp, Instant),
@@ -147,6 +154,7 @@ impl Driver {
             ready_by: now.after(READY_WITHIN),
             again_at: None,
             next_sweep: now.after(SWEEP_MORE_AFTER),
+            has_inherited: false,
             announcement: Announcement::default(),
             last_letter: (now, Instant::now()),
         };
@@ -557,6 +565,9 @@ impl Driver {
         if request == Request::Confirm {
             return self.confirm();
         }
+        if let Request::TakeOver { program, bans } = request {
+            return self.take_over(now, &program, &bans);
+        }
         match answer::order(&self.engine, &request, guarded) {
             Ok(Some(input)) => {
                 let decisions = &mut self.unwritten.decisions;
@@ -588,6 +599,41 @@ impl Driver {
             }
             Err(refusal) => refusal,
         }
+    }
+
+    /// Takes over bans of another program. They are news to the firewall alone.
+    fn take_over(&mut self, now: Timestamp, program: &str, bans: &[ForeignBan]) -> Reply {
+        if bans.len() > MOST_TAKEN_OVER {
+            return answer::too_many();
+        }
+        // What this moment brings beside them is told as ever.
+        self.decide(now, Input::Tick, None);
+        self.write(now);
+        let Some(store) = self.memory.store() else {
+            return answer::no_memory(None);
+        };
+        let taken = match takeover::take_over(&mut self.engine, store, now, program, bans) {
+            Ok(taken) => taken,
+            Err(error) => return answer::no_memory(Some(&error)),
+        };
+        self.memory.remember(now, &taken.decisions, None);
+        let orders = taken.orders();
+        let known = self.outbox.known(self.engine.policy(), &self.memory);
+        // They are no news to whoever is told of bans.
+        self.outbox.carry_out(&orders, known.policy, |ban| Event {
+            restored: true,
+            ..events::of_ban(ban, &known)
+        });
+        if !bans.is_empty() {
+            let is_ban = |order: &&Decision| matches!(order, Decision::Ban(_));
+            log::info!(
+                "{} of {} bans of {} are in force from now on",
+                orders.iter().filter(is_ban).count(),
+                bans.len(),
+                kept(program)
+            );
+        }
+        Reply::TakenOver { rows: taken.rows }
     }
 
     /// Has the engine know who would be locked out, if the settings want that.
@@ -672,13 +718,64 @@ impl Driver {
 
     /// Starts the workers and readers that the settings ask for, and ends those they do not.
     fn start_work(&mut self, since: Timestamp) {
+        self.employ();
+        self.start_reading(since);
+    }
+
+    /// Has the actions of the settings work, and those before them take away what they have left.
+    fn employ(&mut self) {
+        let now = clock::now();
+        self.inherit(now);
+        // Written before anything is done: what is in effect and nobody remembers stays for ever.
+        let actions = self.circumstances.actions().iter();
+        let keepers = actions.filter(|(spec, _)| spec.teller().is_none());
+        let about_to = keepers.cloned().map(|(spec, jails)| Trace { spec, jails });
+        self.remember_effects(now, about_to.collect());
         if let Err(error) = self
             .outbox
             .employ(self.circumstances.actions(), &self.engine)
         {
             log::error!("cannot start an action's thread: {error}");
         }
-        self.start_reading(since);
+    }
+
+    /// Once: what actions of an earlier run may have left.
+    fn inherit(&mut self, now: Timestamp) {
+        if self.has_inherited || self.circumstances.is_dry_run() {
+            return;
+        }
+        let Some(texts) = self.memory.effects(now) else {
+            return;
+        };
+        let traces = texts.iter().filter_map(|text| {
+            let trace = Trace::parse(text);
+            let told = trace.inspect_err(|error| {
+                log::warn!("what an action of an earlier run has left is not known: {error}");
+            });
+            told.ok()
+        });
+        self.outbox.inherit(traces.collect());
+        self.has_inherited = true;
+    }
+
+    /// Writes down what actions may have put into effect, also what they are `about_to`.
+    fn remember_effects(&mut self, now: Timestamp, about_to: Vec<Trace>) {
+        // What is written there has not been read.
+        if !self.has_inherited {
+            return;
+        }
+        let mut traces = self.outbox.in_effect();
+        traces.extend(about_to);
+        let of_files = traces.iter().filter(|trace| trace.spec.source.is_some());
+        let texts = of_files.filter_map(|trace| {
+            let text = trace.to_text();
+            let told = text.inspect_err(|error| log::error!("{}: {error}", trace.spec.name));
+            Some((trace.spec.name.to_string(), told.ok()?))
+        });
+        let mut effects: Vec<_> = texts.collect();
+        effects.sort();
+        effects.dedup();
+        self.memory.remember_effects(now, effects);
     }
 
     fn start_reading(&mut self, since: Timestamp) {
@@ -704,6 +801,7 @@ impl Driver {
                 let since = now.before(super::longest_findtime(self.engine.policy()));
                 self.start_reading(since);
             }
+            self.remember_effects(now, Vec::new());
             let retention = self.circumstances.retention;
             let more = self.memory.sweep(now, retention);
             self.sources.forget(now.before(retention.failures));
@@ -718,7 +816,7 @@ impl Driver {
         if let Some(remembered) = self.memory.take_late() {
             self.decide(now, Input::Restore(remembered), None);
             self.outbox.set_complete(self.memory.knows_all());
-            self.outbox.reconcile(None, &self.engine);
+            self.employ();
         }
         if self.memory.wants_restate() {
             let ledger = self.engine.ledger();

@@ -36,7 +36,8 @@ const SCHEMA: &[&str] = &[
     include_str!("schema/0009_subjects.sql"),
     include_str!("schema/0010_sightings.sql"),
     include_str!("schema/0011_losses.sql"),
-    include_str!("schema/0012_fail2ban.sql"),
+    include_str!("schema/0012_effects.sql"),
+    include_str!("schema/0013_fail2ban.sql"),
 ];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction

@@ -110,6 +110,15 @@ const COUNT_COLUMNS: &str =
 const FAILURE_COLUMNS: &str = "id, time, jail, address, user, pattern, line, counted, ban, target";
 
 impl Store {
+    /// What actions may have put into effect, as it was written.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn effects(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT trace FROM effects ORDER BY rowid";
+        rows(&self.connection, sql, [], |row| row.get(0))
+    }
+
     /// Whether bans in force were lost, and that has not been forgotten.
     ///
     /// # Errors
@@ -310,6 +319,22 @@ impl Store {
                 )
             }
         }
+    }
+
+    /// Whether `jail` has made a ban of `subject` that began at `start`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn has_ban(
+        &self,
+        jail: &JailName,
+        subject: &Subject,
+        start: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut found = self
+            .connection
+            .prepare_cached("SELECT 1 FROM all_bans WHERE subject = ?1 AND jail = ?2 AND start = ?3")?;
+        Ok(found.exists(params![subject.plain(), jail.as_str(), start.as_micros()])?)
     }
 
     /// The failures that made `ban`, oldest first.

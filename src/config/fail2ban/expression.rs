@@ -72,8 +72,22 @@ pub fn expression(text: &str, hosts: Hosts) -> Result<Translated, ExpressionErro
     let parsed = parse::parse(&replaced.text);
     let mut parsed = parsed.map_err(|(at, fault)| fails(replaced.origin(at), fault))?;
     name_host(&mut parsed.names);
-    let (source, names) = print::print(&parsed);
+    let (source, names) = print::print(&parsed, false);
     Ok(Translated { source, names })
+}
+
+/// Translates an expression that a `datepattern` comes to: it has no tags, and all its groups stay groups, since the first
+/// one is what is cut out of a line.
+///
+/// # Errors
+/// As [`expression`].
+pub fn of_date(text: &str) -> Result<String, ExpressionError> {
+    let fails = |at, fault| ExpressionError::new(text, at, fault);
+    if text.len() > LONGEST {
+        return Err(fails(0, Fault::TooLong(LONGEST)));
+    }
+    let parsed = parse::parse(text).map_err(|(at, fault)| fails(at, fault))?;
+    Ok(print::print(&parsed, true).0)
 }
 
 /// A group `host` is from the time before <HOST> had groups of its own.
@@ -86,3 +100,6 @@ fn name_host(names: &mut [Option<String>]) {
         names[host] = Some("dns".to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@ mod language;
 mod reading;
 mod usual;
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -76,12 +77,21 @@ pub struct DateTemplates {
 /// What the groups of an expression tell, and their numbers.
 type Fields = Box<[(Field, usize)]>;
 
-#[derive(Debug)]
 struct Compiled {
     regex: meta::Regex,
     /// By expression.
     fields: Box<[Fields]>,
+    may_cut_words: bool,
     is_none: bool,
+}
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What it was made of is long, and tells nothing.
+        f.debug_struct("Compiled")
+            .field("expressions", &self.fields.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The value by which no date is looked for.
@@ -124,6 +134,11 @@ impl DateTemplates {
     /// Whether no date is looked for, and every line is as good as one with a date.
     pub fn is_none(&self) -> bool {
         self.compiled.is_none
+    }
+
+    /// Whether what is cut out may stand next to a letter or a digit of the line, as far as is known.
+    pub fn may_cut_words(&self) -> bool {
+        self.compiled.may_cut_words
     }
 
     /// The date of `line`, in `zone` where it does not tell its own, seen from `now`.
@@ -176,6 +191,10 @@ fn compile<'l>(
         }
         origins.resize(all.len(), line);
     }
+    let may_cut_words = origins.iter().any(|line| {
+        let is_group = |(at, _): (usize, &str)| !line[at..].starts_with("(?");
+        language::is_unbound(line) || line.match_indices('(').any(is_group)
+    });
     let regex = meta::Builder::new()
         .configure(
             meta::Config::new()
@@ -207,6 +226,7 @@ fn compile<'l>(
         compiled: Arc::new(Compiled {
             fields: fields.collect(),
             regex,
+            may_cut_words,
             is_none: matches!(*origins, [line] if line.eq_ignore_ascii_case(NONE)),
         }),
     })
