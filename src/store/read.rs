@@ -331,9 +331,9 @@ impl Store {
         subject: &Subject,
         start: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut found = self
-            .connection
-            .prepare_cached("SELECT 1 FROM all_bans WHERE subject = ?1 AND jail = ?2 AND start = ?3")?;
+        let mut found = self.connection.prepare_cached(
+            "SELECT 1 FROM all_bans WHERE subject = ?1 AND jail = ?2 AND start = ?3",
+        )?;
         Ok(found.exists(params![subject.plain(), jail.as_str(), start.as_micros()])?)
     }
 
