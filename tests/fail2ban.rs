@@ -10,7 +10,6 @@ mod fuzz;
 mod log;
 mod monitors;
 mod package;
-
 mod pair;
 mod samples;
 mod socket;
