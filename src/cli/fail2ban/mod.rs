@@ -32,6 +32,9 @@ use crate::control::fail2ban::line::{Level, Line};
 /// Fail2ban's configuration.
 const USUAL_TREE: &str = "/etc/fail2ban";
 
+/// What is complained of when the options make no sense.
+const NOT_UNDERSTOOD: &str = "Init of command line failed";
+
 /// The exit code of whatever went wrong.
 const FAILED: u8 = 255;
 
@@ -71,7 +74,10 @@ pub fn main(tool: Tool, words: impl Iterator<Item = OsString>) -> ExitCode {
     let words = words.map(|word| word.to_string_lossy().into_owned());
     let done = match args::read(words) {
         Ok(options) => Session::new(tool, options).run(),
-        Err(_) => print(&usage(tool)).and(Err(NotDone)),
+        Err(_) => {
+            complain(NOT_UNDERSTOOD);
+            print(&usage(tool)).and(Err(NotDone))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -283,7 +289,10 @@ impl Session {
 fn seconds(text: &str) -> Result<(), NotDone> {
     match time::seconds(text) {
         Ok(seconds) => print(&seconds.to_string()),
-        Err(error) => print(&format!("ERROR: {error}")).and(Err(NotDone)),
+        Err(error) => {
+            complain(NOT_UNDERSTOOD);
+            print(&format!("ERROR: {error}")).and(Err(NotDone))
+        }
     }
 }
 
