@@ -5,9 +5,9 @@
 //!
 //! `ini` reads one file, `files` finds those that belong together, `merged` lays them over each other, `interpolation` puts in
 //! what values refer to, `brackets` and `tags` what stands in these, `definition` and `jail` put jails together; `time` reads
-//! times; `expression` translates regular expressions; `stream` is the tree in the words of Fail2ban's own server.
-//!
-//! `state` is whom a Fail2ban keeps out, by its database.
+//! times; `expression` translates regular expressions; `stream` is the tree in the words of Fail2ban's own server,
+//! `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not, and `state` whom
+//! it keeps out, by its database.
 
 pub mod brackets;
 mod definition;
@@ -23,6 +23,8 @@ pub mod state;
 pub mod stream;
 pub mod tags;
 pub mod time;
+pub mod transcription;
+mod traps;
 
 use std::path::{Path, PathBuf};
 
@@ -106,6 +108,11 @@ impl Tree {
             };
             jails.push(TreeJail { name, place, state });
         }
+        let on = jails
+            .iter()
+            .filter(|jail| matches!(jail.state, State::On(_)));
+        let on: Vec<_> = on.map(|jail| jail.name.as_str()).collect();
+        traps::unknown_keys(&merged, &on, problems);
         Some(Tree {
             folder: folder.to_owned(),
             daemon,
