@@ -14,14 +14,16 @@
 //!
 //! The rest is an expression.
 
-use super::DateTemplateError;
 use super::codes::{EPOCH, TAI64, expanded, has_names};
 use super::usual;
+use super::{DateTemplateError, NONE};
 
 /// Seconds since the epoch.
 const SECONDS: &str = r"[0-9]{10,11}\b(?:\.[0-9]{3,6})?";
 /// These, or milliseconds, or microseconds.
 const LONG: &str = r"[0-9]{10,11}(?:[0-9]{3}(?:\.[0-9]{1,6}|[0-9]{3})?)?";
+/// A label of TAI64N.
+const LABEL: &str = "@[0-9a-f]{24}";
 
 /// Not within a word: one of the two neighbours is of none, or there is only one.
 const EDGE: &str = r"(?:\b{start-half}|\b{end-half})";
@@ -42,45 +44,19 @@ pub type Translate<'t> = &'t dyn Fn(&str) -> Result<String, String>;
 
 /// The expressions that `pattern` stands for.
 pub fn expressions(pattern: &str, translate: Translate) -> Result<Vec<String>, DateTemplateError> {
-    let name = match pattern.contains('%') {
-        true => pattern.to_owned(),
-        false => pattern.to_ascii_uppercase(),
-    };
-    let (at_head, word) = match name.strip_prefix(LINE_BEGIN).or(name.strip_prefix('^')) {
-        Some(word) => (true, word),
-        None => (false, name.as_str()),
-    };
-    match word {
-        "EPOCH" => return Ok(vec![epoch(SECONDS, at_head)]),
-        "LEPOCH" => return Ok(vec![epoch(LONG, at_head)]),
-        "TAI64N" => return Ok(vec![tai64(at_head)]),
-        "{NONE}" if !at_head => return Ok(vec!["^()".to_owned()]),
-        _ => {}
+    if pattern.eq_ignore_ascii_case(NONE) {
+        return Ok(vec!["^()".to_owned()]);
+    }
+    if let Some(alone) = alone(pattern) {
+        return Ok(vec![alone]);
     }
     let told = Told { pattern, translate };
     if let Some((before, after)) = around(pattern, "{DATE}") {
-        if around(after, "{DATE}").is_some() {
-            return Err(told.wrong("{DATE} stands in it twice".to_owned()));
-        }
-        let mut all = Vec::new();
-        for text in usual::texts() {
-            let date = match text.as_str() {
-                "EPOCH" => format!("(?P<{EPOCH}>{SECONDS})"),
-                "TAI64N" => format!("(?P<{TAI64}>@[0-9a-f]{{24}})"),
-                text => expanded(text.strip_prefix(LINE_BEGIN).unwrap_or(text))?,
-            };
-            let (before_it, behind_it) = (expanded(before)?, expanded(after)?);
-            let ignores_case = [before, after, &text].into_iter().any(has_names);
-            all.push(told.expression(&format!("{before_it}{date}{behind_it}"), ignores_case)?);
-        }
-        return Ok(all);
+        return told.with_any_date(before, after);
     }
     for (name, digits) in [("{EPOCH}", SECONDS), ("{LEPOCH}", LONG)] {
         if let Some((before, after)) = around(pattern, name) {
-            let (marker, before) = match marker(before) {
-                Some(marker) => before.split_at(marker.len()),
-                None => ("", before),
-            };
+            let (marker, before) = before.split_at(marker(before).len());
             let all = format!("{marker}({before}(?P<{EPOCH}>{digits}){after})");
             return Ok(vec![told.expression(&all, false)?]);
         }
@@ -89,6 +65,21 @@ pub fn expressions(pattern: &str, translate: Translate) -> Result<Vec<String>, D
         .iter()
         .map(|text| told.expression(&expanded(text)?, has_names(text)))
         .collect()
+}
+
+/// A template that is nothing but a number.
+fn alone(pattern: &str) -> Option<String> {
+    let name = pattern.to_ascii_uppercase();
+    let (at_head, word) = match name.strip_prefix(LINE_BEGIN).or(name.strip_prefix('^')) {
+        Some(word) => (true, word),
+        None => (false, name.as_str()),
+    };
+    Some(match word {
+        "EPOCH" => epoch(SECONDS, at_head),
+        "LEPOCH" => epoch(LONG, at_head),
+        "TAI64N" => tai64(at_head),
+        _ => return None,
+    })
 }
 
 /// A number alone: at the head, in square brackets there, or as auditd writes it.
@@ -102,7 +93,7 @@ fn epoch(digits: &str, at_head: bool) -> String {
 
 fn tai64(at_head: bool) -> String {
     let before = if at_head { AT_HEAD } else { "" };
-    format!("{before}((?P<{TAI64}>@[0-9a-f]{{24}})){EDGE}")
+    format!("{before}((?P<{TAI64}>{LABEL})){EDGE}")
 }
 
 /// A template that somebody wrote, and his dialect.
@@ -119,15 +110,42 @@ impl Told<'_> {
         }
     }
 
+    /// Any of the usual templates, with what stands before and behind it.
+    fn with_any_date(&self, before: &str, after: &str) -> Result<Vec<String>, DateTemplateError> {
+        if around(after, "{DATE}").is_some() {
+            return Err(self.wrong("{DATE} stands in it twice".to_owned()));
+        }
+        let ignores_case = has_names(before) || has_names(after);
+        let (before, after) = (expanded(before)?, expanded(after)?);
+        let with = |text: &String| {
+            if let Some(alone) = alone(&format!("{before}{text}{after}")) {
+                return Ok(alone);
+            }
+            let date = match text.as_str() {
+                "EPOCH" => format!("(?P<{EPOCH}>{SECONDS})"),
+                "TAI64N" => format!("(?P<{TAI64}>{LABEL})"),
+                text => expanded(text.strip_prefix(LINE_BEGIN).unwrap_or(text))?,
+            };
+            let ignores_case = ignores_case || has_names(text);
+            self.expression(&format!("{before}{date}{after}"), ignores_case)
+        };
+        usual::texts().iter().map(with).collect()
+    }
+
     /// `text`, in which nothing is left but an expression, and where it may stand.
     fn expression(&self, text: &str, ignores_case: bool) -> Result<String, DateTemplateError> {
-        let marker = marker(text).unwrap_or("");
+        let marker = marker(text);
         let (start, end) = match marker {
             UNBOUND => (Start::Anywhere, Start::Anywhere),
             LINE_BEGIN => (Start::AtHead, Start::AtEdge),
             _ => (Start::AtEdge, Start::AtEdge),
         };
-        let (mut flags, text) = without_flags(text[marker.len()..].trim());
+        let text = text[marker.len()..].trim_end();
+        // Blanks before a date with names belong to it, those before any other do not.
+        let (mut flags, text) = without_flags(match ignores_case {
+            true => text,
+            false => text.trim_start(),
+        });
         if ignores_case && !flags.contains('i') {
             flags.push('i');
         }
@@ -163,10 +181,11 @@ const LINE_BEGIN: &str = "{^LN-BEG}";
 /// Marks a template that may stand within a word.
 const UNBOUND: &str = "{UNB}";
 
-/// The mark that `text` begins with.
-fn marker(text: &str) -> Option<&str> {
+/// The mark that `text` begins with; empty if there is none.
+fn marker(text: &str) -> &'static str {
     let mut marks = [LINE_BEGIN, UNBOUND].into_iter();
-    marks.find(|mark| text.starts_with(*mark))
+    let mark = marks.find(|mark| text.starts_with(*mark));
+    mark.unwrap_or_default()
 }
 
 /// What stands before and behind the first `name` in `text`, in any case, unless a backslash stands before it.
