@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use allocation_counter::measure;
 use f2bd::config::{self, Problems};
-use f2bd::engine::filter::{FilterSet, FilterSpec, View};
+use f2bd::engine::filter::{FilterSet, FilterSpec, LineMemory, View};
 use f2bd::engine::input::Input;
 use f2bd::engine::jail::response::Responses;
 use f2bd::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, Policy, UseDns};
@@ -110,7 +110,11 @@ fn a_line_that_no_filter_takes_costs_no_memory() {
             for filter in (0..).map(FilterId).take(filters.len()) {
                 assert_eq!(filters.find(filter, &view), None, "{line}");
             }
-            assert!(filters.findings(&view).is_empty());
+            assert!(
+                filters
+                    .findings(&view, &mut LineMemory::default())
+                    .is_empty()
+            );
         });
         assert_eq!(count, 0, "{line}");
     }
@@ -203,7 +207,9 @@ fn to_look_for_what_filters_do_not_know_costs_no_memory() {
     let filters = FilterSet::compile(specs()).unwrap();
     lines.retain(|line| {
         let record = reader.read(line.as_bytes()).unwrap().unwrap();
-        filters.findings(&View::from(record)).is_empty()
+        filters
+            .findings(&View::from(record), &mut LineMemory::default())
+            .is_empty()
     });
     let (mut engine, mut other) = (engine(), engine());
     engine.watch(now()).unwrap();

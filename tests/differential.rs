@@ -189,7 +189,7 @@ static SHIPPED: LazyLock<(Both, Vec<Said>)> = LazyLock::new(|| {
                     program: record.program.to_owned(),
                     pid: record.pid,
                     message: record.message.to_vec(),
-                    object: record.object.to_vec(),
+                    object: record.object().to_vec(),
                 });
             }
         }
@@ -202,7 +202,7 @@ impl Said {
         Record {
             program: &self.program,
             pid: self.pid,
-            object: &self.object,
+            line: &self.object,
             ..Record::bare(Timestamp::default(), &self.message)
         }
     }
@@ -236,7 +236,7 @@ proptest! {
         both.compare(Record {
             program: choices.of(&[said.program.as_str(), said.program.as_str(), "", "app"]),
             message: &message,
-            object: &object,
+            line: &object,
             ..said.record()
         });
     }

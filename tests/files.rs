@@ -1791,6 +1791,7 @@ fn sieve(text: &str) -> Arc<Sieve> {
         successes: Vec::new(),
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
     }]);
     Arc::new(filters.unwrap().sieve(&[FilterId(0)]).unwrap())
 }

@@ -579,6 +579,7 @@ const CONFIGURATION: &[(&str, &[Key])] = &[
 const FILTER_FILE: &[(&str, &[Key])] = &[
     ("Top of the file", keys::FILTER),
     ("[records]", keys::RECORDS),
+    ("WHOLE LINES", keys::LINES),
     ("[[failure]]", keys::FAILURE),
     ("[[success]]", keys::SUCCESS),
     ("[[ignore]]", keys::IGNORE),

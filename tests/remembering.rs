@@ -66,6 +66,7 @@ fn policy(scope: Scope, memory: u32, graded: bool) -> Policy {
         successes: Vec::new(),
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
     };
     let successes = FilterSpec {
         failures: vec![PatternSpec {

@@ -204,6 +204,7 @@ mod tests {
             forwarded: None,
             session: None,
             unless_counted: false,
+            said: None,
             line: b"",
         };
         hosts.add(&found, Timestamp::from_micros(second * 1_000_000 + 1));

@@ -73,7 +73,7 @@ fn record(word: &str, line: &str, writing: &Writing, clock: &Clock) -> Result<Ba
             };
             let is_it = match wanted {
                 Some(wanted) => number == wanted,
-                None => holds(record.message) || holds(record.object),
+                None => holds(record.message) || holds(record.object()),
             };
             if is_it && batch.is_empty() {
                 batch.push(*record);
@@ -134,8 +134,8 @@ fn filter(log: &str, record: &Record<'_>, proposal: &Proposal) -> String {
 /// The record as a line of a log.
 fn line(record: &Record<'_>) -> String {
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if !record.object.is_empty() {
-        return said(record.object);
+    if !record.object().is_empty() {
+        return said(record.object());
     }
     let message = said(record.message);
     let host = if record.host.is_empty() {

@@ -80,7 +80,7 @@ impl Understood {
     /// Takes a record into account.
     pub fn look_at(&mut self, record: &Record<'_>) {
         self.records += 1;
-        let has_parts = !record.program.is_empty() || !record.object.is_empty();
+        let has_parts = !record.program.is_empty() || !record.object().is_empty();
         self.with_parts += u64::from(has_parts);
     }
 

@@ -17,7 +17,7 @@ use super::writing::Writing;
 use crate::config;
 use crate::engine::filter::likely::Likely;
 use crate::engine::filter::session::Sessions;
-use crate::engine::filter::{FilterSet, FilterSpec, Finding, PatternError, View};
+use crate::engine::filter::{FilterSet, FilterSpec, Finding, LineMemory, PatternError, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::json::JsonFields;
@@ -50,6 +50,7 @@ pub fn run(args: &MatchArgs, clock: &Clock, config: Option<&Path>) -> Result<(),
         summary: Summary::of(filters.len()),
         filters,
         sessions: Sessions::default(),
+        memory: LineMemory::default(),
         understood: Understood::default(),
         prints,
         printer: Printer {
@@ -123,6 +124,7 @@ impl Prints {
 struct Matching<'m> {
     filters: FilterSet,
     sessions: Sessions,
+    memory: LineMemory,
     summary: Summary,
     understood: Understood,
     prints: Prints,
@@ -150,9 +152,10 @@ impl Matching<'_> {
         self.summary.read(1);
         self.understood.look_at(record);
         let view = View::from(*record);
-        let findings = self.filters.findings(&view);
+        let findings = self.filters.findings(&view, &mut self.memory);
         for Finding { filter, found, .. } in &findings {
             let spec = self.filters.spec(*filter);
+            let record = &found.dated(record);
             let counts = self.sessions.counts(spec, record.host, found, record.time);
             self.summary.take(*filter, found, record.time, counts);
             if counts && matches!(self.prints, Prints::Counted) {
@@ -167,7 +170,7 @@ impl Matching<'_> {
         let is_shown = match &self.prints {
             Prints::Summary | Prints::Counted => false,
             Prints::Missed => true,
-            Prints::Likely(likely) => likely.is(record.message) || likely.is(record.object),
+            Prints::Likely(likely) => likely.is(record.message) || likely.is(record.object()),
         };
         if is_shown {
             self.printer.missed(&mut self.out, number, record)?;

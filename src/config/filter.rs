@@ -3,9 +3,12 @@
 //! In: the text of `filters/NAME.toml`. Out: a [`FilterFile`], from which the spec of each mode is made. Patterns
 //! are compiled, and proven, by the engine; `proving` runs the samples.
 
+mod lines;
 mod proving;
 
 use std::sync::Arc;
+
+pub use lines::LineFile;
 
 use super::document::{self, Kind, Table, Value};
 use super::format;
@@ -16,7 +19,7 @@ use crate::action::ports::{Ports, Protocol, Services};
 use crate::engine::filter::quoting::Quoting;
 use crate::engine::filter::sample::{Expect, Sample};
 use crate::engine::filter::{
-    FilterSet, FilterSpec, Outcome, PatternError, PatternSpec, RecordsSpec,
+    FilterSet, FilterSpec, LineRules, Outcome, PatternError, PatternSpec, RecordsSpec,
 };
 use crate::engine::name::FilterName;
 use crate::engine::record::journal::JournalMatch;
@@ -41,6 +44,8 @@ pub struct FilterFile {
     successes: Vec<Pattern>,
     ignores: Vec<Pattern>,
     samples: Vec<(Sample, Place)>,
+    /// What it says of whole lines, if that is what its patterns look at.
+    lines: Option<LineRules>,
 }
 
 #[derive(Clone, Debug)]
@@ -100,6 +105,7 @@ impl FilterFile {
             successes: patterns(&top, "success", keys::SUCCESS, problems),
             ignores: patterns(&top, "ignore", keys::IGNORE, problems),
             samples: samples(&top, quoting(&top, problems), problems),
+            lines: lines::read(&top, problems),
         };
         let RecordsSpec { reports, bans, .. } = file.records;
         for (takes, what, key) in [(reports, "report", "report"), (bans, "ban", "bans")] {
@@ -250,6 +256,7 @@ impl FilterFile {
             successes: chosen(&self.successes),
             ignores: chosen(&self.ignores),
             others: others.map(|pattern| pattern.spec.clone()).collect(),
+            lines: self.lines.clone(),
         }
     }
 

@@ -313,6 +313,7 @@ pub const FILTER: &[Key] = &[
     ),
     key("records", "a section [records]", ""),
     key("session", "\"pid\"", ""),
+    key("lines", "a section [lines]", ""),
     key("failure", "sections [[failure]]", ""),
     key("success", "sections [[success]]", ""),
     key("ignore", "sections [[ignore]]", ""),
@@ -330,6 +331,26 @@ pub const RECORDS: &[Key] = &[
     key("file", "a list of paths", "[]"),
     key("report", "true or false", "false"),
     key("bans", "true or false", "false"),
+];
+
+/// `[lines]` of a filter file.
+pub const LINES: &[Key] = &[
+    key(
+        "prefix",
+        "a regular expression that every line must match first",
+        "",
+    ),
+    key(
+        "date",
+        "what dates look like, such as \"%Y-%m-%d %H:%M:%S\"",
+        "",
+    ),
+    key(
+        "timezone",
+        "a time zone such as \"Europe/Berlin\" or \"+02:00\"",
+        "",
+    ),
+    key("together", "how many lines are looked at together", "1"),
 ];
 
 /// `[[failure]]` of a filter file.

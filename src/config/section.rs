@@ -10,8 +10,10 @@ use std::time::Duration;
 
 use super::document::{Kind, Table, Value};
 use super::keys::{FILE_SOURCE, Key};
+use jiff::tz::TimeZone;
+
 use super::problem::{Place, Problems, nearest};
-use crate::engine::time::parse_span;
+use crate::engine::time::{parse_span, parse_zone};
 
 /// A section that is being read.
 #[derive(Clone, Copy, Debug)]
@@ -205,6 +207,18 @@ impl<'t> Section<'t> {
             }
         }
         Some(list)
+    }
+
+    /// The zone under `timezone`; that of the system if nothing is said.
+    pub fn zone(&self, problems: &mut Problems) -> TimeZone {
+        let key = "timezone";
+        let zone = self.text(key, problems).and_then(|name| {
+            let place = &self.value(key)?.place;
+            parse_zone(name)
+                .map_err(|error| self.complain(key, place, format!("`{key}`: {error}"), problems))
+                .ok()
+        });
+        zone.unwrap_or_else(TimeZone::system)
     }
 
     /// True or false.

@@ -19,7 +19,6 @@ use crate::engine::policy::Policy;
 use crate::engine::record::date::TimeFormat;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::line::LineForm;
-use crate::engine::time::parse_zone;
 use crate::source::SourceSpec;
 use crate::source::file::{FileGlob, FilesSpec};
 use crate::source::journal::JournalSpec;
@@ -403,13 +402,5 @@ fn allowed(section: &Section<'_>, problems: &mut Problems) -> Vec<IpNet> {
 
 /// How the lines are written.
 fn form(section: &Section<'_>, problems: &mut Problems) -> LineForm {
-    let zone = section.text("timezone", problems).and_then(|name| {
-        let place = &section.value("timezone")?.place;
-        parse_zone(name)
-            .map_err(|error| {
-                section.complain("timezone", place, format!("`timezone`: {error}"), problems);
-            })
-            .ok()
-    });
-    LineForm::in_zone(zone.unwrap_or_else(TimeZone::system))
+    LineForm::in_zone(section.zone(problems))
 }

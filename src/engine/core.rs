@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use super::decision::{Allowance, AwaitedId, Ban, BanId, Decision, FailureId};
 use super::explain::JailStatus;
+use super::filter::LineMemory;
 use super::filter::Outcome;
 use super::filter::session::Sessions;
 use super::input::Input;
@@ -75,6 +76,10 @@ pub struct Engine {
     /// yet.
     forgotten: Option<Vec<(JailName, Option<Subject>)>>,
     sessions: Sessions,
+    /// What filters over whole lines remember.
+    memory: LineMemory,
+    /// The patterns that took too many steps, of which has been told.
+    exceeded: BTreeSet<(JailName, u16)>,
     directory: Directory,
     /// When somebody's time of grace is over.
     next_conviction: Option<Timestamp>,
@@ -155,6 +160,8 @@ impl Engine {
             guarded_told: BTreeSet::new(),
             forgotten: None,
             sessions: Sessions::default(),
+            memory: LineMemory::default(),
+            exceeded: BTreeSet::new(),
             directory: Directory::default(),
             next_conviction: None,
             began: None,

@@ -335,6 +335,13 @@ pub enum Notice {
         /// The jail that loses one.
         jail: JailName,
     },
+    /// A pattern took too many steps on a line, which does not count for it. It is told once.
+    Exceeded {
+        /// The jail whose filter has it.
+        jail: JailName,
+        /// Its number; 0 is what every line of the filter must match first.
+        pattern: u16,
+    },
     /// Records claim to come from the future; they count as of now.
     Future {
         /// The jail they concern.
@@ -418,6 +425,7 @@ impl Notice {
             Notice::Evicted { jail, .. }
             | Notice::LedgerFull { jail, .. }
             | Notice::NamesFull { jail }
+            | Notice::Exceeded { jail, .. }
             | Notice::Future { jail, .. }
             | Notice::Login { jail, .. }
             | Notice::Spared { jail, .. }

@@ -381,6 +381,12 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
             String::new(),
             "a failure did not count: too many wait for the addresses of names".to_owned(),
         ),
+        Notice::Exceeded { jail, pattern } => (
+            "exceeded",
+            jail,
+            String::new(),
+            format!("pattern {pattern} took too many steps on a line, which did not count for it"),
+        ),
         Notice::Future { jail, ahead_micros } => {
             let ahead = Timestamp::from_micros(*ahead_micros).since(Timestamp::from_micros(0));
             let detail = format!("records ran {} ahead of the clock", Span(ahead));

@@ -22,7 +22,9 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher, black_box};
 use f2bd::config::{self, Surroundings};
 use f2bd::engine::filter::passing::News;
-use f2bd::engine::filter::{FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec, View};
+use f2bd::engine::filter::{
+    FilterSet, FilterSpec, LineMemory, Outcome, PatternSpec, RecordsSpec, View,
+};
 use f2bd::engine::policy::{FilterId, Policy};
 use f2bd::engine::record::date::Dates;
 use f2bd::engine::record::line::{LineForm, LineReader};
@@ -77,6 +79,7 @@ fn records(text: &[u8]) -> Batch {
 /// So many filters: sshd's, and those of others.
 fn filters(count: usize) -> FilterSet {
     let others = (1..count).map(|number| FilterSpec {
+        lines: None,
         name: jails::name(number).parse().unwrap(),
         mode: "normal".into(),
         title: String::new(),
@@ -185,7 +188,7 @@ fn messages(bencher: Bencher, count: usize) {
     let (filters, batch) = (filters(count), records(&AUTH));
     bencher.counter(ItemsCount::new(batch.len())).bench(|| {
         for record in batch.iter() {
-            black_box(filters.findings(&View::from(record)));
+            black_box(filters.findings(&View::from(record), &mut LineMemory::default()));
         }
     });
 }
@@ -197,7 +200,7 @@ fn hits(bencher: Bencher) {
     let failures = failures(&filters);
     bencher.counter(ItemsCount::new(failures.len())).bench(|| {
         for record in failures.iter() {
-            black_box(filters.findings(&View::from(record)));
+            black_box(filters.findings(&View::from(record), &mut LineMemory::default()));
         }
     });
 }
@@ -227,7 +230,7 @@ fn failures(filters: &FilterSet) -> Batch {
     let mut failures = Batch::default();
     for record in records(&AUTH).iter() {
         let taken = !filters
-            .findings(&View::from(Record { ..record }))
+            .findings(&View::from(Record { ..record }), &mut LineMemory::default())
             .is_empty();
         if taken {
             failures.push(record);

@@ -1,7 +1,7 @@
 //! Filters and records that bytes choose, the fast way and the slow way.
 
 use f2bd::engine::filter::{
-    FilterSet, FilterSpec, Outcome, PatternError, PatternSpec, RecordsSpec, View,
+    FilterSet, FilterSpec, LineMemory, Outcome, PatternError, PatternSpec, RecordsSpec, View,
 };
 use f2bd::engine::policy::FilterId;
 use f2bd::engine::record::Record;
@@ -65,7 +65,10 @@ impl Both {
         let slow = (0..).map(FilterId).zip(&self.slow);
         let slow = slow.filter_map(|(filter, slow)| Some((filter, slow.find(&record)?)));
         let slow: Vec<_> = slow.collect();
-        let fast = self.fast.findings(&view).into_iter();
+        let fast = self
+            .fast
+            .findings(&view, &mut LineMemory::default())
+            .into_iter();
         let fast: Vec<_> = fast.map(|one| (one.filter, one.found)).collect();
         if fast != slow {
             let same = |(fast, slow)| fast == slow;
@@ -145,7 +148,7 @@ pub fn check(bytes: &[u8]) -> Tally {
             false => String::new(),
         };
         let record = Record {
-            object: object.as_bytes(),
+            line: object.as_bytes(),
             program: choices.of(&["sshd", "sshd", "", "app"]),
             pid: choices.of(&[None, Some(7), Some(u32::MAX)]),
             ..Record::bare(Timestamp::default(), &text)
@@ -215,6 +218,7 @@ pub fn filter(number: usize, failures: Vec<PatternSpec>) -> FilterSpec {
         failures,
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
         outcome: Outcome::Failure,
         successes: Vec::new(),
     }

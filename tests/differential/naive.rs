@@ -177,6 +177,7 @@ fn is_sound(text: &str) -> bool {
         }],
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
         outcome: f2bd::engine::filter::Outcome::Failure,
         successes: Vec::new(),
     }])
@@ -191,7 +192,7 @@ fn looks_at_the_end(text: &str) -> bool {
 
 /// The object that a record was made of or that its whole message is.
 fn object(record: &Record<'_>) -> Option<Object> {
-    let text = match record.object {
+    let text = match record.object() {
         b"" if record.message.len() >= LONGEST_MESSAGE => return None,
         b"" => record.message,
         object => object,
@@ -265,7 +266,7 @@ fn attempt<'r>(
             String::from_utf8_lossy(&text[range]).into_owned(),
         ))
     };
-    let by_fields = !pattern.fields.is_empty() && !record.object.is_empty();
+    let by_fields = !pattern.fields.is_empty() && !record.object().is_empty();
     Outcome::Failure(Found {
         pattern: pattern.number,
         ip,
@@ -275,8 +276,9 @@ fn attempt<'r>(
         session: lossy("session").map(Session::Captured),
         host: Cow::Owned(host),
         unless_counted: pattern.unless_counted,
+        said: None,
         line: bounded(if by_fields {
-            record.object
+            record.object()
         } else {
             record.message
         }),

@@ -61,7 +61,7 @@ fn read(format: Format, lines: &[&str]) -> [String; 6] {
         record.program.to_owned(),
         pid.unwrap_or_default(),
         String::from_utf8_lossy(record.message).into_owned(),
-        String::from_utf8_lossy(record.object).into_owned(),
+        String::from_utf8_lossy(record.object()).into_owned(),
     ]
 }
 

@@ -1,14 +1,16 @@
 //! Text that is made to take time or memory.
 //!
 //! Time is measured as a ratio within one run, since a text of one length is looked at as often as it takes to look at
-//! as many bytes of short ones. Memory is the peak of the whole program, against that of a run over next to nothing.
+//! as many bytes of short ones. LineMemory is the peak of the whole program, against that of a run over next to nothing.
 
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
-use f2bd::engine::filter::{FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec, View};
+use f2bd::engine::filter::{
+    FilterSet, FilterSpec, LineMemory, Outcome, PatternSpec, RecordsSpec, View,
+};
 use f2bd::engine::jail::MOST_SUBJECTS;
 use f2bd::engine::record::{LONGEST_MESSAGE, Record};
 use f2bd::engine::time::Timestamp;
@@ -72,6 +74,7 @@ fn all_filters() -> FilterSet {
         failures: failures.collect(),
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
         outcome: Outcome::Failure,
         successes: Vec::new(),
     });
@@ -101,7 +104,7 @@ fn cost(filters: &FilterSet, text: &str, times: usize) -> f64 {
     let tries = (0..4).map(|_| {
         let begun = seconds();
         for _ in 0..times {
-            filters.findings(&View::from(record));
+            filters.findings(&View::from(record), &mut LineMemory::default());
         }
         seconds() - begun
     });

@@ -12,7 +12,7 @@ use super::places::Place;
 use super::trial::{Logins, Trials};
 use crate::cli::hosts::Hosts;
 use crate::engine::Decision;
-use crate::engine::filter::{FilterSet, Finding, View};
+use crate::engine::filter::{FilterSet, Finding, LineMemory, View};
 use crate::engine::policy::{FilterId, Policy};
 use crate::engine::record::Record;
 use crate::engine::record::journal::RouteId;
@@ -184,7 +184,8 @@ impl<'p> Survey<'p> {
         let mut failing: SmallVec<[usize; 4]> = SmallVec::new();
         let view = View::from(*record);
         let [engine] = self.replay.engines();
-        for Finding { filter, found, .. } in &engine.policy().filters.findings(&view) {
+        let filters = &engine.policy().filters;
+        for Finding { filter, found, .. } in &filters.findings(&view, &mut LineMemory::default()) {
             let (owner, is_failure) = self.owners[usize::from(filter.0)];
             if !self.may_take(owner, place, record) {
                 continue;

@@ -74,7 +74,7 @@ const HOST_FIELDS: [&str; 8] = [
 /// # Errors
 /// There is none.
 pub fn propose(record: &Record<'_>) -> Result<Proposal, LearnError> {
-    let text = match record.object {
+    let text = match record.object() {
         b"" => record.message,
         object => object,
     };
@@ -112,6 +112,7 @@ fn try_out(pattern: PatternSpec, record: &Record<'_>) -> Result<Proposal, String
         successes: Vec::new(),
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
     };
     let filters = FilterSet::compile(vec![spec]).map_err(|errors| {
         let mut reasons = errors.into_iter().map(|error| error.reason);

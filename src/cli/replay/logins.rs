@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use crate::cli::failure::{Exit, Failure};
-use crate::engine::filter::{FilterSet, Finding, View};
+use crate::engine::filter::{FilterSet, Finding, LineMemory, View};
 use crate::engine::policy::Policy;
 use crate::engine::record::Record;
 use crate::engine::time::Timestamp;
@@ -50,7 +50,11 @@ impl Logins {
     pub fn find(&self, record: Record<'_>) -> Option<Login> {
         let time = record.time;
         let view = View::from(record);
-        let Finding { found, .. } = self.successes.findings(&view).into_iter().next()?;
+        let Finding { found, .. } = self
+            .successes
+            .findings(&view, &mut LineMemory::default())
+            .into_iter()
+            .next()?;
         Some(Login {
             time,
             address: found.ip?.to_canonical(),

@@ -61,13 +61,14 @@ impl Engine {
         batch: &Batch,
         out: &mut Vec<Decision>,
     ) {
+        self.memory.hear_from(source);
         for record in batch.iter() {
             if self.heard.count(source, &record) {
                 self.sum_up();
                 self.heard.count(source, &record);
             }
             let view = View::from(record);
-            let findings = self.policy.filters.findings(&view);
+            let findings = self.policy.filters.findings(&view, &mut self.memory);
             if findings.is_empty() {
                 self.look_for_unknown(now, source, &view);
                 continue;
@@ -77,9 +78,24 @@ impl Engine {
             }
             for finding in &findings {
                 let Finding { filter, found, .. } = finding;
-                let is_heard = self.hear_found(now, *filter, source, view.record(), found, out);
+                let record = found.dated(view.record());
+                let is_heard = self.hear_found(now, *filter, source, &record, found, out);
                 if let Some(watch) = self.watch.as_mut().filter(|_| is_heard) {
-                    watch.note_found(now, view.record().time, finding);
+                    watch.note_found(now, record.time, finding);
+                }
+            }
+        }
+        self.tell_exceeded(out);
+    }
+
+    /// Tells once of every pattern that could not tell in so many steps whether it takes a line.
+    fn tell_exceeded(&mut self, out: &mut Vec<Decision>) {
+        for (filter, pattern) in self.memory.take_exceeded() {
+            for (at, _) in &self.listeners[usize::from(filter.0)] {
+                let jail = &self.policy.jails[*at].name;
+                if self.exceeded.insert((jail.clone(), pattern)) {
+                    let jail = jail.clone();
+                    out.push(Decision::Notice(Notice::Exceeded { jail, pattern }));
                 }
             }
         }
@@ -240,7 +256,9 @@ impl Engine {
         }
         let address = address?;
         // A network that holds an ignored address is never banned; the single host still is.
-        let wide = jail.width.subject(address);
+        let own = jail.width.subject(address);
+        let said = found.said.as_ref().and_then(|said| said.network);
+        let wide = said.filter(|said| said.holds(own)).unwrap_or(own);
         let is_spared = !wide.is_host() && spares(jail, &self.guarded, wide);
         Some(Whom {
             time,

@@ -230,6 +230,7 @@ impl Engine {
             session: session.map(|text| Session::Captured(text.into())),
             // What its session had counted was asked when it was heard.
             unless_counted: false,
+            said: None,
             line,
         };
         let record = Record::bare(awaited.time, line);

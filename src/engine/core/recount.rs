@@ -35,6 +35,7 @@ impl Engine {
             forwarded: None,
             session: session.map(|text| Session::Captured(text.into())),
             unless_counted: false,
+            said: None,
             line,
         };
         let record = Record::bare(failure.time, line);

@@ -57,6 +57,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         successes: Vec::new(),
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
     };
     let rule = |text: &&str| IgnoreRule {
         prefix: text.parse().expect("a prefix"),

@@ -253,7 +253,7 @@ impl Watch {
         view: &View<'_>,
     ) {
         let record = view.record();
-        let text = match record.object {
+        let text = match record.object() {
             b"" => record.message,
             object => object,
         };

@@ -7,6 +7,7 @@ pub mod forgery;
 pub mod forwarded;
 mod language;
 pub mod likely;
+pub mod line;
 mod literal;
 pub mod passing;
 pub mod pattern;
@@ -26,9 +27,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::name::FilterName;
+use super::record::Record;
 use super::record::journal::JournalMatch;
 use super::record::json::FieldPath;
 pub use super::record::report::Outcome;
+pub use line::LineMemory;
+pub use line::{LineRules, Said};
 pub use pattern::PatternError;
 pub use session::Session;
 pub use set::{FilterSet, Finding};
@@ -57,6 +61,9 @@ pub struct FilterSpec {
     pub ignores: Vec<PatternSpec>,
     /// All patterns of other modes. Nothing counts by them, but what they take is no news to the filter.
     pub others: Vec<PatternSpec>,
+    /// What it says of whole lines, if that is what its patterns look at, and not messages; failures and ignores are
+    /// of lines then, and there is nothing else.
+    pub lines: Option<LineRules>,
 }
 
 impl FilterSpec {
@@ -74,12 +81,18 @@ impl FilterSpec {
 
     /// Whether what it finds can have a name instead of an address.
     pub fn names_hosts(&self) -> bool {
+        if self.lines.is_some() {
+            return self.has_group("dns");
+        }
         let mut patterns = self.failures.iter().chain(&self.successes);
         patterns.any(|pattern| pattern.to_string().contains("<host>"))
     }
 
     /// Whether what it finds can hold something of this kind.
     pub fn captures(&self, capture: Capture) -> bool {
+        if self.lines.is_some() {
+            return self.has_group(line::group(capture));
+        }
         let is_reported = self.records.reports && capture == Capture::User;
         is_reported || self.failures_have(capture.word())
     }
@@ -87,12 +100,26 @@ impl FilterSpec {
     /// Whether what it finds can say from where somebody has failed.
     pub fn names_addresses(&self) -> bool {
         let is_told = self.records.reports || self.records.bans;
-        is_told || self.failures_have("ip") || self.failures_have("host")
+        is_told
+            || line::ADDRESSES.iter().any(|name| self.has_group(name))
+            || self.names_hosts()
+            || self.failures_have("ip")
+            || self.failures_have("host")
     }
 
     /// Whether what it finds can say for whom a proxy speaks.
     pub fn names_forwarded(&self) -> bool {
         self.failures_have("forwarded")
+    }
+
+    /// Whether a pattern over lines has such a group.
+    fn has_group(&self, name: &str) -> bool {
+        let Some(rules) = &self.lines else {
+            return false;
+        };
+        let failures = self.failures.iter().map(|pattern| &pattern.text);
+        let mut texts = failures.chain(&rules.prefix);
+        texts.any(|text| line::names_group(text, name))
     }
 
     fn failures_have(&self, name: &str) -> bool {
@@ -107,6 +134,15 @@ impl FilterSpec {
 }
 
 impl Found<'_> {
+    /// The record at the time that its own line tells, if it does.
+    pub fn dated<'r>(&self, record: &Record<'r>) -> Record<'r> {
+        let said = self.said.as_ref().and_then(|said| said.time);
+        Record {
+            time: said.unwrap_or(record.time),
+            ..*record
+        }
+    }
+
     /// The text that was captured, if it was. The number of a process is no such text.
     pub fn captured(&self, capture: Capture) -> Option<&str> {
         match capture {
@@ -222,6 +258,8 @@ pub struct Found<'r> {
     pub session: Option<Session<'r>>,
     /// [`PatternSpec::unless_counted`] of the pattern.
     pub unless_counted: bool,
+    /// What else a filter over whole lines knows; rare, so that other failures need no room for it.
+    pub said: Option<Box<Said>>,
     /// What people should see of the record: its message, or the object whose fields told.
     pub line: &'r [u8],
 }

@@ -310,6 +310,7 @@ impl Pattern {
             forwarded,
             session,
             unless_counted: false,
+            said: None,
             line,
         })
     }

@@ -232,6 +232,7 @@ mod tests {
             forwarded: None,
             session: Some(Session::Captured(session.into())),
             unless_counted,
+            said: None,
             line: b"",
         }
     }
@@ -248,6 +249,7 @@ mod tests {
             successes: Vec::new(),
             ignores: Vec::new(),
             others: Vec::new(),
+            lines: None,
         }
     }
 

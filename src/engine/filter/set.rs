@@ -7,6 +7,7 @@
 mod candidates;
 mod compile;
 mod knowing;
+mod lines;
 mod loose;
 
 use std::borrow::Cow;
@@ -16,7 +17,9 @@ use regex::bytes::RegexSet;
 use smallvec::SmallVec;
 
 use self::candidates::Candidates;
+use self::lines::Lines;
 use self::loose::Loose;
+use super::line::{LineFilter, LineMemory};
 use super::literal::Texts;
 use super::pattern::{Ignore, Pattern, Reading};
 use super::sieve::Sieve;
@@ -35,6 +38,8 @@ pub struct FilterSet {
     sieve: Sieve,
     /// Filters with patterns that need no text.
     with_loose: Vec<FilterId>,
+    /// The patterns over whole lines; in the sieve their places follow those of the others.
+    lines: Lines,
 }
 
 /// A pattern, and which filters have it.
@@ -60,6 +65,8 @@ struct Use {
 struct Filter {
     spec: FilterSpec,
     loose: Option<Loose>,
+    /// What it is, if it looks at whole lines.
+    lines: Option<LineFilter>,
     ignored_messages: RegexSet,
     ignores: Vec<Ignore>,
     /// What else it knows; compiled when somebody asks.
@@ -95,6 +102,7 @@ impl Default for FilterSet {
             patterns: Vec::new(),
             sieve: Sieve::new(Vec::new()),
             with_loose: Vec::new(),
+            lines: Lines::default(),
         }
     }
 }
@@ -107,7 +115,11 @@ impl FilterSet {
         let patterns = patterns.filter(|(_, shared)| used(shared));
         let texts = patterns
             .flat_map(|(at, shared)| shared.needs.iter().map(move |text| (text.clone(), at)));
-        texts.collect()
+        let count = self.patterns.len();
+        let of_lines = self.lines.texts(&of).into_iter();
+        texts
+            .chain(of_lines.map(|(text, at)| (text, count + at)))
+            .collect()
     }
 
     /// The filter's own words.
@@ -136,7 +148,9 @@ impl FilterSet {
         };
         let objects = loose().any(|loose| loose.by_fields);
         let sieve = || Sieve::new(self.texts(|filter| filters.contains(&filter))).keeping(objects);
-        (!loose().any(|loose| loose.by_message)).then(sieve)
+        let mut always = filters.iter().flat_map(|filter| self.lines.always(*filter));
+        let sees_all = loose().any(|loose| loose.by_message) || always.next().is_some();
+        (!sees_all).then(sieve)
     }
 
     /// The patterns of a filter, by their numbers, that are tried on every record, since they need no text that could be
@@ -148,8 +162,13 @@ impl FilterSet {
         let uses = patterns
             .filter(over_message)
             .flat_map(|at| &self.patterns[*at].uses);
-        uses.filter(|one| one.filter == filter)
-            .map(|one| one.number)
+        let of_messages = uses
+            .filter(|one| one.filter == filter)
+            .map(|one| one.number);
+        let failures = &self.spec(filter).failures;
+        let of_lines = self.lines.always(filter);
+        of_messages
+            .chain(of_lines.map(|place| failures[place].number))
             .collect()
     }
 
@@ -163,40 +182,46 @@ impl FilterSet {
             .collect()
     }
 
-    /// The failure that a record is to `filter`, if the filter asked for such records.
+    /// The failure that a record is to `filter` by itself, if the filter asked for such records.
     pub fn find<'v>(&self, filter: FilterId, view: &'v View<'_>) -> Option<Found<'v>> {
-        let mut findings = self.findings(view).into_iter();
+        let mut findings = self.findings(view, &mut LineMemory::default()).into_iter();
         findings
             .find(|finding| finding.filter == filter)
             .map(|finding| finding.found)
     }
 
-    /// The filters to which a record is a failure, of those that asked for such records, in their order.
-    pub fn findings<'v>(&self, view: &'v View<'_>) -> Findings<'v> {
+    /// The filters to which a record is a failure, of those that asked for such records, in their order. Filters over whole
+    /// lines remember in `memory` what earlier ones said.
+    pub fn findings<'v>(&self, view: &'v View<'_>, memory: &mut LineMemory) -> Findings<'v> {
         let record = view.record();
         let mut found = Findings::new();
         if let Some(reported) = record.reported {
             self.report(record, reported, &mut found);
         } else {
-            self.read(view, &mut found);
+            self.read(view, memory, &mut found);
         }
         found
     }
 
     /// What filters find in the text of a record.
-    fn read<'v>(&self, view: &'v View<'_>, found: &mut Findings<'v>) {
+    fn read<'v>(&self, view: &'v View<'_>, memory: &mut LineMemory, found: &mut Findings<'v>) {
         let record = view.record();
         let mut verdicts = Verdicts {
             found,
             doubtful: SmallVec::new(),
         };
         let mut candidates = Candidates::none();
-        for (patterns, _) in self.sieve.places(view.message()) {
+        let text = match self.lines.is_empty() {
+            true => view.message(),
+            false => view.whole(),
+        };
+        for (patterns, _) in self.sieve.places(text) {
             patterns.iter().for_each(|pattern| candidates.add(*pattern));
         }
+        let count = self.patterns.len();
         match candidates.all() {
             Some(candidates) => {
-                for pattern in candidates {
+                for pattern in candidates.iter().filter(|pattern| **pattern < count) {
                     self.patterns[*pattern].judge(&self.filters, view, &mut verdicts);
                 }
             }
@@ -215,6 +240,14 @@ impl FilterSet {
             if let Some(loose) = filter.loose.as_ref().filter(|_| filter.asks(record)) {
                 loose.judge(*id, &self.patterns, view, &mut verdicts);
             }
+        }
+        if !self.lines.is_empty() {
+            let of_lines = |all: &[usize]| {
+                let places = all.iter().filter_map(|place| place.checked_sub(count));
+                places.collect::<SmallVec<[usize; 8]>>().into_iter()
+            };
+            let tries = self.lines.tries(candidates.all().map(of_lines));
+            Lines::judge(&self.filters, &tries, view, memory, verdicts.found);
         }
         if !verdicts.found.is_empty() {
             self.decide(verdicts, view);
@@ -345,6 +378,7 @@ fn told<'r>(reported: &'r Reported<'r>, line: &'r [u8]) -> Found<'r> {
         forwarded: None,
         session: None,
         unless_counted: false,
+        said: None,
         line,
     }
 }

@@ -14,6 +14,8 @@ use crate::engine::record::{LONGEST_MESSAGE, Record};
 pub struct View<'r> {
     record: Record<'r>,
     object: OnceCell<Option<Object>>,
+    /// What stands for a line where none was read.
+    built: OnceCell<Vec<u8>>,
 }
 
 /// A text of a record.
@@ -28,6 +30,7 @@ impl<'r> From<Record<'r>> for View<'r> {
         View {
             record,
             object: OnceCell::new(),
+            built: OnceCell::new(),
         }
     }
 }
@@ -41,6 +44,33 @@ impl<'r> View<'r> {
     /// The message as far as it is looked at; whether it was cut is known by its length.
     pub(super) fn message(&self) -> &'r [u8] {
         bounded(self.record.message)
+    }
+
+    /// The whole line as far as it is looked at. Where none was read, as from a journal, it is what a system log would show
+    /// of it: `host program[pid]: message`.
+    pub(super) fn whole(&self) -> &[u8] {
+        let record = &self.record;
+        if !record.line.is_empty() {
+            return bounded(record.line);
+        }
+        if record.program.is_empty() {
+            return self.message();
+        }
+        self.built.get_or_init(|| {
+            let mut line = Vec::with_capacity(64 + record.message.len());
+            if !record.host.is_empty() {
+                line.extend_from_slice(record.host.as_bytes());
+                line.push(b' ');
+            }
+            line.extend_from_slice(record.program.as_bytes());
+            if let Some(pid) = record.pid {
+                line.extend_from_slice(format!("[{pid}]").as_bytes());
+            }
+            line.extend_from_slice(b": ");
+            line.extend_from_slice(self.message());
+            line.truncate(LONGEST_MESSAGE);
+            line
+        })
     }
 
     /// The text at a place as far as it is looked at; `None` if there is none.
@@ -58,7 +88,7 @@ impl<'r> View<'r> {
 
     /// What the fields stand in, as far as people need to see it.
     pub(super) fn line(&self) -> &'r [u8] {
-        match self.record.object {
+        match self.record.object() {
             b"" => self.message(),
             object => bounded(object),
         }
@@ -66,7 +96,7 @@ impl<'r> View<'r> {
 
     fn object(&self) -> Option<&Object> {
         let read = || {
-            let text = match self.record.object {
+            let text = match self.record.object() {
                 // One that may have been cut would be another than was written.
                 b"" if self.record.message.len() < LONGEST_MESSAGE => self.record.message,
                 object => object,

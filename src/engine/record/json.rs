@@ -141,7 +141,7 @@ impl JsonFields {
             program: name(&self.program),
             pid: name(&self.pid).parse().ok(),
             unit: text(object.get(UNIT)).unwrap_or_default(),
-            object: line,
+            line,
             ..Record::bare(time, message.unwrap_or(line))
         })
     }

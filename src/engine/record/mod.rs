@@ -52,8 +52,8 @@ pub struct Record<'a> {
     pub unit: &'a str,
     /// The text behind the prefix, without line end. Bytes of unknown encoding, often hostile.
     pub message: &'a [u8],
-    /// The object of JSON that the record was made of, as it was written; empty if it was made of none.
-    pub object: &'a [u8],
+    /// The line that the record was made of, without its end; empty if it was made of none.
+    pub line: &'a [u8],
     /// The journal matches that the entry satisfies, for entries of a journal; empty for all others.
     pub routes: &'a [RouteId],
     /// What an application reports by itself, instead of a message that has to be understood. Its service is the
@@ -73,10 +73,18 @@ impl<'a> Record<'a> {
             pid: None,
             unit: "",
             message,
-            object: b"",
+            line: b"",
             routes: &[],
             reported: None,
             passed: 0,
+        }
+    }
+
+    /// The object of JSON that the record was made of, as it was written; empty if it was made of none.
+    pub fn object(&self) -> &'a [u8] {
+        match self.line {
+            line @ [b'{', ..] => line,
+            _ => b"",
         }
     }
 }
@@ -91,8 +99,10 @@ struct Head {
     pid: Option<u32>,
     /// Ends of host, program and unit in `names`, each part starting where the last one ended.
     name_ends: [usize; 3],
-    /// Ends of message and object in `bytes`.
+    /// Where line and message end in `bytes`.
     ends: [usize; 2],
+    /// Where the message begins there: mostly it is the end of the line, and has no bytes of its own.
+    message_start: usize,
     routes_end: usize,
     passed: u32,
 }
@@ -129,11 +139,23 @@ impl Batch {
             self.names.len()
         };
         let name_ends = [name(record.host), name(record.program), name(record.unit)];
+        let lead = record.line.len().checked_sub(record.message.len());
+        let of_line = lead.filter(|lead| std::ptr::eq(&record.line[*lead..], record.message));
         let mut part = |part: &[u8]| {
             self.bytes.extend_from_slice(part);
             self.bytes.len()
         };
-        let ends = [part(message), part(record.object)];
+        let (message_start, ends) = match of_line {
+            Some(lead) => {
+                let start = part(b"") + lead;
+                let end = part(&record.line[..lead + message.len()]);
+                (start, [end, end])
+            }
+            None => {
+                let end = part(record.line);
+                (end, [end, part(message)])
+            }
+        };
         self.routes.extend_from_slice(record.routes);
         if let Some(reported) = record.reported {
             self.reports.push(ReportPart {
@@ -149,6 +171,7 @@ impl Batch {
             pid: record.pid,
             name_ends,
             ends,
+            message_start,
             routes_end: self.routes.len(),
             passed: record.passed,
         });
@@ -166,11 +189,10 @@ impl Batch {
                 &self.names[start..names_start]
             };
             let [host, program, unit] = [name(0), name(1), name(2)];
-            let mut part = |place: usize| {
-                let start = std::mem::replace(&mut start, head.ends[place]);
-                &self.bytes[start..head.ends[place]]
-            };
-            let [message, object] = [part(0), part(1)];
+            let [line_end, end] = head.ends;
+            let line = &self.bytes[start..line_end];
+            let message = &self.bytes[head.message_start..end];
+            start = end;
             let routes = &self.routes[routes_start..head.routes_end];
             routes_start = head.routes_end;
             let report = reports.next_if(|report| report.record == at);
@@ -181,7 +203,7 @@ impl Batch {
                 pid: head.pid,
                 unit,
                 message,
-                object,
+                line,
                 routes,
                 reported: report.map(|report| &report.reported),
                 passed: head.passed,
@@ -252,7 +274,7 @@ mod tests {
             pid: Some(7),
             unit: "ssh.service",
             message: b"\xff text",
-            object: b"{}",
+            line: b"{}",
             routes: &routes,
             reported: None,
             passed: 7,
@@ -267,12 +289,25 @@ mod tests {
             reported: Some(&reported),
             ..second
         };
-        let all = [first, second, third, second, third];
+        let line = b"Feb 12 14:10:21 box sshd[7]: text";
+        let fourth = Record {
+            line,
+            message: &line[29..],
+            ..second
+        };
+        let all = [first, second, third, fourth, second, third];
         for record in all {
             batch.push(record);
         }
         assert_eq!(batch.iter().collect::<Vec<_>>(), all);
-        assert_eq!((batch.len(), batch.heard()), (5, 12));
+        assert_eq!((batch.len(), batch.heard()), (6, 13));
+        let text = first.message.len() + first.line.len() + line.len();
+        let names = "hsshdssh.service".len();
+        assert_eq!(
+            batch.bytes(),
+            text + names,
+            "a message that ends its line is kept once"
+        );
         batch.note_passed(700);
         assert_eq!(batch.heard_bytes(), batch.bytes() as u64 + 700);
         assert_eq!(batch.newest(), Some(second.time));

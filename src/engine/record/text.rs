@@ -56,13 +56,16 @@ impl TextReader {
     pub fn read<'l>(&mut self, line: &'l [u8]) -> Record<'l> {
         let line = without_end(line);
         match self.record(line) {
-            Some((record, _)) => {
+            Some((mut record, _)) => {
                 self.dateless = None;
+                record.line = line;
                 record
             }
             None => {
                 self.dateless = self.dateless.map(|lines| lines.saturating_add(1));
-                Record::bare(self.time(), line)
+                let mut record = Record::bare(self.time(), line);
+                record.line = line;
+                record
             }
         }
     }

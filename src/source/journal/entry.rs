@@ -136,7 +136,7 @@ impl Entry {
                 // What is this long may have been cut, and has to be known by its length: its end proves nothing.
                 message
             },
-            object: b"",
+            line: b"",
             routes,
             reported: None,
             passed: 0,
@@ -314,7 +314,7 @@ mod tests {
             pid: Some(4711),
             unit: "ssh.service",
             message: b"a=b\nsecond\xff",
-            object: b"",
+            line: b"",
             routes: &[RouteId(1)],
             reported: None,
             passed: 0,

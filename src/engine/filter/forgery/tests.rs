@@ -29,6 +29,7 @@ fn filters(pattern: &str, fields: &[(&str, &str)]) -> FilterSet {
         successes: Vec::new(),
         ignores: Vec::new(),
         others: Vec::new(),
+        lines: None,
     };
     FilterSet::compile(vec![spec]).expect("sound")
 }

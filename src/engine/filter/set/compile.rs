@@ -11,6 +11,7 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 use super::loose::Loose;
 use super::{Filter, FilterSet, Shared, Use};
 use crate::engine::filter::language::LARGEST_PROGRAM;
+use crate::engine::filter::line::LineFilter;
 use crate::engine::filter::literal::{self, Texts};
 use crate::engine::filter::pattern::{Ignore, Pattern};
 use crate::engine::filter::sieve::Sieve;
@@ -67,6 +68,22 @@ impl FilterSet {
             let reason = "there is no [[failure]] pattern for this mode".to_owned();
             problems.push(error(0, false, reason));
         }
+        if let Some(rules) = &spec.lines {
+            let lines = match LineFilter::compile(&spec, rules) {
+                Ok(lines) if problems.is_empty() => lines,
+                Ok(_) => return Err(problems),
+                Err(errors) => return Err(errors),
+            };
+            self.lines.add(filter, &lines);
+            return Ok(Filter {
+                spec,
+                loose: None,
+                lines: Some(lines),
+                ignored_messages: RegexSet::empty(),
+                ignores: Vec::new(),
+                others: OnceLock::from(Vec::new()),
+            });
+        }
         let mut own = Vec::new();
         for (place, failure) in spec.failures.iter().enumerate() {
             let at = match self.share(failure, known) {
@@ -100,6 +117,7 @@ impl FilterSet {
             (Ok(loose), Ok(ignored_messages)) if problems.is_empty() => Ok(Filter {
                 spec,
                 loose,
+                lines: None,
                 ignored_messages,
                 ignores,
                 others: OnceLock::new(),
@@ -135,13 +153,17 @@ impl FilterSet {
             .patterns
             .iter()
             .flat_map(|shared| shared.pattern.options());
-        for text in options.flatten() {
+        let of_lines = self.lines.options().flatten();
+        for text in options.chain(of_lines).flatten() {
             *shared.entry(text.clone()).or_default() += 1;
         }
         let shared_by = |text: &[u8]| shared.get(text).copied().unwrap_or(0);
         for Shared { pattern, needs, .. } in &mut self.patterns {
             *needs = literal::best(pattern.options().to_vec(), shared_by).unwrap_or_default();
         }
+        let best = |options: &[Texts]| literal::best(options.to_vec(), shared_by);
+        self.lines
+            .choose(|options| best(options).unwrap_or_default());
     }
 }
 

@@ -18,6 +18,9 @@ impl FilterSet {
             .filter(|shared| shared.uses.iter().any(|one| one.filter == filter));
         let takes = |reading| !matches!(reading, Reading::Other);
         let mut readings = own.map(|shared| shared.pattern.find(view));
+        if let Some(lines) = &of.lines {
+            return lines.takes(view);
+        }
         of.is_ignored(view)
             || readings.any(takes)
             || of.others().iter().any(|other| other.takes(view))

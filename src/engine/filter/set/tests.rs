@@ -32,6 +32,7 @@ fn filter_with(patterns: &[&str], ignores: Vec<PatternSpec>) -> FilterSet {
         successes: Vec::new(),
         ignores,
         others: Vec::new(),
+        lines: None,
     }])
     .expect("sound")
 }
@@ -101,7 +102,7 @@ fn a_text_that_may_have_been_cut_is_not_ignored_for_its_end() {
     for (length, is_ignored) in [(LONGEST_MESSAGE - 1, true), (LONGEST_MESSAGE, false)] {
         let object = format!(r#"{{"agent":"{}"}}"#, "x".repeat(length));
         let view = View::from(Record {
-            object: object.as_bytes(),
+            line: object.as_bytes(),
             ..Record::bare(Timestamp::default(), b"from 192.0.2.7")
         });
         let found = filter.find(FilterId(0), &view).is_some();

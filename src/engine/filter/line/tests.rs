@@ -1,0 +1,302 @@
+//! Filters over whole lines, line by line.
+
+use super::*;
+use crate::engine::filter::{FilterSet, Outcome, PatternSpec, RecordsSpec};
+use crate::engine::record::Record;
+
+const HOST: &str = r"(?:(?P<ip4>\d+\.\d+\.\d+\.\d+)|(?P<dns>[\w.-]+))";
+
+fn pattern(text: &str, number: u16) -> PatternSpec {
+    PatternSpec {
+        number,
+        text: text.replace("<HOST>", HOST),
+        fields: Vec::new(),
+        unless_counted: false,
+    }
+}
+
+fn filter(prefix: Option<&str>, failures: &[&str], ignores: &[&str], window: u16) -> FilterSet {
+    let patterns = |texts: &[&str]| {
+        let numbered = texts.iter().zip(1..);
+        numbered
+            .map(|(text, number)| pattern(text, number))
+            .collect()
+    };
+    let spec = FilterSpec {
+        name: "lines".parse().expect("a name"),
+        mode: "normal".into(),
+        title: String::new(),
+        records: RecordsSpec::default(),
+        outcome: Outcome::Failure,
+        session_by_pid: false,
+        failures: patterns(failures),
+        successes: Vec::new(),
+        ignores: patterns(ignores),
+        others: Vec::new(),
+        lines: Some(LineRules {
+            prefix: prefix.map(str::to_owned),
+            dates: None,
+            window: NonZeroU16::new(window).expect("a number"),
+        }),
+    };
+    FilterSet::compile(vec![spec]).expect("a filter")
+}
+
+/// What is found in lines: whose failure, under which name, and how many lines tell of it.
+fn found(filters: &FilterSet, lines: &[&str]) -> Vec<Option<(String, Option<String>, u32)>> {
+    let mut memory = LineMemory::default();
+    let mut one = |line: &&str| {
+        let record = Record {
+            line: line.as_bytes(),
+            ..Record::bare(Timestamp::default(), line.as_bytes())
+        };
+        let view = View::from(record);
+        let findings = filters.findings(&view, &mut memory);
+        let found = &findings.first()?.found;
+        let lines = found.said.as_ref().map_or(0, |said| said.lines);
+        Some((
+            found.host.to_string(),
+            found.user.as_deref().map(str::to_owned),
+            lines,
+        ))
+    };
+    lines.iter().map(&mut one).collect()
+}
+
+fn of(host: &str, user: Option<&str>, lines: u32) -> Option<(String, Option<String>, u32)> {
+    Some((host.to_owned(), user.map(str::to_owned), lines))
+}
+
+#[test]
+fn the_prefix_decides_what_is_looked_at() {
+    let filters = filter(
+        Some(r"^\S+ app\[(?P<pid>\d+)\]: (?P<content>.+)$"),
+        &["^refused <HOST>$", r"^denied (?P<user>\w+) from <HOST>$"],
+        &[],
+        1,
+    );
+    let lines = [
+        "box app[7]: refused 192.0.2.7",
+        "box app[7]: denied jo from 192.0.2.8",
+        "box other[7]: refused 192.0.2.7",
+        "box app[7]: was refused 192.0.2.7",
+    ];
+    let expected = [
+        of("192.0.2.7", None, 1),
+        of("192.0.2.8", Some("jo"), 1),
+        None,
+        None,
+    ];
+    assert_eq!(found(&filters, &lines), expected);
+}
+
+#[test]
+fn what_is_ignored_ends_the_line() {
+    let filters = filter(None, &["refused <HOST>", "<HOST> was bad"], &["monitor"], 1);
+    let lines = [
+        "refused 192.0.2.7",
+        "refused 192.0.2.7 by monitor",
+        "192.0.2.8 was bad",
+    ];
+    let expected = [of("192.0.2.7", None, 1), None, of("192.0.2.8", None, 1)];
+    assert_eq!(found(&filters, &lines), expected);
+}
+
+fn connections() -> FilterSet {
+    filter(
+        Some(r"^(?P<mlfid>app\[\d+\]): (?P<content>.+)$"),
+        &[
+            "^(?P<nofail>hello) from <HOST>$",
+            r"^wrong password of (?P<user>\w+)$",
+            r"^(?P<nofail>another try of (?P<user>\w+))$",
+            r"^(?P<mlfgained>welcome) (?P<user>\w+)$",
+            r"^bye(?P<mlfforget>)(?P<nofail>\.)$",
+            "^(?P<mlfforget>dropped)$",
+        ],
+        &[],
+        1,
+    )
+}
+
+#[test]
+fn lines_of_a_connection_tell_together() {
+    let lines = [
+        "app[1]: hello from 192.0.2.7",
+        "app[2]: hello from 192.0.2.8",
+        "app[1]: wrong password of jo",
+        "app[2]: wrong password of ann",
+        "app[1]: wrong password of jo",
+    ];
+    let expected = [
+        None,
+        None,
+        of("192.0.2.7", Some("jo"), 2),
+        of("192.0.2.8", Some("ann"), 2),
+        of("192.0.2.7", Some("jo"), 1),
+    ];
+    assert_eq!(found(&connections(), &lines), expected);
+}
+
+#[test]
+fn a_failure_waits_for_the_address() {
+    let lines = [
+        "app[1]: wrong password of jo",
+        "app[1]: hello from 192.0.2.7",
+    ];
+    assert_eq!(
+        found(&connections(), &lines),
+        [None, of("192.0.2.7", Some("jo"), 2)]
+    );
+    let lines = [
+        "app[1]: wrong password of jo",
+        "app[1]: welcome jo",
+        "app[1]: hello from 192.0.2.7",
+    ];
+    assert_eq!(
+        found(&connections(), &lines),
+        [None, None, None],
+        "he was let in"
+    );
+}
+
+#[test]
+fn who_tries_several_names_is_not_forgiven() {
+    let lines = [
+        "app[1]: hello from 192.0.2.7",
+        "app[1]: another try of jo",
+        "app[1]: welcome ann",
+    ];
+    assert_eq!(
+        found(&connections(), &lines)[2],
+        of("192.0.2.7", Some("ann"), 3)
+    );
+}
+
+#[test]
+fn a_connection_that_is_over_is_forgotten() {
+    let lines = [
+        "app[1]: hello from 192.0.2.7",
+        "app[1]: dropped",
+        "app[1]: wrong password of jo",
+    ];
+    assert_eq!(
+        found(&connections(), &lines),
+        [None, of("192.0.2.7", None, 2), None]
+    );
+}
+
+#[test]
+fn connections_are_those_of_one_source() {
+    let filters = connections();
+    let mut memory = LineMemory::default();
+    let sources = ["one", "other"].map(|name| name.parse().expect("a name"));
+    let mut says = |source: usize, line: &[u8]| {
+        memory.hear_from(Some(&sources[source]));
+        let view = View::from(Record {
+            line,
+            ..Record::bare(Timestamp::default(), line)
+        });
+        !filters.findings(&view, &mut memory).is_empty()
+    };
+    assert!(!says(0, b"app[1]: hello from 192.0.2.7"));
+    assert!(!says(1, b"app[1]: wrong password of jo"));
+    assert!(says(0, b"app[1]: wrong password of jo"));
+}
+
+#[test]
+fn connections_are_bounded_and_end() {
+    let filters = connections();
+    let mut memory = LineMemory::default();
+    let mut says = |line: &str, seconds: i64| {
+        let time = Timestamp::from_micros(seconds * 1_000_000);
+        let view = View::from(Record {
+            line: line.as_bytes(),
+            ..Record::bare(time, line.as_bytes())
+        });
+        !filters.findings(&view, &mut memory).is_empty()
+    };
+    assert!(!says("app[1]: hello from 192.0.2.7", 0));
+    assert!(says("app[1]: wrong password of jo", 300));
+    assert!(!says("app[1]: wrong password of jo", 601), "too late");
+    for number in 2..20_000 {
+        says(&format!("app[{number}]: hello from 192.0.2.7"), 601);
+    }
+    assert!(says("app[19999]: wrong password of jo", 602));
+    assert!(!says("app[2]: wrong password of jo", 602), "forgotten");
+    assert!(memory.connections() <= 4096);
+}
+
+#[test]
+fn several_lines_are_looked_at_together() {
+    let filters = filter(
+        None,
+        &[r"^\[(?P<id>\d+)\] failed\n(?P<skiplines_0>(?:.*\n)*?)\[\k<id>\] end <HOST>$"],
+        &[],
+        4,
+    );
+    let lines = [
+        "[1] failed",
+        "[2] failed",
+        "[1] end 192.0.2.7",
+        "[2] end 192.0.2.8",
+        "[1] end 192.0.2.7",
+    ];
+    let expected = [
+        None,
+        None,
+        of("192.0.2.7", None, 2),
+        of("192.0.2.8", None, 2),
+        None,
+    ];
+    assert_eq!(found(&filters, &lines), expected);
+    let lines = ["[1] failed", "a", "b", "c", "[1] end 192.0.2.7"];
+    assert_eq!(found(&filters, &lines)[4], None, "five lines");
+}
+
+#[test]
+fn other_names_stand_in_where_a_group_took_nothing() {
+    let filters = filter(
+        None,
+        &[r#"^<HOST> (?P<user>\w*) (?P<alt_user>\w*) (?P<alt_user_1>\w*)$"#],
+        &[],
+        1,
+    );
+    let lines = [
+        "192.0.2.7 a b c",
+        "192.0.2.7  b c",
+        "192.0.2.7   c",
+        "192.0.2.7   ",
+    ];
+    let users: Vec<_> = found(&filters, &lines)
+        .into_iter()
+        .map(|found| found.and_then(|(_, user, _)| user).unwrap_or_default())
+        .collect();
+    assert_eq!(users, ["a", "b", "c", ""]);
+}
+
+#[test]
+fn a_network_can_be_named() {
+    let filters = filter(None, &[r"^(?P<ip4>[\d.]+)/(?P<cidr>\d+)$"], &[], 1);
+    let record = Record::bare(Timestamp::default(), b"192.0.2.7/24");
+    let view = View::from(record);
+    let found = filters.find(FilterId(0), &view).expect("a failure");
+    let network = found.said.and_then(|said| said.network).expect("a network");
+    assert_eq!(network.to_string(), "192.0.2.0/24");
+}
+
+#[test]
+fn a_journal_is_read_as_a_system_log_shows_it() {
+    let filters = filter(
+        Some(r"^\S+ app\[7\]: (?P<content>.+)"),
+        &["^bad <HOST>$"],
+        &[],
+        1,
+    );
+    let record = Record {
+        host: "box",
+        program: "app",
+        pid: Some(7),
+        ..Record::bare(Timestamp::default(), b"bad 192.0.2.7")
+    };
+    assert!(filters.find(FilterId(0), &View::from(record)).is_some());
+}
