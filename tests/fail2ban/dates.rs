@@ -33,8 +33,8 @@ struct Detector {
     tells: BufReader<ChildStdout>,
 }
 
-/// What it found: where that begins and ends, and what it made of it.
-type Found = Option<(usize, usize, Told)>;
+/// What it found: where that begins and ends, what it made of it, and whether it is by the last of several templates.
+type Found = Option<(usize, usize, Told, bool)>;
 
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(untagged)]
@@ -111,7 +111,7 @@ fn ours(templates: &DateTemplates, line: &str) -> Found {
         None if found.cut.is_empty() => Told::Nothing(()),
         None => Told::Fault(String::new()),
     };
-    Some((found.cut.start, found.cut.end, told))
+    Some((found.cut.start, found.cut.end, told, false))
 }
 
 /// What is found otherwise on purpose, and why.
@@ -138,7 +138,7 @@ enum Reason {
     NoParts,
     /// A year that has no day 366 has none; to Fail2ban it is the first of the next year.
     NoSuchDay,
-    /// The first date of the line is taken; Fail2ban takes the last one of its templates wherever it stands, TAI64N.
+    /// The first date of the line is taken; Fail2ban takes that of its last template, wherever it stands.
     LastTemplate,
     /// A year until 2099 is one; to Fail2ban those until the end of a decade that has just begun.
     LateYear,
@@ -158,30 +158,28 @@ const MIDNIGHT: f64 = NOW as f64 - 12.0 * 3600.0;
 
 /// Why they differ, `Ok(None)` if they do not, `Err` if there is no reason.
 fn compared(pattern: &str, line: &str, ours: &Found, theirs: &Found) -> Result<Option<Reason>, ()> {
-    if let Some((start, end, _)) = ours
+    if let Some((start, end, ..)) = ours
         && ours != theirs
         && pattern.contains("{DATE}")
         && line[*start..*end]
+            .trim_start_matches("<W>")
             .bytes()
             .all(|byte| byte.is_ascii_hexdigit() || b"@.".contains(&byte))
     {
         return Ok(Some(Reason::Number));
     }
-    if let Some((.., Told::Moment(ours))) = ours
+    if let Some((_, _, Told::Moment(ours), _)) = ours
         && *ours >= LATE
     {
         return Ok(Some(Reason::LateYear));
     }
-    let (Some((start, end, ours)), Some((from, to, theirs))) = (ours, theirs) else {
+    let (Some((start, end, ours, _)), Some((from, to, theirs, is_last))) = (ours, theirs) else {
         return if ours == theirs { Ok(None) } else { Err(()) };
     };
     let now = NOW as f64;
     if (start, end) != (from, to) {
-        let label = 25;
-        return match theirs {
-            Told::Moment(_) if to - from == label && start < from => Ok(Some(Reason::LastTemplate)),
-            _ => Err(()),
-        };
+        let is_last = *is_last && start < from;
+        return is_last.then_some(Some(Reason::LastTemplate)).ok_or(());
     }
     let reason = match (ours, theirs) {
         (Told::Nothing(()), Told::Nothing(())) | (Told::Fault(_), Told::Fault(_)) => {
@@ -207,6 +205,7 @@ fn compared(pattern: &str, line: &str, ours: &Found, theirs: &Found) -> Result<O
                 _ if later == 0.0 && whole && ours.fract() > 0.0 => Reason::Fraction,
                 _ if later.abs() < 1e-5 => return Ok(None),
                 _ if *theirs > now && later == -DAY => Reason::ClockOfAnotherZone,
+                _ if *theirs > now + DAY && later == -365.0 * DAY => Reason::ClockOfAnotherZone,
                 _ if *ours > now && *ours <= now + 60.0 && later == DAY => Reason::ClockAhead,
                 _ if later.abs() == DAY => Reason::DayOfAnotherZone,
                 _ if later.abs() == 3600.0 => Reason::ClockChange,
@@ -249,7 +248,7 @@ impl Tally {
         for (line, theirs) in lines.iter().zip(theirs) {
             let ours = ours(templates, line);
             self.lines += 1;
-            self.told += usize::from(matches!(theirs, Some((_, _, Told::Moment(_)))));
+            self.told += usize::from(matches!(theirs, Some((_, _, Told::Moment(_), _))));
             match compared(pattern, line, &ours, theirs) {
                 Ok(Some(reason)) => *self.reasons.entry(reason).or_default() += 1,
                 Ok(None) => {}

@@ -5,7 +5,7 @@
 //! is for whoever wrote them, and for `check` to tell.
 
 mod connection;
-mod dialect;
+pub(in crate::engine) mod dialect;
 pub mod expression;
 pub mod memory;
 mod window;

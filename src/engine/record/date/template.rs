@@ -7,31 +7,24 @@
 //! at the same place the one whose template comes first. Nothing is remembered from line to line.
 //!
 //! The whole line is searched, in time that grows with its length only: who could push a date out of reach would thereby
-//! hide his line from patterns that expect the date to be cut out.
+//! hide his line from patterns that expect the date to be cut out. Templates that look around may go back and try again, but
+//! only so often; one that gives up has found nothing.
 
 mod codes;
 mod language;
+mod placed;
 mod reading;
+mod search;
 mod usual;
 
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use jiff::tz::TimeZone;
-use regex_automata::meta;
-use regex_automata::util::primitives::PatternID;
-use regex_automata::util::syntax;
 
 use crate::engine::time::Timestamp;
-use codes::Field;
 use language::{Translate, expressions};
-
-/// The most memory, in bytes, that the program of one set of templates may take. All the usual ones, wrapped by
-/// five different templates, take a third of it.
-const LARGEST_PROGRAM: usize = 8 << 20;
-
-/// The most memory, in bytes, that a search may take to become fast; beyond that it is slower.
-const LARGEST_CACHE: usize = 1 << 20;
+use search::Search;
 
 /// No such text is a date template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,7 +37,7 @@ pub enum DateTemplateError {
         /// The code.
         code: String,
     },
-    /// What stands around its codes is no expression, or none that can be matched in linear time.
+    /// What stands around its codes is no expression.
     #[error("the date pattern `{pattern}` cannot be read: {reason}")]
     Expression {
         /// The template.
@@ -73,14 +66,9 @@ pub struct DateTemplates {
     compiled: Arc<Compiled>,
 }
 
-/// What the groups of an expression tell, and their numbers.
-type Fields = Box<[(Field, usize)]>;
-
 #[derive(Debug)]
 struct Compiled {
-    regex: meta::Regex,
-    /// By expression.
-    fields: Box<[Fields]>,
+    search: Search,
     is_none: bool,
 }
 
@@ -134,20 +122,16 @@ impl DateTemplates {
                 cut: 0..0,
             });
         }
-        let compiled = &*self.compiled;
-        let mut groups = compiled.regex.create_captures();
-        compiled.regex.captures(line, &mut groups);
-        let fields = compiled.fields.get(groups.pattern()?.as_usize())?;
-        let cut = groups.get_group(1)?.range();
-        let told = fields.iter().filter_map(|(field, group)| {
-            let text = line.get(groups.get_group(*group)?.range())?;
-            Some((*field, text))
-        });
-        let time = match cut.is_empty() {
-            true => None,
-            false => reading::moment(told, zone, now),
-        };
-        Some(TemplateDate { time, cut })
+        let found = self.compiled.search.first(line)?;
+        let groups = found.groups.into_iter();
+        let groups = groups.filter_map(|(field, place)| Some((field, line.get(place)?)));
+        Some(TemplateDate {
+            time: match found.cut.is_empty() {
+                true => None,
+                false => reading::moment(groups, zone, now),
+            },
+            cut: found.cut,
+        })
     }
 }
 
@@ -160,7 +144,6 @@ fn compile<'l>(
     lines: impl Iterator<Item = &'l str>,
     translate: Translate,
 ) -> Result<DateTemplates, DateTemplateError> {
-    let mut origins = Vec::new();
     let mut all = Vec::new();
     for line in lines {
         let usual = match line.to_ascii_uppercase().as_str() {
@@ -168,46 +151,19 @@ fn compile<'l>(
             ALL_AT_HEAD => usual::at_head(),
             _ => Vec::new(),
         };
+        let mut placed = Vec::new();
         if usual.is_empty() {
-            all.extend(expressions(line, translate)?);
+            placed = expressions(line, translate)?;
         }
         for text in usual {
-            all.extend(expressions(&text, &verbatim)?);
+            placed.extend(expressions(&text, &verbatim)?);
         }
-        origins.resize(all.len(), line);
+        all.extend(placed.into_iter().map(|placed| (line, placed)));
     }
-    let regex = meta::Builder::new()
-        .configure(
-            meta::Config::new()
-                .utf8_empty(false)
-                .nfa_size_limit(Some(LARGEST_PROGRAM))
-                .hybrid_cache_capacity(LARGEST_CACHE),
-        )
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .build_many(&all)
-        .map_err(|error| match error.pattern() {
-            Some(pattern) => DateTemplateError::Expression {
-                pattern: origins[pattern.as_usize()].to_owned(),
-                reason: match error.syntax_error() {
-                    Some(error) => error.to_string(),
-                    None => error.to_string(),
-                },
-            },
-            None => DateTemplateError::TooLarge(error.to_string()),
-        })?;
-    let groups = regex.group_info();
-    let fields = (0..all.len()).map(|number| {
-        let names = PatternID::new(number).map(|id| groups.pattern_names(id));
-        let names = names.into_iter().flatten().enumerate();
-        names
-            .filter_map(|(group, name)| Some((Field::named(name?)?, group)))
-            .collect()
-    });
     Ok(DateTemplates {
         compiled: Arc::new(Compiled {
-            fields: fields.collect(),
-            regex,
-            is_none: matches!(*origins, [line] if line.eq_ignore_ascii_case(NONE)),
+            search: Search::new(&all)?,
+            is_none: matches!(*all, [(line, _)] if line.eq_ignore_ascii_case(NONE)),
         }),
     })
 }

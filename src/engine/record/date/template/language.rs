@@ -15,6 +15,7 @@
 //! The rest is an expression.
 
 use super::codes::{EPOCH, TAI64, expanded, has_names};
+use super::placed::{Place, Placed};
 use super::usual;
 use super::{DateTemplateError, NONE};
 
@@ -25,27 +26,18 @@ const LONG: &str = r"[0-9]{10,11}(?:[0-9]{3}(?:\.[0-9]{1,6}|[0-9]{3})?)?";
 /// A label of TAI64N.
 const LABEL: &str = "@[0-9a-f]{24}";
 
-/// Not within a word: one of the two neighbours is of none, or there is only one.
-const EDGE: &str = r"(?:\b{start-half}|\b{end-half})";
-
-/// A date that begins its line has up to so many signs before it.
-const AT_HEAD: &str = r"^[\W&&[\x00-\x7F]]{0,2}";
-
-/// Where a template may stand in its line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Start {
-    Anywhere,
-    AtEdge,
-    AtHead,
-}
-
 /// Turns an expression of somebody else's dialect into ours.
 pub type Translate<'t> = &'t dyn Fn(&str) -> Result<String, String>;
 
 /// The expressions that `pattern` stands for.
-pub fn expressions(pattern: &str, translate: Translate) -> Result<Vec<String>, DateTemplateError> {
+pub fn expressions(pattern: &str, translate: Translate) -> Result<Vec<Placed>, DateTemplateError> {
     if pattern.eq_ignore_ascii_case(NONE) {
-        return Ok(vec!["^()".to_owned()]);
+        return Ok(vec![Placed::new(
+            "^()",
+            Place::Anywhere,
+            Place::Anywhere,
+            false,
+        )]);
     }
     if let Some(alone) = alone(pattern) {
         return Ok(vec![alone]);
@@ -68,7 +60,7 @@ pub fn expressions(pattern: &str, translate: Translate) -> Result<Vec<String>, D
 }
 
 /// A template that is nothing but a number.
-fn alone(pattern: &str) -> Option<String> {
+fn alone(pattern: &str) -> Option<Placed> {
     let name = pattern.to_ascii_uppercase();
     let (at_head, word) = match name.strip_prefix(LINE_BEGIN).or(name.strip_prefix('^')) {
         Some(word) => (true, word),
@@ -83,17 +75,25 @@ fn alone(pattern: &str) -> Option<String> {
 }
 
 /// A number alone: at the head, in square brackets there, or as auditd writes it.
-fn epoch(digits: &str, at_head: bool) -> String {
-    let before = match at_head {
-        true => AT_HEAD,
-        false => r"(?:^\[?|\baudit\()",
-    };
-    format!("{before}((?P<{EPOCH}>{digits})){EDGE}")
+fn epoch(digits: &str, at_head: bool) -> Placed {
+    let number = format!("((?P<{EPOCH}>{digits}))");
+    match at_head {
+        true => Placed::new(&number, Place::Head, Place::Edge, false),
+        false => {
+            let text = format!(r"(?:^\[?|\baudit\(){number}");
+            Placed::new(&text, Place::Anywhere, Place::Edge, false)
+        }
+    }
 }
 
-fn tai64(at_head: bool) -> String {
-    let before = if at_head { AT_HEAD } else { "" };
-    format!("{before}((?P<{TAI64}>{LABEL})){EDGE}")
+fn tai64(at_head: bool) -> Placed {
+    let start = if at_head {
+        Place::Head
+    } else {
+        Place::Anywhere
+    };
+    let text = format!("((?P<{TAI64}>{LABEL}))");
+    Placed::new(&text, start, Place::Edge, false)
 }
 
 /// A template that somebody wrote, and his dialect.
@@ -111,7 +111,7 @@ impl Told<'_> {
     }
 
     /// Any of the usual templates, with what stands before and behind it.
-    fn with_any_date(&self, before: &str, after: &str) -> Result<Vec<String>, DateTemplateError> {
+    fn with_any_date(&self, before: &str, after: &str) -> Result<Vec<Placed>, DateTemplateError> {
         if around(after, "{DATE}").is_some() {
             return Err(self.wrong("{DATE} stands in it twice".to_owned()));
         }
@@ -133,46 +133,22 @@ impl Told<'_> {
     }
 
     /// `text`, in which nothing is left but an expression, and where it may stand.
-    fn expression(&self, text: &str, ignores_case: bool) -> Result<String, DateTemplateError> {
+    fn expression(&self, text: &str, ignores_case: bool) -> Result<Placed, DateTemplateError> {
         let marker = marker(text);
-        let (start, end) = match marker {
-            UNBOUND => (Start::Anywhere, Start::Anywhere),
-            LINE_BEGIN => (Start::AtHead, Start::AtEdge),
-            _ => (Start::AtEdge, Start::AtEdge),
-        };
         let text = text[marker.len()..].trim_end();
         // Blanks before a date with names belong to it, those before any other do not.
-        let (mut flags, text) = without_flags(match ignores_case {
+        let text = match ignores_case {
             true => text,
             false => text.trim_start(),
-        });
-        if ignores_case && !flags.contains('i') {
-            flags.push('i');
-        }
-        let start = match tells_start(&text) {
-            true => Start::Anywhere,
-            false => start,
         };
-        let end = match tells_end(&text) {
-            true => Start::Anywhere,
-            false => end,
+        let (start, end) = match marker {
+            UNBOUND => (Place::Anywhere, Place::Anywhere),
+            LINE_BEGIN => (Place::Head, Place::Edge),
+            _ => (Place::Edge, Place::Edge),
         };
-        let text = without_stars(&text);
-        let text = match has_group(&text) {
-            true => text,
-            false => grouped(&text),
-        };
-        let text = (self.translate)(&text).map_err(|reason| self.wrong(reason))?;
-        let flags = match flags.is_empty() {
-            true => flags,
-            false => format!("(?{flags})"),
-        };
-        let edge = |place: Start| match place {
-            Start::Anywhere => "",
-            Start::AtEdge => EDGE,
-            Start::AtHead => AT_HEAD,
-        };
-        Ok(format!("{flags}{}{text}{}", edge(start), edge(end)))
+        let mut placed = Placed::new(text, start, end, ignores_case);
+        placed.body = (self.translate)(&placed.body).map_err(|reason| self.wrong(reason))?;
+        Ok(placed)
     }
 }
 
@@ -195,97 +171,6 @@ fn around<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str)> {
         let found = here.eq_ignore_ascii_case(name) && !text[..at].ends_with('\\');
         found.then(|| (&text[..at], &text[at + name.len()..]))
     })
-}
-
-/// The flags `(?i)` of `text`, wherever they stand, and the rest of it.
-fn without_flags(text: &str) -> (String, String) {
-    let (mut flags, mut rest) = (String::new(), String::new());
-    let mut left = text;
-    while let Some(at) = left.find("(?") {
-        let inside = &left[at + 2..];
-        let letters = inside.bytes().take_while(u8::is_ascii_lowercase).count();
-        let is_flag = letters > 0 && inside[letters..].starts_with(')');
-        if is_flag && !left[..at].ends_with('\\') {
-            let ours = inside[..letters]
-                .chars()
-                .filter(|flag| "imsx".contains(*flag));
-            flags.extend(ours);
-            rest.push_str(&left[..at]);
-            left = &inside[letters + 1..];
-        } else {
-            rest.push_str(&left[..at + 2]);
-            left = inside;
-        }
-    }
-    rest.push_str(left);
-    (flags, rest)
-}
-
-/// Whether `text` says itself where it may begin.
-fn tells_start(text: &str) -> bool {
-    let inner = text.trim_start_matches('(');
-    let starts = ["^", "?:^", "**"];
-    starts.into_iter().any(|start| inner.starts_with(start))
-}
-
-/// Whether `text` says itself where it may end.
-fn tells_end(text: &str) -> bool {
-    let inner = text.strip_suffix(')').unwrap_or(text);
-    let inner = match inner.ends_with('$') {
-        true => inner,
-        false => text,
-    };
-    let stars = text.trim_end_matches(')');
-    ["$", r"\b", r"\s"].into_iter().any(|end| {
-        inner
-            .strip_suffix(end)
-            .is_some_and(|rest| !rest.ends_with('\\'))
-    }) || stars
-        .strip_suffix("**")
-        .is_some_and(|rest| !rest.ends_with('\\'))
-}
-
-/// `text` without `**` at its ends.
-fn without_stars(text: &str) -> String {
-    let opening = text.len() - text.trim_start_matches('(').len();
-    let (open, text) = text.split_at(opening);
-    let text = text.strip_prefix("**").unwrap_or(text);
-    let inner = text.trim_end_matches(')');
-    let close = &text[inner.len()..];
-    let inner = match inner.strip_suffix("**") {
-        Some(without) if !without.ends_with('\\') => without,
-        _ => inner,
-    };
-    format!("{open}{inner}{close}")
-}
-
-/// Whether `text` has a group without a name.
-fn has_group(text: &str) -> bool {
-    let mut escaped = false;
-    let mut bytes = text.bytes().peekable();
-    while let Some(byte) = bytes.next() {
-        if escaped {
-            escaped = false;
-        } else if byte == b'\\' {
-            escaped = true;
-        } else if byte == b'(' && bytes.peek() != Some(&b'?') {
-            return true;
-        }
-    }
-    false
-}
-
-/// All of `text` in a group, without its anchors.
-fn grouped(text: &str) -> String {
-    let (start, text) = match text.strip_prefix('^') {
-        Some(text) => ("^", text),
-        None => ("", text),
-    };
-    let (text, end) = match text.strip_suffix('$') {
-        Some(text) if !text.ends_with('\\') => (text, "$"),
-        _ => (text, ""),
-    };
-    format!("{start}({text}){end}")
 }
 
 /// `(?P<sep>[-/])%m(?P=sep)` with each of the signs in turn, so that nothing refers back: a text that says no such

@@ -146,7 +146,13 @@ impl Week {
         // The days before the first full week are of week 0.
         let before = (7 - into_week(new_year.weekday())) % 7;
         let weekday = Weekday::from_sunday_zero_offset(weekday).ok()?;
-        let days = before + (self.number - 1) * 7 + into_week(weekday);
+        // A year that begins with its first week has no week 0.
+        let number = if before == 0 {
+            self.number.max(1)
+        } else {
+            self.number
+        };
+        let days = before + (number - 1) * 7 + into_week(weekday);
         new_year.checked_add(i32::from(days).days()).ok()
     }
 }
