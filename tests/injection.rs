@@ -8,12 +8,11 @@ use std::time::Duration;
 
 use f2bd::action::event::{Event, Occasion};
 use f2bd::action::file::ActionFile;
-use f2bd::action::job::Job;
+use f2bd::action::job::{Job, Write};
 use f2bd::action::parameter::{Given, Parameter, Sort};
 use f2bd::action::ports::Ports;
 use f2bd::action::routine::{Bans, Part, Routine};
 use f2bd::action::scene::Scene;
-use f2bd::action::step::write;
 use f2bd::action::telling::Teller;
 use f2bd::action::vocabulary::About;
 use f2bd::action::{ActionJail, ActionKind};
@@ -172,6 +171,9 @@ fn events(teller: &Teller, words: &Words) -> Vec<Event> {
         sentence: words.sentence.clone(),
         lines: words.lines.clone(),
         users: words.users.iter().cloned().collect(),
+        captures: Default::default(),
+        history: Vec::new(),
+        restored: false,
         whereabouts: Some(words.whereabouts.clone()),
     };
     let [host, name] = subjects.map(|subject| event(Occasion::Ban, Some(subject)));
@@ -222,7 +224,10 @@ fn kept(routine: &Routine, words: &Words) -> Vec<Job> {
         .into_iter()
         .flat_map(|part| jobs(routine.steps(part), &scene));
     let file = routine.file.as_ref().zip(routine.path());
-    let file = file.map(|(file, path)| write(&path, &file.content, &scene));
+    let file = file.map(|(file, path)| {
+        let content = file.text(&scene);
+        Job::Write(Write { path, content })
+    });
     all.chain(file).collect()
 }
 

@@ -204,6 +204,7 @@ fn ban(subject: &str, seconds: f64) -> InForce {
         jail: "sshd".parse().unwrap(),
         subject: subject.parse().unwrap(),
         until: Some(until),
+        event: None,
     }
 }
 

@@ -204,6 +204,7 @@ fn ban(jail: &str, subject: &str, seconds: Option<u64>) -> InForce {
         jail: jail.parse().unwrap(),
         subject: subject.parse().unwrap(),
         until: seconds.map(|seconds| now().after(std::time::Duration::from_secs(seconds))),
+        event: None,
     }
 }
 

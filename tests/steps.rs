@@ -221,6 +221,7 @@ fn ban_of(jail: &str, subject: Subject, seconds: u64) -> InForce {
         jail: jail.parse().unwrap(),
         subject,
         until: Some(now().after(std::time::Duration::from_secs(seconds))),
+        event: None,
     }
 }
 

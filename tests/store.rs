@@ -1046,6 +1046,8 @@ fn damage_in_the_middle_is_found_when_reading() {
     );
     assert!(memory.remember(at(1), &[Decision::Ban(next)], None));
     assert!(!memory.wants_restate());
+    assert!(!memory.knows_all(), "some are lost");
+    assert_eq!(rows(&path, "losses"), 1);
     assert_eq!(rows(&path, "bans"), saved as i64 + 2);
     assert_eq!(said().len(), 2);
 }
@@ -1072,6 +1074,7 @@ fn damage_while_running_loses_no_ban_in_force() {
     assert!(memory.remember(at(2), &[Decision::Ban(second.clone())], None));
     assert_eq!(damaged_files(home.path()), 1);
     assert!(memory.wants_restate());
+    assert!(memory.knows_all(), "all were known");
     memory.restate(at(2), &[first, second], &[], None, None);
     assert!(!memory.wants_restate());
     let store = memory.store().unwrap();

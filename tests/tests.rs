@@ -29,6 +29,7 @@ mod ignored;
 mod injection;
 mod journal;
 mod known;
+mod losses;
 mod man;
 mod means;
 mod names;

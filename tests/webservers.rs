@@ -243,6 +243,7 @@ fn bans(subjects: &[&str]) -> Vec<InForce> {
         jail: "web".parse().unwrap(),
         subject: subject.parse().unwrap(),
         until: None,
+        event: None,
     });
     bans.collect()
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure data: who it is told, and in which words, is the business of the data files.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::decision::words;
 use crate::engine::name::JailName;
@@ -34,6 +34,13 @@ pub struct Event {
     pub lines: Vec<String>,
     /// The accounts that were tried; text of the attacker's choice.
     pub users: BTreeSet<String>,
+    /// What else was read from the last line, by its name; text of the attacker's choice.
+    pub captures: BTreeMap<String, String>,
+    /// The newest lines of its subject in all jails, oldest first, each with its jail; only where somebody asks for
+    /// them. Text of the attacker's choice.
+    pub history: Vec<(JailName, String)>,
+    /// Whether the ban was made by an earlier run, of which less is known.
+    pub restored: bool,
     /// The country and the network of the address, if that is known.
     pub whereabouts: Option<String>,
 }

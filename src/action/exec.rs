@@ -1,6 +1,6 @@
 //! How is one program run?
 //!
-//! Without a shell, in an environment that says next to nothing, for so long and no longer. What it reads comes from
+//! Without a shell, mostly in an environment that says next to nothing, for so long and no longer. What it reads comes from
 //! memory, so that it cannot keep us waiting; of what it says so much is kept, and the rest is thrown away. Nothing
 //! here knows what the program is for.
 //!
@@ -36,6 +36,9 @@ const CHUNK: usize = 64 * 1024;
 /// How much is read after the end: more than a pipe can hold, and an end to what a grandchild may still write.
 const MOST_LEFT_BEHIND: usize = 2 * 1024 * 1024;
 
+/// How long a program that is late has to clean up: what a script needs to take its lock away.
+const LAST_WORDS: Duration = Duration::from_millis(200);
+
 /// Where the tools of administrators are, which not every service has in its path.
 const TOOLS: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
@@ -50,6 +53,17 @@ pub struct Errand<'a> {
     pub deadline: Duration,
     /// The exit codes that are success; no others are.
     pub accepts: &'a [i32],
+    /// What it finds in its environment.
+    pub environment: Environment<'a>,
+}
+
+/// What a program finds in its environment, beside a PATH that has the places of administrators' tools.
+#[derive(Clone, Copy, Debug)]
+pub enum Environment<'a> {
+    /// Next to nothing.
+    Bare,
+    /// All that we have, and these variables.
+    Ours(&'a [(String, String)]),
 }
 
 /// How a program ended that did what it should.
@@ -186,13 +200,20 @@ fn start(errand: &Errand) -> io::Result<Child> {
     let mut input = File::from(memfd_create("f2bd-input", MemfdFlags::CLOEXEC)?);
     input.write_all(errand.input)?;
     input.rewind()?;
-    let home = env::var_os("HOME").map(|home| ("HOME", home));
-    Command::new(found)
+    let mut command = Command::new(found);
+    match errand.environment {
+        Environment::Bare => {
+            let home = env::var_os("HOME").map(|home| ("HOME", home));
+            command.env_clear().env("LC_ALL", "C").envs(home);
+        }
+        Environment::Ours(more) => {
+            let more = more.iter().map(|(name, value)| (name, value));
+            command.envs(more);
+        }
+    }
+    command
         .args(arguments)
-        .env_clear()
         .env("PATH", path())
-        .env("LC_ALL", "C")
-        .envs(home)
         .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -205,13 +226,18 @@ fn start(errand: &Errand) -> io::Result<Child> {
         })
 }
 
-/// Ends a program that has not ended, and what it has started.
+/// Ends a program that has not ended, and what it has started: it is asked to end first, so that it may clean up.
 fn end(child: &mut Child) -> io::Result<()> {
-    match kill_process_group(Pid::from_child(child), Signal::KILL) {
+    let group = Pid::from_child(child);
+    let send = |signal| match kill_process_group(group, signal) {
         // It has moved to another group.
-        Err(Errno::SRCH) => {}
-        other => other?,
-    }
+        Err(Errno::SRCH) => Ok(()),
+        other => other,
+    };
+    send(Signal::TERM)?;
+    let process = pidfd_open(group, PidfdFlags::empty())?;
+    step(&process, &mut [], LAST_WORDS)?;
+    send(Signal::KILL)?;
     child.kill()
 }
 
@@ -289,7 +315,7 @@ struct Step {
 }
 
 /// Waits, but not for longer than `patience`, until the program writes or ends, and reads what it wrote.
-fn step(process: &OwnedFd, streams: &mut [&mut Stream; 2], patience: Duration) -> io::Result<Step> {
+fn step(process: &OwnedFd, streams: &mut [&mut Stream], patience: Duration) -> io::Result<Step> {
     // A time that the kernel has no number for is for ever.
     let patience = Timespec::try_from(patience).ok();
     let mut asked = vec![PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::exec::{self, Errand, ExecError};
+use super::exec::{self, Environment, Errand, ExecError};
 use super::http::{Client, HttpError, Proxy, Request, Settings};
 use super::job::{Job, Post, Run, Send};
 use super::mail::{self, Letter, Login, MailError, Part, Security, Server, Transport};
@@ -52,12 +52,23 @@ pub enum JobError {
     /// A list of bans that is longer than what is read of it.
     #[error("the list of what is there is too long to be read")]
     TooLong,
+    /// Everything would have to be replaced, and nobody knows what that is.
+    #[error("not all bans are known, so what is there stays as it is")]
+    NotAllKnown,
     /// The action is to end first.
     #[error("called off")]
     CalledOff,
     /// A parameter of its means.
     #[error(transparent)]
     Parameter(#[from] ParameterError),
+    /// A file that was there.
+    #[error("cannot read {path}: {error}")]
+    Read {
+        /// The file.
+        path: String,
+        /// Why not.
+        error: io::Error,
+    },
     /// A file.
     #[error("cannot write {path}: {error}")]
     Write {
@@ -87,7 +98,9 @@ impl JobError {
             | JobError::Said { .. }
             | JobError::Secret(_)
             | JobError::TooLong
+            | JobError::NotAllKnown
             | JobError::CalledOff
+            | JobError::Read { .. }
             | JobError::Write { .. } => false,
         }
     }
@@ -221,6 +234,7 @@ impl<'v> Hands<'v> {
             input: &[],
             deadline: self.deadline.min(QUESTION_DEADLINE),
             accepts: &[0],
+            environment: Environment::Bare,
         };
         match exec::run(&errand) {
             Ok(_) => Ok(true),
@@ -238,6 +252,7 @@ impl<'v> Hands<'v> {
             input: run.input.as_bytes(),
             deadline: self.deadline,
             accepts: &run.accepts,
+            environment: Environment::Bare,
         })?;
         let said = String::from_utf8_lossy(&ended.output);
         if run.refusals.iter().any(|words| said.contains(words)) {

@@ -8,21 +8,24 @@ mod leaving;
 mod listed;
 mod looking;
 mod singly;
+mod unknown;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::time::{Duration, Instant};
 
 use known::{Key, Known, Members, later};
 use listed::addresses;
 use looking::{Looks, looks};
+use unknown::Unknown;
 
 use super::hands::{Done, Hands, JobError, open_secrets};
-use super::job::Job;
+use super::job::{Job, Write};
 use super::projection::{Projection, Touched};
 use super::routine::{Bans, Part, Routine};
 use super::scene::Scene;
 use super::secret::Opened;
-use super::step::{Task, write};
+use super::step::Task;
 use super::vocabulary::About;
 use super::worker::{Clock, Keeper};
 use super::{ActionJail, Ending};
@@ -64,6 +67,8 @@ pub struct Steps<'r> {
     owes_after: bool,
     /// The file as it was when it was written.
     written: Option<Looks>,
+    /// What it held before that nobody knows of, for as long as not all bans are known.
+    unknown: Option<Unknown>,
     /// The time of the last order.
     now: Timestamp,
     /// When the clock was read last.
@@ -92,6 +97,7 @@ impl<'r> Steps<'r> {
             // Whoever wrote the file before us may have been ended before he came to that.
             owes_after: true,
             written: None,
+            unknown: None,
             now: Timestamp::from_micros(0),
             read_at: None,
         }
@@ -110,9 +116,9 @@ impl<'r> Steps<'r> {
     fn wanted(&self, projection: &Projection, now: Timestamp) -> Members {
         let mut wanted = Members::new();
         for (jail, bans) in projection.jails() {
-            for (subject, until) in bans {
+            for (subject, held) in bans {
+                let until = held.until;
                 if self.takes(subject) && until.is_none_or(|until| until > now) {
-                    let until = *until;
                     wanted
                         .entry(self.key(&jail.jail, subject))
                         .and_modify(|last| *last = later(*last, until))
@@ -139,7 +145,7 @@ impl<'r> Steps<'r> {
             None => true,
         });
         jails
-            .filter_map(|(_, bans)| bans.get(subject).copied())
+            .filter_map(|(_, bans)| Some(bans.get(subject)?.until))
             .filter(|until| until.is_none_or(|until| until > now))
             .reduce(later)
     }
@@ -208,12 +214,28 @@ impl<'r> Steps<'r> {
         !self.takes_all_at_once() || !self.routine.ban.is_empty()
     }
 
-    /// Makes the file what it should be.
-    fn write(&mut self, wanted: &Members, now: Timestamp) -> Result<(), JobError> {
+    /// Makes the file what it should be. If more may be banned than anybody knows of, what it holds stays.
+    fn write(&mut self, wanted: &Members, complete: bool, now: Timestamp) -> Result<(), JobError> {
         let (Some(file), Some(path)) = (&self.routine.file, self.routine.path()) else {
             return Ok(());
         };
-        let job = write(&path, &file.content, &self.scene(wanted, now));
+        let mut content = file.text(&self.scene(wanted, now));
+        if complete {
+            self.unknown = None;
+        } else {
+            let nobody = Members::new();
+            let always = file.text(&self.scene(&nobody, now));
+            if self.unknown.is_none() {
+                self.unknown = Some(unknown_lines(&path, &always)?);
+            }
+            if let Some(unknown) = &mut self.unknown {
+                content = unknown.add_to(content, &always);
+            }
+        }
+        let job = Job::Write(Write {
+            path: path.clone(),
+            content,
+        });
         self.owes_after |= self.apply(&job)?.changed;
         self.written = looks(&path);
         if self.owes_after {
@@ -316,12 +338,15 @@ impl<'r> Steps<'r> {
             wanted.retain(|key, until| self.known.until(key) != Some(*until));
             return self.put(&wanted, now);
         }
+        if !complete && !self.routine.reconcile.is_empty() {
+            return Err(JobError::NotAllKnown);
+        }
         if self.remembers() {
             self.known.begin(&wanted);
         }
         let tasks = self.tasks(Part::Reconcile, &wanted, false, now);
         self.apply_all(&tasks)?;
-        self.write(&wanted, now)?;
+        self.write(&wanted, complete, now)?;
         if self.remembers() {
             self.known.replace(wanted);
         }
@@ -442,7 +467,7 @@ impl Keeper for Steps<'_> {
         if let (Some(_), Some(path)) = (&self.routine.file, self.routine.path()) {
             let empty = Members::new();
             log::debug!("{path} is left without bans");
-            return self.write(&empty, now);
+            return self.write(&empty, true, now);
         }
         // Of those that left before, something may be there still.
         for (name, jail) in std::mem::take(&mut self.leaving) {
@@ -496,6 +521,24 @@ impl Keeper for Steps<'_> {
     fn patience(error: &JobError) -> Option<Duration> {
         error.wait()
     }
+}
+
+/// What an earlier run has left in a file that nobody knows of.
+fn unknown_lines(path: &str, always: &str) -> Result<Unknown, JobError> {
+    let old = match std::fs::read_to_string(path) {
+        Ok(old) => old,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => {
+            let path = path.to_owned();
+            return Err(JobError::Read { path, error });
+        }
+    };
+    Ok(Unknown::find(&old, always).unwrap_or_else(|| {
+        if !old.is_empty() {
+            log::warn!("{path} was written in another form: what it held is not kept");
+        }
+        Unknown::default()
+    }))
 }
 
 /// Leaves out who is in a network that is there as well: networks come before what they hold.

@@ -6,7 +6,7 @@
 //!
 //! [`file`] reads what actions are from data files: [`parameter`]s, and steps whose [`template`]s are filled in by the
 //! rule of [`scene`]. [`worker`] carries out orders on a thread of its own and remembers them in a [`projection`] while
-//! that fails; [`nftables`] and [`keeping`] put bans into effect, [`serve`] has them fetched, [`telling`] tells of them, all by the means of
+//! that fails; [`nftables`] and [`keeping`] put bans into effect, [`serve`] has them fetched, [`shell`] has commands run that others have written for that, [`telling`] tells of them, all by the means of
 //! [`hands`]: [`exec`] runs a program, [`http`] sends a request, [`mail`] a letter, each with what is kept in a [`secret`]
 //! if the other side asks for one, [`replace`](mod@replace) writes a file. They know nothing of actions. [`sockets`] tells where
 //! a machine is reached all the same.
@@ -32,6 +32,7 @@ pub mod sample;
 pub mod scene;
 pub mod secret;
 pub mod serve;
+pub mod shell;
 pub mod sockets;
 pub mod step;
 pub mod telling;
@@ -41,6 +42,7 @@ pub mod vocabulary;
 pub mod worker;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::thread::CapabilitySet;
 
@@ -59,6 +61,7 @@ use ports::{Ports, Protocol};
 use routine::Routine;
 use secret::Secret;
 use serve::ServeSpec;
+use shell::spec::ShellSpec;
 use telling::Teller;
 
 /// An action, ready to run: its data file with the parameters of the configuration filled in.
@@ -88,7 +91,7 @@ impl ActionSpec {
         match &self.kind {
             ActionKind::Nftables(_) | ActionKind::Serve(_) => true,
             ActionKind::Routine(routine) => routine.expires,
-            ActionKind::Teller(_) => false,
+            ActionKind::Teller(_) | ActionKind::Shell(_) => false,
         }
     }
 
@@ -97,7 +100,7 @@ impl ActionSpec {
         match &self.kind {
             ActionKind::Nftables(_) | ActionKind::Serve(_) => false,
             ActionKind::Routine(routine) => routine.names,
-            ActionKind::Teller(_) => true,
+            ActionKind::Teller(_) | ActionKind::Shell(_) => true,
         }
     }
 
@@ -106,7 +109,7 @@ impl ActionSpec {
         match &self.kind {
             ActionKind::Nftables(nftables) => nftables.closes == Closes::All,
             ActionKind::Routine(routine) => routine.closes_all(),
-            ActionKind::Serve(_) | ActionKind::Teller(_) => false,
+            ActionKind::Serve(_) | ActionKind::Teller(_) | ActionKind::Shell(_) => false,
         }
     }
 
@@ -120,14 +123,14 @@ impl ActionSpec {
                     .any(|hook| nftables.ruleset.chain.contains(hook))
             }
             ActionKind::Routine(routine) => routine.sees_forwarded(),
-            ActionKind::Serve(_) | ActionKind::Teller(_) => false,
+            ActionKind::Serve(_) | ActionKind::Teller(_) | ActionKind::Shell(_) => false,
         }
     }
 
     /// What it has to know in confidence.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let values = match &self.kind {
-            ActionKind::Nftables(_) | ActionKind::Serve(_) => None,
+            ActionKind::Nftables(_) | ActionKind::Serve(_) | ActionKind::Shell(_) => None,
             ActionKind::Routine(routine) => Some(&routine.values),
             ActionKind::Teller(teller) => Some(&teller.values),
         };
@@ -138,11 +141,22 @@ impl ActionSpec {
         })
     }
 
+    /// The commands that it has a shell run.
+    pub fn shell(&self) -> Option<&ShellSpec> {
+        match &self.kind {
+            ActionKind::Shell(shell) => Some(shell),
+            _ => None,
+        }
+    }
+
     /// Of what it tells; nothing if it puts bans into effect.
     pub fn teller(&self) -> Option<&Teller> {
         match &self.kind {
             ActionKind::Teller(teller) => Some(teller),
-            ActionKind::Nftables(_) | ActionKind::Serve(_) | ActionKind::Routine(_) => None,
+            ActionKind::Nftables(_)
+            | ActionKind::Serve(_)
+            | ActionKind::Routine(_)
+            | ActionKind::Shell(_) => None,
         }
     }
 }
@@ -158,6 +172,8 @@ pub enum ActionKind {
     Teller(Box<Teller>),
     /// Serves the list of bans.
     Serve(ServeSpec),
+    /// Has a shell run commands.
+    Shell(Box<ShellSpec>),
 }
 
 /// What an action needs to know of a jail.
@@ -222,6 +238,8 @@ pub struct InForce {
     pub subject: Subject,
     /// When it ends; `None` if it does not.
     pub until: Option<Timestamp>,
+    /// What there is to tell of it, to an action that asks for that.
+    pub event: Option<Arc<Event>>,
 }
 
 /// What an action tells.
@@ -271,7 +289,8 @@ pub fn check(spec: &ActionSpec) -> Result<(), ActionError> {
             }
             vec![nftables.nft.display().to_string()]
         }
-        ActionKind::Serve(_) => Vec::new(),
+        // What its commands need only the shell that reads them knows.
+        ActionKind::Serve(_) | ActionKind::Shell(_) => Vec::new(),
         ActionKind::Routine(routine) => routine.programs(),
         ActionKind::Teller(teller) => teller.programs(),
     };

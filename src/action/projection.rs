@@ -4,7 +4,9 @@
 //! which overlap can be put together. It is bounded by the ledger, whose bans it mirrors.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use super::event::Event;
 use super::{ActionJail, InForce};
 use crate::engine::name::JailName;
 use crate::engine::subject::Subject;
@@ -14,8 +16,17 @@ use crate::engine::time::Timestamp;
 /// told of bans that expire, so they stay until then.
 const SLACK: usize = 1_000;
 
-/// Who is banned and until when; without end if there is no time.
-pub type Bans = HashMap<Subject, Option<Timestamp>>;
+/// Who is banned.
+pub type Bans = HashMap<Subject, Held>;
+
+/// How somebody is banned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Until when; without end if there is no time.
+    pub until: Option<Timestamp>,
+    /// What there is to tell of it, to an action that asks for that.
+    pub event: Option<Arc<Event>>,
+}
 
 /// Which subjects of which jails an order concerns.
 pub type Touched = BTreeMap<JailName, BTreeSet<Subject>>;
@@ -39,13 +50,20 @@ impl Projection {
         now: Timestamp,
     ) {
         self.complete = complete;
-        self.jails = jails
-            .into_iter()
-            .map(|jail| (jail.jail.clone(), (jail, Bans::new())))
-            .collect();
+        let jails = jails.into_iter();
+        let jails = jails.map(|jail| (jail.jail.clone(), (jail, Bans::new())));
+        let old = std::mem::replace(&mut self.jails, jails.collect());
         self.count = 0;
         self.clear_at = usize::MAX;
-        for ban in bans {
+        for mut ban in bans {
+            // What was told when the ban began says more than what is told of all of them.
+            let before = old
+                .get(&ban.jail)
+                .and_then(|(_, own)| own.get(&ban.subject));
+            let before = before.filter(|held| held.until == ban.until);
+            if let Some(event) = before.and_then(|held| held.event.clone()) {
+                ban.event = Some(event);
+            }
             self.ban(&ban);
         }
         self.clear(now);
@@ -83,13 +101,17 @@ impl Projection {
 
     fn ban(&mut self, ban: &InForce) {
         if let Some((_, own)) = self.jails.get_mut(&ban.jail) {
-            self.count += usize::from(own.insert(ban.subject.clone(), ban.until).is_none());
+            let held = Held {
+                until: ban.until,
+                event: ban.event.clone(),
+            };
+            self.count += usize::from(own.insert(ban.subject.clone(), held).is_none());
         }
     }
 
     fn clear(&mut self, now: Timestamp) {
         for (_, bans) in self.jails.values_mut() {
-            bans.retain(|_, until| until.is_none_or(|until| until > now));
+            bans.retain(|_, held| held.until.is_none_or(|until| until > now));
             if bans.capacity() > 4 * bans.len() + SLACK {
                 bans.shrink_to_fit();
             }
@@ -123,6 +145,7 @@ mod tests {
             jail: jail.parse().expect("a name"),
             subject: Prefix::host(Ipv4Addr::from(number).into()).into(),
             until: Some(Timestamp::from_micros(until)),
+            event: None,
         }
     }
 
@@ -151,7 +174,8 @@ mod tests {
             .jail(&"a".parse().expect("a name"))
             .expect("the jail");
         let third = ban("a", 3, 30);
-        assert_eq!(bans.get(&third.subject), Some(&third.until));
+        let until = bans.get(&third.subject).map(|held| held.until);
+        assert_eq!(until, Some(third.until));
         assert_eq!(
             size(&projection),
             2,

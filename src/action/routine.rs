@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::ActionJail;
 use super::parameter::{ParameterError, Value, Values};
-use super::scene::{Scene, Stage};
+use super::scene::{Context, Scene, Stage};
 use super::step::{Lines, Step};
 use super::template::Template;
 use super::vocabulary::{About, Vocabulary};
@@ -66,6 +66,13 @@ pub struct KeptFile {
     pub content: Lines,
     /// What is to be done after a change.
     pub after: Vec<Step>,
+}
+
+impl KeptFile {
+    /// What it holds with these bans.
+    pub fn text<'s>(&'s self, scene: &'s Scene<'s>) -> String {
+        self.content.fill(scene, &Context::default())
+    }
 }
 
 /// A step that shows what is in effect, an address a line.

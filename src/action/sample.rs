@@ -9,11 +9,12 @@ use serde::Deserialize;
 
 use super::event::{Event, Occasion};
 use super::file::ActionFile;
+use super::job::{Job, Write};
 use super::nftables::ruleset;
 use super::parameter::{Given, ParameterError};
 use super::ports::{PortError, Ports, Protocol, Services};
 use super::routine::{Bans, Part, Routine};
-use super::step::{Step, write};
+use super::step::Step;
 use super::telling::Teller;
 use super::vocabulary::About;
 use super::{ActionJail, ActionKind};
@@ -112,7 +113,7 @@ impl Sample {
                 let expected = self.does.as_ref().ok_or(SampleError::Missing("does"))?;
                 (expected, self.keep(routine, &jail)?)
             }
-            ActionKind::Serve(_) => return Err(SampleError::Wrong("kind")),
+            ActionKind::Serve(_) | ActionKind::Shell(_) => return Err(SampleError::Wrong("kind")),
             ActionKind::Teller(teller) => {
                 let expected = self.does.as_ref().ok_or(SampleError::Missing("does"))?;
                 (expected, self.tell(teller, &jail)?)
@@ -137,7 +138,8 @@ impl Sample {
         let mut scene = routine.scene([jail].into_iter(), Bans::from([(of, members)]), HOST, NOON);
         scene.only_banned = matches!(part, Part::Ban | Part::Unban);
         if let (Part::File, Some(file), Some(path)) = (part, &routine.file, routine.path()) {
-            return Ok(write(&path, &file.content, &scene).to_string());
+            let content = file.text(&scene);
+            return Ok(Job::Write(Write { path, content }).to_string());
         }
         Ok(shown(routine.steps(part), &scene))
     }
@@ -164,6 +166,9 @@ impl Sample {
             failures: 5,
             lines: self.lines.clone(),
             users: self.users.iter().cloned().collect(),
+            captures: BTreeMap::new(),
+            history: Vec::new(),
+            restored: false,
             whereabouts: None,
         };
         let mut events: Vec<Event> = self.subjects()?.into_iter().map(event).collect();

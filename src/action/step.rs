@@ -14,7 +14,7 @@ use serde::Deserialize;
 use self::json::Json;
 use super::event::Event;
 use super::http::Method;
-use super::job::{Job, Part, Post, Run, Send, Write};
+use super::job::{Job, Part, Post, Run, Send};
 use super::manner::Manner;
 use super::scene::{Context, Scene};
 use super::template::Template;
@@ -653,14 +653,6 @@ impl Step {
             }
         })
     }
-}
-
-/// What a file is to hold.
-pub fn write<'s>(path: &str, content: &'s Lines, scene: &'s Scene<'s>) -> Job {
-    Job::Write(Write {
-        path: path.to_owned(),
-        content: content.fill(scene, &Context::default()),
-    })
 }
 
 /// A name as one word of a line, whatever signs a program knows that end a word or a command: all but letters, digits

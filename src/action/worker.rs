@@ -17,6 +17,7 @@ use super::keeping::Steps;
 use super::nftables::Firewall;
 use super::projection::{Projection, Touched};
 use super::serve::Publisher;
+use super::shell::Shell;
 use super::telling;
 use super::{ActionKind, ActionSpec, Ending, Order, Report};
 use crate::engine::decision::BanId;
@@ -109,6 +110,11 @@ pub fn run(
             let is_called_off = || inbox.is_called_off();
             let steps = Steps::new(routine, &is_called_off);
             keep(spec, steps, &inbox, &clock, &report);
+        }
+        ActionKind::Shell(shell) => {
+            let is_called_off = || inbox.is_called_off();
+            let shell = Shell::new(&spec.name, shell, &is_called_off);
+            keep(spec, shell, &inbox, &clock, &report);
         }
         ActionKind::Teller(teller) => telling::run(spec, teller, &orders, &clock, &report),
     }

@@ -164,9 +164,13 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
         };
         writeln!(out, "Action {}: {style}{word}{style:#}", action.action)?;
     }
-    let (style, word) = match status.database.up_to_date {
-        true => (GOOD, "up to date"),
-        false => (BAD, "behind; see the daemon's log"),
+    let (style, word) = match (status.database.up_to_date, status.database.has_losses) {
+        (false, _) => (BAD, "behind; see the daemon's log"),
+        (true, true) => (
+            BAD,
+            "bans were lost when it was damaged; nobody is let go of whom it does not know until `f2bd flush`",
+        ),
+        (true, false) => (GOOD, "up to date"),
     };
     writeln!(
         out,

@@ -19,6 +19,7 @@ mod daemon;
 mod discovery;
 mod document;
 mod escalation;
+pub mod fail2ban;
 pub mod files;
 pub mod filter;
 mod format;

@@ -397,6 +397,9 @@ pub struct DatabaseRow {
     pub path: String,
     /// Whether everything decided so far is on disk.
     pub up_to_date: bool,
+    /// Whether bans were lost when it was damaged, so that whatever is in effect stays so.
+    #[serde(default)]
+    pub has_losses: bool,
 }
 
 /// A ban in force.

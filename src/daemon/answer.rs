@@ -480,6 +480,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         database: DatabaseRow {
             path: view.circumstances.database.display().to_string(),
             up_to_date: !view.memory.wants_retry(),
+            has_losses: view.memory.has_losses(),
         },
     })))
 }

@@ -497,8 +497,11 @@ impl Driver {
         if !unwritten.decisions.is_empty() || !unwritten.moved.is_empty() {
             self.memory.remember(now, &unwritten.decisions, cursors);
         }
+        let known = self.outbox.known(self.engine.policy(), &self.memory);
         self.outbox
-            .carry_out(&unwritten.decisions, self.engine.policy());
+            .carry_out(&unwritten.decisions, known.policy, |ban| {
+                events::of_ban(ban, &known)
+            });
         self.tell(now, &unwritten.decisions);
         for decision in &unwritten.decisions {
             report_decision(decision);
@@ -518,10 +521,7 @@ impl Driver {
         if decisions.is_empty() || !self.outbox.has_tellers() {
             return;
         }
-        let known = events::Known {
-            policy: self.engine.policy(),
-            memory: self.outbox.wants_lines().then_some(&self.memory),
-        };
+        let known = self.outbox.known(self.engine.policy(), &self.memory);
         let told = events::of(decisions, now, &known);
         if !told.is_empty() {
             self.outbox.tell(&told, self.engine.policy());
@@ -553,6 +553,8 @@ impl Driver {
             Ok(None) => {
                 if request == Request::Flush {
                     self.mend_memory(now);
+                    self.memory.forget_losses(now);
+                    self.outbox.set_complete(self.memory.knows_all());
                     self.outbox.reconcile(None, &self.engine);
                 }
                 let view = View {
@@ -695,7 +697,7 @@ impl Driver {
         self.memory.retry(now);
         if let Some(remembered) = self.memory.take_late() {
             self.decide(now, Input::Restore(remembered), None);
-            self.outbox.complete();
+            self.outbox.set_complete(self.memory.knows_all());
             self.outbox.reconcile(None, &self.engine);
         }
         if self.memory.wants_restate() {

@@ -24,6 +24,8 @@ pub struct Known<'k> {
     pub policy: &'k Policy,
     /// Where lines are; `None` if nobody wants to be told lines.
     pub memory: Option<&'k Memory>,
+    /// Whether somebody wants to be told lines of earlier bans, too.
+    pub history: bool,
 }
 
 /// Those of the decisions that are events, which came at `now`.
@@ -50,6 +52,9 @@ pub fn plain(occasion: Occasion, now: Timestamp, sentence: String) -> Event {
         sentence,
         lines: Vec::new(),
         users: Default::default(),
+        captures: Default::default(),
+        history: Vec::new(),
+        restored: false,
         whereabouts: None,
     }
 }
@@ -57,7 +62,7 @@ pub fn plain(occasion: Occasion, now: Timestamp, sentence: String) -> Event {
 fn event(decision: &Decision, now: Timestamp, known: &Known<'_>) -> Option<Event> {
     let text = || sentence(decision).map(|(_, sentence)| sentence);
     Some(match decision {
-        Decision::Ban(ban) => of_ban(ban, text()?, known),
+        Decision::Ban(ban) => telling_of_ban(ban, text()?, known),
         Decision::Unban(unban) if unban.release != Release::Replaced => Event {
             jail: Some(unban.jail.clone()),
             subject: Some(unban.subject.clone()),
@@ -94,6 +99,7 @@ pub fn of_standing(jail: &JailName, subject: &Subject, ban: &Standing, policy: &
     let known = Known {
         policy,
         memory: None,
+        history: false,
     };
     Event {
         jail: Some(jail.clone()),
@@ -101,18 +107,32 @@ pub fn of_standing(jail: &JailName, subject: &Subject, ban: &Standing, policy: &
         bantime: Some(ban.bantime),
         until: ban.until(),
         offence: ban.offence,
+        restored: true,
         whereabouts: whereabouts(subject, &known),
         ..plain(Occasion::Ban, ban.start, sentence)
     }
 }
 
 /// That somebody is banned.
-fn of_ban(ban: &Ban, sentence: String, known: &Known<'_>) -> Event {
+pub fn of_ban(ban: &Ban, known: &Known<'_>) -> Event {
+    // A decision of its own, to be told in the words of all others.
+    let sentence = sentence(&Decision::Ban(ban.clone())).map(|(_, sentence)| sentence);
+    telling_of_ban(ban, sentence.unwrap_or_default(), known)
+}
+
+fn telling_of_ban(ban: &Ban, sentence: String, known: &Known<'_>) -> Event {
     let store = known.memory.and_then(Memory::store);
     // A database that cannot be read has said so already; the rest is told all the same.
     let rows = store.map(|store| store.lines_of_ban(ban.id).unwrap_or_default());
     let rows = rows.unwrap_or_default();
     let last = rows.iter().skip(rows.len().saturating_sub(MOST_LINES));
+    let user = rows.iter().rev().find_map(|row| row.user.clone());
+    let history = store.filter(|_| known.history);
+    let history = history.map(|store| {
+        let newest = store.failures_of(&ban.subject, MOST_LINES);
+        newest.unwrap_or_default()
+    });
+    let history = history.into_iter().flatten().rev();
     Event {
         jail: Some(ban.jail.clone()),
         subject: Some(ban.subject.clone()),
@@ -126,6 +146,11 @@ fn of_ban(ban: &Ban, sentence: String, known: &Known<'_>) -> Event {
             .filter_map(|row| row.user.clone())
             .take(MOST_LINES)
             .collect(),
+        captures: user
+            .map(|user| ("user".to_owned(), user))
+            .into_iter()
+            .collect(),
+        history: history.map(|row| (row.jail, row.line)).collect(),
         whereabouts: whereabouts(&ban.subject, known),
         ..plain(Occasion::Ban, ban.start, sentence)
     }

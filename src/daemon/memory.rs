@@ -44,6 +44,10 @@ pub struct Memory {
     /// Whether anything that was decided is missing in the database for good.
     restate: bool,
     read: Read,
+    /// Whether bans in force were lost with a database that was damaged.
+    has_losses: bool,
+    /// When that was, if the database does not know yet.
+    unwritten_loss: Option<Timestamp>,
 }
 
 /// How far the engine knows what the database remembers of earlier runs.
@@ -86,6 +90,8 @@ impl Memory {
             replaced: None,
             restate: false,
             read: Read::NotYet,
+            has_losses: false,
+            unwritten_loss: None,
         };
         match Store::open(&memory.path) {
             Ok(store) => memory.store = Some(store),
@@ -105,10 +111,11 @@ impl Memory {
         while let Some(store) = &self.store {
             let read = store
                 .remembered(now, longest_findtime)
-                .and_then(|remembered| Ok((remembered, store.cursors()?)));
+                .and_then(|remembered| Ok((remembered, store.cursors()?, store.has_losses()?)));
             match read {
-                Ok((remembered, cursors)) => {
+                Ok((remembered, cursors, has_losses)) => {
                     self.read = Read::Done;
+                    self.has_losses |= has_losses;
                     self.cursors.extend(cursors.iter().cloned());
                     return (remembered, cursors);
                 }
@@ -134,9 +141,28 @@ impl Memory {
         (nothing, Vec::new())
     }
 
-    /// Whether something outlived the last run that nobody knows yet.
-    pub fn has_secrets(&self) -> bool {
-        matches!(self.read, Read::Missed { .. } | Read::Late(_))
+    /// Whether all bans that are in force are known: there are none that outlived the last run and wait to be read, or were
+    /// lost with a damaged database.
+    pub fn knows_all(&self) -> bool {
+        !self.has_losses && !matches!(self.read, Read::Missed { .. } | Read::Late(_))
+    }
+
+    /// Whether bans in force were lost with a database that was damaged.
+    pub fn has_losses(&self) -> bool {
+        self.has_losses
+    }
+
+    /// From now on nobody is banned but those who are known to be.
+    pub fn forget_losses(&mut self, now: Timestamp) {
+        if !std::mem::take(&mut self.has_losses) {
+            return;
+        }
+        self.unwritten_loss = None;
+        if let Some(store) = &self.store
+            && let Err(error) = store.forget_losses()
+        {
+            self.failed(now, &error);
+        }
     }
 
     /// Whether [`Memory::take_late`] has an answer.
@@ -243,6 +269,7 @@ impl Memory {
         } = self.read
         {
             let mut remembered = store.remembered(now, longest_findtime)?;
+            self.has_losses |= store.has_losses()?;
             // What was logged from here on has been read again meanwhile, under other numbers.
             let again = at.before(longest_findtime);
             store.settle(again, FailureId(beyond(at)))?;
@@ -251,6 +278,10 @@ impl Memory {
                 .retain(|(failure, _)| failure.time < again);
             remembered.awaited.retain(|awaited| awaited.time < again);
             self.read = Read::Late(Box::new(remembered));
+        }
+        if let Some(time) = self.unwritten_loss {
+            store.note_loss(time)?;
+            self.unwritten_loss = None;
         }
         match self.backlog.first() {
             Some(step) => {
@@ -345,6 +376,7 @@ impl Memory {
         self.store = None;
         self.failed = Some(now);
         self.restate = true;
+        self.unwritten_loss = self.has_losses.then_some(now);
         self.backlog.push(now, &[], &self.cursors);
     }
 
@@ -367,8 +399,16 @@ impl Memory {
                 return;
             }
         };
+        self.has_losses |= unread && !salvage.is_complete;
+        self.unwritten_loss = self.has_losses.then_some(now);
+        let lost = match unread && !salvage.is_complete {
+            true => {
+                "; others may be lost, so whoever is shut out stays so, also if nobody knows of it, until `f2bd flush`"
+            }
+            false => "",
+        };
         log::warn!(
-            "the damaged database is kept as {}; a new one is begun, with {} bans saved from it",
+            "the damaged database is kept as {}; a new one is begun, with {} bans saved from it{lost}",
             aside.display(),
             salvage.bans.len()
         );
@@ -397,11 +437,14 @@ impl Memory {
             .map(|(stream, cursor)| (stream, cursor));
         let begun = Store::open(&self.path).and_then(|mut store| {
             store.commit(now, &saved, cursors)?;
+            self.unwritten_loss
+                .map_or(Ok(()), |time| store.note_loss(time))?;
             Ok(store)
         });
         match begun {
             Ok(store) => {
                 self.store = Some(store);
+                self.unwritten_loss = None;
                 // Not in trouble any more: what waits can be written at once.
                 self.failed = None;
             }

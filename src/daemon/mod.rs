@@ -276,7 +276,7 @@ fn prepare(
     let (remembered, cursors) = memory.remembered(now, longest_findtime(&policy));
     let lookups = Lookups::new(inbox.clone());
     let sources = Sources::new(inbox, cursors);
-    let outbox = Outbox::new(reports, !memory.has_secrets());
+    let outbox = Outbox::new(reports, memory.knows_all());
     let mut engine = Engine::new(policy);
     if !dry_run {
         engine.expect_effect();

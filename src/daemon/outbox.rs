@@ -5,6 +5,7 @@
 //! everything in one order.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,7 +13,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::clock;
+use super::events::{self, Known};
+use super::memory::Memory;
 use crate::action::event::{Event, Occasion};
+use crate::action::shell::spec::ShellSpec;
 use crate::action::telling::Teller;
 use crate::action::{self, ActionJail, ActionSpec, Ending, InForce, Order, Report};
 use crate::engine::decision::{Ban, Notice, Release, Resumed, Unban};
@@ -86,9 +90,9 @@ impl Outbox {
         }
     }
 
-    /// From now on the ledger knows all bans there are.
-    pub fn complete(&mut self) {
-        self.complete = true;
+    /// Whether the ledger knows all bans there are from now on.
+    pub fn set_complete(&mut self, complete: bool) {
+        self.complete = complete;
     }
 
     /// Makes the running workers those of `actions`, each for its own jails, and has each of them make
@@ -154,10 +158,15 @@ impl Outbox {
         }
     }
 
-    /// Passes on what was decided.
-    pub fn carry_out(&mut self, decisions: &[Decision], policy: &Policy) {
+    /// Passes on what was decided; `event` says what there is to tell of a ban.
+    pub fn carry_out(
+        &mut self,
+        decisions: &[Decision],
+        policy: &Policy,
+        event: impl Fn(&Ban) -> Event,
+    ) {
         for worker in &mut self.workers {
-            if let Some(order) = worker.order(decisions, policy) {
+            if let Some(order) = worker.order(decisions, policy, &event) {
                 worker.send(order);
             }
         }
@@ -235,10 +244,24 @@ impl Outbox {
     }
 
     /// Whether an action tells of the lines behind a ban.
-    pub fn wants_lines(&self) -> bool {
+    fn wants_lines(&self) -> bool {
         let mut tellers = self.tellers();
         let of_lines = ["lines", "line", "users", "user"];
         tellers.any(|teller| of_lines.iter().any(|name| teller.says(name)))
+            || self.shells().any(ShellSpec::says_lines)
+    }
+
+    /// What actions are told of bans.
+    pub fn known<'k>(&self, policy: &'k Policy, memory: &'k Memory) -> Known<'k> {
+        Known {
+            policy,
+            memory: self.wants_lines().then_some(memory),
+            history: self.shells().any(ShellSpec::says_history),
+        }
+    }
+
+    fn shells(&self) -> impl Iterator<Item = &ShellSpec> {
+        self.workers.iter().filter_map(|worker| worker.spec.shell())
     }
 
     fn tellers(&self) -> impl Iterator<Item = &Teller> {
@@ -399,13 +422,22 @@ impl Worker {
                 jail: jail.clone(),
                 subject: subject.clone(),
                 until: standing.until(),
+                event: self.spec.shell().map(|_| {
+                    let event = events::of_standing(jail, subject, &standing, policy);
+                    Arc::new(event)
+                }),
             })
             .collect()
     }
 
     /// The order that carries out the decisions of one batch. A ban that was lifted in the same batch is left
     /// out, and so is what expired where the target has a clock of its own.
-    fn order(&self, decisions: &[Decision], policy: &Policy) -> Option<Order> {
+    fn order(
+        &self,
+        decisions: &[Decision],
+        policy: &Policy,
+        event: &impl Fn(&Ban) -> Event,
+    ) -> Option<Order> {
         if self.spec.teller().is_some() {
             return None;
         }
@@ -415,6 +447,7 @@ impl Worker {
             jail: ban.jail.clone(),
             subject: ban.subject.clone(),
             until: ban.until(),
+            event: self.spec.shell().map(|_| Arc::new(event(ban))),
         };
         let mut bans: Vec<InForce> = Vec::new();
         let mut unbans = Vec::new();
@@ -578,7 +611,9 @@ mod tests {
             replaced(&two, &three),
             Decision::Ban(three.clone()),
         ];
-        let order = |name: &str| match worker(name).order(&batch, &settings.policy) {
+        let order = |name: &str| match worker(name)
+            .order(&batch, &settings.policy, &|_| unreachable!("nobody asks"))
+        {
             Some(Order::Change { bans, unbans }) => {
                 let bans: Vec<_> = bans.into_iter().map(|ban| ban.ban).collect();
                 (bans, !unbans.is_empty())

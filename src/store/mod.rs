@@ -35,6 +35,7 @@ const SCHEMA: &[&str] = &[
     include_str!("schema/0008_reasons.sql"),
     include_str!("schema/0009_subjects.sql"),
     include_str!("schema/0010_sightings.sql"),
+    include_str!("schema/0011_losses.sql"),
 ];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction

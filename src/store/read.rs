@@ -110,6 +110,15 @@ const COUNT_COLUMNS: &str =
 const FAILURE_COLUMNS: &str = "id, time, jail, address, user, pattern, line, counted, ban, target";
 
 impl Store {
+    /// Whether bans in force were lost, and that has not been forgotten.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn has_losses(&self) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM losses)";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
     /// What outlived the last run: bans that are in force at `now`, failures of the last `longest_findtime` before
     /// the place where the sources stand, which may still help to make a ban, of a subject or of a network, when what
     /// they logged meanwhile is read, and the last ban of each subject in each jail.
@@ -426,7 +435,8 @@ impl Archive {
             params![start.map_or(i64::MIN, Timestamp::as_micros)],
             |row| Ok((count(row, &mut names)?, fate(row)?)),
             each,
-        )
+        )?;
+        Ok(())
     }
 }
 
@@ -435,6 +445,8 @@ impl Archive {
 pub struct Salvage {
     /// Bans in force whose rows could still be read.
     pub bans: Vec<Ban>,
+    /// Whether these are all of them.
+    pub is_complete: bool,
     /// Who was allowed for a time.
     pub allowances: Vec<Allowance>,
     /// Those that had been merged, and when.
@@ -455,8 +467,9 @@ impl Salvage {
         let mut names = Names::default();
         let (mut bans, mut merged) = (BTreeMap::new(), BTreeMap::new());
         // Without indexes, which are the first to go wrong, and from both ends towards the damage.
+        let mut is_complete = false;
         for order in ["ASC", "DESC"] {
-            let _ = each_row(
+            let read = each_row(
                 &connection,
                 &format!(
                     "SELECT {BAN_COLUMNS} FROM bans NOT INDEXED WHERE {IN_FORCE} ORDER BY id {order}"
@@ -465,6 +478,8 @@ impl Salvage {
                 |row| ban(row, &mut names),
                 |ban| drop(bans.insert(ban.id, ban)),
             );
+            is_complete |= read.is_ok_and(|skipped| skipped == 0);
+            // Only those in force would be missed.
             let _ = each_row(
                 &connection,
                 &format!(
@@ -478,6 +493,7 @@ impl Salvage {
         }
         Salvage {
             bans: bans.into_values().collect(),
+            is_complete,
             allowances: allowances(&connection).unwrap_or_default(),
             awaited: awaited(&connection).unwrap_or_default(),
             merged: merged.into_values().collect(),
@@ -559,14 +575,15 @@ pub(super) fn rows<T>(
     Ok(found)
 }
 
-/// Hands on the answer to `sql` row by row, up to an error, without the rows that make no sense.
+/// Hands on the answer to `sql` row by row, up to an error, without the rows that make no sense; answers how many these
+/// were.
 fn each_row<T>(
     connection: &Connection,
     sql: &str,
     params: impl Params,
     mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     mut take: impl FnMut(T),
-) -> Result<(), StoreError> {
+) -> Result<usize, StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut answer = statement.query(params)?;
     let mut strange = None;
@@ -584,7 +601,7 @@ fn each_row<T>(
     if let Some(error) = strange {
         log::warn!("{skipped} rows of the database make no sense and are left out: {error}");
     }
-    Ok(())
+    Ok(skipped)
 }
 
 fn ban(row: &Row<'_>, names: &mut Names) -> rusqlite::Result<Ban> {

@@ -98,6 +98,27 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
+    /// Remembers that bans in force were lost.
+    ///
+    /// # Errors
+    /// It is not remembered; the same call may be repeated.
+    pub fn note_loss(&self, time: Timestamp) -> Result<(), StoreError> {
+        self.connection.execute(
+            "INSERT INTO losses (time) VALUES (?1) ON CONFLICT (time) DO NOTHING",
+            params![time.as_micros()],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets that bans in force were ever lost.
+    ///
+    /// # Errors
+    /// It is remembered still.
+    pub fn forget_losses(&self) -> Result<(), StoreError> {
+        self.connection.execute("DELETE FROM losses", [])?;
+        Ok(())
+    }
+
     /// Makes the bans in force here equal to `bans`, for when decisions were lost on the way: missing ones are
     /// written, others are ended as of `now`, or, if they are among those that were `merged`, as of the time beside them.
     /// Likewise who is allowed, and what waits for addresses.

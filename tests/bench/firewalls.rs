@@ -239,5 +239,6 @@ fn ban(host: u32) -> InForce {
         jail: "sshd".parse().unwrap(),
         subject: Prefix::host(address(host).into()).into(),
         until: Some(support::now().after(Duration::from_secs(86_400))),
+        event: None,
     }
 }

@@ -176,6 +176,7 @@ fn in_force(decision: &Decision) -> Option<InForce> {
         jail: ban.jail.clone(),
         subject: ban.subject.clone(),
         until: ban.until(),
+        event: None,
     })
 }
 

@@ -29,6 +29,9 @@ fn banned(subject: Subject) -> Order {
         lines: Vec::new(),
         users: BTreeSet::new(),
         whereabouts: None,
+        captures: Default::default(),
+        history: Vec::new(),
+        restored: false,
     }])
 }
 

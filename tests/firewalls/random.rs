@@ -65,6 +65,7 @@ impl World {
                 jail: jail.clone(),
                 subject: subject.clone(),
                 until: *until,
+                event: None,
             };
         let bans: Vec<_> = self.ledger.iter().map(in_force).collect();
         self.guard.order_reconcile(&self.jails, &bans);
@@ -84,6 +85,7 @@ impl World {
                 jail: jail.clone(),
                 subject,
                 until,
+                event: None,
             });
         }
         self.guard.order_change(&bans, &[]);

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use f2bd::action::exec::{Ended, Errand, ExecError, MOST_OUTPUT, run};
+use f2bd::action::exec::{Ended, Environment, Errand, ExecError, MOST_OUTPUT, run};
 use tempfile::TempDir;
 
 use crate::support::wait::{DEADLINE, until};
@@ -23,6 +23,7 @@ fn sh(script: &str, input: &[u8], deadline: Duration, accepts: &[i32]) -> Result
         input,
         deadline,
         accepts,
+        environment: Environment::Bare,
     })
 }
 
@@ -47,6 +48,7 @@ fn arguments_are_no_script() {
         input: b"",
         deadline: PATIENT,
         accepts: &[0],
+        environment: Environment::Bare,
     };
     assert_eq!(run(&errand).unwrap().output, text.as_bytes());
 }
@@ -116,6 +118,7 @@ fn what_cannot_be_run_is_told_with_a_remedy() {
             input: b"",
             deadline: PATIENT,
             accepts: &[0],
+            environment: Environment::Bare,
         })
         .unwrap_err()
         .to_string()
@@ -146,6 +149,7 @@ fn what_cannot_be_run_is_told_with_a_remedy() {
         input: b"",
         deadline: PATIENT,
         accepts: &[0],
+        environment: Environment::Bare,
     };
     assert!(matches!(run(&none), Err(ExecError::Start { .. })));
 }

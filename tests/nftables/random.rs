@@ -43,6 +43,7 @@ impl World {
                 jail: jail.clone(),
                 subject: subject.clone(),
                 until: *until,
+                event: None,
             };
         self.ledger.iter().map(in_force).collect()
     }
@@ -77,6 +78,7 @@ impl World {
                 jail: jail.clone(),
                 subject,
                 until,
+                event: None,
             });
         }
         self.guard.order_change(&bans, &[]);

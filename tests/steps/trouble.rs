@@ -308,6 +308,9 @@ fn event(address: &str) -> Event {
         lines: Vec::new(),
         users: std::collections::BTreeSet::default(),
         whereabouts: None,
+        captures: Default::default(),
+        history: Vec::new(),
+        restored: false,
     }
 }
 

@@ -59,6 +59,7 @@ pub fn ban(jail: &str, subject: &str, seconds: u64) -> InForce {
         jail: jail.parse().unwrap(),
         subject: subject.parse().unwrap(),
         until: Some(later(seconds)),
+        event: None,
     }
 }
 

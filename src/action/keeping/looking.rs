@@ -38,15 +38,15 @@ impl Steps<'_> {
                     None => self.routine.names && !is_ipv6,
                 };
                 let lasting = || {
-                    bans.iter().filter(|(subject, until)| {
+                    let untils = bans.iter().map(|(subject, held)| (subject, held.until));
+                    untils.filter(|(subject, until)| {
                         fits(subject) && until.is_none_or(|until| until > soon)
                     })
                 };
                 let at = turn.checked_rem(lasting().count()).unwrap_or_default();
                 let witness = lasting().nth(at);
-                groups.extend(
-                    witness.map(|(subject, until)| (self.key(&jail.jail, subject), *until)),
-                );
+                groups
+                    .extend(witness.map(|(subject, until)| (self.key(&jail.jail, subject), until)));
             }
         }
         let runs = self.routine.check.iter().all(Step::runs);

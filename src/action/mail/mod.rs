@@ -16,7 +16,7 @@ pub use lettre::Address;
 use lettre::Message;
 
 use super::authorities::AuthorityError;
-use super::exec::{self, Errand, ExecError};
+use super::exec::{self, Environment, Errand, ExecError};
 use super::secret::Opened;
 
 pub use letter::{LONGEST_SUBJECT, LONGEST_TEXT, Letter, LetterError, Part};
@@ -160,6 +160,7 @@ fn sendmail(program: &Path, message: &Message, deadline: Duration) -> Result<(),
             .as_bytes(),
         deadline,
         accepts: &[0],
+        environment: Environment::Bare,
     })?;
     Ok(())
 }

@@ -147,6 +147,24 @@ impl Kernel {
         })
     }
 
+    /// How often the packet filter was changed, by whomever: one more with each transaction.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn generation(&mut self) -> Result<u32, KernelError> {
+        let sequence = self.ask(message::ask_generation)?;
+        let mut said = None;
+        while said.is_none() {
+            self.receive(|message| match message.content {
+                _ if message.sequence != sequence => {}
+                Content::Generation(number) => said = Some(Ok(number)),
+                Content::Answer { errno } if errno != 0 => said = Some(Err(refusal(errno))),
+                _ => {}
+            })?;
+        }
+        said.unwrap_or(Err(KernelError::Restless))
+    }
+
     fn list(
         &mut self,
         table: &Table,

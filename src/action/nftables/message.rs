@@ -36,6 +36,8 @@ const NEW_CHAIN: u16 = SUBSYSTEM << 8 | 3;
 const GET_CHAIN: u16 = SUBSYSTEM << 8 | 4;
 const NEW_SET: u16 = SUBSYSTEM << 8 | 9;
 const GET_SET: u16 = SUBSYSTEM << 8 | 10;
+const NEW_GENERATION: u16 = SUBSYSTEM << 8 | 15;
+const GET_GENERATION: u16 = SUBSYSTEM << 8 | 16;
 const NEW_ELEMENT: u16 = SUBSYSTEM << 8 | 12;
 const DELETE_ELEMENT: u16 = SUBSYSTEM << 8 | 14;
 
@@ -58,6 +60,7 @@ const ELEMENT_KEY: u16 = 1;
 const ELEMENT_FLAGS: u16 = 3;
 const ELEMENT_TIMEOUT: u16 = 4;
 const DATA_VALUE: u16 = 1;
+const GENERATION_ID: u16 = 1;
 
 /// `NFT_SET_ELEM_INTERVAL_END`.
 const INTERVAL_END: u32 = 1;
@@ -196,6 +199,13 @@ pub fn list_chains(table: &Table, sequence: u32) -> Vec<u8> {
     list(GET_CHAIN, table, sequence)
 }
 
+/// The question how often the packet filter has been changed.
+pub fn ask_generation(sequence: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    message(&mut bytes, GET_GENERATION, REQUEST, sequence, 0, 0, |_| ());
+    bytes
+}
+
 fn list(kind: u16, table: &Table, sequence: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let family = table.family.number();
@@ -294,6 +304,8 @@ pub enum Content<'b> {
     Chain(TableName<'b>, &'b [u8]),
     /// A set there is, with a name that somebody gave it.
     Set(TableName<'b>, &'b [u8]),
+    /// How often the packet filter has been changed, as a number that goes up by one each time.
+    Generation(u32),
     /// Something else about a table.
     Other(TableName<'b>),
     /// Nothing to us.
@@ -356,6 +368,10 @@ fn read_message(message: &[u8]) -> Option<Message<'_>> {
 fn read_content(kind: u16, body: &[u8]) -> Option<Content<'_>> {
     let family = *body.first()?;
     let attributes = body.get(FAMILY_HEADER..)?;
+    if kind == NEW_GENERATION {
+        let number = attribute(attributes, GENERATION_ID).and_then(read_be_u32)?;
+        return Some(Content::Generation(number));
+    }
     let name = attribute(attributes, TABLE).map(text)?;
     let table = TableName { family, name };
     let flags = || attribute(attributes, SET_FLAGS).and_then(read_be_u32);
@@ -509,10 +525,14 @@ mod tests {
         message(&mut bytes, DELETE_TABLE, 0, 8, 5, 0, |bytes| {
             put_text(bytes, TABLE, "t")
         });
+        message(&mut bytes, NEW_GENERATION, 0, 9, 0, 0, |bytes| {
+            put(bytes, GENERATION_ID, &7_u32.to_be_bytes())
+        });
         let all: Vec<Message> = messages(&bytes).collect();
-        let [answer, set, anonymous, other] = all.as_slice() else {
-            panic!("four messages: {all:?}");
+        let [answer, set, anonymous, other, generation] = all.as_slice() else {
+            panic!("five messages: {all:?}");
         };
+        assert_eq!(generation.content, Content::Generation(7));
         assert_eq!(answer.content, Content::Answer { errno: 2 });
         assert!(
             matches!(set.content, Content::Set(of, b"ipv4/sshd") if of.is(&table(Family::Inet)))

@@ -103,14 +103,20 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         self.prepare(projection)?;
         let kernel = open(&mut self.kernel)?;
         let table = &self.spec.table;
+        let jails = || projection.jails().map(|(jail, _)| jail);
+        let groups = groups(self.spec.sharing, jails());
+        let before = kernel.generation()?;
+        kernel.commit(fill(kernel.batch(table), &groups, projection, clock()))?;
         let listener = Listener::open(table, &self.spec.devices, kernel.port());
+        // What others have changed before we listened is not known. To listen all the while would cost more than all the
+        // rest: the kernel writes a note on each element as soon as anybody does.
+        if kernel.generation()?.wrapping_sub(before) > 1 {
+            kernel.commit(fill(kernel.batch(table), &groups, projection, clock()))?;
+        }
         let devices = match &listener {
             Ok(listener) => listener.present(),
             Err(_) => self.spec.devices.clone(),
         };
-        let jails = || projection.jails().map(|(jail, _)| jail);
-        let groups = groups(self.spec.sharing, jails());
-        kernel.commit(fill(kernel.batch(table), &groups, projection, clock()))?;
 
         let chains = kernel.chains(table)?;
         let mut gone = kernel.sets(table)?;
@@ -276,7 +282,7 @@ fn bans(group: &Group<'_>, projection: &Projection) -> Vec<Banned> {
     let of_jails = jails.filter_map(|jail| projection.jail(&jail.jail));
     let mut all: Vec<Banned> = of_jails
         .flat_map(|(_, bans)| bans)
-        .filter_map(|(subject, until)| Some((subject.network()?, *until)))
+        .filter_map(|(subject, held)| Some((subject.network()?, held.until)))
         .collect();
     if group.jails.len() > 1 {
         all.sort_unstable_by_key(|(subject, until)| (*subject, std::cmp::Reverse(length(*until))));
@@ -294,7 +300,7 @@ fn longest(
     let subject = Subject::from(subject);
     let jails = group.jails.iter();
     let of_jails = jails.filter_map(|jail| projection.jail(&jail.jail));
-    let untils = of_jails.filter_map(|(_, bans)| bans.get(&subject).copied());
+    let untils = of_jails.filter_map(|(_, bans)| Some(bans.get(&subject)?.until));
     untils.max_by_key(|until| length(*until))
 }
 

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use crate::action::exec::{self, Errand, ExecError};
+use crate::action::exec::{self, Environment, Errand, ExecError};
 
 /// How long nft may take. It needs milliseconds; on a machine that is out of breath some seconds. Much less than
 /// the service manager's patience, since an action that ends is waited for.
@@ -23,6 +23,7 @@ pub fn load(program: &Path, text: &str) -> Result<(), ExecError> {
         input: text.as_bytes(),
         deadline: DEADLINE,
         accepts: &[0],
+        environment: Environment::Bare,
     })?;
     Ok(())
 }

@@ -91,11 +91,11 @@ impl Listing {
         self.expire(now);
         let mut bans: HashMap<Prefix, Vec<By>> = HashMap::new();
         for (jail, subjects) in projection.jails() {
-            for (subject, until) in subjects {
+            for (subject, held) in subjects {
                 if let Some(network) = subject.network() {
                     bans.entry(network).or_default().push(By {
                         jail: jail.jail.clone(),
-                        until: *until,
+                        until: held.until,
                     });
                 }
             }
@@ -122,9 +122,9 @@ impl Listing {
         for network in subjects {
             let subject = Subject::from(network);
             let by = projection.jails().filter_map(|(jail, bans)| {
-                bans.get(&subject).map(|until| By {
+                bans.get(&subject).map(|held| By {
                     jail: jail.jail.clone(),
-                    until: *until,
+                    until: held.until,
                 })
             });
             self.set(network, by.collect(), now);

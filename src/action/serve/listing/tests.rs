@@ -33,6 +33,7 @@ fn ban(jail: &str, subject: &str, until: Option<i64>) -> InForce {
         jail: name(jail),
         subject: subject.parse().expect("a subject"),
         until: until.map(at),
+        event: None,
     }
 }
 

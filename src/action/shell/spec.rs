@@ -1,0 +1,224 @@
+//! Which commands does an action have a shell run, and when?
+//!
+//! Pure: commands by their occasions, and what else decides whether they are run.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use super::script::Script;
+use super::ticket;
+use crate::action::{ActionKind, ActionSpec, Effect};
+use crate::engine::name::ActionName;
+use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
+
+/// What is there where the kernel speaks IPv6.
+const SPEAKS_IPV6: &str = "/proc/net/if_inet6";
+
+/// An action made of commands for a shell, with its parameters filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShellSpec {
+    /// The commands.
+    pub commands: Commands,
+    /// Whether `start` waits for the first ban, of either family.
+    pub start_on_demand: bool,
+    /// Whether what is broken is repaired also when a ban is to be lifted.
+    pub repair_on_unban: bool,
+    /// Whether it is not told again of bans of an earlier run.
+    pub norestored: bool,
+    /// How long each command may take.
+    pub timeout: Duration,
+    /// Parts of the commands that nobody else may read: they are left out where a failure is told.
+    pub secrets: Vec<Secret>,
+}
+
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The commands, which may differ by the family of the address that is banned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Commands {
+    /// The same for all.
+    Same(CommandSet),
+    /// Some for IPv4, and for whoever has no address, and others for IPv6.
+    ByFamily {
+        /// Those for IPv4.
+        ipv4: CommandSet,
+        /// Those for IPv6.
+        ipv6: CommandSet,
+    },
+}
+
+/// Commands by their occasion; one that says nothing is not run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandSet(BTreeMap<Occasion, Script>);
+
+impl CommandSet {
+    /// These commands.
+    pub fn new(commands: impl IntoIterator<Item = (Occasion, Script)>) -> CommandSet {
+        CommandSet(commands.into_iter().collect())
+    }
+
+    /// What is run on an occasion; nothing if nothing is.
+    pub(super) fn on(&self, occasion: Occasion) -> Option<&Script> {
+        self.0
+            .get(&occasion)
+            .filter(|script| !script.says_nothing())
+    }
+}
+
+/// When a command is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Occasion {
+    /// Before the first ban.
+    Start,
+    /// At the end.
+    Stop,
+    /// After a failure: whether all is as it was.
+    Check,
+    /// If it is not; without it everything is stopped and started again.
+    Repair,
+    /// Somebody is banned.
+    Ban,
+    /// He is free again.
+    Unban,
+    /// He is banned anew, after a repair; without it as before.
+    Reban,
+    /// His ban lasts longer.
+    Prolong,
+    /// All bans are lifted at once; without it one by one.
+    Flush,
+    /// The configuration was read again.
+    Reload,
+}
+
+impl Occasion {
+    /// All of them.
+    pub const ALL: [Occasion; 10] = [
+        Occasion::Start,
+        Occasion::Stop,
+        Occasion::Check,
+        Occasion::Repair,
+        Occasion::Ban,
+        Occasion::Unban,
+        Occasion::Reban,
+        Occasion::Prolong,
+        Occasion::Flush,
+        Occasion::Reload,
+    ];
+}
+
+impl fmt::Display for Occasion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Occasion::Start => "start",
+            Occasion::Stop => "stop",
+            Occasion::Check => "check",
+            Occasion::Repair => "repair",
+            Occasion::Ban => "ban",
+            Occasion::Unban => "unban",
+            Occasion::Reban => "reban",
+            Occasion::Prolong => "prolong",
+            Occasion::Flush => "flush",
+            Occasion::Reload => "reload",
+        })
+    }
+}
+
+impl ShellSpec {
+    /// The action of this name that runs these commands: a place of its own, so that of two in a row the second begins when
+    /// the first has ended.
+    pub fn named(self, name: ActionName) -> ActionSpec {
+        ActionSpec {
+            place: Some(format!("commands of {name}")),
+            name,
+            kind: ActionKind::Shell(Box::new(self)),
+            effect: Effect::KeepsOut,
+        }
+    }
+
+    /// Whether a command says something of the lines behind a ban.
+    pub fn says_lines(&self) -> bool {
+        self.says_history() || self.says(|tag| tag == "matches" || tag.starts_with("F-"))
+    }
+
+    /// Whether a command says something of lines of earlier bans.
+    pub fn says_history(&self) -> bool {
+        self.says(|tag| ticket::OF_HISTORY.contains(&tag))
+    }
+
+    fn says(&self, is_meant: impl Fn(&str) -> bool) -> bool {
+        let sets = match &self.commands {
+            Commands::Same(set) => vec![set],
+            Commands::ByFamily { ipv4, ipv6 } => vec![ipv4, ipv6],
+        };
+        let mut scripts = sets.into_iter().flat_map(|set| set.0.values());
+        scripts.any(|script| script.tags().any(&is_meant))
+    }
+
+    pub(super) fn commands_of(&self, side: Side) -> &CommandSet {
+        match (&self.commands, side) {
+            (Commands::Same(set), _) => set,
+            (Commands::ByFamily { ipv6, .. }, Side::Ipv6) => ipv6,
+            (Commands::ByFamily { ipv4, .. }, _) => ipv4,
+        }
+    }
+
+    /// The sides that are started without being asked for.
+    pub(super) fn sides(&self) -> Vec<Side> {
+        match &self.commands {
+            Commands::Same(_) => vec![Side::Any],
+            Commands::ByFamily { .. } if Path::new(SPEAKS_IPV6).exists() => {
+                vec![Side::Ipv4, Side::Ipv6]
+            }
+            Commands::ByFamily { .. } => vec![Side::Ipv4],
+        }
+    }
+
+    /// The side that somebody's bans are on.
+    pub(super) fn side_of(&self, subject: &Subject) -> Side {
+        match self.commands {
+            Commands::Same(_) if !self.start_on_demand => Side::Any,
+            _ => Side::of(subject),
+        }
+    }
+}
+
+/// What is started and stopped together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Side {
+    /// Whatever the family, or without one.
+    Any,
+    Ipv4,
+    Ipv6,
+}
+
+impl Side {
+    /// The one of the addresses of whoever is banned.
+    pub(super) fn of(subject: &Subject) -> Side {
+        match subject.network().map(Prefix::address) {
+            Some(IpAddr::V4(_)) => Side::Ipv4,
+            Some(IpAddr::V6(_)) => Side::Ipv6,
+            None => Side::Any,
+        }
+    }
+
+    /// What commands are told.
+    pub(super) fn family(self) -> &'static str {
+        match self {
+            Side::Any => "",
+            Side::Ipv4 => "inet4",
+            Side::Ipv6 => "inet6",
+        }
+    }
+}

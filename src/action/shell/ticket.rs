@@ -1,0 +1,203 @@
+//! What is known of a ban where a command speaks of it?
+//!
+//! In: the name of a tag. Out: what stands for it. Nothing is filled in here; names of hosts are looked up only where a
+//! command asks for them.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::ledger::Known;
+use super::script::{Value, Values};
+use super::spec::Side;
+use crate::action::event::Event;
+use crate::action::exec::{self, Environment, Errand};
+use crate::engine::name::JailName;
+use crate::engine::subject::Subject;
+use crate::engine::time::{BanTime, Timestamp};
+
+/// Tags that need lines of earlier bans.
+pub const OF_HISTORY: [&str; 4] = ["ipmatches", "ipjailmatches", "ipfailures", "ipjailfailures"];
+
+/// How long a name may be looked up: a ban does not wait for the attacker's name server.
+const LOOKUP_DEADLINE: Duration = Duration::from_secs(3);
+
+/// What can be told of a ban, or of none if an action begins or ends.
+pub struct Ticket<'t> {
+    /// For which addresses it is run.
+    pub side: Side,
+    /// The time.
+    pub now: Timestamp,
+    /// The jail.
+    pub jail: Option<&'t JailName>,
+    /// Who is banned.
+    pub subject: Option<&'t Subject>,
+    /// What else is known of it.
+    pub known: Option<&'t Known>,
+    /// How many are banned in each jail.
+    pub banned: &'t BTreeMap<JailName, usize>,
+    /// How many have been.
+    pub banned_total: &'t BTreeMap<JailName, u64>,
+}
+
+impl Ticket<'_> {
+    fn event(&self) -> Option<&Event> {
+        self.known?.event.as_deref()
+    }
+
+    fn address(&self) -> Option<IpAddr> {
+        Some(self.subject?.network()?.address())
+    }
+
+    /// Lines of the ban's subject, of all jails or of this one.
+    fn history(&self, of_all: bool) -> Vec<&str> {
+        let history = self.event().map(|event| event.history.as_slice());
+        let history = history.unwrap_or_default().iter();
+        let own = history.filter(|(jail, _)| of_all || Some(jail) == self.jail);
+        own.map(|(_, line)| line.as_str()).collect()
+    }
+
+    fn bantime(&self) -> i64 {
+        match self.event().and_then(|event| event.bantime) {
+            Some(BanTime::For(length)) => i64::try_from(length.as_secs()).unwrap_or(i64::MAX),
+            Some(BanTime::Forever) => -1,
+            None => 0,
+        }
+    }
+
+    fn count<T: Copy + Into<u64>>(&self, of: impl Fn(&JailName) -> Option<T>) -> Value {
+        let counts = match self.jail {
+            Some(jail) => of(jail).map_or(0, Into::into),
+            None => 0,
+        };
+        Value::Own(counts.to_string())
+    }
+}
+
+impl Values for Ticket<'_> {
+    fn value(&self, tag: &str) -> Option<Value> {
+        let own = |text: String| Some(Value::Own(text));
+        let number = |number: usize| Some(Value::Own(number.to_string()));
+        let lines = |lines: Vec<&str>| Some(Value::Lines(lines.join("\n")));
+        if let Some(capture) = tag.strip_prefix("F-") {
+            let name = capture.to_lowercase();
+            let captured = self.event().and_then(|event| event.captures.get(&name));
+            return Some(Value::Word(captured.cloned().unwrap_or_default()));
+        }
+        let event = self.event();
+        match tag {
+            "ip" | "fid" => Some(match self.subject {
+                Some(Subject::Name(name)) => Value::Word(name.to_string()),
+                Some(subject) => Value::Own(subject.plain()),
+                None => Value::Own(String::new()),
+            }),
+            "family" => {
+                let side = self.subject.map_or(self.side, Side::of);
+                own(side.family().to_owned())
+            }
+            "ip-rev" => own(self.address().map(reversed).unwrap_or_default()),
+            "ip-host" => {
+                let host = self.address().and_then(host_of);
+                Some(Value::Word(host.unwrap_or_default()))
+            }
+            "failures" => number(event.map_or(0, |event| event.failures)),
+            "time" => {
+                let time = event.map_or(self.now, |event| event.time);
+                own(time.as_micros().div_euclid(1_000_000).to_string())
+            }
+            "bantime" => own(self.bantime().to_string()),
+            "bancount" => number(event.map_or(0, |event| event.offence as usize)),
+            "restored" => number(usize::from(event.is_some_and(|event| event.restored))),
+            "matches" => {
+                let own = event
+                    .map(|event| event.lines.as_slice())
+                    .unwrap_or_default();
+                lines(own.iter().map(String::as_str).collect())
+            }
+            "ipmatches" => lines(self.history(true)),
+            "ipjailmatches" => lines(self.history(false)),
+            "ipfailures" => number(self.history(true).len()),
+            "ipjailfailures" => number(self.history(false).len()),
+            "jail.banned" => Some(self.count(|jail| Some(*self.banned.get(jail)? as u64))),
+            "jail.banned_total" => Some(self.count(|jail| self.banned_total.get(jail).copied())),
+            // Nobody tells an action who has failed and is not banned.
+            "jail.found" | "jail.found_total" => own("0".to_owned()),
+            "fq-hostname" => own(full_host_name()),
+            "sh-hostname" => own(host_name()),
+            "br" => Some(Value::Blank("\n")),
+            "sp" => Some(Value::Blank(" ")),
+            _ => None,
+        }
+    }
+}
+
+/// The address as it stands in a zone of the DNS, with a dot behind it.
+fn reversed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let parts = address.octets().into_iter().rev();
+            parts.map(|part| format!("{part}.")).collect()
+        }
+        IpAddr::V6(address) => {
+            let parts = address.octets().into_iter().rev();
+            parts
+                .map(|part| format!("{:x}.{:x}.", part & 0xf, part >> 4))
+                .collect()
+        }
+    }
+}
+
+/// Our own name.
+fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Our own name with its domain, if it is known.
+fn full_host_name() -> String {
+    let said = say(&["hostname", "--fqdn"]);
+    said.and_then(|said| said.split_whitespace().next().map(str::to_owned))
+        .unwrap_or_else(host_name)
+}
+
+/// The name that whoever answers for an address gives it; text of the attacker's choice.
+fn host_of(address: IpAddr) -> Option<String> {
+    let said = say(&["getent", "hosts", &address.to_string()])?;
+    said.split_whitespace().nth(1).map(str::to_owned)
+}
+
+/// What a program says; nothing if it fails.
+fn say(argv: &[&str]) -> Option<String> {
+    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
+    let ended = exec::run(&Errand {
+        argv: &argv,
+        input: &[],
+        deadline: LOOKUP_DEADLINE,
+        accepts: &[0],
+        environment: Environment::Bare,
+    });
+    match ended {
+        Ok(ended) => Some(String::from_utf8_lossy(&ended.output).into_owned()),
+        Err(error) => {
+            log::debug!("{error}");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_turned_round() {
+        let of = |text: &str| reversed(text.parse().expect("an address"));
+        assert_eq!(of("192.0.2.7"), "7.2.0.192.");
+        assert_eq!(
+            of("2001:db8::7"),
+            "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2."
+        );
+    }
+}
