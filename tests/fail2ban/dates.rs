@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
+use f2bd::config::fail2ban::date;
 use f2bd::engine::record::date::template::DateTemplates;
 use f2bd::engine::time::Timestamp;
 use jiff::tz::TimeZone;
@@ -94,6 +95,12 @@ impl Drop for Detector {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A value of `datepattern`, taken over.
+fn parsed(pattern: &str) -> Result<DateTemplates, String> {
+    let translated = date::patterns(pattern).map_err(|error| error.to_string())?;
+    DateTemplates::parse(&translated).map_err(|error| error.to_string())
 }
 
 fn zone() -> TimeZone {
@@ -335,7 +342,7 @@ fn dates_of_the_sample_logs() {
         patterns.push(String::new());
         patterns.dedup();
         for pattern in &patterns {
-            let templates = DateTemplates::parse(pattern);
+            let templates = parsed(pattern);
             let templates = templates.unwrap_or_else(|error| panic!("{name}: {error}"));
             for sticky in [false, true] {
                 let theirs = detector.find(pattern, lines, sticky).unwrap();
@@ -373,7 +380,7 @@ fn dates_of_generated_lines() {
     for pattern in PATTERNS {
         let lines: Vec<String> = (0..2000).map(|_| generated::line(&mut dice)).collect();
         let theirs = detector.find(pattern, &lines, false).unwrap();
-        let templates = DateTemplates::parse(pattern).unwrap();
+        let templates = parsed(pattern).unwrap();
         tally.add(pattern, &templates, &lines, &theirs);
     }
     tally.finish(5000);
@@ -392,7 +399,7 @@ fn dates_by_generated_patterns() {
         let pattern = &written.pattern;
         let lines: Vec<String> = (0..20).map(|_| written.line(&mut dice)).collect();
         let theirs = detector.find(pattern, &lines, false);
-        match (theirs, DateTemplates::parse(pattern)) {
+        match (theirs, parsed(pattern)) {
             (Ok(theirs), Ok(templates)) => tally.add(pattern, &templates, &lines, &theirs),
             (Err(_), Err(_)) => {}
             (Err(why), Ok(_)) if why.contains("bad character in group name") => {

@@ -76,6 +76,19 @@ pub fn expression(text: &str, hosts: Hosts) -> Result<Translated, ExpressionErro
     Ok(Translated { source, names })
 }
 
+/// Translates an expression of Python, in which no tags are replaced.
+///
+/// # Errors
+/// What is wrong with it, and where in `text`.
+pub(super) fn without_tags(text: &str) -> Result<String, ExpressionError> {
+    let fails = |(at, fault)| ExpressionError::new(text, at, fault);
+    if text.len() > LONGEST {
+        return Err(fails((0, Fault::TooLong(LONGEST))));
+    }
+    let (source, _) = print::print(&parse::parse(text).map_err(fails)?);
+    Ok(source)
+}
+
 /// A group `host` is from the time before <HOST> had groups of its own.
 fn name_host(names: &mut [Option<String>]) {
     let position = |wanted: &str| {

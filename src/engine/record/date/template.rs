@@ -23,7 +23,7 @@ use std::sync::{Arc, LazyLock};
 use jiff::tz::TimeZone;
 
 use crate::engine::time::Timestamp;
-use language::{Translate, expressions};
+use language::expressions;
 use search::Search;
 
 /// No such text is a date template.
@@ -79,28 +79,19 @@ static USUAL: LazyLock<DateTemplates> = LazyLock::new(|| known(&usual::all()));
 static AT_HEAD: LazyLock<DateTemplates> = LazyLock::new(|| known(&usual::at_head()));
 
 fn known(texts: &[String]) -> DateTemplates {
-    compile(texts.iter().map(String::as_str), &verbatim).expect("the table holds templates only")
-}
-
-fn verbatim(expression: &str) -> Result<String, String> {
-    Ok(expression.to_owned())
+    compile(texts.iter().map(String::as_str)).expect("the table holds templates only")
 }
 
 impl DateTemplates {
     /// The templates of `text`, one a line; the usual ones if there is none.
     pub fn parse(text: &str) -> Result<Self, DateTemplateError> {
-        Self::translated(text, &verbatim)
-    }
-
-    /// The same, where the expressions around the codes are of another dialect, which `translate` turns into that of `regex`.
-    pub fn translated(text: &str, translate: Translate) -> Result<Self, DateTemplateError> {
         let lines = text.lines().map(str::trim);
         let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
         match *lines {
             [] => Ok(Self::usual()),
             [line] if line.eq_ignore_ascii_case(ALL) => Ok(Self::usual()),
             [line] if line.eq_ignore_ascii_case(ALL_AT_HEAD) => Ok(AT_HEAD.clone()),
-            _ => compile(lines.into_iter(), translate),
+            _ => compile(lines.into_iter()),
         }
     }
 
@@ -140,10 +131,7 @@ const ALL: &str = "{DEFAULT}";
 /// The value that stands for those of them that begin their line.
 const ALL_AT_HEAD: &str = "{^LN-BEG}";
 
-fn compile<'l>(
-    lines: impl Iterator<Item = &'l str>,
-    translate: Translate,
-) -> Result<DateTemplates, DateTemplateError> {
+fn compile<'l>(lines: impl Iterator<Item = &'l str>) -> Result<DateTemplates, DateTemplateError> {
     let mut all = Vec::new();
     for line in lines {
         let usual = match line.to_ascii_uppercase().as_str() {
@@ -153,10 +141,10 @@ fn compile<'l>(
         };
         let mut placed = Vec::new();
         if usual.is_empty() {
-            placed = expressions(line, translate)?;
+            placed = expressions(line)?;
         }
         for text in usual {
-            placed.extend(expressions(&text, &verbatim)?);
+            placed.extend(expressions(&text)?);
         }
         all.extend(placed.into_iter().map(|placed| (line, placed)));
     }

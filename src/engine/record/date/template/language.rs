@@ -1,7 +1,7 @@
 //! What does the text of a date template say?
 //!
 //! In: one template, such as `{^LN-BEG}%ExY-%m-%d` or `^\[({DATE})\]`. Out: the expressions that it stands for, in the
-//! order in which they are tried, with the part to be cut out as their first group.
+//! order in which they are tried, with the part to be cut out as a group.
 //!
 //! | text | means |
 //! |---|---|
@@ -10,7 +10,8 @@
 //! | `{UNB}` first | may begin and end within words, as does `**` at one of its ends alone |
 //! | `{DATE}` | any of the usual templates |
 //! | `{EPOCH}`, `{LEPOCH}` | seconds since the epoch; or else milliseconds, or microseconds |
-//! | a group | what is cut out, instead of all that was found |
+//! | a group `cut`, or else the first without a name | what is cut out, instead of all that was found |
+//! | `(?P<sep>[-/])%m\k<sep>` | the same sign twice |
 //!
 //! The rest is an expression.
 
@@ -26,11 +27,8 @@ const LONG: &str = r"[0-9]{10,11}(?:[0-9]{3}(?:\.[0-9]{1,6}|[0-9]{3})?)?";
 /// A label of TAI64N.
 const LABEL: &str = "@[0-9a-f]{24}";
 
-/// Turns an expression of somebody else's dialect into ours.
-pub type Translate<'t> = &'t dyn Fn(&str) -> Result<String, String>;
-
 /// The expressions that `pattern` stands for.
-pub fn expressions(pattern: &str, translate: Translate) -> Result<Vec<Placed>, DateTemplateError> {
+pub fn expressions(pattern: &str) -> Result<Vec<Placed>, DateTemplateError> {
     if pattern.eq_ignore_ascii_case(NONE) {
         return Ok(vec![Placed::new(
             "^()",
@@ -42,20 +40,25 @@ pub fn expressions(pattern: &str, translate: Translate) -> Result<Vec<Placed>, D
     if let Some(alone) = alone(pattern) {
         return Ok(vec![alone]);
     }
-    let told = Told { pattern, translate };
     if let Some((before, after)) = around(pattern, "{DATE}") {
-        return told.with_any_date(before, after);
+        if around(after, "{DATE}").is_some() {
+            return Err(DateTemplateError::Expression {
+                pattern: pattern.to_owned(),
+                reason: "{DATE} stands in it twice".to_owned(),
+            });
+        }
+        return with_any_date(before, after);
     }
     for (name, digits) in [("{EPOCH}", SECONDS), ("{LEPOCH}", LONG)] {
         if let Some((before, after)) = around(pattern, name) {
             let (marker, before) = before.split_at(marker(before).len());
             let all = format!("{marker}({before}(?P<{EPOCH}>{digits}){after})");
-            return Ok(vec![told.expression(&all, false)?]);
+            return Ok(vec![expression(&all, false)]);
         }
     }
     same_again(pattern)
         .iter()
-        .map(|text| told.expression(&expanded(text)?, has_names(text)))
+        .map(|text| Ok(expression(&expanded(text)?, has_names(text))))
         .collect()
 }
 
@@ -96,60 +99,40 @@ fn tai64(at_head: bool) -> Placed {
     Placed::new(&text, start, Place::Edge, false)
 }
 
-/// A template that somebody wrote, and his dialect.
-struct Told<'t> {
-    pattern: &'t str,
-    translate: Translate<'t>,
+/// Any of the usual templates, with what stands before and behind it.
+fn with_any_date(before: &str, after: &str) -> Result<Vec<Placed>, DateTemplateError> {
+    let ignores_case = has_names(before) || has_names(after);
+    let (before, after) = (expanded(before)?, expanded(after)?);
+    let with = |text: &String| {
+        if let Some(alone) = alone(&format!("{before}{text}{after}")) {
+            return Ok(alone);
+        }
+        let date = match text.as_str() {
+            "EPOCH" => format!("(?P<{EPOCH}>{SECONDS})"),
+            "TAI64N" => format!("(?P<{TAI64}>{LABEL})"),
+            text => expanded(text.strip_prefix(LINE_BEGIN).unwrap_or(text))?,
+        };
+        let ignores_case = ignores_case || has_names(text);
+        Ok(expression(&format!("{before}{date}{after}"), ignores_case))
+    };
+    usual::texts().iter().map(with).collect()
 }
 
-impl Told<'_> {
-    fn wrong(&self, reason: String) -> DateTemplateError {
-        DateTemplateError::Expression {
-            pattern: self.pattern.to_owned(),
-            reason,
-        }
-    }
-
-    /// Any of the usual templates, with what stands before and behind it.
-    fn with_any_date(&self, before: &str, after: &str) -> Result<Vec<Placed>, DateTemplateError> {
-        if around(after, "{DATE}").is_some() {
-            return Err(self.wrong("{DATE} stands in it twice".to_owned()));
-        }
-        let ignores_case = has_names(before) || has_names(after);
-        let (before, after) = (expanded(before)?, expanded(after)?);
-        let with = |text: &String| {
-            if let Some(alone) = alone(&format!("{before}{text}{after}")) {
-                return Ok(alone);
-            }
-            let date = match text.as_str() {
-                "EPOCH" => format!("(?P<{EPOCH}>{SECONDS})"),
-                "TAI64N" => format!("(?P<{TAI64}>{LABEL})"),
-                text => expanded(text.strip_prefix(LINE_BEGIN).unwrap_or(text))?,
-            };
-            let ignores_case = ignores_case || has_names(text);
-            self.expression(&format!("{before}{date}{after}"), ignores_case)
-        };
-        usual::texts().iter().map(with).collect()
-    }
-
-    /// `text`, in which nothing is left but an expression, and where it may stand.
-    fn expression(&self, text: &str, ignores_case: bool) -> Result<Placed, DateTemplateError> {
-        let marker = marker(text);
-        let text = text[marker.len()..].trim_end();
-        // Blanks before a date with names belong to it, those before any other do not.
-        let text = match ignores_case {
-            true => text,
-            false => text.trim_start(),
-        };
-        let (start, end) = match marker {
-            UNBOUND => (Place::Anywhere, Place::Anywhere),
-            LINE_BEGIN => (Place::Head, Place::Edge),
-            _ => (Place::Edge, Place::Edge),
-        };
-        let mut placed = Placed::new(text, start, end, ignores_case);
-        placed.body = (self.translate)(&placed.body).map_err(|reason| self.wrong(reason))?;
-        Ok(placed)
-    }
+/// `text`, in which nothing is left but an expression and its mark.
+fn expression(text: &str, ignores_case: bool) -> Placed {
+    let marker = marker(text);
+    let text = text[marker.len()..].trim_end();
+    // Blanks before a date with names belong to it, those before any other do not.
+    let text = match ignores_case {
+        true => text,
+        false => text.trim_start(),
+    };
+    let (start, end) = match marker {
+        UNBOUND => (Place::Anywhere, Place::Anywhere),
+        LINE_BEGIN => (Place::Head, Place::Edge),
+        _ => (Place::Edge, Place::Edge),
+    };
+    Placed::new(text, start, end, ignores_case)
 }
 
 /// Marks a template that begins its line.
@@ -173,29 +156,33 @@ fn around<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str)> {
     })
 }
 
-/// `(?P<sep>[-/])%m(?P=sep)` with each of the signs in turn, so that nothing refers back: a text that says no such
+/// `(?P<sep>[-/])%m\k<sep>` with each of the signs in turn, so that nothing refers back: a text that says no such
 /// thing, alone.
 fn same_again(text: &str) -> Vec<String> {
     separator(text).unwrap_or_else(|| vec![text.to_owned()])
 }
 
 fn separator(text: &str) -> Option<Vec<String>> {
-    let (_, name) = text.split_once("(?P=")?;
-    let (name, _) = name.split_once(')')?;
-    let back = format!("(?P={name})");
+    let (_, name) = text.split_once(r"\k<")?;
+    let (name, _) = name.split_once('>')?;
     let (before, signs) = text.split_once(&format!("(?P<{name}>["))?;
     let (signs, after) = signs.split_once("])")?;
-    let plain = |sign: char| !r"\^[".contains(sign) && sign.is_ascii();
-    let is_range = signs.len() > 2 && signs[1..signs.len() - 1].contains('-');
-    if signs.is_empty() || is_range || !signs.chars().all(plain) {
-        return None;
-    }
-    let each = signs.chars().map(|sign| {
+    let mut each = Vec::new();
+    let mut rest = signs.chars();
+    while let Some(sign) = rest.next() {
+        let sign = match sign {
+            '\\' => rest.next().filter(char::is_ascii_punctuation)?,
+            // A range of signs, or something else than signs.
+            '-' if !each.is_empty() && !rest.as_str().is_empty() => return None,
+            '^' | '[' | '&' | '~' => return None,
+            sign => sign,
+        };
         let sign = match sign.is_ascii_punctuation() {
             true => format!("\\{sign}"),
             false => sign.to_string(),
         };
-        format!("{before}(?P<{name}>{sign}){}", after.replace(&back, &sign))
-    });
-    Some(each.collect())
+        let after = after.replace(&format!(r"\k<{name}>"), &sign);
+        each.push(format!("{before}(?P<{name}>{sign}){after}"));
+    }
+    (!each.is_empty()).then_some(each)
 }

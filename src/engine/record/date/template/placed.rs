@@ -3,8 +3,8 @@
 //! In: an expression as somebody wrote it, and where it may stand unless it says so itself. Out: the expression that is
 //! compiled. What it tells is not known here.
 
-/// The name of the group that is cut out, unless the first one is called otherwise.
-const CUT: &str = "f2bd_cut";
+/// The name of the group that is cut out.
+pub const CUT: &str = "cut";
 
 /// Where a template may begin or end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +17,13 @@ pub enum Place {
     Head,
 }
 
-/// An expression, and where it may stand. What is cut out is its first group.
+/// An expression, and where it may stand. What is cut out is its group [`CUT`].
 #[derive(Clone, Debug)]
 pub struct Placed {
     flags: String,
     start: Place,
     /// The expression itself.
-    pub body: String,
+    body: String,
     end: Place,
 }
 
@@ -40,12 +40,21 @@ impl Placed {
             unless(tells_end(&text), end),
         );
         let text = without_stars(&text);
+        let body = match text.contains(&format!("(?P<{CUT}>")) {
+            true => text,
+            false => with_cut(&text).unwrap_or_else(|| grouped(&text)),
+        };
         Placed {
             flags,
             start,
-            body: with_cut(&text).unwrap_or_else(|| grouped(&text)),
+            body,
             end,
         }
+    }
+
+    /// The expression alone.
+    pub fn body(&self) -> &str {
+        &self.body
     }
 
     /// The whole expression with another body, for an engine that does not look around.

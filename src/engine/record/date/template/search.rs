@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 
 use super::DateTemplateError;
 use super::codes::Field;
-use super::placed::Placed;
+use super::placed::{CUT, Placed};
 use crate::engine::filter::line::dialect::{self, Borders};
 use crate::engine::filter::line::expression::LineExpression;
 
@@ -60,6 +60,8 @@ pub struct Search {
 struct Pattern {
     /// Its number among all.
     number: usize,
+    /// The group that is cut out.
+    cut: usize,
     groups: Box<[(Field, usize)]>,
 }
 
@@ -69,14 +71,14 @@ impl Search {
         let (mut linear, mut texts, mut looking) = (Vec::new(), Vec::new(), Vec::new());
         for (number, (origin, placed)) in all.iter().enumerate() {
             let wrong = |reason: &str| wrong(origin, reason);
-            if let Some(what) = dialect::foreign(&placed.body) {
+            if let Some(what) = dialect::foreign(placed.body()) {
                 return Err(wrong(what));
             }
-            if dialect::needs_backtracking(&placed.body) {
+            if dialect::needs_backtracking(placed.body()) {
                 let expression = LineExpression::new(&placed.looking(), false);
                 looking.push((number, expression.map_err(|reason| wrong(&reason))?));
             } else {
-                let body = dialect::spelt_out(&placed.body, Borders::Ascii);
+                let body = dialect::spelt_out(placed.body(), Borders::Ascii);
                 texts.push(placed.linear(&body));
                 linear.push(number);
             }
@@ -96,17 +98,21 @@ impl Search {
                 }
                 None => DateTemplateError::TooLarge(error.to_string()),
             })?;
-        let groups = |id: PatternID| {
-            let names = regex.group_info().pattern_names(id).enumerate();
-            names.filter_map(|(group, name)| Some((Field::named(name?)?, group)))
-        };
-        let pattern = |(id, number): (PatternID, usize)| Pattern {
-            number,
-            groups: groups(id).collect(),
+        let info = regex.group_info();
+        let pattern = |(id, number): (PatternID, usize)| {
+            let names = info.pattern_names(id).enumerate();
+            Pattern {
+                number,
+                cut: info.to_index(id, CUT).unwrap_or_default(),
+                groups: names
+                    .filter_map(|(group, name)| Some((Field::named(name?)?, group)))
+                    .collect(),
+            }
         };
         let ids = (0..linear.len()).filter_map(|id| PatternID::new(id).ok());
+        let patterns = ids.zip(linear).map(pattern).collect();
         Ok(Search {
-            patterns: ids.zip(linear).map(pattern).collect(),
+            patterns,
             linear: regex,
             looking: looking.into(),
         })
@@ -126,7 +132,7 @@ impl Search {
             }
             let groups = captures.iter();
             let groups = groups.filter_map(|(name, place)| Some((Field::named(name)?, place)));
-            let cut = captures.at(0).unwrap_or_default();
+            let cut = captures.get(CUT).unwrap_or_default();
             let groups = groups.collect();
             best = Some((rank, Hit { cut, groups }));
         }
@@ -159,7 +165,9 @@ impl Search {
         };
         let hit = Hit {
             // An alternative that leaves out the group cuts nothing.
-            cut: captures.get_group(1).map_or(0..0, |cut| cut.range()),
+            cut: captures
+                .get_group(pattern.cut)
+                .map_or(0..0, |cut| cut.range()),
             groups: pattern.groups.iter().filter_map(group).collect(),
         };
         Some((Rank::new(found.start(), pattern.number), hit))

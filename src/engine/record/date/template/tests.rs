@@ -109,7 +109,7 @@ fn a_group_is_what_is_cut_out() {
         ),
         ("^WARNING:()**", "WARNING: a", "|"),
         (
-            "%ExY(?P<_sep>[-/.])%m(?P=_sep)%d",
+            r"%ExY(?P<_sep>[-/.])%m\k<_sep>%d",
             "2005-08/14 2005.08.14",
             "2005.08.14|2005-08-14T00:00:00Z",
         ),
