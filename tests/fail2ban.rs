@@ -1,5 +1,10 @@
 //! Facts about what is taken over from Fail2ban: it is asked what it makes of the same, where it is there.
+//!
+//! Debian's package fail2ban is read where it was unpacked and none of it is in this tree; its programs run from there.
 
 mod actions;
 mod dates;
 mod expressions;
+mod fuzz;
+mod package;
+mod tree;

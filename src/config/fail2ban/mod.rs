@@ -1,9 +1,142 @@
 //! What does an administrator of Fail2ban have written, and what does it come to?
 //!
-//! In: a directory such as /etc/fail2ban. Out: a `Tree` of its jails as Fail2ban would start them, each value with the place
+//! In: a directory such as /etc/fail2ban. Out: a [`Tree`] of its jails as Fail2ban would start them, each value with the place
 //! it was written at. Nothing is started here, and nothing below this room knows that such a directory was read.
 //!
-//! `expression` translates the regular expressions of its filters, `date` what they say of dates.
+//! `ini` reads one file, `files` finds those that belong together, `merged` lays them over each other, `interpolation` puts in
+//! what values refer to, `brackets` and `tags` what stands in these, `definition` and `jail` put jails together; `time` reads
+//! times; `expression` translates regular expressions, `date` date patterns; `stream` is the tree in the words of Fail2ban's own server.
 
+pub mod brackets;
 pub mod date;
+mod definition;
 pub mod expression;
+pub mod files;
+pub mod ini;
+pub mod interpolation;
+pub mod jail;
+pub mod merged;
+pub mod options;
+pub mod stream;
+pub mod tags;
+pub mod time;
+
+use std::path::{Path, PathBuf};
+
+use files::{Files, FilesError, INCLUDES};
+use interpolation::InterpolationError;
+use jail::{JailsReader, State, TreeJail};
+use options::{Options, Written};
+
+use crate::config::problem::Problems;
+
+pub use files::is_tree;
+
+/// The Fail2ban whose configuration is understood, for those who ask.
+pub const VERSION: &str = "1.1.1";
+
+/// The options of fail2ban.conf.
+const DAEMON_OPTIONS: &[&str] = &[
+    "loglevel",
+    "logtarget",
+    "syslogsocket",
+    "socket",
+    "pidfile",
+    "allowipv6",
+    "dbfile",
+    "dbmaxmatches",
+    "dbpurgeage",
+];
+
+/// What a directory says.
+#[derive(Debug)]
+pub struct Tree {
+    /// The directory.
+    pub folder: PathBuf,
+    /// `[Definition]` of fail2ban.conf, as far as it is said.
+    pub daemon: Options,
+    /// `[Thread]` of it.
+    pub threads: Options,
+    /// All jails, in the order in which Fail2ban starts them.
+    pub jails: Vec<TreeJail>,
+}
+
+impl Tree {
+    /// Reads a directory. `None` if Fail2ban would not start at all; what is wrong, with the directory or with single jails, is
+    /// noted in `problems`.
+    pub fn read(folder: &Path, version: &str, problems: &mut Problems) -> Option<Tree> {
+        let mut files = Files::of(folder);
+        let (daemon, threads) = daemon(&mut files, problems)?;
+        let mut merged = match files.read("jail", problems) {
+            Ok(merged) => merged,
+            Err(FilesError::Missing) => {
+                let remedy = "name a directory of Fail2ban such as /etc/fail2ban";
+                problems.unreadable(
+                    &folder.join("jail.conf"),
+                    "there is no such file, nor a jail.local".to_owned(),
+                    remedy,
+                );
+                return None;
+            }
+            Err(FilesError::Broken) => return None,
+        };
+        let path = folder.to_string_lossy();
+        let place = files::place_of(folder);
+        for (key, value) in [
+            ("fail2ban_version", version),
+            ("fail2ban_confpath", path.trim_end_matches('/')),
+        ] {
+            merged.defaults_mut().set(key, Written::new(value, &place));
+        }
+        let names: Vec<_> = merged
+            .sections()
+            .filter(|(name, _)| *name != INCLUDES)
+            .map(|(name, place)| (name.to_owned(), place.clone()))
+            .collect();
+        let mut reader = JailsReader::new(&mut files);
+        let mut jails = Vec::new();
+        for (name, place) in names {
+            let state = match reader.read(&name, &place, &mut merged, problems) {
+                Ok(None) => State::Off,
+                Ok(Some(started)) => State::On(Box::new(started)),
+                Err(error) => State::LeftOut(error),
+            };
+            jails.push(TreeJail { name, place, state });
+        }
+        Some(Tree {
+            folder: folder.to_owned(),
+            daemon,
+            threads,
+            jails,
+        })
+    }
+}
+
+/// The options of fail2ban.conf.
+fn daemon(files: &mut Files, problems: &mut Problems) -> Option<(Options, Options)> {
+    let merged = match files.read("fail2ban", problems) {
+        Ok(merged) => merged,
+        // Everything has a usual value.
+        Err(FilesError::Missing) => return Some((Options::default(), Options::default())),
+        Err(FilesError::Broken) => return None,
+    };
+    let section = |name: &str, keys: &[&str]| -> Result<Options, InterpolationError> {
+        let mut options = Options::default();
+        for key in keys {
+            if let Some(value) = merged.get(name, key, &Options::default())? {
+                options.set(*key, value);
+            }
+        }
+        Ok(options)
+    };
+    let read = section("Definition", DAEMON_OPTIONS)
+        .and_then(|daemon| Ok((daemon, section("Thread", &["stacksize"])?)));
+    match read {
+        Ok(read) => Some(read),
+        Err(error) => {
+            let mistake = error.mistake;
+            problems.error(&error.place, mistake.to_string(), mistake.remedy());
+            None
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Debian's package fail2ban, unpacked: its configuration, and its programs, which are asked what they make of one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::skipped;
+
+/// Where the package is.
+pub struct Package {
+    root: PathBuf,
+}
+
+impl Package {
+    /// The package, if it is there and can be run.
+    pub fn find() -> Option<Package> {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        let target = target.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"));
+        let mut places = [target.join("samples"), PathBuf::from("/")].into_iter();
+        let root = places.find(|root| root.join("etc/fail2ban/jail.conf").is_file());
+        let Some(root) = root else {
+            return skipped("Debian's package fail2ban is missing; contrib/test.sh fetches it");
+        };
+        let package = Package { root };
+        match package.python("import fail2ban").output() {
+            Ok(output) if output.status.success() => Some(package),
+            _ => skipped("python3 is missing, which runs Debian's package fail2ban"),
+        }
+    }
+
+    /// Python with the package, on its way to run `script`.
+    pub fn python(&self, script: &str) -> Command {
+        let mut python = Command::new("python3");
+        let packages = self.root.join("usr/lib/python3/dist-packages");
+        python.env("PYTHONPATH", packages).env("LC_ALL", "C.UTF-8");
+        // Nothing is written into what was unpacked.
+        python.args(["-B", "-c", script]);
+        python
+    }
+
+    /// Its version.
+    pub fn version(&self) -> String {
+        let script = "from fail2ban.version import version; print(version, end='')";
+        let output = self.python(script).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Copies its configuration to `folder`, with logs that are there below `root`.
+    pub fn copy_to(&self, folder: &Path, root: &Path) {
+        copy(&self.root.join("etc/fail2ban"), folder, root);
+    }
+
+    /// What `fail2ban-client -d` prints of a directory, and what it complains of.
+    pub fn dump(&self, folder: &Path) -> (Vec<String>, String) {
+        let script = "import sys; from fail2ban.client.fail2banclient import exec_command_line; exec_command_line(sys.argv)";
+        let mut client = self.python(script);
+        let output = client.args(["-d", "-c"]).arg(folder).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let complaints = String::from_utf8(output.stderr).unwrap();
+        (text.lines().map(str::to_owned).collect(), complaints)
+    }
+}
+
+/// Copies a directory, with logs that are there below `root`.
+pub fn copy(from: &Path, to: &Path, root: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let beside = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &beside, root);
+        } else if let Ok(text) = fs::read_to_string(&path) {
+            let logs = format!("{}/var/log", root.display());
+            fs::write(beside, text.replace("/var/log", &logs)).unwrap();
+        }
+    }
+}
