@@ -54,7 +54,25 @@ fn pattern(text: &str) -> Result<String, ExpressionError> {
     for (number, original) in originals.iter().enumerate().rev() {
         translated = translated.replace(&format!("{word}{number}{word}"), original);
     }
-    Ok(translated)
+    Ok(with_blanks(text, &translated))
+}
+
+/// `translated` with blanks at its ends that are not trimmed, if a group around them has kept them in `text`.
+fn with_blanks(text: &str, translated: &str) -> String {
+    let mut marks = ["{^LN-BEG}", "{UNB}"].into_iter();
+    let mark = marks.find(|mark| text.starts_with(*mark) && translated.starts_with(*mark));
+    let mark = mark.unwrap_or_default();
+    let (text, inner) = (&text[mark.len()..], &translated[mark.len()..]);
+    let (start, inner) = match inner.strip_prefix(' ') {
+        Some(inner) if !text.starts_with(' ') => ("[ ]", inner),
+        _ => ("", inner),
+    };
+    // Nobody's pattern ends with blanks of its own: it was trimmed.
+    let (inner, end) = match inner.strip_suffix(' ') {
+        Some(inner) => (inner, "[ ]"),
+        None => (inner, ""),
+    };
+    format!("{mark}{start}{inner}{end}")
 }
 
 /// How long the part at the head of `rest` is that is no expression of Python: a code, a name, or stars.
@@ -112,6 +130,8 @@ mod tests {
                 r"%Y(?P<_sep>[\-/.])%m\k<_sep>%d",
             ),
             (r"\<%H\>", "<%H>"),
+            ("{^LN-BEG}(?: %H )**", "{^LN-BEG}[ ]%H **"),
+            ("(?: %H )", "[ ]%H[ ]"),
         ] {
             assert_eq!(patterns(text).expect(text), translated, "{text}");
         }

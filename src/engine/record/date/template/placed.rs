@@ -78,7 +78,7 @@ impl Placed {
             Place::Edge => edge,
             Place::Head => head,
         };
-        format!("{flags}{}{body}{}", place(self.start), place(self.end))
+        format!("{flags}{}(?:{body}){}", place(self.start), place(self.end))
     }
 }
 
