@@ -6,14 +6,15 @@ set -euo pipefail
 
 usage() {
     cat <<END
-Usage: contrib/install.sh [--no-install] [--uninstall]
+Usage: contrib/install.sh [--no-install] [--fail2ban-names] [--uninstall]
 
 Builds f2bd and installs it with its filters, actions, manuals, completions, service unit and account.
 An /etc/f2bd/f2bd.conf that is there is never touched.
 
-  --no-install  install no Debian packages and no Rust; say what is missing
-  --uninstall   remove it again; the configuration and the database stay
-  --help        this text
+  --no-install      install no Debian packages and no Rust; say what is missing
+  --fail2ban-names  let fail2ban-client and fail2ban-server be f2bd too, unless Fail2ban is installed
+  --uninstall       remove it again; the configuration and the database stay
+  --help            this text
 
 Environment:
   PREFIX        where it goes, /usr if not set
@@ -22,9 +23,11 @@ END
 }
 
 UNINSTALL=
+FAIL2BAN_NAMES=
 for word in "$@"; do
     case $word in
         --no-install) INSTALL= ;;
+        --fail2ban-names) FAIL2BAN_NAMES=yes ;;
         --uninstall) UNINSTALL=yes ;;
         --help | -h) usage && exit ;;
         *) usage_error "unknown option $word" ;;
@@ -71,8 +74,30 @@ put_output() {
     printf '   %s\n' "$DESTDIR$destination"
 }
 
+# The names of Fail2ban's programs under which f2bd answers as they do.
+fail2ban_links() {
+    local name
+    for name in fail2ban-client fail2ban-server; do
+        printf '%s\n' "$DESTDIR$PREFIX/bin/$name"
+    done
+}
+
+# Makes links of these names, over nothing but links to f2bd.
+link_fail2ban_names() {
+    local link
+    for link in $(fail2ban_links); do
+        if [ -e "$link" ] && [ "$(readlink "$link")" != f2bd ]; then
+            fail "$link is there and is not f2bd: remove Fail2ban first, or leave out --fail2ban-names"
+        fi
+    done
+    for link in $(fail2ban_links); do
+        ln -sf f2bd "$link"
+        printf '   %s\n' "$link"
+    done
+}
+
 uninstall() {
-    local page
+    local page link
     if installing_here && systemd_runs; then
         systemctl disable --quiet --now f2bd.service 2>/dev/null || true
     fi
@@ -82,6 +107,9 @@ uninstall() {
     rm -f "$DESTDIR$PREFIX/bin/f2bd" "$DESTDIR$UNIT" "$DESTDIR$ACCOUNT" \
         "$DESTDIR$BASH_COMPLETION" "$DESTDIR$FISH_COMPLETION" "$DESTDIR$ZSH_COMPLETION"
     rm -rf "$DESTDIR$SHARE/f2bd"
+    for link in $(fail2ban_links); do
+        if [ "$(readlink "$link")" = f2bd ]; then rm -f "$link"; fi
+    done
     if installing_here && systemd_runs; then systemctl daemon-reload; fi
     heading "f2bd is removed" \
         "Kept: $DESTDIR/etc/f2bd, $DESTDIR/var/lib/f2bd and the account f2bd." \
@@ -98,6 +126,7 @@ install_all() {
 
     heading "Install"
     put 755 "$F2BD" "$PREFIX/bin/f2bd"
+    if [ -n "$FAIL2BAN_NAMES" ]; then link_fail2ban_names; fi
     for file in filters/*.toml actions/*.toml; do
         put 644 "$file" "$SHARE/f2bd/$file"
     done

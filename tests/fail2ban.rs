@@ -3,8 +3,14 @@
 //! Debian's package fail2ban is read where it was unpacked and none of it is in this tree; its programs run from there.
 
 mod actions;
+mod clients;
 mod dates;
 mod expressions;
 mod fuzz;
+mod log;
 mod package;
+
+mod pair;
+mod samples;
+mod socket;
 mod tree;

@@ -29,6 +29,7 @@ mod ignored;
 mod injection;
 mod journal;
 mod known;
+mod leftovers;
 mod losses;
 mod man;
 mod means;

@@ -4,6 +4,7 @@
 //! is wrong. Where files are looked for is the configuration's business.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -19,7 +20,7 @@ use super::telling::Teller;
 use super::template::Template;
 use super::usual::{Kind, of_keepers, of_tellers, own_place};
 use super::vocabulary::{About, Axis, Place, Seconds, Vocabulary, VocabularyError, Words};
-use super::{ActionKind, ActionSpec, Effect};
+use super::{ActionKind, ActionSpec, Effect, Source};
 use crate::engine::name::ActionName;
 
 /// The action that jails have if they name none.
@@ -43,6 +44,7 @@ pub struct ActionFile {
     effect: Effect,
     place: Option<Template>,
     body: Body,
+    text: Arc<str>,
 }
 
 #[derive(Clone, Debug)]
@@ -209,6 +211,7 @@ impl ActionFile {
             place: place.as_deref().map(Template::new),
             body: form.body(is_teller)?,
             parameters,
+            text: text.into(),
         };
         // What has no default is set by whoever uses it.
         if file
@@ -236,6 +239,10 @@ impl ActionFile {
             kind,
             effect: self.effect,
             place: self.place.as_ref().map(|place| values.fill(place)),
+            source: Some(Source {
+                file: Arc::clone(&self.text),
+                given: self.parameters.others(given),
+            }),
         })
     }
 

@@ -3,6 +3,7 @@
 //! Whoever takes everything at once (`reconcile`, or a file) is told everything. With others only the difference is
 //! made: against what `list` shows, or against what was done since the start.
 
+mod inherited;
 mod known;
 mod leaving;
 mod listed;
@@ -14,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::{Duration, Instant};
 
+use inherited::Inherited;
 use known::{Key, Known, Members, later};
 use listed::addresses;
 use looking::{Looks, looks};
@@ -26,6 +28,7 @@ use super::routine::{Bans, Part, Routine};
 use super::scene::Scene;
 use super::secret::Opened;
 use super::step::Task;
+use super::trace::Trace;
 use super::vocabulary::About;
 use super::worker::{Clock, Keeper};
 use super::{ActionJail, Ending};
@@ -57,6 +60,8 @@ pub struct Steps<'r> {
     jails: BTreeMap<JailName, ActionJail>,
     /// Jails that are served no longer, or no longer so, and of which something may be left.
     leaving: BTreeMap<JailName, ActionJail>,
+    /// What others have left in the same place.
+    inherited: Vec<Inherited>,
     /// How often in a row a program has refused to take away what they have had.
     refusals: u8,
     /// When all bans were put into effect last.
@@ -91,6 +96,7 @@ impl<'r> Steps<'r> {
             known: Known::default(),
             jails: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            inherited: Vec::new(),
             refusals: 0,
             made_at: None,
             witness: 0,
@@ -353,6 +359,28 @@ impl<'r> Steps<'r> {
         Ok(())
     }
 
+    /// Makes everything as it should be, and takes away what jails have had that are served no longer.
+    fn make(&mut self, projection: &Projection, now: Timestamp) -> Result<(), JobError> {
+        let wanted = self.wanted(projection, now);
+        let start = self.tasks(Part::Start, &wanted, false, now);
+        let started = self.apply_what_goes(&start);
+        if let Err(error) = &started
+            && !error.is_of_program()
+        {
+            return started;
+        }
+        let made = self.make_all(wanted, projection.is_complete(), now);
+        let left = match &made {
+            Ok(()) => {
+                self.made_at = Some(now);
+                self.leave_gone(now)
+            }
+            Err(_) => Ok(()),
+        };
+        // What was refused first is the cause of the rest.
+        started.and(made).and(left)
+    }
+
     /// Whether bans that last longer than the target can be told have to be put into effect anew. Long before they end
     /// there.
     fn is_to_be_renewed(&self, now: Timestamp) -> bool {
@@ -393,24 +421,16 @@ impl Keeper for Steps<'_> {
         let now = self.begin(clock)?;
         self.serve(projection);
         self.leave_changed(now)?;
-        let wanted = self.wanted(projection, now);
-        let start = self.tasks(Part::Start, &wanted, false, now);
-        let started = self.apply_what_goes(&start);
-        if let Err(error) = &started
-            && !error.is_of_program()
-        {
-            return started;
+        self.make(projection, now)?;
+        if self.leave_inherited(now) {
+            // Others may have called what is in use by another name.
+            self.make(projection, now)?;
         }
-        let made = self.make_all(wanted, projection.is_complete(), now);
-        let left = match &made {
-            Ok(()) => {
-                self.made_at = Some(now);
-                self.leave_gone(now)
-            }
-            Err(_) => Ok(()),
-        };
-        // What was refused first is the cause of the rest.
-        started.and(made).and(left)
+        Ok(())
+    }
+
+    fn inherit(&mut self, traces: Vec<Trace>) {
+        self.note_inherited(traces);
     }
 
     fn change(

@@ -37,10 +37,12 @@ pub mod sockets;
 pub mod step;
 pub mod telling;
 pub mod template;
+pub mod trace;
 mod usual;
 pub mod vocabulary;
 pub mod worker;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -56,13 +58,14 @@ use crate::engine::time::Timestamp;
 
 use event::Event;
 use nftables::ruleset::{Closes, NftablesSpec};
-use parameter::{Value, Values};
+use parameter::{Given, Value, Values};
 use ports::{Ports, Protocol};
 use routine::Routine;
 use secret::Secret;
 use serve::ServeSpec;
 use shell::spec::ShellSpec;
 use telling::Teller;
+use trace::Trace;
 
 /// An action, ready to run: its data file with the parameters of the configuration filled in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +78,17 @@ pub struct ActionSpec {
     pub effect: Effect,
     /// What it alone may change, in words; nothing if it only tells.
     pub place: Option<String>,
+    /// What it was made of, if that was a data file.
+    pub source: Option<Source>,
+}
+
+/// What an action is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The text of its data file.
+    pub file: Arc<str>,
+    /// The parameters that were set to something else than their default.
+    pub given: BTreeMap<String, Given>,
 }
 
 impl ActionSpec {
@@ -210,6 +224,9 @@ pub enum Order {
         /// Who is free again.
         unbans: Vec<(JailName, Subject)>,
     },
+    /// Others had the same place before, or this action for other jails: with the next reconciliation, what they have left
+    /// and nobody wants any more is taken away.
+    Inherit(Vec<Trace>),
     /// Tell of this.
     Tell(Vec<Event>),
     /// End.

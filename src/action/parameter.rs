@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
 use super::template::{Template, is_name};
@@ -86,7 +86,7 @@ impl fmt::Display for Sort {
 }
 
 /// What is written for a parameter.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Given {
     /// One value.
@@ -185,6 +185,16 @@ pub struct Parameters(BTreeMap<String, Parameter>);
 pub struct Values(BTreeMap<String, Value>);
 
 impl Parameters {
+    /// Those of the values that are not what holds without them.
+    pub fn others(&self, given: &BTreeMap<String, Given>) -> BTreeMap<String, Given> {
+        let mut others = given.clone();
+        others.retain(|name, value| {
+            let parameter = self.0.get(name);
+            parameter.is_none_or(|parameter| parameter.default.as_ref() != Some(value))
+        });
+        others
+    }
+
     /// Checks the declarations.
     ///
     /// # Errors

@@ -233,7 +233,7 @@ impl Worker<'_> {
         match order {
             Order::Tell(events) => self.note(events),
             Order::Stop(_) => self.end = Some(Instant::now() + self.teller.timeout),
-            Order::Reconcile { .. } | Order::Change { .. } => {}
+            Order::Reconcile { .. } | Order::Change { .. } | Order::Inherit(_) => {}
         }
     }
 

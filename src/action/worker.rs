@@ -19,6 +19,7 @@ use super::projection::{Projection, Touched};
 use super::serve::Publisher;
 use super::shell::Shell;
 use super::telling;
+use super::trace::Trace;
 use super::{ActionKind, ActionSpec, Ending, Order, Report};
 use crate::engine::decision::BanId;
 use crate::engine::input::Outcome;
@@ -54,6 +55,9 @@ pub trait Keeper {
         touched: &Touched,
         clock: Clock<'_>,
     ) -> Result<(), Self::Error>;
+
+    /// Takes note of what others have left in its place, to take away what nobody wants any more.
+    fn inherit(&mut self, _traces: Vec<Trace>) {}
 
     /// Leaves what is there, or takes it away.
     ///
@@ -250,6 +254,10 @@ impl<K: Keeper> Worker<'_, K> {
     /// Takes an order in.
     fn note(&mut self, order: Order) {
         let now = (self.clock)();
+        let order = match order {
+            Order::Inherit(traces) => return self.keeper.inherit(traces),
+            order => order,
+        };
         let waiting = self.waiting.get_or_insert_default();
         match order {
             Order::Reconcile {
@@ -270,7 +278,7 @@ impl<K: Keeper> Worker<'_, K> {
                 }
                 waiting.bans.extend(bans.iter().map(|ban| ban.ban));
             }
-            Order::Tell(_) | Order::Stop(_) => {}
+            Order::Inherit(_) | Order::Tell(_) | Order::Stop(_) => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! What does the person at the terminal want?
 //!
 //! In: the command line. Out: text, an exit code. [`args`] is what can be written; each command has a file of its
-//! own beside it. Nothing is decided here: the engine decides, the daemon acts, and this room prints.
+//! own beside it, and [`fail2ban`] is for those who call f2bd by another daemon's names. Nothing is decided here: the engine decides, the daemon acts, and this room prints.
 
 mod actions;
 pub mod args;
@@ -11,6 +11,7 @@ mod check;
 mod deaf;
 mod discover;
 mod explain;
+pub mod fail2ban;
 mod failure;
 mod filters;
 mod found;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 
 use self::args::{Command, CommandLine, Common, Shell};
+use self::fail2ban::Tool;
 use self::failure::{Exit, Failure};
 use self::output::{Clock, counted};
 use crate::config;
@@ -48,6 +50,11 @@ use crate::store::StoreError;
 
 /// Runs the command line.
 pub fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let program = words.next().map(PathBuf::from);
+    if let Some(tool) = program.and_then(|program| Tool::called(&program)) {
+        return fail2ban::main(tool, words);
+    }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => {
@@ -278,6 +285,7 @@ fn run_daemon(common: Common, dry_run: bool) -> Result<(), Failure> {
     let options = RunOptions {
         config: common.config,
         socket: common.socket,
+        fail2ban_socket: None,
         dry_run,
     };
     daemon::run(&options).map_err(|error| {

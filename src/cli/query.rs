@@ -158,6 +158,10 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
     }
     for action in &status.actions {
         let (style, word) = match (action.works, &action.reason) {
+            _ if action.is_replaced => (
+                BAD,
+                "is not wanted any more; what it has put into effect is taken away once all others work".to_owned(),
+            ),
             (true, _) => (GOOD, "works".to_owned()),
             (false, None) => (BAD, "does not work; see the daemon's log".to_owned()),
             (false, Some(reason)) => (BAD, format!("does not work: {}", harmless(reason))),

@@ -32,6 +32,10 @@ pub struct DaemonSettings {
     pub retention: Retention,
     /// Whether nobody is banned who would be locked out.
     pub guard: bool,
+    /// Where those are answered who speak as Fail2ban's clients do.
+    pub fail2ban_socket: Option<PathBuf>,
+    /// Where what happens is told in Fail2ban's words.
+    pub fail2ban_log: Option<PathBuf>,
 }
 
 impl DaemonSettings {
@@ -56,6 +60,8 @@ impl DaemonSettings {
                 ..retention
             },
             guard: section.flag("guard", problems).unwrap_or(true),
+            fail2ban_socket: optional_path(section, "fail2ban_socket", problems),
+            fail2ban_log: optional_path(section, "fail2ban_log", problems),
         }
     }
 }

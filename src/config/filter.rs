@@ -8,7 +8,7 @@ mod proving;
 
 use std::sync::Arc;
 
-pub use lines::LineFile;
+pub use lines::{LineFile, MOST_LINES};
 
 use super::document::{self, Kind, Table, Value};
 use super::format;

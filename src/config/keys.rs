@@ -56,6 +56,16 @@ pub const DAEMON: &[Key] = &[
     key("keep_failures", "a time such as \"30d\"", "\"30d\""),
     key("max_failures", "a number from 1000 to 100000000", "1000000"),
     key("guard", "true or false", "true"),
+    key(
+        "fail2ban_socket",
+        "a path such as \"/run/fail2ban/fail2ban.sock\"",
+        "",
+    ),
+    key(
+        "fail2ban_log",
+        "a path such as \"/var/log/fail2ban.log\"",
+        "",
+    ),
 ];
 
 /// `[source.NAME]`, of any type.

@@ -32,6 +32,7 @@ mod problem;
 mod proxies;
 mod resolved;
 mod response;
+mod rows;
 mod section;
 mod shipped;
 mod siege;
@@ -53,6 +54,7 @@ pub use resolved::{Patterns, problem as problem_as_json, resolved};
 pub use surroundings::Surroundings;
 
 use crate::action::{ActionJail, ActionSpec, Effect};
+use crate::control::protocol::JailSettingsRow;
 use crate::engine::atlas::Atlas;
 use crate::engine::filter::{FilterSet, FilterSpec};
 use crate::engine::name::FilterName;
@@ -80,6 +82,8 @@ pub struct Settings {
     pub lists: Lists,
     /// The actions of the enabled jails, each with the jails it serves.
     pub actions: Vec<(ActionSpec, Vec<ActionJail>)>,
+    /// What is told of the enabled jails to whoever asks.
+    pub rows: Vec<JailSettingsRow>,
 }
 
 /// What came of reading a configuration.
@@ -182,7 +186,7 @@ fn load_and(
     let policy = policy(&jails, &filters, &atlas, &mut problems);
     let changed = changed.and_then(|jails| self::policy(&jails, &filters, &atlas, &mut problems));
     let enabled: Vec<_> = jails.iter().filter(|jail| jail.enabled).collect();
-    let settings = policy
+    let mut settings = policy
         .filter(|_| !problems.is_fatal())
         .map(|policy| Settings {
             daemon,
@@ -197,6 +201,7 @@ fn load_and(
                 .into_iter()
                 .map(|action| with_jails(action, &enabled))
                 .collect(),
+            rows: Vec::new(),
         });
     let jails: Vec<_> = jails
         .into_iter()
@@ -205,6 +210,9 @@ fn load_and(
             (jail, patterns)
         })
         .collect();
+    if let Some(settings) = &mut settings {
+        settings.rows = rows::rows(&jails, &settings.sources);
+    }
     let changed = changed.filter(|_| settings.is_some());
     let loaded = Loaded {
         settings,

@@ -75,6 +75,11 @@ impl Place {
         }
     }
 
+    /// The text.
+    pub fn text(&self) -> &Arc<Text> {
+        &self.text
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.text.path

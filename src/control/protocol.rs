@@ -7,7 +7,10 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use log::LevelFilter;
 use serde::{Deserialize, Serialize};
+
+pub use super::settings::{JailSettingsRow, SettingsRow};
 
 use super::health::HealthRow;
 use super::text;
@@ -144,6 +147,20 @@ pub enum Request {
     Flush,
     /// Tell everything that happens from now on.
     Follow,
+    /// What is configured, of one jail or of all?
+    Settings {
+        /// Only of this jail.
+        #[serde(with = "text::option", default)]
+        jail: Option<JailName>,
+    },
+    /// Tell of more or less than is configured, until the configuration is read again.
+    LogLevel {
+        /// Of what.
+        #[serde(with = "text")]
+        level: LevelFilter,
+    },
+    /// End.
+    Stop,
 }
 
 impl Request {
@@ -156,13 +173,16 @@ impl Request {
             | Request::Disallow { .. }
             | Request::Reload { .. }
             | Request::Confirm
-            | Request::Flush => true,
+            | Request::Flush
+            | Request::LogLevel { .. }
+            | Request::Stop => true,
             Request::Allowed
             | Request::Status { .. }
             | Request::Deaf
             | Request::Bans { .. }
             | Request::History { .. }
             | Request::Explain { .. }
+            | Request::Settings { .. }
             | Request::Follow => false,
         }
     }
@@ -214,6 +234,8 @@ pub enum Reply {
     },
     /// To [`Request::Explain`].
     Explanation(Box<Explanation>),
+    /// To [`Request::Settings`].
+    Settings(Box<SettingsRow>),
     /// To [`Request::Follow`]: [`FollowLine`]s come next, until one side has enough.
     Following,
 }
@@ -388,6 +410,9 @@ pub struct ActionRow {
     pub works: bool,
     /// Why not; null if it works.
     pub reason: Option<String>,
+    /// Whether nobody wants it any more, and it only protects until all others do.
+    #[serde(default)]
+    pub is_replaced: bool,
 }
 
 /// How the database is doing.

@@ -2,7 +2,8 @@
 //!
 //! The socket's mode decides who can connect: root and the daemon's group. Whoever can may ask; only root
 //! and the daemon's own user may change something. A client can neither keep the daemon waiting nor fill its
-//! memory: requests are short, soon, and few at a time; and those who may act need not wait for others.
+//! memory: requests are short, soon, and few at a time; and those who may act need not wait for others. There may be a
+//! second socket, for clients of Fail2ban; the same holds for it.
 
 use std::fs::File;
 use std::io;
@@ -18,6 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 
 use super::Question;
+use super::fail2ban::socket;
 use super::protocol::{
     Envelope, FollowLine, LONGEST_REQUEST, Refusal, Reply, Request, VERSION, Why,
 };
@@ -32,8 +34,23 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause after the system refused a connection, for instance because no file descriptor is left.
 const AFTER_REFUSAL: Duration = Duration::from_millis(100);
 
-/// Root and the daemon's group.
-const SOCKET_MODE: u32 = 0o660;
+/// What is spoken on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// Our own protocol. Root and the daemon's group can connect.
+    Own,
+    /// Fail2ban's, or ours. Only root and the daemon's own user can connect, as with Fail2ban.
+    Fail2ban,
+}
+
+impl Speech {
+    fn mode(self) -> u32 {
+        match self {
+            Speech::Own => 0o660,
+            Speech::Fail2ban => 0o700,
+        }
+    }
+}
 
 /// The directory of the socket, if it has to be made.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -42,6 +59,7 @@ const DIRECTORY_MODE: u32 = 0o755;
 #[derive(Debug)]
 pub struct Listener {
     socket: UnixListener,
+    speech: Speech,
     _lock: File,
 }
 
@@ -94,7 +112,7 @@ pub fn lock(path: &Path) -> Result<File, BindError> {
 ///
 /// # Errors
 /// Another daemon has it, or the system refuses.
-pub fn bind(path: &Path) -> Result<Listener, BindError> {
+pub fn bind(path: &Path, speech: Speech) -> Result<Listener, BindError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
         move |error| BindError::System { path, error }
@@ -121,10 +139,12 @@ pub fn bind(path: &Path) -> Result<Listener, BindError> {
         return Err(failed(&new)(error));
     }
     let socket = UnixListener::bind(&new).map_err(failed(&new))?;
-    std::fs::set_permissions(&new, PermissionsExt::from_mode(SOCKET_MODE)).map_err(failed(&new))?;
+    std::fs::set_permissions(&new, PermissionsExt::from_mode(speech.mode()))
+        .map_err(failed(&new))?;
     std::fs::rename(&new, path).map_err(failed(path))?;
     Ok(Listener {
         socket,
+        speech,
         _lock: lock,
     })
 }
@@ -154,9 +174,10 @@ pub async fn serve(
         match listener.socket.accept().await {
             Ok((stream, _)) => {
                 let desks = desks.clone();
+                let speech = listener.speech;
                 tokio::spawn(async move {
                     // A client that goes away in the middle is no trouble of ours.
-                    let _ = converse(stream, desks).await;
+                    let _ = converse(stream, speech, desks).await;
                 });
             }
             Err(error) => {
@@ -182,6 +203,12 @@ fn place(free: &Arc<Semaphore>, may_act: bool) -> Result<Option<OwnedSemaphorePe
     })
 }
 
+/// That somebody may not do what he asks for.
+pub(super) fn not_permitted() -> Refusal {
+    let message = "only root and the user that runs the daemon may do this".to_owned();
+    refusal(Why::NotPermitted, message)
+}
+
 fn refusal(why: Why, message: String) -> Refusal {
     Refusal {
         why,
@@ -190,7 +217,7 @@ fn refusal(why: Why, message: String) -> Refusal {
     }
 }
 
-async fn converse(stream: UnixStream, desks: Desks) -> io::Result<()> {
+async fn converse(stream: UnixStream, speech: Speech, desks: Desks) -> io::Result<()> {
     let may_act = stream.peer_cred().is_ok_and(|peer| {
         let own = rustix::process::geteuid().as_raw();
         peer.uid() == 0 || peer.uid() == own
@@ -200,6 +227,15 @@ async fn converse(stream: UnixStream, desks: Desks) -> io::Result<()> {
         Ok(place) => place,
         Err(refusal) => return say(&mut writer, &Reply::Refused(refusal)).await,
     };
+    let mut reader = BufReader::new(reader);
+    if speech == Speech::Fail2ban {
+        let first = tokio::time::timeout(PATIENCE, reader.fill_buf()).await;
+        let first = first.map_err(io::Error::from)??.first().copied();
+        // Ours begins so, and a pickle never does.
+        if first.is_some_and(|first| first != b'{') {
+            return socket::converse(reader, writer, may_act, desks.questions).await;
+        }
+    }
     let mut line = Vec::new();
     let mut reader = BufReader::new(reader.take(LONGEST_REQUEST as u64));
     let read = tokio::time::timeout(PATIENCE, reader.read_until(b'\n', &mut line)).await;
@@ -252,8 +288,7 @@ fn understand(line: &[u8], may_act: bool) -> Result<Request, Refusal> {
         return refuse(Why::Malformed, message);
     }
     if envelope.request.acts() && !may_act {
-        let message = "only root and the user that runs the daemon may do this".to_owned();
-        return refuse(Why::NotPermitted, message);
+        return Err(not_permitted());
     }
     Ok(envelope.request)
 }

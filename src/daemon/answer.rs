@@ -23,8 +23,8 @@ use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
     ActionRow, AllowedRow, BanRow, ConfigurationRow, DatabaseRow, FailureRow, FileRow, FollowLine,
-    HistoryRow, JailRow, LONGEST_ALLOWANCE, OperatorRow, PAGE, Refusal, Reply, Request,
-    ResponseRow, SiegeRow, SourceRow, Status, Why,
+    HistoryRow, JailRow, JailSettingsRow, LONGEST_ALLOWANCE, OperatorRow, PAGE, Refusal, Reply,
+    Request, ResponseRow, SettingsRow, SiegeRow, SourceRow, Status, Why,
 };
 use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
@@ -55,7 +55,11 @@ pub struct Circumstances {
     pub guard: bool,
     database: PathBuf,
     socket: PathBuf,
+    fail2ban_socket: Option<PathBuf>,
     actions: Vec<(ActionSpec, Vec<ActionJail>)>,
+    /// Where what happens is told in Fail2ban's words.
+    pub fail2ban_log: Option<PathBuf>,
+    rows: Vec<JailSettingsRow>,
     dry_run: bool,
     since: Timestamp,
     /// What the daemon tells of.
@@ -71,7 +75,10 @@ impl Circumstances {
             guard: settings.daemon.guard,
             database: settings.daemon.database,
             socket: settings.daemon.socket,
+            fail2ban_socket: settings.daemon.fail2ban_socket,
             actions: settings.actions,
+            fail2ban_log: settings.daemon.fail2ban_log,
+            rows: settings.rows,
             dry_run,
             since: now,
             log_level: settings.daemon.log_level,
@@ -84,7 +91,18 @@ impl Circumstances {
         let (mut new, policy) = Circumstances::new(settings, old.dry_run, old.since);
         keep("database", &mut new.database, &old.database);
         keep("socket", &mut new.socket, &old.socket);
+        if new.fail2ban_socket != old.fail2ban_socket {
+            log::warn!(
+                "the socket for Fail2ban's clients is still what it was; restart f2bd to change it"
+            );
+            new.fail2ban_socket.clone_from(&old.fail2ban_socket);
+        }
         (new, policy)
+    }
+
+    /// Whether everything is only decided.
+    pub fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
     /// The actions to run, each for its jails: none in a dry run.
@@ -345,6 +363,13 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
             rows.sort_by_key(|row| (row.until, row.subject));
             Reply::Allowed { rows }
         }
+        Request::Settings { jail } => {
+            settings(view, jail.as_ref()).unwrap_or_else(|refusal| refusal)
+        }
+        Request::LogLevel { level } => {
+            log::set_max_level(*level);
+            done(&[])
+        }
         Request::Flush => done(&[]),
         Request::Ban { .. }
         | Request::Unban { .. }
@@ -352,6 +377,7 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         | Request::Disallow { .. }
         | Request::Reload { .. }
         | Request::Confirm
+        | Request::Stop
         | Request::Follow => refused(
             Why::Malformed,
             "the request was not meant for the driver".to_owned(),
@@ -468,7 +494,15 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
             reason: reason.map(str::to_owned),
             action: action.to_string(),
             works,
+            is_replaced: false,
         });
+    let replaced = view.outbox.replaced().map(|action| ActionRow {
+        action: action.to_string(),
+        works: true,
+        reason: None,
+        is_replaced: true,
+    });
+    let actions = actions.chain(replaced);
     Ok(Reply::Status(Box::new(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: view.circumstances.since,
@@ -482,6 +516,22 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
             up_to_date: !view.memory.wants_retry(),
             has_losses: view.memory.has_losses(),
         },
+    })))
+}
+
+fn settings(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
+    if let Some(jail) = only {
+        known_jail(view.engine, jail)?;
+    }
+    let circumstances = view.circumstances;
+    let rows = circumstances.rows.iter();
+    let rows = rows.filter(|row| only.is_none_or(|jail| *jail == row.jail));
+    let file = circumstances.fail2ban_log.as_ref();
+    Ok(Reply::Settings(Box::new(SettingsRow {
+        log_level: log::max_level(),
+        fail2ban_log: file.map(|file| file.display().to_string()),
+        keep_bans: circumstances.retention.history.as_secs(),
+        jails: rows.cloned().collect(),
     })))
 }
 

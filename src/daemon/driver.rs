@@ -13,6 +13,7 @@ use super::answer::{self, Circumstances, View};
 use super::clock;
 use super::effect::{Effect, Reach};
 use super::events;
+use super::fail2ban_log::Fail2banLog;
 use super::letter::Letter;
 use super::lookups::Lookups;
 use super::memory::Memory;
@@ -24,6 +25,7 @@ use super::trial::{Before, Trial};
 use super::unwritten::Unwritten;
 use crate::action::Report;
 use crate::action::event::Occasion;
+use crate::action::trace::Trace;
 use crate::config::Settings;
 use crate::control::protocol::{ConfigurationRow, FollowLine, Reply, Request};
 use crate::engine::cursor::Stream;
@@ -87,6 +89,8 @@ pub struct Driver {
     pub lookups: Lookups,
     /// Hears of it.
     pub audience: Audience,
+    /// Tells in Fail2ban's words.
+    told: Fail2banLog,
     unwritten: Unwritten,
     /// Looks why bans do not work.
     effect: Effect,
@@ -103,6 +107,8 @@ pub struct Driver {
     /// When something that could not be done is tried again.
     again_at: Option<Timestamp>,
     next_sweep: Timestamp,
+    /// Whether it is known what actions of earlier runs may have left.
+    has_inherited: bool,
     announcement: Announcement,
     /// When the last letter came, by the clock and by the time that passes.
     last_letter: (Timestamp, Instant),
@@ -134,6 +140,7 @@ impl Driver {
             sources,
             lookups,
             audience,
+            told: Fail2banLog::default(),
             unwritten: Unwritten::default(),
             effect: Effect::default(),
             commands,
@@ -143,15 +150,22 @@ impl Driver {
             ready_by: now.after(READY_WITHIN),
             again_at: None,
             next_sweep: now.after(SWEEP_MORE_AFTER),
+            has_inherited: false,
             announcement: Announcement::default(),
             last_letter: (now, Instant::now()),
         };
+        driver.told.go_on(
+            now,
+            driver.circumstances.fail2ban_log.as_deref(),
+            driver.engine.policy(),
+        );
         // Before anybody can be banned for what is read first.
         driver.guard(now, guard::addresses());
         if let Err(error) = driver.engine.watch(now) {
             log::error!("what filters no longer hear cannot be told: {error}");
         }
         driver.decide(now, Input::Restore(remembered), None);
+        driver.told.tell_restored(now, &driver.engine);
         driver
     }
 
@@ -503,6 +517,8 @@ impl Driver {
                 events::of_ban(ban, &known)
             });
         self.tell(now, &unwritten.decisions);
+        self.told
+            .tell(now, &unwritten.decisions, self.engine.policy());
         for decision in &unwritten.decisions {
             report_decision(decision);
             if self.audience.followers.receiver_count() > 0 {
@@ -530,6 +546,9 @@ impl Driver {
 
     /// Has actions tell of something that concerns no jail.
     fn announce(&mut self, occasion: Occasion, sentence: String) {
+        if occasion == Occasion::Error {
+            self.told.tell_error(clock::now(), &sentence);
+        }
         if self.outbox.has_tellers() {
             let event = events::plain(occasion, clock::now(), sentence);
             self.outbox.announce(&event);
@@ -617,6 +636,11 @@ impl Driver {
         self.circumstances = circumstances;
         self.commands = policy.commands();
         self.decide(now, Input::Policy(Box::new(policy)), None);
+        self.told.go_on(
+            now,
+            self.circumstances.fail2ban_log.as_deref(),
+            self.engine.policy(),
+        );
         if !self.circumstances.guard {
             self.guard(now, AddressSet::default());
         }
@@ -652,13 +676,64 @@ impl Driver {
 
     /// Starts the workers and readers that the settings ask for, and ends those they do not.
     fn start_work(&mut self, since: Timestamp) {
+        self.employ();
+        self.start_reading(since);
+    }
+
+    /// Has the actions of the settings work, and those before them take away what they have left.
+    fn employ(&mut self) {
+        let now = clock::now();
+        self.inherit(now);
+        // Written before anything is done: what is in effect and nobody remembers stays for ever.
+        let actions = self.circumstances.actions().iter();
+        let keepers = actions.filter(|(spec, _)| spec.teller().is_none());
+        let about_to = keepers.cloned().map(|(spec, jails)| Trace { spec, jails });
+        self.remember_effects(now, about_to.collect());
         if let Err(error) = self
             .outbox
             .employ(self.circumstances.actions(), &self.engine)
         {
             log::error!("cannot start an action's thread: {error}");
         }
-        self.start_reading(since);
+    }
+
+    /// Once: what actions of an earlier run may have left.
+    fn inherit(&mut self, now: Timestamp) {
+        if self.has_inherited || self.circumstances.is_dry_run() {
+            return;
+        }
+        let Some(texts) = self.memory.effects(now) else {
+            return;
+        };
+        let traces = texts.iter().filter_map(|text| {
+            let trace = Trace::parse(text);
+            let told = trace.inspect_err(|error| {
+                log::warn!("what an action of an earlier run has left is not known: {error}");
+            });
+            told.ok()
+        });
+        self.outbox.inherit(traces.collect());
+        self.has_inherited = true;
+    }
+
+    /// Writes down what actions may have put into effect, also what they are `about_to`.
+    fn remember_effects(&mut self, now: Timestamp, about_to: Vec<Trace>) {
+        // What is written there has not been read.
+        if !self.has_inherited {
+            return;
+        }
+        let mut traces = self.outbox.in_effect();
+        traces.extend(about_to);
+        let of_files = traces.iter().filter(|trace| trace.spec.source.is_some());
+        let texts = of_files.filter_map(|trace| {
+            let text = trace.to_text();
+            let told = text.inspect_err(|error| log::error!("{}: {error}", trace.spec.name));
+            Some((trace.spec.name.to_string(), told.ok()?))
+        });
+        let mut effects: Vec<_> = texts.collect();
+        effects.sort();
+        effects.dedup();
+        self.memory.remember_effects(now, effects);
     }
 
     fn start_reading(&mut self, since: Timestamp) {
@@ -684,6 +759,7 @@ impl Driver {
                 let since = now.before(super::longest_findtime(self.engine.policy()));
                 self.start_reading(since);
             }
+            self.remember_effects(now, Vec::new());
             let retention = self.circumstances.retention;
             let more = self.memory.sweep(now, retention);
             self.sources.forget(now.before(retention.failures));
@@ -698,7 +774,7 @@ impl Driver {
         if let Some(remembered) = self.memory.take_late() {
             self.decide(now, Input::Restore(remembered), None);
             self.outbox.set_complete(self.memory.knows_all());
-            self.outbox.reconcile(None, &self.engine);
+            self.employ();
         }
         if self.memory.wants_restate() {
             let ledger = self.engine.ledger();
@@ -782,6 +858,7 @@ impl Driver {
         self.write(now);
         self.memory.finish(now);
         self.announce(Occasion::Stop, "f2bd ends".to_owned());
+        self.told.end(now);
         self.outbox.end();
         log::info!("ended");
     }

@@ -46,7 +46,9 @@ pub struct Memory {
     read: Read,
     /// Whether bans in force were lost with a database that was damaged.
     has_losses: bool,
-    /// When that was, if the database does not know yet.
+    /// What the database knows that actions may have put into effect, if that is sure.
+    effects: Option<Vec<(String, String)>>,
+    /// When bans were lost, if the database does not know yet.
     unwritten_loss: Option<Timestamp>,
 }
 
@@ -91,6 +93,7 @@ impl Memory {
             restate: false,
             read: Read::NotYet,
             has_losses: false,
+            effects: None,
             unwritten_loss: None,
         };
         match Store::open(&memory.path) {
@@ -178,6 +181,29 @@ impl Memory {
                 self.read = other;
                 None
             }
+        }
+    }
+
+    /// What actions of earlier runs may have put into effect; `None` as long as the database cannot be read.
+    pub fn effects(&mut self, now: Timestamp) -> Option<Vec<String>> {
+        if matches!(self.read, Read::NotYet | Read::Missed { .. }) {
+            return None;
+        }
+        let read = self.store.as_ref()?.effects();
+        read.inspect_err(|error| self.failed(now, error)).ok()
+    }
+
+    /// Remembers what actions may have put into effect, and nothing else. If that fails, it has to be told again.
+    pub fn remember_effects(&mut self, now: Timestamp, effects: Vec<(String, String)>) {
+        let Some(store) = self.store.as_mut().filter(|_| self.failed.is_none()) else {
+            return;
+        };
+        if self.effects.as_ref() == Some(&effects) {
+            return;
+        }
+        match store.replace_effects(&effects) {
+            Ok(()) => self.effects = Some(effects),
+            Err(error) => self.failed(now, &error),
         }
     }
 
@@ -376,6 +402,7 @@ impl Memory {
         self.store = None;
         self.failed = Some(now);
         self.restate = true;
+        self.effects = None;
         self.unwritten_loss = self.has_losses.then_some(now);
         self.backlog.push(now, &[], &self.cursors);
     }
@@ -427,6 +454,7 @@ impl Memory {
         saved.extend(salvage.allowances.into_iter().map(Decision::Allow));
         saved.extend(salvage.awaited.into_iter().map(Decision::Await));
         self.replaced = Some(now);
+        self.effects = None;
         self.restate |= !unread;
         if !self.cursors.is_empty() {
             self.backlog.push(now, &[], &self.cursors);

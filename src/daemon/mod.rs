@@ -9,6 +9,7 @@ mod clock;
 mod driver;
 mod effect;
 mod events;
+mod fail2ban_log;
 mod letter;
 mod logger;
 mod lookups;
@@ -46,7 +47,7 @@ use self::sources::Sources;
 use crate::action::{self, ActionError};
 use crate::config::{self, Settings, Surroundings};
 use crate::control::protocol::{Reply, Request};
-use crate::control::server::BindError;
+use crate::control::server::{BindError, Speech};
 use crate::control::{Question, server};
 use crate::engine::Engine;
 use crate::engine::jail::siege::SiegeRule;
@@ -74,6 +75,8 @@ pub struct RunOptions {
     pub config: Option<PathBuf>,
     /// The control socket, if not the configured one.
     pub socket: Option<PathBuf>,
+    /// The socket for Fail2ban's clients, if not the configured one.
+    pub fail2ban_socket: Option<PathBuf>,
     /// Decide and record, touch no firewall.
     pub dry_run: bool,
 }
@@ -164,7 +167,11 @@ async fn serve(
 ) -> Result<(), StartError> {
     let path = settings.daemon.socket.clone();
     // Before the database: whoever is refused here must not have touched it.
-    let listener = server::bind(&path)?;
+    let listener = server::bind(&path, Speech::Own)?;
+    let fail2ban_path = settings.daemon.fail2ban_socket.clone();
+    let fail2ban = fail2ban_path.as_deref();
+    let fail2ban = fail2ban.map(|path| server::bind(path, Speech::Fail2ban));
+    let fail2ban = fail2ban.transpose()?;
     let _alone = alone_with(&settings.daemon.database)?;
     if options.dry_run {
         log::warn!("this is a dry run: everything is decided and recorded, and nobody is kept out");
@@ -204,12 +211,22 @@ async fn serve(
         told: tokio::sync::Mutex::new(told_problems),
     });
     let notifier = Arc::new(Notifier::find());
+    let (stop, stopped) = mpsc::channel(1);
+    let listeners = std::iter::once(listener).chain(fail2ban);
+    let served = listeners.map(|listener| {
+        tokio::spawn(server::serve(
+            listener,
+            questions.clone(),
+            followers.clone(),
+        ))
+    });
+    let served: Vec<_> = served.collect();
     let tasks = [
-        tokio::spawn(server::serve(listener, questions, followers)),
         tokio::spawn(forward_questions(
             asked,
             Arc::clone(&reloader),
             sets.clone(),
+            stop,
         )),
         tokio::spawn(forward_reports(told, inbox.clone())),
         tokio::spawn(ignore::watch::watch(lists, sets, failed, changes)),
@@ -221,16 +238,18 @@ async fn serve(
         }),
         tokio::spawn(feed_watchdog(inbox.clone(), Arc::clone(&notifier))),
     ];
-    wait_for_the_end(&reloader).await?;
+    wait_for_the_end(&reloader, stopped).await?;
     notifier.stopping().await;
     // The driver may be gone already; then there is nothing to tell it.
     let _ = inbox.send(Letter::Shutdown).await;
     let ended = tokio::task::spawn_blocking(move || thread.join()).await;
-    for task in tasks {
+    for task in served.into_iter().chain(tasks) {
         task.abort();
     }
-    if let Err(error) = std::fs::remove_file(&path) {
-        log::warn!("cannot remove {}: {error}", path.display());
+    for path in std::iter::once(path).chain(fail2ban_path) {
+        if let Err(error) = std::fs::remove_file(&path) {
+            log::warn!("cannot remove {}: {error}", path.display());
+        }
     }
     match ended {
         Ok(Ok(())) => Ok(()),
@@ -299,8 +318,17 @@ async fn forward_questions(
     mut asked: mpsc::Receiver<Question>,
     reloader: Arc<Reloader>,
     wanted: watch::Receiver<BTreeSet<SetName>>,
+    stop: mpsc::Sender<()>,
 ) {
     while let Some(question) = asked.recv().await {
+        if question.request == Request::Stop {
+            log::info!("somebody asks f2bd to end");
+            // Whoever asked may have gone.
+            let _ = question.reply.send(answer::done(&[]));
+            // If it is full, the end has been asked for already.
+            let _ = stop.try_send(());
+            continue;
+        }
         if let Request::Reload { confirm } = question.request {
             let reloader = Arc::clone(&reloader);
             // Files may be where reading takes its time; other questions need not wait for them.
@@ -398,15 +426,22 @@ async fn feed_watchdog(inbox: mpsc::Sender<Letter>, notifier: Arc<Notifier>) {
     }
 }
 
-/// Waits for SIGTERM or SIGINT; SIGHUP reloads.
-async fn wait_for_the_end(reloader: &Arc<Reloader>) -> Result<(), StartError> {
+/// Waits for SIGTERM or SIGINT, or for somebody who asks for the end; SIGHUP reloads.
+async fn wait_for_the_end(
+    reloader: &Arc<Reloader>,
+    mut stopped: mpsc::Receiver<()>,
+) -> Result<(), StartError> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
+    let mut rotated = signal(SignalKind::user_defined1())?;
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
+            Some(()) = stopped.recv() => return Ok(()),
+            // Fail2ban opens its log anew then, and rotation sends it. Ours is looked at before each line.
+            _ = rotated.recv() => {}
             // The driver ends by itself only when it has died.
             () = reloader.inbox.closed() => return Ok(()),
             _ = hangup.recv() => {

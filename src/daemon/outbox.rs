@@ -18,6 +18,7 @@ use super::memory::Memory;
 use crate::action::event::{Event, Occasion};
 use crate::action::shell::spec::ShellSpec;
 use crate::action::telling::Teller;
+use crate::action::trace::Trace;
 use crate::action::{self, ActionJail, ActionSpec, Ending, InForce, Order, Report};
 use crate::engine::decision::{Ban, Notice, Release, Resumed, Unban};
 use crate::engine::input::Outcome;
@@ -54,10 +55,20 @@ pub struct Outbox {
     /// Workers of places that nobody wants any more. They protect until all others do.
     retired: Vec<Worker>,
     /// Workers that have been told to end, and do so in their own time: nothing waits for them.
-    leaving: Vec<(ActionName, JoinHandle<()>)>,
+    leaving: Vec<Leaving>,
+    /// What actions of an earlier run may have left, whose place nobody has taken over yet.
+    inherited: Vec<Trace>,
     next_id: u64,
     /// Whether the ledger knows all bans there are.
     complete: bool,
+}
+
+/// A worker that has been told to end.
+struct Leaving {
+    action: ActionName,
+    thread: JoinHandle<()>,
+    /// What it takes away before it does.
+    trace: Option<Trace>,
 }
 
 struct Worker {
@@ -75,6 +86,10 @@ struct Worker {
     untold: Vec<Event>,
     /// It has put its rules and bans into effect.
     settled: bool,
+    /// What others have left in its place that it has not been told of.
+    untaken: Vec<Trace>,
+    /// What may be there besides its own until it has settled.
+    inherited: Vec<Trace>,
 }
 
 impl Outbox {
@@ -85,6 +100,7 @@ impl Outbox {
             workers: Vec::new(),
             retired: Vec::new(),
             leaving: Vec::new(),
+            inherited: Vec::new(),
             next_id: 0,
             complete,
         }
@@ -93,6 +109,32 @@ impl Outbox {
     /// Whether the ledger knows all bans there are from now on.
     pub fn set_complete(&mut self, complete: bool) {
         self.complete = complete;
+    }
+
+    /// Actions of an earlier run may have left this. Whoever is employed next in their places takes away what is not wanted
+    /// any more; what nobody takes over is taken away once all others protect.
+    pub fn inherit(&mut self, traces: Vec<Trace>) {
+        self.inherited.extend(traces);
+    }
+
+    /// What may be in effect, by all actions that there are and were.
+    pub fn in_effect(&self) -> Vec<Trace> {
+        let mut traces = self.inherited.clone();
+        for worker in self.workers.iter().chain(&self.retired) {
+            if worker.spec.teller().is_none() {
+                traces.push(worker.trace());
+            }
+            traces.extend(worker.untaken.iter().chain(&worker.inherited).cloned());
+        }
+        traces.extend(self.still_there().map(|(_, trace)| trace.clone()));
+        traces
+    }
+
+    /// What those who were told to end have not taken away yet.
+    fn still_there(&self) -> impl Iterator<Item = (&ActionName, &Trace)> {
+        let leaving = self.leaving.iter();
+        let leaving = leaving.filter(|leaving| !leaving.thread.is_finished());
+        leaving.filter_map(|leaving| Some((&leaving.action, leaving.trace.as_ref()?)))
     }
 
     /// Makes the running workers those of `actions`, each for its own jails, and has each of them make
@@ -117,23 +159,43 @@ impl Outbox {
                 .iter()
                 .find(|(spec, _)| spec.shares_place_with(&worker.spec));
             match successor {
-                Some((spec, _)) => predecessors.push((spec, worker.begin_to_end(Ending::Leave))),
+                Some((spec, _)) => {
+                    let traces = worker.traces();
+                    let thread = worker.begin_to_end(Ending::Leave).thread;
+                    predecessors.push((spec, traces, Some(thread)));
+                }
                 None if worker.spec.teller().is_some() => {
                     self.leaving.push(worker.begin_to_end(Ending::AsConfigured));
                 }
                 None => self.retired.push(worker),
             }
         }
+        for trace in std::mem::take(&mut self.inherited) {
+            let successor = actions
+                .iter()
+                .find(|(spec, _)| *spec == trace.spec || spec.shares_place_with(&trace.spec));
+            match successor {
+                Some((spec, _)) => predecessors.push((spec, vec![trace], None)),
+                None => self.retire(trace, engine)?,
+            }
+        }
         for (spec, jails) in actions {
+            let own = predecessors.extract_if(.., |(successor, ..)| *successor == spec);
+            let (traces, before): (Vec<_>, Vec<_>) =
+                own.map(|(_, traces, thread)| (traces, thread)).unzip();
+            let traces = traces.into_iter().flatten();
             match self.workers.iter_mut().find(|worker| worker.spec == *spec) {
-                Some(worker) => worker.jails.clone_from(jails),
+                Some(worker) => {
+                    if worker.jails != *jails {
+                        worker.inherited.push(worker.trace());
+                        worker.jails.clone_from(jails);
+                    }
+                    worker.untaken.extend(traces);
+                }
                 None => {
-                    let own = predecessors.extract_if(.., |(successor, _)| *successor == spec);
-                    let before = own.map(|(_, (_, thread))| thread).collect();
-                    self.next_id += 1;
-                    let id = WorkerId(self.next_id);
-                    let reports = self.reports.clone();
-                    let worker = hire(id, spec.clone(), jails.clone(), before, reports)?;
+                    let before = before.into_iter().flatten().collect();
+                    let mut worker = self.hire(spec.clone(), jails.clone(), before)?;
+                    worker.untaken.extend(traces);
                     self.workers.push(worker);
                 }
             }
@@ -148,9 +210,42 @@ impl Outbox {
         Ok(())
     }
 
+    /// Has an action of an earlier run go on with what it has left, until all others protect.
+    fn retire(&mut self, trace: Trace, engine: &Engine) -> std::io::Result<()> {
+        log::info!(
+            "{}: is not wanted any more; what it has left is taken away",
+            trace.spec.name
+        );
+        let mut worker = self.hire(trace.spec, trace.jails, Vec::new())?;
+        let bans = worker.in_force_of_its_jails(engine);
+        worker.send(Order::Reconcile {
+            jails: worker.jails.clone(),
+            bans,
+            complete: self.complete,
+        });
+        self.retired.push(worker);
+        Ok(())
+    }
+
+    fn hire(
+        &mut self,
+        spec: ActionSpec,
+        jails: Vec<ActionJail>,
+        before: Vec<JoinHandle<()>>,
+    ) -> std::io::Result<Worker> {
+        self.next_id += 1;
+        hire(
+            WorkerId(self.next_id),
+            spec,
+            jails,
+            before,
+            self.reports.clone(),
+        )
+    }
+
     /// Ends the retired once all others protect.
     fn dismiss(&mut self) {
-        self.leaving.retain(|(_, thread)| !thread.is_finished());
+        self.leaving.retain(|leaving| !leaving.thread.is_finished());
         if self.workers.iter().all(|worker| worker.settled) {
             let retired = self.retired.drain(..);
             let leaving = retired.map(|worker| worker.begin_to_end(Ending::Remove));
@@ -205,6 +300,7 @@ impl Outbox {
             Report::Outcome(Outcome::Reconciled { .. }) => {
                 worker.trouble = false;
                 worker.settled = true;
+                worker.inherited.clear();
             }
             Report::Outcome(Outcome::Broken { .. }) => worker.trouble = true,
             Report::Trouble(reason) => {
@@ -227,6 +323,12 @@ impl Outbox {
             let reason = worker.reason.as_deref().filter(|_| worker.trouble);
             (&worker.spec.name, !worker.trouble, reason)
         })
+    }
+
+    /// The actions that nobody wants any more and whose bans are still in effect.
+    pub fn replaced(&self) -> impl Iterator<Item = &ActionName> {
+        let retired = self.retired.iter().map(|worker| &worker.spec.name);
+        retired.chain(self.still_there().map(|(action, _)| action))
     }
 
     /// The actions that put bans into effect.
@@ -339,6 +441,13 @@ impl Outbox {
             }
             let bans = worker.in_force(engine);
             worker.stale = false;
+            if !worker.untaken.is_empty() {
+                worker.send(Order::Inherit(worker.untaken.clone()));
+                if worker.stale {
+                    continue;
+                }
+                worker.inherited.append(&mut worker.untaken);
+            }
             worker.send(Order::Reconcile {
                 jails: worker.jails.clone(),
                 bans,
@@ -354,13 +463,13 @@ impl Outbox {
         ending.extend(all.map(|worker| worker.begin_to_end(Ending::AsConfigured)));
         let deadline = Instant::now() + LONGEST_END;
         while Instant::now() < deadline {
-            ending.retain(|(_, thread)| !thread.is_finished());
+            ending.retain(|leaving| !leaving.thread.is_finished());
             if ending.is_empty() {
                 return;
             }
             std::thread::sleep(LOOK_EVERY);
         }
-        for (action, _) in ending {
+        for Leaving { action, .. } in ending {
             log::warn!("{action}: has not come to its end in time; what it is at is not completed");
         }
     }
@@ -417,16 +526,7 @@ impl Worker {
         ledger
             .iter()
             .filter(|(jail, _, ban)| policy.puts_into_effect(&self.spec.name, jail, ban))
-            .map(|(jail, subject, standing)| InForce {
-                ban: standing.id,
-                jail: jail.clone(),
-                subject: subject.clone(),
-                until: standing.until(),
-                event: self.spec.shell().map(|_| {
-                    let event = events::of_standing(jail, subject, &standing, policy);
-                    Arc::new(event)
-                }),
-            })
+            .map(|(jail, subject, standing)| self.standing(jail, subject, &standing, policy))
             .collect()
     }
 
@@ -476,6 +576,52 @@ impl Worker {
         (!bans.is_empty() || !unbans.is_empty()).then_some(Order::Change { bans, unbans })
     }
 
+    /// Everybody who is banned in its jails, whatever their actions are by now.
+    fn in_force_of_its_jails(&self, engine: &Engine) -> Vec<InForce> {
+        let own = engine
+            .ledger()
+            .iter()
+            .filter(|(jail, ..)| self.serves(jail));
+        own.map(|(jail, subject, standing)| {
+            self.standing(jail, subject, &standing, engine.policy())
+        })
+        .collect()
+    }
+
+    fn standing(
+        &self,
+        jail: &JailName,
+        subject: &Subject,
+        standing: &Standing,
+        policy: &Policy,
+    ) -> InForce {
+        InForce {
+            ban: standing.id,
+            jail: jail.clone(),
+            subject: subject.clone(),
+            until: standing.until(),
+            event: self.spec.shell().map(|_| {
+                let event = events::of_standing(jail, subject, standing, policy);
+                Arc::new(event)
+            }),
+        }
+    }
+
+    fn trace(&self) -> Trace {
+        Trace {
+            spec: self.spec.clone(),
+            jails: self.jails.clone(),
+        }
+    }
+
+    /// What may be there, by it and by those before it.
+    fn traces(&self) -> Vec<Trace> {
+        let others = self.untaken.iter().chain(&self.inherited);
+        std::iter::once(self.trace())
+            .chain(others.cloned())
+            .collect()
+    }
+
     /// Who of its jails is free again by these decisions.
     fn unbans(&self, decisions: &[Decision]) -> Vec<(JailName, Subject)> {
         let unbans = decisions.iter().filter_map(|decision| match decision {
@@ -487,8 +633,9 @@ impl Worker {
     }
 
     /// Tells it to end. Nobody waits for that; its thread shows when it has.
-    fn begin_to_end(self, ending: Ending) -> (ActionName, JoinHandle<()>) {
-        let name = self.spec.name.clone();
+    fn begin_to_end(self, ending: Ending) -> Leaving {
+        let action = self.spec.name.clone();
+        let trace = (ending == Ending::Remove).then(|| self.trace());
         if let Err(TrySendError::Full(stop)) = self.orders.try_send(Order::Stop(ending)) {
             // It has to arrive, also where the queue has no room for a while.
             let orders = self.orders;
@@ -497,7 +644,11 @@ impl Worker {
                 let _ = orders.send(stop);
             });
         }
-        (name, self.thread)
+        Leaving {
+            action,
+            thread: self.thread,
+            trace,
+        }
     }
 }
 
@@ -532,6 +683,8 @@ fn hire(
         reason: None,
         untold: Vec::new(),
         settled: is_teller,
+        untaken: Vec::new(),
+        inherited: Vec::new(),
     })
 }
 
@@ -601,6 +754,8 @@ mod tests {
                 reason: None,
                 untold: Vec::new(),
                 settled: true,
+                untaken: Vec::new(),
+                inherited: Vec::new(),
             }
         };
         let (one, two, three) = (ban(1, 0, 1), ban(2, 3, 2), ban(3, 5, 3));

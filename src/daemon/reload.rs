@@ -24,6 +24,9 @@ pub fn load(
     if let (Some(settings), Some(socket)) = (&mut loaded.settings, &options.socket) {
         settings.daemon.socket.clone_from(socket);
     }
+    if let (Some(settings), Some(socket)) = (&mut loaded.settings, &options.fail2ban_socket) {
+        settings.daemon.fail2ban_socket = Some(socket.clone());
+    }
     report_problems(&loaded.problems, told);
     loaded
 }

@@ -135,6 +135,11 @@ impl IgnoreList {
         self.sets.iter().map(|(name, held)| (name, held))
     }
 
+    /// The rules that the configuration states by themselves, in its order.
+    pub fn stated(&self) -> impl Iterator<Item = &IgnoreRule> {
+        self.rules.iter()
+    }
+
     /// All rules but the many of regions, those of the configuration first and in its order.
     pub fn rules(&self) -> impl Iterator<Item = &IgnoreRule> {
         let held = self.sets.iter().flat_map(|(_, held)| held.rules.iter());

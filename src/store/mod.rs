@@ -36,6 +36,7 @@ const SCHEMA: &[&str] = &[
     include_str!("schema/0009_subjects.sql"),
     include_str!("schema/0010_sightings.sql"),
     include_str!("schema/0011_losses.sql"),
+    include_str!("schema/0012_effects.sql"),
 ];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction

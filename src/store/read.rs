@@ -110,6 +110,15 @@ const COUNT_COLUMNS: &str =
 const FAILURE_COLUMNS: &str = "id, time, jail, address, user, pattern, line, counted, ban, target";
 
 impl Store {
+    /// What actions may have put into effect, as it was written.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn effects(&self) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT trace FROM effects ORDER BY rowid";
+        rows(&self.connection, sql, [], |row| row.get(0))
+    }
+
     /// Whether bans in force were lost, and that has not been forgotten.
     ///
     /// # Errors

@@ -98,6 +98,24 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
+    /// Remembers that actions may have put this into effect and nothing else: their names, and how a later run is told.
+    ///
+    /// # Errors
+    /// What was remembered before is so still.
+    pub fn replace_effects(&mut self, effects: &[(String, String)]) -> Result<(), StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute("DELETE FROM effects", [])?;
+        for (action, trace) in effects {
+            transaction.execute(
+                "INSERT INTO effects (action, trace) VALUES (?1, ?2)",
+                params![action, trace],
+            )?;
+        }
+        Ok(transaction.commit()?)
+    }
+
     /// Remembers that bans in force were lost.
     ///
     /// # Errors

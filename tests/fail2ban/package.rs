@@ -38,6 +38,20 @@ impl Package {
         python
     }
 
+    /// One of its programs, such as `usr/bin/fail2ban-client`.
+    pub fn program(&self, program: &str) -> Command {
+        let mut python = Command::new("python3");
+        let packages = self.root.join("usr/lib/python3/dist-packages");
+        python.env("PYTHONPATH", packages);
+        python.arg("-B").arg(self.root.join(program));
+        python
+    }
+
+    /// A file of it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
     /// Its version.
     pub fn version(&self) -> String {
         let script = "from fail2ban.version import version; print(version, end='')";

@@ -3,6 +3,7 @@
 //! They are remembered until it is taken away.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Steps;
 use super::known::{Key, Members};
@@ -12,11 +13,19 @@ use crate::action::projection::Projection;
 use crate::action::routine::Part;
 use crate::action::vocabulary::{About, Axis};
 use crate::engine::name::JailName;
+use crate::engine::prefix::Prefix;
+use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 /// How often the steps that take away what a jail has had may be refused before that counts as gone: somebody else may have
 /// taken it away.
 const MOST_REFUSALS: u8 = 3;
+
+/// Addresses that nobody has.
+const ANYBODY: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+];
 
 /// Jails by their names.
 type Jails = BTreeMap<JailName, ActionJail>;
@@ -61,7 +70,14 @@ impl Steps<'_> {
 
     /// Whether something else is there for a jail than would be for what it is now.
     fn differs(&mut self, name: &JailName, old: &ActionJail, now: Timestamp) -> bool {
-        let theirs = self.known.members(|(jail, _)| jail.as_ref() == Some(name));
+        let mut theirs = self.known.members(|(jail, _)| jail.as_ref() == Some(name));
+        if theirs.is_empty() && self.routine.list.is_some() {
+            // What an earlier run has left is not known yet: as anybody's ban would differ, so may that.
+            theirs.extend(ANYBODY.map(|address| {
+                let subject = Subject::from(Prefix::host(address));
+                ((Some(name.clone()), subject), None)
+            }));
+        }
         let new = self.jails.get(name).cloned();
         let has_stop = self.routine.stop.iter().any(|step| step.names(&Axis::Jail));
         let mut jobs = |jail: &ActionJail| {
@@ -103,10 +119,7 @@ impl Steps<'_> {
             steps.flat_map(|step| step.tasks(&scene)).collect()
         };
         let left = match (self.takes_all_at_once(), tasks.is_empty()) {
-            (false, true) => {
-                let theirs = self.known.members(is_theirs);
-                self.lift(&theirs, now)
-            }
+            (false, true) => self.lift_all(is_theirs, now),
             _ => {
                 let left = self.apply_what_goes(&tasks);
                 self.give_up_in_the_end(left)
@@ -117,6 +130,18 @@ impl Steps<'_> {
         self.leaving.retain(|name, _| !names.contains(name));
         self.known.retain(|key| !is_theirs(key));
         Ok(())
+    }
+
+    /// Lifts all bans of jails that are served for the moment, also those that only the target shows.
+    fn lift_all(
+        &mut self,
+        is_theirs: impl Fn(&Key) -> bool,
+        now: Timestamp,
+    ) -> Result<(), JobError> {
+        let mut theirs = self.known.members(&is_theirs);
+        let listed = self.listed(now)?.into_iter().filter(is_theirs);
+        theirs.extend(listed.map(|key| (key, None)));
+        self.lift(&theirs, now)
     }
 
     /// What is refused again and again is not there any more.

@@ -144,6 +144,7 @@ impl ShellSpec {
             name,
             kind: ActionKind::Shell(Box::new(self)),
             effect: Effect::KeepsOut,
+            source: None,
         }
     }
 

@@ -4,7 +4,7 @@
 //! [`DateTemplates`](crate::engine::record::date::template::DateTemplates), or what is wrong with it. Codes and names in
 //! braces are the same in both; what stands around them is an expression of Python.
 
-use super::expression::{ExpressionError, without_tags};
+use super::expression::{ExpressionError, of_date};
 
 /// What stands in braces.
 const NAMES: [&str; 7] = [
@@ -50,7 +50,7 @@ fn pattern(text: &str) -> Result<String, ExpressionError> {
         }
         rest = behind;
     }
-    let mut translated = without_tags(&with_cut(&replaced))?;
+    let mut translated = of_date(&with_cut(&replaced))?;
     for (number, original) in originals.iter().enumerate().rev() {
         translated = translated.replace(&format!("{word}{number}{word}"), original);
     }

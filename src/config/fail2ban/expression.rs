@@ -72,21 +72,22 @@ pub fn expression(text: &str, hosts: Hosts) -> Result<Translated, ExpressionErro
     let parsed = parse::parse(&replaced.text);
     let mut parsed = parsed.map_err(|(at, fault)| fails(replaced.origin(at), fault))?;
     name_host(&mut parsed.names);
-    let (source, names) = print::print(&parsed);
+    let (source, names) = print::print(&parsed, false);
     Ok(Translated { source, names })
 }
 
-/// Translates an expression of Python, in which no tags are replaced.
+/// Translates an expression that a `datepattern` comes to: it has no tags, and all its groups stay groups, since the first
+/// one is what is cut out of a line.
 ///
 /// # Errors
-/// What is wrong with it, and where in `text`.
-pub(super) fn without_tags(text: &str) -> Result<String, ExpressionError> {
-    let fails = |(at, fault)| ExpressionError::new(text, at, fault);
+/// As [`expression`].
+pub fn of_date(text: &str) -> Result<String, ExpressionError> {
+    let fails = |at, fault| ExpressionError::new(text, at, fault);
     if text.len() > LONGEST {
-        return Err(fails((0, Fault::TooLong(LONGEST))));
+        return Err(fails(0, Fault::TooLong(LONGEST)));
     }
-    let (source, _) = print::print(&parse::parse(text).map_err(fails)?);
-    Ok(source)
+    let parsed = parse::parse(text).map_err(|(at, fault)| fails(at, fault))?;
+    Ok(print::print(&parsed, true).0)
 }
 
 /// A group `host` is from the time before <HOST> had groups of its own.

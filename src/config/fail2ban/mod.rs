@@ -12,6 +12,7 @@ pub mod date;
 mod definition;
 pub mod expression;
 pub mod files;
+pub mod filter;
 pub mod ini;
 pub mod interpolation;
 pub mod jail;

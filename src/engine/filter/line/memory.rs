@@ -88,14 +88,20 @@ impl LineMemory {
         said
     }
 
-    /// The last lines of a log, this one among them.
-    pub(super) fn window(&mut self, whose: &Whose<'_>, most: u16, line: &[u8]) -> Window {
+    /// The last lines of a log, this one with its date among them.
+    pub(super) fn window(
+        &mut self,
+        whose: &Whose<'_>,
+        most: u16,
+        line: &[u8],
+        time: Option<Timestamp>,
+    ) -> Window {
         let key = self.key(whose, "");
         if self.windows.len() >= MOST_WINDOWS && !self.windows.contains_key(&key) {
             self.windows.clear();
         }
         let window = self.windows.entry(key).or_default();
-        window.add(line, most);
+        window.add(line, time, most);
         window.clone()
     }
 

@@ -5,6 +5,7 @@
 //! is for whoever wrote them, and for `check` to tell.
 
 mod connection;
+mod cut;
 pub(in crate::engine) mod dialect;
 pub mod expression;
 pub mod memory;
@@ -143,9 +144,13 @@ impl LineFilter {
             if self.window.get() > 1 {
                 return Vec::new();
             }
-            match options(&expression.relaxed()) {
+            let options = match options(&expression.relaxed()) {
                 own if own.is_empty() => of_prefix(),
                 own => own,
+            };
+            match &self.dates {
+                None => options,
+                Some(dates) => cut::around_dates(options, dates.templates.may_cut_words()),
             }
         };
         let failures = self.failures.iter();
@@ -166,11 +171,12 @@ impl LineFilter {
             filter: spec,
             host: record.host,
         };
-        let when = time.unwrap_or(record.time);
         let earlier = match self.window.get() {
             1 => None,
-            window => Some(memory.window(&whose, window, &line)),
+            window => Some(memory.window(&whose, window, &line, time)),
         };
+        let time = time.or(earlier.as_ref().and_then(|window| window.time));
+        let when = time.unwrap_or(record.time);
         let text = earlier.as_ref().map_or(&line[..], |window| window.text());
         let ignored = |text: &[u8]| {
             let mut takes = self.ignores.iter().map(|ignore| ignore.captures(text));

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::expression::Captures;
 use crate::engine::record::LONGEST_MESSAGE;
+use crate::engine::time::Timestamp;
 
 /// The groups that take lines between those that belong together: `skiplines_0`, `skiplines_1`, …
 const SKIPPED: &str = "skiplines_";
@@ -15,6 +16,8 @@ const SKIPPED: &str = "skiplines_";
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
     text: Vec<u8>,
+    /// The last date that a line had.
+    pub(super) time: Option<Timestamp>,
 }
 
 /// Which lines of a window a pattern took, and which of them it only skipped; by their bytes.
@@ -24,8 +27,9 @@ pub(super) struct TakenLines {
 }
 
 impl Window {
-    /// Adds a line and forgets the oldest ones.
-    pub(super) fn add(&mut self, line: &[u8], most: u16) {
+    /// Adds a line, with its date if it has one, and forgets the oldest ones.
+    pub(super) fn add(&mut self, line: &[u8], time: Option<Timestamp>, most: u16) {
+        self.time = time.or(self.time);
         self.text.extend_from_slice(line);
         self.text.push(b'\n');
         let ends = memchr::memchr_iter(b'\n', &self.text);

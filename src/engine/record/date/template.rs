@@ -17,6 +17,7 @@ mod reading;
 mod search;
 mod usual;
 
+use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
@@ -66,10 +67,22 @@ pub struct DateTemplates {
     compiled: Arc<Compiled>,
 }
 
-#[derive(Debug)]
 struct Compiled {
     search: Search,
+    /// How many there are.
+    expressions: usize,
+    /// Whether a letter or a digit may stand beside what is cut out.
+    may_cut_words: bool,
     is_none: bool,
+}
+
+impl fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What it was made of is long, and tells nothing.
+        f.debug_struct("Compiled")
+            .field("expressions", &self.expressions)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The value by which no date is looked for.
@@ -103,6 +116,11 @@ impl DateTemplates {
     /// Whether no date is looked for, and every line is as good as one with a date.
     pub fn is_none(&self) -> bool {
         self.compiled.is_none
+    }
+
+    /// Whether what is cut out may stand next to a letter or a digit of the line, as far as is known.
+    pub fn may_cut_words(&self) -> bool {
+        self.compiled.may_cut_words
     }
 
     /// The date of `line`, in `zone` where it does not tell its own, seen from `now`.
@@ -148,9 +166,18 @@ fn compile<'l>(lines: impl Iterator<Item = &'l str>) -> Result<DateTemplates, Da
         }
         all.extend(placed.into_iter().map(|placed| (line, placed)));
     }
+    let may_cut_words = all.iter().any(|(line, _)| {
+        let is_group = |(at, _): (usize, &str)| {
+            let group = &line[at..];
+            !group.starts_with("(?") || group.starts_with("(?P<cut>")
+        };
+        language::is_unbound(line) || line.match_indices('(').any(is_group)
+    });
     Ok(DateTemplates {
         compiled: Arc::new(Compiled {
             search: Search::new(&all)?,
+            expressions: all.len(),
+            may_cut_words,
             is_none: matches!(*all, [(line, _)] if line.eq_ignore_ascii_case(NONE)),
         }),
     })

@@ -1,0 +1,335 @@
+//! Called as `fail2ban-client` or `fail2ban-server`: what would those print?
+//!
+//! [`args`] reads their options, `control::fail2ban` understands their commands and finds the answers, [`formats`] and
+//! [`table`] print them, [`starting`] begins and ends daemons. Exit codes are theirs: 0, or 255 whatever went wrong.
+
+mod args;
+mod formats;
+mod starting;
+mod table;
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use jiff::tz::TimeZone;
+
+use self::args::{Dump, Options, Told};
+use self::table::Letters;
+use super::connected_from;
+use crate::config;
+use crate::control::client::{Client, ClientError};
+use crate::control::fail2ban::SPOKEN_VERSION;
+use crate::control::fail2ban::answer::{Answers, Failed};
+use crate::control::fail2ban::command;
+use crate::control::fail2ban::fault::Fault;
+use crate::control::fail2ban::line::{Level, Line};
+use crate::engine::time::parse_span;
+
+/// Fail2ban's configuration.
+const USUAL_TREE: &str = "/etc/fail2ban";
+
+/// The exit code of whatever went wrong.
+const FAILED: u8 = 255;
+
+/// A tool of Fail2ban.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// `fail2ban-client`
+    Client,
+    /// `fail2ban-server`
+    Server,
+}
+
+impl Tool {
+    /// The tool that has this file name, whatever directory it is in.
+    pub fn called(program: &Path) -> Option<Tool> {
+        match program.file_name()?.to_str()? {
+            "fail2ban-client" => Some(Tool::Client),
+            "fail2ban-server" => Some(Tool::Server),
+            _ => None,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Tool::Client => "fail2ban-client",
+            Tool::Server => "fail2ban-server",
+        }
+    }
+}
+
+/// Why something was not done; it has been told.
+struct NotDone;
+
+/// Runs a tool with the words after its name.
+pub fn main(tool: Tool, words: impl Iterator<Item = OsString>) -> ExitCode {
+    // What is no UTF-8 is no word of any command.
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    let done = match args::read(words) {
+        Ok(options) => Session::new(tool, options).run(),
+        Err(_) => print(&usage(tool)).and(Err(NotDone)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(NotDone) => ExitCode::from(FAILED),
+    }
+}
+
+/// Prints a text and the end of its last line. Whoever reads no further has seen enough.
+fn print(text: &str) -> Result<(), NotDone> {
+    let mut out = io::stdout().lock();
+    let written = out
+        .write_all(text.as_bytes())
+        .and_then(|()| out.write_all(b"\n"))
+        .and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(NotDone),
+        _ => Ok(()),
+    }
+}
+
+/// Tells on standard error what went wrong, in a line as Fail2ban's log has them.
+fn complain(text: &str) {
+    let line = Line {
+        time: jiff::Timestamp::now().into(),
+        zone: &TimeZone::system(),
+        logger: "fail2ban",
+        process: std::process::id(),
+        level: Level::Error,
+        text,
+    };
+    // If even this cannot be printed, nobody reads it.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// One run of a tool.
+struct Session {
+    tool: Tool,
+    options: Options,
+    letters: Letters,
+}
+
+impl Session {
+    fn new(tool: Tool, options: Options) -> Self {
+        Session {
+            tool,
+            options,
+            letters: Letters::of_locale(),
+        }
+    }
+
+    fn run(&self) -> Result<(), NotDone> {
+        match &self.options.told {
+            Some(Told::Help) => return print(&usage(self.tool)),
+            Some(Told::ShortVersion) => return print(SPOKEN_VERSION),
+            Some(Told::Version) => {
+                let own = env!("CARGO_PKG_VERSION");
+                return print(&format!(
+                    "Fail2Ban v{SPOKEN_VERSION}\n\nIts commands and formats are spoken here by f2bd {own}."
+                ));
+            }
+            Some(Told::Seconds(text)) => return seconds(text),
+            None => {}
+        }
+        if let Some(dump) = self.options.dump {
+            self.dump(dump)?;
+            if !self.options.test {
+                return Ok(());
+            }
+        }
+        if self.options.test {
+            if self.load().is_none() {
+                complain("ERROR: test configuration failed");
+                return Err(NotDone);
+            }
+            if self.options.command.is_empty() {
+                return print("OK: configuration test is successful");
+            }
+        }
+        match (self.options.command.as_slice(), self.tool) {
+            (words, _) if self.options.interactive => self.converse(words),
+            ([], Tool::Server) => self.start(),
+            ([], Tool::Client) => print(&usage(self.tool)).and(Err(NotDone)),
+            (words, _) => self.obey(words),
+        }
+    }
+
+    /// The configuration: the one that is named, or ours, or Fail2ban's if there is none of ours.
+    fn config(&self) -> Option<PathBuf> {
+        let ours = || config::files::main_file(None).exists();
+        let tree = || Path::new(USUAL_TREE).is_dir();
+        match &self.options.conf {
+            Some(named) => Some(named.clone()),
+            None if !ours() && tree() => Some(PathBuf::from(USUAL_TREE)),
+            None => None,
+        }
+    }
+
+    /// Reads the configuration and tells what is wrong with it; nothing if that keeps it from being used.
+    fn load(&self) -> Option<config::Settings> {
+        let loaded = config::load_and_prove(self.config().as_deref());
+        for problem in &loaded.problems {
+            complain(&problem.to_string());
+        }
+        loaded.settings
+    }
+
+    fn dump(&self, _: Dump) -> Result<(), NotDone> {
+        complain(
+            "the settings of f2bd are no commands that could be listed: `f2bd check --json` tells them",
+        );
+        Err(NotDone)
+    }
+
+    /// Does what a command says.
+    fn obey(&self, words: &[String]) -> Result<(), NotDone> {
+        let texts: Vec<_> = words.iter().map(String::as_str).collect();
+        match texts.as_slice() {
+            ["start"] => self.start(),
+            ["restart"] => self.restart(),
+            ["help"] => print(&usage(self.tool)),
+            _ => self.ask(words),
+        }
+    }
+
+    /// Has a daemon answer, and prints that.
+    fn ask(&self, words: &[String]) -> Result<(), NotDone> {
+        let socket = self.socket()?;
+        let zone = TimeZone::system();
+        let answered = command::understand(words.iter().cloned())
+            .map_err(Failed::Fault)
+            .and_then(|command| {
+                Answers {
+                    ask: &mut |request| Client::ask(&socket, request),
+                    zone: &zone,
+                    from: connected_from(),
+                    complain: &mut |text| complain(&text),
+                }
+                .answer(command)
+            });
+        match answered {
+            Ok(value) => print(&formats::text(words, &value, self.letters)),
+            Err(Failed::Fault(fault)) => {
+                complain(&format!("NOK: {}", fault.arguments()));
+                self.print_fault(&fault)
+            }
+            Err(Failed::Daemon(error)) => {
+                self.tell(&socket, &error);
+                Err(NotDone)
+            }
+        }
+    }
+
+    fn print_fault(&self, fault: &Fault) -> Result<(), NotDone> {
+        print(&fault.to_string()).and(Err(NotDone))
+    }
+
+    /// The socket that is named, or configured, or usual.
+    fn socket(&self) -> Result<PathBuf, NotDone> {
+        if let Some(named) = &self.options.socket {
+            return Ok(named.clone());
+        }
+        config::socket(self.config().as_deref()).map_err(|problems| {
+            for problem in problems {
+                complain(&problem.to_string());
+            }
+            NotDone
+        })
+    }
+
+    /// Tells why nobody answers.
+    fn tell(&self, socket: &Path, error: &ClientError) {
+        let path = socket.display();
+        match error {
+            ClientError::Unreachable { .. } if !socket.exists() => complain(&format!(
+                "Failed to access socket path: {path}. Is fail2ban running?"
+            )),
+            ClientError::Unreachable { error, .. } => complain(&format!(
+                "[{error}] Unable to contact server. Is it running?"
+            )),
+            ClientError::Denied(_) => complain(&format!(
+                "Permission denied to socket: {path}, (you must be root)"
+            )),
+            other => complain(&other.to_string()),
+        }
+    }
+
+    /// Obeys line after line, until one says that it is the last.
+    fn converse(&self, first: &[String]) -> Result<(), NotDone> {
+        if !first.is_empty() {
+            self.obey(first)?;
+        }
+        let own = env!("CARGO_PKG_VERSION");
+        print(&format!(
+            "Fail2Ban v{SPOKEN_VERSION}, as f2bd {own} speaks it: write a command, or \"exit\"\n"
+        ))?;
+        let mut lines = io::stdin().lock().lines();
+        loop {
+            let mut out = io::stdout().lock();
+            // Whoever cannot see the prompt has no use for it.
+            let _ = out.write_all(b"fail2ban> ").and_then(|()| out.flush());
+            drop(out);
+            let Some(Ok(line)) = lines.next() else {
+                return print("");
+            };
+            let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+            match words.first().map(String::as_str) {
+                None => {}
+                Some("exit" | "quit") => return Ok(()),
+                // What went wrong with one of them has been told, and the next one may be well.
+                Some(_) => drop(self.obey(&words)),
+            }
+        }
+    }
+}
+
+fn seconds(text: &str) -> Result<(), NotDone> {
+    match parse_span(text) {
+        Ok(span) => print(&span.as_secs().to_string()),
+        Err(error) => {
+            complain(&error.to_string());
+            Err(NotDone)
+        }
+    }
+}
+
+fn usage(tool: Tool) -> String {
+    let command = match tool {
+        Tool::Client => " COMMAND",
+        Tool::Server => " [COMMAND]",
+    };
+    format!(
+        "Usage: {} [OPTIONS]{command}
+
+f2bd understands the commands of Fail2ban {SPOKEN_VERSION} and answers in its formats.
+
+Options:
+    -c, --conf DIR       the configuration: an f2bd.conf, its directory, or a tree of Fail2ban
+    -s, --socket FILE    the socket
+    -f                   start the server in the foreground
+    -b                   start the server in the background (this is usual)
+    -t, --test           look whether the configuration is sound
+    -d, --dp             list the settings, --dp for people
+    -i                   read commands from standard input
+    --timeout TIME       how long to wait for a server that starts
+    --str2sec TIME       tell a time in seconds
+    -V, --version        tell the version, -V as programs want it
+    -h, --help           tell this
+    -p -x -v -q --pidfile --pname --loglevel --logtarget --syslogsocket --async
+                         taken, and of no effect
+
+Commands:
+    start, restart, reload [--unban] [--if-exists] [JAIL], stop
+    ping, version, echo TEXT, status [--all|JAIL] [basic|short|stats], stats, banned [IP...]
+    unban --all, unban IP..., set JAIL banip IP..., set JAIL unbanip [--report-absent] IP...
+    get loglevel, logtarget, syslogsocket, dbfile, dbpurgeage; set loglevel LEVEL; flushlogs
+    get JAIL banned [IP...], banip [SEPARATOR|--with-time], logpath, logencoding, journalmatch,
+        ignoreself, ignoreip, ignorecommand, failregex, ignoreregex, usedns, findtime, bantime,
+        maxretry, actions
+
+See f2bd(8).",
+        tool.name()
+    )
+}

@@ -1,0 +1,153 @@
+//! How do `fail2ban-client start`, `restart` and `fail2ban-server` begin and end a daemon?
+//!
+//! Where systemd runs and has a unit for f2bd, it owns the daemon and is asked to start it; else a process is started that
+//! goes on when this one has ended. A command line that names a configuration or a socket means a daemon of its own.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{NotDone, Session, Tool, complain, print};
+use crate::control::client::Client;
+use crate::control::protocol::Request;
+use crate::daemon::{self, RunOptions};
+use crate::engine::time::parse_span;
+
+/// How long a server may take to start or to end, if nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked for.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The unit of systemd.
+const UNIT: &str = "f2bd.service";
+
+/// It is there where systemd runs.
+const SYSTEMD: &str = "/run/systemd/system";
+
+impl Session {
+    /// Starts a daemon.
+    pub(super) fn start(&self) -> Result<(), NotDone> {
+        if self.is_answered()? {
+            complain("Server already running");
+            return Err(NotDone);
+        }
+        if self.options.foreground {
+            return self.stay();
+        }
+        if self.load().is_none() {
+            return Err(NotDone);
+        }
+        let mut child = match self.is_own() && has_unit() {
+            true => self.ask_systemd()?,
+            false => Some(self.spawn()?),
+        };
+        self.wait_for(true, child.as_mut())?;
+        print("Server ready")
+    }
+
+    /// Ends the daemon, if there is one, and starts another one.
+    pub(super) fn restart(&self) -> Result<(), NotDone> {
+        // Who was not there need not end; that has been told.
+        if self.ask(&["stop".to_owned()]).is_ok() {
+            self.wait_for(false, None)?;
+        }
+        self.start()
+    }
+
+    /// Is the daemon.
+    fn stay(&self) -> Result<(), NotDone> {
+        let options = RunOptions {
+            config: self.config(),
+            socket: None,
+            fail2ban_socket: self.options.socket.clone(),
+            dry_run: false,
+        };
+        daemon::run(&options).map_err(|error| {
+            log::error!("{error}");
+            NotDone
+        })
+    }
+
+    /// Whether it is about the daemon of this machine.
+    fn is_own(&self) -> bool {
+        self.options.conf.is_none() && self.options.socket.is_none()
+    }
+
+    fn ask_systemd(&self) -> Result<Option<Child>, NotDone> {
+        let status = Command::new("systemctl").args(["start", UNIT]).status();
+        match status {
+            Ok(status) if status.success() => Ok(None),
+            Ok(_) => Err(NotDone),
+            Err(error) => {
+                complain(&format!("cannot run systemctl: {error}"));
+                Err(NotDone)
+            }
+        }
+    }
+
+    fn spawn(&self) -> Result<Child, NotDone> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0(Tool::Server.name()).arg("-f");
+        for (option, value) in [("-c", &self.options.conf), ("-s", &self.options.socket)] {
+            if let Some(value) = value {
+                command.arg(option).arg(value);
+            }
+        }
+        command.arg("start");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // The terminal's signals are not for it.
+        command.process_group(0);
+        command.spawn().map_err(|error| {
+            complain(&format!("cannot start the server: {error}"));
+            NotDone
+        })
+    }
+
+    fn is_answered(&self) -> Result<bool, NotDone> {
+        let socket = self.socket()?;
+        Ok(Client::ask(&socket, Request::Status { jail: None }).is_ok())
+    }
+
+    /// Waits until a daemon is there, or none is.
+    fn wait_for(&self, wanted: bool, mut child: Option<&mut Child>) -> Result<(), NotDone> {
+        let told = self.options.timeout.as_deref();
+        let patience = told
+            .and_then(|text| parse_span(text).ok())
+            .unwrap_or(PATIENCE);
+        let began = Instant::now();
+        while began.elapsed() < patience {
+            if self.is_answered()? == wanted {
+                return Ok(());
+            }
+            let ended = child.as_mut().map(|child| child.try_wait());
+            if let Some(Ok(Some(status))) = ended {
+                complain(&format!(
+                    "Could not start server ({status}); `fail2ban-server -f` tells why"
+                ));
+                return Err(NotDone);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        complain(match wanted {
+            true => "Could not find server, waiting failed",
+            false => "Could not stop server",
+        });
+        Err(NotDone)
+    }
+}
+
+/// Whether systemd runs here and knows f2bd.
+fn has_unit() -> bool {
+    let asked = || {
+        let mut command = Command::new("systemctl");
+        command.args(["cat", UNIT]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        command.status()
+    };
+    Path::new(SYSTEMD).is_dir() && asked().is_ok_and(|status| status.success())
+}

@@ -1,0 +1,76 @@
+//! What is told of jails to those who ask a running daemon?
+//!
+//! In: jails as they were read. Out: their words, for the control protocol.
+
+use super::jail::JailSettings;
+use super::resolved::Patterns;
+use crate::control::protocol::JailSettingsRow;
+use crate::engine::policy::{IGNOREIP, IgnoreList, SetName};
+use crate::source::SourceSpec;
+use crate::source::file::FilesSpec;
+
+/// The enabled jails, in their order; by that the sources know which files each of them wants.
+pub fn rows(jails: &[(JailSettings, Patterns)], sources: &[SourceSpec]) -> Vec<JailSettingsRow> {
+    let files = sources.iter().filter_map(|source| match source {
+        SourceSpec::Files(files) => Some(files),
+        _ => None,
+    });
+    let files: Vec<_> = files.collect();
+    let enabled = jails.iter().filter(|(jail, _)| jail.enabled).enumerate();
+    enabled
+        .map(|(at, (jail, patterns))| row(at, jail, patterns, &files))
+        .collect()
+}
+
+fn row(
+    at: usize,
+    jail: &JailSettings,
+    patterns: &Patterns,
+    files: &[&FilesSpec],
+) -> JailSettingsRow {
+    let wanted = files.iter().filter_map(|files| {
+        let globs = files.wanted.get(at)?;
+        (!globs.is_empty()).then_some((files.encoding, globs))
+    });
+    let wanted: Vec<_> = wanted.collect();
+    let encoding = wanted.first().map(|(encoding, _)| *encoding);
+    let globs = wanted.iter().flat_map(|(_, globs)| globs.iter());
+    let mut sets = jail.ignore.sets().map(|(set, _)| set);
+    let command = sets.find_map(|set| match set {
+        SetName::Command(words) => Some(words.join(" ")),
+        _ => None,
+    });
+    JailSettingsRow {
+        jail: jail.name.clone(),
+        logpath: globs.map(ToString::to_string).collect(),
+        journalmatch: jail.journalmatch.to_string(),
+        logencoding: encoding.unwrap_or_default().to_string(),
+        failregex: patterns.failures.clone(),
+        ignoreregex: patterns.ignores.clone(),
+        ignoreip: ignored(&jail.ignore),
+        ignoreself: jail.ignore.sets().any(|(set, _)| *set == SetName::Own),
+        ignorecommand: command.unwrap_or_default(),
+        usedns: jail.usedns,
+    }
+}
+
+/// Whom a list names, in the words that were written.
+fn ignored(list: &IgnoreList) -> Vec<String> {
+    let mut words = Vec::new();
+    let stated = list.stated().filter_map(|rule| {
+        let word = rule.because.strip_prefix(IGNOREIP)?;
+        Some(word.trim_start().to_owned())
+    });
+    let sets = list.sets().filter_map(|(set, _)| match set {
+        SetName::Host(name) | SetName::File(name) => Some(name.to_string()),
+        SetName::Command(_) | SetName::Own | SetName::Guarded => None,
+    });
+    let regions = list.regions().map(|region| region.to_string());
+    for word in stated.chain(sets).chain(regions) {
+        // A range is several networks.
+        if !words.contains(&word) {
+            words.push(word);
+        }
+    }
+    words
+}

@@ -1,0 +1,506 @@
+//! What do the words of a Fail2ban command mean?
+//!
+//! In: words. Out: a [`Command`], or the fault that Fail2ban finds in them. Whether a jail of that name exists is not
+//! known here.
+
+use std::collections::VecDeque;
+
+use log::LevelFilter;
+
+use super::fault::Fault;
+
+/// What somebody wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `ping`
+    Ping,
+    /// `version`
+    Version,
+    /// `server-status`, which Fail2ban's own client sends when it has started a server.
+    ServerStatus,
+    /// `echo WORD…`
+    Echo(Vec<String>),
+    /// `status`
+    Status,
+    /// `status --all`
+    StatusOfAll(Flavor),
+    /// `status JAIL`
+    StatusOf(Jail, Flavor),
+    /// `stats`
+    Statistics,
+    /// `banned [IP…]`
+    Banned(Vec<String>),
+    /// `unban --all`
+    UnbanAll,
+    /// `unban IP…`
+    Unban(Vec<String>),
+    /// `get X`
+    Get(Setting),
+    /// `get JAIL X`
+    GetOf(Jail, JailSetting),
+    /// `get JAIL banned [IP…]`
+    BannedIn(Jail, Vec<String>),
+    /// `get JAIL banip [SEPARATOR]`
+    BanList(Jail, Times),
+    /// `set JAIL banip IP…`
+    Ban(Jail, Vec<String>),
+    /// `set JAIL unbanip IP…`
+    UnbanIn(Jail, Vec<String>, Absent),
+    /// `set loglevel LEVEL`
+    SetLogLevel(LevelFilter),
+    /// `reload`
+    Reload(Reload),
+    /// `flushlogs`
+    FlushLogs,
+    /// `stop`
+    Stop,
+}
+
+/// The name of a jail, as somebody has typed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Jail(pub String);
+
+/// What a status should tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Flavor {
+    /// All that is known.
+    #[default]
+    Basic,
+    /// Not who is banned.
+    Short,
+    /// Numbers alone.
+    Statistics,
+}
+
+/// Whether a list tells times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// Addresses alone.
+    Without,
+    /// Start, length and end of each ban.
+    With,
+}
+
+/// What becomes of addresses that are not banned, where bans are to be lifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// Nothing.
+    Passed,
+    /// They are a fault.
+    Reported,
+}
+
+/// What should be read anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reload {
+    /// The jail that is meant; everything is read anew all the same.
+    pub jail: Option<Jail>,
+    /// Whether its bans, or all, are lifted.
+    pub unban: bool,
+    /// Whether it need not exist.
+    pub if_exists: bool,
+}
+
+/// A setting of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// `loglevel`
+    LogLevel,
+    /// `logtarget`
+    LogTarget,
+    /// `syslogsocket`
+    SyslogSocket,
+    /// `dbfile`
+    Database,
+    /// `dbpurgeage`
+    PurgeAge,
+}
+
+/// A setting of a jail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JailSetting {
+    /// `logpath`
+    LogPath,
+    /// `logencoding`
+    LogEncoding,
+    /// `journalmatch`
+    JournalMatch,
+    /// `ignoreself`
+    IgnoreSelf,
+    /// `ignoreip`
+    IgnoreIp,
+    /// `ignorecommand`
+    IgnoreCommand,
+    /// `failregex`
+    FailRegex,
+    /// `ignoreregex`
+    IgnoreRegex,
+    /// `usedns`
+    UseDns,
+    /// `findtime`
+    FindTime,
+    /// `bantime`
+    BanTime,
+    /// `maxretry`
+    MaxRetry,
+    /// `actions`
+    Actions,
+}
+
+const SETTINGS: &[(&str, Setting)] = &[
+    ("loglevel", Setting::LogLevel),
+    ("logtarget", Setting::LogTarget),
+    ("syslogsocket", Setting::SyslogSocket),
+    ("dbfile", Setting::Database),
+    ("dbpurgeage", Setting::PurgeAge),
+];
+
+const JAIL_SETTINGS: &[(&str, JailSetting)] = &[
+    ("logpath", JailSetting::LogPath),
+    ("logencoding", JailSetting::LogEncoding),
+    ("journalmatch", JailSetting::JournalMatch),
+    ("ignoreself", JailSetting::IgnoreSelf),
+    ("ignoreip", JailSetting::IgnoreIp),
+    ("ignorecommand", JailSetting::IgnoreCommand),
+    ("failregex", JailSetting::FailRegex),
+    ("ignoreregex", JailSetting::IgnoreRegex),
+    ("usedns", JailSetting::UseDns),
+    ("findtime", JailSetting::FindTime),
+    ("bantime", JailSetting::BanTime),
+    ("maxretry", JailSetting::MaxRetry),
+    ("actions", JailSetting::Actions),
+];
+
+/// What can be set while Fail2ban runs, and not while f2bd does: the key to be edited instead.
+const FIXED: &[(&str, &str)] = &[
+    ("ignoreself", "ignoreself"),
+    ("addignoreip", "ignoreip"),
+    ("delignoreip", "ignoreip"),
+    ("ignorecommand", "ignorecommand"),
+    ("ignorecache", "ignorecommand"),
+    ("addlogpath", "logpath"),
+    ("dellogpath", "logpath"),
+    ("logencoding", "logencoding"),
+    ("addjournalmatch", "journalmatch"),
+    ("deljournalmatch", "journalmatch"),
+    ("prefregex", "prefregex"),
+    ("addfailregex", "failregex"),
+    ("delfailregex", "failregex"),
+    ("addignoreregex", "ignoreregex"),
+    ("delignoreregex", "ignoreregex"),
+    ("usedns", "usedns"),
+    ("findtime", "findtime"),
+    ("bantime", "bantime"),
+    ("datepattern", "datepattern"),
+    ("logtimezone", "logtimezone"),
+    ("maxmatches", "maxmatches"),
+    ("maxretry", "maxretry"),
+    ("maxlines", "maxlines"),
+    ("addaction", "action"),
+    ("delaction", "action"),
+    ("action", "action"),
+    ("idle", "enabled"),
+];
+
+/// The words that are left.
+struct Words(VecDeque<String>);
+
+impl Words {
+    /// The next one, which must be there.
+    fn next(&mut self) -> Result<String, Fault> {
+        self.0.pop_front().ok_or(Fault::Incomplete)
+    }
+
+    /// The next one if it is this.
+    fn take(&mut self, word: &str) -> bool {
+        let is_next = self.0.front().is_some_and(|next| next == word);
+        if is_next {
+            self.0.pop_front();
+        }
+        is_next
+    }
+
+    fn rest(self) -> Vec<String> {
+        self.0.into()
+    }
+
+    /// All that are left, of which there must be one.
+    fn some(self) -> Result<Vec<String>, Fault> {
+        match self.0.is_empty() {
+            true => Err(Fault::Incomplete),
+            false => Ok(self.rest()),
+        }
+    }
+}
+
+/// Understands a command.
+///
+/// # Errors
+/// There is no such command, or it is one that f2bd does not follow.
+pub fn understand(words: impl IntoIterator<Item = String>) -> Result<Command, Fault> {
+    let mut words = Words(words.into_iter().collect());
+    let name = words.next()?;
+    Ok(match name.as_str() {
+        "ping" => Command::Ping,
+        "version" => Command::Version,
+        "server-status" => Command::ServerStatus,
+        "echo" => Command::Echo(words.rest()),
+        "status" => return status(words),
+        "stat" | "stats" | "statistic" | "statistics" => Command::Statistics,
+        "banned" => Command::Banned(words.rest()),
+        "unban" if words.take("--all") && words.0.is_empty() => Command::UnbanAll,
+        "unban" => Command::Unban(words.some()?),
+        "get" => return get(words),
+        "set" | "multi-set" => return set(words),
+        "reload" => return reload(words),
+        "restart" if !words.0.is_empty() => return reload(words),
+        "flushlogs" => Command::FlushLogs,
+        "stop" if words.0.is_empty() => Command::Stop,
+        "start" | "stop" | "add" => {
+            let jail = words.next()?;
+            let value = if name == "stop" { "false" } else { "true" };
+            return Err(fixed(
+                "enabled",
+                Some(&jail),
+                &format!("`enabled = {value}`"),
+            ));
+        }
+        _ => return Err(Fault::Refused("Invalid command".to_owned())),
+    })
+}
+
+/// That something is the configuration's to say.
+fn fixed(key: &str, jail: Option<&str>, write: &str) -> Fault {
+    let place = match jail {
+        Some(jail) => format!(" of the jail {jail}"),
+        None => String::new(),
+    };
+    Fault::Refused(format!(
+        "f2bd does not change `{key}`{place} while it runs: write {write} into the configuration, then reload"
+    ))
+}
+
+fn status(mut words: Words) -> Result<Command, Fault> {
+    let Ok(jail) = words.next() else {
+        return Ok(Command::Status);
+    };
+    let flavor = match words.next().as_deref() {
+        Ok("short") => Flavor::Short,
+        Ok("stats") => Flavor::Statistics,
+        Ok("cymru") => {
+            return Err(Fault::Refused(
+                "f2bd asks no stranger whose addresses it bans: set `country` and `operator` in its configuration, and `f2bd bans` tells both".to_owned(),
+            ));
+        }
+        // Fail2ban takes what it does not know for this as well.
+        _ => Flavor::Basic,
+    };
+    if !words.0.is_empty() {
+        return Err(Fault::Refused("Invalid command (no status)".to_owned()));
+    }
+    Ok(match jail.as_str() {
+        "--all" => Command::StatusOfAll(flavor),
+        _ => Command::StatusOf(Jail(jail), flavor),
+    })
+}
+
+fn known<T: Copy>(list: &[(&str, T)], word: &str) -> Option<T> {
+    let mut list = list.iter();
+    list.find(|(name, _)| *name == word)
+        .map(|(_, known)| *known)
+}
+
+fn get(mut words: Words) -> Result<Command, Fault> {
+    let first = words.next()?;
+    if let Some(setting) = known(SETTINGS, &first) {
+        return Ok(Command::Get(setting));
+    }
+    let unknown =
+        || Fault::Refused("Invalid command (no get action or not yet implemented)".to_owned());
+    if matches!(first.as_str(), "thread" | "dbmaxmatches") {
+        return Err(unknown());
+    }
+    let (jail, what) = (Jail(first), words.next()?);
+    Ok(match what.as_str() {
+        "banned" => Command::BannedIn(jail, words.rest()),
+        "banip" => {
+            let times = match words.take("--with-time") {
+                true => Times::With,
+                false => Times::Without,
+            };
+            Command::BanList(jail, times)
+        }
+        what => Command::GetOf(jail, known(JAIL_SETTINGS, what).ok_or_else(unknown)?),
+    })
+}
+
+fn set(mut words: Words) -> Result<Command, Fault> {
+    let first = words.next()?;
+    match first.as_str() {
+        "loglevel" => return Ok(Command::SetLogLevel(level(&words.next()?)?)),
+        "logtarget" => {
+            return Err(fixed(
+                "logtarget",
+                None,
+                "`fail2ban_log = \"/var/log/fail2ban.log\"` under [daemon]",
+            ));
+        }
+        "dbfile" => return Err(fixed("dbfile", None, "`database` under [daemon]")),
+        "dbpurgeage" => return Err(fixed("dbpurgeage", None, "`keep_bans` under [daemon]")),
+        "syslogsocket" | "allowipv6" | "thread" | "dbmaxmatches" => {
+            return Err(Fault::Refused(format!("f2bd has no `{first}`")));
+        }
+        _ => {}
+    }
+    let (jail, what) = (Jail(first), words.next()?);
+    Ok(match what.as_str() {
+        "banip" => Command::Ban(jail, words.some()?),
+        "unbanip" => {
+            let absent = match words.take("--report-absent") {
+                true => Absent::Reported,
+                false => Absent::Passed,
+            };
+            Command::UnbanIn(jail, words.some()?, absent)
+        }
+        "attempt" => {
+            return Err(Fault::Refused(
+                "f2bd counts what its sources tell: `f2bd report` tells it of a failure".to_owned(),
+            ));
+        }
+        what => {
+            let key =
+                known(FIXED, what).or_else(|| what.starts_with("bantime.").then_some("bantime.*"));
+            return Err(match key {
+                Some(key) => fixed(key, Some(&jail.0), "the new value"),
+                None => Fault::Refused(format!(
+                    "Invalid command '{what}' (no set action or not yet implemented)"
+                )),
+            });
+        }
+    })
+}
+
+fn reload(mut words: Words) -> Result<Command, Fault> {
+    let mut reload = Reload::default();
+    loop {
+        if words.take("--unban") {
+            reload.unban = true;
+        } else if words.take("--if-exists") {
+            reload.if_exists = true;
+        } else if !words.take("--restart") {
+            break;
+        }
+    }
+    reload.jail = words.next().ok().filter(|jail| jail != "--all").map(Jail);
+    if !words.0.is_empty() {
+        let rest = words.rest().join(" ");
+        return Err(Fault::Refused(format!(
+            "Unexpected argument(s) for reload: {rest}"
+        )));
+    }
+    Ok(Command::Reload(reload))
+}
+
+/// Fail2ban's levels, by word or number. It tells bans at NOTICE, f2bd at info.
+fn level(word: &str) -> Result<LevelFilter, Fault> {
+    let word = word.to_ascii_uppercase();
+    Ok(match word.as_str() {
+        "CRITICAL" | "ERROR" | "50" | "40" => LevelFilter::Error,
+        "WARNING" | "30" => LevelFilter::Warn,
+        "NOTICE" | "INFO" | "25" | "20" => LevelFilter::Info,
+        "DEBUG" | "TRACEDEBUG" | "HEAVYDEBUG" | "10" | "7" | "5" => LevelFilter::Debug,
+        _ => return Err(Fault::BadWord(format!("Invalid log level '{word}'"))),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn heard(text: &str) -> Result<Command, Fault> {
+        understand(text.split_whitespace().map(str::to_owned))
+    }
+
+    fn jail() -> Jail {
+        Jail("sshd".to_owned())
+    }
+
+    #[test]
+    fn words_are_understood() {
+        let ip = || vec!["192.0.2.7".to_owned()];
+        for (text, command) in [
+            ("ping 0.1", Command::Ping),
+            ("status", Command::Status),
+            ("status --all short", Command::StatusOfAll(Flavor::Short)),
+            ("status sshd", Command::StatusOf(jail(), Flavor::Basic)),
+            (
+                "status sshd other",
+                Command::StatusOf(jail(), Flavor::Basic),
+            ),
+            ("get dbfile", Command::Get(Setting::Database)),
+            (
+                "get sshd maxretry",
+                Command::GetOf(jail(), JailSetting::MaxRetry),
+            ),
+            ("get sshd banip ,", Command::BanList(jail(), Times::Without)),
+            (
+                "get sshd banip --with-time",
+                Command::BanList(jail(), Times::With),
+            ),
+            ("set sshd banip 192.0.2.7", Command::Ban(jail(), ip())),
+            (
+                "set sshd unbanip --report-absent 192.0.2.7",
+                Command::UnbanIn(jail(), ip(), Absent::Reported),
+            ),
+            ("unban --all", Command::UnbanAll),
+            ("unban 192.0.2.7", Command::Unban(ip())),
+            (
+                "set loglevel notice",
+                Command::SetLogLevel(LevelFilter::Info),
+            ),
+            (
+                "reload --restart --unban sshd",
+                Command::Reload(Reload {
+                    jail: Some(jail()),
+                    unban: true,
+                    if_exists: false,
+                }),
+            ),
+            ("reload --all", Command::Reload(Reload::default())),
+        ] {
+            assert_eq!(heard(text), Ok(command), "{text}");
+        }
+    }
+
+    #[test]
+    fn faults_are_those_of_fail2ban() {
+        for text in [
+            "",
+            "get",
+            "get sshd",
+            "set",
+            "set sshd",
+            "set sshd banip",
+            "unban",
+        ] {
+            assert_eq!(heard(text), Err(Fault::Incomplete), "{text}");
+        }
+        for text in ["nonsense", "get sshd nonsense", "set sshd nonsense 1"] {
+            let said = heard(text).expect_err(text).to_string();
+            assert!(said.starts_with("Invalid command"), "{text}: {said}");
+        }
+        let said = heard("set sshd addfailregex x")
+            .expect_err("a fault")
+            .to_string();
+        assert!(said.contains("`failregex` of the jail sshd"), "{said}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_words_are_too_odd(words in prop::collection::vec("(get|set|status|unban|reload|[a-z-]{0,9})", 0..6)) {
+            let _ = understand(words);
+        }
+    }
+}

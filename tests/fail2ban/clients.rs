@@ -1,0 +1,234 @@
+//! Facts about f2bd called by the names of Fail2ban's tools: what they print is what Fail2ban's own print.
+
+use regex::Regex;
+
+use crate::fail2ban::pair::{Pair, Said};
+use crate::support::wait::until;
+
+/// What both answer in the same bytes, whatever was banned.
+const ALIKE: &[&[&str]] = &[
+    &["status"],
+    &["status", "sshd"],
+    &["status", "sshd", "short"],
+    &["status", "sshd", "basic"],
+    &["status", "lasting"],
+    &["status", "nope"],
+    &["banned"],
+    &["banned", "192.0.2.7"],
+    &["banned", "192.0.2.7", "192.0.2.99"],
+    &["get", "sshd", "banned"],
+    &["get", "sshd", "banned", "192.0.2.7"],
+    &["get", "sshd", "banned", "192.0.2.7", "192.0.2.99"],
+    &["get", "sshd", "banip"],
+    &["get", "sshd", "banip", ","],
+    &["get", "lasting", "banip", "--with-time"],
+    &["get", "sshd", "banip", "--with-time"],
+    &["get", "nope", "banip"],
+    &["get", "sshd", "logpath"],
+    &["get", "sshd", "ignoreip"],
+    &["get", "sshd", "ignoreself"],
+    &["get", "sshd", "ignorecommand"],
+    &["get", "sshd", "ignoreregex"],
+    &["get", "sshd", "findtime"],
+    &["get", "sshd", "bantime"],
+    &["get", "lasting", "bantime"],
+    &["get", "sshd", "maxretry"],
+    &["get", "sshd", "usedns"],
+    &["get", "loglevel"],
+    &["get", "syslogsocket"],
+    &["get", "dbpurgeage"],
+    &["get", "sshd", "nonsense"],
+    &["set", "nope", "banip", "192.0.2.1"],
+    &["set", "sshd", "unbanip", "192.0.2.99"],
+    &["set", "sshd", "unbanip", "--report-absent", "192.0.2.99"],
+    &["unban", "192.0.2.99"],
+    &["get"],
+    &["get", "sshd"],
+    &["set"],
+    &["set", "sshd"],
+    &["nonsense"],
+    &["ping"],
+    &["echo", "one", "two"],
+];
+
+/// The same with exit codes; each takes Python a while.
+const WITH_CODES: &[&[&str]] = &[
+    &["get", "sshd", "banip", ", "],
+    &["status", "nope"],
+    &["get"],
+    &["nonsense"],
+    &["set", "sshd", "unbanip", "--report-absent", "192.0.2.99"],
+    &["--str2sec", "1h"],
+    &["-t", "ping"],
+];
+
+fn out(said: &Said) -> &str {
+    assert_eq!(said.code, Some(0), "{said:?}");
+    &said.out
+}
+
+/// Times made equal.
+fn timeless(text: &str) -> String {
+    let times = Regex::new(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}").unwrap();
+    times.replace_all(text, "TIME").into_owned()
+}
+
+#[test]
+fn answers_are_those_of_fail2ban() {
+    let Some(mut pair) = Pair::start("") else {
+        return;
+    };
+    // Nobody is banned yet. A banned guest that fails on is watched by Fail2ban and not by f2bd; none does here.
+    pair.compare(ALIKE);
+    pair.refuse(&["192.0.2.7"; 3]);
+    pair.refuse(&["2001:db8::7"; 3]);
+    pair.refuse(&["192.0.2.8"; 2]);
+    pair.refuse(&["203.0.113.7"; 9]);
+    pair.agree(&["get", "sshd", "banip"], "192.0.2.7 2001:db8::7");
+    pair.agree(&["get", "lasting", "banip"], "192.0.2.7 2001:db8::7");
+    pair.compare(ALIKE);
+    for words in WITH_CODES {
+        assert_eq!(pair.ours(words), pair.theirs(words), "{words:?}");
+    }
+    // By hand.
+    let by_hand = [
+        &[
+            "set",
+            "sshd",
+            "banip",
+            "192.0.2.30",
+            "192.0.2.31",
+            "192.0.2.7",
+        ][..],
+        &["set", "lasting", "banip", "192.0.2.40"],
+        &["set", "lasting", "banip", "192.0.2.40"],
+        &["set", "sshd", "unbanip", "192.0.2.7"],
+    ];
+    pair.compare(&by_hand);
+    pair.agree(&["get", "sshd", "banip"], "192.0.2.31");
+    let words = ["get", "sshd", "banip", "--with-time"];
+    let times = [pair.ours(&words), pair.theirs(&words)].map(|said| timeless(out(&said)));
+    assert_eq!(times[0], times[1]);
+    assert!(
+        times[0].contains("192.0.2.30 \tTIME + 3600 = TIME\n"),
+        "{times:?}"
+    );
+    let later = [
+        &["banned"][..],
+        &["status"],
+        &["get", "sshd", "banned", "192.0.2.7"],
+        &["unban", "192.0.2.30", "192.0.2.99"],
+        // It also forgets who has failed, which Fail2ban does not.
+        &["unban", "--all"],
+        &["banned"],
+    ];
+    pair.compare(&later);
+}
+
+#[test]
+fn newer_commands_and_those_of_f2bd_alone() {
+    let Some(mut pair) = Pair::start("fail2ban_log = \"HOME/fail2ban.log\"") else {
+        return;
+    };
+    let both = |words: &[&str]| pair.ours(words);
+    // As the reference shows them, of a version that is newer than the package.
+    assert_eq!(out(&both(&["version"])), "1.1.0\n");
+    assert_eq!(out(&both(&["-V"])), "1.1.0\n");
+    assert!(out(&both(&["--version"])).starts_with("Fail2Ban v1.1.0\n"));
+    assert_eq!(
+        out(&both(&["-t"])),
+        "OK: configuration test is successful\n"
+    );
+    let log = pair.path("auth.log").display().to_string();
+    assert_eq!(
+        out(&both(&["status", "--all", "short"])),
+        format!(
+            "Status
+|- Number of jail:\t2
+|- Jail list:\tlasting, sshd
+`- Status for the jails:
+   |- Jail: lasting
+   |  |- Filter
+   |  |  |- Currently failed:\t0
+   |  |  |- Total failed:\t0
+   |  |  `- File list:\t{log}
+   |  `- Actions
+   |     |- Currently banned:\t0
+   |     `- Total banned:\t0
+   `- Jail: sshd
+      |- Filter
+      |  |- Currently failed:\t0
+      |  |- Total failed:\t0
+      |  `- File list:\t{log}
+      `- Actions
+         |- Currently banned:\t0
+         `- Total banned:\t0
+"
+        )
+    );
+    // Every jail has files, so each backend is theirs for files.
+    assert_eq!(
+        out(&both(&["stats"])),
+        "          ║           ║ Filter    ║ Actions
+ Jail     ║ Backend   ╟───────────╫───────────
+          ║           ║ cur │ tot ║ cur │ tot
+══════════╬═══════════╬═══════════╬═══════════
+ lasting  ║ pyinotify ║   0 │   0 ║   0 │   0
+ sshd     ║ pyinotify ║   0 │   0 ║   0 │   0
+══════════╩═══════════╩═══════════╩═══════════
+"
+        .replace("Actions\n", "Actions  \n")
+    );
+    assert_eq!(
+        out(&both(&["get", "sshd", "failregex"])),
+        "The following regular expression are defined:\n`- [0]: ^refused <ip>$\n"
+    );
+    let file = pair.path("fail2ban.log").display().to_string();
+    assert_eq!(
+        out(&both(&["get", "logtarget"])),
+        format!("Current logging target is:\n`- {file}\n")
+    );
+    assert_eq!(out(&both(&["flushlogs"])), "logs: rolled over\n");
+    assert_eq!(
+        out(&both(&["set", "loglevel", "DEBUG"])),
+        "Current logging level is 'DEBUG'\n"
+    );
+    assert_eq!(
+        out(&both(&["get", "loglevel"])),
+        "Current logging level is 'DEBUG'\n"
+    );
+    assert_eq!(out(&both(&["reload"])), "OK\n");
+    assert_eq!(
+        out(&both(&["get", "loglevel"])),
+        "Current logging level is 'INFO'\n"
+    );
+    assert_eq!(both(&["reload", "nope"]).code, Some(255));
+    assert_eq!(out(&both(&["reload", "--if-exists", "nope"])), "OK\n");
+    // What cannot be set says where it can.
+    let said = both(&["set", "sshd", "addfailregex", "x"]);
+    assert_eq!(said.code, Some(255));
+    assert!(
+        said.out
+            .contains("write the new value into the configuration, then reload"),
+        "{said:?}"
+    );
+    // What is never banned is not banned by hand either, and the others are.
+    let said = both(&["set", "sshd", "banip", "203.0.113.7", "192.0.2.50"]);
+    assert_eq!((said.code, &*said.out), (Some(0), "1\n"));
+    assert!(said.err.contains("203.0.113.7 is never banned"), "{said:?}");
+    assert_eq!(
+        both(&["set", "sshd", "banip", "203.0.113.7"]).code,
+        Some(255)
+    );
+    assert_eq!(out(&both(&["stop"])), "Shutdown successful\n");
+    until("f2bd ends", || pair.own().try_wait().unwrap());
+    let said = pair.ours(&["ping"]);
+    assert_eq!((said.code, &*said.out), (Some(255), ""));
+    let socket = pair.path("control.sock").display().to_string();
+    assert!(
+        said.err.ends_with(&format!(
+            "Failed to access socket path: {socket}. Is fail2ban running?"
+        )),
+        "{said:?}"
+    );
+}
