@@ -82,10 +82,10 @@ fn length(text: &str, rest: &str) -> Option<usize> {
         let letter = code[flag..].chars().next().map_or(0, char::len_utf8);
         return Some(1 + flag + letter);
     }
-    if rest.starts_with(STARS) {
+    if let Some(behind) = rest.strip_prefix(STARS) {
         let before = &text[..text.len() - rest.len()];
         let at_start = before.trim_start_matches('(').is_empty();
-        let at_end = rest[STARS.len()..].trim_end_matches(')').is_empty();
+        let at_end = behind.trim_end_matches(')').is_empty();
         return (at_start || at_end && !before.ends_with('\\')).then_some(STARS.len());
     }
     NAMES.into_iter().find_map(|name| {
