@@ -26,6 +26,7 @@ mod formats;
 mod frontends;
 mod hostile;
 mod ignored;
+mod import;
 mod injection;
 mod journal;
 mod known;

@@ -221,6 +221,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Take over what this machine's Fail2ban has
+    Import(ImportArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -359,6 +361,17 @@ pub struct DiscoverArgs {
     /// this machine's journal, `journal:DIR` that of a directory
     #[arg(value_name = "LOG")]
     pub logs: Vec<String>,
+}
+
+/// What to take over.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Whom Fail2ban keeps out, and has kept out before, by its database
+    #[arg(long, value_name = "DATABASE", num_args = 0..=1, default_missing_value = "/var/lib/fail2ban/fail2ban.sqlite3", required = true)]
+    pub state: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Where old logs begin to matter.

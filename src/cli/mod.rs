@@ -16,6 +16,7 @@ mod failure;
 mod filters;
 mod found;
 pub mod hosts;
+mod import;
 mod learn;
 mod logs;
 mod matching;
@@ -224,6 +225,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
         Command::Flush => act(&common, Request::Flush, |_, _| {
             "what waited is written, the firewall is being put in order".to_owned()
         }),
+        Command::Import(args) => import::run(&args, &common, &clock),
         Command::Completions { shell } => completions(shell),
     }
 }

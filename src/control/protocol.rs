@@ -23,8 +23,11 @@ use crate::engine::time::{BanTime, Timestamp};
 /// The version of the protocol. It changes when an old client would misunderstand a new daemon.
 pub const VERSION: u32 = 1;
 
-/// The longest request; the longest real one has some 300 bytes.
-pub const LONGEST_REQUEST: usize = 4 * 1024;
+/// The longest request: a page of bans that are taken over. Others have some 300 bytes.
+pub const LONGEST_REQUEST: usize = 64 * 1024;
+
+/// The bans of one such page: some milliseconds of the driver's time.
+pub const MOST_TAKEN_OVER: usize = 500;
 
 /// The longest trial of a configuration: whoever has not confirmed it in a day has forgotten it.
 pub const LONGEST_TRIAL: Duration = Duration::from_secs(86_400);
@@ -119,6 +122,13 @@ pub enum Request {
         #[serde(default)]
         reason: Option<String>,
     },
+    /// Take over bans of another program.
+    TakeOver {
+        /// Which program that is, in words that are kept with the bans.
+        program: String,
+        /// The bans, the oldest first, at most [`MOST_TAKEN_OVER`].
+        bans: Vec<ForeignBan>,
+    },
     /// Allow it for a time, whatever it does.
     Allow {
         /// Whom.
@@ -169,6 +179,7 @@ impl Request {
         match self {
             Request::Ban { .. }
             | Request::Unban { .. }
+            | Request::TakeOver { .. }
             | Request::Allow { .. }
             | Request::Disallow { .. }
             | Request::Reload { .. }
@@ -188,6 +199,56 @@ impl Request {
     }
 }
 
+/// A ban of another program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ForeignBan {
+    /// The jail that shall have it.
+    #[serde(with = "text")]
+    pub jail: JailName,
+    /// Whom: a name if the jail bans names, whatever it looks like, or else an address or network.
+    pub subject: String,
+    /// Since when.
+    #[serde(with = "text")]
+    pub start: Timestamp,
+    /// For how long from then on; as long as the first ban of the jail if that is not known.
+    #[serde(with = "text::option", default)]
+    pub bantime: Option<BanTime>,
+    /// How often it had been banned, this time included.
+    pub offence: u32,
+    /// How many failures made it.
+    #[serde(default)]
+    pub failures: u32,
+    /// The account that was tried.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The log lines that made it, the oldest first.
+    #[serde(default)]
+    pub lines: Vec<String>,
+}
+
+/// What has become of a ban of another program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TakenOver {
+    /// It is in force.
+    InForce,
+    /// It is over, and counts as an earlier offence.
+    Past,
+    /// It says nothing that was not known: the same ban was taken over before, or one as long is in force, or one that is
+    /// newer is known and this one is over.
+    Known,
+    /// Its subject is never banned.
+    Ignored,
+    /// Its subject would be locked out: somebody who is logged in, a gateway, a resolver.
+    Guarded,
+    /// No such jail is enabled.
+    NoJail,
+    /// Its subject is nobody whom that jail can ban.
+    NoSubject,
+    /// As many bans are in force as there can be.
+    Full,
+}
+
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
@@ -199,6 +260,11 @@ pub enum Reply {
         /// How many bans go on that had been merged into one that ended by it.
         #[serde(default)]
         resumed: usize,
+    },
+    /// To [`Request::TakeOver`].
+    TakenOver {
+        /// What has become of each ban, in their order.
+        rows: Vec<TakenOver>,
     },
     /// To [`Request::Reload`].
     InForce {

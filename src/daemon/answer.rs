@@ -23,8 +23,8 @@ use crate::action::{ActionJail, ActionSpec};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
     ActionRow, AllowedRow, BanRow, ConfigurationRow, DatabaseRow, FailureRow, FileRow, FollowLine,
-    HistoryRow, JailRow, JailSettingsRow, LONGEST_ALLOWANCE, OperatorRow, PAGE, Refusal, Reply,
-    Request, ResponseRow, SettingsRow, SiegeRow, SourceRow, Status, Why,
+    HistoryRow, JailRow, JailSettingsRow, LONGEST_ALLOWANCE, MOST_TAKEN_OVER, OperatorRow, PAGE,
+    Refusal, Reply, Request, ResponseRow, SettingsRow, SiegeRow, SourceRow, Status, Why,
 };
 use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
@@ -309,6 +309,19 @@ pub fn nothing_to_confirm(restored: Option<Timestamp>) -> Reply {
     )
 }
 
+/// The reply to whoever wants bans to be taken over while the database cannot be asked.
+pub fn no_memory(error: Option<&StoreError>) -> Reply {
+    let because = error.map_or_else(String::new, |error| format!(": {error}"));
+    let message = format!("nothing is taken over, the database cannot be read{because}");
+    refused(Why::Unable, message)
+}
+
+/// The reply to more bans than can be taken over at once.
+pub fn too_many() -> Reply {
+    let message = format!("at most {MOST_TAKEN_OVER} bans are taken over at once");
+    refused(Why::Malformed, message)
+}
+
 /// The reply to a configuration that has mistakes.
 pub fn bad_configuration(problems: &[Problem]) -> Reply {
     Reply::Refused(Refusal {
@@ -373,6 +386,7 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         Request::Flush => done(&[]),
         Request::Ban { .. }
         | Request::Unban { .. }
+        | Request::TakeOver { .. }
         | Request::Allow { .. }
         | Request::Disallow { .. }
         | Request::Reload { .. }

@@ -21,13 +21,16 @@ use super::notice::{report_decision, trouble_text};
 use super::notify::Announcement;
 use super::outbox::{Outbox, WorkerId};
 use super::sources::Sources;
+use super::takeover;
 use super::trial::{Before, Trial};
 use super::unwritten::Unwritten;
 use crate::action::Report;
-use crate::action::event::Occasion;
+use crate::action::event::{Event, Occasion};
 use crate::action::trace::Trace;
 use crate::config::Settings;
-use crate::control::protocol::{ConfigurationRow, FollowLine, Reply, Request};
+use crate::control::protocol::{
+    ConfigurationRow, FollowLine, ForeignBan, MOST_TAKEN_OVER, Reply, Request,
+};
 use crate::engine::cursor::Stream;
 use crate::engine::decision::Notice;
 use crate::engine::host::HostName;
@@ -36,6 +39,7 @@ use crate::engine::ledger::Standing;
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::policy::{AddressSet, Policy, SetName, UseDns};
 use crate::engine::prefix::Prefix;
+use crate::engine::record::kept::kept;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Decision, Engine, Input};
 use crate::ignore::{command::Asking, guard};
@@ -561,6 +565,9 @@ impl Driver {
         if request == Request::Confirm {
             return self.confirm();
         }
+        if let Request::TakeOver { program, bans } = request {
+            return self.take_over(now, &program, &bans);
+        }
         match answer::order(&self.engine, &request, guarded) {
             Ok(Some(input)) => {
                 let decisions = &mut self.unwritten.decisions;
@@ -592,6 +599,41 @@ impl Driver {
             }
             Err(refusal) => refusal,
         }
+    }
+
+    /// Takes over bans of another program. They are news to the firewall alone.
+    fn take_over(&mut self, now: Timestamp, program: &str, bans: &[ForeignBan]) -> Reply {
+        if bans.len() > MOST_TAKEN_OVER {
+            return answer::too_many();
+        }
+        // What this moment brings beside them is told as ever.
+        self.decide(now, Input::Tick, None);
+        self.write(now);
+        let Some(store) = self.memory.store() else {
+            return answer::no_memory(None);
+        };
+        let taken = match takeover::take_over(&mut self.engine, store, now, program, bans) {
+            Ok(taken) => taken,
+            Err(error) => return answer::no_memory(Some(&error)),
+        };
+        self.memory.remember(now, &taken.decisions, None);
+        let orders = taken.orders();
+        let known = self.outbox.known(self.engine.policy(), &self.memory);
+        // They are no news to whoever is told of bans.
+        self.outbox.carry_out(&orders, known.policy, |ban| Event {
+            restored: true,
+            ..events::of_ban(ban, &known)
+        });
+        if !bans.is_empty() {
+            let is_ban = |order: &&Decision| matches!(order, Decision::Ban(_));
+            log::info!(
+                "{} of {} bans of {} are in force from now on",
+                orders.iter().filter(is_ban).count(),
+                bans.len(),
+                kept(program)
+            );
+        }
+        Reply::TakenOver { rows: taken.rows }
     }
 
     /// Has the engine know who would be locked out, if the settings want that.

@@ -20,6 +20,7 @@ mod outbox;
 mod reader;
 mod reload;
 mod sources;
+pub mod takeover;
 mod trial;
 mod unwritten;
 mod zone;
@@ -261,7 +262,7 @@ async fn serve(
 
 /// Keeps a second daemon away from the database, whatever socket it has. What the disk refuses must not keep the
 /// first one from protecting.
-fn alone_with(database: &Path) -> Result<Option<File>, StartError> {
+fn alone_with(database: &Path) -> Result<Option<File>, BindError> {
     if let Some(directory) = database.parent() {
         let made = DirBuilder::new()
             .recursive(true)
@@ -273,7 +274,7 @@ fn alone_with(database: &Path) -> Result<Option<File>, StartError> {
     }
     match server::lock(database) {
         Ok(lock) => Ok(Some(lock)),
-        Err(error @ BindError::Served(_)) => Err(error.into()),
+        Err(error @ BindError::Served(_)) => Err(error),
         Err(error @ BindError::System { .. }) => {
             log::debug!("{error}");
             Ok(None)

@@ -5,6 +5,7 @@
 //! were read: `replay` comes to the same bans as the daemon.
 
 mod accounts;
+mod adopting;
 mod allowing;
 mod banning;
 mod besieged;
@@ -207,6 +208,7 @@ impl Engine {
                 bantime,
                 reason,
             } => self.ban_by_hand(now, jail, subject, bantime, reason, out),
+            Input::Adopt(adoption) => self.adopt(now, adoption, out),
             Input::Unban {
                 jail,
                 subject,

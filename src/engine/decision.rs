@@ -78,7 +78,7 @@ pub struct Failure {
     pub user: Option<Box<str>>,
     /// What was attacked; text of the attacker's choice.
     pub target: Option<Box<str>>,
-    /// Which pattern of the filter took the record, counted from 1.
+    /// Which pattern of the filter took the record, counted from 1; 0 if another program found it.
     pub pattern: u16,
     /// What ties the records of one session together (a pid, a queue id).
     pub session: Option<Box<str>>,

@@ -54,6 +54,8 @@ pub enum Input<'a> {
         /// Why, in his words.
         reason: Option<Box<str>>,
     },
+    /// Another program has banned somebody, and this one takes its place.
+    Adopt(Adoption),
     /// The administrator lifts bans: those that share an address with `subject` or are of that name, all if it is
     /// `None`.
     Unban {
@@ -91,6 +93,27 @@ pub enum Input<'a> {
     Outcome(Outcome),
     /// New settings; windows and bans of jails that stay are kept.
     Policy(Box<Policy>),
+}
+
+/// A ban that another program has made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adoption {
+    /// The jail that bans.
+    pub jail: JailName,
+    /// Whom; somebody whom that jail can ban.
+    pub subject: Subject,
+    /// Since when.
+    pub start: Timestamp,
+    /// For how long from then on; as long as the jail's first ban if nobody knows.
+    pub bantime: Option<BanTime>,
+    /// How often the other program had banned it, this time included.
+    pub offence: u32,
+    /// The account that was tried; text of the attacker's choice.
+    pub user: Option<Box<str>>,
+    /// The log lines that made it, oldest first, as [`super::record::kept::kept`] keeps them.
+    pub lines: Vec<Box<str>>,
+    /// Which program that is, in words that are kept with the ban.
+    pub reason: Box<str>,
 }
 
 /// What an action made of its orders.

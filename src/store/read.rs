@@ -321,6 +321,22 @@ impl Store {
         }
     }
 
+    /// Whether `jail` has made a ban of `subject` that began at `start`.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn has_ban(
+        &self,
+        jail: &JailName,
+        subject: &Subject,
+        start: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut found = self
+            .connection
+            .prepare_cached("SELECT 1 FROM bans WHERE subject = ?1 AND jail = ?2 AND start = ?3")?;
+        Ok(found.exists(params![subject.plain(), jail.as_str(), start.as_micros()])?)
+    }
+
     /// The failures that made `ban`, oldest first.
     ///
     /// # Errors

@@ -100,3 +100,6 @@ fn name_host(names: &mut [Option<String>]) {
         names[host] = Some("dns".to_owned());
     }
 }
+
+#[cfg(test)]
+mod tests;

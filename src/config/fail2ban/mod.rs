@@ -5,7 +5,10 @@
 //!
 //! `ini` reads one file, `files` finds those that belong together, `merged` lays them over each other, `interpolation` puts in
 //! what values refer to, `brackets` and `tags` what stands in these, `definition` and `jail` put jails together; `time` reads
-//! times; `expression` translates regular expressions, `date` date patterns; `stream` is the tree in the words of Fail2ban's own server.
+//! times; `expression` translates regular expressions, `date` date patterns; `stream` is the tree in the words of Fail2ban's
+//! own server.
+//!
+//! `state` is whom a Fail2ban keeps out, by its database.
 
 pub mod brackets;
 pub mod date;
@@ -18,6 +21,7 @@ pub mod interpolation;
 pub mod jail;
 pub mod merged;
 pub mod options;
+pub mod state;
 pub mod stream;
 pub mod tags;
 pub mod time;

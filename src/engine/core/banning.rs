@@ -67,23 +67,7 @@ impl Engine {
             origin,
             evidence,
         };
-        let noted = Offence {
-            number: offence,
-            start,
-            end: ban.until(),
-        };
-        let offences = self.offences.entry(ban.jail.clone()).or_default();
-        offences.note(ban.subject.clone(), noted);
-        let by = self.keepers_of(&ban);
-        self.ledger.enter(&ban, by);
-        self.jails[at].windows.forget(&ban.subject);
-        if let Some(network) = network {
-            let wide = self.policy.jails[at].width.subject(network.address());
-            match wide.holds(network) {
-                true => self.jails[at].accounts.acquit(network),
-                false => self.jails[at].accounts.acquit_inside(network),
-            }
-        }
+        self.enter(at, &ban);
         // By hand nobody has offended, and a jail that counts bans of others is not counted itself.
         let jail = &self.policy.jails[at];
         let counts = origin != Origin::Manual && !self.policy.counts_bans(jail);
@@ -95,6 +79,32 @@ impl Engine {
         if let Some(told) = told {
             self.hear_ban(&told, out);
         }
+    }
+
+    /// Enters a ban into the ledger, and forgets what it was made for.
+    pub(super) fn enter(&mut self, at: usize, ban: &Ban) {
+        self.note_offence(ban);
+        let by = self.keepers_of(ban);
+        self.ledger.enter(ban, by);
+        self.jails[at].windows.forget(&ban.subject);
+        if let Some(network) = ban.subject.network() {
+            let wide = self.policy.jails[at].width.subject(network.address());
+            match wide.holds(network) {
+                true => self.jails[at].accounts.acquit(network),
+                false => self.jails[at].accounts.acquit_inside(network),
+            }
+        }
+    }
+
+    /// Remembers a ban as the last one of its subject.
+    pub(super) fn note_offence(&mut self, ban: &Ban) {
+        let noted = Offence {
+            number: ban.offence,
+            start: ban.start,
+            end: ban.until(),
+        };
+        let offences = self.offences.entry(ban.jail.clone()).or_default();
+        offences.note(ban.subject.clone(), noted);
     }
 
     /// Whether somebody was banned at a time and did not get through. What is as old as a ban is of what it was made
@@ -196,7 +206,7 @@ impl Engine {
     }
 
     /// Ends a ban whose place another one of the same subject takes.
-    fn replace(
+    pub(super) fn replace(
         &mut self,
         jail: &JailName,
         subject: &Subject,

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::decision::{Ban, Origin, Release};
+use crate::engine::decision::{Ban, Notice, Origin, Release};
 use crate::engine::explain::{Place, Verdict};
 use crate::engine::filter::{FilterSet, FilterSpec, PatternSpec, RecordsSpec};
 use crate::engine::input::{Fate, Remembered};
@@ -21,6 +21,7 @@ use crate::engine::record::{Batch, Record};
 use crate::engine::time::{BanTime, FindTime};
 
 mod accounts;
+mod adopted;
 mod deaf;
 mod ignored;
 mod names;

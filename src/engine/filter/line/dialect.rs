@@ -195,7 +195,12 @@ pub(in crate::engine) fn spelt_out(source: &str, borders: Borders) -> String {
     const NO_BORDER: &str =
         r"(?:(?<=[\w\x80-\xFF])(?=[\w\x80-\xFF])|(?<![\w\x80-\xFF])(?![\w\x80-\xFF]))";
     let mut spelt = String::with_capacity(source.len() * 2);
+    let mut groups = OpenGroups::default();
     for token in tokens(source) {
+        // Without it, one of the engines takes `(?(<a>)(?:b|c))` for two branches.
+        if groups.pass(token) {
+            spelt.push('|');
+        }
         match token {
             Token::Escape(r"\w") => spelt.push_str(r"[\w\x80-\xFF]"),
             Token::Escape(r"\W") => spelt.push_str(r"[^\w\x80-\xFF]"),
@@ -237,45 +242,54 @@ fn text<'s>(token: Token<'s>) -> &'s str {
     }
 }
 
+/// The groups that are open at a place: of each, whether it is a condition that has only one branch until there.
+#[derive(Default)]
+struct OpenGroups(Vec<bool>);
+
+impl OpenGroups {
+    /// Goes over a part; true if that is the end of a condition with one branch.
+    fn pass(&mut self, token: Token<'_>) -> bool {
+        match token {
+            Token::Open(open) if is_condition(open) => self.0.push(true),
+            // `(?i)` opens nothing.
+            Token::Open(open) if !open.ends_with(')') => self.0.push(false),
+            Token::Bar => {
+                if let Some(has_one_branch) = self.0.last_mut() {
+                    *has_one_branch = false;
+                }
+            }
+            Token::Close => return self.0.pop().unwrap_or(false),
+            _ => {}
+        }
+        false
+    }
+}
+
 /// An expression for `regex` that takes all that `source` takes and more: what looks around is left out, what refers to a
 /// group takes anything, and of a condition either branch will do.
 pub(super) fn relaxed(source: &str) -> String {
     let mut relaxed = String::with_capacity(source.len());
-    // Of each open group: whether it is a condition that has only one branch until now.
-    let mut open_groups: Vec<bool> = Vec::new();
+    let mut groups = OpenGroups::default();
     let mut tokens = tokens(source);
     while let Some(token) = tokens.next() {
-        match token {
-            Token::Open(open) if looks_around(open) => {
-                skip_group(&mut tokens);
-                // Something has to be there for what may repeat it.
-                relaxed.push_str("(?:)");
-            }
-            Token::Open(open) if is_condition(open) => {
-                open_groups.push(true);
-                relaxed.push_str("(?:");
-            }
-            Token::Open(open) => {
-                // `(?i)` opens nothing.
-                if !open.ends_with(')') {
-                    open_groups.push(false);
-                }
-                relaxed.push_str(if open == "(?>" { "(?:" } else { open });
-            }
-            Token::Bar => {
-                if let Some(is_condition) = open_groups.last_mut() {
-                    *is_condition = false;
-                }
-                relaxed.push('|');
-            }
-            Token::Close => {
-                let has_one_branch = open_groups.pop().unwrap_or(false);
-                relaxed.push_str(if has_one_branch { "|)" } else { ")" });
-            }
-            Token::Escape(escape) if refers(escape) => relaxed.push_str("(?s:.*)"),
-            Token::Escape(r"\b" | r"\B") => relaxed.push_str("(?:)"),
-            other => relaxed.push_str(text(other)),
+        if let Token::Open(open) = token
+            && looks_around(open)
+        {
+            skip_group(&mut tokens);
+            // Something has to be there for what may repeat it.
+            relaxed.push_str("(?:)");
+            continue;
         }
+        if groups.pass(token) {
+            relaxed.push('|');
+        }
+        relaxed.push_str(match token {
+            Token::Open("(?>") => "(?:",
+            Token::Open(open) if is_condition(open) => "(?:",
+            Token::Escape(escape) if refers(escape) => "(?s:.*)",
+            Token::Escape(r"\b" | r"\B") => "(?:)",
+            other => text(other),
+        });
     }
     spelt_out(&relaxed, Borders::Ascii)
 }

@@ -317,6 +317,11 @@ mod tests {
         }
         assert_eq!(taken(&expression("^a(?!b)"), b"ab"), None);
         assert_eq!(taken(&expression(r"(?P<q>.)x\k<q>"), b"axb"), None);
+        let expression = expression("^(?P<q>x)?y(?(<q>)(?:a|b))$");
+        for (text, takes) in [("y", true), ("xyb", true), ("yb", false), ("xy", false)] {
+            let found = taken(&expression, text.as_bytes());
+            assert_eq!(found.is_some(), takes, "{text}");
+        }
     }
 
     #[test]
