@@ -12,6 +12,7 @@
 
 pub mod action;
 pub mod brackets;
+pub mod date;
 mod definition;
 pub mod expression;
 pub mod files;
