@@ -9,7 +9,6 @@ mod expressions;
 mod fuzz;
 mod log;
 mod package;
-
 mod pair;
 mod samples;
 mod socket;
