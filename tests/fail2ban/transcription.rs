@@ -94,7 +94,7 @@ fn ours(jails: &Value) -> BTreeMap<String, Said> {
 /// Holds both against each other; how many jails there are.
 fn compare(package: &Package, folder: &Path) -> usize {
     let tree = Tree::read(folder, "1.0.2", &mut Problems::default()).unwrap();
-    write_logs(&tree);
+    write_logs(&tree, folder.parent().unwrap());
     let loaded = config::load(Some(folder), Surroundings::Ignore);
     assert!(loaded.settings.is_some(), "{:?}", loaded.problems);
     let resolved = config::resolved(&loaded);
