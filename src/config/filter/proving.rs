@@ -49,6 +49,7 @@ impl FilterFile {
             };
             costly.extend(filters.tried_always(FilterId(0)));
             floating.extend(filters.floating(FilterId(0)));
+            self.warn_of_forgeable(&filters.forgeable(FilterId(0)), problems);
             let own = |sample: &Sample| sample.mode.as_deref().unwrap_or(NORMAL) == mode;
             let mut sound = Vec::new();
             for (sample, place) in self.samples.iter().filter(|(sample, _)| own(sample)) {
@@ -89,7 +90,12 @@ impl FilterFile {
         numbers.sort_unstable();
         numbers.dedup();
         let is_one = |pattern: &&Pattern| numbers.contains(&pattern.spec.number);
+        // Those that are written at one place are told of once.
+        let mut last = None;
         for pattern in self.failures.iter().filter(is_one) {
+            if last.replace(&pattern.place) == Some(&pattern.place) {
+                continue;
+            }
             problems.warning(
                 &pattern.place,
                 "no exact text of four letters or more is in every message that this pattern takes, so it is tried on \
@@ -98,6 +104,33 @@ impl FilterFile {
                 "put exact text into it, such as the words before the address",
             );
         }
+    }
+
+    /// Tells which patterns over lines might take an address that a client wrote.
+    fn warn_of_forgeable(&self, numbers: &[u16], problems: &mut Problems) {
+        if numbers.is_empty() {
+            return;
+        }
+        let mut patterns = self.failures.iter();
+        let first = patterns.find(|pattern| numbers.contains(&pattern.spec.number));
+        let place = first.map_or_else(|| Place::whole(&self.text), |first| first.place.clone());
+        let names = numbers.iter().map(|number| match number {
+            0 => "the one that every line must match first".to_owned(),
+            number => number.to_string(),
+        });
+        problems.warning(
+            &place,
+            format!(
+                "filter `{}`: {} of {} patterns ({}) might take an address that a client wrote into the line, and ban \
+                 somebody else",
+                self.name,
+                numbers.len(),
+                self.failures.len(),
+                names.collect::<Vec<_>>().join(", ")
+            ),
+            "tie the address to the start of the line by `^` or to its end by `$`, with nothing like `.*` in between; or \
+             use a filter that comes with f2bd, in which that is proven",
+        );
     }
 
     /// Tells which patterns a client may meet with his own text.

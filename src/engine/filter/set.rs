@@ -172,6 +172,13 @@ impl FilterSet {
             .collect()
     }
 
+    /// The patterns of a filter over whole lines, by their numbers, that might take an address which a client wrote into
+    /// the line; 0 is what a line must match first.
+    pub fn forgeable(&self, filter: FilterId) -> Vec<u16> {
+        let lines = self.filters[usize::from(filter.0)].lines.iter();
+        lines.flat_map(LineFilter::forgeable).collect()
+    }
+
     /// The patterns of a filter, by their numbers, that ask for something behind text in which a client may have written it.
     pub fn floating(&self, filter: FilterId) -> Vec<u16> {
         let floating = self.patterns.iter();

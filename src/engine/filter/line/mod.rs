@@ -8,6 +8,7 @@ mod connection;
 mod cut;
 mod dialect;
 pub mod expression;
+mod forgeable;
 pub mod memory;
 mod window;
 mod words;
@@ -230,6 +231,19 @@ impl LineFilter {
             return found(*number, view, said);
         }
         None
+    }
+
+    /// The failures, by their numbers, that might take an address which a client wrote into a line; 0 is what a line must
+    /// match first.
+    pub(super) fn forgeable(&self) -> impl Iterator<Item = u16> {
+        let prefix = self.prefix.iter().map(|prefix| (0, prefix));
+        let failures = self
+            .failures
+            .iter()
+            .map(|(number, failure)| (*number, failure));
+        let all = prefix.chain(failures);
+        all.filter(|(_, expression)| forgeable::is_forgeable(&expression.relaxed()))
+            .map(|(number, _)| number)
     }
 
     /// Whether any of its patterns takes a line.
