@@ -102,6 +102,7 @@ impl Tree {
             .filter(|(name, _)| *name != INCLUDES)
             .map(|(name, place)| (name.to_owned(), place.clone()))
             .collect();
+        let before = problems.count();
         let mut reader = JailsReader::new(&mut files);
         let mut jails = Vec::new();
         for (name, place) in names {
