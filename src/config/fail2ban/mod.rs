@@ -14,6 +14,7 @@ mod definition;
 pub mod expression;
 pub mod files;
 pub mod filter;
+pub mod import;
 pub mod ini;
 pub mod interpolation;
 pub mod jail;

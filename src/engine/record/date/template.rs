@@ -83,6 +83,8 @@ struct Compiled {
     fields: Box<[Fields]>,
     may_cut_words: bool,
     is_none: bool,
+    /// What it was made of.
+    all: Box<[String]>,
 }
 
 impl fmt::Debug for Compiled {
@@ -139,6 +141,11 @@ impl DateTemplates {
     /// Whether what is cut out may stand next to a letter or a digit of the line, as far as is known.
     pub fn may_cut_words(&self) -> bool {
         self.compiled.may_cut_words
+    }
+
+    /// Whether the two find the same dates.
+    pub fn is_same(&self, other: &DateTemplates) -> bool {
+        self.compiled.all == other.compiled.all
     }
 
     /// The date of `line`, in `zone` where it does not tell its own, seen from `now`.
@@ -227,6 +234,7 @@ fn compile<'l>(
             fields: fields.collect(),
             regex,
             may_cut_words,
+            all: all.into(),
             is_none: matches!(*origins, [line] if line.eq_ignore_ascii_case(NONE)),
         }),
     })
