@@ -1,3 +1,4 @@
-//! What f2bd takes over of Fail2ban: of a real one, with what it has banned.
+//! What f2bd takes over of Fail2ban: of a real one, with its own files and what it has banned.
 
+mod directory;
 mod state;

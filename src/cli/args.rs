@@ -366,8 +366,21 @@ pub struct DiscoverArgs {
 /// What to take over.
 #[derive(Debug, Args)]
 pub struct ImportArgs {
+    /// The directory of Fail2ban, such as /etc/fail2ban, to be converted
+    #[arg(
+        required_unless_present = "state",
+        requires = "output",
+        value_name = "DIR"
+    )]
+    pub directory: Option<PathBuf>,
+    /// The directory for f2bd, such as /etc/f2bd
+    #[arg(short, long, value_name = "OUT", requires = "directory")]
+    pub output: Option<PathBuf>,
+    /// Write over files that are there
+    #[arg(long, requires = "directory")]
+    pub force: bool,
     /// Whom Fail2ban keeps out, and has kept out before, by its database
-    #[arg(long, value_name = "DATABASE", num_args = 0..=1, default_missing_value = "/var/lib/fail2ban/fail2ban.sqlite3", required = true)]
+    #[arg(long, value_name = "DATABASE", num_args = 0..=1, default_missing_value = "/var/lib/fail2ban/fail2ban.sqlite3", conflicts_with = "directory")]
     pub state: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]

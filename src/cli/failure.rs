@@ -39,6 +39,16 @@ impl Exit {
     }
 }
 
+impl Exit {
+    /// Something cannot be written.
+    pub fn of_writing(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Exit::NotPermitted,
+            _ => Exit::Io,
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)

@@ -1,5 +1,8 @@
 //! `f2bd import`: what does this machine's Fail2ban have that f2bd should go on with?
+//!
+//! `directory` is what it was told, `state` whom it keeps out.
 
+mod directory;
 mod state;
 
 use super::args::{Common, ImportArgs};
@@ -11,8 +14,10 @@ use super::output::Clock;
 /// # Errors
 /// It cannot be read or put anywhere, or not all of it was taken over.
 pub fn run(args: &ImportArgs, common: &Common, clock: &Clock) -> Result<(), Failure> {
-    match &args.state {
-        Some(path) => state::run(path, args.json, common, clock),
-        None => Ok(()),
+    match (&args.state, &args.directory, &args.output) {
+        (Some(path), ..) => state::run(path, args.json, common, clock),
+        (None, Some(folder), Some(output)) => directory::run(folder, output, args.force, args.json),
+        // The command line does not let this come.
+        (None, ..) => Ok(()),
     }
 }

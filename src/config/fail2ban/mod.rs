@@ -17,6 +17,7 @@ mod definition;
 pub mod expression;
 pub mod files;
 pub mod filter;
+pub mod import;
 pub mod ini;
 pub mod interpolation;
 pub mod jail;

@@ -74,6 +74,8 @@ struct Compiled {
     /// Whether a letter or a digit may stand beside what is cut out.
     may_cut_words: bool,
     is_none: bool,
+    /// As they are written, one a line.
+    text: Box<str>,
 }
 
 impl fmt::Debug for Compiled {
@@ -88,11 +90,11 @@ impl fmt::Debug for Compiled {
 /// The value by which no date is looked for.
 const NONE: &str = "{NONE}";
 
-static USUAL: LazyLock<DateTemplates> = LazyLock::new(|| known(&usual::all()));
-static AT_HEAD: LazyLock<DateTemplates> = LazyLock::new(|| known(&usual::at_head()));
+static USUAL: LazyLock<DateTemplates> = LazyLock::new(|| known(ALL));
+static AT_HEAD: LazyLock<DateTemplates> = LazyLock::new(|| known(ALL_AT_HEAD));
 
-fn known(texts: &[String]) -> DateTemplates {
-    compile(texts.iter().map(String::as_str)).expect("the table holds templates only")
+fn known(name: &str) -> DateTemplates {
+    compile(&[name]).expect("the table holds templates only")
 }
 
 impl DateTemplates {
@@ -104,13 +106,18 @@ impl DateTemplates {
             [] => Ok(Self::usual()),
             [line] if line.eq_ignore_ascii_case(ALL) => Ok(Self::usual()),
             [line] if line.eq_ignore_ascii_case(ALL_AT_HEAD) => Ok(AT_HEAD.clone()),
-            _ => compile(lines.into_iter()),
+            _ => compile(&lines),
         }
     }
 
     /// Those that are looked for if none is told.
     pub fn usual() -> Self {
         USUAL.clone()
+    }
+
+    /// As they are written, one a line: what [`DateTemplates::parse`] makes them of.
+    pub fn text(&self) -> &str {
+        &self.compiled.text
     }
 
     /// Whether no date is looked for, and every line is as good as one with a date.
@@ -149,9 +156,9 @@ const ALL: &str = "{DEFAULT}";
 /// The value that stands for those of them that begin their line.
 const ALL_AT_HEAD: &str = "{^LN-BEG}";
 
-fn compile<'l>(lines: impl Iterator<Item = &'l str>) -> Result<DateTemplates, DateTemplateError> {
+fn compile(lines: &[&str]) -> Result<DateTemplates, DateTemplateError> {
     let mut all = Vec::new();
-    for line in lines {
+    for &line in lines {
         let usual = match line.to_ascii_uppercase().as_str() {
             ALL => usual::all(),
             ALL_AT_HEAD => usual::at_head(),
@@ -179,6 +186,7 @@ fn compile<'l>(lines: impl Iterator<Item = &'l str>) -> Result<DateTemplates, Da
             expressions: all.len(),
             may_cut_words,
             is_none: matches!(*all, [(line, _)] if line.eq_ignore_ascii_case(NONE)),
+            text: lines.join("\n").into(),
         }),
     })
 }

@@ -1,0 +1,161 @@
+//! How are settings written as TOML?
+//!
+//! In: tables as the reader of f2bd.conf would have read them, and where each value was written in Fail2ban's files. Out: the text of
+//! an f2bd.conf, with the comments that stood there.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::config::base::part;
+use crate::config::document::{Entry, Kind, Table};
+use crate::config::problem::Place;
+
+/// Where administrators write, and packages little.
+const LOCAL: &str = "local";
+const DROP_INS: &str = "jail.d";
+
+/// A text in quotes, by which it means itself.
+pub fn literal(text: &str) -> String {
+    let is_odd =
+        |c: char| c.is_control() || matches!(c, '\u{200e}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if text.contains('\\') && !text.contains('\'') && !text.contains(is_odd) {
+        return format!("'{text}'");
+    }
+    let mut quoted = String::from("\"");
+    for sign in text.chars() {
+        match sign {
+            '"' | '\\' => quoted.extend(['\\', sign]),
+            '\n' => quoted.push_str("\\n"),
+            sign if is_odd(sign) => {
+                // Writing to a String cannot fail.
+                let _ = write!(quoted, "\\u{:04X}", u32::from(sign));
+            }
+            sign => quoted.push(sign),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// The whole configuration, without the jails that are `lost`.
+pub fn configuration(table: &Table, lost: &[&str], folder: &Path) -> String {
+    let mut writer = Writer {
+        text: format!("# What Fail2ban did by {}.\n", folder.display()),
+        told: BTreeSet::new(),
+    };
+    for name in ["daemon", "defaults"] {
+        if let Some(section) = part(table, name) {
+            writer.section(name, section);
+        }
+    }
+    for name in ["source", "action", "jail"] {
+        let sections = part(table, name).into_iter().flat_map(Table::entries);
+        for entry in sections {
+            if let Kind::Table(section) = &entry.value.kind
+                && !(name == "jail" && lost.contains(&entry.key.as_str()))
+            {
+                writer.section(&format!("{name}.{}", key(&entry.key)), section);
+            }
+        }
+    }
+    writer.text
+}
+
+/// A key, in quotes if it needs them.
+fn key(key: &str) -> String {
+    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    match !key.is_empty() && key.chars().all(is_bare) {
+        true => key.to_owned(),
+        false => literal(key),
+    }
+}
+
+struct Writer {
+    text: String,
+    /// Comments that have been written, by where they end.
+    told: BTreeSet<(std::path::PathBuf, usize)>,
+}
+
+impl Writer {
+    fn section(&mut self, name: &str, section: &Table) {
+        if section.entries().is_empty() {
+            return;
+        }
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "\n[{name}]");
+        // Naming a jail enables it.
+        let is_said = |entry: &&Entry| entry.key != "enabled";
+        for entry in section.entries().iter().filter(is_said) {
+            self.comments(&entry.value.place);
+            self.entry(entry);
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        let value = value(&entry.value.kind);
+        // Writing to a String cannot fail.
+        let _ = writeln!(self.text, "{} = {value}", key(&entry.key));
+    }
+
+    /// The comments above a setting that the administrator has written.
+    fn comments(&mut self, place: &Place) {
+        let path = place.path();
+        let is_own = path.extension().is_some_and(|ending| ending == LOCAL)
+            || path
+                .parent()
+                .is_some_and(|parent| parent.ends_with(DROP_INS));
+        let told = (path.to_owned(), place.offset());
+        let before = place.text().content.get(..place.offset());
+        let Some(before) = before.filter(|_| is_own && self.told.insert(told)) else {
+            return;
+        };
+        let whole = before.rfind('\n').map_or("", |end| &before[..end]);
+        let comments = whole.lines().rev().map(str::trim_end);
+        let comments = comments.take_while(|line| line.starts_with(['#', ';']));
+        let comments: Vec<_> = comments.collect();
+        for comment in comments.iter().rev() {
+            let plain = comment.trim_start_matches(['#', ';']).trim();
+            let plain: String = plain.chars().filter(|sign| !sign.is_control()).collect();
+            self.text.push_str(format!("# {plain}").trim_end());
+            self.text.push('\n');
+        }
+    }
+}
+
+fn value(kind: &Kind) -> String {
+    match kind {
+        Kind::Text(text) => literal(text),
+        Kind::Integer(number) => number.to_string(),
+        Kind::Decimal(number) => format!("{number:?}"),
+        Kind::Flag(flag) => flag.to_string(),
+        Kind::List(items) => {
+            let items: Vec<_> = items.iter().map(|item| value(&item.kind)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Kind::Table(table) => {
+            let entries = table.entries().iter();
+            let entries: Vec<_> = entries
+                .map(|entry| format!("{} = {}", key(&entry.key), value(&entry.value.kind)))
+                .collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        // Nothing that a setting could be.
+        Kind::Other(_) => "\"\"".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_text_means_itself(text in any::<String>()) {
+            let read: toml::Table = toml::from_str(&format!("x = {}", literal(&text))).expect("TOML");
+            prop_assert_eq!(read["x"].as_str(), Some(&*text));
+        }
+    }
+}
