@@ -257,7 +257,7 @@ impl ActionFile {
         let values = self.parameters.values(given)?;
         let kind = match &self.body {
             Body::Nftables(ruleset) => {
-                ActionKind::Nftables(nftables::parameters::spec(&values, ruleset)?)
+                ActionKind::Nftables(Box::new(nftables::parameters::spec(&values, ruleset)?))
             }
             Body::Serve => ActionKind::Serve(ServeSpec::new(&values)?),
             Body::Routine(routine) => {

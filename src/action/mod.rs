@@ -179,7 +179,7 @@ impl ActionSpec {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionKind {
     /// Keeps a table of the kernel's packet filter equal to the ledger.
-    Nftables(NftablesSpec),
+    Nftables(Box<NftablesSpec>),
     /// Keeps something equal to it by steps.
     Routine(Box<Routine>),
     /// Tells of what happens.

@@ -85,6 +85,11 @@ impl Place {
         &self.text.path
     }
 
+    /// All of the text that it is in.
+    pub fn content(&self) -> &str {
+        &self.text.content
+    }
+
     /// Where it stands in its text, for putting places in order.
     pub fn offset(&self) -> usize {
         self.offset.unwrap_or(0)

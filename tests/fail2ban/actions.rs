@@ -2,6 +2,9 @@
 //!
 //! They are really run; what they write is looked at.
 
+mod peer;
+mod stock;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,6 +63,15 @@ fn set(home: &Path, commands: &[(On, &str)]) -> CommandSet {
     CommandSet::new(commands.iter().map(|(on, text)| (*on, filled(text))))
 }
 
+/// Writes it, and answers its path.
+fn write_note(home: &Path) -> String {
+    let path = home.join("note");
+    fs::write(&path, NOTE).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&path, mode).unwrap();
+    path.display().to_string()
+}
+
 impl Bench {
     /// The commands of both families are the same.
     pub fn new(commands: &[(On, &str)]) -> Bench {
@@ -68,9 +80,7 @@ impl Bench {
 
     fn with(spec: impl FnOnce(&Path) -> ShellSpec) -> Bench {
         let home = tempfile::tempdir().unwrap();
-        fs::write(home.path().join("note"), NOTE).unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(home.path().join("note"), mode).unwrap();
+        write_note(home.path());
         let spec = spec(home.path()).named("custom".parse().unwrap());
         let (orders, received) = mpsc::channel();
         let (report, reports) = mpsc::channel();
@@ -364,10 +374,10 @@ fn families_are_started_when_they_are_needed() {
     assert_eq!(
         bench.stop(),
         [
-            "[flush][four]",
             "[flush][six]",
-            "[stop][four][inet4]",
-            "[stop][six][inet6]"
+            "[flush][four]",
+            "[stop][six][inet6]",
+            "[stop][four][inet4]"
         ]
     );
 }

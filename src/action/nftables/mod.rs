@@ -104,7 +104,7 @@ impl<'scope, 'env> Firewall<'scope, 'env> {
         let kernel = open(&mut self.kernel)?;
         let table = &self.spec.table;
         let jails = || projection.jails().map(|(jail, _)| jail);
-        let groups = groups(self.spec.sharing, jails());
+        let groups = groups(&self.spec.sharing, jails());
         let before = kernel.generation()?;
         kernel.commit(fill(kernel.batch(table), &groups, projection, clock()))?;
         let listener = Listener::open(table, &self.spec.devices, kernel.port());
@@ -218,7 +218,7 @@ impl Keeper for Firewall<'_, '_> {
         let all = self.spec.sharing == Sharing::All;
         let jails = projection.jails().map(|(jail, _)| jail);
         let jails = jails.filter(|jail| all || touched.contains_key(&jail.jail));
-        for group in groups(self.spec.sharing, jails) {
+        for group in groups(&self.spec.sharing, jails) {
             touch(&mut batch, &group, projection, touched, clock());
         }
         Ok(kernel.commit(batch)?)

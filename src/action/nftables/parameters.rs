@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::super::parameter::{ParameterError, Value, Values};
 use super::ruleset::{Answer, Closes, DeviceName, NftablesSpec, OnStop, Ruleset, Verdict};
-use super::sets::Sharing;
+use super::sets::{Prefixes, Sharing};
 use super::table::{Family, Table};
 
 /// The word of data files.
@@ -16,13 +16,18 @@ pub const KIND: &str = "nftables";
 /// The longest name of a table; the kernel would take 255.
 const LONGEST_TABLE_NAME: usize = 64;
 
+/// The longest beginning of the names of sets: with a jail's they are shorter than a table's.
+const LONGEST_PREFIX: usize = 32;
+
 /// The parameters that are no text of a ruleset.
-const NO_TEXT: [&str; 8] = [
+const NO_TEXT: [&str; 10] = [
     "verdict",
     "reject_ipv4",
     "reject_ipv6",
     "ports",
     "sets",
+    "set_prefix_ipv4",
+    "set_prefix_ipv6",
     "devices",
     "on_stop",
     "nft",
@@ -35,7 +40,7 @@ const NO_TEXT: [&str; 8] = [
 pub fn spec(values: &Values, ruleset: &Ruleset) -> Result<NftablesSpec, ParameterError> {
     let table = values.text(KIND, "table")?;
     if !is_table_name(table) {
-        let wanted = "a letter, then at most 63 letters, digits and `_`";
+        let wanted = "a letter, then at most 63 letters, digits, `_` and `-`";
         return Err(refusal("table", table, wanted));
     }
     let on_stop = match values.text(KIND, "on_stop")? {
@@ -58,7 +63,7 @@ pub fn spec(values: &Values, ruleset: &Ruleset) -> Result<NftablesSpec, Paramete
         Some(other) => return Err(refusal("ports", other, "\"jail\" or \"all\"")),
     };
     let sharing = match optional(values, "sets") {
-        None | Some("jail") => Sharing::Jail,
+        None | Some("jail") => Sharing::Jail(prefixes(values)?),
         Some("shared") if closes == Closes::All => Sharing::All,
         Some("shared") => {
             let wanted = "\"all\": jails that share their sets share their ports";
@@ -115,6 +120,31 @@ fn optional<'v>(values: &'v Values, name: &str) -> Option<&'v str> {
     }
 }
 
+/// How names of sets begin. Those of either family are not those of the other, whatever jails are called.
+fn prefixes(values: &Values) -> Result<Prefixes, ParameterError> {
+    let ipv4 = prefix(values, "set_prefix_ipv4")?;
+    let ipv6 = prefix(values, "set_prefix_ipv6")?;
+    if let (Some(one), Some(other)) = (&ipv4, &ipv6)
+        && (one.starts_with(other.as_str()) || other.starts_with(one.as_str()))
+    {
+        let wanted = "something else than for IPv4, of which neither begins with the other";
+        return Err(refusal("set_prefix_ipv6", other, wanted));
+    }
+    Ok(Prefixes { ipv4, ipv6 })
+}
+
+/// How names of sets begin; nothing if nobody says so.
+fn prefix(values: &Values, name: &str) -> Result<Option<String>, ParameterError> {
+    match optional(values, name) {
+        None | Some("") => Ok(None),
+        Some(prefix) if is_set_prefix(prefix) => Ok(Some(prefix.to_owned())),
+        Some(prefix) => {
+            let wanted = "a letter, then at most 31 letters, digits, `-`, `_` and `.`";
+            Err(refusal(name, prefix, wanted))
+        }
+    }
+}
+
 fn answer(values: &Values, name: &str) -> Answer {
     match optional(values, name) {
         None | Some("tcp reset") => Answer::Reset,
@@ -151,7 +181,17 @@ fn refusal(name: &str, value: &str, wanted: &str) -> ParameterError {
 fn is_table_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphabetic())
         && name.len() <= LONGEST_TABLE_NAME
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}
+
+fn is_set_prefix(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.len() <= LONGEST_PREFIX
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 
 /// `filter - 10`, `raw`, `-5`: what nft takes in a chain of the family.

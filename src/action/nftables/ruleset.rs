@@ -198,7 +198,7 @@ impl Ruleset {
 pub fn prepare<'j>(spec: &NftablesSpec, jails: impl IntoIterator<Item = &'j ActionJail>) -> String {
     let mut text = lines(&spec.ruleset.table);
     let set_of = Template::new(&spec.ruleset.set);
-    let groups = groups(spec.sharing, jails);
+    let groups = groups(&spec.sharing, jails);
     for set in groups.iter().flat_map(|group| &group.sets) {
         text += &lines(&set_of.fill(|name| {
             Some(match name {
@@ -251,7 +251,7 @@ pub fn install<'j>(
         }
     }
     let rule = Template::new(&spec.ruleset.rule);
-    for group in groups(spec.sharing, jails) {
+    for group in groups(&spec.sharing, jails) {
         for set in &group.sets {
             for (to, verdict) in destinations(&group, set, spec) {
                 text += &lines(&rule.fill(|name| {
@@ -283,7 +283,7 @@ fn destinations(group: &Group<'_>, set: &Set, spec: &NftablesSpec) -> Vec<(Strin
         },
     };
     match group.jails.as_slice() {
-        [jail] if spec.closes == Closes::Ports && spec.sharing == Sharing::Jail => {
+        [jail] if spec.closes == Closes::Ports && matches!(spec.sharing, Sharing::Jail(_)) => {
             to_ports(jail, &tcp, &other)
         }
         _ => to_all(tcp, other),

@@ -13,12 +13,22 @@ use crate::engine::name::JailName;
 use crate::engine::prefix::{Prefix, SubjectWidth};
 
 /// Whether jails have sets of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sharing {
     /// Each has its own.
-    Jail,
+    Jail(Prefixes),
     /// All have the same: a packet is looked for once, whatever the number of jails.
     All,
+}
+
+/// How the names begin of the sets that hold single hosts, before the names of their jails; as f2bd names them if nothing
+/// is said. Names of jails have no `/`, nor have these, so no other set of ours is called so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Prefixes {
+    /// Of IPv4.
+    pub ipv4: Option<String>,
+    /// Of IPv6.
+    pub ipv6: Option<String>,
 }
 
 /// A set.
@@ -46,13 +56,13 @@ pub struct Group<'j> {
 
 /// The jails with their sets; no group without a jail.
 pub fn groups<'j>(
-    sharing: Sharing,
+    sharing: &Sharing,
     jails: impl IntoIterator<Item = &'j ActionJail>,
 ) -> Vec<Group<'j>> {
     let jails = jails.into_iter();
     match sharing {
-        Sharing::Jail => jails
-            .map(|jail| Group::new(Some(&jail.jail), vec![jail]))
+        Sharing::Jail(prefixes) => jails
+            .map(|jail| Group::new(Some((&jail.jail, prefixes)), vec![jail]))
             .collect(),
         Sharing::All => {
             let all: Vec<_> = jails.collect();
@@ -63,20 +73,30 @@ pub fn groups<'j>(
 }
 
 impl<'j> Group<'j> {
-    fn new(name: Option<&JailName>, jails: Vec<&'j ActionJail>) -> Group<'j> {
+    fn new(name: Option<(&JailName, &Prefixes)>, jails: Vec<&'j ActionJail>) -> Group<'j> {
         let mut sets = Vec::new();
         for (family, ipv6) in [("ipv4", false), ("ipv6", true)] {
             let of = |width: SubjectWidth| if ipv6 { width.ipv6 } else { width.ipv4 };
+            let prefix = name.and_then(|(_, prefixes)| match ipv6 {
+                true => prefixes.ipv6.as_ref(),
+                false => prefixes.ipv4.as_ref(),
+            });
+            let whole = if ipv6 { 128 } else { 32 };
+            let prefix_of = |width: u8| prefix.filter(|_| width == whole);
             let name = |kind: &str| match name {
-                Some(jail) => format!("{family}{kind}/{jail}"),
+                Some((jail, _)) => format!("{family}{kind}/{jail}"),
                 None => format!("all-{family}{kind}"),
             };
             let widths: BTreeSet<u8> = jails.iter().map(|jail| of(jail.width)).collect();
             sets.extend(widths.iter().map(|width| {
                 let is_default = *width == of(SubjectWidth::DEFAULT);
                 let kind = (!is_default).then(|| format!("-{width}"));
+                let own = name(&kind.unwrap_or_default());
+                let prefixed = prefix_of(*width)
+                    .zip(jails.first())
+                    .map(|(prefix, jail)| format!("{prefix}{}", jail.jail));
                 Set {
-                    name: name(&kind.unwrap_or_default()),
+                    name: prefixed.unwrap_or(own),
                     ipv6,
                     width: Some(*width),
                     usual: *width,
@@ -184,7 +204,7 @@ mod tests {
     #[test]
     fn every_subject_has_one_set() {
         let jail = jail("sshd", 32, 64);
-        let of = groups(Sharing::Jail, [&jail]);
+        let of = groups(&Sharing::Jail(Prefixes::default()), [&jail]);
         assert_eq!(place(&of, "192.0.2.7"), "ipv4/sshd");
         assert_eq!(place(&of, "192.0.2.0/24"), "ipv4-networks/sshd");
         assert_eq!(place(&of, "2001:db8::/64"), "ipv6/sshd");
@@ -194,20 +214,20 @@ mod tests {
     #[test]
     fn jails_that_share_have_a_set_for_each_usual_width() {
         let (one, two) = (jail("one", 32, 64), jail("two", 24, 64));
-        let of = groups(Sharing::All, [&one, &two]);
+        let of = groups(&Sharing::All, [&one, &two]);
         assert_eq!(of.len(), 1);
         assert_eq!(place(&of, "192.0.2.7"), "all-ipv4");
         assert_eq!(place(&of, "192.0.2.0/24"), "all-ipv4-24");
         assert_eq!(place(&of, "192.0.0.0/16"), "all-ipv4-networks");
         assert_eq!(place(&of, "2001:db8::/64"), "all-ipv6");
         assert_eq!(place(&of, "2001:db8::7"), "all-ipv6-networks");
-        assert!(groups(Sharing::All, []).is_empty());
+        assert!(groups(&Sharing::All, []).is_empty());
     }
 
     #[test]
     fn addresses_are_masked_to_the_width_of_subjects() {
         let words = |jail: &ActionJail| {
-            let groups = groups(Sharing::Jail, [jail]);
+            let groups = groups(&Sharing::Jail(Prefixes::default()), [jail]);
             let sets = groups.iter().flat_map(|group| &group.sets);
             sets.map(Set::from).collect::<Vec<_>>()
         };
@@ -238,7 +258,14 @@ mod tests {
         )) {
             let mut owner = HashMap::new();
             let jails: Vec<_> = names.iter().map(|(name, ipv4, ipv6)| jail(name, *ipv4, *ipv6)).collect();
-            let both = [Sharing::Jail, Sharing::All].map(|sharing| groups(sharing, &jails));
+            let both = [
+                Sharing::Jail(Prefixes::default()),
+                Sharing::Jail(Prefixes {
+                    ipv4: Some("addr-set-".to_owned()),
+                    ipv6: Some("addr6-set-".to_owned()),
+                }),
+                Sharing::All,
+            ].map(|sharing| groups(&sharing, &jails));
             for group in both.iter().flatten() {
                 let names: Vec<_> = group.jails.iter().map(|jail| &jail.jail).collect();
                 let is_shared = group.sets.iter().all(|set| set.name.starts_with("all-"));

@@ -59,8 +59,8 @@ pub struct Shell<'s> {
     spec: &'s ShellSpec,
     is_called_off: CalledOff<'s>,
     ledger: Ledger,
-    /// The sides that are started.
-    started: BTreeSet<Side>,
+    /// The sides that are started, in that order.
+    started: Vec<Side>,
     /// Those of them in which somebody was banned.
     used: BTreeSet<Side>,
     /// Those that were repaired in this order, once is enough.
@@ -86,7 +86,7 @@ impl<'s> Shell<'s> {
             spec,
             is_called_off,
             ledger: Ledger::default(),
-            started: BTreeSet::new(),
+            started: Vec::new(),
             used: BTreeSet::new(),
             repaired: BTreeSet::new(),
             has_begun: false,
@@ -208,7 +208,8 @@ impl<'s> Shell<'s> {
 
     /// Lifts all bans at once; answers whether there is a way to.
     fn flush(&mut self) -> Result<bool, ShellError> {
-        let used: Vec<Side> = self.used.iter().copied().collect();
+        let started = self.started.iter().copied();
+        let used: Vec<Side> = started.filter(|side| self.used.contains(side)).collect();
         let can = |side: &Side| self.spec.commands_of(*side).on(Occasion::Flush).is_some();
         if !used.iter().all(can) {
             return Ok(false);
@@ -230,7 +231,7 @@ impl Keeper for Shell<'_> {
         self.begin(projection, clock());
         let mut result = Ok(());
         if self.has_begun {
-            let started: Vec<Side> = self.started.iter().copied().collect();
+            let started = self.started.clone();
             if let Err(error) = self.run_once_each(Occasion::Reload, &started) {
                 log::error!("{}: {error}", self.action);
             }
@@ -290,7 +291,7 @@ impl Keeper for Shell<'_> {
             let all = self.ledger.keys().cloned().collect();
             self.lift(&all)?;
         }
-        let started: Vec<Side> = std::mem::take(&mut self.started).into_iter().collect();
+        let started = std::mem::take(&mut self.started);
         self.run_once_each(Occasion::Stop, &started)
     }
 }

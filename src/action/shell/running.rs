@@ -119,7 +119,7 @@ impl Shell<'_> {
                 self.run_filled(Occasion::Start, &filled, None)?;
             }
         }
-        self.started.insert(side);
+        self.started.push(side);
         Ok(())
     }
 
@@ -158,11 +158,13 @@ impl Shell<'_> {
                 // What is broken may not be taken away.
                 log::warn!("{}: {error}", self.action);
             }
-            self.started.remove(&side);
+            self.started.retain(|other| *other != side);
             self.start(side)?;
         }
         self.run(Occasion::Check, side, None)?;
-        self.started.insert(side);
+        if !self.started.contains(&side) {
+            self.started.push(side);
+        }
         let spec = self.spec;
         self.ledger.lose(|key| spec.side_of(&key.1) == side);
         Ok(())

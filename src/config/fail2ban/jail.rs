@@ -161,6 +161,10 @@ pub struct TreeAction {
     pub parameters: Options,
     /// The options it has of [`ACTION_OPTIONS`]. Tags stay in them whose values depend on the family or on the ban.
     pub options: Options,
+    /// All of these, and with them parameters into which everything is put that is known.
+    pub combined: Options,
+    /// What its files say, put together and otherwise as it is written.
+    pub files: Rc<Merged>,
 }
 
 /// Why a jail cannot be started.
@@ -362,6 +366,8 @@ impl<'f> JailsReader<'f> {
                 place: place.clone(),
                 parameters,
                 options: Options::default(),
+                combined: Options::default(),
+                files: Rc::default(),
             });
         }
         if !parameters.has("name") {
@@ -378,7 +384,7 @@ impl<'f> JailsReader<'f> {
         }
         let name = parameters.text("actname").unwrap_or_default().to_owned();
         let files = self.definition("action", &named.name, place, problems)?;
-        let mut definition = Definition::new(files, parameters);
+        let mut definition = Definition::new(Rc::clone(&files), parameters);
         definition.read(&names(ACTION_OPTIONS), given, false)?;
         let combined = definition.combined(&OF_BANS)?;
         let (mut options, mut parameters) = (Options::default(), Options::default());
@@ -397,6 +403,8 @@ impl<'f> JailsReader<'f> {
             place: place.clone(),
             parameters,
             options,
+            combined,
+            files,
         })
     }
 

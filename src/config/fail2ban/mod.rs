@@ -5,10 +5,12 @@
 //!
 //! `ini` reads one file, `files` finds those that belong together, `merged` lays them over each other, `interpolation` puts in
 //! what values refer to, `brackets` and `tags` what stands in these, `definition` and `jail` put jails together; `time` reads
-//! times; `expression` translates regular expressions; `stream` is the tree in the words of Fail2ban's own server.
+//! times; `expression` translates the regular expressions of filters, `action` says what actions come to; `stream` is the tree
+//! in the words of Fail2ban's own server.
 //!
 //! `state` is whom a Fail2ban keeps out, by its database.
 
+pub mod action;
 pub mod brackets;
 mod definition;
 pub mod expression;

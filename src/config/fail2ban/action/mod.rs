@@ -1,0 +1,242 @@
+//! What do the actions of Fail2ban's jails come to?
+//!
+//! In: the actions of all jails, read and put together. Out: for each what f2bd does instead. Where its definition is one that
+//! Fail2ban is known to ship, and one of our own does the same, that is a section of f2bd's own configuration ([`stock`]);
+//! otherwise its commands are run as they are ([`commands`]). Nothing is run here.
+
+pub mod commands;
+mod stock;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::jail::TreeAction;
+use crate::action::ActionSpec;
+use crate::config::document::Table;
+use crate::config::problem::{Place, Problems};
+use crate::engine::name::ActionName;
+use stock::Stock;
+pub use stock::{Native, Ports};
+
+/// How long the part of a name may be that says more than its number: names have at most 64 letters.
+const LONGEST_STEM: usize = 58;
+
+/// What all actions of a tree come to.
+#[derive(Debug, Default)]
+pub struct Actions {
+    /// Those that f2bd has itself, each with where a jail names it first.
+    pub natives: Vec<(ActionName, Native, Place)>,
+    /// Those whose commands are run, each with where a jail names it.
+    pub commands: Vec<(ActionSpec, Place)>,
+    /// What was asked for, in the order of the jails and of their actions.
+    pub uses: Vec<Use>,
+}
+
+impl Actions {
+    /// The sections `[action.NAME]` of those that f2bd has itself.
+    pub fn sections(&self) -> Table {
+        let mut sections = Table::default();
+        for (name, native, place) in &self.natives {
+            sections.set(name.as_str(), native.section(place));
+        }
+        sections
+    }
+}
+
+/// What one action of one jail comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// The jail, by Fail2ban's name.
+    pub jail: String,
+    /// Fail2ban's name of the action.
+    pub action: String,
+    /// f2bd's.
+    pub name: ActionName,
+    /// Where the jail names it.
+    pub place: Place,
+    /// What it closes; `None` if that is its commands' own business.
+    pub ports: Option<Ports>,
+}
+
+/// Says what the actions of these jails come to. What cannot be carried over is noted in `problems`.
+pub fn carry<'t>(
+    jails: impl IntoIterator<Item = (&'t str, &'t [TreeAction])>,
+    problems: &mut Problems,
+) -> Actions {
+    let stock = Stock::known();
+    let mut asked = Vec::new();
+    for (jail, actions) in jails {
+        let mut ports: Option<Ports> = None;
+        for action in actions {
+            let native = stock.native(jail, action).filter(|native| {
+                // A jail of ours has the same ports for all its actions.
+                let fits = match (&ports, &native.ports) {
+                    (Some(known), Some(own)) => known == own,
+                    _ => true,
+                };
+                if fits && native.ports.is_some() {
+                    ports.clone_from(&native.ports);
+                }
+                fits
+            });
+            asked.push((jail, action, native));
+        }
+    }
+    leave_to_commands_what_they_speak_of(&mut asked);
+    let mut actions = Actions::default();
+    let mut names = Names::default();
+    for (jail, action, native) in asked {
+        let (name, ports) = match native {
+            Some(native) => {
+                let ports = native.ports.clone();
+                let kind = native.without_ports();
+                let known = actions.natives.iter().find(|(_, known, _)| *known == kind);
+                let name = match known {
+                    Some((name, ..)) => name.clone(),
+                    None => {
+                        let name = names.new_name(&action.file);
+                        let native = (name.clone(), kind, action.place.clone());
+                        actions.natives.push(native);
+                        name
+                    }
+                };
+                (name, ports)
+            }
+            None => match run(jail, action, &stock, problems) {
+                Some(spec) => {
+                    let name = names.new_name(&format!("{jail}-{}", action.name));
+                    let spec = spec.named(name.clone());
+                    actions.commands.push((spec, action.place.clone()));
+                    (name, None)
+                }
+                None => continue,
+            },
+        };
+        actions.uses.push(Use {
+            jail: jail.to_owned(),
+            action: action.name.clone(),
+            name,
+            place: action.place.clone(),
+            ports,
+        });
+    }
+    actions
+}
+
+/// The commands of an action; `None` if there is no way, which is noted.
+fn run(
+    jail: &str,
+    action: &TreeAction,
+    stock: &Stock,
+    problems: &mut Problems,
+) -> Option<crate::action::shell::spec::ShellSpec> {
+    if let Some(nearest) = stock.instead_of_python(&action.file) {
+        let message = format!(
+            "jail `{jail}`: the action `{}` is written in Python, which f2bd does not run",
+            action.file
+        );
+        let remedy = format!("f2bd's own `{nearest}` is the nearest: see f2bd-action(5)");
+        problems.error(&action.place, message, remedy);
+        return None;
+    }
+    match commands::read(action, problems) {
+        Ok(spec) => Some(spec),
+        Err(error) => {
+            problems.error(error.place(), error.to_string(), error.remedy());
+            None
+        }
+    }
+}
+
+/// An action of ours removes whatever others have put in its place. Where commands speak of such a place, all of it is left to
+/// commands.
+fn leave_to_commands_what_they_speak_of(asked: &mut [(&str, &TreeAction, Option<Native>)]) {
+    loop {
+        let ours = asked
+            .iter()
+            .filter_map(|(_, _, native)| native.as_ref()?.place.clone());
+        let ours: BTreeSet<String> = ours.collect();
+        let others = asked.iter().filter(|(_, _, native)| native.is_none());
+        let spoken_of: BTreeSet<String> = others
+            .flat_map(|(_, action, _)| {
+                let of = |place: &&String| {
+                    let mut said = action.options.iter().chain(action.parameters.iter());
+                    said.any(|(_, value)| value.text.contains(*place))
+                };
+                ours.iter().filter(of).cloned().collect::<Vec<_>>()
+            })
+            .collect();
+        // Two that differ cannot share it either: the one that more jails use stays.
+        let spoken_of = match spoken_of.is_empty() {
+            false => Left::All(spoken_of),
+            true => match minority(asked) {
+                Some(native) => Left::These(native),
+                None => return,
+            },
+        };
+        for (_, _, native) in asked.iter_mut() {
+            let is_left = native.as_ref().is_some_and(|native| match &spoken_of {
+                Left::All(places) => native
+                    .place
+                    .as_ref()
+                    .is_some_and(|own| places.contains(own)),
+                Left::These(other) => native.without_ports() == *other,
+            });
+            if is_left {
+                *native = None;
+            }
+        }
+    }
+}
+
+enum Left {
+    All(BTreeSet<String>),
+    These(Native),
+}
+
+/// Of those that differ in one place the one that the fewest jails use.
+fn minority(asked: &[(&str, &TreeAction, Option<Native>)]) -> Option<Native> {
+    let mut uses: BTreeMap<Native, usize> = BTreeMap::new();
+    for native in asked.iter().filter_map(|(_, _, native)| native.as_ref()) {
+        *uses.entry(native.without_ports()).or_default() += 1;
+    }
+    let shares = |one: &Native| {
+        let mut others = uses.keys().filter(|other| *other != one);
+        one.place.is_some() && others.any(|other| other.place == one.place)
+    };
+    let sharing = uses.iter().filter(|(native, _)| shares(native));
+    sharing
+        .min_by_key(|(_, count)| **count)
+        .map(|(native, _)| native.clone())
+}
+
+/// Names that are given once.
+#[derive(Default)]
+struct Names(BTreeSet<ActionName>);
+
+impl Names {
+    fn new_name(&mut self, wanted: &str) -> ActionName {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        let stem: String = wanted
+            .chars()
+            .map(|c| if plain(c) { c } else { '-' })
+            .skip_while(|c| !c.is_ascii_alphanumeric())
+            .take(LONGEST_STEM)
+            .collect();
+        let stem = if stem.is_empty() {
+            "action"
+        } else {
+            stem.as_str()
+        };
+        let mut name = stem.to_owned();
+        let mut number = 1;
+        loop {
+            if let Ok(name) = name.parse::<ActionName>()
+                && self.0.insert(name.clone())
+            {
+                return name;
+            }
+            number += 1;
+            name = format!("{stem}-{number}");
+        }
+    }
+}

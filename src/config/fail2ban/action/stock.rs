@@ -1,0 +1,326 @@
+//! Which of Fail2ban's own actions does one of ours replace, with which parameters?
+//!
+//! The answers are data: `stock.toml` says what corresponds, and `known.sha256` what the files of Fail2ban's versions are known
+//! by. An action is replaced only if all its files are such, all that was said otherwise has a counterpart, and nothing else
+//! was said; what is in doubt is left to its own commands. Pure: nothing is read here but what others have read.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+
+use ring::digest::{SHA256, digest};
+use serde::Deserialize;
+
+use super::commands::{self, IPV4, IPV6};
+use crate::config::document::{Kind, Table, Value};
+use crate::config::fail2ban::jail::TreeAction;
+use crate::config::fail2ban::merged::condition;
+use crate::config::fail2ban::options::Options;
+use crate::config::problem::Place;
+
+/// What corresponds to what.
+const STOCK: &str = include_str!("stock.toml");
+
+/// What files are known by: lines of a hash and a name.
+const KNOWN: &str = include_str!("known.sha256");
+
+/// The section whose values are meant to be said otherwise.
+const INIT: &str = "Init";
+
+/// Parameters that say what an action is called.
+const NAMES: [&str; 2] = ["name", "actname"];
+
+/// One of ours that does what one of Fail2ban's does.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Native {
+    /// Which.
+    pub action: String,
+    /// Its parameters.
+    pub parameters: BTreeMap<String, String>,
+    /// What is its own, in words that commands would use of it; nothing if it shares.
+    pub place: Option<String>,
+    /// What it closes; `None` if that makes no difference to it.
+    pub ports: Option<Ports>,
+}
+
+/// What an action closes for whoever is banned.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ports {
+    /// Ports as the administrator wrote them: names, numbers, and ranges such as `8000:8100`.
+    pub ports: Vec<String>,
+    /// `tcp`, `udp` or `sctp`.
+    pub protocols: Vec<String>,
+}
+
+impl Native {
+    /// The same, whatever it closes.
+    pub fn without_ports(&self) -> Native {
+        Native {
+            ports: None,
+            ..self.clone()
+        }
+    }
+
+    /// What `[action.NAME]` says of it.
+    pub fn section(&self, place: &Place) -> Value {
+        let mut table = Table::default();
+        table.set("use", text(place, &self.action));
+        for (name, value) in &self.parameters {
+            table.set(name, text(place, value));
+        }
+        Value {
+            place: place.clone(),
+            kind: Kind::Table(table),
+        }
+    }
+}
+
+fn text(place: &Place, text: &str) -> Value {
+    Value {
+        place: place.clone(),
+        kind: Kind::Text(text.to_owned()),
+    }
+}
+
+/// All that is known of Fail2ban's own actions.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stock {
+    native: Vec<Counterpart>,
+    /// What is nearest to an action in Python, by its file; of others `""`.
+    python: BTreeMap<String, String>,
+    #[serde(skip)]
+    known: HashSet<(&'static str, &'static str)>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Counterpart {
+    /// Fail2ban's names.
+    files: Vec<String>,
+    /// Ours.
+    action: String,
+    /// What is its own, with `<parameters>` of Fail2ban's.
+    place: Option<String>,
+    /// Parameters that it always has.
+    gives: BTreeMap<String, String>,
+    /// What Fail2ban's parameters come to.
+    parameters: BTreeMap<String, Rule>,
+}
+
+/// What becomes of a parameter.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+enum Rule {
+    /// It is one of ours, as it is, if it is a plain word.
+    To { to: String },
+    /// It may say one of these, or anything if there are none: then it says what is closed.
+    Cases(Vec<Case>),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    /// What it says, for IPv4.
+    ipv4: String,
+    /// What it says for IPv6, if that is not the same.
+    ipv6: Option<String>,
+    /// What that comes to.
+    #[serde(default)]
+    gives: BTreeMap<String, String>,
+    /// What is closed then.
+    closes: Option<Closes>,
+}
+
+/// What an action closes.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Closes {
+    /// The ports of its parameter.
+    Ports,
+    /// All ports of its protocols.
+    All,
+}
+
+impl Stock {
+    /// What this program knows.
+    pub fn known() -> Stock {
+        let lines = KNOWN.lines().filter_map(|line| line.split_once("  "));
+        let stock: Stock = toml::from_str(STOCK).unwrap_or_else(|error| {
+            // It is a part of the program, and a test reads it.
+            log::error!("what corresponds to actions of Fail2ban is not known: {error}");
+            Stock {
+                native: Vec::new(),
+                python: BTreeMap::new(),
+                known: HashSet::new(),
+            }
+        });
+        Stock {
+            known: lines.collect(),
+            ..stock
+        }
+    }
+
+    /// What is nearest to an action that is written in Python; `None` if it is not.
+    pub fn instead_of_python(&self, file: &str) -> Option<&str> {
+        let name = file.rsplit('/').next().unwrap_or(file);
+        let is_python = name.ends_with(".py");
+        let nearest = self.python.get(name).or_else(|| self.python.get(""));
+        is_python.then(|| nearest.map_or("webhook", String::as_str))
+    }
+
+    /// What of ours does the same as an action of this jail; `None` if nothing surely does.
+    pub fn native(&self, jail: &str, action: &TreeAction) -> Option<Native> {
+        let counterpart = self.native.iter().find(|native| {
+            let mut files = native.files.iter();
+            files.any(|file| *file == action.file)
+        })?;
+        let is_named = action.parameters.text("name") == Some(jail);
+        if !is_named || !self.is_known(action, counterpart) {
+            return None;
+        }
+        let ipv4 = commands::filled_in(action.combined.clone(), IPV4).ok()?;
+        let ipv6 = commands::filled_in(action.combined.clone(), IPV6).ok()?;
+        let said = |of: &Options, key: &str| {
+            let definition = action.files.section("Definition");
+            let defined = || definition.and_then(|options| options.text(key));
+            of.text(key).or_else(defined).map(str::to_owned)
+        };
+        let mut closes = None;
+        let mut parameters = counterpart.gives.clone();
+        for (key, rule) in &counterpart.parameters {
+            let (Some(four), Some(six)) = (said(&ipv4, key), said(&ipv6, key)) else {
+                continue;
+            };
+            match rule {
+                Rule::To { to } if four == six && is_word(&four) => {
+                    parameters.insert(to.clone(), four);
+                }
+                Rule::To { .. } => return None,
+                Rule::Cases(cases) if cases.is_empty() => {}
+                Rule::Cases(cases) => {
+                    let case = cases.iter().find(|case| {
+                        case.ipv4 == four && *case.ipv6.as_ref().unwrap_or(&case.ipv4) == six
+                    })?;
+                    parameters.extend(case.gives.clone());
+                    closes = case.closes.or(closes);
+                }
+            }
+        }
+        let ports = match closes {
+            Some(closes) => Some(ports(closes, &ipv4)?),
+            None => None,
+        };
+        let place = counterpart.place.as_ref().map(|place| {
+            let of = |name: &str| said(&ipv4, name);
+            crate::action::template::Template::new(place).fill(of)
+        });
+        Some(Native {
+            action: counterpart.action.clone(),
+            parameters,
+            place,
+            ports,
+        })
+    }
+
+    /// Whether nothing was said of an action but what Fail2ban says itself, and parameters that have a counterpart.
+    fn is_known(&self, action: &TreeAction, counterpart: &Counterpart) -> bool {
+        let looked_at = RefCell::new(BTreeMap::new());
+        let is_stock = |place: &Place| {
+            let path = place.path();
+            if let Some(known) = looked_at.borrow().get(path) {
+                return *known;
+            }
+            let name = path.file_name().and_then(|name| name.to_str());
+            let hash = hash(place.content());
+            let is_known = name.is_some_and(|name| self.known.contains(&(hash.as_str(), name)));
+            looked_at.borrow_mut().insert(path.to_owned(), is_known);
+            is_known
+        };
+        let counts = |key: &str| {
+            let key = condition(key).map_or(key, |(plain, _)| plain);
+            counterpart.parameters.contains_key(key) || NAMES.contains(&key)
+        };
+        let mut sections = action.files.sections();
+        let is_as_shipped = sections.all(|(name, _)| {
+            let options = action.files.section(name);
+            let mut options = options.into_iter().flat_map(Options::iter);
+            options.all(|(key, value)| (name == INIT && counts(key)) || is_stock(&value.place))
+        });
+        let mut said = action.options.iter().chain(action.parameters.iter());
+        is_as_shipped && said.all(|(key, value)| counts(key) || is_stock(&value.place))
+    }
+}
+
+/// What is closed; `None` if that is nothing that a jail of ours can say.
+fn ports(closes: Closes, said: &Options) -> Option<Ports> {
+    let list = |key: &str| -> Vec<String> {
+        let said = said.text(key).unwrap_or_default().split(',');
+        said.map(|word| word.trim().to_owned()).collect()
+    };
+    let protocols = list("protocol");
+    let is_known = |protocol: &String| matches!(protocol.as_str(), "tcp" | "udp" | "sctp");
+    let ports = match closes {
+        Closes::Ports => list("port"),
+        Closes::All => vec!["0:65535".to_owned()],
+    };
+    let is_port = |port: &String| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '+');
+        !port.is_empty() && port.chars().all(plain)
+    };
+    (protocols.iter().all(is_known) && ports.iter().all(is_port))
+        .then_some(Ports { ports, protocols })
+}
+
+/// Whether a value is the same to a program as to a shell.
+fn is_word(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./+".contains(c);
+    !text.is_empty() && text.chars().all(plain)
+}
+
+/// What a file is known by: the SHA-256 of what it says without comments, empty lines and blanks at line ends.
+/// `contrib/fail2ban-hashes.sh` says the same.
+fn hash(content: &str) -> String {
+    let blank = |c: char| c.is_ascii_whitespace() || c == '\x0b';
+    let lines = content.lines().map(|line| line.trim_end_matches(blank));
+    let says = lines.filter(|line| {
+        let begin = line.trim_start_matches(blank);
+        !begin.is_empty() && !begin.starts_with(['#', ';'])
+    });
+    let mut text = String::new();
+    for line in says {
+        text.push_str(line);
+        text.push('\n');
+    }
+    let bytes = digest(&SHA256, text.as_bytes());
+    bytes.as_ref().iter().fold(String::new(), |mut hash, byte| {
+        // A text takes all that is written to it.
+        let _ = write!(hash, "{byte:02x}");
+        hash
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_can_be_read() {
+        let stock: Stock = toml::from_str(STOCK).expect("what corresponds to what");
+        let known: Vec<_> = KNOWN.lines().map(|line| line.split_once("  ")).collect();
+        for native in &stock.native {
+            for file in native.files.iter().filter(|file| !file.ends_with(".py")) {
+                let name = format!("{file}.conf");
+                let is_known =
+                    |line: &Option<(&str, &str)>| line.is_some_and(|(_, known)| known == name);
+                assert!(known.iter().any(is_known), "{file}");
+            }
+        }
+    }
+
+    #[test]
+    fn comments_make_no_difference() {
+        assert_eq!(hash("# a\n\n[x]  \n ; b\ny = 1\n"), hash("[x]\ny = 1"));
+        assert_ne!(hash("[x]\ny = 1"), hash("[x]\n y = 1"));
+    }
+}
