@@ -3,6 +3,7 @@
 //! Debian's package fail2ban is read where it was unpacked and none of it is in this tree; its programs run from there.
 
 mod actions;
+mod bad;
 mod clients;
 mod dates;
 mod expressions;
@@ -13,5 +14,6 @@ mod package;
 mod pair;
 mod samples;
 mod socket;
+mod transcription;
 mod tree;
 mod views;

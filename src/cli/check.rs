@@ -18,18 +18,21 @@ pub fn run(config: Option<&Path>, json: bool, clock: &Clock) -> Result<(), Failu
         let warnings = deaf::warnings(settings, clock.now);
         loaded.problems.extend(warnings);
     }
+    // They are no reason not to start, but whoever asks wants to know.
+    let is_left_out = |problem: &config::Problem| problem.severity == Severity::LeftOut;
+    let is_sound = loaded.settings.is_some() && !loaded.problems.iter().any(is_left_out);
     let mut out = output::stdout();
     if json {
         writeln!(out, "{}", config::resolved(&loaded))?;
     } else {
         for problem in &loaded.problems {
             let style = match problem.severity {
-                Severity::Error => BAD,
+                Severity::Error | Severity::LeftOut => BAD,
                 Severity::Warning => output::HEADING,
             };
             writeln!(out, "{style}{problem}{style:#}")?;
         }
-        if loaded.settings.is_some() {
+        if is_sound {
             let enabled = loaded.jails.iter().filter(|(jail, _)| jail.enabled).count();
             writeln!(
                 out,
@@ -39,8 +42,8 @@ pub fn run(config: Option<&Path>, json: bool, clock: &Clock) -> Result<(), Failu
         }
     }
     out.flush()?;
-    match loaded.settings {
-        Some(_) => Ok(()),
-        None => Err(Failure::silent(Exit::BadConfiguration)),
+    match is_sound {
+        true => Ok(()),
+        false => Err(Failure::silent(Exit::BadConfiguration)),
     }
 }

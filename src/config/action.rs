@@ -79,16 +79,18 @@ fn parsed(text: &Arc<Text>, problems: &mut Problems) -> Option<ActionFile> {
     }
 }
 
-/// Reads every action that is configured or used by a jail. An action that cannot be used is reported and left out.
+/// Reads every action that is configured or used by a jail, beside those that are `given`. An action that cannot be used is
+/// reported and left out.
 pub fn read_all(
     table: Option<&Table>,
+    given: Vec<(ActionSpec, Place)>,
     used: &[ActionUse],
     search: &SearchPath,
     surroundings: Surroundings,
     problems: &mut Problems,
 ) -> Vec<ActionSpec> {
-    let mut specs: Vec<(ActionSpec, Place)> = Vec::new();
-    let mut known = Vec::new();
+    let mut specs = given;
+    let mut known: Vec<_> = specs.iter().map(|(spec, _)| spec.name.clone()).collect();
     let entries = table.map(Table::entries).unwrap_or_default();
     // Those without a section first: of two that are in each other's way, the one with a section is to be changed.
     for ActionUse {

@@ -54,12 +54,16 @@ pub fn ground(path: Option<&Path>) -> Result<(Ground, Policy), Vec<Problem>> {
 fn read(path: Option<&Path>, problems: &mut Problems) -> Option<(Ground, Policy)> {
     let main = files::main_file(path);
     let is_missing = path.is_none() && matches!(main.try_exists(), Ok(false));
-    let table = match is_missing {
+    let (table, filters) = match is_missing {
         true => Default::default(),
-        false => files::read(&main, problems)?.1,
+        false => {
+            let read = super::read(&main, problems)?;
+            (read.table, read.filters)
+        }
     };
     let base = Base::read(&main, &table, problems);
     let mut reader = base.jails(&table);
+    reader.filters = filters;
     let mut jails = reader.read_all(part(&table, "jail"), problems);
     let mut filters = every_filter(&base.search, problems);
     filters.retain(is_of_use);

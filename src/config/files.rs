@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::document::{self, Table};
+use super::fail2ban;
 use super::problem::{Problems, Text};
 use super::shipped;
 
@@ -36,11 +37,18 @@ pub struct SearchPath {
     folders: Vec<PathBuf>,
 }
 
-/// f2bd.conf itself, of the file or directory that `--config` names.
+/// f2bd.conf itself, of the file or directory that `--config` names; the directory if it is one of Fail2ban's and there is no
+/// f2bd.conf in it.
 pub fn main_file(path: Option<&Path>) -> PathBuf {
     match path {
         None => PathBuf::from(USUAL),
-        Some(path) if path.is_dir() => path.join("f2bd.conf"),
+        Some(path) if path.is_dir() => {
+            let own = path.join("f2bd.conf");
+            match !own.exists() && fail2ban::is_tree(path) {
+                true => path.to_owned(),
+                false => own,
+            }
+        }
         Some(path) => path.to_owned(),
     }
 }
@@ -91,7 +99,10 @@ impl Data {
 impl SearchPath {
     /// The search path of a configuration.
     pub fn beside(main: &Path) -> Self {
-        let own = main.parent().unwrap_or(Path::new(""));
+        let own = match main.is_dir() {
+            true => main,
+            false => main.parent().unwrap_or(Path::new("")),
+        };
         SearchPath {
             folders: [own]
                 .into_iter()

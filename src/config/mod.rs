@@ -127,7 +127,13 @@ fn load_and(
 ) -> (Loaded, Option<Policy>) {
     let mut problems = Problems::default();
     let main = files::main_file(path);
-    let Some((text, table)) = files::read(&main, &mut problems) else {
+    let Some(Read {
+        text,
+        table,
+        filters,
+        actions: given_actions,
+    }) = read(&main, &mut problems)
+    else {
         let loaded = Loaded {
             settings: None,
             jails: Vec::new(),
@@ -139,15 +145,23 @@ fn load_and(
     let written_jails = part(&table, "jail");
     let changed = change::apply(changes, written_jails);
     let mut reader = base.jails(&table);
+    let is_tree = main.is_dir();
+    reader.filters = filters;
+    let before = problems.count();
     let mut jails = reader.read_all(written_jails, &mut problems);
     let written_actions = part(&table, "action");
     let actions = action::read_all(
         written_actions,
+        given_actions,
         &reader.actions,
         &base.search,
         surroundings,
         &mut problems,
     );
+    if is_tree {
+        // Fail2ban starts the others, too.
+        problems.leave_out(before);
+    }
     for jail in &mut jails {
         jail.responses.note(|name| {
             let mut specs = actions.iter();
@@ -222,6 +236,41 @@ fn load_and(
     (loaded, changed)
 }
 
+/// What is written, before anybody knows what it means.
+struct Read {
+    text: Arc<Text>,
+    table: Table,
+    /// Filters that are not among the files of filters.
+    filters: BTreeMap<FilterName, Option<FilterFile>>,
+    /// Actions that no section describes, each with where it is named.
+    actions: Vec<(ActionSpec, Place)>,
+}
+
+/// Reads f2bd.conf with its drop-ins, or a directory of Fail2ban's.
+fn read(main: &Path, problems: &mut Problems) -> Option<Read> {
+    if main.is_dir() {
+        let fail2ban::transcription::Transcription {
+            text,
+            table,
+            filters,
+            actions,
+        } = fail2ban::transcription::read(main, problems)?;
+        return Some(Read {
+            text,
+            table,
+            filters,
+            actions,
+        });
+    }
+    let (text, table) = files::read(main, problems)?;
+    Some(Read {
+        text,
+        table,
+        filters: BTreeMap::new(),
+        actions: Vec::new(),
+    })
+}
+
 /// The control socket, for commands that need nothing else of the configuration. Most users cannot read the usual
 /// one, and then the usual socket is meant.
 ///
@@ -229,7 +278,12 @@ fn load_and(
 /// A configuration that was named cannot be read.
 pub fn socket(path: Option<&Path>) -> Result<PathBuf, Vec<Problem>> {
     let mut problems = Problems::default();
-    let read = files::read(&files::main_file(path), &mut problems);
+    let main = files::main_file(path);
+    if main.is_dir() {
+        // Fail2ban's own sockets are other ones.
+        return Ok(DaemonSettings::read(&Section::new(None, keys::DAEMON), &mut problems).socket);
+    }
+    let read = files::read(&main, &mut problems);
     if path.is_some() && problems.is_fatal() {
         return Err(problems.into_sorted());
     }
@@ -241,7 +295,11 @@ pub fn socket(path: Option<&Path>) -> Result<PathBuf, Vec<Problem>> {
 /// users, the usual socket is meant.
 pub fn report_socket(path: Option<&Path>) -> Option<PathBuf> {
     let mut problems = Problems::default();
-    let Some((_, table)) = files::read(&files::main_file(path), &mut problems) else {
+    let main = files::main_file(path);
+    if main.is_dir() {
+        return None;
+    }
+    let Some((_, table)) = files::read(&main, &mut problems) else {
         return Some(PathBuf::from(source::REPORT_SOCKET));
     };
     let sources = source::read_all(part(&table, "source"), &mut problems);

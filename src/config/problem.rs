@@ -29,6 +29,8 @@ pub struct Place {
 pub enum Severity {
     /// Something is not as it was meant, but all else can work.
     Warning,
+    /// A part cannot be used and is left out, but all else can work.
+    LeftOut,
     /// These settings cannot be used.
     Error,
 }
@@ -118,6 +120,31 @@ impl Problems {
         self.push(place, Severity::Error, message.into(), remedy.into());
     }
 
+    /// Notes something that makes a part of the settings unusable, without which the others can be used.
+    pub fn left_out(
+        &mut self,
+        place: &Place,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) {
+        self.push(place, Severity::LeftOut, message.into(), remedy.into());
+    }
+
+    /// Says of all mistakes behind the first `before` that what they are in is left out.
+    pub fn leave_out(&mut self, before: usize) {
+        for problem in self.found.iter_mut().skip(before) {
+            problem.severity = problem.severity.min(Severity::LeftOut);
+        }
+        // What concerns several parts is told once.
+        let mut told: Vec<Problem> = Vec::with_capacity(self.found.len());
+        for problem in self.found.drain(..) {
+            if !told.contains(&problem) {
+                told.push(problem);
+            }
+        }
+        self.found = told;
+    }
+
     /// Notes something that the administrator should look at.
     pub fn warning(
         &mut self,
@@ -195,6 +222,7 @@ impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Severity::Warning => "warning",
+            Severity::LeftOut => "left out",
             Severity::Error => "error",
         })
     }

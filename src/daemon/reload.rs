@@ -35,7 +35,7 @@ pub fn load(
 fn report_problems(problems: &[config::Problem], told: &mut Vec<config::Problem>) {
     for problem in problems {
         match problem.severity {
-            Severity::Error => log::error!("{}", problem.told()),
+            Severity::Error | Severity::LeftOut => log::error!("{}", problem.told()),
             Severity::Warning if told.contains(problem) => {}
             Severity::Warning => log::warn!("{}", problem.told()),
         }

@@ -1,8 +1,9 @@
 //! Debian's package fail2ban, unpacked: its configuration, and its programs, which are asked what they make of one.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::skipped;
 
@@ -72,6 +73,30 @@ impl Package {
         let text = String::from_utf8(output.stdout).unwrap();
         let complaints = String::from_utf8(output.stderr).unwrap();
         (text.lines().map(str::to_owned).collect(), complaints)
+    }
+}
+
+impl Package {
+    /// What `fail2ban-client -d` says of a directory, as JSON.
+    pub fn commands(&self, folder: &Path) -> Vec<serde_json::Value> {
+        let (lines, complaints) = self.dump(folder);
+        let script = "import ast, json, sys\nfor line in sys.stdin: print(json.dumps(ast.literal_eval(line)))";
+        let mut python = self.python(script);
+        let mut child = python
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let text = lines.join("\n");
+        let asking = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
+        let output = child.wait_with_output().unwrap();
+        asking.join().unwrap().unwrap();
+        assert!(output.status.success(), "{complaints}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }
 

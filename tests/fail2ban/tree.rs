@@ -17,7 +17,7 @@ fn read(folder: &Path, version: &str) -> (Tree, Vec<Problem>) {
 }
 
 /// Writes the files that the jails want to read.
-fn write_logs(tree: &Tree) {
+pub fn write_logs(tree: &Tree) {
     for jail in &tree.jails {
         let State::On(started) = &jail.state else {
             continue;
@@ -93,7 +93,7 @@ fn compare(package: &Package, folder: &Path) -> Tree {
 }
 
 /// The stock tree with files of ours laid over it.
-fn with_ours(package: &Package, name: &str, home: &Path) -> PathBuf {
+pub fn with_ours(package: &Package, name: &str, home: &Path) -> PathBuf {
     let folder = home.join(name);
     package.copy_to(&folder, home);
     let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fail2ban/trees");

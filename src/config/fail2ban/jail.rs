@@ -136,6 +136,35 @@ pub struct Started {
     pub actions: Vec<TreeAction>,
 }
 
+impl Started {
+    /// What is said of the filter, by itself and by the jail: of patterns and matches both count, of most else what the jail
+    /// says.
+    pub fn filter_options(&self) -> Options {
+        let mut options = Options::default();
+        for (key, _) in FILTER_OPTIONS {
+            let of_filter = self
+                .filter
+                .as_ref()
+                .and_then(|filter| filter.options.get(key));
+            let own = self.options.get(key);
+            let value = match (of_filter, own) {
+                (Some(of_filter), Some(own)) => match *key {
+                    "failregex" | "ignoreregex" | "journalmatch" => {
+                        own.with(format!("{}\n{}", of_filter.text, own.text))
+                    }
+                    "datepattern" => own.clone(),
+                    // The server hears it last.
+                    _ => of_filter.clone(),
+                },
+                (Some(one), None) | (None, Some(one)) => one.clone(),
+                (None, None) => continue,
+            };
+            options.set(*key, value);
+        }
+        options
+    }
+}
+
 /// The filter of a jail.
 #[derive(Debug)]
 pub struct TreeFilter {

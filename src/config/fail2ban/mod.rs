@@ -5,13 +5,14 @@
 //!
 //! `ini` reads one file, `files` finds those that belong together, `merged` lays them over each other, `interpolation` puts in
 //! what values refer to, `brackets` and `tags` what stands in these, `definition` and `jail` put jails together; `time` reads
-//! times; `expression` translates the regular expressions of filters, `action` says what actions come to; `stream` is the tree
-//! in the words of Fail2ban's own server.
+//! times; `expression` translates the regular expressions of filters, `filter` and `action` say what these come to; `stream` is
+//! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not.
 //!
 //! `state` is whom a Fail2ban keeps out, by its database.
 
 pub mod action;
 pub mod brackets;
+pub mod date;
 mod definition;
 pub mod expression;
 pub mod files;
@@ -25,6 +26,8 @@ pub mod state;
 pub mod stream;
 pub mod tags;
 pub mod time;
+pub mod transcription;
+mod traps;
 
 use std::path::{Path, PathBuf};
 
@@ -109,6 +112,11 @@ impl Tree {
             };
             jails.push(TreeJail { name, place, state });
         }
+        let on = jails
+            .iter()
+            .filter(|jail| matches!(jail.state, State::On(_)));
+        let on: Vec<_> = on.map(|jail| jail.name.as_str()).collect();
+        traps::unknown_keys(&merged, &on, problems);
         Some(Tree {
             folder: folder.to_owned(),
             daemon,

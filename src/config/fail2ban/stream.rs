@@ -201,7 +201,7 @@ fn log_files(jail: &str, paths: &str) -> Vec<Command> {
 }
 
 /// The files of a name with wildcards; two asterisks are one to Fail2ban.
-fn there(path: &str) -> Vec<String> {
+pub fn there(path: &str) -> Vec<String> {
     let mut pattern = path.to_owned();
     while pattern.contains("**") {
         pattern = pattern.replace("**", "*");

@@ -1,0 +1,232 @@
+//! What is `[jail.NAME]` for a jail of Fail2ban's?
+//!
+//! Here: how many failures in what time, how long a ban, what it closes. What cannot be said in f2bd's words is reported, and
+//! without what is needed the jail is left out.
+
+use std::time::Duration;
+
+use super::super::action::Use;
+use super::super::jail::{Started, whole_number};
+use super::super::options::{Options, Written};
+use super::super::time::{self, Seconds};
+use super::filters::Filters;
+use super::values::{flag, number, text, texts};
+use super::{escalation, ignoring, listening};
+use crate::action::ports::{Ports, Protocol, Services};
+use crate::config::document::{Table, Value};
+use crate::config::keys::MOST_RETRIES;
+use crate::config::problem::{Place, Problems};
+use crate::engine::filter::Capture;
+use crate::engine::name::JailName;
+
+/// How many failures make a ban, how long they are counted together and how long a ban lasts, if nobody says anything.
+const USUAL_RETRIES: i64 = 3;
+const USUAL_SPAN: i64 = 600;
+
+/// The filter of bans, here and there.
+const RECIDIVE: &str = "recidive";
+
+/// How Fail2ban's jail.conf says that all ports are meant.
+const EVERY_PORT: &str = "0:65535";
+
+/// A jail on the way.
+pub struct Jail<'t> {
+    /// Its name.
+    pub name: JailName,
+    /// Where it begins.
+    pub place: &'t Place,
+    /// What it says.
+    pub started: &'t Started,
+    /// What fail2ban.conf says.
+    pub daemon: &'t Options,
+}
+
+impl Jail<'_> {
+    /// The value of an option.
+    pub fn option(&self, key: &str) -> Option<&Written> {
+        self.started.options.get(key)
+    }
+
+    /// Whether an option is true.
+    pub fn is_true(&self, key: &str) -> bool {
+        self.option(key).is_some_and(Written::is_true)
+    }
+
+    /// Its section; `None` if it has to be left out, which is reported.
+    pub fn section(
+        &self,
+        filters: &mut Filters,
+        sources: &mut Table,
+        problems: &mut Problems,
+    ) -> Option<Table> {
+        let mut section = Table::default();
+        section.set("enabled", flag(true, self.place));
+        let counts_bans = self.counts_bans();
+        let spec = match counts_bans {
+            true => None,
+            false => filters.add(self, &mut section, problems),
+        };
+        self.counting(&mut section, problems);
+        let bantime = self.bantime(problems);
+        section.set("bantime", bantime.0);
+        escalation::write(self, bantime.1, &mut section, problems);
+        ignoring::write(self, &mut section, problems);
+        if counts_bans {
+            section.set("filter", text(RECIDIVE, self.place));
+            return Some(section);
+        }
+        let listens = listening::write(self, &mut section, sources, problems);
+        let spec = spec?;
+        if !spec.names_addresses() && spec.captures(Capture::Target) {
+            section.set("subject", text(Capture::Target.word(), self.place));
+        }
+        let word = self.usedns(problems);
+        if spec.names_hosts() {
+            section.set("usedns", word);
+        }
+        listens.then_some(section)
+    }
+
+    /// Whether it counts the bans of other jails, for which Fail2ban reads its own log. f2bd knows of its bans.
+    fn counts_bans(&self) -> bool {
+        let filter = self.started.filter.as_ref();
+        filter.is_some_and(|filter| filter.name == RECIDIVE)
+            && !self.started.options.has("failregex")
+    }
+
+    fn counting(&self, section: &mut Table, problems: &mut Problems) {
+        let retries = self.option("maxretry").map_or_else(
+            || number(USUAL_RETRIES, self.place),
+            |written| {
+                let most = i64::from(MOST_RETRIES);
+                let retries = whole_number(&written.text);
+                let used = retries.unwrap_or(USUAL_RETRIES).clamp(1, most);
+                if retries != Some(used) {
+                    let message =
+                        format!("`maxretry` cannot be `{}`: {used} is taken", written.text);
+                    let remedy = format!("write a number from 1 to {most}, and nothing behind it");
+                    problems.warning(&written.place, message, remedy);
+                }
+                number(used, &written.place)
+            },
+        );
+        section.set("maxretry", retries);
+        let findtime = match self.option("findtime") {
+            None => number(USUAL_SPAN, self.place),
+            Some(written) => match self.seconds("findtime", written, problems) {
+                Some(span) if !span.is_zero() => whole(span, &written.place),
+                Some(_) => {
+                    let message = "`findtime` cannot be nothing: 10m is taken";
+                    problems.warning(&written.place, message, "write a time such as 10m");
+                    number(USUAL_SPAN, &written.place)
+                }
+                None => number(USUAL_SPAN, &written.place),
+            },
+        };
+        section.set("findtime", findtime);
+    }
+
+    /// How long a ban lasts; `None` is forever.
+    fn bantime(&self, problems: &mut Problems) -> (Value, Option<Duration>) {
+        let usual = Duration::from_secs(USUAL_SPAN.unsigned_abs());
+        let Some(written) = self.option("bantime") else {
+            return (whole(usual, self.place), Some(usual));
+        };
+        match time::seconds(&written.text) {
+            Ok(Seconds::Whole(..=-1)) => (text("forever", &written.place), None),
+            Ok(Seconds::Fraction(seconds)) if seconds < 0.0 => {
+                (text("forever", &written.place), None)
+            }
+            _ => {
+                let span = self.seconds("bantime", written, problems);
+                let span = span.filter(|span| !span.is_zero()).unwrap_or(usual);
+                (whole(span, &written.place), Some(span))
+            }
+        }
+    }
+
+    /// A span of time; what is none is reported.
+    pub fn seconds(
+        &self,
+        key: &str,
+        written: &Written,
+        problems: &mut Problems,
+    ) -> Option<Duration> {
+        let seconds = time::seconds(&written.text);
+        let message = match seconds.as_ref().map(|seconds| seconds.duration()) {
+            Ok(Some(span)) => {
+                if written.text.contains('#') {
+                    let message = format!("`{key}`: what stands behind # is part of the value");
+                    let remedy = "write comments into lines of their own, or behind a semicolon";
+                    problems.warning(&written.place, message, remedy);
+                }
+                return Some(span);
+            }
+            Ok(None) => format!("`{key}` cannot be less than nothing"),
+            Err(error) => format!("`{key}` is no time: {error}"),
+        };
+        problems.error(&written.place, message, "write a time such as 10m or 1d12h");
+        None
+    }
+
+    fn usedns(&self, problems: &mut Problems) -> Value {
+        let options = self.started.filter_options();
+        let Some(written) = options.get("usedns") else {
+            return text("warn", self.place);
+        };
+        let word = written.text.to_lowercase();
+        let word = match word.as_str() {
+            word @ ("yes" | "warn" | "no") => word,
+            other => {
+                let message = match other {
+                    "raw" => "`usedns`: names that are not looked up are banned by nobody",
+                    _ => "`usedns` is none of its words: `no` is taken",
+                };
+                problems.warning(&written.place, message, "write yes, warn or no");
+                "no"
+            }
+        };
+        text(word, &written.place)
+    }
+
+    /// What a ban closes, and by what.
+    pub fn closing(&self, uses: &[&Use], section: &mut Table, problems: &mut Problems) {
+        let names = uses.iter().map(|one| one.name.as_str());
+        let place = self
+            .option("action")
+            .map_or(self.place, |action| &action.place);
+        section.set("actions", texts(names, place));
+        let Some(closed) = uses.iter().find_map(|one| one.ports.as_ref()) else {
+            return;
+        };
+        let services = Services::of_this_system();
+        let mut ports = Vec::new();
+        for word in closed.ports.iter().map(String::as_str) {
+            match Ports::parse(&[word], &services) {
+                _ if word == EVERY_PORT => ports.push("all"),
+                Ok(_) => ports.push(word),
+                Err(error) => {
+                    let remedy =
+                        "write numbers, ranges such as 9000:9100, or the names of services";
+                    problems.warning(place, format!("`port`: {error}"), remedy);
+                }
+            }
+        }
+        if !ports.is_empty() {
+            section.set("port", texts(ports, place));
+        }
+        let known = closed.protocols.iter().map(String::as_str);
+        let known: Vec<_> = known
+            .filter(|word| word.parse::<Protocol>().is_ok())
+            .collect();
+        if !known.is_empty() {
+            section.set("protocol", texts(known, place));
+        }
+    }
+}
+
+/// A span in whole seconds, of which there is one at least.
+pub fn whole(span: Duration, place: &Place) -> Value {
+    let seconds = span.as_secs_f64().round().max(1.0);
+    number(seconds as i64, place)
+}

@@ -1,0 +1,202 @@
+//! Where does a jail of Fail2ban's listen?
+//!
+//! In: its backend, its logs, its matches of the journal. Out: `sources`, `logpath` and `journalmatch`, and sources of their own
+//! for what is read otherwise than the rest.
+
+use std::collections::BTreeMap;
+
+use super::super::brackets;
+use super::super::options::{Written, strip};
+use super::super::stream::there;
+use super::jail::Jail;
+use super::values::{table, text, texts};
+use crate::config::document::Table;
+use crate::config::problem::{Place, Problems};
+use crate::source::file::FileGlob;
+
+/// Whatever is in a journal.
+const EVERYTHING: &str = "_TRANSPORT=syslog + _TRANSPORT=journal + _TRANSPORT=stdout + _TRANSPORT=kernel + _TRANSPORT=audit + _TRANSPORT=driver";
+
+/// So many conditions a match may come to: values of one field are alternatives, and each is combined with each.
+const MOST_ALTERNATIVES: usize = 256;
+
+/// Writes it; false if the jail would hear nothing, which is reported.
+pub fn write(
+    jail: &Jail<'_>,
+    section: &mut Table,
+    sources: &mut Table,
+    problems: &mut Problems,
+) -> bool {
+    let backend = jail.option("backend");
+    let backend_text = backend.map_or("auto", |backend| backend.text.as_str());
+    let options = jail.started.filter_options();
+    let matches = options
+        .get("journalmatch")
+        .filter(|matches| !strip(&matches.text).is_empty());
+    let paths = jail.option("logpath");
+    let is_auto = backend_text.starts_with("auto");
+    let may_switch = jail
+        .option("systemd_if_nologs")
+        .is_none_or(Written::is_true);
+    let has_logs = || paths.is_some_and(|paths| logs(paths).any(|path| !there(path).is_empty()));
+    let place = backend.map_or(jail.place, |backend| &backend.place);
+    if backend_text.starts_with("systemd")
+        || is_auto && may_switch && matches.is_some() && !has_logs()
+    {
+        journal(place, backend_text, section, sources, problems);
+        let wanted = matches.map(|matches| (alternatives(matches, problems), &matches.place));
+        let (wanted, place) = wanted.unwrap_or_else(|| (vec![EVERYTHING.to_owned()], place));
+        section.set(
+            "journalmatch",
+            texts(wanted.iter().map(String::as_str), place),
+        );
+        return true;
+    }
+    let Some(paths) = paths.filter(|paths| !strip(&paths.text).is_empty()) else {
+        let message = format!("jail `{}` names no log", jail.name);
+        problems.error(
+            jail.place,
+            message,
+            "write logpath = PATH, or backend = systemd",
+        );
+        return false;
+    };
+    let mut good = Vec::new();
+    for path in logs(paths) {
+        match path.parse::<FileGlob>() {
+            Ok(_) => good.push(path),
+            Err(error) => problems.error(
+                &paths.place,
+                format!("`logpath`: {error}"),
+                "write absolute paths, each in a line of its own",
+            ),
+        }
+    }
+    match jail.option("logencoding").and_then(special) {
+        None => {
+            section.set("sources", texts(["files"], place));
+            section.set("logpath", texts(good.iter().copied(), &paths.place));
+        }
+        Some((encoding, place)) => {
+            let name = format!("files-{}", jail.name);
+            let mut source = Table::default();
+            source.set("type", text("file", place));
+            source.set("path", texts(good.iter().copied(), &paths.place));
+            source.set("encoding", text(encoding, place));
+            sources.set(&name, table(source, place));
+            section.set("sources", texts([name.as_str()], place));
+        }
+    }
+    !good.is_empty()
+}
+
+/// The paths of a list of logs, without the word that says where to begin.
+fn logs(paths: &Written) -> impl Iterator<Item = &str> {
+    let lines = paths
+        .text
+        .split('\n')
+        .map(strip)
+        .filter(|line| !line.is_empty());
+    lines.map(|line| match line.rsplit_once(' ') {
+        Some((path, "head" | "tail")) => strip(path),
+        _ => line,
+    })
+}
+
+/// An encoding that is not the usual one. Python's names differ from others' in little.
+fn special(written: &Written) -> Option<(&str, &Place)> {
+    let word = strip(&written.text);
+    let plain = word.to_lowercase().replace('_', "-");
+    let is_usual = matches!(
+        plain.as_str(),
+        "" | "auto" | "utf-8" | "utf8" | "ascii" | "us-ascii"
+    );
+    let word = match plain.as_str() {
+        "latin-1" => "latin1",
+        _ => word,
+    };
+    (!is_usual).then_some((word, &written.place))
+}
+
+/// Which journal, by what stands in the brackets of the backend.
+fn journal(
+    place: &Place,
+    backend: &str,
+    section: &mut Table,
+    sources: &mut Table,
+    problems: &mut Problems,
+) {
+    let said = brackets::part(backend).map(|named| named.parameters);
+    let said: BTreeMap<_, _> = said.unwrap_or_default().into_iter().collect();
+    let mut source = Table::default();
+    for (key, value) in &said {
+        match key.as_str() {
+            "journalpath" => source.set("directory", text(value, place)),
+            "namespace" => source.set("namespace", text(value, place)),
+            // All that there is, is read anyway.
+            "rotated" | "journalflags" => {}
+            other => {
+                let message = format!("`backend`: f2bd does not know `{other}` of a journal");
+                problems.warning(
+                    place,
+                    message,
+                    "write journalpath=DIRECTORY or namespace=NAME",
+                );
+            }
+        }
+    }
+    let mut name = "journal".to_owned();
+    if !source.entries().is_empty() {
+        let which = said.get("namespace").or(said.get("journalpath"));
+        let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        let which: String = which
+            .into_iter()
+            .flat_map(|which| which.chars())
+            .map(plain)
+            .take(50)
+            .collect();
+        name = format!("journal-{which}");
+        source.set("type", text("journal", place));
+        sources.set(&name, table(source, place));
+    }
+    section.set("sources", texts([name.as_str()], place));
+}
+
+/// The matches of all lines, any of which will do. Within one, several values of a field are alternatives.
+fn alternatives(written: &Written, problems: &mut Problems) -> Vec<String> {
+    let mut wanted = Vec::new();
+    for line in written
+        .text
+        .split('\n')
+        .filter(|line| !strip(line).is_empty())
+    {
+        let words = shlex::split(line).unwrap_or_default();
+        for group in words
+            .split(|word| word == "+")
+            .filter(|group| !group.is_empty())
+        {
+            if group.iter().any(|term| term.contains(char::is_whitespace)) {
+                let message = "`journalmatch`: f2bd has no values with blanks";
+                problems.warning(&written.place, message, "match another field");
+                continue;
+            }
+            let mut fields: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+            for term in group {
+                let field = term
+                    .split_once('=')
+                    .map_or(term.as_str(), |(field, _)| field);
+                fields.entry(field).or_default().push(term);
+            }
+            let mut combined = vec![String::new()];
+            for terms in fields.values() {
+                let next = combined.iter().flat_map(|before| {
+                    let terms = terms.iter();
+                    terms.map(move |term| format!("{before} {term}").trim_start().to_owned())
+                });
+                combined = next.take(MOST_ALTERNATIVES).collect();
+            }
+            wanted.append(&mut combined);
+        }
+    }
+    wanted
+}

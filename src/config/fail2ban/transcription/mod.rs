@@ -1,0 +1,148 @@
+//! What would be written into f2bd.conf for a directory of Fail2ban's?
+//!
+//! In: a [`Tree`]. Out: the sections of an f2bd.conf that comes to the same, each value at the place it was written at in the
+//! directory, and the filters of the jails. Whoever reads f2bd.conf reads these sections, and says what is wrong with them.
+//!
+//! `jail` is about counting and banning, `escalation` about longer bans, `ignoring` about who is spared, `listening` about logs
+//! and journals, `filters` about patterns.
+
+mod escalation;
+mod filters;
+mod ignoring;
+mod jail;
+mod listening;
+mod values;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use filters::Filters;
+use jail::Jail;
+use values::{flag, table, text};
+
+use super::action;
+use super::files::place_of;
+use super::jail::State;
+use super::options::Options;
+use super::{Tree, VERSION};
+use crate::action::ActionSpec;
+use crate::config::document::Table;
+use crate::config::filter::FilterFile;
+use crate::config::problem::{Place, Problems, Text};
+use crate::engine::name::{FilterName, JailName};
+
+/// What a directory comes to.
+#[derive(Debug)]
+pub struct Transcription {
+    /// The directory, as a text without a word.
+    pub text: Arc<Text>,
+    /// The sections.
+    pub table: Table,
+    /// The filters of the jails; `None` for one that cannot be used, which has been reported.
+    pub filters: BTreeMap<FilterName, Option<FilterFile>>,
+    /// The actions that are not among the sections, each with where a jail names it.
+    pub actions: Vec<(ActionSpec, Place)>,
+}
+
+/// Reads a directory. `None` if Fail2ban would not start with it, which is reported.
+pub fn read(folder: &Path, problems: &mut Problems) -> Option<Transcription> {
+    let tree = Tree::read(folder, VERSION, problems)?;
+    Some(transcribe(&tree, problems))
+}
+
+/// Says in f2bd's words what a tree says.
+pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
+    let place = place_of(&tree.folder);
+    let mut filters = Filters::default();
+    let (mut read, mut sources) = (Vec::new(), Table::default());
+    for jail in &tree.jails {
+        let started = match &jail.state {
+            State::Off => continue,
+            State::On(started) => started,
+            State::LeftOut(error) => {
+                let message = format!("jail `{}` is left out: {error}", jail.name);
+                problems.left_out(error.place(), message, error.remedy());
+                continue;
+            }
+        };
+        let Ok(name) = jail.name.parse::<JailName>() else {
+            let message = format!("jail `{}` is left out: that cannot be a name", jail.name);
+            let remedy =
+                "use 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit";
+            problems.left_out(&jail.place, message, remedy);
+            continue;
+        };
+        let before = problems.count();
+        let jail = Jail {
+            name,
+            place: &jail.place,
+            started,
+            daemon: &tree.daemon,
+        };
+        let section = jail.section(&mut filters, &mut sources, problems);
+        problems.leave_out(before);
+        read.extend(section.map(|section| (jail, section)));
+    }
+    let before = problems.count();
+    let named = read.iter();
+    let named = named.map(|(jail, _)| (jail.name.as_str(), jail.started.actions.as_slice()));
+    let actions = action::carry(named, problems);
+    let mut jails = Table::default();
+    for (jail, mut section) in read {
+        let uses: Vec<_> = actions
+            .uses
+            .iter()
+            .filter(|one| one.jail == jail.name.as_str())
+            .collect();
+        jail.closing(&uses, &mut section, problems);
+        jails.set(jail.name.as_str(), table(section, jail.place));
+    }
+    problems.leave_out(before);
+    let mut all = Table::default();
+    all.set("daemon", table(daemon(&tree.daemon), &place));
+    all.set("source", table(sources, &place));
+    all.set("defaults", table(defaults(&place), &place));
+    all.set("jail", table(jails, &place));
+    all.set("action", table(actions.sections(), &place));
+    Transcription {
+        text: Arc::clone(place.text()),
+        table: all,
+        filters: filters.files,
+        actions: actions.commands,
+    }
+}
+
+/// `[daemon]`. The database is f2bd's own, and history is kept as it usually keeps it: what Fail2ban forgets earlier is said
+/// with each jail.
+fn daemon(options: &Options) -> Table {
+    let mut section = Table::default();
+    if let Some(level) = options.get("loglevel") {
+        let word = match level.text.to_uppercase().as_str() {
+            "CRITICAL" | "ERROR" => "error",
+            "WARNING" => "warning",
+            "NOTICE" | "INFO" => "info",
+            // Numbers say it too, the lower the more.
+            other => match other.parse::<u32>() {
+                Ok(40..) => "error",
+                Ok(30..) => "warning",
+                Ok(20..) => "info",
+                _ => "debug",
+            },
+        };
+        section.set("log_level", text(word, &level.place));
+    }
+    section
+}
+
+/// `[defaults]`: what Fail2ban does and f2bd would do otherwise.
+fn defaults(place: &Place) -> Table {
+    let mut prefix = Table::default();
+    for (family, width) in [("ipv4", 32), ("ipv6", 128)] {
+        prefix.set(family, values::number(width, place));
+    }
+    let mut section = Table::default();
+    section.set("prefix", table(prefix, place));
+    section.set("ignoreself", flag(true, place));
+    section
+}

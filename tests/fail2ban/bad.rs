@@ -1,0 +1,378 @@
+//! Facts about directories with mistakes: each is told with its file and its line, and the good jails are there wherever
+//! Fail2ban would start them.
+
+use std::fs;
+use std::path::Path;
+
+use f2bd::config::{self, Loaded, Severity, Surroundings};
+
+const GOOD_FILTER: &str = "[Definition]\nfailregex = ^refused <HOST>$\n";
+
+/// A jail that is as it should be.
+const GOOD: &str = "[good]\nenabled = true\nfilter = good\nlogpath = /var/log/good.log\naction =\n";
+
+fn load(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Loaded) {
+    let home = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| {
+        let path = home.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    write("jail.conf", GOOD.as_bytes());
+    write("filter.d/good.conf", GOOD_FILTER.as_bytes());
+    for (name, content) in files {
+        write(name, content);
+    }
+    let loaded = config::load(Some(home.path()), Surroundings::Ignore);
+    (home, loaded)
+}
+
+/// What is told as `FILE:LINE`, but for warnings.
+fn told(home: &Path, loaded: &Loaded) -> Vec<String> {
+    let problems = loaded.problems.iter();
+    let bad = problems.filter(|problem| problem.severity > Severity::Warning);
+    let told = bad.map(|problem| {
+        let file = problem.file.strip_prefix(home).unwrap_or(&problem.file);
+        format!("{}:{}", file.display(), problem.line.unwrap_or(0))
+    });
+    told.collect()
+}
+
+/// A jail with these lines, whose filter is `bad`.
+fn jail(lines: &str) -> String {
+    format!("[bad]\nenabled = true\nfilter = bad\nlogpath = /var/log/bad.log\naction =\n{lines}")
+}
+
+/// A filter with these lines of a definition.
+fn filter(lines: &str) -> String {
+    format!("[Definition]\n{lines}\n")
+}
+
+#[test]
+fn a_bad_jail_is_left_out_and_the_good_one_is_there() {
+    let good = filter("failregex = ^bad <HOST>$");
+    let kinds: &[(&str, String, String, &str)] = &[
+        (
+            "a filter that is missing",
+            jail("filter = nothing").replacen("filter = bad\n", "", 1),
+            good.clone(),
+            "jail.local:5",
+        ),
+        (
+            "brackets that stay open",
+            jail("").replace("= bad\n", "= bad[x=1\n"),
+            good.clone(),
+            "jail.local:3",
+        ),
+        (
+            "a value without a comma behind it",
+            jail("").replace("= bad\n", "= bad[x=\"1\" y=2]\n"),
+            good.clone(),
+            "jail.local:3",
+        ),
+        (
+            "an action that is missing",
+            jail("").replace("action =", "action = nothing"),
+            good.clone(),
+            "jail.local:5",
+        ),
+        (
+            "an action with open brackets",
+            jail("").replace("action =", "action = nothing[x"),
+            good.clone(),
+            "jail.local:5",
+        ),
+        (
+            "a reference to nothing",
+            jail("maxretry = %(nothing)s"),
+            good.clone(),
+            "jail.local:6",
+        ),
+        (
+            "a reference to itself",
+            jail("findtime = %(findtime)s"),
+            good.clone(),
+            "jail.local:6",
+        ),
+        (
+            "references in a circle",
+            jail("findtime = %(x)s\nx = %(y)s\ny = %(x)s"),
+            good.clone(),
+            "jail.local:8",
+        ),
+        (
+            "a percent sign",
+            jail("bantime = 50%"),
+            good.clone(),
+            "jail.local:6",
+        ),
+        (
+            "a reference that stays open",
+            jail("bantime = %(x"),
+            good.clone(),
+            "jail.local:6",
+        ),
+        (
+            "a known value that nobody knew",
+            jail("bantime = %(known/nothing)s"),
+            good.clone(),
+            "jail.local:6",
+        ),
+        (
+            "a filter's reference to nothing",
+            jail(""),
+            filter("failregex = ^%(nothing)s <HOST>"),
+            "filter.d/bad.conf:2",
+        ),
+        (
+            "a tag that refers to itself",
+            jail(""),
+            filter("failregex = ^<a> <HOST>\na = <a>"),
+            "filter.d/bad.conf:3",
+        ),
+        (
+            "tags in a circle",
+            jail(""),
+            filter("failregex = ^<a> <HOST>\na = <b>\nb = <a>"),
+            "filter.d/bad.conf:2",
+        ),
+        (
+            "a key twice in a filter",
+            jail(""),
+            filter("failregex = ^a <HOST>\nfailregex = ^b <HOST>"),
+            "filter.d/bad.conf:3",
+        ),
+        (
+            "a line without a key in a filter",
+            jail(""),
+            filter("failregex = ^a <HOST>\n^b <HOST>"),
+            "filter.d/bad.conf:3",
+        ),
+        (
+            "no section in a filter",
+            jail(""),
+            "failregex = ^a <HOST>\n".to_owned(),
+            "filter.d/bad.conf:1",
+        ),
+        (
+            "a filter without a pattern",
+            jail(""),
+            filter("ignoreregex = ^x"),
+            "jail.local:1",
+        ),
+        (
+            "a pattern that names nobody",
+            jail(""),
+            filter("failregex = ^nobody"),
+            "filter.d/bad.conf:2",
+        ),
+        (
+            "a parenthesis that stays open",
+            jail(""),
+            filter("failregex = ^(a <HOST>"),
+            "filter.d/bad.conf:2",
+        ),
+        (
+            "a repetition of nothing",
+            jail(""),
+            filter("failregex = ^*+? <HOST>"),
+            "filter.d/bad.conf:2",
+        ),
+        (
+            "a range that is none",
+            jail(""),
+            filter("failregex = ^[z-a] <HOST>"),
+            "filter.d/bad.conf:2",
+        ),
+        (
+            "a group twice",
+            jail(""),
+            filter("failregex = ^(?P<x>a)(?P<x>b) <HOST>"),
+            "filter.d/bad.conf:2",
+        ),
+        (
+            "a date pattern with no such code",
+            jail(""),
+            filter("failregex = ^a <HOST>\ndatepattern = %%Q"),
+            "filter.d/bad.conf:3",
+        ),
+        (
+            "a log with no absolute path",
+            jail("").replace("/var/log/bad.log", "bad.log"),
+            good.clone(),
+            "jail.local:4",
+        ),
+        (
+            "no log at all",
+            jail("").replace("/var/log/bad.log", ""),
+            good.clone(),
+            "jail.local:1",
+        ),
+        (
+            "a bantime that is none",
+            jail("bantime = soon"),
+            good.clone(),
+            "jail.local:6",
+        ),
+        (
+            "a bantime that is a program",
+            jail("bantime = __import__('os')"),
+            good.clone(),
+            "jail.local:6",
+        ),
+        (
+            "a findtime that divides by nothing",
+            jail("findtime = 1/0"),
+            good.clone(),
+            "jail.local:6",
+        ),
+        (
+            "a name that is none",
+            jail("").replace("[bad]", "[bad jail]"),
+            good,
+            "jail.local:1",
+        ),
+    ];
+    for (kind, local, filter, place) in kinds {
+        let files: [(&str, &[u8]); 2] = [
+            ("jail.local", local.as_bytes()),
+            ("filter.d/bad.conf", filter.as_bytes()),
+        ];
+        let (home, loaded) = load(&files);
+        let told = told(home.path(), &loaded);
+        assert!(
+            told.iter().any(|told| told == place),
+            "{kind}: {told:?} {:#?}",
+            loaded.problems
+        );
+        let policy = &loaded
+            .settings
+            .as_ref()
+            .unwrap_or_else(|| panic!("{kind}: {:#?}", loaded.problems))
+            .policy;
+        assert!(
+            policy.jails.iter().any(|jail| jail.name.as_str() == "good"),
+            "{kind}"
+        );
+    }
+}
+
+#[test]
+fn what_concerns_all_jails_is_told_where_it_is() {
+    let kinds: &[(&str, &str, &[u8], &str)] = &[
+        (
+            "a key twice",
+            "jail.local",
+            b"[good]\nport = 1\nPort = 2\n",
+            "jail.local:3",
+        ),
+        (
+            "a section twice",
+            "jail.local",
+            b"[good]\n[other]\n[good]\n",
+            "jail.local:3",
+        ),
+        (
+            "no section",
+            "jail.local",
+            b"# jails\nenabled = true\n",
+            "jail.local:2",
+        ),
+        (
+            "no key",
+            "jail.d/x.conf",
+            b"[good]\n= 3\nwhat\n",
+            "jail.d/x.conf:2",
+        ),
+        (
+            "no text",
+            "jail.local",
+            b"[good]\nport = \xff\n",
+            "jail.local:2",
+        ),
+        (
+            "an include that refers to nothing",
+            "jail.local",
+            b"[INCLUDES]\nbefore = %(x)s\n",
+            "jail.local:2",
+        ),
+        (
+            "too many includes",
+            "jail.local",
+            b"[INCLUDES]\nbefore = jail.conf\n",
+            "jail.local:2",
+        ),
+        (
+            "a daemon that refers to nothing",
+            "fail2ban.local",
+            b"[Definition]\nloglevel = %(x)s\n",
+            "fail2ban.local:2",
+        ),
+        (
+            "a daemon's key twice",
+            "fail2ban.conf",
+            b"[Definition]\nloglevel = 1\nloglevel = 2\n",
+            "fail2ban.conf:3",
+        ),
+    ];
+    for (kind, name, content, place) in kinds {
+        let (home, loaded) = load(&[(name, content)]);
+        let told = told(home.path(), &loaded);
+        assert!(told.iter().any(|told| told == place), "{kind}: {told:?}");
+        assert!(loaded.settings.is_none(), "{kind}");
+    }
+}
+
+#[test]
+fn traps_are_told_and_the_jail_is_there() {
+    let kinds = [
+        (
+            "a comment behind a time",
+            "bantime = 10m # ten",
+            "`bantime`",
+        ),
+        (
+            "a comment behind a number",
+            "maxretry = 5 # five",
+            "`maxretry`",
+        ),
+        (
+            "a comment behind addresses",
+            "ignoreip = 192.0.2.1 # home",
+            "`ignoreip`",
+        ),
+        (
+            "an address that is none",
+            "ignoreip = 192.0.2.300",
+            "`ignoreip`",
+        ),
+        (
+            "a word for names that is none",
+            "usedns = maybe",
+            "`usedns`",
+        ),
+        (
+            "a zone that is none",
+            "logtimezone = Nowhere/Land",
+            "`logtimezone`",
+        ),
+        (
+            "an include that is missing",
+            "[INCLUDES]\nafter = nothing.conf",
+            "`nothing.conf`",
+        ),
+        ("a key that nobody knows", "maxrety = 3", "`maxrety`"),
+    ];
+    for (kind, lines, word) in kinds {
+        let (_home, loaded) = load(&[("jail.local", format!("[good]\n{lines}\n").as_bytes())]);
+        let told = loaded
+            .problems
+            .iter()
+            .find(|problem| problem.message.contains(word));
+        let told = told.unwrap_or_else(|| panic!("{kind}: {:?}", loaded.problems));
+        assert_eq!(told.severity, Severity::Warning, "{kind}");
+        let line = if lines.starts_with('[') { 3 } else { 2 };
+        assert_eq!(told.line, Some(line), "{kind}");
+        assert!(loaded.settings.is_some(), "{kind}");
+    }
+}
