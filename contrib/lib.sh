@@ -31,6 +31,9 @@ SENDER_PACKAGES=("rsyslog rsyslog-openssl" syslog-ng-core)
 # Who ships logs of very many services, beside a program that stays packed: what it is to count in them is written there.
 SAMPLES_PACKAGE=fail2ban
 
+# Those who ask Fail2ban how it is doing, and print that for a monitor.
+MONITOR_PACKAGES=(munin-plugins-core munin-common)
+
 # Those who ask the ban list what to do. Installed, they would ask for another server and start as services.
 BOUNCER_PACKAGES=(crowdsec-firewall-bouncer crowdsec-custom-bouncer)
 

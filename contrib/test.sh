@@ -33,6 +33,7 @@ install_packages "to see it at work" "${WORLD_PACKAGES[@]}"
 install_packages "for the tests" "${TEST_PACKAGES[@]}"
 unpack_senders
 unpack_packages samples "$SAMPLES_PACKAGE"
+unpack_packages monitors "${MONITOR_PACKAGES[@]}"
 unpack_packages bouncers "${BOUNCER_PACKAGES[@]}"
 install_rust
 

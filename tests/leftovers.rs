@@ -235,6 +235,11 @@ fn an_action_that_still_protects_is_shown() {
         line.contains("not wanted any more").then_some(())
     });
     shows(&world, &[HOST], &[]);
+    let why = String::from_utf8(world.f2bd(&["explain", HOST]).stdout).unwrap();
+    assert!(
+        why.contains("The action ipset does not work: cannot run /no/such/ipset"),
+        "{why}"
+    );
     configure(&world, "[\"ipset\"]", "[action.ipset]\nchain = \"other\"");
     command(&world, &["reload"]);
     shows(&world, &[], &["f2bd"]);

@@ -673,8 +673,8 @@ fn a_row_that_makes_no_sense_spoils_nothing() {
     store.commit(at(0), &attack(), None).unwrap();
     let hand = Connection::open(&path).unwrap();
     hand.execute_batch(
-        "INSERT INTO bans VALUES (7, 'sshd', 'nobody', x'00', 1, NULL, 1, 0, 'manual', NULL, NULL, 0, NULL, NULL);
-         INSERT INTO bans VALUES (8, 'sshd', x'ff', x'00', 'then', NULL, 1, 0, 'manual', NULL, NULL, 0, NULL, NULL);",
+        "INSERT INTO all_bans VALUES (7, 'sshd', 'nobody', x'00', 1, NULL, 1, 0, 'manual', NULL, NULL, 0, NULL, NULL);
+         INSERT INTO all_bans VALUES (8, 'sshd', x'ff', x'00', 'then', NULL, 1, 0, 'manual', NULL, NULL, 0, NULL, NULL);",
     )
     .unwrap();
     let remembered = store.remembered(at(3), HOUR).unwrap();

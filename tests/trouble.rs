@@ -166,7 +166,16 @@ fn a_journal_that_cannot_be_read() {
         return;
     };
     let directory = world.path().join("journal");
-    world.configure_journal(&directory, JAIL, "");
+    let (notes, jail) = (
+        world.path().join("notes"),
+        format!("{JAIL}\nactions = [\"nftables\", \"note\"]"),
+    );
+    fs::create_dir(world.path().join("actions")).unwrap();
+    let note = "kind = \"exec\"\ntitle = \"notes\"\n[parameters.path]\ntype = \"path\"\nabout = \"Where.\"\n\
+                [[tell]]\nrun = [\"tee\", \"-a\", \"<path>\"]\ninput = \"<sentence>\"\n";
+    fs::write(world.path().join("actions/note.toml"), note).unwrap();
+    let rest = format!("[action.note]\npath = {notes:?}\non = [\"error\"]");
+    world.configure_journal(&directory, &jail, &rest);
     let daemon = world.start();
     daemon.says("source journal cannot be read");
     assert!(
@@ -182,6 +191,12 @@ fn a_journal_that_cannot_be_read() {
     symlink(world.journald.directory(), &directory).unwrap();
     banned(&world, "198.51.100.7");
     daemon.says("source journal can be read again");
+    until("both are told", || {
+        let notes = fs::read_to_string(&notes).unwrap_or_default();
+        let told = |words| notes.lines().any(|line| line.contains(words));
+        (told("source journal cannot be read") && told("source journal can be read again"))
+            .then_some(())
+    });
     assert_eq!(
         daemon.said("error:"),
         1,

@@ -126,12 +126,11 @@ impl JobError {
 
     /// Whether it is this job that was refused, and another one may be done.
     pub fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            JobError::Exec(ExecError::Refused { .. })
-                | JobError::Said { .. }
-                | JobError::Http(HttpError::Refused { .. })
-        )
+        match self {
+            JobError::Exec(ExecError::Refused { .. }) | JobError::Said { .. } => true,
+            JobError::Http(error @ HttpError::Refused { .. }) => !error.is_of_who_asks(),
+            _ => false,
+        }
     }
 }
 

@@ -387,11 +387,19 @@ fn since_and_why(
         1 => "It is the first ban".to_owned(),
         number => format!("It is ban number {number}"),
     };
-    let effect = if ban.in_effect {
-        "The firewall has confirmed it."
+    let mut effect = if ban.in_effect {
+        "The firewall has confirmed it.".to_owned()
     } else {
-        "Not every action that is to keep it out has confirmed it; `f2bd status` shows which work."
+        "Not every action that is to keep it out has confirmed it.".to_owned()
     };
+    for action in &verdict.broken {
+        let reason = action.reason.as_deref().unwrap_or("see the daemon's log");
+        effect.push_str(&format!(
+            " The action {} does not work: {}.",
+            action.action,
+            harmless(reason)
+        ));
+    }
     let subject = shown(&ban.subject);
     let through = match &ban.response {
         Some(response) if response.lets_through => {

@@ -31,6 +31,8 @@ pub struct ActionUse {
     pub jail: JailName,
     /// Whom it bans, if these are no addresses.
     pub by_names: Option<Capture>,
+    /// Whether it is to do something about bans that do not work.
+    pub is_wider: bool,
 }
 
 /// An action that can be used, whoever uses it.
@@ -122,6 +124,7 @@ pub fn read_all(
         }
     }
     warn_of_jails_that_only_tell(&specs, used, problems);
+    refuse_wider_that_only_tell(&specs, used, problems);
     refuse_shared_places(&specs, problems);
     warn_of_open_lists(&specs, problems);
     if surroundings == Surroundings::Require {
@@ -149,6 +152,31 @@ fn warn_of_jails_that_only_tell(
         let message = format!("jail `{jail}` only tells of its bans: nobody is kept out");
         let remedy = "add an action that keeps out to `actions`, such as \"nftables\"";
         problems.warning(&first.place, message, remedy);
+    }
+}
+
+/// A ban that does not work is told as a notice; who only tells can do nothing more about it.
+fn refuse_wider_that_only_tell(
+    specs: &[(ActionSpec, Place)],
+    used: &[ActionUse],
+    problems: &mut Problems,
+) {
+    // Of those that a jail names twice, the wider ones come last.
+    let mut wider = BTreeMap::new();
+    for one in used.iter().filter(|one| one.is_wider) {
+        wider.insert((&one.jail, &one.action), &one.place);
+    }
+    for ((jail, action), place) in wider {
+        let spec = specs.iter().find(|(spec, _)| spec.name == *action);
+        if spec.is_some_and(|(spec, _)| spec.teller().is_some()) {
+            let message = format!(
+                "the action `{action}` only tells, so it can do nothing about bans of jail `{jail}` that do not work"
+            );
+            let remedy = format!(
+                "name one that keeps out; with on = [\"notice\"], `{action}` tells of them"
+            );
+            problems.error(place, message, remedy);
+        }
     }
 }
 

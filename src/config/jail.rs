@@ -259,7 +259,9 @@ impl<'c> JailReader<'c> {
         }
         if enabled {
             let named = actions.into_iter();
+            let wider = &responses.unhindered().actions;
             self.actions.extend(named.map(|(action, own)| ActionUse {
+                is_wider: wider.contains(&action),
                 action,
                 place: own.unwrap_or_else(|| entry.place.clone()),
                 jail: name.clone(),

@@ -673,6 +673,9 @@ pub struct VerdictRow {
     /// Why its ban does not work, if it fails on and on though it is banned.
     #[serde(default)]
     pub unhindered: Option<String>,
+    /// The actions that are to put its ban into effect and do not work.
+    #[serde(default)]
+    pub broken: Vec<ActionRow>,
     /// Where the subject stands.
     #[serde(flatten)]
     pub place: PlaceRow,

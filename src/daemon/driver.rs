@@ -43,7 +43,7 @@ use crate::engine::record::kept::kept;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Decision, Engine, Input};
 use crate::ignore::{command::Asking, guard};
-use crate::source::{Delivery, Losses};
+use crate::source::{Delivery, Losses, Trouble};
 
 /// How soon what could not be written is tried again.
 const RETRY_EVERY: Duration = Duration::from_secs(1);
@@ -283,7 +283,7 @@ impl Driver {
             Delivery::Trouble(trouble) => {
                 let (level, sentence) = trouble_text(&trouble);
                 log::log!(level, "{sentence}");
-                if level < log::Level::Info {
+                if level < log::Level::Info || matches!(trouble, Trouble::Recovered { .. }) {
                     self.announce(Occasion::Error, sentence);
                 }
                 self.sources.note(&trouble, generation);

@@ -37,6 +37,7 @@ const SCHEMA: &[&str] = &[
     include_str!("schema/0010_sightings.sql"),
     include_str!("schema/0011_losses.sql"),
     include_str!("schema/0012_effects.sql"),
+    include_str!("schema/0013_fail2ban.sql"),
 ];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction

@@ -142,7 +142,7 @@ impl Store {
         let mut names = Names::default();
         let bans = rows(
             &self.connection,
-            &format!("SELECT {BAN_COLUMNS} FROM bans WHERE {IN_FORCE} ORDER BY id"),
+            &format!("SELECT {BAN_COLUMNS} FROM all_bans WHERE {IN_FORCE} ORDER BY id"),
             params![now.as_micros()],
             |row| ban(row, &mut names),
         )?;
@@ -162,8 +162,8 @@ impl Store {
             &self.connection,
             &format!(
                 // The newest of each is found in the index alone.
-                "SELECT {BAN_COLUMNS}, forgiven, ended, iif(release = 'merged', ended, NULL) FROM bans
-                 JOIN (SELECT max(id) AS id FROM bans GROUP BY subject, jail) USING (id) ORDER BY id"
+                "SELECT {BAN_COLUMNS}, forgiven, ended, iif(release = 'merged', ended, NULL) FROM all_bans
+                 JOIN (SELECT max(id) AS id FROM all_bans GROUP BY subject, jail) USING (id) ORDER BY id"
             ),
             [],
             |row| {
@@ -190,7 +190,7 @@ impl Store {
         )?;
         let networks = rows(
             &self.connection,
-            "SELECT jail, subject, start FROM bans
+            "SELECT jail, subject, start FROM all_bans
              WHERE start >= ?1 AND origin IN ('network', 'manual') AND first != X'' ORDER BY start, id",
             params![horizon.as_micros()],
             |row| Ok((names.jail(row, 0)?, parsed(row, 1)?, time(row, 2)?)),
@@ -205,9 +205,9 @@ impl Store {
         )?;
         let unhindered = rows(
             &self.connection,
-            "SELECT notices.jail, notices.subject, max(notices.time), bans.first FROM notices
-             JOIN bans ON bans.jail = notices.jail AND bans.subject = notices.subject
-             WHERE kind = 'unhindered' AND time >= start AND ended IS NULL GROUP BY bans.id",
+            "SELECT notices.jail, notices.subject, max(notices.time), all_bans.first FROM notices
+             JOIN all_bans ON all_bans.jail = notices.jail AND all_bans.subject = notices.subject
+             WHERE kind = 'unhindered' AND time >= start AND ended IS NULL GROUP BY all_bans.id",
             [],
             |row| Ok((names.jail(row, 0)?, subject(row, 1, 3)?, time(row, 2)?)),
         )?;
@@ -223,7 +223,7 @@ impl Store {
             awaited: awaited(&self.connection)?,
             seen: Box::new(self.seen()),
             next_failure: self.next("failures")?.map(FailureId),
-            next_ban: self.next("bans")?.map(BanId),
+            next_ban: self.next("all_bans")?.map(BanId),
             next_awaited: self.next("unresolved")?.map(AwaitedId),
             more: false,
         })
@@ -284,7 +284,7 @@ impl Store {
             None => rows(
                 &self.connection,
                 &format!(
-                    "SELECT {HISTORY_COLUMNS} FROM bans WHERE ?1 IS NULL OR jail = ?1
+                    "SELECT {HISTORY_COLUMNS} FROM all_bans WHERE ?1 IS NULL OR jail = ?1
                      ORDER BY id DESC LIMIT ?2"
                 ),
                 params![jail, limit],
@@ -293,7 +293,7 @@ impl Store {
             Some(Subject::Name(name)) => rows(
                 &self.connection,
                 &format!(
-                    "SELECT {HISTORY_COLUMNS} FROM bans
+                    "SELECT {HISTORY_COLUMNS} FROM all_bans
                      WHERE {IS_NAMED} AND (?2 IS NULL OR jail = ?2) ORDER BY id DESC LIMIT ?3"
                 ),
                 params![name.as_str(), jail, limit],
@@ -304,7 +304,7 @@ impl Store {
                 rows(
                     &self.connection,
                     &format!(
-                        "SELECT {HISTORY_COLUMNS} FROM bans
+                        "SELECT {HISTORY_COLUMNS} FROM all_bans
                          WHERE {OVERLAPS} AND (?5 IS NULL OR jail = ?5) ORDER BY id DESC LIMIT ?6"
                     ),
                     params![
@@ -331,9 +331,9 @@ impl Store {
         subject: &Subject,
         start: Timestamp,
     ) -> Result<bool, StoreError> {
-        let mut found = self
-            .connection
-            .prepare_cached("SELECT 1 FROM bans WHERE subject = ?1 AND jail = ?2 AND start = ?3")?;
+        let mut found = self.connection.prepare_cached(
+            "SELECT 1 FROM all_bans WHERE subject = ?1 AND jail = ?2 AND start = ?3",
+        )?;
         Ok(found.exists(params![subject.plain(), jail.as_str(), start.as_micros()])?)
     }
 
@@ -359,8 +359,8 @@ impl Store {
         let told = rows(
             &self.connection,
             "SELECT detail FROM notices
-             JOIN bans ON bans.jail = notices.jail AND bans.subject = notices.subject
-             WHERE kind = 'unhindered' AND time >= start AND bans.id = ?1
+             JOIN all_bans ON all_bans.jail = notices.jail AND all_bans.subject = notices.subject
+             WHERE kind = 'unhindered' AND time >= start AND all_bans.id = ?1
              ORDER BY time DESC LIMIT 1",
             params![ban.0.cast_signed()],
             |row| row.get(0),
@@ -491,13 +491,18 @@ impl Salvage {
         };
         let mut names = Names::default();
         let (mut bans, mut merged) = (BTreeMap::new(), BTreeMap::new());
+        // One that was damaged before it could be brought up to date has an older name for it.
+        let table = match connection.prepare("SELECT 1 FROM all_bans") {
+            Ok(_) => "all_bans",
+            Err(_) => "bans",
+        };
         // Without indexes, which are the first to go wrong, and from both ends towards the damage.
         let mut is_complete = false;
         for order in ["ASC", "DESC"] {
             let read = each_row(
                 &connection,
                 &format!(
-                    "SELECT {BAN_COLUMNS} FROM bans NOT INDEXED WHERE {IN_FORCE} ORDER BY id {order}"
+                    "SELECT {BAN_COLUMNS} FROM {table} NOT INDEXED WHERE {IN_FORCE} ORDER BY id {order}"
                 ),
                 params![now.as_micros()],
                 |row| ban(row, &mut names),
@@ -508,7 +513,7 @@ impl Salvage {
             let _ = each_row(
                 &connection,
                 &format!(
-                    "SELECT {BAN_COLUMNS}, ended FROM bans NOT INDEXED
+                    "SELECT {BAN_COLUMNS}, ended FROM {table} NOT INDEXED
                      WHERE release = 'merged' AND (until IS NULL OR until > ?1) ORDER BY id {order}"
                 ),
                 params![now.as_micros()],

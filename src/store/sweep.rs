@@ -50,14 +50,14 @@ impl Store {
         let mut left = PIECE;
         for (sql, bound) in [
             (
-                "UPDATE bans SET ended = until, release = 'expired' WHERE id IN
-                    (SELECT id FROM bans WHERE ended IS NULL AND until <= ?1 LIMIT ?2)",
+                "UPDATE all_bans SET ended = until, release = 'expired' WHERE id IN
+                    (SELECT id FROM all_bans WHERE ended IS NULL AND until <= ?1 LIMIT ?2)",
                 now.as_micros(),
             ),
             (
                 // What was merged goes on should the network's ban be lifted.
-                "DELETE FROM bans WHERE id IN
-                    (SELECT id FROM bans WHERE ended < ?1
+                "DELETE FROM all_bans WHERE id IN
+                    (SELECT id FROM all_bans WHERE ended < ?1
                      AND NOT (release = 'merged' AND coalesce(until >= ?1, 1))
                      ORDER BY ended LIMIT ?2)",
                 history,
@@ -90,9 +90,9 @@ impl Store {
         }
         for (surplus, sql) in [
             (
-                surplus(&transaction, "bans", MOST_ENDED_BANS)?,
-                "DELETE FROM bans WHERE id IN
-                    (SELECT id FROM bans WHERE ended IS NOT NULL
+                surplus(&transaction, "all_bans", MOST_ENDED_BANS)?,
+                "DELETE FROM all_bans WHERE id IN
+                    (SELECT id FROM all_bans WHERE ended IS NOT NULL
                          AND NOT (release = 'merged' AND coalesce(
                              until > (julianday('now') - 2440587.5) * 86400000000.0, 1))
                      ORDER BY ended LIMIT ?1)",

@@ -155,7 +155,7 @@ impl Store {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut open: BTreeSet<i64> = transaction
-            .prepare("SELECT id FROM bans WHERE ended IS NULL")?
+            .prepare("SELECT id FROM all_bans WHERE ended IS NULL")?
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for banned in bans {
@@ -177,7 +177,7 @@ impl Store {
             unban(&transaction, &freed)?;
         }
         let mut end = transaction.prepare(
-            "UPDATE bans SET ended = min(coalesce(until, ?2), ?2),
+            "UPDATE all_bans SET ended = min(coalesce(until, ?2), ?2),
                              release = CASE WHEN until <= ?2 THEN 'expired' ELSE 'manual' END
              WHERE id = ?1",
         )?;
@@ -255,7 +255,7 @@ fn ban(connection: &Connection, ban: &Ban) -> rusqlite::Result<()> {
     let (subject, first) = (ban.subject.plain(), first(&ban.subject));
     let new = connection
         .prepare_cached(
-            "INSERT INTO bans (id, jail, subject, first, start, until, offence, failures, origin)
+            "INSERT INTO all_bans (id, jail, subject, first, start, until, offence, failures, origin)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
              ON CONFLICT (id) DO NOTHING",
         )?
@@ -291,7 +291,9 @@ fn ban(connection: &Connection, ban: &Ban) -> rusqlite::Result<()> {
 
 fn unban(connection: &Connection, unban: &Unban) -> rusqlite::Result<()> {
     let new = connection
-        .prepare_cached("UPDATE bans SET ended = ?2, release = ?3 WHERE id = ?1 AND ended IS NULL")?
+        .prepare_cached(
+            "UPDATE all_bans SET ended = ?2, release = ?3 WHERE id = ?1 AND ended IS NULL",
+        )?
         .execute(params![
             unban.ban.0.cast_signed(),
             unban.time.as_micros(),
@@ -319,7 +321,7 @@ fn unban(connection: &Connection, unban: &Unban) -> rusqlite::Result<()> {
 fn resume(connection: &Connection, resumed: &Resumed) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE bans SET ended = NULL, release = NULL WHERE id = ?1 AND release = 'merged'",
+            "UPDATE all_bans SET ended = NULL, release = NULL WHERE id = ?1 AND release = 'merged'",
         )?
         .execute(params![resumed.ban.id.0.cast_signed()])?;
     Ok(())
@@ -327,8 +329,8 @@ fn resume(connection: &Connection, resumed: &Resumed) -> rusqlite::Result<()> {
 
 fn remark(connection: &Connection, remark: &Remark) -> rusqlite::Result<()> {
     let update = match remark.about {
-        About::Ban => "UPDATE bans SET reason = ?2 WHERE id = ?1",
-        About::Unban => "UPDATE bans SET release_reason = ?2 WHERE id = ?1",
+        About::Ban => "UPDATE all_bans SET reason = ?2 WHERE id = ?1",
+        About::Unban => "UPDATE all_bans SET release_reason = ?2 WHERE id = ?1",
     };
     connection
         .prepare_cached(update)?
@@ -340,7 +342,7 @@ fn forgive(connection: &Connection, forgiven: &Forgiven) -> rusqlite::Result<()>
     let (subject, first) = (forgiven.subject.plain(), first(&forgiven.subject));
     connection
         .prepare_cached(
-            "UPDATE bans SET forgiven = 1
+            "UPDATE all_bans SET forgiven = 1
              WHERE subject = ?1 AND jail = ?2 AND +first = ?3 AND NOT forgiven",
         )?
         .execute(params![subject, forgiven.jail.as_str(), first])?;

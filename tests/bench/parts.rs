@@ -27,6 +27,7 @@ use f2bd::engine::filter::{
 };
 use f2bd::engine::policy::{FilterId, Policy};
 use f2bd::engine::record::date::Dates;
+use f2bd::engine::record::date::template::DateTemplates;
 use f2bd::engine::record::line::{LineForm, LineReader};
 use f2bd::engine::record::{Batch, Record};
 use f2bd::engine::time::Timestamp;
@@ -180,6 +181,23 @@ fn dates(bencher: Bencher, log: &str) {
                 black_box(dates.find(line, 0, now));
             }
         });
+}
+
+/// Dates by templates, which remember nothing of the lines before: the usual ones, and those of a filter for access logs.
+#[divan::bench(args = ["auth", "access", "access bracketed"])]
+fn templates(bencher: Bencher, log: &str) {
+    let lines = lines(if log == "auth" { &AUTH } else { &ACCESS });
+    let now = now();
+    let pattern = match log {
+        "access bracketed" => r"^[^\[]*\[({DATE})",
+        _ => "",
+    };
+    let templates = DateTemplates::parse(pattern).unwrap();
+    bencher.counter(ItemsCount::new(lines.len())).bench(|| {
+        for line in &lines {
+            black_box(templates.find(line, &TimeZone::UTC, now));
+        }
+    });
 }
 
 /// Messages of all kinds against one filter, and against a hundred.

@@ -58,7 +58,9 @@ const WITH_CODES: &[&[&str]] = &[
     &["get"],
     &["nonsense"],
     &["set", "sshd", "unbanip", "--report-absent", "192.0.2.99"],
-    &["--str2sec", "1h"],
+    &["--str2sec", "1d12h30m"],
+    &["--str2sec", "1y6mo"],
+    &["--str2sec", "soon"],
     &["-t", "ping"],
 ];
 
@@ -89,6 +91,12 @@ fn answers_are_those_of_fail2ban() {
     pair.compare(ALIKE);
     for words in WITH_CODES {
         assert_eq!(pair.ours(words), pair.theirs(words), "{words:?}");
+    }
+    // Of a tree both list the same.
+    let tree = pair.path("etc").display().to_string();
+    for option in ["-d", "--dp"] {
+        let (ours, theirs) = (pair.ours(&["-c", &tree, option]), pair.theirs(&[option]));
+        assert_eq!(ours.out, theirs.out, "{option}");
     }
     // By hand.
     let by_hand = [
@@ -132,9 +140,9 @@ fn newer_commands_and_those_of_f2bd_alone() {
     };
     let both = |words: &[&str]| pair.ours(words);
     // As the reference shows them, of a version that is newer than the package.
-    assert_eq!(out(&both(&["version"])), "1.1.0\n");
-    assert_eq!(out(&both(&["-V"])), "1.1.0\n");
-    assert!(out(&both(&["--version"])).starts_with("Fail2Ban v1.1.0\n"));
+    assert_eq!(out(&both(&["version"])), "1.1.1\n");
+    assert_eq!(out(&both(&["-V"])), "1.1.1\n");
+    assert!(out(&both(&["--version"])).starts_with("Fail2Ban v1.1.1\n"));
     assert_eq!(
         out(&both(&["-t"])),
         "OK: configuration test is successful\n"

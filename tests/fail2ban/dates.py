@@ -1,8 +1,8 @@
 """Tells what Fail2ban's own detector of dates finds.
 
 Each line of the input is an object of JSON, and so is each line of the output. A `pattern` and `lines` are answered
-with one entry a line: nothing, or where the date begins and ends, in bytes, and its moment if it has one. `filters`
-are answered with the date patterns of each, with the settings that are given.
+with one entry a line: nothing, or where the date begins and ends, in bytes, and its moment, or why it is none, or
+nothing if it is not meant to tell one, and whether it is by the last template. `filters` are answered with the date patterns of each, with the settings that are given.
 """
 
 import json
@@ -30,11 +30,14 @@ def detector(pattern):
     for line in (pattern or "").split("\n"):
         if line.strip():
             found.appendTemplate(line.strip())
+    if not found.templates:
+        found.addDefaultTemplate()
     return found
 
 
 def dates(pattern, lines, sticky):
     known = detector(pattern)
+    last = known.templates[-1].template
     answer = []
     for line in lines:
         if not sticky:
@@ -48,10 +51,10 @@ def dates(pattern, lines, sticky):
         moment = None
         if start < end:
             try:
-                moment = known.getTime(line[start:end], (match, template))
-            except Exception:
-                pass
-        answer.append(place + [moment and moment[0]])
+                moment = template.getDate(line[start:end], match)[0]
+            except Exception as error:
+                moment = repr(error)
+        answer.append(place + [moment, template is last])
     return answer
 
 

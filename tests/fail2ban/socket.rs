@@ -73,7 +73,7 @@ fn the_client_of_fail2ban_sees_no_difference() {
     ] {
         assert_eq!(pair.across(words), pair.theirs(words), "{words:?}");
     }
-    assert_eq!(pair.across(&["version"]).out, "1.1.0\n");
+    assert_eq!(pair.across(&["version"]).out, "1.1.1\n");
     // It sends all of its own configuration, of which none is taken.
     assert_eq!(pair.across(&["reload"]).out, "OK\n");
     // Ours is understood there too.

@@ -195,7 +195,6 @@ fn what_a_server_complains_of_is_told_on_one_line_without_our_secrets() {
         .headers
         .push(("Authorization".into(), "Bearer s3cr3t-token".into()));
     let error = client(DEADLINE).send(&request, &[]).unwrap_err();
-    assert!(error.is_lasting());
     let told = format!("{error} {error:?} {request:?}");
     assert!(!told.contains("s3cr3t"), "{told}");
     assert!(
@@ -205,6 +204,27 @@ fn what_a_server_complains_of_is_told_on_one_line_without_our_secrets() {
         )),
         "{told}"
     );
+}
+
+/// A key that is being replaced must cost no message.
+#[test]
+fn who_is_not_believed_may_be_in_a_while() {
+    for (status, is_lasting, is_of_who_asks) in [
+        (400, true, false),
+        (401, false, true),
+        (403, false, false),
+        (404, true, false),
+        (407, false, true),
+    ] {
+        let server = Server::saying(&format!(
+            "HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        ));
+        let error = client(DEADLINE)
+            .send(&get(server.url("/")), &[])
+            .unwrap_err();
+        assert_eq!(error.is_lasting(), is_lasting, "{error}");
+        assert_eq!(error.is_of_who_asks(), is_of_who_asks, "{error}");
+    }
 }
 
 #[test]

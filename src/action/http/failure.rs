@@ -92,6 +92,17 @@ pub enum HttpError {
 }
 
 impl HttpError {
+    /// Whether the other side does not believe who asks, whatever the request is.
+    pub fn is_of_who_asks(&self) -> bool {
+        matches!(
+            self,
+            HttpError::Refused {
+                status: 401 | 407,
+                ..
+            }
+        )
+    }
+
     /// Whether the same request will hardly be answered better when it is sent again.
     pub fn is_lasting(&self) -> bool {
         match self {
@@ -99,9 +110,10 @@ impl HttpError {
             | HttpError::Header { .. }
             | HttpError::Proxy { .. }
             | HttpError::Authority(_) => true,
-            // 408: too slow; 425: too early. Of a redirect, the next is the same.
+            // 401, 403 and 407: a key that is being replaced is right in a while; 408: too slow; 425: too early. Of a
+            // redirect, the next is the same.
             HttpError::Refused { status, .. } => {
-                (300..500).contains(status) && !matches!(status, 408 | 425)
+                (300..500).contains(status) && !matches!(status, 401 | 403 | 407 | 408 | 425)
             }
             HttpError::Unreachable { .. } | HttpError::Busy { .. } | HttpError::Late { .. } => {
                 false

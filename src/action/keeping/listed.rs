@@ -38,9 +38,37 @@ fn gather(json: &Json, found: &mut Vec<Prefix>) {
 /// The first address or network in a line.
 fn address(line: &str) -> Option<Prefix> {
     let line = line.get(..LONGEST_LINE).unwrap_or(line);
-    let mut words = line.split(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/')));
-    words.find_map(|word| {
-        let is_one = word.contains(':') || word.matches('.').count() == 3;
-        is_one.then(|| word.parse().ok()).flatten()
+    let ends = |c: char| c.is_whitespace() || "\"'`,;=()[]{}<>|".contains(c);
+    line.split(ends).find_map(|word| {
+        let is_one = |word: &str| word.contains(':') || word.matches('.').count() == 3;
+        let mut words = [word, word.trim_end_matches(['.', ':'])].into_iter();
+        words.find_map(|word| is_one(word).then(|| word.parse().ok()).flatten())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_word_of_its_own() {
+        for (line, found) in [
+            ("192.0.2.7 DENY IN", Some("192.0.2.7")),
+            (
+                "rule family=\"ipv6\" source address=\"2001:db8::/64\" drop",
+                Some("2001:db8::/64"),
+            ),
+            ("-A f2bd -s 192.0.2.0/24 -j DROP", Some("192.0.2.0/24")),
+            ("2001:db8:: via lo", Some("2001:db8::")),
+            ("192.0.2.7: banned", Some("192.0.2.7")),
+            ("[2001:db8::7]:80", Some("2001:db8::7")),
+            // A comment in which words stand close together.
+            ("std::fs", None),
+            ("abad::cafe.c", None),
+            ("v1.2.3.4-beta", None),
+        ] {
+            let found: Option<Prefix> = found.map(|text| text.parse().expect("a network"));
+            assert_eq!(addresses(line, None).first(), found.as_ref(), "{line}");
+        }
+    }
 }

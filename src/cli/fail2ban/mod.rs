@@ -1,9 +1,11 @@
 //! Called as `fail2ban-client` or `fail2ban-server`: what would those print?
 //!
 //! [`args`] reads their options, `control::fail2ban` understands their commands and finds the answers, [`formats`] and
-//! [`table`] print them, [`starting`] begins and ends daemons. Exit codes are theirs: 0, or 255 whatever went wrong.
+//! [`table`] print them, [`dump`] lists a tree, [`starting`] begins and ends
+//! daemons. Exit codes are theirs: 0, or 255 whatever went wrong.
 
 mod args;
+mod dump;
 mod formats;
 mod starting;
 mod table;
@@ -19,16 +21,19 @@ use self::args::{Dump, Options, Told};
 use self::table::Letters;
 use super::connected_from;
 use crate::config;
+use crate::config::fail2ban::time;
 use crate::control::client::{Client, ClientError};
 use crate::control::fail2ban::SPOKEN_VERSION;
 use crate::control::fail2ban::answer::{Answers, Failed};
 use crate::control::fail2ban::command;
 use crate::control::fail2ban::fault::Fault;
 use crate::control::fail2ban::line::{Level, Line};
-use crate::engine::time::parse_span;
 
 /// Fail2ban's configuration.
 const USUAL_TREE: &str = "/etc/fail2ban";
+
+/// What is complained of when the options make no sense.
+const NOT_UNDERSTOOD: &str = "Init of command line failed";
 
 /// The exit code of whatever went wrong.
 const FAILED: u8 = 255;
@@ -69,7 +74,10 @@ pub fn main(tool: Tool, words: impl Iterator<Item = OsString>) -> ExitCode {
     let words = words.map(|word| word.to_string_lossy().into_owned());
     let done = match args::read(words) {
         Ok(options) => Session::new(tool, options).run(),
-        Err(_) => print(&usage(tool)).and(Err(NotDone)),
+        Err(_) => {
+            complain(NOT_UNDERSTOOD);
+            print(&usage(tool)).and(Err(NotDone))
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -176,13 +184,6 @@ impl Session {
         loaded.settings
     }
 
-    fn dump(&self, _: Dump) -> Result<(), NotDone> {
-        complain(
-            "the settings of f2bd are no commands that could be listed: `f2bd check --json` tells them",
-        );
-        Err(NotDone)
-    }
-
     /// Does what a command says.
     fn obey(&self, words: &[String]) -> Result<(), NotDone> {
         let texts: Vec<_> = words.iter().map(String::as_str).collect();
@@ -286,11 +287,11 @@ impl Session {
 }
 
 fn seconds(text: &str) -> Result<(), NotDone> {
-    match parse_span(text) {
-        Ok(span) => print(&span.as_secs().to_string()),
+    match time::seconds(text) {
+        Ok(seconds) => print(&seconds.to_string()),
         Err(error) => {
-            complain(&error.to_string());
-            Err(NotDone)
+            complain(NOT_UNDERSTOOD);
+            print(&format!("ERROR: {error}")).and(Err(NotDone))
         }
     }
 }

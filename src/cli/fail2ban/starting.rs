@@ -9,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{NotDone, Session, Tool, complain, print};
+use crate::config::fail2ban::time;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
 use crate::daemon::{self, RunOptions};
-use crate::engine::time::parse_span;
 
 /// How long a server may take to start or to end, if nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -116,9 +116,8 @@ impl Session {
     /// Waits until a daemon is there, or none is.
     fn wait_for(&self, wanted: bool, mut child: Option<&mut Child>) -> Result<(), NotDone> {
         let told = self.options.timeout.as_deref();
-        let patience = told
-            .and_then(|text| parse_span(text).ok())
-            .unwrap_or(PATIENCE);
+        let told = told.and_then(|text| time::seconds(text).ok()?.duration());
+        let patience = told.unwrap_or(PATIENCE);
         let began = Instant::now();
         while began.elapsed() < patience {
             if self.is_answered()? == wanted {

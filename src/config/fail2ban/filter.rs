@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 
-use super::expression::{Hosts, Translated, expression, of_date};
+use super::date;
+use super::expression::{Hosts, Translated, expression};
 use super::options::{Options, Written};
 use crate::config::filter::{LineFile, MOST_LINES};
 use crate::config::problem::Problems;
@@ -97,12 +98,14 @@ fn dates(options: &Options, reading: &Reading, problems: &mut Problems) -> Optio
     let templates = match options.get("datepattern") {
         None => DateTemplates::usual(),
         Some(written) => {
-            let translate = |text: &str| of_date(text).map_err(|error| error.to_string());
-            match DateTemplates::translated(&written.text, &translate) {
+            let translated = date::patterns(&written.text).map_err(|error| error.to_string());
+            let parsed =
+                |text: String| DateTemplates::parse(&text).map_err(|error| error.to_string());
+            match translated.and_then(parsed) {
                 Ok(templates) => templates,
                 Err(error) => {
                     let remedy = "see jail.conf(5) of Fail2ban about `datepattern`";
-                    problems.error(&written.place, error.to_string(), remedy);
+                    problems.error(&written.place, error, remedy);
                     return None;
                 }
             }

@@ -12,6 +12,7 @@
 
 pub mod action;
 pub mod brackets;
+pub mod date;
 mod definition;
 pub mod expression;
 pub mod files;
@@ -36,11 +37,12 @@ use jail::{JailsReader, State, TreeJail};
 use options::{Options, Written};
 
 use crate::config::problem::Problems;
+use crate::control::fail2ban::SPOKEN_VERSION;
 
 pub use files::is_tree;
 
 /// The Fail2ban whose configuration is understood, for those who ask.
-pub const VERSION: &str = "1.1.1";
+pub const VERSION: &str = SPOKEN_VERSION;
 
 /// The options of fail2ban.conf.
 const DAEMON_OPTIONS: &[&str] = &[
@@ -111,6 +113,8 @@ impl Tree {
             };
             jails.push(TreeJail { name, place, state });
         }
+        // What is wrong with a filter or an action concerns its jails alone.
+        problems.leave_out(before);
         let on = jails
             .iter()
             .filter(|jail| matches!(jail.state, State::On(_)));

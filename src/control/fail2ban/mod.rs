@@ -15,4 +15,4 @@ pub mod socket;
 pub mod value;
 
 /// The version of Fail2ban whose commands and formats are spoken. Programs ask for it to know what they may ask for.
-pub const SPOKEN_VERSION: &str = "1.1.0";
+pub const SPOKEN_VERSION: &str = "1.1.1";

@@ -10,10 +10,12 @@ use super::{
     View, ban_row, failure_row, history_row, response_row, siege_row, whereabouts, with_store,
 };
 use crate::control::protocol::{
-    Explanation, NextBanRow, PatternRow, PlaceRow, SiegeRow, VerdictRow,
+    ActionRow, Explanation, NextBanRow, PatternRow, PlaceRow, SiegeRow, VerdictRow,
 };
 use crate::engine::decision::{FailureId, Origin};
 use crate::engine::explain::{Place, Verdict};
+use crate::engine::ledger::Standing;
+use crate::engine::name::JailName;
 use crate::engine::policy::Counting;
 use crate::engine::prefix::Prefix;
 use crate::engine::subject::Subject;
@@ -72,6 +74,22 @@ pub fn explain(view: &View<'_>, subject: Subject) -> Explanation {
     }
 }
 
+/// The actions that are to put a ban into effect and do not work.
+fn broken_actions(view: &View<'_>, jail: &JailName, ban: &Standing) -> Vec<ActionRow> {
+    let policy = view.engine.policy();
+    let broken = view
+        .outbox
+        .states()
+        .filter(|(action, works, _)| !works && policy.puts_into_effect(action, jail, ban));
+    let rows = broken.map(|(action, works, reason)| ActionRow {
+        action: action.to_string(),
+        works,
+        reason: reason.map(str::to_owned),
+        is_replaced: false,
+    });
+    rows.collect()
+}
+
 /// A verdict with the log lines behind it, and why they are missing if they are.
 fn verdict_row(view: &View<'_>, asked: &Subject, verdict: Verdict) -> (VerdictRow, Option<String>) {
     let whom = match &verdict.place {
@@ -79,7 +97,7 @@ fn verdict_row(view: &View<'_>, asked: &Subject, verdict: Verdict) -> (VerdictRo
         Place::Attacking { subject, .. } => Some(*subject),
         Place::Gathering { .. } | Place::Ignored { .. } | Place::Clear => asked.network(),
     };
-    let mut unhindered = None;
+    let (mut unhindered, mut broken) = (None, Vec::new());
     let (place, lines) = match verdict.place {
         Place::Banned { subject, ban, .. } => {
             if ban.unhindered {
@@ -88,6 +106,7 @@ fn verdict_row(view: &View<'_>, asked: &Subject, verdict: Verdict) -> (VerdictRo
                 let why = why.ok().flatten();
                 unhindered = Some(why.unwrap_or_else(|| Cause::Unknown.to_string()));
             }
+            broken = broken_actions(view, &verdict.jail, &ban);
             let row = ban_row(view.engine, &verdict.jail, &subject, &ban);
             (
                 PlaceRow::Banned { ban: row },
@@ -208,6 +227,7 @@ fn verdict_row(view: &View<'_>, asked: &Subject, verdict: Verdict) -> (VerdictRo
             .as_secs_f64(),
         jail: verdict.jail,
         unhindered,
+        broken,
         place,
         patterns: patterns.collect(),
         next,

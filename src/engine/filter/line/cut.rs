@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(of("failed password for", false), ["failed password for"]);
         assert_eq!(of("{} \"get /", false), ["\"get "]);
         assert_eq!(of("{} \"g", false), Vec::<String>::new());
-        assert_eq!(of("ts=\"\" denied", true), ["ts=\"\"", " denied"]);
+        assert_eq!(of("ts=\"\" denied", true), ["ts=\"\" ", "denied"]);
         assert_eq!(of("denied", true), Vec::<String>::new());
     }
 }

@@ -110,7 +110,7 @@ fn open(text: &str) -> usize {
 }
 
 /// Whether `regex` cannot do it: it looks around, refers to what a group has taken, or does not go back.
-pub(super) fn needs_backtracking(source: &str) -> bool {
+pub(in crate::engine) fn needs_backtracking(source: &str) -> bool {
     tokens(source).any(|token| match token {
         Token::Open(open) => looks_around(open) || is_condition(open) || open == "(?>",
         Token::Escape(escape) => refers(escape),
@@ -136,7 +136,7 @@ fn refers(escape: &str) -> bool {
 }
 
 /// Something that is no part of the language though an engine would take it.
-pub(super) fn foreign(source: &str) -> Option<&'static str> {
+pub(in crate::engine) fn foreign(source: &str) -> Option<&'static str> {
     let mut before = None;
     for token in tokens(source) {
         match (before, token) {
@@ -180,7 +180,7 @@ fn flags(open: &str) -> Option<&str> {
 
 /// How a border of words is put into effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Borders {
+pub(in crate::engine) enum Borders {
     /// As `regex` does it, which is right where all is ASCII.
     Ascii,
     /// By looking around.
@@ -189,7 +189,7 @@ pub(super) enum Borders {
 
 /// The expression with all that stands for letters and spaces spelt out for an engine that thinks in ASCII. A space is what
 /// is one in Unicode, as far as ASCII goes.
-pub(super) fn spelt_out(source: &str, borders: Borders) -> String {
+pub(in crate::engine) fn spelt_out(source: &str, borders: Borders) -> String {
     const BORDER: &str =
         r"(?:(?<=[\w\x80-\xFF])(?![\w\x80-\xFF])|(?<![\w\x80-\xFF])(?=[\w\x80-\xFF]))";
     const NO_BORDER: &str =

@@ -6,7 +6,7 @@
 
 mod connection;
 mod cut;
-mod dialect;
+pub(in crate::engine) mod dialect;
 pub mod expression;
 mod forgeable;
 pub mod memory;

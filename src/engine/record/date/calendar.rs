@@ -153,9 +153,10 @@ impl Calendar {
             }
             (_, None) => {
                 let today = self.today(now)?;
-                [today.tomorrow().ok()?, today, today.yesterday().ok()?]
+                // In a zone far to the west the newest may be of the day before yesterday.
+                [1, 0, -1, -2]
                     .into_iter()
-                    .filter_map(on)
+                    .filter_map(|days| on(today.checked_add(days.days()).ok()?))
                     .find(newest_to(now.saturating_add(MINUTE)))
             }
         }

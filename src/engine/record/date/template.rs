@@ -7,11 +7,14 @@
 //! at the same place the one whose template comes first. Nothing is remembered from line to line.
 //!
 //! The whole line is searched, in time that grows with its length only: who could push a date out of reach would thereby
-//! hide his line from patterns that expect the date to be cut out.
+//! hide his line from patterns that expect the date to be cut out. Templates that look around may go back and try again, but
+//! only so often; one that gives up has found nothing.
 
 mod codes;
 mod language;
+mod placed;
 mod reading;
+mod search;
 mod usual;
 
 use std::fmt;
@@ -19,20 +22,10 @@ use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use jiff::tz::TimeZone;
-use regex_automata::meta;
-use regex_automata::util::primitives::PatternID;
-use regex_automata::util::syntax;
 
 use crate::engine::time::Timestamp;
-use codes::Field;
-use language::{Translate, expressions};
-
-/// The most memory, in bytes, that the program of one set of templates may take. All the usual ones, wrapped by
-/// five different templates, take a third of it.
-const LARGEST_PROGRAM: usize = 8 << 20;
-
-/// The most memory, in bytes, that a search may take to become fast; beyond that it is slower.
-const LARGEST_CACHE: usize = 1 << 20;
+use language::expressions;
+use search::Search;
 
 /// No such text is a date template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,7 +38,7 @@ pub enum DateTemplateError {
         /// The code.
         code: String,
     },
-    /// What stands around its codes is no expression, or none that can be matched in linear time.
+    /// What stands around its codes is no expression.
     #[error("the date pattern `{pattern}` cannot be read: {reason}")]
     Expression {
         /// The template.
@@ -74,13 +67,11 @@ pub struct DateTemplates {
     compiled: Arc<Compiled>,
 }
 
-/// What the groups of an expression tell, and their numbers.
-type Fields = Box<[(Field, usize)]>;
-
 struct Compiled {
-    regex: meta::Regex,
-    /// By expression.
-    fields: Box<[Fields]>,
+    search: Search,
+    /// How many there are.
+    expressions: usize,
+    /// Whether a letter or a digit may stand beside what is cut out.
     may_cut_words: bool,
     is_none: bool,
 }
@@ -89,7 +80,7 @@ impl fmt::Debug for Compiled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // What it was made of is long, and tells nothing.
         f.debug_struct("Compiled")
-            .field("expressions", &self.fields.len())
+            .field("expressions", &self.expressions)
             .finish_non_exhaustive()
     }
 }
@@ -101,28 +92,19 @@ static USUAL: LazyLock<DateTemplates> = LazyLock::new(|| known(&usual::all()));
 static AT_HEAD: LazyLock<DateTemplates> = LazyLock::new(|| known(&usual::at_head()));
 
 fn known(texts: &[String]) -> DateTemplates {
-    compile(texts.iter().map(String::as_str), &verbatim).expect("the table holds templates only")
-}
-
-fn verbatim(expression: &str) -> Result<String, String> {
-    Ok(expression.to_owned())
+    compile(texts.iter().map(String::as_str)).expect("the table holds templates only")
 }
 
 impl DateTemplates {
     /// The templates of `text`, one a line; the usual ones if there is none.
     pub fn parse(text: &str) -> Result<Self, DateTemplateError> {
-        Self::translated(text, &verbatim)
-    }
-
-    /// The same, where the expressions around the codes are of another dialect, which `translate` turns into that of `regex`.
-    pub fn translated(text: &str, translate: Translate) -> Result<Self, DateTemplateError> {
         let lines = text.lines().map(str::trim);
         let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
         match *lines {
             [] => Ok(Self::usual()),
             [line] if line.eq_ignore_ascii_case(ALL) => Ok(Self::usual()),
             [line] if line.eq_ignore_ascii_case(ALL_AT_HEAD) => Ok(AT_HEAD.clone()),
-            _ => compile(lines.into_iter(), translate),
+            _ => compile(lines.into_iter()),
         }
     }
 
@@ -149,20 +131,16 @@ impl DateTemplates {
                 cut: 0..0,
             });
         }
-        let compiled = &*self.compiled;
-        let mut groups = compiled.regex.create_captures();
-        compiled.regex.captures(line, &mut groups);
-        let fields = compiled.fields.get(groups.pattern()?.as_usize())?;
-        let cut = groups.get_group(1)?.range();
-        let told = fields.iter().filter_map(|(field, group)| {
-            let text = line.get(groups.get_group(*group)?.range())?;
-            Some((*field, text))
-        });
-        let time = match cut.is_empty() {
-            true => None,
-            false => reading::moment(told, zone, now),
-        };
-        Some(TemplateDate { time, cut })
+        let found = self.compiled.search.first(line)?;
+        let groups = found.groups.into_iter();
+        let groups = groups.filter_map(|(field, place)| Some((field, line.get(place)?)));
+        Some(TemplateDate {
+            time: match found.cut.is_empty() {
+                true => None,
+                false => reading::moment(groups, zone, now),
+            },
+            cut: found.cut,
+        })
     }
 }
 
@@ -171,11 +149,7 @@ const ALL: &str = "{DEFAULT}";
 /// The value that stands for those of them that begin their line.
 const ALL_AT_HEAD: &str = "{^LN-BEG}";
 
-fn compile<'l>(
-    lines: impl Iterator<Item = &'l str>,
-    translate: Translate,
-) -> Result<DateTemplates, DateTemplateError> {
-    let mut origins = Vec::new();
+fn compile<'l>(lines: impl Iterator<Item = &'l str>) -> Result<DateTemplates, DateTemplateError> {
     let mut all = Vec::new();
     for line in lines {
         let usual = match line.to_ascii_uppercase().as_str() {
@@ -183,51 +157,28 @@ fn compile<'l>(
             ALL_AT_HEAD => usual::at_head(),
             _ => Vec::new(),
         };
+        let mut placed = Vec::new();
         if usual.is_empty() {
-            all.extend(expressions(line, translate)?);
+            placed = expressions(line)?;
         }
         for text in usual {
-            all.extend(expressions(&text, &verbatim)?);
+            placed.extend(expressions(&text)?);
         }
-        origins.resize(all.len(), line);
+        all.extend(placed.into_iter().map(|placed| (line, placed)));
     }
-    let may_cut_words = origins.iter().any(|line| {
-        let is_group = |(at, _): (usize, &str)| !line[at..].starts_with("(?");
+    let may_cut_words = all.iter().any(|(line, _)| {
+        let is_group = |(at, _): (usize, &str)| {
+            let group = &line[at..];
+            !group.starts_with("(?") || group.starts_with("(?P<cut>")
+        };
         language::is_unbound(line) || line.match_indices('(').any(is_group)
-    });
-    let regex = meta::Builder::new()
-        .configure(
-            meta::Config::new()
-                .utf8_empty(false)
-                .nfa_size_limit(Some(LARGEST_PROGRAM))
-                .hybrid_cache_capacity(LARGEST_CACHE),
-        )
-        .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .build_many(&all)
-        .map_err(|error| match error.pattern() {
-            Some(pattern) => DateTemplateError::Expression {
-                pattern: origins[pattern.as_usize()].to_owned(),
-                reason: match error.syntax_error() {
-                    Some(error) => error.to_string(),
-                    None => error.to_string(),
-                },
-            },
-            None => DateTemplateError::TooLarge(error.to_string()),
-        })?;
-    let groups = regex.group_info();
-    let fields = (0..all.len()).map(|number| {
-        let names = PatternID::new(number).map(|id| groups.pattern_names(id));
-        let names = names.into_iter().flatten().enumerate();
-        names
-            .filter_map(|(group, name)| Some((Field::named(name?)?, group)))
-            .collect()
     });
     Ok(DateTemplates {
         compiled: Arc::new(Compiled {
-            fields: fields.collect(),
-            regex,
+            search: Search::new(&all)?,
+            expressions: all.len(),
             may_cut_words,
-            is_none: matches!(*origins, [line] if line.eq_ignore_ascii_case(NONE)),
+            is_none: matches!(*all, [(line, _)] if line.eq_ignore_ascii_case(NONE)),
         }),
     })
 }

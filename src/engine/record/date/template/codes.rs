@@ -107,7 +107,8 @@ pub fn has_names(text: &str) -> bool {
 }
 
 fn meaning(code: &str) -> Option<String> {
-    // Which of several alternatives comes first decides what is read, and must stay.
+    // Which of several alternatives comes first decides what is read, and must stay. None begins or ends with a blank,
+    // which would be trimmed.
     let (name, expression) = match code {
         "%" => return Some("%".to_owned()),
         "c" => return expanded("%a %b %d %H:%M:%S %Y").ok(),
@@ -132,11 +133,11 @@ fn meaning(code: &str) -> Option<String> {
         ),
         "H" => ("H", "[01]?[0-9]|2[0-3]"),
         "ExH" => ("H", "[01][0-9]|2[0-3]"),
-        "k" => return Some(" ?(?P<H>[0-2]?[0-9])".to_owned()),
-        "Exk" => return Some(" ?(?P<H>[01]?[0-9]|2[0-3])".to_owned()),
+        "k" => return Some("[ ]?(?P<H>[0-2]?[0-9])".to_owned()),
+        "Exk" => return Some("[ ]?(?P<H>[01]?[0-9]|2[0-3])".to_owned()),
         "I" => ("I", "1[0-2]|0[1-9]|[1-9]"),
-        "l" => return Some(" ?(?P<I>1?[0-9])".to_owned()),
-        "Exl" => return Some(" ?(?P<I>1[0-2]|[0-9])".to_owned()),
+        "l" => return Some("[ ]?(?P<I>1?[0-9])".to_owned()),
+        "Exl" => return Some("[ ]?(?P<I>1[0-2]|[0-9])".to_owned()),
         "p" => ("p", "am|pm"),
         "M" => ("M", "[0-5]?[0-9]"),
         "ExM" => ("M", "[0-5][0-9]"),

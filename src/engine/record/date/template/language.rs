@@ -1,7 +1,7 @@
 //! What does the text of a date template say?
 //!
 //! In: one template, such as `{^LN-BEG}%ExY-%m-%d` or `^\[({DATE})\]`. Out: the expressions that it stands for, in the
-//! order in which they are tried, with the part to be cut out as their first group.
+//! order in which they are tried, with the part to be cut out as a group.
 //!
 //! | text | means |
 //! |---|---|
@@ -10,152 +10,129 @@
 //! | `{UNB}` first | may begin and end within words, as does `**` at one of its ends alone |
 //! | `{DATE}` | any of the usual templates |
 //! | `{EPOCH}`, `{LEPOCH}` | seconds since the epoch; or else milliseconds, or microseconds |
-//! | a group | what is cut out, instead of all that was found |
+//! | a group `cut`, or else the first without a name | what is cut out, instead of all that was found |
+//! | `(?P<sep>[-/])%m\k<sep>` | the same sign twice |
 //!
 //! The rest is an expression.
 
-use super::DateTemplateError;
 use super::codes::{EPOCH, TAI64, expanded, has_names};
+use super::placed::{Place, Placed};
 use super::usual;
+use super::{DateTemplateError, NONE};
 
 /// Seconds since the epoch.
 const SECONDS: &str = r"[0-9]{10,11}\b(?:\.[0-9]{3,6})?";
 /// These, or milliseconds, or microseconds.
 const LONG: &str = r"[0-9]{10,11}(?:[0-9]{3}(?:\.[0-9]{1,6}|[0-9]{3})?)?";
-
-/// Not within a word: one of the two neighbours is of none, or there is only one.
-const EDGE: &str = r"(?:\b{start-half}|\b{end-half})";
-
-/// A date that begins its line has up to so many signs before it.
-const AT_HEAD: &str = r"^[\W&&[\x00-\x7F]]{0,2}";
-
-/// Where a template may stand in its line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Start {
-    Anywhere,
-    AtEdge,
-    AtHead,
-}
-
-/// Turns an expression of somebody else's dialect into ours.
-pub type Translate<'t> = &'t dyn Fn(&str) -> Result<String, String>;
+/// A label of TAI64N.
+const LABEL: &str = "@[0-9a-f]{24}";
 
 /// The expressions that `pattern` stands for.
-pub fn expressions(pattern: &str, translate: Translate) -> Result<Vec<String>, DateTemplateError> {
-    let name = match pattern.contains('%') {
-        true => pattern.to_owned(),
-        false => pattern.to_ascii_uppercase(),
-    };
-    let (at_head, word) = match name.strip_prefix(LINE_BEGIN).or(name.strip_prefix('^')) {
-        Some(word) => (true, word),
-        None => (false, name.as_str()),
-    };
-    match word {
-        "EPOCH" => return Ok(vec![epoch(SECONDS, at_head)]),
-        "LEPOCH" => return Ok(vec![epoch(LONG, at_head)]),
-        "TAI64N" => return Ok(vec![tai64(at_head)]),
-        "{NONE}" if !at_head => return Ok(vec!["^()".to_owned()]),
-        _ => {}
+pub fn expressions(pattern: &str) -> Result<Vec<Placed>, DateTemplateError> {
+    if pattern.eq_ignore_ascii_case(NONE) {
+        return Ok(vec![Placed::new(
+            "^()",
+            Place::Anywhere,
+            Place::Anywhere,
+            false,
+        )]);
     }
-    let told = Told { pattern, translate };
+    if let Some(alone) = alone(pattern) {
+        return Ok(vec![alone]);
+    }
     if let Some((before, after)) = around(pattern, "{DATE}") {
         if around(after, "{DATE}").is_some() {
-            return Err(told.wrong("{DATE} stands in it twice".to_owned()));
+            return Err(DateTemplateError::Expression {
+                pattern: pattern.to_owned(),
+                reason: "{DATE} stands in it twice".to_owned(),
+            });
         }
-        let mut all = Vec::new();
-        for text in usual::texts() {
-            let date = match text.as_str() {
-                "EPOCH" => format!("(?P<{EPOCH}>{SECONDS})"),
-                "TAI64N" => format!("(?P<{TAI64}>@[0-9a-f]{{24}})"),
-                text => expanded(text.strip_prefix(LINE_BEGIN).unwrap_or(text))?,
-            };
-            let (before_it, behind_it) = (expanded(before)?, expanded(after)?);
-            let ignores_case = [before, after, &text].into_iter().any(has_names);
-            all.push(told.expression(&format!("{before_it}{date}{behind_it}"), ignores_case)?);
-        }
-        return Ok(all);
+        return with_any_date(before, after);
     }
     for (name, digits) in [("{EPOCH}", SECONDS), ("{LEPOCH}", LONG)] {
         if let Some((before, after)) = around(pattern, name) {
-            let (marker, before) = match marker(before) {
-                Some(marker) => before.split_at(marker.len()),
-                None => ("", before),
-            };
+            let (marker, before) = before.split_at(marker(before).len());
             let all = format!("{marker}({before}(?P<{EPOCH}>{digits}){after})");
-            return Ok(vec![told.expression(&all, false)?]);
+            return Ok(vec![expression(&all, false)]);
         }
     }
     same_again(pattern)
         .iter()
-        .map(|text| told.expression(&expanded(text)?, has_names(text)))
+        .map(|text| Ok(expression(&expanded(text)?, has_names(text))))
         .collect()
 }
 
-/// A number alone: at the head, in square brackets there, or as auditd writes it.
-fn epoch(digits: &str, at_head: bool) -> String {
-    let before = match at_head {
-        true => AT_HEAD,
-        false => r"(?:^\[?|\baudit\()",
+/// A template that is nothing but a number.
+fn alone(pattern: &str) -> Option<Placed> {
+    let name = pattern.to_ascii_uppercase();
+    let (at_head, word) = match name.strip_prefix(LINE_BEGIN).or(name.strip_prefix('^')) {
+        Some(word) => (true, word),
+        None => (false, name.as_str()),
     };
-    format!("{before}((?P<{EPOCH}>{digits})){EDGE}")
+    Some(match word {
+        "EPOCH" => epoch(SECONDS, at_head),
+        "LEPOCH" => epoch(LONG, at_head),
+        "TAI64N" => tai64(at_head),
+        _ => return None,
+    })
 }
 
-fn tai64(at_head: bool) -> String {
-    let before = if at_head { AT_HEAD } else { "" };
-    format!("{before}((?P<{TAI64}>@[0-9a-f]{{24}})){EDGE}")
-}
-
-/// A template that somebody wrote, and his dialect.
-struct Told<'t> {
-    pattern: &'t str,
-    translate: Translate<'t>,
-}
-
-impl Told<'_> {
-    fn wrong(&self, reason: String) -> DateTemplateError {
-        DateTemplateError::Expression {
-            pattern: self.pattern.to_owned(),
-            reason,
+/// A number alone: at the head, in square brackets there, or as auditd writes it.
+fn epoch(digits: &str, at_head: bool) -> Placed {
+    let number = format!("((?P<{EPOCH}>{digits}))");
+    match at_head {
+        true => Placed::new(&number, Place::Head, Place::Edge, false),
+        false => {
+            let text = format!(r"(?:^\[?|\baudit\(){number}");
+            Placed::new(&text, Place::Anywhere, Place::Edge, false)
         }
     }
+}
 
-    /// `text`, in which nothing is left but an expression, and where it may stand.
-    fn expression(&self, text: &str, ignores_case: bool) -> Result<String, DateTemplateError> {
-        let marker = marker(text).unwrap_or("");
-        let (start, end) = match marker {
-            UNBOUND => (Start::Anywhere, Start::Anywhere),
-            LINE_BEGIN => (Start::AtHead, Start::AtEdge),
-            _ => (Start::AtEdge, Start::AtEdge),
-        };
-        let (mut flags, text) = without_flags(text[marker.len()..].trim());
-        if ignores_case && !flags.contains('i') {
-            flags.push('i');
+fn tai64(at_head: bool) -> Placed {
+    let start = if at_head {
+        Place::Head
+    } else {
+        Place::Anywhere
+    };
+    let text = format!("((?P<{TAI64}>{LABEL}))");
+    Placed::new(&text, start, Place::Edge, false)
+}
+
+/// Any of the usual templates, with what stands before and behind it.
+fn with_any_date(before: &str, after: &str) -> Result<Vec<Placed>, DateTemplateError> {
+    let ignores_case = has_names(before) || has_names(after);
+    let (before, after) = (expanded(before)?, expanded(after)?);
+    let with = |text: &String| {
+        if let Some(alone) = alone(&format!("{before}{text}{after}")) {
+            return Ok(alone);
         }
-        let start = match tells_start(&text) {
-            true => Start::Anywhere,
-            false => start,
+        let date = match text.as_str() {
+            "EPOCH" => format!("(?P<{EPOCH}>{SECONDS})"),
+            "TAI64N" => format!("(?P<{TAI64}>{LABEL})"),
+            text => expanded(text.strip_prefix(LINE_BEGIN).unwrap_or(text))?,
         };
-        let end = match tells_end(&text) {
-            true => Start::Anywhere,
-            false => end,
-        };
-        let text = without_stars(&text);
-        let text = match has_group(&text) {
-            true => text,
-            false => grouped(&text),
-        };
-        let text = (self.translate)(&text).map_err(|reason| self.wrong(reason))?;
-        let flags = match flags.is_empty() {
-            true => flags,
-            false => format!("(?{flags})"),
-        };
-        let edge = |place: Start| match place {
-            Start::Anywhere => "",
-            Start::AtEdge => EDGE,
-            Start::AtHead => AT_HEAD,
-        };
-        Ok(format!("{flags}{}{text}{}", edge(start), edge(end)))
-    }
+        let ignores_case = ignores_case || has_names(text);
+        Ok(expression(&format!("{before}{date}{after}"), ignores_case))
+    };
+    usual::texts().iter().map(with).collect()
+}
+
+/// `text`, in which nothing is left but an expression and its mark.
+fn expression(text: &str, ignores_case: bool) -> Placed {
+    let marker = marker(text);
+    let text = text[marker.len()..].trim_end();
+    // Blanks before a date with names belong to it, those before any other do not.
+    let text = match ignores_case {
+        true => text,
+        false => text.trim_start(),
+    };
+    let (start, end) = match marker {
+        UNBOUND => (Place::Anywhere, Place::Anywhere),
+        LINE_BEGIN => (Place::Head, Place::Edge),
+        _ => (Place::Edge, Place::Edge),
+    };
+    Placed::new(text, start, end, ignores_case)
 }
 
 /// Marks a template that begins its line.
@@ -168,10 +145,11 @@ pub fn is_unbound(pattern: &str) -> bool {
     pattern.contains(UNBOUND) || pattern.contains("**")
 }
 
-/// The mark that `text` begins with.
-fn marker(text: &str) -> Option<&str> {
+/// The mark that `text` begins with; empty if there is none.
+fn marker(text: &str) -> &'static str {
     let mut marks = [LINE_BEGIN, UNBOUND].into_iter();
-    marks.find(|mark| text.starts_with(*mark))
+    let mark = marks.find(|mark| text.starts_with(*mark));
+    mark.unwrap_or_default()
 }
 
 /// What stands before and behind the first `name` in `text`, in any case, unless a backslash stands before it.
@@ -183,120 +161,33 @@ fn around<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str)> {
     })
 }
 
-/// The flags `(?i)` of `text`, wherever they stand, and the rest of it.
-fn without_flags(text: &str) -> (String, String) {
-    let (mut flags, mut rest) = (String::new(), String::new());
-    let mut left = text;
-    while let Some(at) = left.find("(?") {
-        let inside = &left[at + 2..];
-        let letters = inside.bytes().take_while(u8::is_ascii_lowercase).count();
-        let is_flag = letters > 0 && inside[letters..].starts_with(')');
-        if is_flag && !left[..at].ends_with('\\') {
-            let ours = inside[..letters]
-                .chars()
-                .filter(|flag| "imsx".contains(*flag));
-            flags.extend(ours);
-            rest.push_str(&left[..at]);
-            left = &inside[letters + 1..];
-        } else {
-            rest.push_str(&left[..at + 2]);
-            left = inside;
-        }
-    }
-    rest.push_str(left);
-    (flags, rest)
-}
-
-/// Whether `text` says itself where it may begin.
-fn tells_start(text: &str) -> bool {
-    let inner = text.trim_start_matches('(');
-    let starts = ["^", "?:^", "**"];
-    starts.into_iter().any(|start| inner.starts_with(start))
-}
-
-/// Whether `text` says itself where it may end.
-fn tells_end(text: &str) -> bool {
-    let inner = text.strip_suffix(')').unwrap_or(text);
-    let inner = match inner.ends_with('$') {
-        true => inner,
-        false => text,
-    };
-    let stars = text.trim_end_matches(')');
-    ["$", r"\b", r"\s"].into_iter().any(|end| {
-        inner
-            .strip_suffix(end)
-            .is_some_and(|rest| !rest.ends_with('\\'))
-    }) || stars
-        .strip_suffix("**")
-        .is_some_and(|rest| !rest.ends_with('\\'))
-}
-
-/// `text` without `**` at its ends.
-fn without_stars(text: &str) -> String {
-    let opening = text.len() - text.trim_start_matches('(').len();
-    let (open, text) = text.split_at(opening);
-    let text = text.strip_prefix("**").unwrap_or(text);
-    let inner = text.trim_end_matches(')');
-    let close = &text[inner.len()..];
-    let inner = match inner.strip_suffix("**") {
-        Some(without) if !without.ends_with('\\') => without,
-        _ => inner,
-    };
-    format!("{open}{inner}{close}")
-}
-
-/// Whether `text` has a group without a name.
-fn has_group(text: &str) -> bool {
-    let mut escaped = false;
-    let mut bytes = text.bytes().peekable();
-    while let Some(byte) = bytes.next() {
-        if escaped {
-            escaped = false;
-        } else if byte == b'\\' {
-            escaped = true;
-        } else if byte == b'(' && bytes.peek() != Some(&b'?') {
-            return true;
-        }
-    }
-    false
-}
-
-/// All of `text` in a group, without its anchors.
-fn grouped(text: &str) -> String {
-    let (start, text) = match text.strip_prefix('^') {
-        Some(text) => ("^", text),
-        None => ("", text),
-    };
-    let (text, end) = match text.strip_suffix('$') {
-        Some(text) if !text.ends_with('\\') => (text, "$"),
-        _ => (text, ""),
-    };
-    format!("{start}({text}){end}")
-}
-
-/// `(?P<sep>[-/])%m(?P=sep)` with each of the signs in turn, so that nothing refers back: a text that says no such
+/// `(?P<sep>[-/])%m\k<sep>` with each of the signs in turn, so that nothing refers back: a text that says no such
 /// thing, alone.
 fn same_again(text: &str) -> Vec<String> {
     separator(text).unwrap_or_else(|| vec![text.to_owned()])
 }
 
 fn separator(text: &str) -> Option<Vec<String>> {
-    let (_, name) = text.split_once("(?P=")?;
-    let (name, _) = name.split_once(')')?;
-    let back = format!("(?P={name})");
+    let (_, name) = text.split_once(r"\k<")?;
+    let (name, _) = name.split_once('>')?;
     let (before, signs) = text.split_once(&format!("(?P<{name}>["))?;
     let (signs, after) = signs.split_once("])")?;
-    let plain = |sign: char| !r"\^[".contains(sign) && sign.is_ascii();
-    let is_range = signs.len() > 2 && signs[1..signs.len() - 1].contains('-');
-    if signs.is_empty() || is_range || !signs.chars().all(plain) {
-        return None;
-    }
-    let each = signs.chars().map(|sign| {
+    let mut each = Vec::new();
+    let mut rest = signs.chars();
+    while let Some(sign) = rest.next() {
+        let sign = match sign {
+            '\\' => rest.next().filter(char::is_ascii_punctuation)?,
+            // A range of signs, or something else than signs.
+            '-' if !each.is_empty() && !rest.as_str().is_empty() => return None,
+            '^' | '[' | '&' | '~' => return None,
+            sign => sign,
+        };
         let sign = match sign.is_ascii_punctuation() {
             true => format!("\\{sign}"),
             false => sign.to_string(),
         };
-        format!("{before}(?P<{name}>{sign}){}", after.replace(&back, &sign))
-    });
-    Some(each.collect())
+        let after = after.replace(&format!(r"\k<{name}>"), &sign);
+        each.push(format!("{before}(?P<{name}>{sign}){after}"));
+    }
+    (!each.is_empty()).then_some(each)
 }

@@ -2,6 +2,7 @@
 //!
 //! In: what each group holds. Out: a moment; the calendar fills in what they leave out.
 
+use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 
@@ -95,17 +96,18 @@ impl Told {
 
     /// `None` if this is no moment, or none of a known day.
     fn stamp(&self, calendar: &Calendar, now: Timestamp) -> Option<Stamp> {
-        let day = match (self.month, self.day) {
-            (Some(month), Some(day)) => Some(Day::OfMonth { month, day }),
-            (None, None) => None,
+        let (year, day) = match (self.month, self.day, self.day_of_year, self.week) {
+            (Some(month), Some(day), ..) => (self.year, Some(Day::OfMonth { month, day })),
+            (None, None, Some(day), _) => (self.year, Some(Day::OfYear(day))),
+            (None, None, None, Some(week)) => {
+                let this_year = || Some(calendar.today(now.as_micros())?.year());
+                let date = week.day(self.year.or_else(this_year)?, self.weekday?)?;
+                let (month, day) = (date.month(), date.day());
+                (Some(date.year()), Some(Day::OfMonth { month, day }))
+            }
+            // A year without a day tells none.
+            (None, None, None, None) if self.year.is_none() => (None, None),
             _ => return None,
-        };
-        let by_year = || self.day_of_year.map(Day::OfYear);
-        let by_week = || {
-            let year = self
-                .year
-                .or_else(|| Some(calendar.today(now.as_micros())?.year()))?;
-            self.week?.day(year, self.weekday?)
         };
         let hour = match self.hour_of_twelve {
             Some(12) if !self.afternoon => 0,
@@ -113,12 +115,10 @@ impl Told {
             Some(hour) => hour,
             None => self.hour,
         };
-        let day = day.or_else(by_year).or_else(by_week);
-        // A year without a day tells none.
-        (self.any && (day.is_some() || self.year.is_none())).then_some(Stamp {
+        self.any.then_some(Stamp {
             epoch: None,
             minute: Minute {
-                year: self.year,
+                year,
                 day,
                 hour,
                 afternoon: None,
@@ -139,16 +139,21 @@ impl Week {
         })
     }
 
-    /// The day of this week of `year` that is a `weekday`, 0 being Sunday.
-    fn day(self, year: i16, weekday: i8) -> Option<Day> {
-        let new_year = Date::new(year, 1, 1).ok()?.weekday();
+    /// The day of this week of `year` that is a `weekday`, 0 being Sunday. Weeks 0 and 53 may reach into another year.
+    fn day(self, year: i16, weekday: i8) -> Option<Date> {
+        let new_year = Date::new(year, 1, 1).ok()?;
         let into_week = |day: Weekday| i16::from(day.since(self.first));
         // The days before the first full week are of week 0.
-        let before = (7 - into_week(new_year)) % 7;
+        let before = (7 - into_week(new_year.weekday())) % 7;
         let weekday = Weekday::from_sunday_zero_offset(weekday).ok()?;
-        Some(Day::OfYear(
-            before + (self.number - 1) * 7 + into_week(weekday) + 1,
-        ))
+        // A year that begins with its first week has no week 0.
+        let number = if before == 0 {
+            self.number.max(1)
+        } else {
+            self.number
+        };
+        let days = before + (number - 1) * 7 + into_week(weekday);
+        new_year.checked_add(i32::from(days).days()).ok()
     }
 }
 

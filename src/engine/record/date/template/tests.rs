@@ -1,5 +1,7 @@
 //! Facts about the language of date templates.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn found(pattern: &str, line: &str) -> Option<(String, String)> {
@@ -107,7 +109,7 @@ fn a_group_is_what_is_cut_out() {
         ),
         ("^WARNING:()**", "WARNING: a", "|"),
         (
-            "%ExY(?P<_sep>[-/.])%m(?P=_sep)%d",
+            r"%ExY(?P<_sep>[-/.])%m\k<_sep>%d",
             "2005-08/14 2005.08.14",
             "2005.08.14|2005-08-14T00:00:00Z",
         ),
@@ -188,6 +190,85 @@ fn what_a_date_leaves_out_is_filled_in() {
 }
 
 #[test]
+fn templates_may_look_around() {
+    for (pattern, line, expected) in [
+        (
+            r"(?<=\[)%Y-%m-%d(?=\])",
+            "2005-08-13 [2005-08-14] a",
+            "2005-08-14|2005-08-14T00:00:00Z",
+        ),
+        (
+            r"(?<=\[)%Y-%m-%d(?=\])\n%d/%m/%Y",
+            "13/08/2005 [2005-08-14] a",
+            "13/08/2005|2005-08-13T00:00:00Z",
+        ),
+        (
+            r"{^LN-BEG}(?!2004)%Y-%m-%d\n{^LN-BEG}",
+            "[2005-08-14 09:59:59]",
+            "2005-08-14|2005-08-14T00:00:00Z",
+        ),
+        (
+            r"{^LN-BEG}(?!2004)%Y-%m-%d\n{^LN-BEG}",
+            "[2004-08-14 09:59:59]",
+            "2004-08-14 09:59:59|2004-08-14T09:59:59Z",
+        ),
+        (r"(?!a)%Y%m%d", "x20050814", "nothing"),
+        (r"(?!a)%Y%m%d", "é20050814", "nothing"),
+    ] {
+        let pattern = pattern.replace(r"\n", "\n");
+        assert_eq!(read(&pattern, line), expected, "{pattern}: {line}");
+    }
+}
+
+#[test]
+fn a_sign_at_the_head_moves_nothing() {
+    // The first template cuts out all it takes, the others only the date.
+    let pattern = "%Y-%m-%d %H:%M:%S a\n{^LN-BEG}";
+    assert_eq!(
+        read(pattern, "[2005-08-14 09:59:59 a"),
+        "2005-08-14 09:59:59 a|2005-08-14T09:59:59Z"
+    );
+    assert_eq!(
+        read(pattern, "([2005-08-14 09:59:59 a"),
+        "2005-08-14 09:59:59|2005-08-14T09:59:59Z"
+    );
+}
+
+proptest! {
+    #[test]
+    fn no_text_breaks_them(pattern in any::<String>(), line in any::<Vec<u8>>()) {
+        check(&pattern, &line);
+    }
+
+    #[test]
+    fn nothing_like_a_template_breaks_them(
+        pattern in "([%{}^$*()a-zA-Z]|%(Ex)?[a-zA-Z]|\\{(DATE|L?EPOCH|UNB|\\^LN-BEG)\\}|[(]|[)]|[ \n\\[\\].-]){1,8}",
+        line in "[0-9a-z\\[ :./+-]{0,40}",
+    ) {
+        check(&pattern, line.as_bytes());
+    }
+
+    #[test]
+    fn nothing_like_a_date_breaks_them(line in "((19|20)?[0-9]{1,2}|Jan|Feb|mon|[ :./TZ@\\[+-]|[0-9]{10}|[A-Z]{3}){0,16}") {
+        check("", line.as_bytes());
+        check("{DATE}", line.as_bytes());
+    }
+}
+
+/// What is found is in the line.
+fn check(pattern: &str, line: &[u8]) {
+    let Ok(templates) = DateTemplates::parse(pattern) else {
+        return;
+    };
+    for now in [i64::MIN, 0, 1_124_013_600_000_000, i64::MAX] {
+        let found = templates.find(line, &TimeZone::UTC, Timestamp::from_micros(now));
+        if let Some(found) = found {
+            assert!(line.get(found.cut).is_some());
+        }
+    }
+}
+
+#[test]
 fn what_is_no_template_is_told() {
     for pattern in [
         "%Q",
@@ -195,7 +276,8 @@ fn what_is_no_template_is_told() {
         "%Y %Y",
         "(",
         "{DATE} {DATE}",
-        r"%Y(?=\d)",
+        r"%Y(?=\d",
+        r"%Y\<",
         "%é",
         "%Exq",
     ] {

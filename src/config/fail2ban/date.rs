@@ -1,0 +1,140 @@
+//! What does a date pattern of Fail2ban's filters mean, in the language of date templates?
+//!
+//! In: the value of a `datepattern` after all interpolation. Out: text for
+//! [`DateTemplates`](crate::engine::record::date::template::DateTemplates), or what is wrong with it. Codes and names in
+//! braces are the same in both; what stands around them is an expression of Python.
+
+use super::expression::{ExpressionError, of_date};
+
+/// What stands in braces.
+const NAMES: [&str; 7] = [
+    "{^LN-BEG}",
+    "{UNB}",
+    "{DATE}",
+    "{EPOCH}",
+    "{LEPOCH}",
+    "{NONE}",
+    "{DEFAULT}",
+];
+
+/// Stands at the end of a template that may begin or end within a word.
+const STARS: &str = "**";
+
+/// Translates the date patterns of a filter, one a line.
+///
+/// # Errors
+/// What is wrong with one of them.
+pub fn patterns(text: &str) -> Result<String, ExpressionError> {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty()).map(pattern);
+    Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
+}
+
+fn pattern(text: &str) -> Result<String, ExpressionError> {
+    // Whatever is no expression of Python is replaced by words that mean nothing, until it is translated.
+    let mut word = "x".to_owned();
+    while text.contains(&word) {
+        word.push('x');
+    }
+    let (mut replaced, mut originals) = (String::new(), Vec::new());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let length = length(text, rest);
+        let (part, behind) = rest.split_at(length.unwrap_or(first.len_utf8()));
+        match length {
+            Some(_) => {
+                replaced.push_str(&format!("{word}{}{word}", originals.len()));
+                originals.push(part);
+            }
+            None => replaced.push_str(part),
+        }
+        rest = behind;
+    }
+    let mut translated = of_date(&with_cut(&replaced))?;
+    for (number, original) in originals.iter().enumerate().rev() {
+        translated = translated.replace(&format!("{word}{number}{word}"), original);
+    }
+    Ok(with_blanks(text, &translated))
+}
+
+/// `translated` with blanks at its ends that are not trimmed, if a group around them has kept them in `text`.
+fn with_blanks(text: &str, translated: &str) -> String {
+    let mut marks = ["{^LN-BEG}", "{UNB}"].into_iter();
+    let mark = marks.find(|mark| text.starts_with(*mark) && translated.starts_with(*mark));
+    let mark = mark.unwrap_or_default();
+    let (text, inner) = (&text[mark.len()..], &translated[mark.len()..]);
+    let (start, inner) = match inner.strip_prefix(' ') {
+        Some(inner) if !text.starts_with(' ') => ("[ ]", inner),
+        _ => ("", inner),
+    };
+    // Nobody's pattern ends with blanks of its own: it was trimmed.
+    let (inner, end) = match inner.strip_suffix(' ') {
+        Some(inner) => (inner, "[ ]"),
+        None => (inner, ""),
+    };
+    format!("{mark}{start}{inner}{end}")
+}
+
+/// How long the part at the head of `rest` is that is no expression of Python: a code, a name, or stars.
+fn length(text: &str, rest: &str) -> Option<usize> {
+    if let Some(code) = rest.strip_prefix('%') {
+        let flag = if code.starts_with("Ex") { 2 } else { 0 };
+        let letter = code[flag..].chars().next().map_or(0, char::len_utf8);
+        return Some(1 + flag + letter);
+    }
+    if let Some(behind) = rest.strip_prefix(STARS) {
+        let before = &text[..text.len() - rest.len()];
+        let at_start = before.trim_start_matches('(').is_empty();
+        let at_end = behind.trim_end_matches(')').is_empty();
+        return (at_start || at_end && !before.ends_with('\\')).then_some(STARS.len());
+    }
+    NAMES.into_iter().find_map(|name| {
+        let here = rest.get(..name.len())?;
+        here.eq_ignore_ascii_case(name).then_some(name.len())
+    })
+}
+
+/// `text` with a name for the first group that has none: it is what is cut out.
+fn with_cut(text: &str) -> String {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        if escaped {
+            escaped = false;
+        } else if byte == b'\\' {
+            escaped = true;
+        } else if byte == b'(' && !text[at + 1..].starts_with('?') {
+            let (before, behind) = text.split_at(at + 1);
+            return format!("{before}?P<cut>{behind}");
+        }
+    }
+    text.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_python_means_is_kept() {
+        for (text, translated) in [
+            ("{^LN-BEG}", "{^LN-BEG}"),
+            ("  {^LN-BEG}Epoch \n\n EPOCH", "{^LN-BEG}Epoch\nEPOCH"),
+            ("{NONE}", "{NONE}"),
+            ("%%x %Exy{,2}%d?", "%%x %Exy{0,2}%d?"),
+            (r"^[^\[]*\[({DATE})", r"^[^\[]*\[(?P<cut>{DATE})"),
+            ("^<W>{DATE}", "^<W>{DATE}"),
+            ("^WARNING:()**", "^WARNING:(?P<cut>)**"),
+            ("(**%Y**)", "(?P<cut>**%Y**)"),
+            (
+                r"%Y(?P<_sep>[-/.])%m(?P=_sep)%d",
+                r"%Y(?P<_sep>[\-/.])%m\k<_sep>%d",
+            ),
+            (r"\<%H\>", "<%H>"),
+            ("{^LN-BEG}(?: %H )**", "{^LN-BEG}[ ]%H **"),
+            ("(?: %H )", "[ ]%H[ ]"),
+        ] {
+            assert_eq!(patterns(text).expect(text), translated, "{text}");
+        }
+        assert!(patterns("%Y(").is_err());
+    }
+}
