@@ -128,7 +128,7 @@ fn a_bad_jail_is_left_out_and_the_good_one_is_there() {
             "a tag that refers to itself",
             jail(""),
             filter("failregex = ^<a> <HOST>\na = <a>"),
-            "filter.d/bad.conf:3",
+            "filter.d/bad.conf:2",
         ),
         (
             "tags in a circle",

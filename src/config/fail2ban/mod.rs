@@ -102,6 +102,7 @@ impl Tree {
             .filter(|(name, _)| *name != INCLUDES)
             .map(|(name, place)| (name.to_owned(), place.clone()))
             .collect();
+        let before = problems.count();
         let mut reader = JailsReader::new(&mut files);
         let mut jails = Vec::new();
         for (name, place) in names {
@@ -112,6 +113,8 @@ impl Tree {
             };
             jails.push(TreeJail { name, place, state });
         }
+        // What is wrong with a filter or an action concerns its jails alone.
+        problems.leave_out(before);
         let on = jails
             .iter()
             .filter(|jail| matches!(jail.state, State::On(_)));
