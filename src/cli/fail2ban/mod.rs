@@ -32,9 +32,6 @@ use crate::control::fail2ban::line::{Level, Line};
 /// Fail2ban's configuration.
 const USUAL_TREE: &str = "/etc/fail2ban";
 
-/// What is complained of when the options make no sense.
-const NOT_UNDERSTOOD: &str = "Init of command line failed";
-
 /// The exit code of whatever went wrong.
 const FAILED: u8 = 255;
 
@@ -75,7 +72,7 @@ pub fn main(tool: Tool, words: impl Iterator<Item = OsString>) -> ExitCode {
     let done = match args::read(words) {
         Ok(options) => Session::new(tool, options).run(),
         Err(_) => {
-            complain(NOT_UNDERSTOOD);
+            misunderstood();
             print(&usage(tool)).and(Err(NotDone))
         }
     };
@@ -110,6 +107,12 @@ fn complain(text: &str) {
     };
     // If even this cannot be printed, nobody reads it.
     let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Tells that the options make no sense: Fail2ban has no log yet by then, so the line is bare.
+fn misunderstood() {
+    // If even this cannot be printed, nobody reads it.
+    let _ = writeln!(io::stderr(), "Init of command line failed");
 }
 
 /// One run of a tool.
@@ -290,7 +293,7 @@ fn seconds(text: &str) -> Result<(), NotDone> {
     match time::seconds(text) {
         Ok(seconds) => print(&seconds.to_string()),
         Err(error) => {
-            complain(NOT_UNDERSTOOD);
+            misunderstood();
             print(&format!("ERROR: {error}")).and(Err(NotDone))
         }
     }

@@ -114,6 +114,8 @@ impl Tree {
             };
             jails.push(TreeJail { name, place, state });
         }
+        // What is wrong with a filter or an action concerns its jails alone.
+        problems.leave_out(before);
         let on = jails
             .iter()
             .filter(|jail| matches!(jail.state, State::On(_)));
