@@ -12,6 +12,7 @@ mod log;
 mod monitors;
 mod package;
 mod pair;
+mod run;
 mod samples;
 mod socket;
 mod transcription;

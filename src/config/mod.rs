@@ -311,7 +311,8 @@ pub fn report_socket(path: Option<&Path>) -> Option<PathBuf> {
     sockets.next()
 }
 
-/// Reads one filter for `f2bd match`: by name, or by the path of its file.
+/// Reads one filter for `f2bd match`: by name, or by the path of its file; of a directory of Fail2ban's with what a jail would
+/// write into brackets behind it.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -321,6 +322,15 @@ pub fn filter(
     config: Option<&Path>,
 ) -> Result<FilterSpec, Vec<Problem>> {
     let mut problems = Problems::default();
+    let main = files::main_file(config);
+    if let Some(found) = fail2ban::single::Whereabouts::find(name, mode, &main) {
+        let file = found.read(&mut problems);
+        let spec = file.and_then(|file| {
+            let spec = file.spec(filter::NORMAL);
+            file.check(&spec, &mut problems).then_some(spec)
+        });
+        return spec.ok_or_else(|| problems.into_sorted());
+    }
     let spec = read_filter(name, config, &mut problems).and_then(|file| {
         let mode = mode.unwrap_or(filter::NORMAL);
         let place = Place::whole(file.text());

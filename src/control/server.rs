@@ -126,6 +126,10 @@ pub fn bind(path: &Path, speech: Speech) -> Result<Listener, BindError> {
         builder.create(directory).map_err(failed(directory))?;
     }
     let lock = lock(path)?;
+    // A program that knows nothing of our lock may serve it.
+    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+        return Err(BindError::Served(path.to_owned()));
+    }
     // A wrong path in the configuration must not cost anybody his file.
     if std::fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {
         return Err(failed(path)(io::Error::from(io::ErrorKind::AlreadyExists)));

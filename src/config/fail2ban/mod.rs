@@ -8,7 +8,7 @@
 //! times; `expression` translates the regular expressions of filters, `filter` and `action` say what these come to; `stream` is
 //! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not.
 //!
-//! `state` is whom a Fail2ban keeps out, by its database.
+//! `single` is one filter without a jail, `state` whom a Fail2ban keeps out, by its database.
 
 pub mod action;
 pub mod brackets;
@@ -23,6 +23,7 @@ pub mod interpolation;
 pub mod jail;
 pub mod merged;
 pub mod options;
+pub mod single;
 pub mod state;
 pub mod stream;
 pub mod tags;

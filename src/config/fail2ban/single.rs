@@ -1,0 +1,71 @@
+//! What does one filter of a directory come to, without a jail?
+//!
+//! In: its name, with what a jail would write into brackets behind it. Out: a filter file, for those who try it on a log.
+
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+
+use super::brackets;
+use super::expression::Hosts;
+use super::files::{Files, place_of};
+use super::filter::{self, Reading};
+use super::jail::JailsReader;
+use super::merged::Merged;
+use super::options::Written;
+use crate::config::filter::FilterFile;
+use crate::config::problem::Problems;
+
+/// The jail that would have the filter; nobody sees its name.
+const JAIL: &str = "match";
+
+/// Where a filter is: the directory that it belongs to, and what a jail there would call it.
+#[derive(Debug)]
+pub struct Whereabouts {
+    folder: PathBuf,
+    named: String,
+}
+
+impl Whereabouts {
+    /// The filter `named`: in `folder`, if that is a directory of Fail2ban's, or the file `filter.d/NAME.conf` of another one.
+    /// `None` if it is none of Fail2ban's.
+    pub fn find(named: &str, mode: Option<&str>, folder: &Path) -> Option<Self> {
+        let path = Path::new(named);
+        let (folder, name) = match path.parent().filter(|parent| parent.ends_with("filter.d")) {
+            Some(parent) => (parent.parent()?, path.file_stem()?.to_str()?),
+            None if folder.is_dir() => (folder, named),
+            None => return None,
+        };
+        let mode = mode.map(|mode| format!("[mode=\"{mode}\"]"));
+        Some(Whereabouts {
+            folder: folder.to_owned(),
+            named: format!("{name}{}", mode.unwrap_or_default()),
+        })
+    }
+
+    /// Reads it; what is wrong with it is noted in `problems`.
+    pub fn read(&self, problems: &mut Problems) -> Option<FilterFile> {
+        let place = place_of(&self.folder);
+        let mut files = Files::of(&self.folder);
+        let mut jails = Merged::default();
+        let section = jails.section_mut(JAIL, &place);
+        for (key, value) in [("enabled", "true"), ("filter", &*self.named)] {
+            section.set(key, Written::new(value, &place));
+        }
+        let started = JailsReader::new(&mut files).read(JAIL, &place, &mut jails, problems);
+        let started = started.unwrap_or_else(|error| {
+            problems.error(error.place(), error.to_string(), error.remedy());
+            None
+        })?;
+        let name = brackets::part(&self.named).ok()?.name.parse();
+        let name = name.map_err(|error: crate::engine::name::NameError| {
+            problems.error(&place, error.to_string(), "rename the file");
+        });
+        let reading = Reading {
+            hosts: Hosts::Named,
+            zone: TimeZone::system(),
+        };
+        let file = filter::file(name.ok()?, &started.filter_options(), &reading, problems)?;
+        Some(FilterFile::from(file))
+    }
+}

@@ -1,0 +1,157 @@
+//! Facts about the daemon with a directory of Fail2ban's: it reads the logs, bans and answers as Fail2ban would.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::process::{Child, Command, Stdio};
+
+use jiff::Zoned;
+
+use super::package::Package;
+use crate::support::netns::Netns;
+use crate::support::wait::until;
+use crate::support::world::F2BD;
+
+/// A stock filter with a stock action, and a filter with an action of the administrator's own.
+const JAILS: &str = "[DEFAULT]
+banaction = nftables-multiport
+ignoreself = false
+backend = polling
+maxretry = 3
+[sshd]
+enabled = true
+mode = aggressive
+logpath = HOME/auth.log
+[own]
+enabled = true
+filter = own
+logpath = HOME/own.log
+maxretry = 2
+action = own[name=own, file=HOME/banned]
+";
+
+const FILTER: &str = "[Definition]
+failregex = ^ denied <F-USER>\\S+</F-USER> at <ADDR>$
+";
+
+const ACTION: &str = "[Definition]
+actionban = echo \"<name> <ip> <F-USER>\" >> <file>
+actionunban = echo \"<name> lets <ip> go\" >> <file>
+";
+
+/// The daemon, killed when dropped.
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_directory_of_fail2ban_runs() {
+    let (Some(package), Some(netns)) = (Package::find(), Netns::new()) else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let here = |text: &str| text.replace("HOME", &home.path().display().to_string());
+    package.copy_to(&at("fail2ban"), home.path());
+    for (name, text) in [
+        ("fail2ban/jail.local", JAILS),
+        (
+            "fail2ban/fail2ban.local",
+            "[Definition]\nlogtarget = HOME/fail2ban.log\nsocket = HOME/fail2ban.sock\n",
+        ),
+        ("fail2ban/filter.d/own.conf", FILTER),
+        ("fail2ban/action.d/own.conf", ACTION),
+    ] {
+        fs::write(at(name), here(text)).unwrap();
+    }
+    // Debian's own jail reads a log that is not ours.
+    fs::remove_file(at("fail2ban/jail.d/defaults-debian.conf")).unwrap();
+    let mut auth = File::create(at("auth.log")).unwrap();
+    let mut own = File::create(at("own.log")).unwrap();
+    symlink(F2BD, at("fail2ban-client")).unwrap();
+    // Its database and its socket are in the system's places, which are others there.
+    let script = here(&format!(
+        "mount -t tmpfs none /run && mkdir -p /var/lib/f2bd && mount -t tmpfs none /var/lib/f2bd && exec {F2BD} run --config HOME/fail2ban"
+    ));
+    let mut unshare = netns.command("unshare");
+    let told = File::create(at("daemon.log")).unwrap();
+    let daemon = unshare
+        .args(["--mount", "sh", "-c", &script])
+        .stdin(Stdio::null())
+        .stderr(told)
+        .spawn()
+        .unwrap();
+    let mut daemon = Daemon(daemon);
+    let client = |words: &[&str]| {
+        let mut client = Command::new(at("fail2ban-client"));
+        client.arg("-s").arg(at("fail2ban.sock")).args(words);
+        String::from_utf8(client.output().unwrap().stdout).unwrap()
+    };
+    let mut must_run = || {
+        let ended = daemon.0.try_wait().unwrap();
+        assert_eq!(
+            ended,
+            None,
+            "{}",
+            fs::read_to_string(at("daemon.log")).unwrap()
+        );
+    };
+    until("the daemon answers", || {
+        must_run();
+        (client(&["ping"]) == "Server replied: pong\n").then_some(())
+    });
+    let jails = "Status\n|- Number of jail:\t2\n`- Jail list:\town, sshd\n";
+    assert_eq!(client(&["status"]), jails);
+
+    let now = Zoned::now();
+    for number in 0..3 {
+        writeln!(
+            auth,
+            "{} box sshd[{}]: Failed password for root from 192.0.2.7 port 4711 ssh2",
+            now.strftime("%b %e %H:%M:%S"),
+            100 + number
+        )
+        .unwrap();
+    }
+    for user in ["jo", "$(touch${IFS}HOME/taken)"] {
+        let user = here(user);
+        writeln!(
+            own,
+            "{} denied {user} at 192.0.2.8",
+            now.strftime("%Y-%m-%d %H:%M:%S")
+        )
+        .unwrap();
+    }
+    until("the stock action bans", || {
+        must_run();
+        let set = netns.nft(&["list", "set", "inet", "f2b-table", "addr-set-sshd"]);
+        set.ok()?.contains("192.0.2.7").then_some(())
+    });
+    let banned = until("the own action bans", || {
+        must_run();
+        fs::read_to_string(at("banned"))
+            .ok()
+            .filter(|text| text.ends_with('\n'))
+    });
+    assert!(banned.starts_with("own 192.0.2.8 "), "{banned}");
+    assert!(!at("taken").exists(), "text of a log was run");
+    assert!(client(&["status", "sshd"]).ends_with("Banned IP list:\t192.0.2.7\n"));
+    let log = until("both bans are in the log", || {
+        let log = fs::read_to_string(at("fail2ban.log")).ok()?;
+        (log.contains("[sshd] Ban 192.0.2.7") && log.contains("[own] Ban 192.0.2.8")).then_some(log)
+    });
+    assert!(log.contains("[sshd] Found 192.0.2.7"), "{log}");
+
+    assert_eq!(client(&["set", "sshd", "unbanip", "192.0.2.7"]), "1\n");
+    until("nobody is banned by sshd", || {
+        let set = netns.nft(&["list", "set", "inet", "f2b-table", "addr-set-sshd"]);
+        set.is_ok_and(|set| !set.contains("192.0.2.7"))
+            .then_some(())
+    });
+}
