@@ -3,9 +3,11 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use jiff::Zoned;
+use serde_json::Value;
 
 use super::package::Package;
 use crate::support::netns::Netns;
@@ -48,6 +50,47 @@ impl Drop for Daemon {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// What `f2bd match --json` finds in `log`: its lines, and the users.
+fn matched(filter: &str, config: &Path, log: &Path) -> Vec<(u64, String)> {
+    let output = Command::new(F2BD)
+        .args(["match", "--json", filter])
+        .arg(log)
+        .arg("--config")
+        .arg(config)
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found = text.lines().map(|line| {
+        let found: Value = serde_json::from_str(line).unwrap();
+        let user = found["user"].as_str().unwrap_or_default().to_owned();
+        (found["line"].as_u64().unwrap(), user)
+    });
+    found.collect()
+}
+
+#[test]
+fn a_log_is_matched_by_a_filter_of_fail2ban() {
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let tree = home.path().join("fail2ban");
+    package.copy_to(&tree, home.path());
+    let log = home.path().join("auth.log");
+    let lines = "Nov 21 01:33:04 box sshd[7]: Failed password for root from 192.0.2.7 port 22 ssh2
+Nov 21 01:33:05 box sshd[8]: Did not receive identification string from 192.0.2.8
+";
+    fs::write(&log, lines).unwrap();
+    let root = || (1, "root".to_owned());
+    assert_eq!(matched("sshd", &tree, &log), [root()]);
+    let both = [root(), (2, String::new())];
+    assert_eq!(matched("sshd[mode=aggressive]", &tree, &log), both);
+    let file = tree.join("filter.d/sshd.conf").display().to_string();
+    let elsewhere = home.path().join("nothing.conf");
+    assert_eq!(matched(&file, &elsewhere, &log), [root()]);
+    assert_eq!(matched("nothing", &tree, &log), []);
 }
 
 #[test]
