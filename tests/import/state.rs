@@ -253,6 +253,15 @@ fn nobody_is_freed_by_the_change() {
 
     // Fail2ban goes on meanwhile, and the rest is taken over by the daemon.
     fail2ban.ban("sshd", "198.51.100.10");
+    // Fail2ban rounds moments, also up; what would be of the future begins now.
+    until("that ban has begun", || {
+        let began: i64 = fail2ban
+            .sql("SELECT max(timeofban) FROM bips")
+            .trim()
+            .parse()
+            .unwrap();
+        (jiff::Timestamp::now().as_second() >= began).then_some(())
+    });
     let (code, told) = import(&world, &fail2ban.database());
     assert_eq!(code, Some(1));
     assert_eq!(told["taken_by"], "daemon");

@@ -80,10 +80,10 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// The object of JSON that the record was made of, as it was written; empty if it was made of none.
+    /// The line, if it looks like the object of JSON that the record was made of; empty if it was made of none.
     pub fn object(&self) -> &'a [u8] {
-        match self.line {
-            line @ [b'{', ..] => line,
+        match self.line.trim_ascii() {
+            [b'{', .., b'}'] => self.line,
             _ => b"",
         }
     }
