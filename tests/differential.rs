@@ -203,6 +203,7 @@ impl Said {
             program: &self.program,
             pid: self.pid,
             line: &self.object,
+            is_object: !self.object.is_empty(),
             ..Record::bare(Timestamp::default(), &self.message)
         }
     }
@@ -237,6 +238,7 @@ proptest! {
             program: choices.of(&[said.program.as_str(), said.program.as_str(), "", "app"]),
             message: &message,
             line: &object,
+            is_object: !object.is_empty(),
             ..said.record()
         });
     }

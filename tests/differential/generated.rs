@@ -149,6 +149,7 @@ pub fn check(bytes: &[u8]) -> Tally {
         };
         let record = Record {
             line: object.as_bytes(),
+            is_object: !object.is_empty(),
             program: choices.of(&["sshd", "sshd", "", "app"]),
             pid: choices.of(&[None, Some(7), Some(u32::MAX)]),
             ..Record::bare(Timestamp::default(), &text)

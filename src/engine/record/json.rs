@@ -142,6 +142,7 @@ impl JsonFields {
             pid: name(&self.pid).parse().ok(),
             unit: text(object.get(UNIT)).unwrap_or_default(),
             line,
+            is_object: true,
             ..Record::bare(time, message.unwrap_or(line))
         })
     }

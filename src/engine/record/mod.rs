@@ -54,6 +54,8 @@ pub struct Record<'a> {
     pub message: &'a [u8],
     /// The line that the record was made of, without its end; empty if it was made of none.
     pub line: &'a [u8],
+    /// Whether that is an object of JSON, of whose fields the record was made.
+    pub is_object: bool,
     /// The journal matches that the entry satisfies, for entries of a journal; empty for all others.
     pub routes: &'a [RouteId],
     /// What an application reports by itself, instead of a message that has to be understood. Its service is the
@@ -74,17 +76,18 @@ impl<'a> Record<'a> {
             unit: "",
             message,
             line: b"",
+            is_object: false,
             routes: &[],
             reported: None,
             passed: 0,
         }
     }
 
-    /// The line, if it looks like the object of JSON that the record was made of; empty if it was made of none.
+    /// The object of JSON that the record was made of, as it was written; empty if it was made of none.
     pub fn object(&self) -> &'a [u8] {
-        match self.line.trim_ascii() {
-            [b'{', .., b'}'] => self.line,
-            _ => b"",
+        match self.is_object {
+            true => self.line,
+            false => b"",
         }
     }
 }
@@ -103,6 +106,7 @@ struct Head {
     ends: [usize; 2],
     /// Where the message begins there: mostly it is the end of the line, and has no bytes of its own.
     message_start: usize,
+    is_object: bool,
     routes_end: usize,
     passed: u32,
 }
@@ -172,6 +176,7 @@ impl Batch {
             name_ends,
             ends,
             message_start,
+            is_object: record.is_object,
             routes_end: self.routes.len(),
             passed: record.passed,
         });
@@ -204,6 +209,7 @@ impl Batch {
                 unit,
                 message,
                 line,
+                is_object: head.is_object,
                 routes,
                 reported: report.map(|report| &report.reported),
                 passed: head.passed,
@@ -275,6 +281,7 @@ mod tests {
             unit: "ssh.service",
             message: b"\xff text",
             line: b"{}",
+            is_object: true,
             routes: &routes,
             reported: None,
             passed: 7,

@@ -137,6 +137,7 @@ impl Entry {
                 message
             },
             line: b"",
+            is_object: false,
             routes,
             reported: None,
             passed: 0,
@@ -315,6 +316,7 @@ mod tests {
             unit: "ssh.service",
             message: b"a=b\nsecond\xff",
             line: b"",
+            is_object: false,
             routes: &[RouteId(1)],
             reported: None,
             passed: 0,

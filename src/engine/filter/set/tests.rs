@@ -103,6 +103,7 @@ fn a_text_that_may_have_been_cut_is_not_ignored_for_its_end() {
         let object = format!(r#"{{"agent":"{}"}}"#, "x".repeat(length));
         let view = View::from(Record {
             line: object.as_bytes(),
+            is_object: !object.is_empty(),
             ..Record::bare(Timestamp::default(), b"from 192.0.2.7")
         });
         let found = filter.find(FilterId(0), &view).is_some();
