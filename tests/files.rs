@@ -680,6 +680,26 @@ fn a_reused_inode_is_another_file() {
     reading.end();
 }
 
+#[test]
+fn the_inode_of_an_empty_log_may_be_another_file_by_now() {
+    let log = Log::new();
+    log.append("");
+    let (reading, mut heard) = log.follow();
+    while heard.cursors.is_empty() {
+        heard.hear(reading.next());
+    }
+    reading.end();
+    // The same inode for certain, under a name that no rotated file has.
+    fs::write(&log.path, "no log at all\n").unwrap();
+    log.rename("app.log", "state");
+    log.append(lines(0..10));
+    let reading = Reading::start(&log.spec(), heard.start());
+    heard.messages(&reading, 10);
+    heard.nothing_more(&reading, Duration::from_millis(100));
+    assert_eq!(heard.messages, numbers(0..10));
+    reading.end();
+}
+
 /// How many files of a directory this process has open.
 fn held_in(directory: &Path) -> usize {
     let links = fs::read_dir("/proc/self/fd").unwrap().flatten();

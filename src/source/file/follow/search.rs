@@ -247,9 +247,15 @@ impl Log {
             let continues =
                 |file: &Candidate| part.continues(&file.front, file.size().unwrap_or(u64::MAX));
             let itself = |file: &Candidate| {
+                // Of one of which nothing was read, nothing but the inode is known, and that may be another file's by now.
+                let is_it = if part.reached() == 0 {
+                    file.named
+                } else {
+                    continues(file)
+                };
                 file.packing.is_none()
                     && file.identity() == part.identity
-                    && (part.reached() == 0 || continues(file))
+                    && is_it
                     // Of one that is done, only what came late matters.
                     && (lost || file.data.len() > part.reached())
             };
