@@ -6,8 +6,6 @@
 
 mod connection;
 mod cut;
-pub(in crate::engine) mod dialect;
-pub mod expression;
 mod forgeable;
 pub mod memory;
 mod window;
@@ -20,12 +18,12 @@ use std::num::NonZeroU16;
 use jiff::tz::TimeZone;
 
 use self::connection::Told;
-use self::expression::{LimitReached, LineExpression};
 pub use self::memory::LineMemory;
 use self::memory::Whose;
 pub use self::words::Words;
 use super::literal::{Texts, options};
 use super::{Capture, FilterSpec, Found, PatternError, Session, View};
+use crate::engine::expression::{LimitReached, LineExpression};
 use crate::engine::policy::FilterId;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::date::template::DateTemplates;

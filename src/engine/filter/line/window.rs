@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::expression::Captures;
+use crate::engine::expression::Captures;
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::time::Timestamp;
 

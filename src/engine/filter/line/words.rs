@@ -2,7 +2,7 @@
 //!
 //! In: what a pattern took of a line. Out: texts by the names of groups. What they mean is known elsewhere.
 
-use super::expression::{Captures, LineExpression};
+use crate::engine::expression::{Captures, LineExpression};
 use crate::engine::record::kept::kept;
 use crate::engine::record::lossy;
 

@@ -13,8 +13,7 @@ use smallvec::SmallVec;
 use super::DateTemplateError;
 use super::codes::Field;
 use super::placed::{CUT, Placed};
-use crate::engine::filter::line::dialect::{self, Borders};
-use crate::engine::filter::line::expression::LineExpression;
+use crate::engine::expression::{Borders, LineExpression, foreign, needs_backtracking, spelt_out};
 
 /// The most memory, in bytes, that the program of one set of templates may take: ten times that of all usual ones.
 const LARGEST_PROGRAM: usize = 8 << 20;
@@ -71,14 +70,14 @@ impl Search {
         let (mut linear, mut texts, mut looking) = (Vec::new(), Vec::new(), Vec::new());
         for (number, (origin, placed)) in all.iter().enumerate() {
             let wrong = |reason: &str| wrong(origin, reason);
-            if let Some(what) = dialect::foreign(placed.body()) {
+            if let Some(what) = foreign(placed.body()) {
                 return Err(wrong(what));
             }
-            if dialect::needs_backtracking(placed.body()) {
+            if needs_backtracking(placed.body()) {
                 let expression = LineExpression::new(&placed.looking(), false);
                 looking.push((number, expression.map_err(|reason| wrong(&reason))?));
             } else {
-                let body = dialect::spelt_out(placed.body(), Borders::Ascii);
+                let body = spelt_out(placed.body(), Borders::Ascii);
                 texts.push(placed.linear(&body));
                 linear.push(number);
             }

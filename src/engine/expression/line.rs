@@ -12,8 +12,8 @@ use regex_syntax::hir::{Hir, HirKind};
 use smallvec::SmallVec;
 use thiserror::Error;
 
-use super::super::language::{self, Expression, LARGEST_PROGRAM};
 use super::dialect::{self, Borders};
+use super::linear::{self, Expression, LARGEST_PROGRAM};
 
 /// The most steps back that one expression may take on one line. No line that is written by a service needs a tenth of
 /// it, and an attacker's costs some milliseconds.
@@ -74,14 +74,14 @@ impl LineExpression {
         let (engine, hir) = match dialect::needs_backtracking(source) {
             true => {
                 let relaxed = with_flags(&dialect::relaxed(source), multi_line);
-                let hir = language::parse(&relaxed)?;
+                let hir = linear::parse(&relaxed)?;
                 (
                     Engine::Backtracking(Backtracking::new(source, multi_line)?),
                     hir,
                 )
             }
             false => {
-                let hir = language::parse(&ascii)?;
+                let hir = linear::parse(&ascii)?;
                 let linear = Expression::new(ascii, &hir)?;
                 let engine = match dialect::asks_for_borders(source) {
                     true => Engine::LinearInAscii(linear, Backtracking::new(source, multi_line)?),
@@ -126,7 +126,7 @@ impl LineExpression {
     pub fn relaxed(&self) -> Hir {
         let relaxed = with_flags(&dialect::relaxed(&self.source), self.multi_line);
         // It was sound when this was made; and what takes everything is right in any case.
-        language::parse(&relaxed).unwrap_or_else(|_| Hir::empty())
+        linear::parse(&relaxed).unwrap_or_else(|_| Hir::empty())
     }
 
     /// Where it first takes something of `text`; `None` if it takes nothing, which costs no memory.
@@ -220,7 +220,7 @@ impl Captures<'_> {
 impl Backtracking {
     fn new(source: &str, multi_line: bool) -> Result<Self, String> {
         let relaxed = with_flags(&dialect::relaxed(source), multi_line);
-        let hir = language::parse(&relaxed)?;
+        let hir = linear::parse(&relaxed)?;
         let compiled = Expression::new(relaxed, &hir)?;
         let too_large = || "it is too large".to_owned();
         let relaxed = compiled.regex().ok_or_else(too_large)?.clone();
