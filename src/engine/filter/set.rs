@@ -218,12 +218,10 @@ impl FilterSet {
             doubtful: SmallVec::new(),
         };
         let mut candidates = Candidates::none();
-        let text = match self.lines.is_empty() {
-            true => view.message(),
-            false => view.whole(),
-        };
-        for (patterns, _) in self.sieve.places(text) {
-            patterns.iter().for_each(|pattern| candidates.add(*pattern));
+        for text in view.texts(!self.lines.is_empty()) {
+            for (patterns, _) in self.sieve.places(text) {
+                patterns.iter().for_each(|pattern| candidates.add(*pattern));
+            }
         }
         let count = self.patterns.len();
         match candidates.all() {
