@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use self::candidates::Candidates;
 use self::lines::Lines;
 use self::loose::Loose;
-use super::line::{LineFilter, LineMemory};
+use super::line::{LineFilter, LineMemory, LinePattern};
 use super::literal::Texts;
 use super::pattern::{Ignore, Pattern, Reading};
 use super::sieve::Sieve;
@@ -172,9 +172,8 @@ impl FilterSet {
             .collect()
     }
 
-    /// The patterns of a filter over whole lines, by their numbers, that might take an address which a client wrote into
-    /// the line; 0 is what a line must match first.
-    pub fn forgeable(&self, filter: FilterId) -> Vec<u16> {
+    /// The patterns of a filter over whole lines that might take an address which a client wrote into the line.
+    pub fn forgeable(&self, filter: FilterId) -> Vec<LinePattern> {
         let lines = self.filters[usize::from(filter.0)].lines.iter();
         lines.flat_map(LineFilter::forgeable).collect()
     }

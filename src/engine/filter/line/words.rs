@@ -29,6 +29,11 @@ impl Words {
         self.0.iter().map(|(name, text)| (&**name, &**text))
     }
 
+    /// How many bytes of text they have.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|(_, text)| text.len()).sum()
+    }
+
     /// Takes a text out.
     pub(super) fn remove(&mut self, name: &str) -> Option<Box<str>> {
         let at = self.0.iter().position(|(known, _)| **known == *name)?;

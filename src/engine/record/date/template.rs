@@ -8,7 +8,7 @@
 //!
 //! The whole line is searched, in time that grows with its length only: who could push a date out of reach would thereby
 //! hide his line from patterns that expect the date to be cut out. Templates that look around may go back and try again, but
-//! only so often; one that gives up has found nothing.
+//! only so often; one that gives up has found nothing, and if nothing else is found that is told.
 
 mod codes;
 mod language;
@@ -23,6 +23,7 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::tz::TimeZone;
 
+use crate::engine::expression::LimitReached;
 use crate::engine::time::Timestamp;
 use language::expressions;
 use search::Search;
@@ -131,23 +132,33 @@ impl DateTemplates {
     }
 
     /// The date of `line`, in `zone` where it does not tell its own, seen from `now`.
-    pub fn find(&self, line: &[u8], zone: &TimeZone, now: Timestamp) -> Option<TemplateDate> {
+    ///
+    /// # Errors
+    /// None was found, and a template that looks around could not tell in so few steps.
+    pub fn find(
+        &self,
+        line: &[u8],
+        zone: &TimeZone,
+        now: Timestamp,
+    ) -> Result<Option<TemplateDate>, LimitReached> {
         if self.is_none() {
-            return Some(TemplateDate {
+            return Ok(Some(TemplateDate {
                 time: None,
                 cut: 0..0,
-            });
+            }));
         }
-        let found = self.compiled.search.first(line)?;
+        let Some(found) = self.compiled.search.first(line)? else {
+            return Ok(None);
+        };
         let groups = found.groups.into_iter();
         let groups = groups.filter_map(|(field, place)| Some((field, line.get(place)?)));
-        Some(TemplateDate {
+        Ok(Some(TemplateDate {
             time: match found.cut.is_empty() {
                 true => None,
                 false => reading::moment(groups, zone, now),
             },
             cut: found.cut,
-        })
+        }))
     }
 }
 
