@@ -8,6 +8,8 @@ mod dialect;
 mod line;
 mod linear;
 
-pub(in crate::engine) use self::dialect::{Borders, foreign, needs_backtracking, spelt_out};
+pub(in crate::engine) use self::dialect::{
+    Borders, foreign, needs_backtracking, relaxed, spelt_out,
+};
 pub use self::line::{Captures, LimitReached, LineExpression, MOST_STEPS};
 pub(in crate::engine) use self::linear::{Expression, LARGEST_PROGRAM, parse};

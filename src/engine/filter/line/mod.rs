@@ -183,9 +183,13 @@ impl LineFilter {
                 own if own.is_empty() => of_prefix(),
                 own => own,
             };
-            match &self.dates {
+            match self
+                .dates
+                .as_ref()
+                .and_then(|dates| dates.templates.joint())
+            {
                 None => options,
-                Some(dates) => cut::around_dates(options, dates.templates.may_cut_words()),
+                Some(joint) => cut::around_dates(options, joint),
             }
         };
         let failures = self.failures.iter();

@@ -280,6 +280,49 @@ fn a_line_of_several_is_forgotten_when_it_counts() {
 }
 
 #[test]
+fn a_date_between_words_hides_nothing() {
+    let dated = |pattern: &str, dates: &str| {
+        let mut spec = filter(None, &[pattern], &[], 1).spec(FilterId(0)).clone();
+        let rules = spec.lines.as_mut().expect("rules");
+        rules.dates = Some(Dating {
+            templates: DateTemplates::parse(dates).expect("a template"),
+            zone: TimeZone::UTC,
+        });
+        FilterSet::compile(vec![spec]).expect("a filter")
+    };
+    for (pattern, dates, line) in [
+        (
+            "^authfailed <HOST>$",
+            r"\[%Y-%m-%d\]",
+            "auth[2026-11-22]failed 192.0.2.7",
+        ),
+        (
+            "^auth:failed <HOST>$",
+            "%Y-%m-%d,",
+            "auth:2026-11-22,failed 192.0.2.7",
+        ),
+        (
+            "^auth failed <HOST>$",
+            "",
+            "auth 1/02/2026 01:33:04 failed 192.0.2.7",
+        ),
+        (
+            "^auth failed <HOST>$",
+            "",
+            "auth@4000000041f4104f00000000 failed 192.0.2.7",
+        ),
+        (
+            "^ auth failed <HOST>$",
+            "",
+            "2026-11-22 01:33:04 auth failed 192.0.2.7",
+        ),
+    ] {
+        let found = found(&dated(pattern, dates), &[line]);
+        assert_eq!(found, [of("192.0.2.7", None, 1)], "{line}");
+    }
+}
+
+#[test]
 fn who_gives_up_is_told() {
     const EXPLODES: &str = r"^(?:(?P<a>\w)|(?P<b>\w))*\k<b>\k<b>!$";
     let with = |prefix, failures: &[&str], ignores: &[&str], dates: &str| {

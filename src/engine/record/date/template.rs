@@ -11,6 +11,7 @@
 //! only so often; one that gives up has found nothing, and if nothing else is found that is told.
 
 mod codes;
+pub mod joint;
 mod language;
 mod placed;
 mod reading;
@@ -25,6 +26,7 @@ use jiff::tz::TimeZone;
 
 use crate::engine::expression::LimitReached;
 use crate::engine::time::Timestamp;
+use joint::Joint;
 use language::expressions;
 use search::Search;
 
@@ -72,8 +74,7 @@ struct Compiled {
     search: Search,
     /// How many there are.
     expressions: usize,
-    /// Whether a letter or a digit may stand beside what is cut out.
-    may_cut_words: bool,
+    joint: Option<Joint>,
     is_none: bool,
     /// As they are written, one a line.
     text: Box<str>,
@@ -126,9 +127,9 @@ impl DateTemplates {
         self.compiled.is_none
     }
 
-    /// Whether what is cut out may stand next to a letter or a digit of the line, as far as is known.
-    pub fn may_cut_words(&self) -> bool {
-        self.compiled.may_cut_words
+    /// What of a line may meet where a date was cut out; `None` if nothing does, since they stand at its ends.
+    pub fn joint(&self) -> Option<Joint> {
+        self.compiled.joint
     }
 
     /// The date of `line`, in `zone` where it does not tell its own, seen from `now`.
@@ -184,18 +185,13 @@ fn compile(lines: &[&str]) -> Result<DateTemplates, DateTemplateError> {
         }
         all.extend(placed.into_iter().map(|placed| (line, placed)));
     }
-    let may_cut_words = all.iter().any(|(line, _)| {
-        let is_group = |(at, _): (usize, &str)| {
-            let group = &line[at..];
-            !group.starts_with("(?") || group.starts_with("(?P<cut>")
-        };
-        language::is_unbound(line) || line.match_indices('(').any(is_group)
-    });
+    let joints = all.iter().filter_map(|(_, placed)| Joint::of(placed));
+    let joint = joints.reduce(Joint::or);
     Ok(DateTemplates {
         compiled: Arc::new(Compiled {
             search: Search::new(&all)?,
             expressions: all.len(),
-            may_cut_words,
+            joint,
             is_none: matches!(*all, [(line, _)] if line.eq_ignore_ascii_case(NONE)),
             text: lines.join("\n").into(),
         }),
