@@ -265,7 +265,7 @@ impl LineFilter {
             if self.is_ignored(id, content, memory) {
                 return None;
             }
-            words.take(expression, &taken, content);
+            words.take(expression, &taken, content, None);
             return Some(Hit {
                 number: *number,
                 words,
@@ -297,8 +297,7 @@ impl LineFilter {
         let Some(taken) = prefix.captures(text)? else {
             return Ok(None);
         };
-        words.take(prefix, &taken, text);
-        words.remove(CONTENT);
+        words.take(prefix, &taken, text, Some(CONTENT));
         let content = taken.get(CONTENT).filter(|range| !range.is_empty());
         Ok(Some((content.unwrap_or(0..text.len()), words)))
     }

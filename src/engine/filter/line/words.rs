@@ -40,16 +40,30 @@ impl Words {
         Some(self.0.remove(at).1)
     }
 
-    /// Notes what an expression took of `text`: a group of a name that is known replaces it, also by nothing.
-    pub(super) fn take(&mut self, of: &LineExpression, taken: &Captures<'_>, text: &[u8]) {
+    /// Notes what the groups of an expression took of `text`, but for the one called `but`: a group of a name that is known
+    /// replaces it, also by nothing.
+    pub(super) fn take(
+        &mut self,
+        of: &LineExpression,
+        taken: &Captures<'_>,
+        text: &[u8],
+        but: Option<&str>,
+    ) {
         let mut own = Words::default();
         for (place, name) in of.names().enumerate() {
+            if but == Some(name) {
+                continue;
+            }
             match taken.at(place) {
                 Some(range) => own.set(name, kept(&lossy(&text[range])).into()),
                 None => drop(self.remove(name)),
             }
         }
-        for (name, text) in own.0.clone() {
+        let kinds = [ALTERNATIVE, PART];
+        let others = own.0.iter();
+        let others = others.filter(|(name, _)| kinds.iter().any(|kind| name.starts_with(kind)));
+        let others: Vec<_> = others.cloned().collect();
+        for (name, text) in others {
             if let Some(of) = whole(&name, ALTERNATIVE) {
                 if !text.is_empty() && own.get(of).is_none_or(str::is_empty) {
                     own.set(of, text);
