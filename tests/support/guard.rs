@@ -68,7 +68,7 @@ pub fn later(seconds: u64) -> Timestamp {
     now().after(std::time::Duration::from_secs(seconds))
 }
 
-/// The action on a thread inside a namespace.
+/// The action on a thread of its own.
 pub struct Guard {
     /// Where it takes orders.
     pub orders: Sender<Order>,
@@ -78,11 +78,19 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// One that has been told nothing yet.
+    /// One inside a namespace that has been told nothing yet.
     pub fn start(inside: &Netns, spec: ActionSpec) -> Guard {
+        Guard::after(inside.entrance(), spec)
+    }
+
+    /// One where the test is, for an action that keeps to its own folder.
+    pub fn here(spec: ActionSpec) -> Guard {
+        Guard::after(|| (), spec)
+    }
+
+    fn after(enter: impl FnOnce() + Send + 'static, spec: ActionSpec) -> Guard {
         let (orders, received) = mpsc::channel();
         let (report, reports) = mpsc::channel();
-        let enter = inside.entrance();
         let thread = thread::spawn(move || {
             enter();
             worker::run(&spec, received, now, move |told| {
@@ -105,6 +113,16 @@ impl Guard {
                 Report::Outcome(outcome) => return outcome,
                 Report::Trouble(why) => eprintln!("trouble: {why}"),
                 Report::ForeignChange | Report::Works => {}
+            }
+        }
+    }
+
+    /// What it complains of next.
+    pub fn trouble(&self) -> String {
+        loop {
+            let report = self.reports.recv_timeout(DEADLINE);
+            if let Report::Trouble(why) = report.expect("a report in time") {
+                return why;
             }
         }
     }
