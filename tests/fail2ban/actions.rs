@@ -4,6 +4,7 @@
 
 mod peer;
 mod stock;
+mod ufw;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -211,6 +212,7 @@ fn commands_are_run_in_the_order_of_a_ban_s_life() {
 #[test]
 fn tags_are_filled_in() {
     let text = "note <ip> <family> <fid> <ip-rev> <failures> <bantime> <bancount> <restored> <F-USER> '<nothing>' \
+        <F-ID> <F-IP4> '<F-IP6>' '<F-SESSION>' \
         <jail.banned> <jail.banned_total> a<sp>b; note \"<matches>\" \"<ipmatches>\" \"<ipjailmatches>\" <ipfailures> \
         <ipjailfailures>";
     let mut bench = Bench::new(&[(On::Ban, text)]);
@@ -225,7 +227,8 @@ fn tags_are_filled_in() {
     assert_eq!(
         bench.said(),
         [
-            "[192.0.2.7][inet4][192.0.2.7][7.2.0.192.][5][3600][2][0][root][<nothing>][1][1][a][b]",
+            "[192.0.2.7][inet4][192.0.2.7][7.2.0.192.][5][3600][2][0][root][<nothing>]\
+                [192.0.2.7][192.0.2.7][][][1][1][a][b]",
             "[one $HOME|`two`][earlier|one][one][2][1]",
         ]
     );

@@ -87,6 +87,8 @@ fn text(place: &Place, text: &str) -> Value {
 #[serde(deny_unknown_fields)]
 pub struct Stock {
     native: Vec<Counterpart>,
+    /// Rules that several have.
+    like: BTreeMap<String, BTreeMap<String, Rule>>,
     /// What is nearest to an action in Python, by its file; of others `""`.
     python: BTreeMap<String, String>,
     #[serde(skip)]
@@ -98,18 +100,24 @@ pub struct Stock {
 struct Counterpart {
     /// Fail2ban's names.
     files: Vec<String>,
+    /// What each of them closes if it has no `type` that says it, as in versions before 1.0.
+    #[serde(default)]
+    closes: BTreeMap<String, Closes>,
     /// Ours.
     action: String,
-    /// What is its own, with `<parameters>` of Fail2ban's.
+    /// What is its own, or `<key>` for what a parameter of Fail2ban's says.
     place: Option<String>,
     /// Parameters that it always has.
     gives: BTreeMap<String, String>,
-    /// What Fail2ban's parameters come to.
+    /// The name of rules that it has in common with others.
+    like: Option<String>,
+    /// What Fail2ban's parameters come to, besides these.
+    #[serde(default)]
     parameters: BTreeMap<String, Rule>,
 }
 
 /// What becomes of a parameter.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum Rule {
     /// It is one of ours, as it is, if it is a plain word.
@@ -118,10 +126,10 @@ enum Rule {
     Cases(Vec<Case>),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    /// What it says, for IPv4.
+    /// What it says, for IPv4, or `<key>` for the same as another parameter.
     ipv4: String,
     /// What it says for IPv6, if that is not the same.
     ipv6: Option<String>,
@@ -146,19 +154,25 @@ impl Stock {
     /// What this program knows.
     pub fn known() -> Stock {
         let lines = KNOWN.lines().filter_map(|line| line.split_once("  "));
-        let stock: Stock = toml::from_str(STOCK).unwrap_or_else(|error| {
+        let mut stock: Stock = toml::from_str(STOCK).unwrap_or_else(|error| {
             // It is a part of the program, and a test reads it.
             log::error!("what corresponds to actions of Fail2ban is not known: {error}");
             Stock {
                 native: Vec::new(),
+                like: BTreeMap::new(),
                 python: BTreeMap::new(),
                 known: HashSet::new(),
             }
         });
-        Stock {
-            known: lines.collect(),
-            ..stock
+        stock.known = lines.collect();
+        for native in &mut stock.native {
+            let like = native.like.as_ref();
+            let rules = like.and_then(|name| stock.like.get(name));
+            native
+                .parameters
+                .extend(rules.cloned().into_iter().flatten());
         }
+        stock
     }
 
     /// What is nearest to an action that is written in Python; `None` if it is not.
@@ -186,9 +200,14 @@ impl Stock {
             let defined = || definition.and_then(|options| options.text(key));
             of.text(key).or_else(defined).map(str::to_owned)
         };
-        let mut closes = None;
+        let mut closes = counterpart.closes.get(&action.file).copied();
         let mut parameters = counterpart.gives.clone();
-        for (key, rule) in &counterpart.parameters {
+        let fill = |of: &Options, text: &str| match text.strip_prefix('<') {
+            Some(key) => said(of, key.trim_end_matches('>')).unwrap_or_default(),
+            None => text.to_owned(),
+        };
+        let known = counterpart.parameters.iter();
+        for (key, rule) in known.filter(|(key, _)| has(action, key)) {
             let (Some(four), Some(six)) = (said(&ipv4, key), said(&ipv6, key)) else {
                 continue;
             };
@@ -200,7 +219,8 @@ impl Stock {
                 Rule::Cases(cases) if cases.is_empty() => {}
                 Rule::Cases(cases) => {
                     let case = cases.iter().find(|case| {
-                        case.ipv4 == four && *case.ipv6.as_ref().unwrap_or(&case.ipv4) == six
+                        let of_ipv6 = case.ipv6.as_ref().unwrap_or(&case.ipv4);
+                        fill(&ipv4, &case.ipv4) == four && fill(&ipv6, of_ipv6) == six
                     })?;
                     parameters.extend(case.gives.clone());
                     closes = case.closes.or(closes);
@@ -211,10 +231,8 @@ impl Stock {
             Some(closes) => Some(ports(closes, &ipv4)?),
             None => None,
         };
-        let place = counterpart.place.as_ref().map(|place| {
-            let of = |name: &str| said(&ipv4, name);
-            crate::action::template::Template::new(place).fill(of)
-        });
+        let place = counterpart.place.as_ref();
+        let place = place.map(|place| fill(&ipv4, place));
         Some(Native {
             action: counterpart.action.clone(),
             parameters,
@@ -250,6 +268,15 @@ impl Stock {
         let mut said = action.options.iter().chain(action.parameters.iter());
         is_as_shipped && said.all(|(key, value)| counts(key) || is_stock(&value.place))
     }
+}
+
+/// Whether the files of an action have a parameter: one that they have not makes no difference to it.
+fn has(action: &TreeAction, key: &str) -> bool {
+    let mut sections = ["Definition", INIT].into_iter();
+    sections.any(|name| {
+        let section = action.files.section(name);
+        section.is_some_and(|options| options.has(key))
+    })
 }
 
 /// What is closed; `None` if that is nothing that a jail of ours can say.
@@ -309,6 +336,11 @@ mod tests {
         let stock: Stock = toml::from_str(STOCK).expect("what corresponds to what");
         let known: Vec<_> = KNOWN.lines().map(|line| line.split_once("  ")).collect();
         for native in &stock.native {
+            let like = native.like.as_ref();
+            assert!(
+                like.is_none_or(|name| stock.like.contains_key(name)),
+                "{like:?}"
+            );
             for file in native.files.iter().filter(|file| !file.ends_with(".py")) {
                 let name = format!("{file}.conf");
                 let is_known =
