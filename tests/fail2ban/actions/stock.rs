@@ -396,6 +396,52 @@ fn what_a_command_is_not_told_is_said_at_load() {
 }
 
 #[test]
+fn letters_of_smtp_py_are_ours() {
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    package.copy_to(&home.path().join("fail2ban"), home.path());
+    let named = "smtp.py[host=mail.example.org, dest=me@example.org, sendername=Us]";
+    for (said, server, from, to) in [
+        (
+            "smtp.py",
+            "localhost",
+            "fail2ban@localhost",
+            "root@localhost",
+        ),
+        (
+            named,
+            "mail.example.org",
+            "fail2ban@localhost",
+            "me@example.org",
+        ),
+    ] {
+        let (_, carried, problems) =
+            read(&package, home.path(), &one_jail(home.path(), "sshd", said));
+        let (_, native, _) = carried
+            .natives
+            .first()
+            .unwrap_or_else(|| panic!("{problems:?}"));
+        let parameters: Vec<_> = native
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(native.action, "mail-each");
+        let is = |name: &str, value: &str| parameters.contains(&(name, value));
+        assert!(
+            is("server", server) && is("from", from) && is("to", to),
+            "{parameters:?}"
+        );
+        assert!(is("prefix", "[Fail2Ban]") && is("port", "25") && is("security", "none"));
+        // They can be set; here a bracket would begin a list.
+        let plain = parameters.iter().filter(|(name, _)| *name != "prefix");
+        action(&native.action, &plain.copied().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn python_is_refused_with_what_is_nearest() {
     let Some(package) = Package::find() else {
         return;
@@ -404,7 +450,7 @@ fn python_is_refused_with_what_is_nearest() {
     fs::create_dir_all(home.path().join("fail2ban/action.d")).unwrap();
     let (_, carried, problems) = read(&package, home.path(), &{
         package.copy_to(&home.path().join("fail2ban"), home.path());
-        one_jail(home.path(), "sshd", "smtp.py[host=localhost]")
+        one_jail(home.path(), "sshd", "smtp.py[user=me, password=x]")
     });
     assert!(carried.uses.is_empty());
     let told = |one: &Problem| one.message.contains("Python") && one.remedy.contains("`mail`");

@@ -30,6 +30,9 @@ const INIT: &str = "Init";
 /// Parameters that say what an action is called.
 const NAMES: [&str; 2] = ["name", "actname"];
 
+/// The domain of mailboxes that have none.
+const HERE: &str = "@localhost";
+
 /// One of ours that does what one of Fail2ban's does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Native {
@@ -103,6 +106,9 @@ struct Counterpart {
     /// What each of them closes if it has no `type` that says it, as in versions before 1.0.
     #[serde(default)]
     closes: BTreeMap<String, Closes>,
+    /// What its parameters are if nothing is said: of one in Python, which has no file that says it.
+    #[serde(default)]
+    usual: BTreeMap<String, String>,
     /// Ours.
     action: String,
     /// What is its own, or `<key>` for what a parameter of Fail2ban's says.
@@ -122,6 +128,8 @@ struct Counterpart {
 enum Rule {
     /// It is one of ours, as it is, if it is a plain word.
     To { to: String },
+    /// It is one of ours, a mailbox, which has a domain.
+    Mailbox { mailbox: String },
     /// It may say one of these, or anything if there are none: then it says what is closed.
     Cases(Vec<Case>),
 }
@@ -178,9 +186,8 @@ impl Stock {
     /// What is nearest to an action that is written in Python; `None` if it is not.
     pub fn instead_of_python(&self, file: &str) -> Option<&str> {
         let name = file.rsplit('/').next().unwrap_or(file);
-        let is_python = name.ends_with(".py");
         let nearest = self.python.get(name).or_else(|| self.python.get(""));
-        is_python.then(|| nearest.map_or("webhook", String::as_str))
+        is_python(file).then(|| nearest.map_or("webhook", String::as_str))
     }
 
     /// What of ours does the same as an action of this jail; `None` if nothing surely does.
@@ -189,16 +196,24 @@ impl Stock {
             let mut files = native.files.iter();
             files.any(|file| *file == action.file)
         })?;
-        let is_named = action.parameters.text("name") == Some(jail);
+        // One in Python has no name but its own.
+        let name = action.parameters.text("name");
+        let is_named = name.map_or(is_python(&action.file), |name| name == jail);
         if !is_named || !self.is_known(action, counterpart) {
             return None;
         }
-        let ipv4 = commands::filled_in(action.combined.clone(), IPV4).ok()?;
-        let ipv6 = commands::filled_in(action.combined.clone(), IPV6).ok()?;
+        let all = match is_python(&action.file) {
+            true => &action.parameters,
+            false => &action.combined,
+        };
+        let ipv4 = commands::filled_in(all.clone(), IPV4).ok()?;
+        let ipv6 = commands::filled_in(all.clone(), IPV6).ok()?;
         let said = |of: &Options, key: &str| {
             let definition = action.files.section("Definition");
             let defined = || definition.and_then(|options| options.text(key));
-            of.text(key).or_else(defined).map(str::to_owned)
+            let usual = || counterpart.usual.get(key).map(String::as_str);
+            let said = of.text(key).or_else(defined).or_else(usual);
+            said.map(str::to_owned)
         };
         let mut closes = counterpart.closes.get(&action.file).copied();
         let mut parameters = counterpart.gives.clone();
@@ -207,7 +222,8 @@ impl Stock {
             None => text.to_owned(),
         };
         let known = counterpart.parameters.iter();
-        for (key, rule) in known.filter(|(key, _)| has(action, key)) {
+        let has = |key: &String| counterpart.usual.contains_key(key) || has(action, key);
+        for (key, rule) in known.filter(|(key, _)| has(key)) {
             let (Some(four), Some(six)) = (said(&ipv4, key), said(&ipv6, key)) else {
                 continue;
             };
@@ -215,7 +231,14 @@ impl Stock {
                 Rule::To { to } if four == six && is_word(&four) => {
                     parameters.insert(to.clone(), four);
                 }
-                Rule::To { .. } => return None,
+                Rule::Mailbox { mailbox } if is_word(&four.replacen('@', "-", 1)) => {
+                    let four = match four.contains('@') {
+                        true => four,
+                        false => format!("{four}{HERE}"),
+                    };
+                    parameters.insert(mailbox.clone(), four);
+                }
+                Rule::To { .. } | Rule::Mailbox { .. } => return None,
                 Rule::Cases(cases) if cases.is_empty() => {}
                 Rule::Cases(cases) => {
                     let case = cases.iter().find(|case| {
@@ -268,6 +291,11 @@ impl Stock {
         let mut said = action.options.iter().chain(action.parameters.iter());
         is_as_shipped && said.all(|(key, value)| counts(key) || is_stock(&value.place))
     }
+}
+
+/// Whether an action is a program in Python.
+fn is_python(file: &str) -> bool {
+    file.ends_with(".py")
 }
 
 /// Whether the files of an action have a parameter: one that they have not makes no difference to it.
