@@ -1,17 +1,15 @@
 //! Which of Fail2ban's own actions does one of ours replace, with which parameters?
 //!
-//! The answers are data: `stock.toml` says what corresponds, and `known.sha256` what the files of Fail2ban's versions are known
-//! by. An action is replaced only if all its files are such, all that was said otherwise has a counterpart, and nothing else
+//! The answers are data: `stock.toml` says what corresponds, and [`Known`] which files are Fail2ban's. An action is replaced only if all its files are such, all that was said otherwise has a counterpart, and nothing else
 //! was said; what is in doubt is left to its own commands. Pure: nothing is read here but what others have read.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
-use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
 use super::commands::{self, IPV4, IPV6};
+use super::known::Known;
 use crate::config::document::{Kind, Table, Value};
 use crate::config::fail2ban::jail::TreeAction;
 use crate::config::fail2ban::merged::condition;
@@ -20,9 +18,6 @@ use crate::config::problem::Place;
 
 /// What corresponds to what.
 const STOCK: &str = include_str!("stock.toml");
-
-/// What files are known by: lines of a hash and a name.
-const KNOWN: &str = include_str!("known.sha256");
 
 /// The section whose values are meant to be said otherwise.
 const INIT: &str = "Init";
@@ -95,7 +90,7 @@ pub struct Stock {
     /// What is nearest to an action in Python, by its file; of others `""`.
     python: BTreeMap<String, String>,
     #[serde(skip)]
-    known: HashSet<(&'static str, &'static str)>,
+    known: Known,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,7 +156,6 @@ enum Closes {
 impl Stock {
     /// What this program knows.
     pub fn known() -> Stock {
-        let lines = KNOWN.lines().filter_map(|line| line.split_once("  "));
         let mut stock: Stock = toml::from_str(STOCK).unwrap_or_else(|error| {
             // It is a part of the program, and a test reads it.
             log::error!("what corresponds to actions of Fail2ban is not known: {error}");
@@ -169,10 +163,9 @@ impl Stock {
                 native: Vec::new(),
                 like: BTreeMap::new(),
                 python: BTreeMap::new(),
-                known: HashSet::new(),
+                known: Known::default(),
             }
         });
-        stock.known = lines.collect();
         for native in &mut stock.native {
             let like = native.like.as_ref();
             let rules = like.and_then(|name| stock.like.get(name));
@@ -273,8 +266,7 @@ impl Stock {
                 return *known;
             }
             let name = path.file_name().and_then(|name| name.to_str());
-            let hash = hash(place.content());
-            let is_known = name.is_some_and(|name| self.known.contains(&(hash.as_str(), name)));
+            let is_known = name.is_some_and(|name| self.known.has(name, place.content()));
             looked_at.borrow_mut().insert(path.to_owned(), is_known);
             is_known
         };
@@ -333,54 +325,5 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(plain)
 }
 
-/// What a file is known by: the SHA-256 of what it says without comments, empty lines and blanks at line ends.
-/// `contrib/fail2ban-hashes.sh` says the same.
-fn hash(content: &str) -> String {
-    let blank = |c: char| c.is_ascii_whitespace() || c == '\x0b';
-    let lines = content.lines().map(|line| line.trim_end_matches(blank));
-    let says = lines.filter(|line| {
-        let begin = line.trim_start_matches(blank);
-        !begin.is_empty() && !begin.starts_with(['#', ';'])
-    });
-    let mut text = String::new();
-    for line in says {
-        text.push_str(line);
-        text.push('\n');
-    }
-    let bytes = digest(&SHA256, text.as_bytes());
-    bytes.as_ref().iter().fold(String::new(), |mut hash, byte| {
-        // A text takes all that is written to it.
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_data_can_be_read() {
-        let stock: Stock = toml::from_str(STOCK).expect("what corresponds to what");
-        let known: Vec<_> = KNOWN.lines().map(|line| line.split_once("  ")).collect();
-        for native in &stock.native {
-            let like = native.like.as_ref();
-            assert!(
-                like.is_none_or(|name| stock.like.contains_key(name)),
-                "{like:?}"
-            );
-            for file in native.files.iter().filter(|file| !file.ends_with(".py")) {
-                let name = format!("{file}.conf");
-                let is_known =
-                    |line: &Option<(&str, &str)>| line.is_some_and(|(_, known)| known == name);
-                assert!(known.iter().any(is_known), "{file}");
-            }
-        }
-    }
-
-    #[test]
-    fn comments_make_no_difference() {
-        assert_eq!(hash("# a\n\n[x]  \n ; b\ny = 1\n"), hash("[x]\ny = 1"));
-        assert_ne!(hash("[x]\ny = 1"), hash("[x]\n y = 1"));
-    }
-}
+mod tests;
