@@ -5,12 +5,14 @@
 
 use std::collections::HashMap;
 
-use super::connection::{Connection, IDLE, Told};
+use super::connection::{Connection, IDLE, Lines, Told};
+use super::trial::Became;
 use super::window::{TakenLines, Window};
 use super::{CONNECTION, Said};
 use crate::engine::filter::FilterSpec;
 use crate::engine::name::SourceName;
 use crate::engine::policy::FilterId;
+use crate::engine::record::lossy;
 use crate::engine::time::Timestamp;
 
 /// The most connections that are remembered; with what an attacker writes into them they take some 20 MB at worst. Whoever
@@ -29,6 +31,7 @@ pub struct LineMemory {
     earlier: HashMap<Box<str>, Connection>,
     windows: HashMap<Box<str>, Window>,
     exceeded: Vec<(FilterId, u16)>,
+    keeps_texts: bool,
 }
 
 /// Whose lines they are.
@@ -40,6 +43,19 @@ pub(super) struct Whose<'w> {
 }
 
 impl LineMemory {
+    /// One that remembers the lines themselves as well, for somebody who tries a filter on a log and wants to see them.
+    pub fn with_texts() -> Self {
+        LineMemory {
+            keeps_texts: true,
+            ..Self::default()
+        }
+    }
+
+    /// A line as it is to be remembered, if it is.
+    pub(super) fn text(&self, line: &[u8]) -> Option<Box<str>> {
+        self.keeps_texts.then(|| lossy(line).into())
+    }
+
     /// From here on lines come from this source. What another one says is of other connections: nobody can write into
     /// one log what belongs to the lines of another.
     pub fn hear_from(&mut self, source: Option<&SourceName>) {
@@ -65,8 +81,13 @@ impl LineMemory {
         }
     }
 
-    /// What a line says together with those of its connection, if it has one and that is a failure.
-    pub(super) fn join(&mut self, whose: &Whose<'_>, told: Told, time: Timestamp) -> Option<Said> {
+    /// What a line says together with those of its connection, if it has one, and what that makes of it.
+    pub(super) fn join(
+        &mut self,
+        whose: &Whose<'_>,
+        told: Told,
+        time: Timestamp,
+    ) -> (Said, Became) {
         let Some(id) = told.words.get(CONNECTION) else {
             // By itself it is a connection of one line.
             let (said, _) = Connection::default().add(told, time, true);
@@ -88,29 +109,30 @@ impl LineMemory {
         said
     }
 
-    /// The last lines of a log, this one with its date among them.
+    /// The last lines of a log, this one with its date among them: it is told without its date, and as it was written.
     pub(super) fn window(
         &mut self,
         whose: &Whose<'_>,
         most: u16,
-        line: &[u8],
+        (line, whole): (&[u8], &[u8]),
         time: Option<Timestamp>,
     ) -> Window {
+        let written = self.text(whole);
         let key = self.key(whose, "");
         if self.windows.len() >= MOST_WINDOWS && !self.windows.contains_key(&key) {
             self.windows.clear();
         }
         let window = self.windows.entry(key).or_default();
-        window.add(line, time, most);
+        window.add(line, time, most, written);
         window.clone()
     }
 
-    /// Forgets the lines that a pattern took; answers how many they are.
-    pub(super) fn consume(&mut self, whose: &Whose<'_>, taken: TakenLines) -> u32 {
+    /// Forgets the lines that a pattern took, and answers them.
+    pub(super) fn consume(&mut self, whose: &Whose<'_>, taken: TakenLines) -> Lines {
         let key = self.key(whose, "");
         match self.windows.get_mut(&key) {
             Some(window) => window.forget(taken),
-            None => 1,
+            None => Lines::one(None),
         }
     }
 

@@ -10,6 +10,7 @@ pub(in crate::engine) mod dialect;
 pub mod expression;
 mod forgeable;
 pub mod memory;
+pub mod trial;
 mod window;
 mod words;
 
@@ -19,10 +20,11 @@ use std::num::NonZeroU16;
 
 use jiff::tz::TimeZone;
 
-use self::connection::Told;
+use self::connection::{Lines, Told};
 use self::expression::{LimitReached, LineExpression};
 pub use self::memory::LineMemory;
 use self::memory::Whose;
+use self::trial::{Became, Taken, Trial};
 pub use self::words::Words;
 use super::literal::{Texts, options};
 use super::{Capture, FilterSpec, Found, PatternError, Session, View};
@@ -64,6 +66,8 @@ pub struct Said {
     pub network: Option<Prefix>,
     /// How many lines tell of it.
     pub lines: u32,
+    /// These lines as they were written, if [`LineMemory::with_texts`] keeps them.
+    pub texts: Vec<Box<str>>,
 }
 
 /// A filter over whole lines, compiled.
@@ -158,33 +162,33 @@ impl LineFilter {
         failures.map(|(_, expression)| of(expression)).collect()
     }
 
-    /// What is found in a line by those patterns, by their places in ascending order, that may take it.
+    /// What is found in a line by those patterns, by their places in ascending order, that may take it. Whoever has a
+    /// `trial` learns what becomes of the line on the way.
     pub(super) fn find<'v>(
         &self,
         (id, spec): (FilterId, &FilterSpec),
         view: &'v View<'_>,
         places: &[usize],
         memory: &mut LineMemory,
+        mut trial: Option<&mut Trial>,
     ) -> Option<Found<'v>> {
         let record = view.record();
-        let (line, time) = self.without_date(view);
+        let (line, time) = self.without_date(view, trial.as_deref_mut());
+        let asks_all = trial.as_ref().is_some_and(|trial| trial.asks_all);
         let whose = Whose {
             filter: spec,
             host: record.host,
         };
         let earlier = match self.window.get() {
             1 => None,
-            window => Some(memory.window(&whose, window, &line, time)),
+            window => Some(memory.window(&whose, window, (&line, view.whole()), time)),
         };
         let time = time.or(earlier.as_ref().and_then(|window| window.time));
         let when = time.unwrap_or(record.time);
         let text = earlier.as_ref().map_or(&line[..], |window| window.text());
-        let ignored = |text: &[u8]| {
-            let mut takes = self.ignores.iter().map(|ignore| ignore.captures(text));
-            takes.any(|taken| matches!(taken, Ok(Some(_))))
-        };
         // Where there are few of them, they are asked first, and then of the whole line.
-        if self.ignores.len() + 2 < self.failures.len() && ignored(text) {
+        if self.ignores.len() + 2 < self.failures.len() && self.ignores(text, trial.as_deref_mut())
+        {
             return None;
         }
         let mut words = Words::default();
@@ -201,8 +205,12 @@ impl LineFilter {
                 content = &text[range];
             }
             words.take(prefix, &taken, text);
+            if let Some(trial) = trial.as_deref_mut() {
+                trial.prefix = Some(words.clone());
+            }
             words.remove(CONTENT);
         }
+        let mut first = None;
         for place in places {
             let Some((number, expression)) = self.failures.get(*place) else {
                 continue;
@@ -215,22 +223,62 @@ impl LineFilter {
                     continue;
                 }
             };
-            if ignored(content) {
-                return None;
+            if self.ignores(content, trial.as_deref_mut()) {
+                match asks_all {
+                    true => continue,
+                    false => return None,
+                }
             }
+            let mut words = match asks_all {
+                true => words.clone(),
+                false => std::mem::take(&mut words),
+            };
             words.take(expression, &taken, content);
             let lines = match &earlier {
-                None => 1,
+                None => Lines::one(memory.text(view.whole())),
                 Some(window) => memory.consume(&whose, window.taken_by(&taken)),
             };
-            let told = Told { words, lines };
-            let said = Said {
-                time,
-                ..memory.join(&whose, told, when)?
-            };
-            return found(*number, view, said);
+            let own = trial.as_ref().map(|_| lines.texts.clone());
+            let (said, became) = memory.join(&whose, Told { words, lines }, when);
+            let said = Said { time, ..said };
+            if let Some((trial, lines)) = trial.as_deref_mut().zip(own) {
+                trial.taken.push(Taken {
+                    pattern: *number,
+                    became,
+                    said: said.clone(),
+                    lines,
+                });
+            }
+            let found = || found(*number, view, said);
+            let found = (became == Became::Failure).then(found).flatten();
+            // What was taken of a window is no longer there for the others.
+            if !asks_all || earlier.is_some() {
+                return found;
+            }
+            first = first.or(found);
         }
-        None
+        first
+    }
+
+    /// Whether a text is to be ignored.
+    fn ignores(&self, text: &[u8], trial: Option<&mut Trial>) -> bool {
+        let takes = |ignore: &LineExpression| matches!(ignore.captures(text), Ok(Some(_)));
+        let mut ignores = self.ignores.iter().enumerate();
+        let Some(trial) = trial else {
+            return ignores.any(|(_, ignore)| takes(ignore));
+        };
+        let before = trial.ignored.len();
+        let places = ignores.filter(|(_, ignore)| takes(ignore));
+        let most = if trial.asks_all { usize::MAX } else { 1 };
+        trial
+            .ignored
+            .extend(places.map(|(place, _)| place).take(most));
+        trial.ignored.len() > before
+    }
+
+    /// How many patterns say what is a failure.
+    pub(super) fn failures(&self) -> usize {
+        self.failures.len()
     }
 
     /// The failures, by their numbers, that might take an address which a client wrote into a line; 0 is what a line must
@@ -248,7 +296,7 @@ impl LineFilter {
 
     /// Whether any of its patterns takes a line.
     pub(super) fn takes(&self, view: &View<'_>) -> bool {
-        let (line, _) = self.without_date(view);
+        let (line, _) = self.without_date(view, None);
         let mut failures = self.failures.iter().map(|(_, failure)| failure);
         let takes = |expression: &LineExpression, text: &[u8]| {
             matches!(expression.captures(text), Ok(Some(_)))
@@ -264,7 +312,11 @@ impl LineFilter {
     }
 
     /// The line without its date, and that.
-    fn without_date<'v>(&self, view: &'v View<'_>) -> (Cow<'v, [u8]>, Option<Timestamp>) {
+    fn without_date<'v>(
+        &self,
+        view: &'v View<'_>,
+        trial: Option<&mut Trial>,
+    ) -> (Cow<'v, [u8]>, Option<Timestamp>) {
         let line = view.whole();
         // Where no line was read, the time is told otherwise.
         let dates = self
@@ -276,6 +328,9 @@ impl LineFilter {
         let Some(date) = found else {
             return (Cow::Borrowed(line), None);
         };
+        if let Some(trial) = trial {
+            trial.date = date.template;
+        }
         let (before, after) = (&line[..date.cut.start], &line[date.cut.end..]);
         let rest = match before {
             b"" => Cow::Borrowed(after),

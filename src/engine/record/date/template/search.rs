@@ -24,6 +24,8 @@ const LARGEST_CACHE: usize = 1 << 20;
 
 /// What was found in a line.
 pub struct Hit {
+    /// By the how manyth expression.
+    pub number: usize,
     /// What is to be cut out.
     pub cut: Range<usize>,
     /// What tells the moment.
@@ -134,7 +136,15 @@ impl Search {
             let groups = groups.filter_map(|(name, place)| Some((Field::named(name)?, place)));
             let cut = captures.get(CUT).unwrap_or_default();
             let groups = groups.collect();
-            best = Some((rank, Hit { cut, groups }));
+            let number = *number;
+            best = Some((
+                rank,
+                Hit {
+                    number,
+                    cut,
+                    groups,
+                },
+            ));
         }
         best.map(|(_, hit)| hit)
     }
@@ -164,6 +174,7 @@ impl Search {
             Some((*field, place.range()))
         };
         let hit = Hit {
+            number: pattern.number,
             // An alternative that leaves out the group cuts nothing.
             cut: captures
                 .get_group(pattern.cut)
