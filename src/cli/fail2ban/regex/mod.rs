@@ -221,13 +221,9 @@ impl<'t> Trying<'t> {
             }
             Ok(self.out.flush()?)
         });
-        for (_, number) in self.memory.take_exceeded() {
-            let which = match number {
-                0 => "prefregex".to_owned(),
-                number => format!("failregex {number}"),
-            };
+        for (_, pattern) in self.memory.take_exceeded() {
             note(&format!(
-                "{which} took too many steps on some line, which does not count for it"
+                "{pattern} took too many steps on some line, which does not count for it"
             ));
         }
         match done {

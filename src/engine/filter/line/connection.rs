@@ -134,6 +134,14 @@ impl Connection {
         ((self.said(), Became::Failure), ends)
     }
 
+    /// How many bytes it has of what somebody else has written.
+    pub(super) fn bytes(&self) -> usize {
+        let users = self.users.iter().map(|user| user.len());
+        let lines = self.lines.texts.iter().chain(&self.early.texts);
+        let lines = lines.map(|text| text.len());
+        self.words.bytes() + users.sum::<usize>() + lines.sum::<usize>()
+    }
+
     fn note_user(&mut self, user: Option<Box<str>>) {
         let Some(user) = user.filter(|user| !user.is_empty()) else {
             return;

@@ -6,28 +6,31 @@
 
 mod connection;
 mod cut;
-pub(in crate::engine) mod dialect;
-pub mod expression;
 mod forgeable;
 pub mod memory;
+mod recent;
 pub mod trial;
 mod window;
 mod words;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::ops::Range;
 
 use jiff::tz::TimeZone;
+use smallvec::SmallVec;
 
 use self::connection::{Lines, Told};
-use self::expression::{LimitReached, LineExpression};
 pub use self::memory::LineMemory;
 use self::memory::Whose;
 use self::trial::{Became, Taken, Trial};
+use self::window::TakenLines;
 pub use self::words::Words;
 use super::literal::{Texts, options};
-use super::{Capture, FilterSpec, Found, PatternError, Session, View};
+use super::{Capture, FilterSpec, Found, PatternError, PatternSpec, Session, View};
+use crate::engine::expression::{LimitReached, LineExpression};
 use crate::engine::policy::FilterId;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::date::template::DateTemplates;
@@ -53,6 +56,30 @@ pub struct Dating {
     pub zone: TimeZone,
 }
 
+/// A pattern of a filter over whole lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinePattern {
+    /// What its dates look like.
+    Date,
+    /// What a line must match first.
+    Prefix,
+    /// The failure of this number.
+    Failure(u16),
+    /// The ignore of this number.
+    Ignore(u16),
+}
+
+impl fmt::Display for LinePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinePattern::Date => f.write_str("the pattern of its dates"),
+            LinePattern::Prefix => f.write_str("what every line must match first"),
+            LinePattern::Failure(number) => write!(f, "pattern {number}"),
+            LinePattern::Ignore(number) => write!(f, "ignore {number}"),
+        }
+    }
+}
+
 /// What is known of a failure beside what every filter knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
@@ -76,9 +103,18 @@ pub(super) struct LineFilter {
     prefix: Option<LineExpression>,
     /// With their numbers.
     failures: Vec<(u16, LineExpression)>,
-    ignores: Vec<LineExpression>,
+    /// Likewise.
+    ignores: Vec<(u16, LineExpression)>,
     dates: Option<Dating>,
     window: NonZeroU16,
+}
+
+/// What a failure pattern took.
+struct Hit {
+    /// Its number.
+    number: u16,
+    words: Words,
+    taken: TakenLines,
 }
 
 /// Groups that say who failed, the first one that is there counts.
@@ -116,16 +152,15 @@ impl LineFilter {
         };
         let prefix = rules.prefix.as_deref();
         let prefix = prefix.and_then(|prefix| compile(prefix, 0, false));
-        let failures = spec.failures.iter().filter_map(|pattern| {
-            Some((
-                pattern.number,
-                compile(&pattern.text, pattern.number, false)?,
-            ))
-        });
-        let failures = failures.collect();
-        let ignores = spec.ignores.iter();
-        let ignores = ignores.filter_map(|pattern| compile(&pattern.text, pattern.number, true));
-        let ignores = ignores.collect();
+        let mut all = |patterns: &[PatternSpec], ignore| {
+            let compiled = patterns.iter().filter_map(|pattern| {
+                let number = pattern.number;
+                Some((number, compile(&pattern.text, number, ignore)?))
+            });
+            compiled.collect()
+        };
+        let failures = all(&spec.failures, false);
+        let ignores = all(&spec.ignores, true);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -153,9 +188,13 @@ impl LineFilter {
                 own if own.is_empty() => of_prefix(),
                 own => own,
             };
-            match &self.dates {
+            match self
+                .dates
+                .as_ref()
+                .and_then(|dates| dates.templates.joint())
+            {
                 None => options,
-                Some(dates) => cut::around_dates(options, dates.templates.may_cut_words()),
+                Some(joint) => cut::around_dates(options, joint),
             }
         };
         let failures = self.failures.iter();
@@ -173,44 +212,72 @@ impl LineFilter {
         mut trial: Option<&mut Trial>,
     ) -> Option<Found<'v>> {
         let record = view.record();
-        let (line, time) = self.without_date(view, trial.as_deref_mut());
-        let asks_all = trial.as_ref().is_some_and(|trial| trial.asks_all);
+        let (line, time) = self.without_date(id, view, memory, trial.as_deref_mut());
         let whose = Whose {
             filter: spec,
             host: record.host,
         };
-        let earlier = match self.window.get() {
-            1 => None,
-            window => Some(memory.window(&whose, window, (&line, view.whole()), time)),
+        let (hits, mut forgotten, time) = match self.window.get() {
+            1 => {
+                let hits = self.hits(id, &line, places, memory, trial.as_deref_mut());
+                (hits, None, time)
+            }
+            most => {
+                let written = memory.text(view.whole());
+                let mut window = memory.take_window(&whose);
+                window.add(&line, time, most, written);
+                let hits = self.hits(id, window.text(), places, memory, trial.as_deref_mut());
+                let forgotten = hits.first().map(|hit| window.forget(&hit.taken));
+                let time = window.time;
+                memory.keep_window(&whose, window);
+                (hits, forgotten, time)
+            }
         };
-        let time = time.or(earlier.as_ref().and_then(|window| window.time));
-        let when = time.unwrap_or(record.time);
-        let text = earlier.as_ref().map_or(&line[..], |window| window.text());
-        // Where there are few of them, they are asked first, and then of the whole line.
-        if self.ignores.len() + 2 < self.failures.len() && self.ignores(text, trial.as_deref_mut())
-        {
-            return None;
-        }
-        let mut words = Words::default();
-        let mut content = text;
-        if let Some(prefix) = &self.prefix {
-            let taken = match prefix.captures(text) {
-                Ok(taken) => taken?,
-                Err(LimitReached) => {
-                    memory.exceeded(id, 0);
-                    return None;
-                }
-            };
-            if let Some(range) = taken.get(CONTENT).filter(|range| !range.is_empty()) {
-                content = &text[range];
-            }
-            words.take(prefix, &taken, text);
-            if let Some(trial) = trial.as_deref_mut() {
-                trial.prefix = Some(words.clone());
-            }
-            words.remove(CONTENT);
-        }
         let mut first = None;
+        for Hit { number, words, .. } in hits {
+            let lines = forgotten.take();
+            let lines = lines.unwrap_or_else(|| Lines::one(memory.text(view.whole())));
+            let own = trial.as_ref().map(|_| lines.texts.clone());
+            let told = Told { words, lines };
+            let (said, became) = memory.join(&whose, told, time.unwrap_or(record.time));
+            let said = Said { time, ..said };
+            if let Some((trial, lines)) = trial.as_deref_mut().zip(own) {
+                trial.taken.push(Taken {
+                    pattern: number,
+                    became,
+                    said: said.clone(),
+                    lines,
+                });
+            }
+            if became == Became::Failure {
+                first = first.or_else(|| found(number, view, said));
+            }
+        }
+        first
+    }
+
+    /// What the first of those patterns takes that takes a text; all that all of them take if somebody tries that.
+    fn hits(
+        &self,
+        id: FilterId,
+        text: &[u8],
+        places: &[usize],
+        memory: &mut LineMemory,
+        mut trial: Option<&mut Trial>,
+    ) -> SmallVec<[Hit; 1]> {
+        let mut hits = SmallVec::new();
+        let asks_all = trial.as_ref().is_some_and(|trial| trial.asks_all);
+        // Where there are few of them, they are asked first, and then of the whole line.
+        let few_ignores = self.ignores.len() + 2 < self.failures.len();
+        if few_ignores && self.is_ignored(id, text, memory, trial.as_deref_mut()) {
+            return hits;
+        }
+        let content = self.content(text, trial.as_deref_mut());
+        let content = content.inspect_err(|LimitReached| memory.exceeded(id, LinePattern::Prefix));
+        let Ok(Some((range, mut words))) = content else {
+            return hits;
+        };
+        let (start, content) = (range.start, &text[range]);
         for place in places {
             let Some((number, expression)) = self.failures.get(*place) else {
                 continue;
@@ -219,14 +286,14 @@ impl LineFilter {
                 Ok(Some(taken)) => taken,
                 Ok(None) => continue,
                 Err(LimitReached) => {
-                    memory.exceeded(id, *number);
+                    memory.exceeded(id, LinePattern::Failure(*number));
                     continue;
                 }
             };
-            if self.ignores(content, trial.as_deref_mut()) {
+            if self.is_ignored(id, content, memory, trial.as_deref_mut()) {
                 match asks_all {
                     true => continue,
-                    false => return None,
+                    false => return hits,
                 }
             }
             let mut words = match asks_all {
@@ -234,45 +301,41 @@ impl LineFilter {
                 false => std::mem::take(&mut words),
             };
             words.take(expression, &taken, content);
-            let lines = match &earlier {
-                None => Lines::one(memory.text(view.whole())),
-                Some(window) => memory.consume(&whose, window.taken_by(&taken)),
-            };
-            let own = trial.as_ref().map(|_| lines.texts.clone());
-            let (said, became) = memory.join(&whose, Told { words, lines }, when);
-            let said = Said { time, ..said };
-            if let Some((trial, lines)) = trial.as_deref_mut().zip(own) {
-                trial.taken.push(Taken {
-                    pattern: *number,
-                    became,
-                    said: said.clone(),
-                    lines,
-                });
+            hits.push(Hit {
+                number: *number,
+                words,
+                taken: TakenLines::of(&taken, start),
+            });
+            // What one pattern took of several lines is no longer there for the others.
+            if !asks_all || self.window.get() > 1 {
+                return hits;
             }
-            let found = || found(*number, view, said);
-            let found = (became == Became::Failure).then(found).flatten();
-            // What was taken of a window is no longer there for the others.
-            if !asks_all || earlier.is_some() {
-                return found;
-            }
-            first = first.or(found);
         }
-        first
+        hits
     }
 
-    /// Whether a text is to be ignored.
-    fn ignores(&self, text: &[u8], trial: Option<&mut Trial>) -> bool {
-        let takes = |ignore: &LineExpression| matches!(ignore.captures(text), Ok(Some(_)));
+    /// Whether a text is no failure all the same. Who could make an ignore give up must not be ignored by that.
+    fn is_ignored(
+        &self,
+        id: FilterId,
+        text: &[u8],
+        memory: &mut LineMemory,
+        trial: Option<&mut Trial>,
+    ) -> bool {
         let mut ignores = self.ignores.iter().enumerate();
+        let mut takes = |(_, (number, ignore)): &(usize, &(u16, LineExpression))| {
+            let taken = ignore.captures(text);
+            let taken =
+                taken.inspect_err(|LimitReached| memory.exceeded(id, LinePattern::Ignore(*number)));
+            matches!(taken, Ok(Some(_)))
+        };
         let Some(trial) = trial else {
-            return ignores.any(|(_, ignore)| takes(ignore));
+            return ignores.any(|ignore| takes(&ignore));
         };
         let before = trial.ignored.len();
-        let places = ignores.filter(|(_, ignore)| takes(ignore));
         let most = if trial.asks_all { usize::MAX } else { 1 };
-        trial
-            .ignored
-            .extend(places.map(|(place, _)| place).take(most));
+        let places = ignores.filter(takes).map(|(place, _)| place);
+        trial.ignored.extend(places.take(most));
         trial.ignored.len() > before
     }
 
@@ -281,40 +344,57 @@ impl LineFilter {
         self.failures.len()
     }
 
-    /// The failures, by their numbers, that might take an address which a client wrote into a line; 0 is what a line must
-    /// match first.
-    pub(super) fn forgeable(&self) -> impl Iterator<Item = u16> {
-        let prefix = self.prefix.iter().map(|prefix| (0, prefix));
-        let failures = self
-            .failures
-            .iter()
-            .map(|(number, failure)| (*number, failure));
+    /// Which part of a text the patterns look at, and what was taken before; `None` if it does not match what it must match
+    /// first.
+    fn content(
+        &self,
+        text: &[u8],
+        trial: Option<&mut Trial>,
+    ) -> Result<Option<(Range<usize>, Words)>, LimitReached> {
+        let mut words = Words::default();
+        let Some(prefix) = &self.prefix else {
+            return Ok(Some((0..text.len(), words)));
+        };
+        let Some(taken) = prefix.captures(text)? else {
+            return Ok(None);
+        };
+        words.take(prefix, &taken, text);
+        if let Some(trial) = trial {
+            trial.prefix = Some(words.clone());
+        }
+        words.remove(CONTENT);
+        let content = taken.get(CONTENT).filter(|range| !range.is_empty());
+        Ok(Some((content.unwrap_or(0..text.len()), words)))
+    }
+
+    /// The patterns that might take an address which a client wrote into a line.
+    pub(super) fn forgeable(&self) -> impl Iterator<Item = LinePattern> {
+        let prefix = self.prefix.iter();
+        let prefix = prefix.map(|prefix| (LinePattern::Prefix, prefix));
+        let failures = self.failures.iter();
+        let failures = failures.map(|(number, failure)| (LinePattern::Failure(*number), failure));
         let all = prefix.chain(failures);
         all.filter(|(_, expression)| forgeable::is_forgeable(&expression.relaxed()))
-            .map(|(number, _)| number)
+            .map(|(pattern, _)| pattern)
     }
 
     /// Whether any of its patterns takes a line.
-    pub(super) fn takes(&self, view: &View<'_>) -> bool {
-        let (line, _) = self.without_date(view, None);
-        let mut failures = self.failures.iter().map(|(_, failure)| failure);
-        let takes = |expression: &LineExpression, text: &[u8]| {
-            matches!(expression.captures(text), Ok(Some(_)))
+    pub(super) fn takes(&self, id: FilterId, view: &View<'_>) -> bool {
+        let (line, _) = self.without_date(id, view, &mut LineMemory::default(), None);
+        let Ok(Some((content, _))) = self.content(&line, None) else {
+            return false;
         };
-        let content = match self.prefix.as_ref().map(|prefix| prefix.captures(&line)) {
-            None => &line[..],
-            Some(Ok(Some(taken))) => taken.get(CONTENT).map_or(&line[..], |range| &line[range]),
-            Some(_) => return false,
-        };
-        let mut ignores = self.ignores.iter();
-        failures.any(|failure| takes(failure, content))
-            || ignores.any(|ignore| takes(ignore, content))
+        let content = &line[content];
+        let mut patterns = self.failures.iter().chain(&self.ignores);
+        patterns.any(|(_, expression)| matches!(expression.captures(content), Ok(Some(_))))
     }
 
     /// The line without its date, and that.
     fn without_date<'v>(
         &self,
+        id: FilterId,
         view: &'v View<'_>,
+        memory: &mut LineMemory,
         trial: Option<&mut Trial>,
     ) -> (Cow<'v, [u8]>, Option<Timestamp>) {
         let line = view.whole();
@@ -324,8 +404,11 @@ impl LineFilter {
             .as_ref()
             .filter(|_| !view.record().line.is_empty());
         let now = view.record().time;
-        let found = dates.and_then(|dates| dates.templates.find(line, &dates.zone, now));
-        let Some(date) = found else {
+        let found = dates.map(|dates| dates.templates.find(line, &dates.zone, now));
+        let found = found.transpose().inspect_err(|LimitReached| {
+            memory.exceeded(id, LinePattern::Date);
+        });
+        let Ok(Some(Some(date))) = found else {
             return (Cow::Borrowed(line), None);
         };
         if let Some(trial) = trial {

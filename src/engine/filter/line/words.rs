@@ -2,7 +2,7 @@
 //!
 //! In: what a pattern took of a line. Out: texts by the names of groups. What they mean is known elsewhere.
 
-use super::expression::{Captures, LineExpression};
+use crate::engine::expression::{Captures, LineExpression};
 use crate::engine::record::kept::kept;
 use crate::engine::record::lossy;
 
@@ -32,6 +32,11 @@ impl Words {
     /// All groups, also those that took nothing.
     pub fn groups(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
         self.0.iter().map(|(name, text)| (&**name, text.as_deref()))
+    }
+
+    /// How many bytes of text they have.
+    pub(super) fn bytes(&self) -> usize {
+        self.iter().map(|(_, text)| text.len()).sum()
     }
 
     /// Takes a group out.
