@@ -202,6 +202,7 @@ impl Session {
         let texts: Vec<_> = words.iter().map(String::as_str).collect();
         match texts.as_slice() {
             ["start"] => self.start(),
+            ["stop"] => self.stop(),
             ["restart"] => self.restart(),
             ["help"] => print(&usage(self.tool)),
             _ => self.ask(words),
