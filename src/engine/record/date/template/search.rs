@@ -27,6 +27,8 @@ const LARGEST_CACHE: usize = 1 << 20;
 
 /// What was found in a line.
 pub struct Hit {
+    /// By the how manyth expression.
+    pub number: usize,
     /// What is to be cut out.
     pub cut: Range<usize>,
     /// What tells the moment.
@@ -141,7 +143,15 @@ impl Search {
             let groups = groups.filter_map(|(name, place)| Some((Field::named(name)?, place)));
             let cut = captures.get(CUT).unwrap_or_default();
             let groups = groups.collect();
-            best = Some((rank, Hit { cut, groups }));
+            let number = *number;
+            best = Some((
+                rank,
+                Hit {
+                    number,
+                    cut,
+                    groups,
+                },
+            ));
         }
         match (best, gave_up) {
             (Some((_, hit)), _) => Ok(Some(hit)),
@@ -193,6 +203,7 @@ impl Pattern {
         };
         let fields = groups.iter();
         Some(Hit {
+            number: self.number,
             // An alternative that leaves out the group cuts nothing.
             cut: group(*cut).unwrap_or_default(),
             groups: fields
