@@ -8,7 +8,7 @@
 //! times; `expression` translates the regular expressions of filters, `filter` and `action` say what these come to; `stream` is
 //! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not.
 //!
-//! `single` is one filter without a jail, `state` whom a Fail2ban keeps out, by its database.
+//! `single` is one filter without a jail, `trial` one that somebody tries on a log, `state` whom a Fail2ban keeps out, by its database.
 
 pub mod action;
 pub mod brackets;
@@ -30,6 +30,7 @@ pub mod tags;
 pub mod time;
 pub mod transcription;
 mod traps;
+pub mod trial;
 
 use std::path::{Path, PathBuf};
 
