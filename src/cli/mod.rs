@@ -26,7 +26,6 @@ mod query;
 mod replay;
 mod report;
 mod summary;
-mod toml_text;
 mod writing;
 
 use std::borrow::Cow;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::text::literal;
+use crate::config::toml_text::literal;
 use crate::engine::filter::FilterSpec;
 
 /// The date of a filter that looks for none.

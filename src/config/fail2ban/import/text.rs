@@ -10,33 +10,11 @@ use std::path::Path;
 use crate::config::base::part;
 use crate::config::document::{Entry, Kind, Table};
 use crate::config::problem::Place;
+use crate::config::toml_text::literal;
 
 /// Where administrators write, and packages little.
 const LOCAL: &str = "local";
 const DROP_INS: &str = "jail.d";
-
-/// A text in quotes, by which it means itself.
-pub fn literal(text: &str) -> String {
-    let is_odd =
-        |c: char| c.is_control() || matches!(c, '\u{200e}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if text.contains('\\') && !text.contains('\'') && !text.contains(is_odd) {
-        return format!("'{text}'");
-    }
-    let mut quoted = String::from("\"");
-    for sign in text.chars() {
-        match sign {
-            '"' | '\\' => quoted.extend(['\\', sign]),
-            '\n' => quoted.push_str("\\n"),
-            sign if is_odd(sign) => {
-                // Writing to a String cannot fail.
-                let _ = write!(quoted, "\\u{:04X}", u32::from(sign));
-            }
-            sign => quoted.push(sign),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
 
 /// The whole configuration, without the jails that are `lost`.
 pub fn configuration(table: &Table, lost: &[&str], folder: &Path) -> String {
@@ -142,20 +120,5 @@ fn value(kind: &Kind) -> String {
         }
         // Nothing that a setting could be.
         Kind::Other(_) => "\"\"".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn a_text_means_itself(text in any::<String>()) {
-            let read: toml::Table = toml::from_str(&format!("x = {}", literal(&text))).expect("TOML");
-            prop_assert_eq!(read["x"].as_str(), Some(&*text));
-        }
     }
 }

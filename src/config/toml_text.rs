@@ -1,10 +1,19 @@
 //! How is a text written where somebody pastes it into a configuration or a filter?
 //!
-//! In: any text, also an attacker's. Out: a basic string of TOML that says the same and does nothing to a terminal.
+//! In: any text, also an attacker's. Out: a string of TOML that says the same and does nothing to a terminal.
 
 use std::fmt::Write as _;
 
-use super::output::is_odd;
+use crate::engine::record::kept::is_odd;
+
+/// The text as it reads best: what has backslashes, as patterns have, stands between single quotes, where nothing means
+/// anything else.
+pub fn literal(text: &str) -> String {
+    match text.contains('\\') && !text.contains('\'') && !text.contains(is_odd) {
+        true => format!("'{text}'"),
+        false => quoted(text),
+    }
+}
 
 /// The text in quotes.
 pub fn quoted(text: &str) -> String {
@@ -36,7 +45,16 @@ mod tests {
             prop_assert!(!quoted.contains(is_odd));
             let table: toml::Table = toml::from_str(&format!("x = {quoted}")).expect("TOML");
             prop_assert_eq!(table["x"].as_str(), Some(&*text));
+            let table: toml::Table = toml::from_str(&format!("x = {}", literal(&text))).expect("TOML");
+            prop_assert_eq!(table["x"].as_str(), Some(&*text));
         }
+    }
+
+    #[test]
+    fn patterns_stay_readable() {
+        assert_eq!(literal(r"^\d+$"), r"'^\d+$'");
+        assert_eq!(literal(r"it's \d"), r#""it's \\d""#);
+        assert_eq!(literal("\\\n"), r#""\\\u000A""#);
     }
 
     #[test]
