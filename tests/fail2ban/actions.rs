@@ -16,7 +16,7 @@ use std::time::Duration;
 use f2bd::action::event::{Event, Occasion};
 use f2bd::action::ports::Ports;
 use f2bd::action::shell::script::Script;
-use f2bd::action::shell::spec::{CommandSet, Commands, Occasion as On, ShellSpec};
+use f2bd::action::shell::spec::{CommandSet, Commands, Confidential, Occasion as On, ShellSpec};
 use f2bd::action::{ActionJail, Ending, InForce, Order, Report, worker};
 use f2bd::engine::decision::BanId;
 use f2bd::engine::input::Outcome;
@@ -52,7 +52,7 @@ pub fn usual(commands: Commands) -> ShellSpec {
         repair_on_unban: false,
         norestored: false,
         timeout: DEADLINE,
-        secrets: Vec::new(),
+        secrets: BTreeMap::new(),
     }
 }
 
@@ -570,7 +570,10 @@ fn one_that_does_not_end_is_ended_with_all_that_it_has_started() {
 #[test]
 fn what_a_command_complains_of_is_told_without_secrets() {
     let bench = Bench::with(|home| ShellSpec {
-        secrets: vec![f2bd::action::shell::spec::Secret("Sesame123".to_owned())],
+        secrets: BTreeMap::from([(
+            "password".to_owned(),
+            Confidential::Said("Sesame123".to_owned()),
+        )]),
         ..usual(Commands::Same(set(
             home,
             &[(On::Start, "echo no entry with Sesame123 >&2; exit 7")],
