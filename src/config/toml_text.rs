@@ -15,6 +15,17 @@ pub fn literal(text: &str) -> String {
     }
 }
 
+/// A text of several lines, as it stands; a text of one line as [`literal`] writes it.
+pub fn block(text: &str) -> String {
+    let is_plain = |c: char| matches!(c, '\n' | '\t') || !is_odd(c);
+    let has_lines = text.contains('\n');
+    match has_lines && text.chars().all(is_plain) && !text.contains("'''") && !text.ends_with('\'')
+    {
+        true => format!("'''\n{text}'''"),
+        false => literal(text),
+    }
+}
+
 /// The text in quotes.
 pub fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
@@ -45,8 +56,11 @@ mod tests {
             prop_assert!(!quoted.contains(is_odd));
             let table: toml::Table = toml::from_str(&format!("x = {quoted}")).expect("TOML");
             prop_assert_eq!(table["x"].as_str(), Some(&*text));
-            let table: toml::Table = toml::from_str(&format!("x = {}", literal(&text))).expect("TOML");
-            prop_assert_eq!(table["x"].as_str(), Some(&*text));
+            let ended = format!("{text}\n");
+            for (written, said) in [(literal(&text), &text), (block(&text), &text), (block(&ended), &ended)] {
+                let table: toml::Table = toml::from_str(&format!("x = {written}")).expect("TOML");
+                prop_assert_eq!(table["x"].as_str(), Some(said.as_str()));
+            }
         }
     }
 

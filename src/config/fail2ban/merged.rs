@@ -106,6 +106,7 @@ pub fn condition(name: &str) -> Option<(&str, &str)> {
         .then_some((plain, condition))
 }
 
+/// Facts about merging.
 #[cfg(test)]
 pub mod tests {
     use std::sync::Arc;

@@ -6,13 +6,12 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write as _;
 
-use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
 use super::commands::{self, IPV4, IPV6};
 use crate::config::document::{Kind, Table, Value};
+use crate::config::fail2ban::digest::sha256;
 use crate::config::fail2ban::jail::TreeAction;
 use crate::config::fail2ban::merged::condition;
 use crate::config::fail2ban::options::Options;
@@ -292,12 +291,7 @@ fn hash(content: &str) -> String {
         text.push_str(line);
         text.push('\n');
     }
-    let bytes = digest(&SHA256, text.as_bytes());
-    bytes.as_ref().iter().fold(String::new(), |mut hash, byte| {
-        // A text takes all that is written to it.
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    })
+    sha256(&text)
 }
 
 #[cfg(test)]
