@@ -169,13 +169,6 @@ async fn serve(
     let path = settings.daemon.socket.clone();
     // Before the database: whoever is refused here must not have touched it.
     let listener = server::bind(&path, Speech::Own)?;
-    if options.dry_run
-        && config::fail2ban::is_tree(&config::files::main_file(options.config.as_deref()))
-    {
-        // Fail2ban itself may be at work with it.
-        settings.daemon.fail2ban_socket = None;
-        settings.daemon.fail2ban_log = None;
-    }
     let fail2ban_path = settings.daemon.fail2ban_socket.clone();
     let fail2ban = fail2ban_path.as_deref();
     let fail2ban = fail2ban.map(|path| server::bind(path, Speech::Fail2ban));

@@ -181,11 +181,8 @@ pub fn notice_text(notice: &Notice) -> String {
         Notice::NamesFull { jail } => format!(
             "[{jail}] more failures wait for the addresses of names than there is room for: those that come now do not count"
         ),
-        Notice::Exceeded { jail, pattern: 0 } => format!(
-            "[{jail}] what every line must match first took too many steps on a line, which does not count: write it so that it need not go back"
-        ),
         Notice::Exceeded { jail, pattern } => format!(
-            "[{jail}] pattern {pattern} took too many steps on a line, which does not count for it: write it so that it need not go back"
+            "[{jail}] {pattern} took too many steps on a line, which does not count for it: write it so that it need not go back"
         ),
         Notice::Future { jail, ahead_micros } => format!(
             "[{jail}] records come from the future ({} ahead) and count as of now; set `timezone` of their source if their dates are of another zone, or else the clock",

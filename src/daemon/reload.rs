@@ -10,6 +10,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::RunOptions;
 use super::letter::Letter;
+use crate::config::fail2ban::is_tree;
+use crate::config::files::main_file;
 use crate::config::{self, Loaded, Severity, Surroundings};
 use crate::control::protocol::LONGEST_TRIAL;
 use crate::engine::time::Timestamp;
@@ -20,12 +22,20 @@ pub fn load(
     surroundings: Surroundings,
     told: &mut Vec<config::Problem>,
 ) -> Loaded {
-    let mut loaded = config::load(options.config.as_deref(), surroundings);
-    if let (Some(settings), Some(socket)) = (&mut loaded.settings, &options.socket) {
-        settings.daemon.socket.clone_from(socket);
-    }
-    if let (Some(settings), Some(socket)) = (&mut loaded.settings, &options.fail2ban_socket) {
-        settings.daemon.fail2ban_socket = Some(socket.clone());
+    let path = options.config.as_deref();
+    let mut loaded = config::load(path, surroundings);
+    if let Some(settings) = &mut loaded.settings {
+        if options.dry_run && is_tree(&main_file(path)) {
+            // Fail2ban itself may be at work with it.
+            settings.daemon.fail2ban_socket = None;
+            settings.daemon.fail2ban_log = None;
+        }
+        if let Some(socket) = &options.socket {
+            settings.daemon.socket.clone_from(socket);
+        }
+        if let Some(socket) = &options.fail2ban_socket {
+            settings.daemon.fail2ban_socket = Some(socket.clone());
+        }
     }
     report_problems(&loaded.problems, told);
     loaded
@@ -86,5 +96,38 @@ impl Reloader {
         }
         // The driver answers unless the daemon is ending.
         Ok(in_force.await.unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn a_dry_run_leaves_a_log_and_a_socket_to_fail2ban() {
+        let home = tempfile::tempdir().expect("a directory");
+        let own = home.path().join("own.sock");
+        fs::write(home.path().join("jail.conf"), "[DEFAULT]\n").expect("a tree");
+        let said = "[Definition]\nlogtarget = /var/log/theirs\nsocket = /run/theirs\n";
+        fs::write(home.path().join("fail2ban.conf"), said).expect("a tree");
+        let read = |dry_run, socket: Option<&PathBuf>| {
+            let options = RunOptions {
+                config: Some(home.path().to_owned()),
+                socket: None,
+                fail2ban_socket: socket.cloned(),
+                dry_run,
+            };
+            let loaded = load(&options, Surroundings::Report, &mut Vec::new());
+            let daemon = loaded.settings.expect("a good tree").daemon;
+            (daemon.fail2ban_log, daemon.fail2ban_socket)
+        };
+        let theirs = ["/var/log/theirs", "/run/theirs"].map(PathBuf::from);
+        let [log, socket] = theirs.map(Some);
+        assert_eq!(read(false, None), (log, socket));
+        assert_eq!(read(true, None), (None, None));
+        assert_eq!(read(true, Some(&own)), (None, Some(own.clone())));
     }
 }

@@ -26,9 +26,8 @@ use std::time::Duration;
 
 use super::decision::{Allowance, AwaitedId, Ban, BanId, Decision, FailureId};
 use super::explain::JailStatus;
-use super::filter::LineMemory;
-use super::filter::Outcome;
 use super::filter::session::Sessions;
+use super::filter::{LineMemory, LinePattern, Outcome};
 use super::input::Input;
 use super::jail::accounts::{Account, Accounts, Directory};
 use super::jail::escalation::Offences;
@@ -80,7 +79,7 @@ pub struct Engine {
     /// What filters over whole lines remember.
     memory: LineMemory,
     /// The patterns that took too many steps, of which has been told.
-    exceeded: BTreeSet<(JailName, u16)>,
+    exceeded: BTreeSet<(JailName, LinePattern)>,
     directory: Directory,
     /// When somebody's time of grace is over.
     next_conviction: Option<Timestamp>,

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::filter::Outcome;
+use super::filter::{LinePattern, Outcome};
 use super::host::HostName;
 use super::jail::siege::Rate;
 use super::ledger::Standing;
@@ -339,8 +339,8 @@ pub enum Notice {
     Exceeded {
         /// The jail whose filter has it.
         jail: JailName,
-        /// Its number; 0 is what every line of the filter must match first.
-        pattern: u16,
+        /// Which one.
+        pattern: LinePattern,
     },
     /// Records claim to come from the future; they count as of now.
     Future {

@@ -8,6 +8,7 @@ pub mod atlas;
 pub mod cursor;
 pub mod decision;
 pub mod explain;
+pub mod expression;
 pub mod filter;
 pub mod host;
 pub mod ignore;

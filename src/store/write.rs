@@ -426,7 +426,7 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
             "exceeded",
             jail,
             String::new(),
-            format!("pattern {pattern} took too many steps on a line, which did not count for it"),
+            format!("{pattern} took too many steps on a line, which did not count for it"),
         ),
         Notice::Future { jail, ahead_micros } => {
             let ahead = Timestamp::from_micros(*ahead_micros).since(Timestamp::from_micros(0));

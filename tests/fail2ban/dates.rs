@@ -112,7 +112,8 @@ fn now() -> Timestamp {
 }
 
 fn ours(templates: &DateTemplates, line: &str) -> Found {
-    let found = templates.find(line.as_bytes(), &zone(), now())?;
+    let found = templates.find(line.as_bytes(), &zone(), now());
+    let found = found.unwrap()?;
     let told = match found.time {
         Some(time) => Told::Moment(time.as_micros() as f64 / 1e6),
         None if found.cut.is_empty() => Told::Nothing(()),

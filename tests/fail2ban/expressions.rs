@@ -14,7 +14,7 @@ mod stock;
 use std::collections::BTreeMap;
 
 use f2bd::config::fail2ban::expression::{self, Hosts};
-use f2bd::engine::filter::line::expression::LineExpression;
+use f2bd::engine::expression::LineExpression;
 use proptest::prelude::*;
 use python::Python;
 use serde::Deserialize;

@@ -1,7 +1,7 @@
 //! Text that is made to take time or memory.
 //!
 //! Time is measured as a ratio within one run, since a text of one length is looked at as often as it takes to look at
-//! as many bytes of short ones. LineMemory is the peak of the whole program, against that of a run over next to nothing.
+//! as many bytes of short ones. Memory is the peak of the whole program, against that of a run over next to nothing.
 
 use std::fs;
 use std::io::{BufWriter, Write};

@@ -1,7 +1,7 @@
 //! What does a regular expression of Fail2ban's filters mean, in the language of patterns over lines?
 //!
 //! In: the text of a failregex, ignoreregex or prefregex after all interpolation. Out: the same expression for
-//! [`LineExpression`](crate::engine::filter::line::expression::LineExpression), or what is wrong with it, where, and what
+//! [`LineExpression`](crate::engine::expression::LineExpression), or what is wrong with it, where, and what
 //! helps. It is parsed as Python would do it and written anew: what both languages can write means different things in
 //! them too often.
 //!

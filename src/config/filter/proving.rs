@@ -6,10 +6,10 @@
 use super::{FilterFile, NORMAL, Pattern};
 use crate::config::problem::{Place, Problems};
 use crate::config::shipped;
-use crate::engine::filter::FilterSet;
 use crate::engine::filter::forgery::{Flaw, Forger};
 use crate::engine::filter::quoting::Quoting;
 use crate::engine::filter::sample::Sample;
+use crate::engine::filter::{FilterSet, LinePattern};
 use crate::engine::policy::FilterId;
 use crate::engine::time::Timestamp;
 
@@ -107,24 +107,25 @@ impl FilterFile {
     }
 
     /// Tells which patterns over lines might take an address that a client wrote.
-    fn warn_of_forgeable(&self, numbers: &[u16], problems: &mut Problems) {
-        if numbers.is_empty() {
+    fn warn_of_forgeable(&self, forgeable: &[LinePattern], problems: &mut Problems) {
+        if forgeable.is_empty() {
             return;
         }
         let mut patterns = self.failures.iter();
-        let first = patterns.find(|pattern| numbers.contains(&pattern.spec.number));
+        let is_one = |pattern: &&Pattern| {
+            let number = pattern.spec.number;
+            forgeable.contains(&LinePattern::Failure(number))
+        };
+        let first = patterns.find(is_one);
         let place = first.map_or_else(|| Place::whole(&self.text), |first| first.place.clone());
-        let names = numbers.iter().map(|number| match number {
-            0 => "the one that every line must match first".to_owned(),
-            number => number.to_string(),
-        });
+        let names = forgeable.iter().map(LinePattern::to_string);
         problems.warning(
             &place,
             format!(
                 "filter `{}`: {} of {} patterns ({}) might take an address that a client wrote into the line, and ban \
                  somebody else",
                 self.name,
-                numbers.len(),
+                forgeable.len(),
                 self.failures.len(),
                 names.collect::<Vec<_>>().join(", ")
             ),

@@ -302,6 +302,8 @@ impl Engine {
             .collect();
         self.listeners = listeners(&policy);
         self.policy = policy;
+        // Patterns of these numbers may be others by now.
+        self.exceeded.clear();
         self.watch_others(now);
         self.give_up_names(out);
         self.spare_the_allowed(now, out);

@@ -17,10 +17,11 @@ use std::ops::Range;
 
 use jiff::tz::TimeZone;
 
-use super::language::{Expression, Free, expand_marked, parse};
+use super::language::{Free, expand_marked};
 use super::sample::Sample;
 use super::view::{Place, View};
 use super::{FilterSet, PatternSpec};
+use crate::engine::expression::{Expression, parse};
 use crate::engine::policy::FilterId;
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::record::line::{LineForm, LineReader};

@@ -195,10 +195,11 @@ pub(super) fn rarity(text: &[u8]) -> u32 {
 mod tests {
     use super::super::language;
     use super::*;
+    use crate::engine::expression::parse;
 
     fn texts(pattern: &str) -> Option<Vec<String>> {
         let source = language::expand(pattern).expect("a pattern");
-        let hir = language::parse(&source).expect("a regular expression");
+        let hir = parse(&source).expect("a regular expression");
         let best = best(options(&hir), |text| {
             usize::from(text.starts_with(b"common"))
         })?;

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use regex_syntax::hir::{Hir, HirKind, Look};
 
-use super::language::{Expression, expand, parse};
+use super::language::expand;
 use super::literal::{Texts, options};
 use super::proof::{
     PortEnd, Proof, addresses, forwarded, is_floating, port_end, prove, prove_forwarded,
@@ -20,6 +20,7 @@ use super::proof::{
 use super::quick::{Address, Answer, Quick, Taken};
 use super::view::{Place, View};
 use super::{Found, PatternSpec, Session};
+use crate::engine::expression::{Expression, parse};
 use crate::engine::record::{LONGEST_MESSAGE, lossy};
 
 /// A pattern that cannot be used.

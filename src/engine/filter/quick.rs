@@ -14,9 +14,10 @@ use std::sync::LazyLock;
 use memchr::memrchr_iter;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
-use super::language::{Expression, placeholder};
+use super::language::placeholder;
 use super::literal::rarity;
 use super::steps::{Bytes, Steps, Walk};
+use crate::engine::expression::Expression;
 
 /// After so many places of the exact text the whole pattern is tried: an attacker may write it as often as he likes.
 const MOST_PLACES: usize = 8;

@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use self::candidates::Candidates;
 use self::lines::Lines;
 use self::loose::Loose;
-use super::line::{LineFilter, LineMemory};
+use super::line::{LineFilter, LineMemory, LinePattern};
 use super::literal::Texts;
 use super::pattern::{Ignore, Pattern, Reading};
 use super::sieve::Sieve;
@@ -172,9 +172,8 @@ impl FilterSet {
             .collect()
     }
 
-    /// The patterns of a filter over whole lines, by their numbers, that might take an address which a client wrote into
-    /// the line; 0 is what a line must match first.
-    pub fn forgeable(&self, filter: FilterId) -> Vec<u16> {
+    /// The patterns of a filter over whole lines that might take an address which a client wrote into the line.
+    pub fn forgeable(&self, filter: FilterId) -> Vec<LinePattern> {
         let lines = self.filters[usize::from(filter.0)].lines.iter();
         lines.flat_map(LineFilter::forgeable).collect()
     }
@@ -218,12 +217,10 @@ impl FilterSet {
             doubtful: SmallVec::new(),
         };
         let mut candidates = Candidates::none();
-        let text = match self.lines.is_empty() {
-            true => view.message(),
-            false => view.whole(),
-        };
-        for (patterns, _) in self.sieve.places(text) {
-            patterns.iter().for_each(|pattern| candidates.add(*pattern));
+        for text in view.texts(!self.lines.is_empty()) {
+            for (patterns, _) in self.sieve.places(text) {
+                patterns.iter().for_each(|pattern| candidates.add(*pattern));
+            }
         }
         let count = self.patterns.len();
         match candidates.all() {

@@ -381,9 +381,9 @@ fn add(part: &Hir, follow: Bytes, steps: &mut Vec<Step>) -> Option<()> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::language::{Expression, parse};
     use super::super::quick::can_be_written;
     use super::*;
+    use crate::engine::expression::{Expression, parse};
 
     fn end(source: &str, text: &[u8]) -> (Option<usize>, Option<usize>) {
         let hir = parse(source).expect("a regular expression");

@@ -73,6 +73,16 @@ impl<'r> View<'r> {
         })
     }
 
+    /// The texts that patterns look at: the message, and the whole line if there are patterns over `lines`. Mostly the line
+    /// ends with the message; an object writes it otherwise.
+    pub(super) fn texts(&self, lines: bool) -> impl Iterator<Item = &[u8]> {
+        let message = self.message();
+        let whole = lines.then(|| self.whole());
+        let is_held = whole.is_some_and(|whole| whole.ends_with(message));
+        let message = (!is_held).then_some(message);
+        message.into_iter().chain(whole)
+    }
+
     /// The text at a place as far as it is looked at; `None` if there is none.
     pub(super) fn text(&self, place: &Place) -> Option<&[u8]> {
         match place {

@@ -13,8 +13,9 @@ use regex::bytes::Captures;
 use regex_syntax::hir::{Hir, HirKind};
 
 use super::super::PatternSpec;
-use super::super::language::{Expression, expand, parse};
+use super::super::language::expand;
 use super::runs::Run;
+use crate::engine::expression::{Expression, parse};
 use crate::engine::record::line::LineReader;
 
 /// Whom the client accuses: nobody whom a sample may name.

@@ -8,8 +8,9 @@ use std::ops::Range;
 
 use regex_syntax::hir::{Capture, Hir, HirKind, Repetition};
 
-use super::super::language::{Expression, Free, parse};
+use super::super::language::Free;
 use super::super::proof::{Proof, prove, takes};
+use crate::engine::expression::{Expression, parse};
 
 /// A repetition up to this many times has no room for another address and what stands around it.
 const SHORT: u32 = 16;

@@ -95,6 +95,12 @@ impl Connection {
         (Some(self.said()), ends)
     }
 
+    /// How many bytes it has of what somebody else has written.
+    pub(super) fn bytes(&self) -> usize {
+        let users = self.users.iter().map(|user| user.len());
+        self.words.bytes() + users.sum::<usize>()
+    }
+
     fn note_user(&mut self, user: Option<&str>) {
         let Some(user) = user.filter(|user| !user.is_empty()) else {
             return;

@@ -59,7 +59,7 @@ fn with_address(hir: &Hir, count: usize, address: &Hir) -> Hir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::filter::language::parse;
+    use crate::engine::expression::parse;
 
     #[test]
     fn free_text_on_both_sides_moves_an_address() {

@@ -3,40 +3,54 @@
 //! In: lines that belong together. Out: what they say together. What is remembered has a bound, and whoever is silent is
 //! forgotten; after a restart it begins anew.
 
-use std::collections::HashMap;
-
 use super::connection::{Connection, IDLE, Told};
-use super::window::{TakenLines, Window};
-use super::{CONNECTION, Said};
+use super::recent::{Key, Recent};
+use super::window::Window;
+use super::{CONNECTION, LinePattern, Said};
 use crate::engine::filter::FilterSpec;
 use crate::engine::name::SourceName;
 use crate::engine::policy::FilterId;
 use crate::engine::time::Timestamp;
 
-/// The most connections that are remembered; with what an attacker writes into them they take some 20 MB at worst. Whoever
-/// opens more at once makes the oldest be forgotten.
-const MOST_CONNECTIONS: usize = 4096;
+/// The most that is remembered of connections, in bytes. Attackers write into them what they like; whoever opens more at once
+/// makes the oldest be forgotten.
+const MOST_OF_CONNECTIONS: usize = 16 << 20;
 
-/// The most logs of which the last lines are remembered.
-const MOST_WINDOWS: usize = 64;
+/// What a connection takes at the least: there are 4096 of them at the most.
+const LEAST_OF_CONNECTION: usize = 4 << 10;
+
+/// The most bytes of last lines that are remembered: of 64 logs with the longest ones, of 4096 with usual ones.
+const MOST_OF_LINES: usize = 4 << 20;
+
+/// What the last lines of a log take at the least.
+const LEAST_OF_LINES: usize = 1 << 10;
 
 /// What filters remember, of all sources.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LineMemory {
     source: Option<SourceName>,
-    /// At half the bound they become the earlier ones, and those are forgotten.
-    recent: HashMap<Box<str>, Connection>,
-    earlier: HashMap<Box<str>, Connection>,
-    windows: HashMap<Box<str>, Window>,
-    exceeded: Vec<(FilterId, u16)>,
+    connections: Recent<Connection>,
+    windows: Recent<Window>,
+    exceeded: Vec<(FilterId, LinePattern)>,
 }
 
 /// Whose lines they are.
 pub(super) struct Whose<'w> {
-    /// Who reads them. It is known by name and mode, since numbers are others after a reload.
+    /// Who reads them.
     pub(super) filter: &'w FilterSpec,
     /// The machine that wrote them.
     pub(super) host: &'w str,
+}
+
+impl Default for LineMemory {
+    fn default() -> Self {
+        LineMemory {
+            source: None,
+            connections: Recent::new(MOST_OF_CONNECTIONS, LEAST_OF_CONNECTION),
+            windows: Recent::new(MOST_OF_LINES, LEAST_OF_LINES),
+            exceeded: Vec::new(),
+        }
+    }
 }
 
 impl LineMemory {
@@ -48,20 +62,19 @@ impl LineMemory {
         }
     }
 
-    /// The patterns, by their numbers, that took too many steps on some line, since this was asked before. Those lines do
-    /// not count for them; 0 is what a line must match first.
-    pub fn take_exceeded(&mut self) -> Vec<(FilterId, u16)> {
+    /// The patterns that took too many steps on some line, since this was asked before. Those lines do not count for them.
+    pub fn take_exceeded(&mut self) -> Vec<(FilterId, LinePattern)> {
         std::mem::take(&mut self.exceeded)
     }
 
     #[cfg(test)]
     pub(super) fn connections(&self) -> usize {
-        self.recent.len() + self.earlier.len()
+        self.connections.len()
     }
 
-    pub(super) fn exceeded(&mut self, filter: FilterId, number: u16) {
-        if !self.exceeded.contains(&(filter, number)) {
-            self.exceeded.push((filter, number));
+    pub(super) fn exceeded(&mut self, filter: FilterId, pattern: LinePattern) {
+        if !self.exceeded.contains(&(filter, pattern)) {
+            self.exceeded.push((filter, pattern));
         }
     }
 
@@ -73,51 +86,39 @@ impl LineMemory {
             return said;
         };
         let key = self.key(whose, id);
-        let known = self.recent.remove(&key);
-        let known = known.or_else(|| self.earlier.remove(&key));
+        let known = self.connections.take(&key);
         let known = known.filter(|known| time.since(known.last) <= IDLE);
         let is_new = known.is_none();
         let mut connection = known.unwrap_or_default();
         let (said, is_over) = connection.add(told, time, is_new);
         if !is_over {
-            if self.recent.len() >= MOST_CONNECTIONS / 2 {
-                self.earlier = std::mem::take(&mut self.recent);
-            }
-            self.recent.insert(key, connection);
+            let bytes = key.bytes() + connection.bytes();
+            self.connections.put(key, connection, bytes);
         }
         said
     }
 
-    /// The last lines of a log, this one with its date among them.
-    pub(super) fn window(
-        &mut self,
-        whose: &Whose<'_>,
-        most: u16,
-        line: &[u8],
-        time: Option<Timestamp>,
-    ) -> Window {
+    /// The last lines of a log, which are to be kept again.
+    pub(super) fn take_window(&mut self, whose: &Whose<'_>) -> Window {
         let key = self.key(whose, "");
-        if self.windows.len() >= MOST_WINDOWS && !self.windows.contains_key(&key) {
-            self.windows.clear();
-        }
-        let window = self.windows.entry(key).or_default();
-        window.add(line, time, most);
-        window.clone()
+        self.windows.take(&key).unwrap_or_default()
     }
 
-    /// Forgets the lines that a pattern took; answers how many they are.
-    pub(super) fn consume(&mut self, whose: &Whose<'_>, taken: TakenLines) -> u32 {
+    /// Remembers the last lines of a log.
+    pub(super) fn keep_window(&mut self, whose: &Whose<'_>, window: Window) {
         let key = self.key(whose, "");
-        match self.windows.get_mut(&key) {
-            Some(window) => window.forget(taken),
-            None => 1,
-        }
+        let bytes = key.bytes() + window.text().len();
+        self.windows.put(key, window, bytes);
     }
 
-    fn key(&self, whose: &Whose<'_>, id: &str) -> Box<str> {
-        let source = self.source.as_ref().map_or("", SourceName::as_str);
+    fn key(&self, whose: &Whose<'_>, id: &str) -> Key {
         let Whose { filter, host } = whose;
-        let parts = [source, host, filter.name.as_str(), &filter.mode, id];
-        parts.join("\0").into()
+        Key {
+            source: self.source.clone(),
+            host: (*host).into(),
+            filter: filter.name.clone(),
+            mode: filter.mode.clone(),
+            connection: id.into(),
+        }
     }
 }

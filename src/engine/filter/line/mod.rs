@@ -6,26 +6,28 @@
 
 mod connection;
 mod cut;
-pub(in crate::engine) mod dialect;
-pub mod expression;
 mod forgeable;
 pub mod memory;
+mod recent;
 mod window;
 mod words;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
+use std::ops::Range;
 
 use jiff::tz::TimeZone;
 
 use self::connection::Told;
-use self::expression::{LimitReached, LineExpression};
 pub use self::memory::LineMemory;
 use self::memory::Whose;
+use self::window::TakenLines;
 pub use self::words::Words;
 use super::literal::{Texts, options};
-use super::{Capture, FilterSpec, Found, PatternError, Session, View};
+use super::{Capture, FilterSpec, Found, PatternError, PatternSpec, Session, View};
+use crate::engine::expression::{LimitReached, LineExpression};
 use crate::engine::policy::FilterId;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::date::template::DateTemplates;
@@ -51,6 +53,30 @@ pub struct Dating {
     pub zone: TimeZone,
 }
 
+/// A pattern of a filter over whole lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LinePattern {
+    /// What its dates look like.
+    Date,
+    /// What a line must match first.
+    Prefix,
+    /// The failure of this number.
+    Failure(u16),
+    /// The ignore of this number.
+    Ignore(u16),
+}
+
+impl fmt::Display for LinePattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LinePattern::Date => f.write_str("the pattern of its dates"),
+            LinePattern::Prefix => f.write_str("what every line must match first"),
+            LinePattern::Failure(number) => write!(f, "pattern {number}"),
+            LinePattern::Ignore(number) => write!(f, "ignore {number}"),
+        }
+    }
+}
+
 /// What is known of a failure beside what every filter knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Said {
@@ -72,9 +98,18 @@ pub(super) struct LineFilter {
     prefix: Option<LineExpression>,
     /// With their numbers.
     failures: Vec<(u16, LineExpression)>,
-    ignores: Vec<LineExpression>,
+    /// Likewise.
+    ignores: Vec<(u16, LineExpression)>,
     dates: Option<Dating>,
     window: NonZeroU16,
+}
+
+/// What a failure pattern took.
+struct Hit {
+    /// Its number.
+    number: u16,
+    words: Words,
+    taken: TakenLines,
 }
 
 /// Groups that say who failed, the first one that is there counts.
@@ -112,16 +147,15 @@ impl LineFilter {
         };
         let prefix = rules.prefix.as_deref();
         let prefix = prefix.and_then(|prefix| compile(prefix, 0, false));
-        let failures = spec.failures.iter().filter_map(|pattern| {
-            Some((
-                pattern.number,
-                compile(&pattern.text, pattern.number, false)?,
-            ))
-        });
-        let failures = failures.collect();
-        let ignores = spec.ignores.iter();
-        let ignores = ignores.filter_map(|pattern| compile(&pattern.text, pattern.number, true));
-        let ignores = ignores.collect();
+        let mut all = |patterns: &[PatternSpec], ignore| {
+            let compiled = patterns.iter().filter_map(|pattern| {
+                let number = pattern.number;
+                Some((number, compile(&pattern.text, number, ignore)?))
+            });
+            compiled.collect()
+        };
+        let failures = all(&spec.failures, false);
+        let ignores = all(&spec.ignores, true);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -149,9 +183,13 @@ impl LineFilter {
                 own if own.is_empty() => of_prefix(),
                 own => own,
             };
-            match &self.dates {
+            match self
+                .dates
+                .as_ref()
+                .and_then(|dates| dates.templates.joint())
+            {
                 None => options,
-                Some(dates) => cut::around_dates(options, dates.templates.may_cut_words()),
+                Some(joint) => cut::around_dates(options, joint),
             }
         };
         let failures = self.failures.iter();
@@ -167,42 +205,51 @@ impl LineFilter {
         memory: &mut LineMemory,
     ) -> Option<Found<'v>> {
         let record = view.record();
-        let (line, time) = self.without_date(view);
+        let (line, time) = self.without_date(id, view, memory);
         let whose = Whose {
             filter: spec,
             host: record.host,
         };
-        let earlier = match self.window.get() {
-            1 => None,
-            window => Some(memory.window(&whose, window, &line, time)),
+        let (hit, lines, time) = match self.window.get() {
+            1 => (self.hit(id, &line, places, memory)?, 1, time),
+            most => {
+                let mut window = memory.take_window(&whose);
+                window.add(&line, time, most);
+                let hit = self.hit(id, window.text(), places, memory);
+                let forgotten = hit.as_ref().map(|hit| window.forget(&hit.taken));
+                let time = window.time;
+                memory.keep_window(&whose, window);
+                (hit?, forgotten?, time)
+            }
         };
-        let time = time.or(earlier.as_ref().and_then(|window| window.time));
-        let when = time.unwrap_or(record.time);
-        let text = earlier.as_ref().map_or(&line[..], |window| window.text());
-        let ignored = |text: &[u8]| {
-            let mut takes = self.ignores.iter().map(|ignore| ignore.captures(text));
-            takes.any(|taken| matches!(taken, Ok(Some(_))))
+        let told = Told {
+            words: hit.words,
+            lines,
         };
+        let said = Said {
+            time,
+            ..memory.join(&whose, told, time.unwrap_or(record.time))?
+        };
+        found(hit.number, view, said)
+    }
+
+    /// What the first of those patterns takes that takes a text.
+    fn hit(
+        &self,
+        id: FilterId,
+        text: &[u8],
+        places: &[usize],
+        memory: &mut LineMemory,
+    ) -> Option<Hit> {
         // Where there are few of them, they are asked first, and then of the whole line.
-        if self.ignores.len() + 2 < self.failures.len() && ignored(text) {
+        let few_ignores = self.ignores.len() + 2 < self.failures.len();
+        if few_ignores && self.is_ignored(id, text, memory) {
             return None;
         }
-        let mut words = Words::default();
-        let mut content = text;
-        if let Some(prefix) = &self.prefix {
-            let taken = match prefix.captures(text) {
-                Ok(taken) => taken?,
-                Err(LimitReached) => {
-                    memory.exceeded(id, 0);
-                    return None;
-                }
-            };
-            if let Some(range) = taken.get(CONTENT).filter(|range| !range.is_empty()) {
-                content = &text[range];
-            }
-            words.take(prefix, &taken, text);
-            words.remove(CONTENT);
-        }
+        let content = self.content(text);
+        let content = content.inspect_err(|LimitReached| memory.exceeded(id, LinePattern::Prefix));
+        let (range, mut words) = content.ok()??;
+        let (start, content) = (range.start, &text[range]);
         for place in places {
             let Some((number, expression)) = self.failures.get(*place) else {
                 continue;
@@ -211,60 +258,80 @@ impl LineFilter {
                 Ok(Some(taken)) => taken,
                 Ok(None) => continue,
                 Err(LimitReached) => {
-                    memory.exceeded(id, *number);
+                    memory.exceeded(id, LinePattern::Failure(*number));
                     continue;
                 }
             };
-            if ignored(content) {
+            if self.is_ignored(id, content, memory) {
                 return None;
             }
             words.take(expression, &taken, content);
-            let lines = match &earlier {
-                None => 1,
-                Some(window) => memory.consume(&whose, window.taken_by(&taken)),
-            };
-            let told = Told { words, lines };
-            let said = Said {
-                time,
-                ..memory.join(&whose, told, when)?
-            };
-            return found(*number, view, said);
+            return Some(Hit {
+                number: *number,
+                words,
+                taken: TakenLines::of(&taken, start),
+            });
         }
         None
     }
 
-    /// The failures, by their numbers, that might take an address which a client wrote into a line; 0 is what a line must
-    /// match first.
-    pub(super) fn forgeable(&self) -> impl Iterator<Item = u16> {
-        let prefix = self.prefix.iter().map(|prefix| (0, prefix));
-        let failures = self
-            .failures
-            .iter()
-            .map(|(number, failure)| (*number, failure));
+    /// Whether a text is no failure all the same. Who could make an ignore give up must not be ignored by that.
+    fn is_ignored(&self, id: FilterId, text: &[u8], memory: &mut LineMemory) -> bool {
+        let mut ignores = self.ignores.iter();
+        ignores.any(|(number, ignore)| match ignore.captures(text) {
+            Ok(taken) => taken.is_some(),
+            Err(LimitReached) => {
+                memory.exceeded(id, LinePattern::Ignore(*number));
+                false
+            }
+        })
+    }
+
+    /// Which part of a text the patterns look at, and what was taken before; `None` if it does not match what it must match
+    /// first.
+    fn content(&self, text: &[u8]) -> Result<Option<(Range<usize>, Words)>, LimitReached> {
+        let mut words = Words::default();
+        let Some(prefix) = &self.prefix else {
+            return Ok(Some((0..text.len(), words)));
+        };
+        let Some(taken) = prefix.captures(text)? else {
+            return Ok(None);
+        };
+        words.take(prefix, &taken, text);
+        words.remove(CONTENT);
+        let content = taken.get(CONTENT).filter(|range| !range.is_empty());
+        Ok(Some((content.unwrap_or(0..text.len()), words)))
+    }
+
+    /// The patterns that might take an address which a client wrote into a line.
+    pub(super) fn forgeable(&self) -> impl Iterator<Item = LinePattern> {
+        let prefix = self.prefix.iter();
+        let prefix = prefix.map(|prefix| (LinePattern::Prefix, prefix));
+        let failures = self.failures.iter();
+        let failures = failures.map(|(number, failure)| (LinePattern::Failure(*number), failure));
         let all = prefix.chain(failures);
         all.filter(|(_, expression)| forgeable::is_forgeable(&expression.relaxed()))
-            .map(|(number, _)| number)
+            .map(|(pattern, _)| pattern)
     }
 
     /// Whether any of its patterns takes a line.
-    pub(super) fn takes(&self, view: &View<'_>) -> bool {
-        let (line, _) = self.without_date(view);
-        let mut failures = self.failures.iter().map(|(_, failure)| failure);
-        let takes = |expression: &LineExpression, text: &[u8]| {
-            matches!(expression.captures(text), Ok(Some(_)))
+    pub(super) fn takes(&self, id: FilterId, view: &View<'_>) -> bool {
+        let (line, _) = self.without_date(id, view, &mut LineMemory::default());
+        let Ok(Some((content, _))) = self.content(&line) else {
+            return false;
         };
-        let content = match self.prefix.as_ref().map(|prefix| prefix.captures(&line)) {
-            None => &line[..],
-            Some(Ok(Some(taken))) => taken.get(CONTENT).map_or(&line[..], |range| &line[range]),
-            Some(_) => return false,
-        };
-        let mut ignores = self.ignores.iter();
-        failures.any(|failure| takes(failure, content))
-            || ignores.any(|ignore| takes(ignore, content))
+        let content = &line[content];
+        let mut patterns = self.failures.iter().chain(&self.ignores);
+        patterns.any(|(_, expression)| matches!(expression.captures(content), Ok(Some(_))))
     }
 
     /// The line without its date, and that.
-    fn without_date<'v>(&self, view: &'v View<'_>) -> (Cow<'v, [u8]>, Option<Timestamp>) {
+    fn without_date<'v>(
+        &self,
+        id: FilterId,
+        view: &'v View<'_>,
+        memory: &mut LineMemory,
+    ) -> (Cow<'v, [u8]>, Option<Timestamp>) {
         let line = view.whole();
         // Where no line was read, the time is told otherwise.
         let dates = self
@@ -272,8 +339,11 @@ impl LineFilter {
             .as_ref()
             .filter(|_| !view.record().line.is_empty());
         let now = view.record().time;
-        let found = dates.and_then(|dates| dates.templates.find(line, &dates.zone, now));
-        let Some(date) = found else {
+        let found = dates.map(|dates| dates.templates.find(line, &dates.zone, now));
+        let found = found.transpose().inspect_err(|LimitReached| {
+            memory.exceeded(id, LinePattern::Date);
+        });
+        let Ok(Some(Some(date))) = found else {
             return (Cow::Borrowed(line), None);
         };
         let (before, after) = (&line[..date.cut.start], &line[date.cut.end..]);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::engine::filter::{FilterSet, Outcome, PatternSpec, RecordsSpec};
-use crate::engine::record::Record;
+use crate::engine::record::{LONGEST_MESSAGE, Record};
 
 const HOST: &str = r"(?:(?P<ip4>\d+\.\d+\.\d+\.\d+)|(?P<dns>[\w.-]+))";
 
@@ -251,6 +251,169 @@ fn several_lines_are_looked_at_together() {
     assert_eq!(found(&filters, &lines), expected);
     let lines = ["[1] failed", "a", "b", "c", "[1] end 192.0.2.7"];
     assert_eq!(found(&filters, &lines)[4], None, "five lines");
+}
+
+#[test]
+fn a_line_counts_once_also_where_a_prefix_says_what_is_looked_at() {
+    let filters = filter(
+        Some("(?m)^app: (?P<content>.+)$"),
+        &["^refused <HOST>$"],
+        &[],
+        3,
+    );
+    let lines = ["noise", "app: refused 192.0.2.7", "noise", "noise"];
+    let expected = [None, of("192.0.2.7", None, 1), None, None];
+    assert_eq!(found(&filters, &lines), expected);
+}
+
+#[test]
+fn a_line_of_several_is_forgotten_when_it_counts() {
+    let filters = filter(Some("(?m)^app: (?P<content>.+)$"), &["^no <HOST>$"], &[], 3);
+    let lines = [
+        "a longer line that says nothing",
+        "app: no 192.0.2.7",
+        "app",
+        "app",
+    ];
+    let expected = [None, of("192.0.2.7", None, 1), None, None];
+    assert_eq!(found(&filters, &lines), expected);
+}
+
+#[test]
+fn a_date_between_words_hides_nothing() {
+    let dated = |pattern: &str, dates: &str| {
+        let mut spec = filter(None, &[pattern], &[], 1).spec(FilterId(0)).clone();
+        let rules = spec.lines.as_mut().expect("rules");
+        rules.dates = Some(Dating {
+            templates: DateTemplates::parse(dates).expect("a template"),
+            zone: TimeZone::UTC,
+        });
+        FilterSet::compile(vec![spec]).expect("a filter")
+    };
+    for (pattern, dates, line) in [
+        (
+            "^authfailed <HOST>$",
+            r"\[%Y-%m-%d\]",
+            "auth[2026-11-22]failed 192.0.2.7",
+        ),
+        (
+            "^auth:failed <HOST>$",
+            "%Y-%m-%d,",
+            "auth:2026-11-22,failed 192.0.2.7",
+        ),
+        (
+            "^auth failed <HOST>$",
+            "",
+            "auth 1/02/2026 01:33:04 failed 192.0.2.7",
+        ),
+        (
+            "^auth failed <HOST>$",
+            "",
+            "auth@4000000041f4104f00000000 failed 192.0.2.7",
+        ),
+        (
+            "^ auth failed <HOST>$",
+            "",
+            "2026-11-22 01:33:04 auth failed 192.0.2.7",
+        ),
+    ] {
+        let found = found(&dated(pattern, dates), &[line]);
+        assert_eq!(found, [of("192.0.2.7", None, 1)], "{line}");
+    }
+}
+
+#[test]
+fn who_gives_up_is_told() {
+    const EXPLODES: &str = r"^(?:(?P<a>\w)|(?P<b>\w))*\k<b>\k<b>!$";
+    let with = |prefix, failures: &[&str], ignores: &[&str], dates: &str| {
+        let mut spec = filter(prefix, failures, ignores, 1)
+            .spec(FilterId(0))
+            .clone();
+        let rules = spec.lines.as_mut().expect("rules");
+        rules.dates = Some(Dating {
+            templates: DateTemplates::parse(dates).expect("a template"),
+            zone: TimeZone::UTC,
+        });
+        FilterSet::compile(vec![spec]).expect("a filter")
+    };
+    let line = format!("{}!", "ab".repeat(40));
+    let usual = ["(?:ab)+!"];
+    for (filters, gave_up, counts) in [
+        (
+            with(Some(EXPLODES), &usual, &[], "%Y"),
+            LinePattern::Prefix,
+            false,
+        ),
+        (
+            with(None, &[EXPLODES, "^(?P<fid>ab)"], &[], "%Y"),
+            LinePattern::Failure(1),
+            true,
+        ),
+        (
+            with(None, &["^(?P<fid>ab)"], &[EXPLODES], "%Y"),
+            LinePattern::Ignore(1),
+            true,
+        ),
+        (
+            with(
+                None,
+                &["^(?P<fid>ab)"],
+                &[],
+                &format!("{{UNB}}(?:%Y)?{}", &EXPLODES[1..]),
+            ),
+            LinePattern::Date,
+            true,
+        ),
+    ] {
+        let mut memory = LineMemory::default();
+        let record = Record {
+            line: line.as_bytes(),
+            ..Record::bare(Timestamp::default(), line.as_bytes())
+        };
+        let view = View::from(record);
+        let found = filters.findings(&view, &mut memory);
+        assert_eq!(!found.is_empty(), counts, "{gave_up}");
+        assert_eq!(memory.take_exceeded(), [(FilterId(0), gave_up)]);
+        assert_eq!(memory.take_exceeded(), []);
+    }
+}
+
+#[test]
+fn the_longest_line_is_looked_at() {
+    let filters = filter(None, &["^refused <HOST> "], &[], 2);
+    let line = format!("refused 192.0.2.7 {}", "x".repeat(LONGEST_MESSAGE));
+    assert_eq!(found(&filters, &[&line]), [of("192.0.2.7", None, 1)]);
+}
+
+#[test]
+fn no_number_of_logs_makes_lines_forgotten_that_belong_together() {
+    let filters = filter(None, &["^failed\nfrom <HOST>$"], &[], 2);
+    let mut memory = LineMemory::default();
+    let mut says = |host: &str, line: &str| {
+        let record = Record {
+            host,
+            line: line.as_bytes(),
+            ..Record::bare(Timestamp::default(), line.as_bytes())
+        };
+        !filters
+            .findings(&View::from(record), &mut memory)
+            .is_empty()
+    };
+    let hosts: Vec<_> = (0..40).map(|number| format!("box{number}")).collect();
+    for host in &hosts {
+        assert!(!says(host, "failed"));
+    }
+    // Somebody makes up the names of machines.
+    for number in 0..10_000 {
+        says(&format!("made-up{number}"), "x");
+        says(
+            &hosts[number % 40],
+            if number < 9_960 { "x" } else { "failed" },
+        );
+    }
+    for host in &hosts {
+        assert!(says(host, "from 192.0.2.7"), "{host}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use super::expression::Captures;
+use crate::engine::expression::Captures;
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::time::Timestamp;
 
@@ -20,10 +20,23 @@ pub(super) struct Window {
     pub(super) time: Option<Timestamp>,
 }
 
-/// Which lines of a window a pattern took, and which of them it only skipped; by their bytes.
+/// What a pattern took of some lines, and which of them it only skipped; by their bytes.
+#[derive(Debug)]
 pub(super) struct TakenLines {
     whole: Range<usize>,
     skipped: Vec<Range<usize>>,
+}
+
+impl TakenLines {
+    /// What was taken of the part of them that begins at `start`.
+    pub(super) fn of(taken: &Captures<'_>, start: usize) -> Self {
+        let there = |range: Range<usize>| range.start + start..range.end + start;
+        let skipped = taken.iter().filter(|(name, _)| name.starts_with(SKIPPED));
+        TakenLines {
+            whole: there(taken.whole()),
+            skipped: skipped.map(|(_, range)| there(range)).collect(),
+        }
+    }
 }
 
 impl Window {
@@ -32,21 +45,16 @@ impl Window {
         self.time = time.or(self.time);
         self.text.extend_from_slice(line);
         self.text.push(b'\n');
-        let ends = memchr::memchr_iter(b'\n', &self.text);
-        let surplus = ends.clone().count().saturating_sub(usize::from(most));
         // Several lines are not to be longer together than one may be.
-        let start = ends
-            .clone()
-            .map(|end| end + 1)
-            .find(|start| self.text.len() - start <= LONGEST_MESSAGE);
-        let of_count = surplus
-            .checked_sub(1)
-            .and_then(|last| ends.clone().nth(last));
-        let too_long = start
-            .filter(|_| self.text.len() > LONGEST_MESSAGE)
-            .unwrap_or(0);
-        let too_many = of_count.map_or(0, |end| end + 1);
-        self.text.drain(..too_long.max(too_many));
+        let longest = LONGEST_MESSAGE + 1;
+        let lines = memchr::memchr_iter(b'\n', &self.text).count();
+        let ends = memchr::memchr_iter(b'\n', &self.text).map(|end| end + 1);
+        let is_room = |(forgotten, start): &(usize, usize)| {
+            lines - forgotten <= usize::from(most) && self.text.len() - start <= longest
+        };
+        let start = (0..).zip(std::iter::once(0).chain(ends)).find(is_room);
+        let (_, start) = start.unwrap_or_default();
+        self.text.drain(..start);
     }
 
     /// All of them, without the end of the last one.
@@ -54,23 +62,13 @@ impl Window {
         self.text.strip_suffix(b"\n").unwrap_or(&self.text)
     }
 
-    /// What a pattern took of that.
-    pub(super) fn taken_by(&self, taken: &Captures<'_>) -> TakenLines {
-        let text = self.text();
-        let skipped = taken.iter().filter(|(name, _)| name.starts_with(SKIPPED));
-        TakenLines {
-            whole: whole_lines(text, taken.whole()),
-            skipped: skipped.map(|(_, range)| range).collect(),
-        }
-    }
-
     /// Forgets what was taken but what was only skipped; answers how many lines were forgotten.
-    pub(super) fn forget(&mut self, taken: TakenLines) -> u32 {
-        let TakenLines { whole, skipped } = taken;
+    pub(super) fn forget(&mut self, taken: &TakenLines) -> u32 {
+        let whole = whole_lines(self.text(), taken.whole.clone());
         let mut kept = self.text[..whole.start].to_vec();
         let mut lines = count(&self.text[whole.clone()]);
-        for skipped in skipped {
-            for line in self.text[skipped].split(|byte| *byte == b'\n') {
+        for skipped in &taken.skipped {
+            for line in self.text[skipped.clone()].split(|byte| *byte == b'\n') {
                 if !line.is_empty() {
                     kept.extend_from_slice(line);
                     kept.push(b'\n');

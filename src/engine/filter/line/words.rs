@@ -2,7 +2,7 @@
 //!
 //! In: what a pattern took of a line. Out: texts by the names of groups. What they mean is known elsewhere.
 
-use super::expression::{Captures, LineExpression};
+use crate::engine::expression::{Captures, LineExpression};
 use crate::engine::record::kept::kept;
 use crate::engine::record::lossy;
 
@@ -27,6 +27,11 @@ impl Words {
     /// All of them, with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, text)| (&**name, &**text))
+    }
+
+    /// How many bytes of text they have.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.iter().map(|(_, text)| text.len()).sum()
     }
 
     /// Takes a text out.

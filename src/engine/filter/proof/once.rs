@@ -241,8 +241,9 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::language::{expand, parse};
+    use super::super::super::language::expand;
     use super::*;
+    use crate::engine::expression::parse;
     use proptest::collection::vec;
     use proptest::prelude::*;
     use proptest::sample::select;

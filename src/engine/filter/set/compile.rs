@@ -10,7 +10,7 @@ use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::loose::Loose;
 use super::{Filter, FilterSet, Shared, Use};
-use crate::engine::filter::language::LARGEST_PROGRAM;
+use crate::engine::expression::LARGEST_PROGRAM;
 use crate::engine::filter::line::LineFilter;
 use crate::engine::filter::literal::{self, Texts};
 use crate::engine::filter::pattern::{Ignore, Pattern};

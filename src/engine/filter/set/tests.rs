@@ -1,7 +1,9 @@
 //! What sets of filters find, each aspect on a small set of its own.
 
 use super::*;
-use crate::engine::filter::{Outcome, PatternSpec};
+use std::num::NonZeroU16;
+
+use crate::engine::filter::{LineRules, Outcome, PatternSpec};
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::time::Timestamp;
 
@@ -35,6 +37,40 @@ fn filter_with(patterns: &[&str], ignores: Vec<PatternSpec>) -> FilterSet {
         lines: None,
     }])
     .expect("sound")
+}
+
+/// A filter over whole lines with such patterns.
+fn over_lines(patterns: &[&str]) -> FilterSpec {
+    let mut spec = filter(&["^<ip> unused$"]).spec(FilterId(0)).clone();
+    let numbered = patterns.iter().zip(1..);
+    spec.failures = numbered
+        .map(|(text, number)| pattern(text, number))
+        .collect();
+    spec.lines = Some(LineRules {
+        prefix: None,
+        dates: None,
+        window: NonZeroU16::MIN,
+    });
+    spec
+}
+
+#[test]
+fn a_message_that_its_line_writes_otherwise_is_found_beside_filters_over_lines() {
+    let messages = filter(&["^\"denied\" to <ip>$"]);
+    let both = vec![
+        messages.spec(FilterId(0)).clone(),
+        over_lines(&[r"^refused (?P<ip4>\S+)$"]),
+    ];
+    let both = FilterSet::compile(both).expect("sound");
+    let object = br#"{"msg":"\"denied\" to 192.0.2.7"}"#;
+    let record = Record {
+        line: object,
+        is_object: true,
+        ..Record::bare(Timestamp::default(), b"\"denied\" to 192.0.2.7")
+    };
+    for set in [messages, both] {
+        assert!(set.find(FilterId(0), &View::from(record)).is_some());
+    }
 }
 
 #[test]

@@ -8,9 +8,10 @@
 //!
 //! The whole line is searched, in time that grows with its length only: who could push a date out of reach would thereby
 //! hide his line from patterns that expect the date to be cut out. Templates that look around may go back and try again, but
-//! only so often; one that gives up has found nothing.
+//! only so often; one that gives up has found nothing, and if nothing else is found that is told.
 
 mod codes;
+pub mod joint;
 mod language;
 mod placed;
 mod reading;
@@ -23,7 +24,9 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::tz::TimeZone;
 
+use crate::engine::expression::LimitReached;
 use crate::engine::time::Timestamp;
+use joint::Joint;
 use language::expressions;
 use search::Search;
 
@@ -71,8 +74,7 @@ struct Compiled {
     search: Search,
     /// How many there are.
     expressions: usize,
-    /// Whether a letter or a digit may stand beside what is cut out.
-    may_cut_words: bool,
+    joint: Option<Joint>,
     is_none: bool,
     /// As they are written, one a line.
     text: Box<str>,
@@ -125,29 +127,39 @@ impl DateTemplates {
         self.compiled.is_none
     }
 
-    /// Whether what is cut out may stand next to a letter or a digit of the line, as far as is known.
-    pub fn may_cut_words(&self) -> bool {
-        self.compiled.may_cut_words
+    /// What of a line may meet where a date was cut out; `None` if nothing does, since they stand at its ends.
+    pub fn joint(&self) -> Option<Joint> {
+        self.compiled.joint
     }
 
     /// The date of `line`, in `zone` where it does not tell its own, seen from `now`.
-    pub fn find(&self, line: &[u8], zone: &TimeZone, now: Timestamp) -> Option<TemplateDate> {
+    ///
+    /// # Errors
+    /// None was found, and a template that looks around could not tell in so few steps.
+    pub fn find(
+        &self,
+        line: &[u8],
+        zone: &TimeZone,
+        now: Timestamp,
+    ) -> Result<Option<TemplateDate>, LimitReached> {
         if self.is_none() {
-            return Some(TemplateDate {
+            return Ok(Some(TemplateDate {
                 time: None,
                 cut: 0..0,
-            });
+            }));
         }
-        let found = self.compiled.search.first(line)?;
+        let Some(found) = self.compiled.search.first(line)? else {
+            return Ok(None);
+        };
         let groups = found.groups.into_iter();
         let groups = groups.filter_map(|(field, place)| Some((field, line.get(place)?)));
-        Some(TemplateDate {
+        Ok(Some(TemplateDate {
             time: match found.cut.is_empty() {
                 true => None,
                 false => reading::moment(groups, zone, now),
             },
             cut: found.cut,
-        })
+        }))
     }
 }
 
@@ -173,18 +185,13 @@ fn compile(lines: &[&str]) -> Result<DateTemplates, DateTemplateError> {
         }
         all.extend(placed.into_iter().map(|placed| (line, placed)));
     }
-    let may_cut_words = all.iter().any(|(line, _)| {
-        let is_group = |(at, _): (usize, &str)| {
-            let group = &line[at..];
-            !group.starts_with("(?") || group.starts_with("(?P<cut>")
-        };
-        language::is_unbound(line) || line.match_indices('(').any(is_group)
-    });
+    let joints = all.iter().filter_map(|(_, placed)| Joint::of(placed));
+    let joint = joints.reduce(Joint::or);
     Ok(DateTemplates {
         compiled: Arc::new(Compiled {
             search: Search::new(&all)?,
             expressions: all.len(),
-            may_cut_words,
+            joint,
             is_none: matches!(*all, [(line, _)] if line.eq_ignore_ascii_case(NONE)),
             text: lines.join("\n").into(),
         }),

@@ -140,11 +140,6 @@ const LINE_BEGIN: &str = "{^LN-BEG}";
 /// Marks a template that may stand within a word.
 const UNBOUND: &str = "{UNB}";
 
-/// Whether a date that `pattern` finds may begin or end within a word.
-pub fn is_unbound(pattern: &str) -> bool {
-    pattern.contains(UNBOUND) || pattern.contains("**")
-}
-
 /// The mark that `text` begins with; empty if there is none.
 fn marker(text: &str) -> &'static str {
     let mut marks = [LINE_BEGIN, UNBOUND].into_iter();

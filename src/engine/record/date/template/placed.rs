@@ -52,6 +52,11 @@ impl Placed {
         }
     }
 
+    /// Where it may begin and end, unless it says so itself.
+    pub fn places(&self) -> (Place, Place) {
+        (self.start, self.end)
+    }
+
     /// The expression alone.
     pub fn body(&self) -> &str {
         &self.body

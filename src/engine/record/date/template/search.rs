@@ -13,8 +13,9 @@ use smallvec::SmallVec;
 use super::DateTemplateError;
 use super::codes::Field;
 use super::placed::{CUT, Placed};
-use crate::engine::filter::line::dialect::{self, Borders};
-use crate::engine::filter::line::expression::LineExpression;
+use crate::engine::expression::{
+    Borders, LimitReached, LineExpression, foreign, needs_backtracking, spelt_out,
+};
 
 /// The most memory, in bytes, that the program of one set of templates may take: ten times that of all usual ones.
 const LARGEST_PROGRAM: usize = 8 << 20;
@@ -71,14 +72,14 @@ impl Search {
         let (mut linear, mut texts, mut looking) = (Vec::new(), Vec::new(), Vec::new());
         for (number, (origin, placed)) in all.iter().enumerate() {
             let wrong = |reason: &str| wrong(origin, reason);
-            if let Some(what) = dialect::foreign(placed.body()) {
+            if let Some(what) = foreign(placed.body()) {
                 return Err(wrong(what));
             }
-            if dialect::needs_backtracking(placed.body()) {
+            if needs_backtracking(placed.body()) {
                 let expression = LineExpression::new(&placed.looking(), false);
                 looking.push((number, expression.map_err(|reason| wrong(&reason))?));
             } else {
-                let body = dialect::spelt_out(placed.body(), Borders::Ascii);
+                let body = spelt_out(placed.body(), Borders::Ascii);
                 texts.push(placed.linear(&body));
                 linear.push(number);
             }
@@ -119,12 +120,20 @@ impl Search {
     }
 
     /// What is found first in `line`.
-    pub fn first(&self, line: &[u8]) -> Option<Hit> {
+    ///
+    /// # Errors
+    /// Nothing is found, and an expression gave up.
+    pub fn first(&self, line: &[u8]) -> Result<Option<Hit>, LimitReached> {
         let mut best = self.first_linear(line);
+        let mut gave_up = None;
         for (number, expression) in &self.looking {
-            // What gives up has found nothing.
-            let Ok(Some(captures)) = expression.captures(line) else {
-                continue;
+            let captures = match expression.captures(line) {
+                Ok(Some(captures)) => captures,
+                Ok(None) => continue,
+                Err(limit) => {
+                    gave_up = Some(limit);
+                    continue;
+                }
             };
             let rank = Rank::new(captures.whole().start, *number);
             if best.as_ref().is_some_and(|(first, _)| *first < rank) {
@@ -136,7 +145,11 @@ impl Search {
             let groups = groups.collect();
             best = Some((rank, Hit { cut, groups }));
         }
-        best.map(|(_, hit)| hit)
+        match (best, gave_up) {
+            (Some((_, hit)), _) => Ok(Some(hit)),
+            (None, Some(limit)) => Err(limit),
+            (None, None) => Ok(None),
+        }
     }
 
     fn first_linear(&self, line: &[u8]) -> Option<(Rank, Hit)> {

@@ -267,7 +267,7 @@ impl OpenGroups {
 
 /// An expression for `regex` that takes all that `source` takes and more: what looks around is left out, what refers to a
 /// group takes anything, and of a condition either branch will do.
-pub(super) fn relaxed(source: &str) -> String {
+pub(in crate::engine) fn relaxed(source: &str) -> String {
     let mut relaxed = String::with_capacity(source.len());
     let mut groups = OpenGroups::default();
     let mut tokens = tokens(source);
