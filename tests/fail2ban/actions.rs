@@ -7,6 +7,7 @@ mod stock;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -592,6 +593,26 @@ fn what_a_command_complains_of_is_told_without_secrets() {
         why,
         "start: /bin/sh failed (exit status: 7): no entry with …"
     );
+}
+
+#[test]
+fn a_secret_is_put_in_when_a_command_is_run() {
+    let mut bench = Bench::with(|home| {
+        let kept = home.join("kept");
+        fs::write(&kept, "it's <ip>\n").unwrap();
+        fs::set_permissions(&kept, fs::Permissions::from_mode(0o600)).unwrap();
+        let secret = format!("file:{}", kept.display()).parse().unwrap();
+        ShellSpec {
+            secrets: BTreeMap::from([("key".to_owned(), Confidential::Kept(secret))]),
+            ..usual(Commands::Same(set(
+                home,
+                &[(On::Ban, "note \"<key>\" <ip>")],
+            )))
+        }
+    });
+    bench.reconcile();
+    bench.ban(ban("192.0.2.7"));
+    assert_eq!(bench.said(), ["[it's <ip>][192.0.2.7]"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How is a filter of Fail2ban's written as a filter file?
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -57,8 +58,8 @@ impl FilterFiles {
         if let Some(written) = &written {
             section.replace("filter", values::text(&named, &written.place));
         }
-        if !self.0.contains_key(&name) {
-            self.0.insert(name, self::file(&file.spec(NORMAL))?);
+        if let Entry::Vacant(free) = self.0.entry(name) {
+            free.insert(self::file(&file.spec(NORMAL))?);
         }
         Ok(())
     }
