@@ -7,19 +7,18 @@ use std::collections::BTreeMap;
 use std::fs::Permissions;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::ops::Deref;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::{self, JoinHandle};
+
+use std::thread;
 use std::time::{Duration, Instant};
 
 use f2bd::action::file::{ActionFile, NFTABLES, NFTABLES_SLOW};
 use f2bd::action::parameter::Given;
 use f2bd::action::ports::{Ports, Protocol, Services};
-use f2bd::action::{
-    ActionError, ActionJail, ActionSpec, Ending, InForce, Order, Report, check, worker,
-};
+use f2bd::action::{ActionError, ActionJail, ActionSpec, Ending, InForce, Report, check};
 use f2bd::engine::decision::BanId;
 use f2bd::engine::input::Outcome;
 use f2bd::engine::name::JailName;
@@ -33,6 +32,7 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
+use crate::support::guard;
 use crate::support::netns::{Cable, Netns};
 use crate::support::now;
 use crate::support::wait::{DEADLINE, uninterrupted, until};
@@ -41,35 +41,20 @@ const SSH: &str = "192.0.2.1:22";
 const SSH6: &str = "[2001:db8::1]:22";
 const WEB: &str = "192.0.2.1:80";
 
-/// The action on a thread inside a namespace, as the daemon runs it.
-struct Guard {
-    orders: Sender<Order>,
-    reports: Receiver<Report>,
-    thread: JoinHandle<()>,
+/// The action at work, where nothing may be taken for a change by somebody else.
+struct Guard(guard::Guard);
+
+impl Deref for Guard {
+    type Target = guard::Guard;
+
+    fn deref(&self) -> &guard::Guard {
+        &self.0
+    }
 }
 
 impl Guard {
     fn start(inside: &Netns, spec: ActionSpec) -> Guard {
-        Guard::start_as(inside, spec, || ())
-    }
-
-    fn start_as(inside: &Netns, spec: ActionSpec, become_somebody: fn()) -> Guard {
-        let (orders, received) = mpsc::channel();
-        let (report, reports) = mpsc::channel();
-        let enter = inside.entrance();
-        let thread = thread::spawn(move || {
-            enter();
-            become_somebody();
-            worker::run(&spec, received, now, move |told| {
-                // A test may fail before the worker ends.
-                let _ = report.send(told);
-            });
-        });
-        Guard {
-            orders,
-            reports,
-            thread,
-        }
+        Guard(guard::Guard::start(inside, spec))
     }
 
     /// The shipped action, guarding the jail sshd with no ban yet.
@@ -77,12 +62,6 @@ impl Guard {
         let guard = Guard::start(inside, spec(&[]));
         guard.reconcile(&[sshd()], &[]);
         guard
-    }
-
-    fn report(&self) -> Report {
-        self.reports
-            .recv_timeout(DEADLINE)
-            .expect("a report in time")
     }
 
     fn outcome(&self) -> Outcome {
@@ -103,25 +82,6 @@ impl Guard {
                 return outcome;
             }
         }
-    }
-
-    fn order_reconcile(&self, jails: &[ActionJail], bans: &[InForce]) {
-        self.orders
-            .send(Order::Reconcile {
-                jails: jails.to_vec(),
-                bans: bans.to_vec(),
-                complete: true,
-            })
-            .unwrap();
-    }
-
-    fn order_change(&self, bans: &[InForce], unbans: &[(JailName, Subject)]) {
-        self.orders
-            .send(Order::Change {
-                bans: bans.to_vec(),
-                unbans: unbans.to_vec(),
-            })
-            .unwrap();
     }
 
     fn reconcile(&self, jails: &[ActionJail], bans: &[InForce]) {
@@ -146,14 +106,7 @@ impl Guard {
     }
 
     fn stop(self) {
-        self.orders.send(Order::Stop(Ending::AsConfigured)).unwrap();
-        self.thread.join().unwrap();
-    }
-
-    /// The end of a daemon that was killed: nobody says anything any more.
-    fn die(self) {
-        drop(self.orders);
-        self.thread.join().unwrap();
+        self.0.stop(Ending::AsConfigured);
     }
 }
 
@@ -607,7 +560,7 @@ fn a_ban_ends_without_the_daemon() {
         ],
         &[],
     );
-    guard.die();
+    guard.0.die();
     assert!(
         !attackers.reaches("192.0.2.7", address(SSH)),
         "the dead daemon's table protects"
@@ -709,7 +662,7 @@ fn nothing_gets_through_while_everything_is_replaced() {
             guard.reconcile(&[syslog.clone(), other], &crowd);
         }
         // A new daemon after a kill takes over what the old one left.
-        guard.die();
+        guard.0.die();
         let successor = Guard::start(&server, spec(&[]));
         successor.reconcile(std::slice::from_ref(&syslog), &crowd);
         assert!(
@@ -804,14 +757,7 @@ fn changes_that_are_not_foreign_or_not_ours_are_not_told() {
         (!members(&server, "ipv4/sshd").contains(&"192.0.2.7".to_owned())).then_some(())
     });
     // Stopping joins the watch, which has heard everything by then.
-    let Guard {
-        orders,
-        reports,
-        thread,
-    } = guard;
-    orders.send(Order::Stop(Ending::AsConfigured)).unwrap();
-    thread.join().unwrap();
-    assert_eq!(reports.try_iter().collect::<Vec<_>>(), []);
+    assert_eq!(guard.0.stop(Ending::AsConfigured), []);
 }
 
 /// If the daemon bans before it has heard that everything is gone, it finds out then.
@@ -868,7 +814,7 @@ fn without_nft_the_old_table_protects_until_it_is_back() {
     let Some(server) = Netns::new() else { return };
     let guard = Guard::of_sshd(&server);
     guard.ban("192.0.2.7");
-    guard.die();
+    guard.0.die();
 
     let place = tempfile::tempdir().unwrap();
     let program = place.path().join("nft");
@@ -967,25 +913,29 @@ fn what_is_missing_is_said_before_the_start() {
 #[test]
 fn one_capability_is_enough() {
     let Some(server) = Netns::new() else { return };
-    let guard = Guard::start_as(&server, spec(&[("on_stop", "remove")]), || {
-        let (nobody, nogroup) = (Uid::from_raw(65_534), Gid::from_raw(65_534));
-        let own = CapabilitySet::NET_ADMIN;
-        set_thread_groups(&[]).unwrap();
-        set_thread_res_gid(nogroup, nogroup, nogroup).unwrap();
-        set_keep_capabilities(true).unwrap();
-        set_thread_res_uid(nobody, nobody, nobody).unwrap();
-        set_capabilities(
-            None,
-            CapabilitySets {
-                effective: own,
-                permitted: own,
-                inheritable: own,
-            },
-        )
-        .unwrap();
-        configure_capability_in_ambient_set(own, true).unwrap();
-        assert_eq!(check(&spec(&[])), Ok(()));
-    });
+    let guard = Guard(guard::Guard::start_as(
+        &server,
+        spec(&[("on_stop", "remove")]),
+        || {
+            let (nobody, nogroup) = (Uid::from_raw(65_534), Gid::from_raw(65_534));
+            let own = CapabilitySet::NET_ADMIN;
+            set_thread_groups(&[]).unwrap();
+            set_thread_res_gid(nogroup, nogroup, nogroup).unwrap();
+            set_keep_capabilities(true).unwrap();
+            set_thread_res_uid(nobody, nobody, nobody).unwrap();
+            set_capabilities(
+                None,
+                CapabilitySets {
+                    effective: own,
+                    permitted: own,
+                    inheritable: own,
+                },
+            )
+            .unwrap();
+            configure_capability_in_ambient_set(own, true).unwrap();
+            assert_eq!(check(&spec(&[])), Ok(()));
+        },
+    ));
     guard.reconcile(&[sshd()], &hosts(20_000));
     guard.ban("192.0.2.7");
     assert_eq!(members(&server, "ipv4/sshd").len(), 20_001);

@@ -248,12 +248,14 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             }
             let mut looked = false;
             let mut more = false;
+            let mut waiting = false;
             for log in self.logs.iter_mut().filter(|log| log.dirty) {
                 looked = true;
                 match log.look(&mut self.hands)? {
                     Looked::AtEnd => {}
                     Looked::More => more = true,
-                    Looked::Searching => {
+                    looked @ (Looked::Searching | Looked::Waiting) => {
+                        waiting |= looked == Looked::Waiting;
                         search.get_or_insert(begun + SEARCH_PACE);
                     }
                 }
@@ -264,7 +266,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             if more {
                 continue;
             }
-            if std::mem::take(&mut all) {
+            if !waiting && std::mem::take(&mut all) {
                 self.hands.tell_end()?;
             }
             if looked {

@@ -92,8 +92,12 @@ fn connections_are_forgotten() {
          done
          echo 0 >/proc/sys/net/netfilter/nf_conntrack_tcp_loose",
     );
-    place.must_reach("2001:db8:0:7::7", SSH6);
-    let connect = |from: &str, address: &str| attackers.connect(from, to(address)).unwrap();
+    // A first packet can be lost while a neighbour is still unknown.
+    let connect = |from: &str, address: &str| {
+        until("somebody connects", || {
+            attackers.connect(from, to(address)).ok()
+        })
+    };
     let _open = [
         connect("192.0.2.7", SSH),
         connect("192.0.2.8", SSH),

@@ -80,11 +80,17 @@ pub struct Guard {
 impl Guard {
     /// One that has been told nothing yet.
     pub fn start(inside: &Netns, spec: ActionSpec) -> Guard {
+        Guard::start_as(inside, spec, || ())
+    }
+
+    /// One whose thread has first become somebody else.
+    pub fn start_as(inside: &Netns, spec: ActionSpec, become_somebody: fn()) -> Guard {
         let (orders, received) = mpsc::channel();
         let (report, reports) = mpsc::channel();
         let enter = inside.entrance();
         let thread = thread::spawn(move || {
             enter();
+            become_somebody();
             worker::run(&spec, received, now, move |told| {
                 // A test may fail before the worker ends.
                 let _ = report.send(told);
@@ -97,11 +103,16 @@ impl Guard {
         }
     }
 
+    /// What it says next.
+    pub fn report(&self) -> Report {
+        let report = self.reports.recv_timeout(DEADLINE);
+        report.expect("a report in time")
+    }
+
     /// What comes next of its orders.
     pub fn outcome(&self) -> Outcome {
         loop {
-            let report = self.reports.recv_timeout(DEADLINE);
-            match report.expect("a report in time") {
+            match self.report() {
                 Report::Outcome(outcome) => return outcome,
                 Report::Trouble(why) => eprintln!("trouble: {why}"),
                 Report::ForeignChange | Report::Works => {}
@@ -165,10 +176,11 @@ impl Guard {
         }
     }
 
-    /// Ends it.
-    pub fn stop(self, ending: Ending) {
+    /// Ends it; answers what it had still to say.
+    pub fn stop(self, ending: Ending) -> Vec<Report> {
         self.orders.send(Order::Stop(ending)).unwrap();
         self.thread.join().unwrap();
+        self.reports.try_iter().collect()
     }
 
     /// The end of a daemon that was killed: nobody says anything any more.

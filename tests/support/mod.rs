@@ -3,6 +3,7 @@
 pub mod dice;
 pub mod guard;
 pub mod journald;
+pub mod ledger;
 pub mod mmdb;
 pub mod nameserver;
 pub mod netns;

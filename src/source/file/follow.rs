@@ -73,8 +73,8 @@ pub struct Log {
     broken: Option<io::Error>,
     /// The last record before the daemon began, and the first one after.
     resumed: (Timestamp, Option<Timestamp>),
-    /// Records between these moments may be lost, which is still to be told.
-    gap: Option<(Timestamp, Option<Timestamp>)>,
+    /// Where records may be lost, which is still to be told.
+    gap: Option<Gap>,
     batch: Batch,
     losses: Losses,
     /// How many lines were passed over since the last record.
@@ -101,6 +101,14 @@ pub struct Log {
     told_dateless: bool,
 }
 
+/// Where records may be lost.
+enum Gap {
+    /// Between the last one before the daemon began and the first one after.
+    AtStart,
+    /// From this moment on.
+    Behind(Timestamp),
+}
+
 /// What the path names.
 enum AtPath {
     /// The file that is being read: nothing was heard but that somebody has written. Whether it was cut to nothing
@@ -120,6 +128,8 @@ pub enum Looked {
     More,
     /// A file is being looked for; look again soon.
     Searching,
+    /// Likewise, and nothing was read, since that file may come first.
+    Waiting,
 }
 
 impl Log {
@@ -219,7 +229,11 @@ impl Log {
 
     /// Whether it looks for files that may be just being moved.
     pub fn is_searching(&self) -> bool {
-        self.search.is_some() && self.at_path
+        self.search.is_some() && (self.at_path || self.is_waiting())
+    }
+
+    fn is_waiting(&self) -> bool {
+        self.search.as_ref().is_some_and(Search::holds_up)
     }
 
     /// Looks what the path and its files are now and hands on what is new.
@@ -259,6 +273,9 @@ impl Log {
             // What was found until then may not be all.
             return Err(Stopped);
         }
+        if trouble.is_ok() && self.is_waiting() {
+            return Ok(Looked::Waiting);
+        }
         let more = self.read(hands)?;
         self.tell(hands)?;
         hands.unread -= self.unread;
@@ -278,7 +295,11 @@ impl Log {
             return Ok(Looked::More);
         }
         self.release(hands)?;
-        if let Some((from, to)) = self.gap.take() {
+        if let Some(gap) = self.gap.take() {
+            let (from, to) = match gap {
+                Gap::AtStart => self.resumed,
+                Gap::Behind(last) => (last, None),
+            };
             hands.gap(from, to)?;
         }
         if self.search.is_none() {

@@ -85,9 +85,10 @@ impl Log {
             && let Body::Plain(_) = last.body
             && !last.front().is_empty()
             && part.front().starts_with(last.front())
+            && last.reached() > 0
             && size >= last.reached()
         {
-            // Somebody has put an edited copy into its place.
+            // Somebody has put an edited copy of what was read into its place.
             part.take_over(last);
             last.finish();
         }

@@ -8,8 +8,8 @@ use std::time::Instant;
 use super::super::hands::{Hands, Stopped};
 use super::super::part::{Body, Part, Seen};
 use super::super::token::Token;
-use super::Log;
 use super::search::{PATIENCE, Search};
+use super::{Gap, Log};
 use crate::engine::cursor::Cursor;
 use crate::engine::filter::passing::News;
 use crate::engine::record::line::Malformed;
@@ -86,7 +86,7 @@ impl Log {
                         part.lose_sight();
                         if part.bad_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
                             part.finish();
-                            self.gap = Some((self.last, None));
+                            self.gap = Some(Gap::Behind(self.last));
                         }
                         self.search.get_or_insert_with(Search::new);
                     } else {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::super::hands::{Hands, Stopped};
 use super::super::part::{Body, Part};
 use super::super::token::MOST_PLACES;
-use super::Log;
+use super::{Gap, Log};
 use crate::source::Delivery;
 
 /// How long an old file must have been silent, while the new one grows, until nobody is expected to write to it any
@@ -50,7 +50,7 @@ impl Log {
                 // Once it is forgotten it must not be taken for a new file.
                 *settled = (*settled).max(part.modified().saturating_add(1));
                 if !is_done {
-                    *gap = Some((last, None));
+                    *gap = Some(Gap::Behind(last));
                 }
             }
             stays

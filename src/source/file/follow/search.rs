@@ -5,12 +5,13 @@
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::super::hands::Hands;
 use super::super::part::{Body, Part};
 use super::super::rotated::{self, Candidate};
-use super::{AtPath, Begin, Log};
+use super::{AtPath, Begin, Gap, Log};
 
 /// How long to look for a file that may be just being packed or moved.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,6 +19,10 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Files that move while they are listed may be missed. A list is good if its directory has not changed for so long; the
 /// clocks of file systems tick every 10 ms at the slowest.
 const UNCHANGED: Duration = Duration::from_millis(20);
+
+/// How long reading waits for files that are just being moved, so that those of several rotations are read in their
+/// order. Nobody minds hearing of a rotation so much later, and a directory that never rests holds up nothing for longer.
+const ORDER: Duration = Duration::from_millis(100);
 
 /// An unfinished search for files.
 pub struct Search {
@@ -28,6 +33,8 @@ pub struct Search {
     renamed: bool,
     /// The state of the directories when they were listed, and since when it has been that.
     listed: Option<(Vec<i64>, Instant)>,
+    /// Since when reading waits for it.
+    waits: Option<Instant>,
 }
 
 impl Search {
@@ -38,7 +45,13 @@ impl Search {
             settled: None,
             renamed: false,
             listed: None,
+            waits: None,
         }
+    }
+
+    /// Whether a file that was not found yet may come before those that were.
+    pub fn holds_up(&self) -> bool {
+        self.waits.is_some_and(|since| since.elapsed() < ORDER)
     }
 
     /// Whether the directories have not changed since they were listed some time ago.
@@ -79,9 +92,12 @@ impl Log {
         if !same && (self.at_path || here.is_some() || self.search.is_none()) {
             self.begin_search(here.as_ref());
         }
+        if is_new && let Some(search) = &mut self.search {
+            search.waits = None;
+        }
         let sure = is_new || self.look_around(&mut here, hands);
         let added = match here {
-            Some(here) if !self.at_path => self.add_current(here, hands),
+            Some(here) if !self.at_path && !self.is_waiting() => self.add_current(here, hands),
             _ => Ok(()),
         };
         if added.is_err() {
@@ -109,6 +125,7 @@ impl Log {
         let cut = identity.is_some() && self.parts.last().map(|part| part.identity) == identity;
         let search = self.search.get_or_insert_with(Search::new);
         search.begun = Instant::now();
+        search.waits.get_or_insert(search.begun);
         search.renamed |= !cut;
         search.settled = here.map(Candidate::modified);
         if let Some(part) = self.parts.last_mut()
@@ -132,14 +149,10 @@ impl Log {
         if self.real != self.path {
             paths.push(&*self.real);
         }
-        let directories = paths.iter().filter_map(|path| path.parent());
-        let directories: Vec<i64> = directories
-            .map(|path| fs::metadata(path).map_or(0, |data| rotated::modified(&data)))
-            .collect();
         let Some(search) = &mut self.search else {
             return true;
         };
-        let unchanged = search.is_unchanged(directories);
+        let mut unchanged = search.is_unchanged(state_of(&paths));
         let renamed = search.renamed;
         let inodes: Vec<u64> = self.parts.iter().map(|part| part.identity.inode).collect();
         let lost = self
@@ -154,6 +167,12 @@ impl Log {
         let wanted = |data: &Metadata| lost || rotated::modified(data) >= oldest;
         let mut listing = rotated::list(&paths, &inodes, wanted);
         listing.candidates.retain(|file| !hands.follows(&file.path));
+        unchanged &= search.is_unchanged(state_of(&paths));
+        let sure = unchanged && !listing.unsure;
+        if search.holds_up() && !sure {
+            return false;
+        }
+        search.waits = None;
         let rotated: Vec<_> = listing
             .candidates
             .iter()
@@ -207,7 +226,7 @@ impl Log {
             new && !known(file) && !unfinished(file) && !copy(file)
         });
         self.add_unknown(listing.candidates, renamed, hands);
-        unchanged && !listing.unsure
+        sure
     }
 
     /// The path may name a file that was read before.
@@ -247,9 +266,15 @@ impl Log {
             let continues =
                 |file: &Candidate| part.continues(&file.front, file.size().unwrap_or(u64::MAX));
             let itself = |file: &Candidate| {
+                // Of one of which nothing was read, nothing but the inode is known, and that may be another file's by now.
+                let is_it = if part.reached() == 0 {
+                    file.named
+                } else {
+                    continues(file)
+                };
                 file.packing.is_none()
                     && file.identity() == part.identity
-                    && (part.reached() == 0 || continues(file))
+                    && is_it
                     // Of one that is done, only what came late matters.
                     && (lost || file.data.len() > part.reached())
             };
@@ -275,7 +300,7 @@ impl Log {
     /// What has not been found by now will not be.
     fn give_up(&mut self) {
         if self.missed().is_some() {
-            self.gap = Some(self.resumed);
+            self.gap = Some(Gap::AtStart);
         }
         let lost = |part: &&mut Part| matches!(part.body, Body::Lost);
         for part in self.parts.iter_mut().filter(lost) {
@@ -289,4 +314,12 @@ impl Log {
         let newest = self.parts.iter().rfind(|part| part.is_told())?;
         (matches!(newest.body, Body::Lost) && newest.front().is_empty()).then_some(newest)
     }
+}
+
+/// The state of the directories of `paths`: another one if a file came, went or got another name.
+fn state_of(paths: &[&Path]) -> Vec<i64> {
+    let directories = paths.iter().filter_map(|path| path.parent());
+    directories
+        .map(|path| fs::metadata(path).map_or(0, |data| rotated::modified(&data)))
+        .collect()
 }
