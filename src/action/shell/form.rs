@@ -95,7 +95,7 @@ mod tests {
         let refused = |text: &str| ActionFile::parse(text).expect_err("no file").to_string();
         let steps = FILE.replace(
             "[shell.commands]",
-            "[[ban]]\nargv = [\"a\"]\n[shell.commands]",
+            "[[ban]]\nrun = [\"a\"]\n[shell.commands]",
         );
         assert!(refused(&steps).contains("no steps"), "{}", refused(&steps));
         let word = FILE.replace("type = \"secret\"\n", "");
