@@ -35,6 +35,7 @@ pub const ACTIONS: &[Shipped] = files! { "actions":
     "journal"
     "list-file"
     "mail"
+    "mail-each"
     "mail-lines"
     "matrix"
     "mikrotik"

@@ -4,21 +4,20 @@
 
 mod peer;
 mod stock;
+mod ufw;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use f2bd::action::event::{Event, Occasion};
 use f2bd::action::ports::Ports;
 use f2bd::action::shell::script::Script;
 use f2bd::action::shell::spec::{CommandSet, Commands, Confidential, Occasion as On, ShellSpec};
-use f2bd::action::{ActionJail, Ending, InForce, Order, Report, worker};
+use f2bd::action::{ActionJail, Ending, InForce};
 use f2bd::engine::decision::BanId;
 use f2bd::engine::input::Outcome;
 use f2bd::engine::name::JailName;
@@ -27,6 +26,7 @@ use f2bd::engine::subject::{Name, Subject};
 use f2bd::engine::time::{BanTime, Timestamp};
 use tempfile::TempDir;
 
+use crate::support::guard::Guard;
 use crate::support::now;
 use crate::support::wait::DEADLINE;
 
@@ -39,9 +39,8 @@ echo >>"$(dirname "$0")/said"
 /// Commands at work in a folder: `note` in them notes what it is told there.
 pub struct Bench {
     home: TempDir,
-    orders: Sender<Order>,
-    reports: Receiver<Report>,
-    thread: Option<JoinHandle<()>>,
+    /// `None` once it has ended.
+    guard: Option<Guard>,
     bans: Vec<InForce>,
 }
 
@@ -83,19 +82,9 @@ impl Bench {
         let home = tempfile::tempdir().unwrap();
         write_note(home.path());
         let spec = spec(home.path()).named("custom".parse().unwrap());
-        let (orders, received) = mpsc::channel();
-        let (report, reports) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            worker::run(&spec, received, now, move |told| {
-                // A test may fail before the worker ends.
-                let _ = report.send(told);
-            });
-        });
         Bench {
             home,
-            orders,
-            reports,
-            thread: Some(thread),
+            guard: Some(Guard::here(spec)),
             bans: Vec::new(),
         }
     }
@@ -111,24 +100,8 @@ impl Bench {
         said.lines().map(str::to_owned).collect()
     }
 
-    fn wait(&self) -> Outcome {
-        loop {
-            let report = self.reports.recv_timeout(DEADLINE);
-            match report.expect("a report in time") {
-                Report::Outcome(outcome) => return outcome,
-                Report::Trouble(why) => eprintln!("trouble: {why}"),
-                Report::ForeignChange | Report::Works => {}
-            }
-        }
-    }
-
-    fn trouble(&self) -> String {
-        loop {
-            let report = self.reports.recv_timeout(DEADLINE);
-            if let Report::Trouble(why) = report.expect("a report in time") {
-                return why;
-            }
-        }
+    fn guard(&self) -> &Guard {
+        self.guard.as_ref().expect("it has not ended")
     }
 
     fn order_reconcile(&self) {
@@ -138,41 +111,32 @@ impl Bench {
             protocols: Vec::new(),
             width: SubjectWidth::DEFAULT,
         }];
-        let (bans, complete) = (self.bans.clone(), true);
-        self.orders
-            .send(Order::Reconcile {
-                jails,
-                bans,
-                complete,
-            })
-            .unwrap();
+        self.guard().order_reconcile(&jails, &self.bans);
     }
 
     fn reconcile(&self) -> Outcome {
         self.order_reconcile();
-        self.wait()
+        self.guard().outcome()
     }
 
     fn ban(&mut self, ban: InForce) -> Outcome {
         self.bans.retain(|other| other.subject != ban.subject);
         self.bans.push(ban.clone());
-        let (bans, unbans) = (vec![ban], Vec::new());
-        self.orders.send(Order::Change { bans, unbans }).unwrap();
-        self.wait()
+        self.guard().order_change(&[ban], &[]);
+        self.guard().outcome()
     }
 
     fn unban(&mut self, subjects: &[&Subject]) -> Outcome {
         self.bans.retain(|ban| !subjects.contains(&&ban.subject));
         let jail: JailName = "sshd".parse().unwrap();
         let unbans = subjects.iter().map(|one| (jail.clone(), (*one).clone()));
-        let (bans, unbans) = (Vec::new(), unbans.collect());
-        self.orders.send(Order::Change { bans, unbans }).unwrap();
-        self.wait()
+        self.guard().order_change(&[], &unbans.collect::<Vec<_>>());
+        self.guard().outcome()
     }
 
     fn stop(&mut self) -> Vec<String> {
-        self.orders.send(Order::Stop(Ending::AsConfigured)).unwrap();
-        self.thread.take().unwrap().join().unwrap();
+        let guard = self.guard.take().expect("it has not ended");
+        guard.stop(Ending::AsConfigured);
         self.said()
     }
 }
@@ -249,6 +213,7 @@ fn commands_are_run_in_the_order_of_a_ban_s_life() {
 #[test]
 fn tags_are_filled_in() {
     let text = "note <ip> <family> <fid> <ip-rev> <failures> <bantime> <bancount> <restored> <F-USER> '<nothing>' \
+        <F-ID> <F-IP4> '<F-IP6>' '<F-SESSION>' \
         <jail.banned> <jail.banned_total> a<sp>b; note \"<matches>\" \"<ipmatches>\" \"<ipjailmatches>\" <ipfailures> \
         <ipjailfailures>";
     let mut bench = Bench::new(&[(On::Ban, text)]);
@@ -263,7 +228,8 @@ fn tags_are_filled_in() {
     assert_eq!(
         bench.said(),
         [
-            "[192.0.2.7][inet4][192.0.2.7][7.2.0.192.][5][3600][2][0][root][<nothing>][1][1][a][b]",
+            "[192.0.2.7][inet4][192.0.2.7][7.2.0.192.][5][3600][2][0][root][<nothing>]\
+                [192.0.2.7][192.0.2.7][][][1][1][a][b]",
             "[one $HOME|`two`][earlier|one][one][2][1]",
         ]
     );
@@ -551,14 +517,8 @@ fn one_that_does_not_end_is_ended_with_all_that_it_has_started() {
         )))
     });
     bench.reconcile();
-    bench
-        .orders
-        .send(Order::Change {
-            bans: vec![ban("192.0.2.7")],
-            unbans: Vec::new(),
-        })
-        .unwrap();
-    let why = bench.trouble();
+    bench.guard().order_change(&[ban("192.0.2.7")], &[]);
+    let why = bench.guard().trouble();
     assert!(why.contains("192.0.2.7"), "{why}");
     assert!(why.contains("did not end within"), "{why}");
     let child = fs::read_to_string(bench.path("child")).unwrap();
@@ -580,15 +540,8 @@ fn what_a_command_complains_of_is_told_without_secrets() {
             &[(On::Start, "echo no entry with Sesame123 >&2; exit 7")],
         )))
     });
-    bench
-        .orders
-        .send(Order::Reconcile {
-            jails: Vec::new(),
-            bans: Vec::new(),
-            complete: true,
-        })
-        .unwrap();
-    let why = bench.trouble();
+    bench.guard().order_reconcile(&[], &[]);
+    let why = bench.guard().trouble();
     assert_eq!(
         why,
         "start: /bin/sh failed (exit status: 7): no entry with …"
@@ -623,7 +576,7 @@ fn what_fails_again_and_again_is_left_at_that() {
     loop {
         // Sooner than it would try by itself.
         bench.order_reconcile();
-        if bench.trouble().contains("not tried any more") {
+        if bench.guard().trouble().contains("not tried any more") {
             break;
         }
     }

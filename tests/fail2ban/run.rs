@@ -41,14 +41,67 @@ actionban = echo \"<name> <ip> <F-USER>\" >> <file>
 actionunban = echo \"<name> lets <ip> go\" >> <file>
 ";
 
-/// The daemon, killed when dropped.
-struct Daemon(Child);
+/// The daemon with the directory `fail2ban` of a home, killed when dropped.
+pub struct Daemon<'h> {
+    home: &'h Path,
+    child: Child,
+}
 
-impl Drop for Daemon {
+impl Drop for Daemon<'_> {
     fn drop(&mut self) {
         // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl<'h> Daemon<'h> {
+    /// Starts it where these folders lie over those of the system, and waits until it answers.
+    pub fn start(netns: &Netns, home: &'h Path, over: &[(&str, &Path)]) -> Daemon<'h> {
+        symlink(F2BD, home.join("fail2ban-client")).unwrap();
+        let local = format!(
+            "[Definition]\nlogtarget = {0}/fail2ban.log\nsocket = {0}/fail2ban.sock\n",
+            home.display()
+        );
+        fs::write(home.join("fail2ban/fail2ban.local"), local).unwrap();
+        // Debian's own jail reads a log that is not ours.
+        fs::write(home.join("fail2ban/jail.d/defaults-debian.conf"), "").unwrap();
+        // Its database and its socket are in the system's places, which are others there.
+        let mut script = String::from(
+            "set -e; mount -t tmpfs none /run; mkdir -p /var/lib/f2bd; mount -t tmpfs none /var/lib/f2bd\n",
+        );
+        for (path, copy) in over {
+            script += &format!("mount --bind {} {path}\n", copy.display());
+        }
+        script += &format!("exec {F2BD} run --config {}/fail2ban", home.display());
+        let told = File::create(home.join("daemon.log")).unwrap();
+        let mut unshare = netns.command("unshare");
+        let child = unshare
+            .args(["--mount", "sh", "-c", &script])
+            .stdin(Stdio::null())
+            .stderr(told)
+            .spawn()
+            .unwrap();
+        let mut daemon = Daemon { home, child };
+        until("the daemon answers", || {
+            daemon.must_run();
+            (daemon.client(&["ping"]) == "Server replied: pong\n").then_some(())
+        });
+        daemon
+    }
+
+    /// Fails if it has ended, with what it said.
+    pub fn must_run(&mut self) {
+        let ended = self.child.try_wait().unwrap();
+        let said = fs::read_to_string(self.home.join("daemon.log"));
+        assert_eq!(ended, None, "{}", said.unwrap());
+    }
+
+    /// What Fail2ban's client prints.
+    pub fn client(&self, words: &[&str]) -> String {
+        let mut client = Command::new(self.home.join("fail2ban-client"));
+        client.arg("-s").arg(self.home.join("fail2ban.sock"));
+        String::from_utf8(client.args(words).output().unwrap().stdout).unwrap()
     }
 }
 
@@ -104,53 +157,16 @@ fn a_directory_of_fail2ban_runs() {
     package.copy_to(&at("fail2ban"), home.path());
     for (name, text) in [
         ("fail2ban/jail.local", JAILS),
-        (
-            "fail2ban/fail2ban.local",
-            "[Definition]\nlogtarget = HOME/fail2ban.log\nsocket = HOME/fail2ban.sock\n",
-        ),
         ("fail2ban/filter.d/own.conf", FILTER),
         ("fail2ban/action.d/own.conf", ACTION),
     ] {
         fs::write(at(name), here(text)).unwrap();
     }
-    // Debian's own jail reads a log that is not ours.
-    fs::remove_file(at("fail2ban/jail.d/defaults-debian.conf")).unwrap();
     let mut auth = File::create(at("auth.log")).unwrap();
     let mut own = File::create(at("own.log")).unwrap();
-    symlink(F2BD, at("fail2ban-client")).unwrap();
-    // Its database and its socket are in the system's places, which are others there.
-    let script = here(&format!(
-        "mount -t tmpfs none /run && mkdir -p /var/lib/f2bd && mount -t tmpfs none /var/lib/f2bd && exec {F2BD} run --config HOME/fail2ban"
-    ));
-    let mut unshare = netns.command("unshare");
-    let told = File::create(at("daemon.log")).unwrap();
-    let daemon = unshare
-        .args(["--mount", "sh", "-c", &script])
-        .stdin(Stdio::null())
-        .stderr(told)
-        .spawn()
-        .unwrap();
-    let mut daemon = Daemon(daemon);
-    let client = |words: &[&str]| {
-        let mut client = Command::new(at("fail2ban-client"));
-        client.arg("-s").arg(at("fail2ban.sock")).args(words);
-        String::from_utf8(client.output().unwrap().stdout).unwrap()
-    };
-    let mut must_run = || {
-        let ended = daemon.0.try_wait().unwrap();
-        assert_eq!(
-            ended,
-            None,
-            "{}",
-            fs::read_to_string(at("daemon.log")).unwrap()
-        );
-    };
-    until("the daemon answers", || {
-        must_run();
-        (client(&["ping"]) == "Server replied: pong\n").then_some(())
-    });
+    let mut daemon = Daemon::start(&netns, home.path(), &[]);
     let jails = "Status\n|- Number of jail:\t2\n`- Jail list:\town, sshd\n";
-    assert_eq!(client(&["status"]), jails);
+    assert_eq!(daemon.client(&["status"]), jails);
 
     let now = Zoned::now();
     for number in 0..3 {
@@ -172,26 +188,33 @@ fn a_directory_of_fail2ban_runs() {
         .unwrap();
     }
     until("the stock action bans", || {
-        must_run();
+        daemon.must_run();
         let set = netns.nft(&["list", "set", "inet", "f2b-table", "addr-set-sshd"]);
         set.ok()?.contains("192.0.2.7").then_some(())
     });
     let banned = until("the own action bans", || {
-        must_run();
+        daemon.must_run();
         fs::read_to_string(at("banned"))
             .ok()
             .filter(|text| text.ends_with('\n'))
     });
     assert!(banned.starts_with("own 192.0.2.8 "), "{banned}");
     assert!(!at("taken").exists(), "text of a log was run");
-    assert!(client(&["status", "sshd"]).ends_with("Banned IP list:\t192.0.2.7\n"));
+    assert!(
+        daemon
+            .client(&["status", "sshd"])
+            .ends_with("Banned IP list:\t192.0.2.7\n")
+    );
     let log = until("both bans are in the log", || {
         let log = fs::read_to_string(at("fail2ban.log")).ok()?;
         (log.contains("[sshd] Ban 192.0.2.7") && log.contains("[own] Ban 192.0.2.8")).then_some(log)
     });
     assert!(log.contains("[sshd] Found 192.0.2.7"), "{log}");
 
-    assert_eq!(client(&["set", "sshd", "unbanip", "192.0.2.7"]), "1\n");
+    assert_eq!(
+        daemon.client(&["set", "sshd", "unbanip", "192.0.2.7"]),
+        "1\n"
+    );
     until("nobody is banned by sshd", || {
         let set = netns.nft(&["list", "set", "inet", "f2b-table", "addr-set-sshd"]);
         set.is_ok_and(|set| !set.contains("192.0.2.7"))

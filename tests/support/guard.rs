@@ -68,7 +68,7 @@ pub fn later(seconds: u64) -> Timestamp {
     now().after(std::time::Duration::from_secs(seconds))
 }
 
-/// The action on a thread inside a namespace.
+/// The action on a thread of its own.
 pub struct Guard {
     /// Where it takes orders.
     pub orders: Sender<Order>,
@@ -78,19 +78,31 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// One that has been told nothing yet.
+    /// One inside a namespace that has been told nothing yet.
     pub fn start(inside: &Netns, spec: ActionSpec) -> Guard {
         Guard::start_as(inside, spec, || ())
     }
 
     /// One whose thread has first become somebody else.
     pub fn start_as(inside: &Netns, spec: ActionSpec, become_somebody: fn()) -> Guard {
-        let (orders, received) = mpsc::channel();
-        let (report, reports) = mpsc::channel();
         let enter = inside.entrance();
-        let thread = thread::spawn(move || {
+        let ready = move || {
             enter();
             become_somebody();
+        };
+        Guard::after(ready, spec)
+    }
+
+    /// One where the test is, for an action that keeps to its own folder.
+    pub fn here(spec: ActionSpec) -> Guard {
+        Guard::after(|| (), spec)
+    }
+
+    fn after(ready: impl FnOnce() + Send + 'static, spec: ActionSpec) -> Guard {
+        let (orders, received) = mpsc::channel();
+        let (report, reports) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            ready();
             worker::run(&spec, received, now, move |told| {
                 // A test may fail before the worker ends.
                 let _ = report.send(told);
@@ -116,6 +128,16 @@ impl Guard {
                 Report::Outcome(outcome) => return outcome,
                 Report::Trouble(why) => eprintln!("trouble: {why}"),
                 Report::ForeignChange | Report::Works => {}
+            }
+        }
+    }
+
+    /// What it complains of next.
+    pub fn trouble(&self) -> String {
+        loop {
+            let report = self.reports.recv_timeout(DEADLINE);
+            if let Report::Trouble(why) = report.expect("a report in time") {
+                return why;
             }
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! Pure: commands by their occasions, and what else decides whether they are run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
@@ -186,13 +186,24 @@ impl ShellSpec {
             })
     }
 
+    /// The tags in its commands that never say what Fail2ban would have them say.
+    pub fn never_known(&self) -> BTreeSet<&str> {
+        self.tags()
+            .filter(|tag| ticket::is_never_known(tag))
+            .collect()
+    }
+
     fn says(&self, is_meant: impl Fn(&str) -> bool) -> bool {
+        self.tags().any(is_meant)
+    }
+
+    fn tags(&self) -> impl Iterator<Item = &str> {
         let sets = match &self.commands {
             Commands::Same(set) => vec![set],
             Commands::ByFamily { ipv4, ipv6 } => vec![ipv4, ipv6],
         };
-        let mut scripts = sets.into_iter().flat_map(|set| set.0.values());
-        scripts.any(|script| script.tags().any(&is_meant))
+        let scripts = sets.into_iter().flat_map(|set| set.0.values());
+        scripts.flat_map(Script::tags)
     }
 
     pub(super) fn commands_of(&self, side: Side) -> &CommandSet {

@@ -20,8 +20,22 @@ use crate::engine::time::{BanTime, Timestamp};
 /// Tags that need lines of earlier bans.
 pub const OF_HISTORY: [&str; 4] = ["ipmatches", "ipjailmatches", "ipfailures", "ipjailfailures"];
 
+/// Captures that are known of a ban, by the names of their tags in small letters.
+const CAPTURES: [&str; 4] = ["user", "id", "ip4", "ip6"];
+
+/// Tags that say how many have failed and are not banned, of which nobody tells an action.
+const OF_FAILED: [&str; 2] = ["jail.found", "jail.found_total"];
+
 /// How long a name may be looked up: a ban does not wait for the attacker's name server.
 const LOOKUP_DEADLINE: Duration = Duration::from_secs(3);
+
+/// Whether a tag never says what Fail2ban would have it say: it is empty, or 0.
+pub fn is_never_known(tag: &str) -> bool {
+    match tag.strip_prefix("F-") {
+        Some(capture) => !CAPTURES.contains(&capture.to_lowercase().as_str()),
+        None => OF_FAILED.contains(&tag),
+    }
+}
 
 /// What can be told of a ban, or of none if an action begins or ends.
 pub struct Ticket<'t> {
@@ -50,6 +64,35 @@ impl Ticket<'_> {
 
     fn address(&self) -> Option<IpAddr> {
         Some(self.subject?.network()?.address())
+    }
+
+    fn who(&self) -> Value {
+        match self.subject {
+            Some(Subject::Name(name)) => Value::Word(name.to_string()),
+            Some(subject) => Value::Own(subject.plain()),
+            None => Value::Own(String::new()),
+        }
+    }
+
+    /// What a group of the pattern has taken.
+    fn capture(&self, name: &str) -> Value {
+        let address = |is_meant: fn(&IpAddr) -> bool| {
+            let address = self.address().filter(is_meant);
+            Value::Own(
+                address
+                    .map(|address| address.to_string())
+                    .unwrap_or_default(),
+            )
+        };
+        match name {
+            "id" => self.who(),
+            "ip4" => address(IpAddr::is_ipv4),
+            "ip6" => address(IpAddr::is_ipv6),
+            _ => {
+                let captured = self.event().and_then(|event| event.captures.get(name));
+                Value::Word(captured.cloned().unwrap_or_default())
+            }
+        }
     }
 
     /// Lines of the ban's subject, of all jails or of this one.
@@ -86,17 +129,11 @@ impl Values for Ticket<'_> {
         let number = |number: usize| Some(Value::Own(number.to_string()));
         let lines = |lines: Vec<&str>| Some(Value::Lines(lines.join("\n")));
         if let Some(capture) = tag.strip_prefix("F-") {
-            let name = capture.to_lowercase();
-            let captured = self.event().and_then(|event| event.captures.get(&name));
-            return Some(Value::Word(captured.cloned().unwrap_or_default()));
+            return Some(self.capture(&capture.to_lowercase()));
         }
         let event = self.event();
         match tag {
-            "ip" | "fid" => Some(match self.subject {
-                Some(Subject::Name(name)) => Value::Word(name.to_string()),
-                Some(subject) => Value::Own(subject.plain()),
-                None => Value::Own(String::new()),
-            }),
+            "ip" | "fid" => Some(self.who()),
             "family" => {
                 let side = self.subject.map_or(self.side, Side::of);
                 own(side.family().to_owned())
@@ -126,8 +163,7 @@ impl Values for Ticket<'_> {
             "ipjailfailures" => number(self.history(false).len()),
             "jail.banned" => Some(self.count(|jail| Some(*self.banned.get(jail)? as u64))),
             "jail.banned_total" => Some(self.count(|jail| self.banned_total.get(jail).copied())),
-            // Nobody tells an action who has failed and is not banned.
-            "jail.found" | "jail.found_total" => own("0".to_owned()),
+            _ if OF_FAILED.contains(&tag) => own("0".to_owned()),
             "fq-hostname" => own(full_host_name()),
             "sh-hostname" => own(host_name()),
             "br" => Some(Value::Blank("\n")),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -12,11 +13,12 @@ use f2bd::config::fail2ban::action::{Actions, carry, commands};
 use f2bd::config::fail2ban::jail::{State, TreeAction};
 use f2bd::config::{Problem, Problems};
 use f2bd::engine::prefix::SubjectWidth;
+use rustix::io::Errno;
 
 use super::super::package::Package;
 use crate::support::guard::{Guard, action, ban, has, said, shell};
 use crate::support::netns::{Cable, Netns};
-use crate::support::wait::until;
+use crate::support::wait::{DEADLINE, until};
 
 /// The actions of jails that say this, as Fail2ban has them, and what they come to.
 fn read(package: &Package, home: &Path, jails: &str) -> (Vec<TreeAction>, Actions, Vec<Problem>) {
@@ -58,30 +60,63 @@ fn to(address: &str) -> SocketAddr {
     address.parse().unwrap()
 }
 
-/// What is there by names that begin as Fail2ban's do; f2bd's own, which are there beside, have another sign in them.
+/// All that programs show of what keeps somebody out.
+const ALL: &str = "{ nft list ruleset; iptables-save; ip6tables-save; ipset list -n; ip route; ip -6 route; } 2>/dev/null";
+
+/// What is there by names that begin as Fail2ban's do, the chains that lead there, and routes that lead nowhere.
 fn names(inside: &Netns) -> BTreeSet<String> {
-    let command = "{ nft list ruleset; iptables-save; ip6tables-save; } 2>/dev/null | \
-        grep -oE '(f2b|addr6?-set)-[A-Za-z0-9-]+' | sort -u; true";
-    let said = said(inside, command);
+    let words = "(f2b|addr6?-set)-[A-Za-z0-9-]+|unreachable [0-9a-f.:]+";
+    let chains = r"s/^(-A [A-Z]+) .*f2b.*/\1/p";
+    let command = format!("{ALL} | grep -oE '{words}'; {ALL} | sed -nE '{chains}'");
+    let said = said(inside, &command);
     said.lines().map(str::to_owned).collect()
 }
 
-/// The life of a ban by an action, and the names of what is there for it meanwhile.
-fn live(spec: ActionSpec, jail: &ActionJail, closes_all: bool) -> Option<BTreeSet<String>> {
+/// What is there for a ban, and how who is banned is turned away.
+#[derive(Debug, PartialEq)]
+struct Life {
+    names: BTreeSet<String>,
+    answers: Vec<Option<Errno>>,
+}
+
+/// An action of a jail, and what else matters of it.
+struct Case {
+    /// As the jail says it.
+    action: &'static str,
+    /// What the administrator has made before.
+    prepare: &'static str,
+    /// What Fail2ban's commands make by this name.
+    needed: &'static str,
+    /// Whether all ports are shut.
+    closes_all: bool,
+    /// Whether what is open goes on.
+    goes_on: bool,
+    /// Whether who is banned gets an answer.
+    answers: bool,
+}
+
+/// The life of a ban by an action.
+fn live(spec: ActionSpec, jail: &ActionJail, case: &Case) -> Option<Life> {
     let Cable { server, attackers } = Cable::new()?;
+    said(&server, case.prepare);
     let listeners = [22, 80].map(|port| server.listen(port));
-    let reaches = |from: &str, address: &str| {
-        let reached = attackers.reaches(from, to(address));
+    let emptied = || {
         for listener in &listeners {
             listener.set_nonblocking(true).unwrap();
             while listener.accept().is_ok() {}
         }
+    };
+    let reaches = |from: &str, address: &str| {
+        let reached = attackers.reaches(from, to(address));
+        emptied();
         reached
     };
     let (ssh, ssh6, web) = ("192.0.2.1:22", "[2001:db8::1]:22", "192.0.2.1:80");
     until("the network is there", || {
         (reaches("192.0.2.7", ssh) && reaches("2001:db8:0:7::7", ssh6)).then_some(())
     });
+    let mut early = attackers.connect("192.0.2.7", to(ssh)).unwrap();
+    let mut taken = until("it is taken", || listeners[0].accept().ok()).0;
     let guard = Guard::start(&server, spec);
     let bans: Vec<InForce> = ["192.0.2.7", "2001:db8:0:7::7"]
         .map(|subject| ban("sshd", subject, 600))
@@ -91,9 +126,24 @@ fn live(spec: ActionSpec, jail: &ActionJail, closes_all: bool) -> Option<BTreeSe
     guard.must_apply(2);
     assert!(!reaches("192.0.2.7", ssh));
     assert!(!reaches("2001:db8:0:7::7", ssh6));
-    assert_eq!(reaches("192.0.2.7", web), !closes_all);
+    assert_eq!(reaches("192.0.2.7", web), !case.closes_all);
     assert!(reaches("192.0.2.8", ssh));
-    let names = names(&server);
+    if case.goes_on {
+        early.write_all(b"x").unwrap();
+        taken.set_nonblocking(false).unwrap();
+        taken.set_read_timeout(Some(DEADLINE)).unwrap();
+        taken.read_exact(&mut [0]).unwrap();
+    }
+    let mut answers = Vec::new();
+    if case.answers {
+        for (from, address) in [("192.0.2.7", ssh), ("2001:db8:0:7::7", ssh6)] {
+            answers.push(attackers.refusal(from, to(address)));
+        }
+    }
+    let life = Life {
+        names: names(&server),
+        answers,
+    };
     guard.unban(&["192.0.2.7"]);
     assert!(reaches("192.0.2.7", ssh));
     assert!(!reaches("2001:db8:0:7::7", ssh6));
@@ -101,22 +151,23 @@ fn live(spec: ActionSpec, jail: &ActionJail, closes_all: bool) -> Option<BTreeSe
     assert!(reaches("2001:db8:0:7::7", ssh6));
     let left = shell(
         &server,
-        "{ nft list ruleset; iptables-save; ip6tables-save; } 2>/dev/null | grep -E 'f2b|addr6?-set'",
+        &format!("{ALL} | grep -E 'f2b|addr6?-set|unreachable [0-9]'"),
     );
     let left = String::from_utf8(left.stdout).unwrap();
     assert!(left.is_empty(), "{left}");
-    Some(names)
+    Some(life)
 }
 
-fn lives_the_same(name: &str, needed: &str) {
-    let Some(package) = Package::find().filter(|_| has(&["nft", "iptables", "ip6tables"])) else {
+fn lives_the_same(case: &Case) {
+    let programs = ["nft", "iptables", "ip6tables", "ipset"];
+    let Some(package) = Package::find().filter(|_| has(&programs)) else {
         return;
     };
     let home = tempfile::tempdir().unwrap();
-    let jail = one_jail(home.path(), "sshd", &format!("{name}[port=ssh]"));
+    let jail = one_jail(home.path(), "sshd", case.action);
     let (asked, carried, problems) = read(&package, home.path(), &jail);
     assert!(problems.iter().all(|one| !one.message.contains("action")));
-    let (_, native, _) = carried.natives.first().unwrap();
+    let (_, native, _) = carried.natives.first().expect("it is one of ours");
     let parameters: Vec<(&str, &str)> = native
         .parameters
         .iter()
@@ -125,45 +176,104 @@ fn lives_the_same(name: &str, needed: &str) {
     let ours = action(&native.action, &parameters);
     let spec = commands::read(&asked[0], &mut Problems::default()).unwrap();
     let theirs = spec.named("theirs".parse().unwrap());
-    let ports = carried.uses[0].ports.clone().unwrap();
-    let words: Vec<&str> = ports.ports.iter().map(String::as_str).collect();
-    let protocols = ports.protocols.iter().map(|word| word.parse().unwrap());
-    let jail = ActionJail {
-        jail: "sshd".parse().unwrap(),
-        ports: Ports::parse(&words, &Services::well_known()).unwrap(),
-        protocols: protocols.collect(),
-        width: SubjectWidth {
-            ipv4: 32,
-            ipv6: 128,
-        },
+    let mut jail = crate::support::guard::jail("sshd", &[]);
+    jail.width = SubjectWidth {
+        ipv4: 32,
+        ipv6: 128,
     };
-    let closes_all = name.contains("allports");
-    let Some(theirs) = live(theirs, &jail, closes_all) else {
+    if let Some(ports) = &carried.uses[0].ports {
+        let words: Vec<&str> = ports.ports.iter().map(String::as_str).collect();
+        let protocols = ports.protocols.iter().map(|word| word.parse().unwrap());
+        jail.ports = Ports::parse(&words, &Services::well_known()).unwrap();
+        jail.protocols = protocols.collect();
+    }
+    let Some(theirs) = live(theirs, &jail, case) else {
         return;
     };
-    let ours = live(ours, &jail, closes_all).unwrap();
-    assert!(theirs.iter().any(|one| one == needed), "{theirs:?}");
+    let ours = live(ours, &jail, case).unwrap();
+    let is_there = theirs.names.iter().any(|one| one == case.needed);
+    assert!(is_there, "{theirs:?}");
     assert_eq!(ours, theirs);
+}
+
+impl Case {
+    fn of(action: &'static str, needed: &'static str) -> Case {
+        Case {
+            action,
+            prepare: "",
+            needed,
+            closes_all: action.contains("allports"),
+            goes_on: false,
+            answers: !action.contains("DROP"),
+        }
+    }
 }
 
 #[test]
 fn nftables_lives_the_same() {
-    lives_the_same("nftables-multiport", "addr6-set-sshd");
+    lives_the_same(&Case::of("nftables-multiport[port=ssh]", "addr6-set-sshd"));
+}
+
+#[test]
+fn nftables_that_rejects_otherwise_lives_the_same() {
+    let action = "nftables[port=ssh, blocktype=\"reject with icmpx admin-prohibited\"]";
+    lives_the_same(&Case::of(action, "addr-set-sshd"));
 }
 
 #[test]
 fn nftables_for_all_ports_lives_the_same() {
-    lives_the_same("nftables-allports", "f2b-chain");
+    lives_the_same(&Case::of("nftables-allports[port=ssh]", "f2b-chain"));
 }
 
 #[test]
 fn iptables_lives_the_same() {
-    lives_the_same("iptables-multiport", "f2b-sshd");
+    lives_the_same(&Case::of("iptables-multiport[port=ssh]", "f2b-sshd"));
 }
 
 #[test]
 fn iptables_for_all_ports_lives_the_same() {
-    lives_the_same("iptables-allports", "f2b-sshd");
+    lives_the_same(&Case::of("iptables-allports[port=ssh]", "f2b-sshd"));
+}
+
+#[test]
+fn iptables_in_a_chain_of_the_administrator_lives_the_same() {
+    lives_the_same(&Case {
+        prepare: "for tables in iptables ip6tables; do $tables -w -N MINE && $tables -w -I INPUT -j MINE; done",
+        ..Case::of(
+            "iptables-multiport[port=ssh, chain=MINE, blocktype=DROP]",
+            "-A MINE",
+        )
+    });
+}
+
+#[test]
+fn iptables_for_what_is_opened_lives_the_same() {
+    lives_the_same(&Case {
+        // The kernel follows connections only where a rule asks for it.
+        prepare: "for tables in iptables ip6tables; do $tables -w -A INPUT -m conntrack --ctstate NEW; done",
+        goes_on: true,
+        ..Case::of("iptables-new[port=ssh]", "f2b-sshd")
+    });
+}
+
+#[test]
+fn ipset_lives_the_same() {
+    lives_the_same(&Case::of("iptables-ipset-proto6[port=ssh]", "f2b-sshd6"));
+}
+
+#[test]
+fn ipset_for_all_ports_lives_the_same() {
+    let action = "iptables-ipset-proto6-allports[ipsettime=<timeout-bantime>, blocktype=DROP]";
+    lives_the_same(&Case::of(action, "f2b-sshd"));
+}
+
+#[test]
+fn route_lives_the_same() {
+    lives_the_same(&Case {
+        closes_all: true,
+        answers: false,
+        ..Case::of("route", "unreachable 192.0.2.7")
+    });
 }
 
 /// What is done for one action of a jail: ours, or its commands.
@@ -187,6 +297,16 @@ fn only_what_is_surely_the_same_is_replaced() {
     assert!(is("%(action_)s").unwrap().starts_with("iptables"));
     assert!(is("%(banaction)s[port=ssh, chain=\"<known/chain>\"]").is_some());
     assert!(is("iptables[type=multiport, port=\"ssh,http\"]").is_some());
+    let ours = is("iptables[chain=DOCKER-USER]").unwrap();
+    assert!(ours.contains("\"hooks\": \"DOCKER-USER\""), "{ours}");
+    for ours in [
+        "iptables-ipset",
+        "iptables-ipset-proto4[maxelem=100000]",
+        "route[blocktype=blackhole]",
+        "ufw[blocktype=deny]",
+    ] {
+        assert!(is(ours).is_some(), "{ours}");
+    }
     for others in [
         "nftables[blocktype=\"counter drop\"]",
         "nftables[chain_hook=forward]",
@@ -195,8 +315,16 @@ fn only_what_is_surely_the_same_is_replaced() {
         "nftables[table=\"a b\"]",
         "iptables[name=other]",
         "iptables[pre-rule=\"-i eth0 \"]",
-        "iptables[chain=DOCKER-USER]",
-        "iptables-ipset",
+        "iptables[chain=\"INPUT FORWARD\"]",
+        "iptables[blocktype=\"REJECT --reject-with tcp-reset\"]",
+        "iptables-ipset[ipmset=other]",
+        "iptables-ipset[ipsettime=60]",
+        "iptables-new[pre-rule=\"\"]",
+        "iptables-multiport-log",
+        "route[blocktype=throw]",
+        "ufw[application=OpenSSH]",
+        "ufw[comment=mine]",
+        "ufw[kill-mode=ss]",
         "hostsdeny",
     ] {
         assert_eq!(is(others), None, "{others}");
@@ -243,6 +371,77 @@ fn what_commands_speak_of_is_left_to_commands() {
 }
 
 #[test]
+fn what_a_command_is_not_told_is_said_at_load() {
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    package.copy_to(&home.path().join("fail2ban"), home.path());
+    let own = home.path().join("fail2ban/action.d/own.conf");
+    let told = |command: &str| {
+        fs::write(&own, format!("[Definition]\nactionban = {command}\n")).unwrap();
+        let (_, carried, problems) =
+            read(&package, home.path(), &one_jail(home.path(), "sshd", "own"));
+        assert_eq!(carried.commands.len(), 1);
+        let problems = problems.into_iter().map(|one| one.message);
+        problems
+            .filter(|one| one.contains("`own`"))
+            .collect::<Vec<_>>()
+    };
+    assert!(told("logger <ip> <F-USER> <F-ID> <F-IP4> <jail.banned>").is_empty());
+    let messages = told("logger <F-SESSION> <jail.found> <F-SESSION>");
+    assert_eq!(messages.len(), 2, "{messages:?}");
+    assert!(messages[0].contains("<F-SESSION>") && messages[0].contains("empty"));
+    assert!(messages[1].contains("<jail.found>") && messages[1].contains(" 0"));
+}
+
+#[test]
+fn letters_of_smtp_py_are_ours() {
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    package.copy_to(&home.path().join("fail2ban"), home.path());
+    let named = "smtp.py[host=mail.example.org, dest=me@example.org, sendername=Us]";
+    for (said, server, from, to) in [
+        (
+            "smtp.py",
+            "localhost",
+            "fail2ban@localhost",
+            "root@localhost",
+        ),
+        (
+            named,
+            "mail.example.org",
+            "fail2ban@localhost",
+            "me@example.org",
+        ),
+    ] {
+        let (_, carried, problems) =
+            read(&package, home.path(), &one_jail(home.path(), "sshd", said));
+        let (_, native, _) = carried
+            .natives
+            .first()
+            .unwrap_or_else(|| panic!("{problems:?}"));
+        let parameters: Vec<_> = native
+            .parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(native.action, "mail-each");
+        let is = |name: &str, value: &str| parameters.contains(&(name, value));
+        assert!(
+            is("server", server) && is("from", from) && is("to", to),
+            "{parameters:?}"
+        );
+        assert!(is("prefix", "[Fail2Ban]") && is("port", "25") && is("security", "none"));
+        // They can be set; here a bracket would begin a list.
+        let plain = parameters.iter().filter(|(name, _)| *name != "prefix");
+        action(&native.action, &plain.copied().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn python_is_refused_with_what_is_nearest() {
     let Some(package) = Package::find() else {
         return;
@@ -251,7 +450,7 @@ fn python_is_refused_with_what_is_nearest() {
     fs::create_dir_all(home.path().join("fail2ban/action.d")).unwrap();
     let (_, carried, problems) = read(&package, home.path(), &{
         package.copy_to(&home.path().join("fail2ban"), home.path());
-        one_jail(home.path(), "sshd", "smtp.py[host=localhost]")
+        one_jail(home.path(), "sshd", "smtp.py[user=me, password=x]")
     });
     assert!(carried.uses.is_empty());
     let told = |one: &Problem| one.message.contains("Python") && one.remedy.contains("`mail`");

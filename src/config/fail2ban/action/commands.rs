@@ -105,7 +105,7 @@ pub fn read(action: &TreeAction, problems: &mut Problems) -> Result<ShellSpec, T
             USUAL_TIMEOUT
         })
     });
-    Ok(ShellSpec {
+    let spec = ShellSpec {
         commands,
         start_on_demand: flag("actionstart_on_demand").unwrap_or(differs),
         repair_on_unban: flag("actionrepair_on_unban").unwrap_or_default(),
@@ -114,7 +114,22 @@ pub fn read(action: &TreeAction, problems: &mut Problems) -> Result<ShellSpec, T
         secrets: secrets
             .map(|(key, value)| (key.to_owned(), Confidential::Said(value.text.clone())))
             .collect(),
-    })
+    };
+    for tag in spec.never_known() {
+        let name = &action.name;
+        let (message, remedy) = match tag.strip_prefix("F-") {
+            Some(_) => (
+                format!("the action `{name}`: what `<{tag}>` stands for is not kept, it is empty"),
+                "use <F-USER>, <F-ID>, <F-IP4> or <F-IP6>, or <matches> for the lines themselves",
+            ),
+            None => (
+                format!("the action `{name}`: `<{tag}>` is not told to actions, it is 0"),
+                "use <failures>, or ask `f2bd status` how many have failed",
+            ),
+        };
+        problems.warning(&action.place, message, remedy);
+    }
+    Ok(spec)
 }
 
 /// Whether the parameter of this name is for nobody else to read.

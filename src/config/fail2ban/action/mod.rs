@@ -5,6 +5,7 @@
 //! otherwise its commands are run as they are ([`commands`]). Nothing is run here.
 
 pub mod commands;
+mod known;
 mod stock;
 
 use std::collections::{BTreeMap, BTreeSet};

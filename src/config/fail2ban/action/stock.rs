@@ -1,17 +1,16 @@
 //! Which of Fail2ban's own actions does one of ours replace, with which parameters?
 //!
-//! The answers are data: `stock.toml` says what corresponds, and `known.sha256` what the files of Fail2ban's versions are known
-//! by. An action is replaced only if all its files are such, all that was said otherwise has a counterpart, and nothing else
+//! The answers are data: `stock.toml` says what corresponds, and [`Known`] which files are Fail2ban's. An action is replaced only if all its files are such, all that was said otherwise has a counterpart, and nothing else
 //! was said; what is in doubt is left to its own commands. Pure: nothing is read here but what others have read.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 use super::commands::{self, IPV4, IPV6};
+use super::known::Known;
 use crate::config::document::{Kind, Table, Value};
-use crate::config::fail2ban::digest::sha256;
 use crate::config::fail2ban::jail::TreeAction;
 use crate::config::fail2ban::merged::condition;
 use crate::config::fail2ban::options::Options;
@@ -20,14 +19,14 @@ use crate::config::problem::Place;
 /// What corresponds to what.
 const STOCK: &str = include_str!("stock.toml");
 
-/// What files are known by: lines of a hash and a name.
-const KNOWN: &str = include_str!("known.sha256");
-
 /// The section whose values are meant to be said otherwise.
 const INIT: &str = "Init";
 
 /// Parameters that say what an action is called.
 const NAMES: [&str; 2] = ["name", "actname"];
+
+/// The domain of mailboxes that have none.
+const HERE: &str = "@localhost";
 
 /// One of ours that does what one of Fail2ban's does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,10 +85,12 @@ fn text(place: &Place, text: &str) -> Value {
 #[serde(deny_unknown_fields)]
 pub struct Stock {
     native: Vec<Counterpart>,
+    /// Rules that several have.
+    like: BTreeMap<String, BTreeMap<String, Rule>>,
     /// What is nearest to an action in Python, by its file; of others `""`.
     python: BTreeMap<String, String>,
     #[serde(skip)]
-    known: HashSet<(&'static str, &'static str)>,
+    known: Known,
 }
 
 #[derive(Debug, Deserialize)]
@@ -97,30 +98,41 @@ pub struct Stock {
 struct Counterpart {
     /// Fail2ban's names.
     files: Vec<String>,
+    /// What each of them closes if it has no `type` that says it, as in versions before 1.0.
+    #[serde(default)]
+    closes: BTreeMap<String, Closes>,
+    /// What its parameters are if nothing is said: of one in Python, which has no file that says it.
+    #[serde(default)]
+    usual: BTreeMap<String, String>,
     /// Ours.
     action: String,
-    /// What is its own, with `<parameters>` of Fail2ban's.
+    /// What is its own, or `<key>` for what a parameter of Fail2ban's says.
     place: Option<String>,
     /// Parameters that it always has.
     gives: BTreeMap<String, String>,
-    /// What Fail2ban's parameters come to.
+    /// The name of rules that it has in common with others.
+    like: Option<String>,
+    /// What Fail2ban's parameters come to, besides these.
+    #[serde(default)]
     parameters: BTreeMap<String, Rule>,
 }
 
 /// What becomes of a parameter.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 enum Rule {
     /// It is one of ours, as it is, if it is a plain word.
     To { to: String },
+    /// It is one of ours, a mailbox, which has a domain.
+    Mailbox { mailbox: String },
     /// It may say one of these, or anything if there are none: then it says what is closed.
     Cases(Vec<Case>),
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    /// What it says, for IPv4.
+    /// What it says, for IPv4, or `<key>` for the same as another parameter.
     ipv4: String,
     /// What it says for IPv6, if that is not the same.
     ipv6: Option<String>,
@@ -144,28 +156,31 @@ enum Closes {
 impl Stock {
     /// What this program knows.
     pub fn known() -> Stock {
-        let lines = KNOWN.lines().filter_map(|line| line.split_once("  "));
-        let stock: Stock = toml::from_str(STOCK).unwrap_or_else(|error| {
+        let mut stock: Stock = toml::from_str(STOCK).unwrap_or_else(|error| {
             // It is a part of the program, and a test reads it.
             log::error!("what corresponds to actions of Fail2ban is not known: {error}");
             Stock {
                 native: Vec::new(),
+                like: BTreeMap::new(),
                 python: BTreeMap::new(),
-                known: HashSet::new(),
+                known: Known::default(),
             }
         });
-        Stock {
-            known: lines.collect(),
-            ..stock
+        for native in &mut stock.native {
+            let like = native.like.as_ref();
+            let rules = like.and_then(|name| stock.like.get(name));
+            native
+                .parameters
+                .extend(rules.cloned().into_iter().flatten());
         }
+        stock
     }
 
     /// What is nearest to an action that is written in Python; `None` if it is not.
     pub fn instead_of_python(&self, file: &str) -> Option<&str> {
         let name = file.rsplit('/').next().unwrap_or(file);
-        let is_python = name.ends_with(".py");
         let nearest = self.python.get(name).or_else(|| self.python.get(""));
-        is_python.then(|| nearest.map_or("webhook", String::as_str))
+        is_python(file).then(|| nearest.map_or("webhook", String::as_str))
     }
 
     /// What of ours does the same as an action of this jail; `None` if nothing surely does.
@@ -174,20 +189,34 @@ impl Stock {
             let mut files = native.files.iter();
             files.any(|file| *file == action.file)
         })?;
-        let is_named = action.parameters.text("name") == Some(jail);
+        // One in Python has no name but its own.
+        let name = action.parameters.text("name");
+        let is_named = name.map_or(is_python(&action.file), |name| name == jail);
         if !is_named || !self.is_known(action, counterpart) {
             return None;
         }
-        let ipv4 = commands::filled_in(action.combined.clone(), IPV4).ok()?;
-        let ipv6 = commands::filled_in(action.combined.clone(), IPV6).ok()?;
+        let all = match is_python(&action.file) {
+            true => &action.parameters,
+            false => &action.combined,
+        };
+        let ipv4 = commands::filled_in(all.clone(), IPV4).ok()?;
+        let ipv6 = commands::filled_in(all.clone(), IPV6).ok()?;
         let said = |of: &Options, key: &str| {
             let definition = action.files.section("Definition");
             let defined = || definition.and_then(|options| options.text(key));
-            of.text(key).or_else(defined).map(str::to_owned)
+            let usual = || counterpart.usual.get(key).map(String::as_str);
+            let said = of.text(key).or_else(defined).or_else(usual);
+            said.map(str::to_owned)
         };
-        let mut closes = None;
+        let mut closes = counterpart.closes.get(&action.file).copied();
         let mut parameters = counterpart.gives.clone();
-        for (key, rule) in &counterpart.parameters {
+        let fill = |of: &Options, text: &str| match text.strip_prefix('<') {
+            Some(key) => said(of, key.trim_end_matches('>')).unwrap_or_default(),
+            None => text.to_owned(),
+        };
+        let known = counterpart.parameters.iter();
+        let has = |key: &String| counterpart.usual.contains_key(key) || has(action, key);
+        for (key, rule) in known.filter(|(key, _)| has(key)) {
             let (Some(four), Some(six)) = (said(&ipv4, key), said(&ipv6, key)) else {
                 continue;
             };
@@ -195,11 +224,19 @@ impl Stock {
                 Rule::To { to } if four == six && is_word(&four) => {
                     parameters.insert(to.clone(), four);
                 }
-                Rule::To { .. } => return None,
+                Rule::Mailbox { mailbox } if is_word(&four.replacen('@', "-", 1)) => {
+                    let four = match four.contains('@') {
+                        true => four,
+                        false => format!("{four}{HERE}"),
+                    };
+                    parameters.insert(mailbox.clone(), four);
+                }
+                Rule::To { .. } | Rule::Mailbox { .. } => return None,
                 Rule::Cases(cases) if cases.is_empty() => {}
                 Rule::Cases(cases) => {
                     let case = cases.iter().find(|case| {
-                        case.ipv4 == four && *case.ipv6.as_ref().unwrap_or(&case.ipv4) == six
+                        let of_ipv6 = case.ipv6.as_ref().unwrap_or(&case.ipv4);
+                        fill(&ipv4, &case.ipv4) == four && fill(&ipv6, of_ipv6) == six
                     })?;
                     parameters.extend(case.gives.clone());
                     closes = case.closes.or(closes);
@@ -210,10 +247,8 @@ impl Stock {
             Some(closes) => Some(ports(closes, &ipv4)?),
             None => None,
         };
-        let place = counterpart.place.as_ref().map(|place| {
-            let of = |name: &str| said(&ipv4, name);
-            crate::action::template::Template::new(place).fill(of)
-        });
+        let place = counterpart.place.as_ref();
+        let place = place.map(|place| fill(&ipv4, place));
         Some(Native {
             action: counterpart.action.clone(),
             parameters,
@@ -231,8 +266,7 @@ impl Stock {
                 return *known;
             }
             let name = path.file_name().and_then(|name| name.to_str());
-            let hash = hash(place.content());
-            let is_known = name.is_some_and(|name| self.known.contains(&(hash.as_str(), name)));
+            let is_known = name.is_some_and(|name| self.known.has(name, place.content()));
             looked_at.borrow_mut().insert(path.to_owned(), is_known);
             is_known
         };
@@ -249,6 +283,20 @@ impl Stock {
         let mut said = action.options.iter().chain(action.parameters.iter());
         is_as_shipped && said.all(|(key, value)| counts(key) || is_stock(&value.place))
     }
+}
+
+/// Whether an action is a program in Python.
+fn is_python(file: &str) -> bool {
+    file.ends_with(".py")
+}
+
+/// Whether the files of an action have a parameter: one that they have not makes no difference to it.
+fn has(action: &TreeAction, key: &str) -> bool {
+    let mut sections = ["Definition", INIT].into_iter();
+    sections.any(|name| {
+        let section = action.files.section(name);
+        section.is_some_and(|options| options.has(key))
+    })
 }
 
 /// What is closed; `None` if that is nothing that a jail of ours can say.
@@ -277,44 +325,5 @@ fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(plain)
 }
 
-/// What a file is known by: the SHA-256 of what it says without comments, empty lines and blanks at line ends.
-/// `contrib/fail2ban-hashes.sh` says the same.
-fn hash(content: &str) -> String {
-    let blank = |c: char| c.is_ascii_whitespace() || c == '\x0b';
-    let lines = content.lines().map(|line| line.trim_end_matches(blank));
-    let says = lines.filter(|line| {
-        let begin = line.trim_start_matches(blank);
-        !begin.is_empty() && !begin.starts_with(['#', ';'])
-    });
-    let mut text = String::new();
-    for line in says {
-        text.push_str(line);
-        text.push('\n');
-    }
-    sha256(&text)
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_data_can_be_read() {
-        let stock: Stock = toml::from_str(STOCK).expect("what corresponds to what");
-        let known: Vec<_> = KNOWN.lines().map(|line| line.split_once("  ")).collect();
-        for native in &stock.native {
-            for file in native.files.iter().filter(|file| !file.ends_with(".py")) {
-                let name = format!("{file}.conf");
-                let is_known =
-                    |line: &Option<(&str, &str)>| line.is_some_and(|(_, known)| known == name);
-                assert!(known.iter().any(is_known), "{file}");
-            }
-        }
-    }
-
-    #[test]
-    fn comments_make_no_difference() {
-        assert_eq!(hash("# a\n\n[x]  \n ; b\ny = 1\n"), hash("[x]\ny = 1"));
-        assert_ne!(hash("[x]\ny = 1"), hash("[x]\n y = 1"));
-    }
-}
+mod tests;
