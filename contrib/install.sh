@@ -12,7 +12,7 @@ Builds f2bd and installs it with its filters, actions, manuals, completions, ser
 An /etc/f2bd/f2bd.conf that is there is never touched.
 
   --no-install      install no Debian packages and no Rust; say what is missing
-  --fail2ban-names  let fail2ban-client and fail2ban-server be f2bd too, unless Fail2ban is installed
+  --fail2ban-names  let fail2ban-client, fail2ban-server and fail2ban-regex be f2bd too, unless Fail2ban is installed
   --uninstall       remove it again; the configuration and the database stay
   --help            this text
 
@@ -39,14 +39,16 @@ DESTDIR=${DESTDIR:-}
 SHARE=$PREFIX/share
 UNIT=$PREFIX/lib/systemd/system/f2bd.service
 ACCOUNT=$PREFIX/lib/sysusers.d/f2bd.conf
-BASH_COMPLETION=$SHARE/bash-completion/completions/f2bd
-FISH_COMPLETION=$SHARE/fish/vendor_completions.d/f2bd.fish
+BASH_COMPLETIONS=$SHARE/bash-completion/completions
+FISH_COMPLETIONS=$SHARE/fish/vendor_completions.d
 # Debian's zsh looks for what its packages bring in a directory of its own.
 if [ "$PREFIX" = /usr ] && [ -e /etc/debian_version ]; then
-    ZSH_COMPLETION=$SHARE/zsh/vendor-completions/_f2bd
+    ZSH_COMPLETIONS=$SHARE/zsh/vendor-completions
 else
-    ZSH_COMPLETION=$SHARE/zsh/site-functions/_f2bd
+    ZSH_COMPLETIONS=$SHARE/zsh/site-functions
 fi
+# The names of Fail2ban's programs under which f2bd answers as they do.
+FAIL2BAN_TOOLS=(fail2ban-client fail2ban-server fail2ban-regex)
 
 # The machine that runs this is the one that f2bd is for.
 installing_here() {
@@ -74,41 +76,51 @@ put_output() {
     printf '   %s\n' "$DESTDIR$destination"
 }
 
-# The names of Fail2ban's programs under which f2bd answers as they do.
-fail2ban_links() {
-    local name
-    for name in fail2ban-client fail2ban-server; do
-        printf '%s\n' "$DESTDIR$PREFIX/bin/$name"
-    done
+# Installs what shells complete behind a name of f2bd.
+put_completions() {
+    put_output "$BASH_COMPLETIONS/$1" "$F2BD" completions bash "$1"
+    put_output "$ZSH_COMPLETIONS/_$1" "$F2BD" completions zsh "$1"
+    put_output "$FISH_COMPLETIONS/$1.fish" "$F2BD" completions fish "$1"
+}
+
+remove_completions() {
+    rm -f "$DESTDIR$BASH_COMPLETIONS/$1" "$DESTDIR$ZSH_COMPLETIONS/_$1" "$DESTDIR$FISH_COMPLETIONS/$1.fish"
 }
 
 # Makes links of these names, over nothing but links to f2bd.
 link_fail2ban_names() {
-    local link
-    for link in $(fail2ban_links); do
+    local name link
+    for name in "${FAIL2BAN_TOOLS[@]}"; do
+        link=$DESTDIR$PREFIX/bin/$name
         if [ -e "$link" ] && [ "$(readlink "$link")" != f2bd ]; then
             fail "$link is there and is not f2bd: remove Fail2ban first, or leave out --fail2ban-names"
         fi
     done
-    for link in $(fail2ban_links); do
+    for name in "${FAIL2BAN_TOOLS[@]}"; do
+        link=$DESTDIR$PREFIX/bin/$name
         ln -sf f2bd "$link"
         printf '   %s\n' "$link"
+        put_completions "$name"
     done
 }
 
 uninstall() {
-    local page link
+    local page name link
     if installing_here && systemd_runs; then
         systemctl disable --quiet --now f2bd.service 2>/dev/null || true
     fi
     for page in man/*; do
         rm -f "$DESTDIR$SHARE/man/man${page##*.}/${page#man/}"
     done
-    rm -f "$DESTDIR$PREFIX/bin/f2bd" "$DESTDIR$UNIT" "$DESTDIR$ACCOUNT" \
-        "$DESTDIR$BASH_COMPLETION" "$DESTDIR$FISH_COMPLETION" "$DESTDIR$ZSH_COMPLETION"
+    rm -f "$DESTDIR$PREFIX/bin/f2bd" "$DESTDIR$UNIT" "$DESTDIR$ACCOUNT"
+    remove_completions f2bd
     rm -rf "$DESTDIR$SHARE/f2bd"
-    for link in $(fail2ban_links); do
-        if [ "$(readlink "$link")" = f2bd ]; then rm -f "$link"; fi
+    for name in "${FAIL2BAN_TOOLS[@]}"; do
+        link=$DESTDIR$PREFIX/bin/$name
+        if [ "$(readlink "$link")" = f2bd ]; then
+            rm -f "$link"
+            remove_completions "$name"
+        fi
     done
     if installing_here && systemd_runs; then systemctl daemon-reload; fi
     heading "f2bd is removed" \
@@ -136,9 +148,7 @@ install_all() {
     for file in contrib/report/*; do
         if [ -x "$file" ]; then put 755 "$file" "$SHARE/f2bd/${file#contrib/}"; else put 644 "$file" "$SHARE/f2bd/${file#contrib/}"; fi
     done
-    put_output "$BASH_COMPLETION" "$F2BD" completions bash
-    put_output "$ZSH_COMPLETION" "$F2BD" completions zsh
-    put_output "$FISH_COMPLETION" "$F2BD" completions fish
+    put_completions f2bd
     put_output "$UNIT" sed "s|/usr/bin/f2bd|$PREFIX/bin/f2bd|" contrib/systemd/f2bd.service
     put 644 contrib/systemd/f2bd.sysusers.conf "$ACCOUNT"
     if [ -e "$DESTDIR/etc/f2bd/f2bd.conf" ]; then

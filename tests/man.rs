@@ -1028,24 +1028,33 @@ fn every_manual_has_examples() {
 #[test]
 fn every_shell_accepts_its_completions() {
     let home = tempfile::tempdir().unwrap();
-    for shell in ["bash", "zsh", "fish"] {
-        let output = f2bd(&["completions", shell]);
-        assert!(output.status.success(), "{output:?}");
-        let script = String::from_utf8(output.stdout).unwrap();
-        for command in command_line().get_subcommands() {
-            assert!(
-                script.contains(command.get_name()),
-                "{shell}: {}",
-                command.get_name()
-            );
+    let line = command_line();
+    let own: Vec<_> = line
+        .get_subcommands()
+        .map(|command| command.get_name())
+        .collect();
+    let client = ["start", "unban", "flushlogs", "loglevel", "str2sec"];
+    for (name, words) in [
+        ("f2bd", &own[..]),
+        ("fail2ban-client", &client),
+        ("fail2ban-server", &client),
+        ("fail2ban-regex", &["print-all-matched", "datepattern"]),
+    ] {
+        for shell in ["bash", "zsh", "fish"] {
+            let output = f2bd(&["completions", shell, name]);
+            assert!(output.status.success(), "{output:?}");
+            let script = String::from_utf8(output.stdout).unwrap();
+            for word in [&[name], words].concat() {
+                assert!(script.contains(word), "{shell} {name}: {word}");
+            }
+            let path = home.path().join(format!("{shell}-{name}"));
+            fs::write(&path, script).unwrap();
+            let Some(output) = outcome(shell, &[path], &["-n"]) else {
+                continue;
+            };
+            let complaints = [output.stdout, output.stderr].concat();
+            assert_eq!(String::from_utf8_lossy(&complaints), "", "{shell} {name}");
+            assert!(output.status.success(), "{shell} {name}");
         }
-        let path = home.path().join(shell);
-        fs::write(&path, script).unwrap();
-        let Some(output) = outcome(shell, &[path], &["-n"]) else {
-            continue;
-        };
-        let complaints = [output.stdout, output.stderr].concat();
-        assert_eq!(String::from_utf8_lossy(&complaints), "", "{shell}");
-        assert!(output.status.success(), "{shell}");
     }
 }

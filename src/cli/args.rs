@@ -227,6 +227,9 @@ pub enum Command {
     Completions {
         /// The shell
         shell: Shell,
+        /// Under which name f2bd is called
+        #[arg(default_value = "f2bd")]
+        name: CalledAs,
     },
 }
 
@@ -427,6 +430,19 @@ pub enum LogFormat {
     Json,
     /// What container engines of Kubernetes write
     Cri,
+}
+
+/// A name under which f2bd is called.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CalledAs {
+    /// Its own
+    F2bd,
+    /// The client of Fail2ban's server
+    Fail2banClient,
+    /// Fail2ban's server
+    Fail2banServer,
+    /// The tool that tries filters
+    Fail2banRegex,
 }
 
 /// A shell that has completions.

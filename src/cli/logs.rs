@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, Cursor, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 
@@ -34,6 +34,8 @@ pub enum Log {
     File(PathBuf),
     /// `journal`, or `journal:DIR`.
     Journal(Option<PathBuf>),
+    /// Lines that are told themselves.
+    Text(String),
 }
 
 /// How logs are read.
@@ -131,6 +133,12 @@ impl Log {
         let file = match self {
             Log::StandardInput => standard_input().map_err(failed)?,
             Log::File(path) => File::open(path).map_err(failed)?,
+            Log::Text(text) => {
+                progress.begin(self, None);
+                let bytes = Cursor::new(text.clone().into_bytes());
+                let blocks = Blocks::ahead(bytes).map_err(failed)?;
+                return read_lines(blocks, reading, progress, failed, each);
+            }
             Log::Journal(directory) => {
                 progress.begin(self, None);
                 let mut number = 0;
@@ -219,7 +227,7 @@ impl Log {
         let metadata = match self {
             Log::StandardInput => standard_input().and_then(|file| file.metadata()),
             Log::File(path) => path.metadata(),
-            Log::Journal(_) => return None,
+            Log::Journal(_) | Log::Text(_) => return None,
         };
         let metadata = metadata.ok().filter(Metadata::is_file)?;
         Some(metadata.len())
@@ -268,6 +276,7 @@ impl fmt::Display for Log {
         match self {
             Log::StandardInput => f.write_str("standard input"),
             Log::File(path) => path.display().fmt(f),
+            Log::Text(_) => f.write_str("text"),
             Log::Journal(None) => f.write_str("journal"),
             Log::Journal(Some(directory)) => write!(f, "journal:{}", directory.display()),
         }

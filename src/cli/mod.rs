@@ -38,8 +38,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
-use self::args::{Command, CommandLine, Common, Shell};
-use self::fail2ban::Tool;
+use self::args::{CalledAs, Command, CommandLine, Common, Shell};
 use self::failure::{Exit, Failure};
 use self::output::{Clock, counted};
 use crate::config;
@@ -53,8 +52,8 @@ use crate::store::StoreError;
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
     let program = words.next().map(PathBuf::from);
-    if let Some(tool) = program.and_then(|program| Tool::called(&program)) {
-        return fail2ban::main(tool, words);
+    if let Some(code) = program.and_then(|program| fail2ban::called(&program, words)) {
+        return code;
     }
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
@@ -226,7 +225,7 @@ fn perform(CommandLine { common, command }: CommandLine) -> Result<(), Failure> 
             "what waited is written, the firewall is being put in order".to_owned()
         }),
         Command::Import(args) => import::run(&args, &common, &clock),
-        Command::Completions { shell } => completions(shell),
+        Command::Completions { shell, name } => completions(shell, name),
     }
 }
 
@@ -311,18 +310,24 @@ fn run_daemon(common: Common, dry_run: bool) -> Result<(), Failure> {
     })
 }
 
-fn completions(shell: Shell) -> Result<(), Failure> {
+fn completions(shell: Shell, name: CalledAs) -> Result<(), Failure> {
     use clap_complete::aot::{Bash, Fish, Generator, Zsh, generate};
 
-    fn print(shell: impl Generator) -> Vec<u8> {
-        let mut script = Vec::new();
-        generate(shell, &mut CommandLine::command(), "f2bd", &mut script);
+    fn print(shell: impl Generator, mut command: clap::Command) -> Vec<u8> {
+        let (name, mut script) = (command.get_name().to_owned(), Vec::new());
+        generate(shell, &mut command, name, &mut script);
         script
     }
+    let command = match name {
+        CalledAs::F2bd => CommandLine::command(),
+        CalledAs::Fail2banClient => fail2ban::completion::client(),
+        CalledAs::Fail2banServer => fail2ban::completion::server(),
+        CalledAs::Fail2banRegex => fail2ban::completion::regex(),
+    };
     let script = match shell {
-        Shell::Bash => print(Bash),
-        Shell::Zsh => print(Zsh),
-        Shell::Fish => print(Fish),
+        Shell::Bash => print(Bash, command),
+        Shell::Zsh => print(Zsh, command),
+        Shell::Fish => print(Fish, command),
     };
     let mut out = output::stdout();
     out.write_all(&script)?;

@@ -273,7 +273,7 @@ fn read(main: &Path, problems: &mut Problems) -> Option<Read> {
 }
 
 /// The control socket, for commands that need nothing else of the configuration. Most users cannot read the usual
-/// one, and then the usual socket is meant.
+/// one, and then the usual socket is meant. Mistakes in drop-ins are no reason not to ask a daemon that runs, or to end it.
 ///
 /// # Errors
 /// A configuration that was named cannot be read.
@@ -285,8 +285,11 @@ pub fn socket(path: Option<&Path>) -> Result<PathBuf, Vec<Problem>> {
         return Ok(DaemonSettings::read(&Section::new(None, keys::DAEMON), &mut problems).socket);
     }
     let read = files::read(&main, &mut problems);
-    if path.is_some() && problems.is_fatal() {
-        return Err(problems.into_sorted());
+    let found = std::mem::take(&mut problems).into_sorted();
+    let is_of_main =
+        |problem: &Problem| problem.severity == Severity::Error && problem.file == main;
+    if path.is_some() && found.iter().any(is_of_main) {
+        return Err(found);
     }
     let table = read.as_ref().and_then(|(_, table)| part(table, "daemon"));
     Ok(DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems).socket)
@@ -535,6 +538,7 @@ fn patterns(filters: &BTreeMap<FilterName, Option<FilterFile>>, jail: &JailSetti
     Patterns {
         failures: texts(spec.failures).collect(),
         ignores: texts(spec.ignores).collect(),
+        lines: spec.lines,
     }
 }
 

@@ -9,6 +9,7 @@ use super::jail::JailSettings;
 use super::{Loaded, Problem, network, subject};
 use crate::control::text::seconds;
 use crate::engine::filter::Capture;
+use crate::engine::filter::LineRules;
 use crate::engine::jail::accounts::AccountRule;
 use crate::engine::jail::class::ClassRule;
 use crate::engine::jail::escalation::{Escalation, Growth, Jitter, Scope};
@@ -168,12 +169,14 @@ fn grown(escalation: &Escalation) -> Value {
 }
 
 /// The patterns of a jail's filter in its mode, as they are written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Patterns {
     /// What counts.
     pub failures: Vec<String>,
     /// What does not, though a pattern takes it.
     pub ignores: Vec<String>,
+    /// What a filter over whole lines says beside them.
+    pub lines: Option<LineRules>,
 }
 
 /// A problem as programs read it.

@@ -2,12 +2,19 @@
 //!
 //! In: jails as they were read. Out: their words, for the control protocol.
 
+use jiff::tz::TimeZone;
+
+use super::fail2ban::date;
 use super::jail::JailSettings;
 use super::resolved::Patterns;
-use crate::control::protocol::JailSettingsRow;
+use crate::control::protocol::{JailSettingsRow, LinesRow};
+use crate::engine::filter::LineRules;
 use crate::engine::policy::{IGNOREIP, IgnoreList, SetName};
 use crate::source::SourceSpec;
 use crate::source::file::FilesSpec;
+
+/// What is told where no date is looked for.
+const NO_DATES: &str = "{NONE}";
 
 /// The enabled jails, in their order; by that the sources know which files each of them wants.
 pub fn rows(jails: &[(JailSettings, Patterns)], sources: &[SourceSpec]) -> Vec<JailSettingsRow> {
@@ -51,6 +58,35 @@ fn row(
         ignoreself: jail.ignore.sets().any(|(set, _)| *set == SetName::Own),
         ignorecommand: command.unwrap_or_default(),
         usedns: jail.usedns,
+        lines: patterns.lines.as_ref().map(lines),
+    }
+}
+
+/// What a filter says of whole lines.
+fn lines(rules: &LineRules) -> LinesRow {
+    let (datepattern, dates) = match &rules.dates {
+        None => (None, NO_DATES.to_owned()),
+        Some(dates) => date::title(dates.templates.text()),
+    };
+    let zone = rules.dates.as_ref().map(|dates| &dates.zone);
+    let zone = zone.filter(|zone| **zone != TimeZone::system());
+    LinesRow {
+        prefregex: rules.prefix.clone().unwrap_or_default(),
+        datepattern,
+        dates,
+        logtimezone: zone.map(zone_name),
+        maxlines: rules.window.get(),
+    }
+}
+
+/// A zone by its name, or by its offset now if it has none.
+fn zone_name(zone: &TimeZone) -> String {
+    match zone.iana_name() {
+        Some(name) => name.to_owned(),
+        None => {
+            let offset = zone.to_offset(jiff::Timestamp::now());
+            format!("UTC{offset}")
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
-pub use super::settings::{JailSettingsRow, SettingsRow};
+pub use super::settings::{JailSettingsRow, LinesRow, SettingsRow};
 
 use super::health::HealthRow;
 use super::text;

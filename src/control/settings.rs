@@ -49,4 +49,22 @@ pub struct JailSettingsRow {
     /// Whether names are looked up.
     #[serde(with = "text")]
     pub usedns: UseDns,
+    /// What its filter says of whole lines; null if it looks at messages.
+    #[serde(default)]
+    pub lines: Option<LinesRow>,
+}
+
+/// What a filter says of whole lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinesRow {
+    /// What a line must match first; empty if that is nothing.
+    pub prefregex: String,
+    /// How dates are written; null in many ways, or in none.
+    pub datepattern: Option<String>,
+    /// How people call that.
+    pub dates: String,
+    /// The zone of dates that do not tell theirs; null if it is that of the system.
+    pub logtimezone: Option<String>,
+    /// How many lines are looked at together.
+    pub maxlines: u16,
 }

@@ -29,6 +29,14 @@ const ALIKE: &[&[&str]] = &[
     &["get", "sshd", "ignoreself"],
     &["get", "sshd", "ignorecommand"],
     &["get", "sshd", "ignoreregex"],
+    &["get", "sshd", "datepattern"],
+    &["get", "sshd", "maxlines"],
+    &["get", "sshd", "prefregex"],
+    &["get", "sshd", "logtimezone"],
+    &["get", "sshd", "ignorecache"],
+    &["get", "sshd", "actionproperties", "nope"],
+    &["get", "sshd", "actionproperties"],
+    &["get", "sshd", "action", "nope"],
     &["get", "sshd", "findtime"],
     &["get", "sshd", "bantime"],
     &["get", "lasting", "bantime"],
@@ -212,6 +220,22 @@ fn newer_commands_and_those_of_f2bd_alone() {
     );
     assert_eq!(both(&["reload", "nope"]).code, Some(255));
     assert_eq!(out(&both(&["reload", "--if-exists", "nope"])), "OK\n");
+    // What f2bd has not says so, and where to look instead.
+    for (what, word) in [
+        (&["maxmatches"][..], "has no `maxmatches`"),
+        (
+            &["action", "nftables", "actionban"],
+            "`f2bd actions nftables`",
+        ),
+        (&["bantime.increment"], "`escalation` of the jail sshd"),
+        (&["actionmethods", "nope"], "'Invalid Action name: nope'"),
+    ] {
+        let said = both(&[&["get", "sshd"], what].concat());
+        assert!(
+            said.code == Some(255) && said.out.contains(word),
+            "{said:?}"
+        );
+    }
     // What cannot be set says where it can.
     let said = both(&["set", "sshd", "addfailregex", "x"]);
     assert_eq!(said.code, Some(255));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use f2bd::config::fail2ban::jail::State;
 use f2bd::config::fail2ban::{Tree, stream};
 use f2bd::config::{Problem, Problems};
+use f2bd::control::fail2ban::value::Value;
 
 use super::package::{Package, copy};
 
@@ -40,7 +41,7 @@ pub fn write_logs(tree: &Tree, home: &Path) {
 fn ours(tree: &Tree) -> Vec<String> {
     let commands = stream::commands(tree).into_iter();
     commands
-        .map(|command| stream::Word::List(command).to_string())
+        .map(|command| Value::List(command).to_string())
         .collect()
 }
 

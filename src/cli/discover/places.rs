@@ -176,7 +176,7 @@ pub fn of_words(words: &[String], ground: &Ground, clock: &Clock) -> Vec<Place> 
         let log = Log::of(word);
         let names = match &log {
             Log::File(path) => writing::names(path),
-            Log::StandardInput | Log::Journal(_) => Vec::new(),
+            Log::StandardInput | Log::Text(_) | Log::Journal(_) => Vec::new(),
         };
         let is_one = |glob: &FileGlob| names.iter().any(|name| glob.matches(name));
         let expecting = globs.iter().filter(|(_, glob)| is_one(glob));

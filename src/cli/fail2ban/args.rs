@@ -78,20 +78,20 @@ enum Known {
 use Known::*;
 
 /// The letters, and whether they take a value.
-const LETTERS: &[(char, Known, bool)] = &[
-    ('h', Help, false),
-    ('c', Conf, true),
-    ('s', Socket, true),
-    ('p', Nothing, true),
-    ('x', Nothing, false),
-    ('f', Foreground, false),
-    ('b', Background, false),
-    ('d', Dump, false),
-    ('t', Test, false),
-    ('v', Nothing, false),
-    ('i', Interactive, false),
-    ('q', Nothing, false),
-    ('V', ShortVersion, false),
+const LETTERS: &[(&str, Known, bool)] = &[
+    ("h", Help, false),
+    ("c", Conf, true),
+    ("s", Socket, true),
+    ("p", Nothing, true),
+    ("x", Nothing, false),
+    ("f", Foreground, false),
+    ("b", Background, false),
+    ("d", Dump, false),
+    ("t", Test, false),
+    ("v", Nothing, false),
+    ("i", Interactive, false),
+    ("q", Nothing, false),
+    ("V", ShortVersion, false),
 ];
 
 /// The names, and whether they take a value.
@@ -137,7 +137,9 @@ pub fn read(words: impl IntoIterator<Item = String>) -> Result<Options, OptionEr
             options.note(known, value.unwrap_or_default());
         } else if let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) {
             for (at, letter) in letters.char_indices() {
-                let known = LETTERS.iter().find(|(known, _, _)| *known == letter);
+                let known = LETTERS
+                    .iter()
+                    .find(|(known, _, _)| known.starts_with(letter));
                 let (_, known, takes_value) = known.ok_or_else(|| unknown(&word))?;
                 if !takes_value {
                     options.note(*known, String::new());
@@ -157,6 +159,24 @@ pub fn read(words: impl IntoIterator<Item = String>) -> Result<Options, OptionEr
     }
     options.command.extend(words);
     Ok(options)
+}
+
+/// All options, for a shell: letters and names, and whether they take a value.
+pub fn options() -> impl Iterator<Item = (Spelling, bool)> {
+    let letters = LETTERS.iter();
+    let letters = letters.map(|(letter, _, takes_value)| (Spelling::Letter(letter), *takes_value));
+    let names = NAMES.iter();
+    let names = names.map(|(name, _, takes_value)| (Spelling::Name(name), *takes_value));
+    letters.chain(names)
+}
+
+/// How an option is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// `-t`
+    Letter(&'static str),
+    /// `--test`
+    Name(&'static str),
 }
 
 fn unknown(word: &str) -> OptionError {

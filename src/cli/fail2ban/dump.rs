@@ -5,8 +5,9 @@
 
 use super::{Dump, NotDone, Session, complain, print};
 use crate::config::Problems;
-use crate::config::fail2ban::stream::{self, Word};
+use crate::config::fail2ban::stream;
 use crate::config::fail2ban::{Tree, VERSION, is_tree};
+use crate::control::fail2ban::value::Value;
 
 /// How many letters a line may have before it is broken for people.
 const WIDEST: usize = 1_000;
@@ -29,7 +30,7 @@ impl Session {
             print("ERROR: The configuration stream failed because of the invalid syntax.")?;
             return Err(NotDone);
         };
-        let commands = stream::commands(&tree).into_iter().map(Word::List);
+        let commands = stream::commands(&tree).into_iter().map(Value::List);
         let lines = commands.map(|command| match dump {
             Dump::Plain => command.to_string(),
             Dump::Pretty => pretty(&command, 0),
@@ -39,9 +40,9 @@ impl Session {
 }
 
 /// A word, broken if it is wide, that begins after so many letters.
-fn pretty(word: &Word, before: usize) -> String {
+fn pretty(word: &Value, before: usize) -> String {
     let plain = word.to_string();
-    let Word::List(words) = word else {
+    let Value::List(words) = word else {
         return plain;
     };
     if before + plain.chars().count() < WIDEST {

@@ -48,6 +48,24 @@ fn of_setting(jail: &str, what: &str, separator: &str, value: &Value) -> String 
             let alternatives: Vec<_> = alternatives.iter().map(spaced).collect();
             format!("Current match filter:\n{}", alternatives.join(" + "))
         }
+        ("datepattern", value) => {
+            let said = match value {
+                Value::Tuple(pair) => match pair.as_slice() {
+                    [Value::Nothing, title] => title.plain(),
+                    [pattern, title] => format!("{} ({})", pattern.plain(), title.plain()),
+                    _ => value.plain(),
+                },
+                Value::Nothing => "Not set/required".to_owned(),
+                other => other.plain(),
+            };
+            format!("Current date pattern set to: {said}")
+        }
+        ("actionproperties", Value::List(all)) if all.is_empty() => {
+            format!("No properties for jail {jail} action {separator}")
+        }
+        ("actionmethods", Value::List(all)) if all.is_empty() => {
+            format!("No methods for jail {jail} action {separator}")
+        }
         ("ignoreip", Value::List(subjects)) => listed(
             "These IP addresses/networks are ignored:",
             "No IP address/network is ignored",

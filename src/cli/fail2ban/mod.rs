@@ -1,12 +1,14 @@
-//! Called as `fail2ban-client` or `fail2ban-server`: what would those print?
+//! Called as `fail2ban-client`, `fail2ban-server` or `fail2ban-regex`: what would those print?
 //!
 //! [`args`] reads their options, `control::fail2ban` understands their commands and finds the answers, [`formats`] and
 //! [`table`] print them, [`dump`] lists a tree, [`starting`] begins and ends
-//! daemons. Exit codes are theirs: 0, or 255 whatever went wrong.
+//! daemons; [`regex`] is a tool of its own; [`completion`] is what shells can complete. Exit codes are theirs: 0, or 255 whatever went wrong.
 
 mod args;
+pub mod completion;
 mod dump;
 mod formats;
+mod regex;
 mod starting;
 mod table;
 
@@ -35,9 +37,9 @@ const USUAL_TREE: &str = "/etc/fail2ban";
 /// The exit code of whatever went wrong.
 const FAILED: u8 = 255;
 
-/// A tool of Fail2ban.
+/// A tool that has to do with the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tool {
+enum Tool {
     /// `fail2ban-client`
     Client,
     /// `fail2ban-server`
@@ -45,9 +47,9 @@ pub enum Tool {
 }
 
 impl Tool {
-    /// The tool that has this file name, whatever directory it is in.
-    pub fn called(program: &Path) -> Option<Tool> {
-        match program.file_name()?.to_str()? {
+    /// The tool of this name.
+    fn called(name: &str) -> Option<Tool> {
+        match name {
             "fail2ban-client" => Some(Tool::Client),
             "fail2ban-server" => Some(Tool::Server),
             _ => None,
@@ -65,8 +67,16 @@ impl Tool {
 /// Why something was not done; it has been told.
 struct NotDone;
 
-/// Runs a tool with the words after its name.
-pub fn main(tool: Tool, words: impl Iterator<Item = OsString>) -> ExitCode {
+/// Is the tool by whose file name the program was called, whatever directory it is in, with the words after its name;
+/// `None` if it was called by another one.
+pub fn called(program: &Path, words: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    Some(match program.file_name()?.to_str()? {
+        "fail2ban-regex" => regex::main(words),
+        name => main(Tool::called(name)?, words),
+    })
+}
+
+fn main(tool: Tool, words: impl Iterator<Item = OsString>) -> ExitCode {
     // What is no UTF-8 is no word of any command.
     let words = words.map(|word| word.to_string_lossy().into_owned());
     let done = match args::read(words) {
@@ -192,6 +202,7 @@ impl Session {
         let texts: Vec<_> = words.iter().map(String::as_str).collect();
         match texts.as_slice() {
             ["start"] => self.start(),
+            ["stop"] => self.stop(),
             ["restart"] => self.restart(),
             ["help"] => print(&usage(self.tool)),
             _ => self.ask(words),
@@ -330,8 +341,9 @@ Commands:
     unban --all, unban IP..., set JAIL banip IP..., set JAIL unbanip [--report-absent] IP...
     get loglevel, logtarget, syslogsocket, dbfile, dbpurgeage; set loglevel LEVEL; flushlogs
     get JAIL banned [IP...], banip [SEPARATOR|--with-time], logpath, logencoding, journalmatch,
-        ignoreself, ignoreip, ignorecommand, failregex, ignoreregex, usedns, findtime, bantime,
-        maxretry, actions
+        ignoreself, ignoreip, ignorecommand, ignorecache, prefregex, failregex, ignoreregex,
+        datepattern, logtimezone, maxlines, usedns, findtime, bantime, maxretry, actions,
+        actionproperties ACTION, actionmethods ACTION
 
 See f2bd(8).",
         tool.name()

@@ -56,6 +56,12 @@ impl Session {
         self.start()
     }
 
+    /// Ends the daemon, and waits until another one can begin: scripts start it in the next line.
+    pub(super) fn stop(&self) -> Result<(), NotDone> {
+        self.ask(&["stop".to_owned()])?;
+        self.wait_for(false, None)
+    }
+
     /// Is the daemon.
     fn stay(&self) -> Result<(), NotDone> {
         let options = RunOptions {

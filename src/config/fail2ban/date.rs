@@ -30,6 +30,81 @@ pub fn patterns(text: &str) -> Result<String, ExpressionError> {
     Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
 }
 
+/// The words by which Fail2ban calls what a code stands for, when it tells people of a pattern.
+const WORDS: [(&str, &str); 26] = [
+    ("%%", "%"),
+    ("%a", "DAY"),
+    ("%A", "DAYNAME"),
+    ("%b", "MON"),
+    ("%B", "MONTH"),
+    ("%d", "Day"),
+    ("%f", "Microseconds"),
+    ("%H", "24hour"),
+    ("%I", "12hour"),
+    ("%j", "Yearday"),
+    ("%m", "Month"),
+    ("%M", "Minute"),
+    ("%p", "AMPM"),
+    ("%S", "Second"),
+    ("%U", "Yearweek"),
+    ("%w", "Weekday"),
+    ("%W", "Yearweek"),
+    ("%y", "Year2"),
+    ("%Y", "Year"),
+    ("%z", "Zone offset"),
+    ("%Z", "Zone name"),
+    ("%k", "%k"),
+    ("%l", "%l"),
+    ("EPOCH", "Epoch"),
+    ("%Exk", "%Exk"),
+    ("%Exl", "%Exl"),
+];
+
+/// What Fail2ban tells of the dates of a filter that are written so: the pattern, and how it calls it.
+pub fn title(patterns: &str) -> (Option<String>, String) {
+    let lines = patterns.lines().map(str::trim);
+    let lines: Vec<_> = lines.filter(|line| !line.is_empty()).collect();
+    let stands_for_many = |line: &str| {
+        let mut names = ["{^LN-BEG}", "{DEFAULT}"].into_iter();
+        names.any(|name| line.eq_ignore_ascii_case(name))
+            || line.to_ascii_uppercase().contains("{DATE}")
+    };
+    let many = || (None, "Default Detectors".to_owned());
+    match &*lines {
+        lines if lines.iter().any(|line| stands_for_many(line)) => many(),
+        [first] | [first, _] => (Some((*first).to_owned()), named(first)),
+        _ => many(),
+    }
+}
+
+/// A pattern with words for its codes.
+pub fn named(pattern: &str) -> String {
+    let (mut named, mut rest) = (String::new(), pattern);
+    while let Some(first) = rest.chars().next() {
+        let exact = rest
+            .strip_prefix("%Ex")
+            .and_then(|code| Some(format!("%{}", code.chars().next()?)));
+        let plain = WORDS.iter().find(|(code, _)| rest.starts_with(code));
+        let exactly = exact.and_then(|plain| WORDS.iter().find(|(code, _)| *code == plain));
+        match (exactly, plain) {
+            (_, Some((code, word))) => {
+                named.push_str(word);
+                rest = &rest[code.len()..];
+            }
+            (Some((code, word)), None) => {
+                named.push_str("Ex");
+                named.push_str(word);
+                rest = &rest["Ex".len() + code.len()..];
+            }
+            (None, None) => {
+                named.push(first);
+                rest = &rest[first.len_utf8()..];
+            }
+        }
+    }
+    named
+}
+
 fn pattern(text: &str) -> Result<String, ExpressionError> {
     // Whatever is no expression of Python is replaced by words that mean nothing, until it is translated.
     let mut word = "x".to_owned();
@@ -136,5 +211,31 @@ mod tests {
             assert_eq!(patterns(text).expect(text), translated, "{text}");
         }
         assert!(patterns("%Y(").is_err());
+    }
+
+    #[test]
+    fn people_read_words() {
+        for (text, named) in [
+            ("^%Y-%m-%d %k:%M:%S%%", "^Year-Month-Day %k:Minute:Second%"),
+            ("%ExY%Exm%Exd", "ExYearExMonthExDay"),
+            ("{^LN-BEG}EPOCH", "{^LN-BEG}Epoch"),
+            ("(?:%a )?%b %d, %Exy", "(?:DAY )?MON Day, ExYear2"),
+        ] {
+            let expected = (Some(text.to_owned()), named.to_owned());
+            assert_eq!(title(text), expected);
+        }
+        for text in [
+            "",
+            "{^LN-BEG}",
+            "^x {DATE}",
+            "%Y\n%m\n%d",
+            "EPOCH\n{^LN-BEG}",
+        ] {
+            assert_eq!(
+                title(text),
+                (None, "Default Detectors".to_owned()),
+                "{text}"
+            );
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What does one filter of a directory come to, without a jail?
 //!
-//! In: its name, with what a jail would write into brackets behind it. Out: a filter file, for those who try it on a log.
+//! In: its name, with what a jail would write into brackets behind it. Out: its options, or the filter file that they come
+//! to, for those who try it on a log.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ use super::files::{Files, place_of};
 use super::filter::{self, Reading};
 use super::jail::JailsReader;
 use super::merged::Merged;
-use super::options::Written;
+use super::options::{Options, Written};
 use crate::config::filter::FilterFile;
 use crate::config::problem::Problems;
 
@@ -43,13 +44,27 @@ impl Whereabouts {
         })
     }
 
-    /// Reads it; what is wrong with it is noted in `problems`.
-    pub fn read(&self, problems: &mut Problems) -> Option<FilterFile> {
+    /// The filter of this name in the directory of Fail2ban's.
+    pub fn of(folder: PathBuf, named: String) -> Self {
+        Whereabouts { folder, named }
+    }
+
+    /// The directory that it belongs to.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Reads what it says to a jail with that backend; what is wrong with it is noted in `problems`.
+    pub fn options(&self, backend: Option<&str>, problems: &mut Problems) -> Option<Options> {
         let place = place_of(&self.folder);
         let mut files = Files::of(&self.folder);
         let mut jails = Merged::default();
         let section = jails.section_mut(JAIL, &place);
-        for (key, value) in [("enabled", "true"), ("filter", &*self.named)] {
+        let said = [("enabled", "true"), ("filter", &*self.named)];
+        for (key, value) in said
+            .into_iter()
+            .chain(backend.map(|name| ("backend", name)))
+        {
             section.set(key, Written::new(value, &place));
         }
         let started = JailsReader::new(&mut files).read(JAIL, &place, &mut jails, problems);
@@ -57,6 +72,13 @@ impl Whereabouts {
             problems.error(error.place(), error.to_string(), error.remedy());
             None
         })?;
+        Some(started.filter_options())
+    }
+
+    /// Reads it; what is wrong with it is noted in `problems`.
+    pub fn read(&self, problems: &mut Problems) -> Option<FilterFile> {
+        let place = place_of(&self.folder);
+        let options = self.options(None, problems)?;
         let name = brackets::part(&self.named).ok()?.name.parse();
         let name = name.map_err(|error: crate::engine::name::NameError| {
             problems.error(&place, error.to_string(), "rename the file");
@@ -65,7 +87,7 @@ impl Whereabouts {
             hosts: Hosts::Named,
             zone: TimeZone::system(),
         };
-        let file = filter::file(name.ok()?, &started.filter_options(), &reading, problems)?;
+        let file = filter::file(name.ok()?, &options, &reading, problems)?;
         Some(FilterFile::from(file))
     }
 }

@@ -3,35 +3,17 @@
 //! The commands that `fail2ban-client -d` prints, in their order; printed, they are lists as Python writes them. Log files are
 //! looked for, as Fail2ban does it when it starts.
 
-use std::fmt;
 use std::path::Path;
-
-use glob::MatchOptions;
 
 use super::Tree;
 use super::jail::keys::{ACTION_OPTIONS, FILTER_OPTIONS, JAIL_OPTIONS, OptionKind};
 use super::jail::{JailError, Started, State, TreeAction, is_python};
 use super::options::{Options, Written, whole_number, words};
-
-/// A word of a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// A text.
-    Text(String),
-    /// A whole number.
-    Number(i64),
-    /// True or false.
-    Flag(bool),
-    /// Nothing, where a number was wanted and something else was written.
-    Nothing,
-    /// Several words.
-    List(Vec<Word>),
-    /// Words by their names.
-    Table(Vec<(String, Word)>),
-}
+use crate::control::fail2ban::files;
+use crate::control::fail2ban::value::Value;
 
 /// A command: its words.
-pub type Command = Vec<Word>;
+pub type Command = Vec<Value>;
 
 /// The commands for a whole tree.
 pub fn commands(tree: &Tree) -> Vec<Command> {
@@ -67,20 +49,20 @@ fn reason(error: &JailError) -> String {
             } else {
                 "action"
             };
-            format!("Unable to read {article} {}", Word::from(name.as_str()))
+            format!("Unable to read {article} {}", Value::from(name.as_str()))
         }
         error => error.to_string(),
     }
 }
 
 fn command(words: &[&str]) -> Command {
-    words.iter().map(|word| Word::from(*word)).collect()
+    words.iter().map(|word| Value::from(*word)).collect()
 }
 
 /// `set JAIL …`, or `set …` of the server.
-fn set(words: &[&str], value: Word) -> Command {
+fn set(words: &[&str], value: Value) -> Command {
     let mut command = command(&["set"]);
-    command.extend(words.iter().map(|word| Word::from(*word)));
+    command.extend(words.iter().map(|word| Value::from(*word)));
     command.push(value);
     command
 }
@@ -89,7 +71,7 @@ fn daemon(tree: &Tree) -> Vec<Command> {
     let mut commands = Vec::new();
     if let Some(size) = tree.threads.get("stacksize") {
         let size = vec![("stacksize".to_owned(), number(size))];
-        commands.push(set(&["thread"], Word::Table(size)));
+        commands.push(set(&["thread"], Value::Map(size)));
     }
     for (key, usual) in [
         ("syslogsocket", Some("auto")),
@@ -102,8 +84,8 @@ fn daemon(tree: &Tree) -> Vec<Command> {
     ] {
         let value = match tree.daemon.get(key) {
             Some(value) if key == "dbmaxmatches" => Some(number(value)),
-            Some(value) => Some(Word::from(value.text.as_str())),
-            None => usual.map(Word::from),
+            Some(value) => Some(Value::from(value.text.as_str())),
+            None => usual.map(Value::from),
         };
         commands.extend(value.map(|value| set(&[key], value)));
     }
@@ -129,7 +111,7 @@ fn jail(folder: &Path, name: &str, jail: &Started) -> Vec<Command> {
             "logpath" => logs = log_files(name, &value.text),
             "ignoreip" => {
                 let mut command = command(&["set", name, "addignoreip"]);
-                command.extend(words(&value.text).map(Word::from));
+                command.extend(words(&value.text).map(Value::from));
                 commands.push(command);
             }
             key => commands.push(set(&[name, key], word(value, *kind))),
@@ -154,14 +136,14 @@ fn add_filter(commands: &mut Vec<Command>, jail: &str, options: &Options) {
         match key {
             "failregex" | "ignoreregex" => {
                 let patterns = value.text.split('\n').filter(|pattern| !pattern.is_empty());
-                let mut patterns: Vec<_> = patterns.map(Word::from).collect();
+                let mut patterns: Vec<_> = patterns.map(Value::from).collect();
                 let add = format!("add{key}");
                 match patterns.len() {
                     0 => {}
                     1 => commands.extend(patterns.pop().map(|pattern| set(&[jail, &add], pattern))),
                     _ => {
                         let mut command = command(&["multi-set", jail, &add]);
-                        command.push(Word::List(patterns));
+                        command.push(Value::List(patterns));
                         commands.push(command);
                     }
                 }
@@ -170,14 +152,14 @@ fn add_filter(commands: &mut Vec<Command>, jail: &str, options: &Options) {
                 for line in value.text.split('\n').filter(|line| !line.is_empty()) {
                     let mut command = command(&["set", jail, "addjournalmatch"]);
                     let words = shlex::split(line).unwrap_or_default();
-                    command.extend(words.iter().map(|word| Word::from(word.as_str())));
+                    command.extend(words.iter().map(|word| Value::from(word.as_str())));
                     commands.push(command);
                 }
             }
             "datepattern" => commands.push(set(&[jail, key], word(value, *kind))),
             _ => {
                 let word = word(value, *kind);
-                if word != Word::Nothing {
+                if word != Value::Nothing {
                     let at = if key == "usedns" { 0 } else { first };
                     commands.insert(at, set(&[jail, key], word));
                     first += 1;
@@ -204,19 +186,7 @@ pub fn there(path: &str) -> Vec<String> {
     while pattern.contains("**") {
         pattern = pattern.replace("**", "*");
     }
-    let options = MatchOptions {
-        require_literal_leading_dot: true,
-        require_literal_separator: true,
-        case_sensitive: true,
-    };
-    let found = glob::glob_with(&pattern, options)
-        .into_iter()
-        .flatten()
-        .flatten();
-    let found = found.filter(|path| path.exists());
-    found
-        .map(|path| path.to_string_lossy().into_owned())
-        .collect()
+    files::there(&[pattern])
 }
 
 fn action(folder: &Path, jail: &str, action: &TreeAction) -> Vec<Command> {
@@ -238,7 +208,7 @@ fn action(folder: &Path, jail: &str, action: &TreeAction) -> Vec<Command> {
     for (key, value) in action.options.iter() {
         let kind = ACTION_OPTIONS.iter().find(|(known, _)| *known == key);
         let kind = kind.map_or(OptionKind::Text, |(_, kind)| *kind);
-        said.push(vec![Word::from(key), word(value, kind)]);
+        said.push(vec![Value::from(key), word(value, kind)]);
     }
     for (key, value) in action.parameters.iter() {
         said.push(command(&[key, &value.text]));
@@ -252,7 +222,7 @@ fn action(folder: &Path, jail: &str, action: &TreeAction) -> Vec<Command> {
     if said.len() == 1 {
         more.extend(said.into_iter().flatten());
     } else {
-        more.push(Word::List(said.into_iter().map(Word::List).collect()));
+        more.push(Value::List(said.into_iter().map(Value::List).collect()));
     }
     commands.push(more);
     commands
@@ -274,71 +244,14 @@ fn json(text: &str) -> String {
     json + "\""
 }
 
-fn word(value: &Written, kind: OptionKind) -> Word {
+fn word(value: &Written, kind: OptionKind) -> Value {
     match kind {
-        OptionKind::Text => Word::from(value.text.as_str()),
-        OptionKind::Flag => Word::Flag(value.is_true()),
+        OptionKind::Text => Value::from(value.text.as_str()),
+        OptionKind::Flag => Value::Flag(value.is_true()),
         OptionKind::Number => number(value),
     }
 }
 
-fn number(value: &Written) -> Word {
-    whole_number(&value.text).map_or(Word::Nothing, Word::Number)
-}
-
-impl From<&str> for Word {
-    fn from(text: &str) -> Self {
-        Word::Text(text.to_owned())
-    }
-}
-
-/// As Python writes it.
-impl fmt::Display for Word {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Word::Text(text) => quoted(text, f),
-            Word::Number(number) => write!(f, "{number}"),
-            Word::Flag(true) => f.write_str("True"),
-            Word::Flag(false) => f.write_str("False"),
-            Word::Nothing => f.write_str("None"),
-            Word::List(words) => {
-                f.write_str("[")?;
-                for (number, word) in words.iter().enumerate() {
-                    let comma = if number > 0 { ", " } else { "" };
-                    write!(f, "{comma}{word}")?;
-                }
-                f.write_str("]")
-            }
-            Word::Table(words) => {
-                f.write_str("{")?;
-                for (number, (name, word)) in words.iter().enumerate() {
-                    let comma = if number > 0 { ", " } else { "" };
-                    write!(f, "{comma}{}: {word}", Word::from(name.as_str()))?;
-                }
-                f.write_str("}")
-            }
-        }
-    }
-}
-
-/// A text in quotes, in double ones only if that saves it from backslashes.
-fn quoted(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let quote = if text.contains('\'') && !text.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
-    write!(f, "{quote}")?;
-    for c in text.chars() {
-        match c {
-            '\n' => f.write_str("\\n")?,
-            '\r' => f.write_str("\\r")?,
-            '\t' => f.write_str("\\t")?,
-            '\\' => f.write_str("\\\\")?,
-            c if c == quote => write!(f, "\\{c}")?,
-            c if c.is_control() && u32::from(c) < 0x100 => write!(f, "\\x{:02x}", u32::from(c))?,
-            c => write!(f, "{c}")?,
-        }
-    }
-    write!(f, "{quote}")
+fn number(value: &Written) -> Value {
+    whole_number(&value.text).map_or(Value::Nothing, Value::Whole)
 }

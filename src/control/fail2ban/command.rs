@@ -3,10 +3,14 @@
 //! In: words. Out: a [`Command`], or the fault that Fail2ban finds in them. Whether a jail of that name exists is not
 //! known here.
 
+mod settings;
+
 use std::collections::VecDeque;
 
 use log::LevelFilter;
 
+use self::settings::{FIXED, JAIL_SETTINGS, SETTINGS, known};
+pub use self::settings::{JailSetting, Setting, settings};
 use super::fault::Fault;
 
 /// What somebody wants.
@@ -38,6 +42,8 @@ pub enum Command {
     Get(Setting),
     /// `get JAIL X`
     GetOf(Jail, JailSetting),
+    /// `get JAIL actionproperties ACTION`, `get JAIL actionmethods ACTION`
+    PropertiesOf(Jail, String),
     /// `get JAIL banned [IP…]`
     BannedIn(Jail, Vec<String>),
     /// `get JAIL banip [SEPARATOR]`
@@ -101,105 +107,21 @@ pub struct Reload {
     pub if_exists: bool,
 }
 
-/// A setting of the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setting {
-    /// `loglevel`
-    LogLevel,
-    /// `logtarget`
-    LogTarget,
-    /// `syslogsocket`
-    SyslogSocket,
-    /// `dbfile`
-    Database,
-    /// `dbpurgeage`
-    PurgeAge,
-}
-
-/// A setting of a jail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JailSetting {
-    /// `logpath`
-    LogPath,
-    /// `logencoding`
-    LogEncoding,
-    /// `journalmatch`
-    JournalMatch,
-    /// `ignoreself`
-    IgnoreSelf,
-    /// `ignoreip`
-    IgnoreIp,
-    /// `ignorecommand`
-    IgnoreCommand,
-    /// `failregex`
-    FailRegex,
-    /// `ignoreregex`
-    IgnoreRegex,
-    /// `usedns`
-    UseDns,
-    /// `findtime`
-    FindTime,
-    /// `bantime`
-    BanTime,
-    /// `maxretry`
-    MaxRetry,
-    /// `actions`
-    Actions,
-}
-
-const SETTINGS: &[(&str, Setting)] = &[
-    ("loglevel", Setting::LogLevel),
-    ("logtarget", Setting::LogTarget),
-    ("syslogsocket", Setting::SyslogSocket),
-    ("dbfile", Setting::Database),
-    ("dbpurgeage", Setting::PurgeAge),
-];
-
-const JAIL_SETTINGS: &[(&str, JailSetting)] = &[
-    ("logpath", JailSetting::LogPath),
-    ("logencoding", JailSetting::LogEncoding),
-    ("journalmatch", JailSetting::JournalMatch),
-    ("ignoreself", JailSetting::IgnoreSelf),
-    ("ignoreip", JailSetting::IgnoreIp),
-    ("ignorecommand", JailSetting::IgnoreCommand),
-    ("failregex", JailSetting::FailRegex),
-    ("ignoreregex", JailSetting::IgnoreRegex),
-    ("usedns", JailSetting::UseDns),
-    ("findtime", JailSetting::FindTime),
-    ("bantime", JailSetting::BanTime),
-    ("maxretry", JailSetting::MaxRetry),
-    ("actions", JailSetting::Actions),
-];
-
-/// What can be set while Fail2ban runs, and not while f2bd does: the key to be edited instead.
-const FIXED: &[(&str, &str)] = &[
-    ("ignoreself", "ignoreself"),
-    ("addignoreip", "ignoreip"),
-    ("delignoreip", "ignoreip"),
-    ("ignorecommand", "ignorecommand"),
-    ("ignorecache", "ignorecommand"),
-    ("addlogpath", "logpath"),
-    ("dellogpath", "logpath"),
-    ("logencoding", "logencoding"),
-    ("addjournalmatch", "journalmatch"),
-    ("deljournalmatch", "journalmatch"),
-    ("prefregex", "prefregex"),
-    ("addfailregex", "failregex"),
-    ("delfailregex", "failregex"),
-    ("addignoreregex", "ignoreregex"),
-    ("delignoreregex", "ignoreregex"),
-    ("usedns", "usedns"),
-    ("findtime", "findtime"),
-    ("bantime", "bantime"),
-    ("datepattern", "datepattern"),
-    ("logtimezone", "logtimezone"),
-    ("maxmatches", "maxmatches"),
-    ("maxretry", "maxretry"),
-    ("maxlines", "maxlines"),
-    ("addaction", "action"),
-    ("delaction", "action"),
-    ("action", "action"),
-    ("idle", "enabled"),
+/// With what a command can begin, for people who type one.
+pub const NAMES: [&str; 13] = [
+    "ping",
+    "version",
+    "echo",
+    "status",
+    "stats",
+    "banned",
+    "unban",
+    "get",
+    "set",
+    "reload",
+    "flushlogs",
+    "stop",
+    "server-status",
 ];
 
 /// The words that are left.
@@ -304,12 +226,6 @@ fn status(mut words: Words) -> Result<Command, Fault> {
     })
 }
 
-fn known<T: Copy>(list: &[(&str, T)], word: &str) -> Option<T> {
-    let mut list = list.iter();
-    list.find(|(name, _)| *name == word)
-        .map(|(_, known)| *known)
-}
-
 fn get(mut words: Words) -> Result<Command, Fault> {
     let first = words.next()?;
     if let Some(setting) = known(SETTINGS, &first) {
@@ -329,6 +245,25 @@ fn get(mut words: Words) -> Result<Command, Fault> {
                 false => Times::Without,
             };
             Command::BanList(jail, times)
+        }
+        "actionproperties" | "actionmethods" => Command::PropertiesOf(jail, words.next()?),
+        "action" => {
+            let (action, _) = (words.next()?, words.next()?);
+            return Err(Fault::Refused(format!(
+                "an action of f2bd has no properties that could be asked for: `f2bd actions {action}` tells of it"
+            )));
+        }
+        "maxmatches" => {
+            return Err(Fault::Refused(
+                "f2bd has no `maxmatches`: a ban keeps the lines of the failures that made it"
+                    .to_owned(),
+            ));
+        }
+        what if what.starts_with("bantime.") => {
+            return Err(Fault::Refused(format!(
+                "f2bd tells how bans grow by `f2bd check --json`, under `escalation` of the jail {}",
+                jail.0
+            )));
         }
         what => Command::GetOf(jail, known(JAIL_SETTINGS, what).ok_or_else(unknown)?),
     })
@@ -495,6 +430,18 @@ mod tests {
             .expect_err("a fault")
             .to_string();
         assert!(said.contains("`failregex` of the jail sshd"), "{said}");
+    }
+
+    #[test]
+    fn commands_are_known_by_their_names() {
+        for name in NAMES {
+            let said = understand([name.to_owned(), "x".to_owned(), "y".to_owned()]);
+            let invalid = Fault::Refused("Invalid command".to_owned());
+            assert_ne!(said, Err(invalid), "{name}");
+        }
+        for name in settings() {
+            assert!(understand(["get".to_owned(), name.to_owned()]).is_ok());
+        }
     }
 
     proptest! {

@@ -16,6 +16,8 @@ pub enum Fault {
     Refused(String),
     /// A word is not what it should be.
     BadWord(String),
+    /// There is no such thing.
+    Missing(String),
 }
 
 impl Fault {
@@ -26,13 +28,17 @@ impl Fault {
             Fault::Incomplete => ("builtins", "IndexError"),
             Fault::Refused(_) => ("builtins", "Exception"),
             Fault::BadWord(_) => ("builtins", "ValueError"),
+            Fault::Missing(_) => ("builtins", "KeyError"),
         }
     }
 
     /// What the exception was made of.
     pub fn arguments(&self) -> Value {
         let text = match self {
-            Fault::UnknownJail(text) | Fault::Refused(text) | Fault::BadWord(text) => text,
+            Fault::UnknownJail(text)
+            | Fault::Refused(text)
+            | Fault::BadWord(text)
+            | Fault::Missing(text) => text,
             Fault::Incomplete => "list index out of range",
         };
         Value::Tuple(vec![text.into()])
@@ -46,6 +52,8 @@ impl fmt::Display for Fault {
             Fault::UnknownJail(jail) => write!(f, "Sorry but the jail '{jail}' does not exist"),
             Fault::Incomplete => f.write_str("Sorry but the command is invalid"),
             Fault::Refused(text) | Fault::BadWord(text) => f.write_str(text),
+            // Python tells what is missing as it would write it.
+            Fault::Missing(text) => write!(f, "{}", Value::from(&**text)),
         }
     }
 }

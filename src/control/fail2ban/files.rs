@@ -34,7 +34,8 @@ pub fn there(names: &[String]) -> Vec<String> {
         let found = found.filter(|path| pattern.matches_path_with(path, OPTIONS));
         for path in found.take(MOST_FILES - files.len().min(MOST_FILES)) {
             let text = path.display().to_string();
-            if Path::new(&text).is_file() && !files.contains(&text) {
+            let path = Path::new(&text);
+            if path.exists() && !path.is_dir() && !files.contains(&text) {
                 files.push(text);
             }
         }

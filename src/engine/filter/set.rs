@@ -19,6 +19,7 @@ use smallvec::SmallVec;
 use self::candidates::Candidates;
 use self::lines::Lines;
 use self::loose::Loose;
+use super::line::trial::Trial;
 use super::line::{LineFilter, LineMemory, LinePattern};
 use super::literal::Texts;
 use super::pattern::{Ignore, Pattern, Reading};
@@ -207,6 +208,23 @@ impl FilterSet {
             self.read(view, memory, &mut found);
         }
         found
+    }
+
+    /// What becomes of a line on its way through a filter over whole lines.
+    pub fn trial(
+        &self,
+        id: FilterId,
+        view: &View<'_>,
+        memory: &mut LineMemory,
+        asks_all: bool,
+    ) -> Trial {
+        let mut trial = Trial::new(asks_all);
+        let filter = &self.filters[usize::from(id.0)];
+        if let Some(lines) = &filter.lines {
+            let places: Vec<_> = (0..lines.failures()).collect();
+            lines.find((id, &filter.spec), view, &places, memory, Some(&mut trial));
+        }
+        trial
     }
 
     /// What filters find in the text of a record.

@@ -48,7 +48,7 @@ impl<'r> View<'r> {
 
     /// The whole line as far as it is looked at. Where none was read, as from a journal, it is what a system log would show
     /// of it: `host program[pid]: message`.
-    pub(super) fn whole(&self) -> &[u8] {
+    pub fn whole(&self) -> &[u8] {
         let record = &self.record;
         if !record.line.is_empty() {
             return bounded(record.line);

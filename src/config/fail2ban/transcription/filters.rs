@@ -133,7 +133,7 @@ impl Filters {
 }
 
 /// A zone: `UTC+0200`, `GMT-3`, `Z`, or any that the system knows by name.
-fn zone(written: &Written, problems: &mut Problems) -> TimeZone {
+pub(in crate::config::fail2ban) fn zone(written: &Written, problems: &mut Problems) -> TimeZone {
     let word = strip(&written.text);
     let zone = offset(word)
         .map(TimeZone::fixed)

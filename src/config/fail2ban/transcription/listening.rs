@@ -163,7 +163,10 @@ fn journal(
 }
 
 /// The matches of all lines, any of which will do. Within one, several values of a field are alternatives.
-fn alternatives(written: &Written, problems: &mut Problems) -> Vec<String> {
+pub(in crate::config::fail2ban) fn alternatives(
+    written: &Written,
+    problems: &mut Problems,
+) -> Vec<String> {
     let mut wanted = Vec::new();
     for line in written
         .text

@@ -18,7 +18,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use filters::Filters;
+pub(super) use filters::zone;
 use jail::Jail;
+pub(super) use listening::alternatives;
 use values::{flag, table, text};
 
 use super::action;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::trial::Became;
 use super::{ADDRESSES, ID, NAME, Said, USER, Words};
 use crate::engine::time::Timestamp;
 
@@ -13,6 +14,9 @@ pub(super) const IDLE: Duration = Duration::from_secs(300);
 
 /// More names of one connection tell nothing new: that there were several decides.
 const MOST_USERS: usize = 16;
+
+/// Where all users stand for those who show all words in their order.
+const USERS: &str = "users";
 
 /// The line tells of no failure, but of what belongs to one.
 const INFORMS: &str = "nofail";
@@ -26,8 +30,32 @@ const ENDS: &str = "mlfforget";
 pub(super) struct Told {
     /// What the groups took.
     pub(super) words: Words,
-    /// How many lines it is.
-    pub(super) lines: u32,
+    /// The line, or several of them.
+    pub(super) lines: Lines,
+}
+
+/// Lines that tell of something.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Lines {
+    /// How many they are.
+    pub(super) count: u32,
+    /// What they are, if that is kept.
+    pub(super) texts: Vec<Box<str>>,
+}
+
+impl Lines {
+    /// A single line.
+    pub(super) fn one(text: Option<Box<str>>) -> Self {
+        Lines {
+            count: 1,
+            texts: text.into_iter().collect(),
+        }
+    }
+
+    fn append(&mut self, more: Lines) {
+        self.count += more.count;
+        self.texts.extend(more.texts);
+    }
 }
 
 /// What is known of a connection.
@@ -40,35 +68,46 @@ pub(super) struct Connection {
     /// The last line told of no failure.
     informed: bool,
     /// Lines that tell of the failure,
-    lines: u32,
+    lines: Lines,
     /// and those before it that told of none.
-    early: u32,
+    early: Lines,
     pub(super) last: Timestamp,
 }
 
 impl Connection {
-    /// Adds a line; answers what is said by now if that is a failure of somebody who is known, and whether the connection
-    /// is over.
+    /// Adds a line; answers what is said by now and what that makes of the line, and whether the connection is over.
     pub(super) fn add(
         &mut self,
         told: Told,
         time: Timestamp,
         is_new: bool,
-    ) -> (Option<Said>, bool) {
+    ) -> ((Said, Became), bool) {
         let Told { mut words, lines } = told;
-        let mut is_there = |name| words.remove(name).is_some_and(|text| !text.is_empty());
-        let ends = is_there(ENDS);
+        let ends = words.remove(ENDS).is_some_and(|text| !text.is_empty());
+        let mut is_there = |name| {
+            let text = words.get(name).map(|text| !text.is_empty());
+            // A group that took nothing keeps its place, as any other one.
+            text.is_some_and(|is_there| words.remove(name).is_some() && is_there)
+        };
         let mut admits = is_there(ADMITS);
         let mut informs = is_there(INFORMS) || admits;
         self.last = time;
+        if !is_new {
+            self.words.remove(INFORMS);
+            self.words.remove(ADMITS);
+        }
+        let user = words.get(USER).map(Box::from);
+        if is_new {
+            self.words.update(std::mem::take(&mut words));
+        }
         if !(is_new && ends) {
-            self.note_user(words.get(USER));
+            self.note_user(user);
         }
         if admits {
             self.is_pending = false;
         }
         if !self.informed && !self.is_pending {
-            self.lines = 0;
+            self.lines = Lines::default();
         }
         self.words.update(words);
         // Who was let in under one name may have failed under others.
@@ -79,34 +118,39 @@ impl Connection {
         self.informed = informs;
         if informs {
             if !ends {
-                self.early += lines;
+                self.early.append(lines);
             }
-            return (None, ends);
+            return ((self.said(), Became::Remark), ends);
         }
-        self.lines += std::mem::take(&mut self.early);
+        self.lines.append(std::mem::take(&mut self.early));
         if !admits {
-            self.lines += lines;
+            self.lines.append(lines);
         }
         let mut names = ADDRESSES.iter().chain([&NAME, &ID]);
         if !names.any(|name| self.words.get(name).is_some()) {
             self.is_pending = true;
-            return (None, ends);
+            return ((self.said(), Became::Pending), ends);
         }
-        (Some(self.said()), ends)
+        ((self.said(), Became::Failure), ends)
     }
 
     /// How many bytes it has of what somebody else has written.
     pub(super) fn bytes(&self) -> usize {
         let users = self.users.iter().map(|user| user.len());
-        self.words.bytes() + users.sum::<usize>()
+        let lines = self.lines.texts.iter().chain(&self.early.texts);
+        let lines = lines.map(|text| text.len());
+        self.words.bytes() + users.sum::<usize>() + lines.sum::<usize>()
     }
 
-    fn note_user(&mut self, user: Option<&str>) {
+    fn note_user(&mut self, user: Option<Box<str>>) {
         let Some(user) = user.filter(|user| !user.is_empty()) else {
             return;
         };
-        if self.users.len() < MOST_USERS && !self.users.iter().any(|known| **known == *user) {
-            self.users.push(user.into());
+        if self.users.is_empty() {
+            self.words.reserve(USERS);
+        }
+        if self.users.len() < MOST_USERS && !self.users.contains(&user) {
+            self.users.push(user);
         }
     }
 
@@ -114,7 +158,8 @@ impl Connection {
         Said {
             words: self.words.clone(),
             users: self.users.clone(),
-            lines: self.lines,
+            lines: self.lines.count,
+            texts: self.lines.texts.clone(),
             ..Said::default()
         }
     }

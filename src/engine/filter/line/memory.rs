@@ -5,11 +5,13 @@
 
 use super::connection::{Connection, IDLE, Told};
 use super::recent::{Key, Recent};
+use super::trial::Became;
 use super::window::Window;
 use super::{CONNECTION, LinePattern, Said};
 use crate::engine::filter::FilterSpec;
 use crate::engine::name::SourceName;
 use crate::engine::policy::FilterId;
+use crate::engine::record::lossy;
 use crate::engine::time::Timestamp;
 
 /// The most that is remembered of connections, in bytes. Attackers write into them what they like; whoever opens more at once
@@ -32,6 +34,7 @@ pub struct LineMemory {
     connections: Recent<Connection>,
     windows: Recent<Window>,
     exceeded: Vec<(FilterId, LinePattern)>,
+    keeps_texts: bool,
 }
 
 /// Whose lines they are.
@@ -49,11 +52,25 @@ impl Default for LineMemory {
             connections: Recent::new(MOST_OF_CONNECTIONS, LEAST_OF_CONNECTION),
             windows: Recent::new(MOST_OF_LINES, LEAST_OF_LINES),
             exceeded: Vec::new(),
+            keeps_texts: false,
         }
     }
 }
 
 impl LineMemory {
+    /// One that remembers the lines themselves as well, for somebody who tries a filter on a log and wants to see them.
+    pub fn with_texts() -> Self {
+        LineMemory {
+            keeps_texts: true,
+            ..Self::default()
+        }
+    }
+
+    /// A line as it is to be remembered, if it is.
+    pub(super) fn text(&self, line: &[u8]) -> Option<Box<str>> {
+        self.keeps_texts.then(|| lossy(line).into())
+    }
+
     /// From here on lines come from this source. What another one says is of other connections: nobody can write into
     /// one log what belongs to the lines of another.
     pub fn hear_from(&mut self, source: Option<&SourceName>) {
@@ -78,8 +95,13 @@ impl LineMemory {
         }
     }
 
-    /// What a line says together with those of its connection, if it has one and that is a failure.
-    pub(super) fn join(&mut self, whose: &Whose<'_>, told: Told, time: Timestamp) -> Option<Said> {
+    /// What a line says together with those of its connection, if it has one, and what that makes of it.
+    pub(super) fn join(
+        &mut self,
+        whose: &Whose<'_>,
+        told: Told,
+        time: Timestamp,
+    ) -> (Said, Became) {
         let Some(id) = told.words.get(CONNECTION) else {
             // By itself it is a connection of one line.
             let (said, _) = Connection::default().add(told, time, true);
@@ -107,7 +129,7 @@ impl LineMemory {
     /// Remembers the last lines of a log.
     pub(super) fn keep_window(&mut self, whose: &Whose<'_>, window: Window) {
         let key = self.key(whose, "");
-        let bytes = key.bytes() + window.text().len();
+        let bytes = key.bytes() + window.bytes();
         self.windows.put(key, window, bytes);
     }
 

@@ -9,6 +9,7 @@ mod cut;
 mod forgeable;
 pub mod memory;
 mod recent;
+pub mod trial;
 mod window;
 mod words;
 
@@ -19,10 +20,12 @@ use std::num::NonZeroU16;
 use std::ops::Range;
 
 use jiff::tz::TimeZone;
+use smallvec::SmallVec;
 
-use self::connection::Told;
+use self::connection::{Lines, Told};
 pub use self::memory::LineMemory;
 use self::memory::Whose;
+use self::trial::{Became, Taken, Trial};
 use self::window::TakenLines;
 pub use self::words::Words;
 use super::literal::{Texts, options};
@@ -90,6 +93,8 @@ pub struct Said {
     pub network: Option<Prefix>,
     /// How many lines tell of it.
     pub lines: u32,
+    /// These lines as they were written, if [`LineMemory::with_texts`] keeps them.
+    pub texts: Vec<Box<str>>,
 }
 
 /// A filter over whole lines, compiled.
@@ -196,59 +201,82 @@ impl LineFilter {
         failures.map(|(_, expression)| of(expression)).collect()
     }
 
-    /// What is found in a line by those patterns, by their places in ascending order, that may take it.
+    /// What is found in a line by those patterns, by their places in ascending order, that may take it. Whoever has a
+    /// `trial` learns what becomes of the line on the way.
     pub(super) fn find<'v>(
         &self,
         (id, spec): (FilterId, &FilterSpec),
         view: &'v View<'_>,
         places: &[usize],
         memory: &mut LineMemory,
+        mut trial: Option<&mut Trial>,
     ) -> Option<Found<'v>> {
         let record = view.record();
-        let (line, time) = self.without_date(id, view, memory);
+        let (line, time) = self.without_date(id, view, memory, trial.as_deref_mut());
         let whose = Whose {
             filter: spec,
             host: record.host,
         };
-        let (hit, lines, time) = match self.window.get() {
-            1 => (self.hit(id, &line, places, memory)?, 1, time),
+        let (hits, mut forgotten, time) = match self.window.get() {
+            1 => {
+                let hits = self.hits(id, &line, places, memory, trial.as_deref_mut());
+                (hits, None, time)
+            }
             most => {
+                let written = memory.text(view.whole());
                 let mut window = memory.take_window(&whose);
-                window.add(&line, time, most);
-                let hit = self.hit(id, window.text(), places, memory);
-                let forgotten = hit.as_ref().map(|hit| window.forget(&hit.taken));
+                window.add(&line, time, most, written);
+                let hits = self.hits(id, window.text(), places, memory, trial.as_deref_mut());
+                let forgotten = hits.first().map(|hit| window.forget(&hit.taken));
                 let time = window.time;
                 memory.keep_window(&whose, window);
-                (hit?, forgotten?, time)
+                (hits, forgotten, time)
             }
         };
-        let told = Told {
-            words: hit.words,
-            lines,
-        };
-        let said = Said {
-            time,
-            ..memory.join(&whose, told, time.unwrap_or(record.time))?
-        };
-        found(hit.number, view, said)
+        let mut first = None;
+        for Hit { number, words, .. } in hits {
+            let lines = forgotten.take();
+            let lines = lines.unwrap_or_else(|| Lines::one(memory.text(view.whole())));
+            let own = trial.as_ref().map(|_| lines.texts.clone());
+            let told = Told { words, lines };
+            let (said, became) = memory.join(&whose, told, time.unwrap_or(record.time));
+            let said = Said { time, ..said };
+            if let Some((trial, lines)) = trial.as_deref_mut().zip(own) {
+                trial.taken.push(Taken {
+                    pattern: number,
+                    became,
+                    said: said.clone(),
+                    lines,
+                });
+            }
+            if became == Became::Failure {
+                first = first.or_else(|| found(number, view, said));
+            }
+        }
+        first
     }
 
-    /// What the first of those patterns takes that takes a text.
-    fn hit(
+    /// What the first of those patterns takes that takes a text; all that all of them take if somebody tries that.
+    fn hits(
         &self,
         id: FilterId,
         text: &[u8],
         places: &[usize],
         memory: &mut LineMemory,
-    ) -> Option<Hit> {
+        mut trial: Option<&mut Trial>,
+    ) -> SmallVec<[Hit; 1]> {
+        let mut hits = SmallVec::new();
+        let asks_all = trial.as_ref().is_some_and(|trial| trial.asks_all);
         // Where there are few of them, they are asked first, and then of the whole line.
         let few_ignores = self.ignores.len() + 2 < self.failures.len();
-        if few_ignores && self.is_ignored(id, text, memory) {
-            return None;
+        if few_ignores && self.is_ignored(id, text, memory, trial.as_deref_mut()) {
+            return hits;
         }
-        let content = self.content(text);
+        let content = self.content(text, trial.as_deref_mut());
         let content = content.inspect_err(|LimitReached| memory.exceeded(id, LinePattern::Prefix));
-        let (range, mut words) = content.ok()??;
+        let Ok(Some((range, mut words))) = content else {
+            return hits;
+        };
         let (start, content) = (range.start, &text[range]);
         for place in places {
             let Some((number, expression)) = self.failures.get(*place) else {
@@ -262,34 +290,67 @@ impl LineFilter {
                     continue;
                 }
             };
-            if self.is_ignored(id, content, memory) {
-                return None;
+            if self.is_ignored(id, content, memory, trial.as_deref_mut()) {
+                match asks_all {
+                    true => continue,
+                    false => return hits,
+                }
             }
+            let mut words = match asks_all {
+                true => words.clone(),
+                false => std::mem::take(&mut words),
+            };
             words.take(expression, &taken, content);
-            return Some(Hit {
+            hits.push(Hit {
                 number: *number,
                 words,
                 taken: TakenLines::of(&taken, start),
             });
+            // What one pattern took of several lines is no longer there for the others.
+            if !asks_all || self.window.get() > 1 {
+                return hits;
+            }
         }
-        None
+        hits
     }
 
     /// Whether a text is no failure all the same. Who could make an ignore give up must not be ignored by that.
-    fn is_ignored(&self, id: FilterId, text: &[u8], memory: &mut LineMemory) -> bool {
-        let mut ignores = self.ignores.iter();
-        ignores.any(|(number, ignore)| match ignore.captures(text) {
-            Ok(taken) => taken.is_some(),
-            Err(LimitReached) => {
-                memory.exceeded(id, LinePattern::Ignore(*number));
-                false
-            }
-        })
+    fn is_ignored(
+        &self,
+        id: FilterId,
+        text: &[u8],
+        memory: &mut LineMemory,
+        trial: Option<&mut Trial>,
+    ) -> bool {
+        let mut ignores = self.ignores.iter().enumerate();
+        let mut takes = |(_, (number, ignore)): &(usize, &(u16, LineExpression))| {
+            let taken = ignore.captures(text);
+            let taken =
+                taken.inspect_err(|LimitReached| memory.exceeded(id, LinePattern::Ignore(*number)));
+            matches!(taken, Ok(Some(_)))
+        };
+        let Some(trial) = trial else {
+            return ignores.any(|ignore| takes(&ignore));
+        };
+        let before = trial.ignored.len();
+        let most = if trial.asks_all { usize::MAX } else { 1 };
+        let places = ignores.filter(takes).map(|(place, _)| place);
+        trial.ignored.extend(places.take(most));
+        trial.ignored.len() > before
+    }
+
+    /// How many patterns say what is a failure.
+    pub(super) fn failures(&self) -> usize {
+        self.failures.len()
     }
 
     /// Which part of a text the patterns look at, and what was taken before; `None` if it does not match what it must match
     /// first.
-    fn content(&self, text: &[u8]) -> Result<Option<(Range<usize>, Words)>, LimitReached> {
+    fn content(
+        &self,
+        text: &[u8],
+        trial: Option<&mut Trial>,
+    ) -> Result<Option<(Range<usize>, Words)>, LimitReached> {
         let mut words = Words::default();
         let Some(prefix) = &self.prefix else {
             return Ok(Some((0..text.len(), words)));
@@ -298,6 +359,9 @@ impl LineFilter {
             return Ok(None);
         };
         words.take(prefix, &taken, text);
+        if let Some(trial) = trial {
+            trial.prefix = Some(words.clone());
+        }
         words.remove(CONTENT);
         let content = taken.get(CONTENT).filter(|range| !range.is_empty());
         Ok(Some((content.unwrap_or(0..text.len()), words)))
@@ -316,8 +380,8 @@ impl LineFilter {
 
     /// Whether any of its patterns takes a line.
     pub(super) fn takes(&self, id: FilterId, view: &View<'_>) -> bool {
-        let (line, _) = self.without_date(id, view, &mut LineMemory::default());
-        let Ok(Some((content, _))) = self.content(&line) else {
+        let (line, _) = self.without_date(id, view, &mut LineMemory::default(), None);
+        let Ok(Some((content, _))) = self.content(&line, None) else {
             return false;
         };
         let content = &line[content];
@@ -331,6 +395,7 @@ impl LineFilter {
         id: FilterId,
         view: &'v View<'_>,
         memory: &mut LineMemory,
+        trial: Option<&mut Trial>,
     ) -> (Cow<'v, [u8]>, Option<Timestamp>) {
         let line = view.whole();
         // Where no line was read, the time is told otherwise.
@@ -346,6 +411,9 @@ impl LineFilter {
         let Ok(Some(Some(date))) = found else {
             return (Cow::Borrowed(line), None);
         };
+        if let Some(trial) = trial {
+            trial.date = date.template;
+        }
         let (before, after) = (&line[..date.cut.start], &line[date.cut.end..]);
         let rest = match before {
             b"" => Cow::Borrowed(after),

@@ -1,5 +1,6 @@
 //! Filters over whole lines, line by line.
 
+use super::trial::Became;
 use super::*;
 use crate::engine::filter::{FilterSet, Outcome, PatternSpec, RecordsSpec};
 use crate::engine::record::{LONGEST_MESSAGE, Record};
@@ -462,4 +463,93 @@ fn a_journal_is_read_as_a_system_log_shows_it() {
         ..Record::bare(Timestamp::default(), b"bad 192.0.2.7")
     };
     assert!(filters.find(FilterId(0), &View::from(record)).is_some());
+}
+
+/// What a trial tells of a line.
+#[derive(Debug, PartialEq, Eq)]
+struct Tried {
+    /// Which patterns took it, and what it became.
+    taken: Vec<(u16, Became)>,
+    /// What ignored it.
+    ignored: Vec<usize>,
+    /// The lines that were taken.
+    lines: Vec<String>,
+}
+
+/// What a trial tells of each of several lines.
+fn tried(filters: &FilterSet, lines: &[&str], asks_all: bool) -> Vec<Tried> {
+    let mut memory = LineMemory::with_texts();
+    let one = |line: &&str| {
+        let record = Record {
+            line: line.as_bytes(),
+            ..Record::bare(Timestamp::default(), line.as_bytes())
+        };
+        let view = View::from(record);
+        let trial = filters.trial(FilterId(0), &view, &mut memory, asks_all);
+        let taken = trial.taken.iter();
+        let taken = taken.map(|taken| (taken.pattern, taken.became));
+        let lines = trial.taken.iter().flat_map(|taken| &taken.said.texts);
+        Tried {
+            taken: taken.collect(),
+            ignored: trial.ignored.clone(),
+            lines: lines.map(ToString::to_string).collect(),
+        }
+    };
+    lines.iter().map(one).collect()
+}
+
+#[test]
+fn a_trial_tells_what_becomes_of_a_line() {
+    let failures = ["^no <HOST>", "<HOST>$", "^no"];
+    let filters = filter(None, &failures, &["7$", "^no .*7$"], 1);
+    let lines = ["no 192.0.2.1", "no 192.0.2.7", "!"];
+    let failed = |number| (number, Became::Failure);
+    let line = |taken: Vec<_>, ignored: &[usize]| Tried {
+        lines: vec![lines[0].to_owned(); taken.len()],
+        taken,
+        ignored: ignored.to_vec(),
+    };
+    let pending = (3, Became::Pending);
+    assert_eq!(
+        tried(&filters, &lines, true),
+        [
+            line(vec![failed(1), failed(2), pending], &[]),
+            line(vec![], &[0, 1, 0, 1, 0, 1]),
+            line(vec![], &[]),
+        ]
+    );
+    assert_eq!(
+        tried(&filters, &lines, false),
+        [
+            line(vec![failed(1)], &[]),
+            line(vec![], &[0]),
+            line(vec![], &[]),
+        ]
+    );
+}
+
+#[test]
+fn a_trial_tells_the_lines_of_a_failure() {
+    let of_connection = filter(
+        None,
+        &[
+            "^(?P<mlfid>\\d+) from <HOST>$",
+            "^(?P<mlfid>\\d+) (?P<user>\\w+)$",
+        ],
+        &[],
+        1,
+    );
+    let lines = ["1 jo", "2 bo", "1 from 192.0.2.1"];
+    let told = tried(&of_connection, &lines, false);
+    assert_eq!(told[0].taken, [(2, Became::Pending)]);
+    assert_eq!(told[2].taken, [(1, Became::Failure)]);
+    assert_eq!(told[2].lines, ["1 jo", "1 from 192.0.2.1"]);
+    let skipping = filter(None, &["^a\\n(?P<skiplines_0>(?:.*\\n)*?)b <HOST>"], &[], 4);
+    let told = tried(
+        &skipping,
+        &["x", "a", "y", "b 192.0.2.1", "b 192.0.2.1"],
+        true,
+    );
+    assert_eq!(told[3].lines, ["a", "b 192.0.2.1"]);
+    assert!(told[4].taken.is_empty(), "a line was taken twice");
 }

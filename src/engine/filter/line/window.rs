@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::connection::Lines;
 use crate::engine::expression::Captures;
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::time::Timestamp;
@@ -18,6 +19,8 @@ pub(super) struct Window {
     text: Vec<u8>,
     /// The last date that a line had.
     pub(super) time: Option<Timestamp>,
+    /// The same lines as they were written, if somebody wants to see them.
+    written: Vec<Box<str>>,
 }
 
 /// What a pattern took of some lines, and which of them it only skipped; by their bytes.
@@ -41,7 +44,13 @@ impl TakenLines {
 
 impl Window {
     /// Adds a line, with its date if it has one, and forgets the oldest ones.
-    pub(super) fn add(&mut self, line: &[u8], time: Option<Timestamp>, most: u16) {
+    pub(super) fn add(
+        &mut self,
+        line: &[u8],
+        time: Option<Timestamp>,
+        most: u16,
+        written: Option<Box<str>>,
+    ) {
         self.time = time.or(self.time);
         self.text.extend_from_slice(line);
         self.text.push(b'\n');
@@ -55,6 +64,10 @@ impl Window {
         let start = (0..).zip(std::iter::once(0).chain(ends)).find(is_room);
         let (_, start) = start.unwrap_or_default();
         self.text.drain(..start);
+        self.written.extend(written);
+        let kept = usize::try_from(count(&self.text)).unwrap_or(usize::MAX);
+        let forgotten = self.written.len().saturating_sub(kept);
+        self.written.drain(..forgotten);
     }
 
     /// All of them, without the end of the last one.
@@ -62,23 +75,50 @@ impl Window {
         self.text.strip_suffix(b"\n").unwrap_or(&self.text)
     }
 
-    /// Forgets what was taken but what was only skipped; answers how many lines were forgotten.
-    pub(super) fn forget(&mut self, taken: &TakenLines) -> u32 {
+    /// How many bytes it has.
+    pub(super) fn bytes(&self) -> usize {
+        let written = self.written.iter().map(|text| text.len());
+        self.text.len() + written.sum::<usize>()
+    }
+
+    /// Forgets what was taken but what was only skipped; answers the lines that were forgotten.
+    pub(super) fn forget(&mut self, taken: &TakenLines) -> Lines {
         let whole = whole_lines(self.text(), taken.whole.clone());
+        let number = |at: usize| usize::try_from(count(&self.text[..at])).unwrap_or(usize::MAX);
+        let mut is_skipped = vec![false; number(whole.end)];
         let mut kept = self.text[..whole.start].to_vec();
-        let mut lines = count(&self.text[whole.clone()]);
         for skipped in &taken.skipped {
+            let mut at = skipped.start;
             for line in self.text[skipped.clone()].split(|byte| *byte == b'\n') {
                 if !line.is_empty() {
                     kept.extend_from_slice(line);
                     kept.push(b'\n');
-                    lines = lines.saturating_sub(1);
+                    if let Some(is_skipped) = is_skipped.get_mut(number(at)) {
+                        *is_skipped = true;
+                    }
                 }
+                at += line.len() + 1;
+            }
+        }
+        let first = number(whole.start);
+        let is_forgotten =
+            |number: usize| number >= first && is_skipped.get(number) == Some(&false);
+        let forgotten = (0..is_skipped.len()).filter(|number| is_forgotten(*number));
+        let lines = u32::try_from(forgotten.count()).unwrap_or(u32::MAX);
+        let (mut texts, mut written) = (Vec::new(), Vec::new());
+        for (number, text) in std::mem::take(&mut self.written).into_iter().enumerate() {
+            match is_forgotten(number) {
+                true => texts.push(text),
+                false => written.push(text),
             }
         }
         kept.extend_from_slice(&self.text[whole.end..]);
         self.text = kept;
-        lines
+        self.written = written;
+        Lines {
+            count: lines,
+            texts,
+        }
     }
 }
 

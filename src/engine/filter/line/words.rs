@@ -11,33 +11,38 @@ const ALTERNATIVE: &str = "alt_";
 /// A group whose text is a part of another one: `tuple_user`, `tuple_user_1`.
 const PART: &str = "tuple_";
 
-/// Texts by the names of groups, as they are kept, in the order in which they were taken. A group that took nothing is not
-/// there.
+/// Texts by the names of groups, as they are kept, in the order in which the groups were first met. A group that took
+/// nothing has its place and no text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words(Vec<(Box<str>, Box<str>)>);
+pub struct Words(Vec<(Box<str>, Option<Box<str>>)>);
 
 impl Words {
     /// What a group took.
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut words = self.0.iter();
         let (_, text) = words.find(|(known, _)| **known == *name)?;
-        Some(text)
+        text.as_deref()
     }
 
     /// All of them, with their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, text)| (&**name, &**text))
+        self.groups().filter_map(|(name, text)| Some((name, text?)))
+    }
+
+    /// All groups, also those that took nothing.
+    pub fn groups(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.0.iter().map(|(name, text)| (&**name, text.as_deref()))
     }
 
     /// How many bytes of text they have.
     pub(super) fn bytes(&self) -> usize {
-        self.0.iter().map(|(_, text)| text.len()).sum()
+        self.iter().map(|(_, text)| text.len()).sum()
     }
 
-    /// Takes a text out.
+    /// Takes a group out.
     pub(super) fn remove(&mut self, name: &str) -> Option<Box<str>> {
         let at = self.0.iter().position(|(known, _)| **known == *name)?;
-        Some(self.0.remove(at).1)
+        self.0.remove(at).1
     }
 
     /// Notes what an expression took of `text`: a group of a name that is known replaces it, also by nothing.
@@ -45,31 +50,47 @@ impl Words {
         let mut own = Words::default();
         for (place, name) in of.names().enumerate() {
             match taken.at(place) {
-                Some(range) => own.set(name, kept(&lossy(&text[range])).into()),
-                None => drop(self.remove(name)),
+                Some(range) => own.set(name, Some(kept(&lossy(&text[range])).into())),
+                None => own.set(name, None),
             }
         }
-        for (name, text) in own.0.clone() {
+        let taken = own.0.clone().into_iter();
+        for (name, text) in taken.filter_map(|(name, text)| Some((name, text?))) {
             if let Some(of) = whole(&name, ALTERNATIVE) {
                 if !text.is_empty() && own.get(of).is_none_or(str::is_empty) {
-                    own.set(of, text);
+                    own.set(of, Some(text));
                 }
             } else if let Some(of) = whole(&name, PART) {
                 let together = own.get(of).map(|first| format!("{first} {text}"));
-                own.set(of, together.map_or(text, |both| kept(&both).into()));
+                own.set(of, Some(together.map_or(text, |both| kept(&both).into())));
             }
         }
-        self.update(own);
-    }
-
-    /// Lays others over these.
-    pub(super) fn update(&mut self, others: Words) {
-        for (name, text) in others.0 {
+        for (name, text) in own.0 {
             self.set(&name, text);
         }
     }
 
-    fn set(&mut self, name: &str, text: Box<str>) {
+    /// Lays the texts of others over these.
+    pub(super) fn update(&mut self, others: Words) {
+        if self.0.is_empty() {
+            *self = others;
+            return;
+        }
+        for (name, text) in others.0 {
+            if text.is_some() {
+                self.set(&name, text);
+            }
+        }
+    }
+
+    /// Keeps a place for a group that takes nothing.
+    pub(super) fn reserve(&mut self, name: &str) {
+        if !self.0.iter().any(|(known, _)| **known == *name) {
+            self.0.push((name.into(), None));
+        }
+    }
+
+    fn set(&mut self, name: &str, text: Option<Box<str>>) {
         match self.0.iter_mut().find(|(known, _)| **known == *name) {
             Some((_, known)) => *known = text,
             None => self.0.push((name.into(), text)),

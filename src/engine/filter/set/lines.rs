@@ -108,7 +108,7 @@ impl Lines {
                 continue;
             };
             let places: SmallVec<[usize; 8]> = tries.iter().map(|(_, place)| *place).collect();
-            let one = lines.find((id, &filter.spec), view, &places, memory);
+            let one = lines.find((id, &filter.spec), view, &places, memory, None);
             found.extend(one.map(|found| Finding {
                 filter: id,
                 place: 0,

@@ -62,6 +62,17 @@ pub struct TemplateDate {
     pub time: Option<Timestamp>,
     /// What is to be cut out of the line.
     pub cut: Range<usize>,
+    /// By which template; `None` if none was looked for.
+    pub template: Option<TemplateUse>,
+}
+
+/// Which template found a date, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TemplateUse {
+    /// Its number, the place of its name among [`DateTemplates::names`].
+    pub number: usize,
+    /// Whether the date tells its own zone.
+    pub tells_zone: bool,
 }
 
 /// Some ways to write dates, looked for in this order.
@@ -76,6 +87,8 @@ struct Compiled {
     expressions: usize,
     joint: Option<Joint>,
     is_none: bool,
+    /// Each template as somebody can write it; several have one name where one line stands for several.
+    names: Vec<Box<str>>,
     /// As they are written, one a line.
     text: Box<str>,
 }
@@ -122,6 +135,11 @@ impl DateTemplates {
         &self.compiled.text
     }
 
+    /// The templates one by one, in the order in which they are looked for.
+    pub fn names(&self) -> &[Box<str>] {
+        &self.compiled.names
+    }
+
     /// Whether no date is looked for, and every line is as good as one with a date.
     pub fn is_none(&self) -> bool {
         self.compiled.is_none
@@ -146,6 +164,7 @@ impl DateTemplates {
             return Ok(Some(TemplateDate {
                 time: None,
                 cut: 0..0,
+                template: None,
             }));
         }
         let Some(found) = self.compiled.search.first(line)? else {
@@ -153,12 +172,17 @@ impl DateTemplates {
         };
         let groups = found.groups.into_iter();
         let groups = groups.filter_map(|(field, place)| Some((field, line.get(place)?)));
+        let moment = match found.cut.is_empty() {
+            true => None,
+            false => reading::moment(groups, zone, now),
+        };
         Ok(Some(TemplateDate {
-            time: match found.cut.is_empty() {
-                true => None,
-                false => reading::moment(groups, zone, now),
-            },
+            time: moment.map(|(time, _)| time),
             cut: found.cut,
+            template: Some(TemplateUse {
+                number: found.number,
+                tells_zone: moment.is_some_and(|(_, tells_zone)| tells_zone),
+            }),
         }))
     }
 }
@@ -169,7 +193,7 @@ const ALL: &str = "{DEFAULT}";
 const ALL_AT_HEAD: &str = "{^LN-BEG}";
 
 fn compile(lines: &[&str]) -> Result<DateTemplates, DateTemplateError> {
-    let mut all = Vec::new();
+    let (mut all, mut names) = (Vec::new(), Vec::new());
     for &line in lines {
         let usual = match line.to_ascii_uppercase().as_str() {
             ALL => usual::all(),
@@ -179,9 +203,12 @@ fn compile(lines: &[&str]) -> Result<DateTemplates, DateTemplateError> {
         let mut placed = Vec::new();
         if usual.is_empty() {
             placed = expressions(line)?;
+            names.extend(placed.iter().map(|_| Box::from(line)));
         }
         for text in usual {
-            placed.extend(expressions(&text)?);
+            let own = expressions(&text)?;
+            names.extend(own.iter().map(|_| Box::from(&*text)));
+            placed.extend(own);
         }
         all.extend(placed.into_iter().map(|placed| (line, placed)));
     }
@@ -193,6 +220,7 @@ fn compile(lines: &[&str]) -> Result<DateTemplates, DateTemplateError> {
             expressions: all.len(),
             joint,
             is_none: matches!(*all, [(line, _)] if line.eq_ignore_ascii_case(NONE)),
+            names,
             text: lines.join("\n").into(),
         }),
     })

@@ -37,6 +37,7 @@ struct Told {
     second: i8,
     micros: i32,
     zone: Zone,
+    names_zone: bool,
 }
 
 /// A week of a year, counted from the first day of this kind.
@@ -46,22 +47,23 @@ struct Week {
     first: Weekday,
 }
 
-/// The moment that `groups` tell, in `zone` if they name none, seen from `now`.
+/// The moment that `groups` tell, in `zone` if they name none, seen from `now`; and whether they name one.
 pub fn moment<'t>(
     groups: impl Iterator<Item = (Field, &'t [u8])>,
     zone: &TimeZone,
     now: Timestamp,
-) -> Option<Timestamp> {
+) -> Option<(Timestamp, bool)> {
     let mut told = Told::default();
     for (field, text) in groups {
         match field {
-            Field::Epoch => return epoch(text),
-            Field::Tai64 => return Some(Timestamp::from_micros(tai64(text)?.0)),
+            Field::Epoch => return Some((epoch(text)?, false)),
+            Field::Tai64 => return Some((Timestamp::from_micros(tai64(text)?.0), true)),
             _ => told.take(field, text)?,
         }
     }
     let calendar = Calendar::new(zone.clone());
-    calendar.moment_alone(&told.stamp(&calendar, now)?, now)
+    let moment = calendar.moment_alone(&told.stamp(&calendar, now)?, now)?;
+    Some((moment, told.names_zone))
 }
 
 impl Told {
@@ -83,7 +85,10 @@ impl Told {
                 self.second = number::<i8>(text).filter(|second| *second <= 61)?.min(59)
             }
             Field::Fraction => self.micros = fraction(text)?.0,
-            Field::Zone => self.zone = zone(text)?,
+            Field::Zone => {
+                self.zone = zone(text)?;
+                self.names_zone = true;
+            }
             // Sunday is the seventh.
             Field::DayName => self.weekday = Some(name(text, weekday)?.0 % 7),
             Field::DayOfWeek => self.weekday = Some(number(text)?),

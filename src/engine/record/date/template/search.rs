@@ -25,6 +25,8 @@ const LARGEST_CACHE: usize = 1 << 20;
 
 /// What was found in a line.
 pub struct Hit {
+    /// By the how manyth expression.
+    pub number: usize,
     /// What is to be cut out.
     pub cut: Range<usize>,
     /// What tells the moment.
@@ -143,7 +145,15 @@ impl Search {
             let groups = groups.filter_map(|(name, place)| Some((Field::named(name)?, place)));
             let cut = captures.get(CUT).unwrap_or_default();
             let groups = groups.collect();
-            best = Some((rank, Hit { cut, groups }));
+            let number = *number;
+            best = Some((
+                rank,
+                Hit {
+                    number,
+                    cut,
+                    groups,
+                },
+            ));
         }
         match (best, gave_up) {
             (Some((_, hit)), _) => Ok(Some(hit)),
@@ -177,6 +187,7 @@ impl Search {
             Some((*field, place.range()))
         };
         let hit = Hit {
+            number: pattern.number,
             // An alternative that leaves out the group cuts nothing.
             cut: captures
                 .get_group(pattern.cut)

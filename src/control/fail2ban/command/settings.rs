@@ -1,0 +1,133 @@
+//! Which settings can be asked for, and which can be set?
+//!
+//! In: the words of Fail2ban's commands. Out: settings by name. What they are is not known here.
+
+/// A setting of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// `loglevel`
+    LogLevel,
+    /// `logtarget`
+    LogTarget,
+    /// `syslogsocket`
+    SyslogSocket,
+    /// `dbfile`
+    Database,
+    /// `dbpurgeage`
+    PurgeAge,
+}
+
+/// A setting of a jail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JailSetting {
+    /// `logpath`
+    LogPath,
+    /// `logencoding`
+    LogEncoding,
+    /// `journalmatch`
+    JournalMatch,
+    /// `ignoreself`
+    IgnoreSelf,
+    /// `ignoreip`
+    IgnoreIp,
+    /// `ignorecommand`
+    IgnoreCommand,
+    /// `failregex`
+    FailRegex,
+    /// `ignoreregex`
+    IgnoreRegex,
+    /// `prefregex`
+    PrefRegex,
+    /// `datepattern`
+    DatePattern,
+    /// `logtimezone`
+    LogTimeZone,
+    /// `maxlines`
+    MaxLines,
+    /// `ignorecache`
+    IgnoreCache,
+    /// `usedns`
+    UseDns,
+    /// `findtime`
+    FindTime,
+    /// `bantime`
+    BanTime,
+    /// `maxretry`
+    MaxRetry,
+    /// `actions`
+    Actions,
+}
+
+/// The settings of the server that can be asked for.
+pub fn settings() -> impl Iterator<Item = &'static str> {
+    SETTINGS.iter().map(|(name, _)| *name)
+}
+
+/// The settings of the server by their words.
+pub(super) const SETTINGS: &[(&str, Setting)] = &[
+    ("loglevel", Setting::LogLevel),
+    ("logtarget", Setting::LogTarget),
+    ("syslogsocket", Setting::SyslogSocket),
+    ("dbfile", Setting::Database),
+    ("dbpurgeage", Setting::PurgeAge),
+];
+
+/// And those of a jail.
+pub(super) const JAIL_SETTINGS: &[(&str, JailSetting)] = &[
+    ("logpath", JailSetting::LogPath),
+    ("logencoding", JailSetting::LogEncoding),
+    ("journalmatch", JailSetting::JournalMatch),
+    ("ignoreself", JailSetting::IgnoreSelf),
+    ("ignoreip", JailSetting::IgnoreIp),
+    ("ignorecommand", JailSetting::IgnoreCommand),
+    ("failregex", JailSetting::FailRegex),
+    ("ignoreregex", JailSetting::IgnoreRegex),
+    ("prefregex", JailSetting::PrefRegex),
+    ("datepattern", JailSetting::DatePattern),
+    ("logtimezone", JailSetting::LogTimeZone),
+    ("maxlines", JailSetting::MaxLines),
+    ("ignorecache", JailSetting::IgnoreCache),
+    ("usedns", JailSetting::UseDns),
+    ("findtime", JailSetting::FindTime),
+    ("bantime", JailSetting::BanTime),
+    ("maxretry", JailSetting::MaxRetry),
+    ("actions", JailSetting::Actions),
+];
+
+/// What can be set while Fail2ban runs, and not while f2bd does: the key to be edited instead.
+pub(super) const FIXED: &[(&str, &str)] = &[
+    ("ignoreself", "ignoreself"),
+    ("addignoreip", "ignoreip"),
+    ("delignoreip", "ignoreip"),
+    ("ignorecommand", "ignorecommand"),
+    ("ignorecache", "ignorecommand"),
+    ("addlogpath", "logpath"),
+    ("dellogpath", "logpath"),
+    ("logencoding", "logencoding"),
+    ("addjournalmatch", "journalmatch"),
+    ("deljournalmatch", "journalmatch"),
+    ("prefregex", "prefregex"),
+    ("addfailregex", "failregex"),
+    ("delfailregex", "failregex"),
+    ("addignoreregex", "ignoreregex"),
+    ("delignoreregex", "ignoreregex"),
+    ("usedns", "usedns"),
+    ("findtime", "findtime"),
+    ("bantime", "bantime"),
+    ("datepattern", "datepattern"),
+    ("logtimezone", "logtimezone"),
+    ("maxmatches", "maxmatches"),
+    ("maxretry", "maxretry"),
+    ("maxlines", "maxlines"),
+    ("addaction", "action"),
+    ("delaction", "action"),
+    ("action", "action"),
+    ("idle", "enabled"),
+];
+
+/// What a word of a list means.
+pub(super) fn known<T: Copy>(list: &[(&str, T)], word: &str) -> Option<T> {
+    let mut list = list.iter();
+    list.find(|(name, _)| *name == word)
+        .map(|(_, known)| *known)
+}

@@ -1,0 +1,187 @@
+//! Facts about the old names that begin and end a daemon: what was started goes on by itself, is asked, read anew, begun
+//! again and ended, for a configuration of f2bd's and for a directory of Fail2ban's.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Stdio;
+
+use super::package::Package;
+use crate::support::netns::Netns;
+use crate::support::world::F2BD;
+
+/// Whoever runs this is the first process of its own: when it ends, so do all daemons that were started. The system's places
+/// are others there.
+const SURROUNDINGS: &str = "set -u
+mount -t tmpfs none /run
+mkdir -p /var/lib/f2bd && mount -t tmpfs none /var/lib/f2bd
+cd HOME
+client() { HOME/fail2ban-client -c CONFIG \"$@\" 2>>HOME/complaints; echo \"= $?\"; }
+";
+
+/// What is done, and what is printed; a line that begins with a blank is printed.
+const STEPS: &str = "client ping
+ = 255
+client start
+ Server ready
+ = 0
+client ping
+ Server replied: pong
+ = 0
+client start
+ = 255
+HOME/fail2ban-server -c CONFIG 2>>HOME/complaints; echo \"= $?\"
+ = 255
+client status
+ Status
+ |- Number of jail:\t1
+ `- Jail list:\tone
+ = 0
+client set loglevel DEBUG
+ Current logging level is 'DEBUG'
+ = 0
+client get loglevel
+ Current logging level is 'DEBUG'
+ = 0
+client restart
+ Shutdown successful
+ Server ready
+ = 0
+client get loglevel
+ Current logging level is 'INFO'
+ = 0
+cp MORE INTO
+client reload
+ OK
+ = 0
+client status
+ Status
+ |- Number of jail:\t2
+ `- Jail list:\tone, two
+ = 0
+echo nonsense >>INTO
+client reload >/dev/null; client -t; client status
+ = 255
+ Status
+ |- Number of jail:\t2
+ `- Jail list:\tone, two
+ = 0
+client stop
+ Shutdown successful
+ = 0
+client start
+ = 255
+rm INTO; HOME/fail2ban-server -c CONFIG 2>>HOME/complaints; echo \"= $?\"
+ Server ready
+ = 0
+client stop
+ Shutdown successful
+ = 0
+HOME/fail2ban-server -c CONFIG -f start >>HOME/server.log 2>&1 & until HOME/fail2ban-client -c CONFIG ping >/dev/null 2>&1; do :; done; client stop; wait $!; echo \"= $?\"
+ Shutdown successful
+ = 0
+ = 0
+";
+
+/// Runs all steps with a configuration, to which a file is added on the way, and holds against each other what they print
+/// and should print.
+fn walk(netns: &Netns, home: &tempfile::TempDir, config: &str, more: &str, into: &str) {
+    for name in ["fail2ban-client", "fail2ban-server"] {
+        symlink(F2BD, home.path().join(name)).unwrap();
+    }
+    let here = |text: &str| {
+        let named = text.replace("CONFIG", config).replace("MORE", more);
+        let named = named.replace("INTO", into);
+        named.replace("HOME", &home.path().display().to_string())
+    };
+    let (printed, done): (Vec<_>, Vec<_>) = STEPS.lines().partition(|line| line.starts_with(' '));
+    let expected: String = printed
+        .iter()
+        .map(|line| format!("{}\n", &line[1..]))
+        .collect();
+    let script = here(&format!("{SURROUNDINGS}{}\n", done.join("\n")));
+    let mut unshare = netns.command("timeout");
+    let output = unshare
+        .args([
+            "120",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "--kill-child",
+        ])
+        .args(["bash", "-c", &script])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let told = |name: &str| fs::read_to_string(home.path().join(name)).unwrap_or_default();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(
+        text,
+        expected,
+        "{errors}\n{}\n{}",
+        told("complaints"),
+        told("server.log")
+    );
+    let complaints = told("complaints");
+    for complaint in ["Server already running", "Is fail2ban running?"] {
+        assert!(complaints.contains(complaint), "{complaints}");
+    }
+}
+
+#[test]
+fn a_daemon_is_begun_and_ended_by_the_old_names() {
+    let Some(netns) = Netns::new() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let jail = |name: &str| format!("[jail.{name}]\nfilter = \"sshd\"\nsources = [\"auth\"]\n");
+    let conf = "[daemon]\ndatabase = \"HOME/f2bd.db\"\nsocket = \"HOME/control.sock\"\n[source.journal]\nenabled = false\n[source.auth]\ntype = \"file\"\npath = [\"HOME/auth.log\"]\n";
+    let conf = conf.replace("HOME", &home.path().display().to_string());
+    for (name, text) in [
+        ("f2bd.conf", conf + &jail("one")),
+        ("more", jail("two")),
+        ("auth.log", String::new()),
+    ] {
+        fs::write(home.path().join(name), text).unwrap();
+    }
+    fs::create_dir(home.path().join("f2bd.conf.d")).unwrap();
+    let into = "HOME/f2bd.conf.d/two.conf";
+    walk(&netns, &home, "HOME/f2bd.conf", "HOME/more", into);
+}
+
+#[test]
+fn so_is_one_with_a_directory_of_fail2ban() {
+    let (Some(package), Some(netns)) = (Package::find(), Netns::new()) else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let tree = home.path().join("fail2ban");
+    package.copy_to(&tree, home.path());
+    fs::remove_file(tree.join("jail.d/defaults-debian.conf")).unwrap();
+    let at = |text: &str| text.replace("HOME", &home.path().display().to_string());
+    let jail = |name: &str| {
+        at(&format!(
+            "[{name}]\nenabled = true\nfilter = sshd\nbackend = polling\nlogpath = HOME/auth.log\nbanaction = nftables-multiport\n"
+        ))
+    };
+    for (name, text) in [
+        ("fail2ban/jail.local", jail("one")),
+        ("more", jail("two")),
+        ("auth.log", String::new()),
+        (
+            "fail2ban/fail2ban.local",
+            at("[Definition]\nlogtarget = HOME/fail2ban.log\nsocket = /run/fail2ban.sock\n"),
+        ),
+    ] {
+        fs::write(home.path().join(name), text).unwrap();
+    }
+    walk(
+        &netns,
+        &home,
+        "HOME/fail2ban",
+        "HOME/more",
+        "HOME/fail2ban/jail.d/two.conf",
+    );
+}
