@@ -900,8 +900,9 @@ impl Driver {
         self.write(now);
         self.memory.finish(now);
         self.announce(Occasion::Stop, "f2bd ends".to_owned());
-        self.told.end(now);
         self.outbox.end();
+        // At last, since it waits for a disk.
+        self.told.end(now);
         log::info!("ended");
     }
 }

@@ -49,7 +49,8 @@ impl Fail2banLog {
     /// Goes on in this file, or in none, and tells which jails have come and gone.
     pub fn go_on(&mut self, now: Timestamp, path: Option<&Path>, policy: &Policy) {
         if self.writer.as_ref().map(Writer::path) != path {
-            self.end(now);
+            self.tell_end(now);
+            // What was told until now is written there without anybody waiting for it.
             self.writer = path.and_then(Writer::start);
             let text = format!("Starting Fail2ban v{SPOKEN_VERSION}");
             self.say(now, SERVER, Level::Info, || text);
@@ -121,13 +122,17 @@ impl Fail2banLog {
 
     /// Tells the end, and waits until that is written.
     pub fn end(&mut self, now: Timestamp) {
+        self.tell_end(now);
+        if let Some(writer) = self.writer.take() {
+            writer.end();
+        }
+    }
+
+    fn tell_end(&mut self, now: Timestamp) {
         for jail in std::mem::take(&mut self.jails) {
             self.say(now, JAIL, Level::Info, || format!("Jail '{jail}' stopped"));
         }
         self.say(now, SERVER, Level::Info, || "Exiting Fail2ban".to_owned());
-        if let Some(writer) = self.writer.take() {
-            writer.end();
-        }
     }
 
     fn tell_failure(&mut self, now: Timestamp, failure: &Failure) {
@@ -210,6 +215,32 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::engine::filter::FilterSet;
+
+    #[test]
+    fn a_disk_that_hangs_holds_up_no_reload() {
+        let home = tempfile::tempdir().expect("a directory");
+        let pipe = home.path().join("log");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("a pipe");
+        let policy = Policy {
+            jails: Vec::new(),
+            filters: FilterSet::default(),
+            atlas: Default::default(),
+        };
+        log::set_max_level(log::LevelFilter::Info);
+        let mut log = Fail2banLog::default();
+        log.go_on(Timestamp::default(), Some(&pipe), &policy);
+        // Nobody reads, so that the writer cannot go on.
+        log.go_on(Timestamp::default(), None, &policy);
+        let text = std::fs::read_to_string(&pipe).expect("what was told");
+        let said: Vec<_> = text
+            .lines()
+            .filter_map(|line| line.split("INFO").nth(1))
+            .collect();
+        assert!(said[0].contains("Starting Fail2ban"), "{text}");
+        assert!(said[1].contains("Exiting Fail2ban"), "{text}");
+    }
 
     #[test]
     fn spans_look_as_python_shows_them() {

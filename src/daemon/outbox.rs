@@ -170,7 +170,8 @@ impl Outbox {
                 None => self.retired.push(worker),
             }
         }
-        for trace in std::mem::take(&mut self.inherited) {
+        // One whose thread the system refuses is not forgotten: nobody else knows what it has left.
+        while let Some(trace) = self.inherited.first().cloned() {
             let successor = actions
                 .iter()
                 .find(|(spec, _)| *spec == trace.spec || spec.shares_place_with(&trace.spec));
@@ -178,6 +179,7 @@ impl Outbox {
                 Some((spec, _)) => predecessors.push((spec, vec![trace], None)),
                 None => self.retire(trace, engine)?,
             }
+            self.inherited.remove(0);
         }
         for (spec, jails) in actions {
             let own = predecessors.extract_if(.., |(successor, ..)| *successor == spec);

@@ -125,7 +125,7 @@ fn pattern(text: &str) -> Result<String, ExpressionError> {
         }
         rest = behind;
     }
-    let mut translated = of_date(&with_cut(&replaced))?;
+    let mut translated = of_date(&replaced)?;
     for (number, original) in originals.iter().enumerate().rev() {
         translated = translated.replace(&format!("{word}{number}{word}"), original);
     }
@@ -169,22 +169,6 @@ fn length(text: &str, rest: &str) -> Option<usize> {
     })
 }
 
-/// `text` with a name for the first group that has none: it is what is cut out.
-fn with_cut(text: &str) -> String {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate() {
-        if escaped {
-            escaped = false;
-        } else if byte == b'\\' {
-            escaped = true;
-        } else if byte == b'(' && !text[at + 1..].starts_with('?') {
-            let (before, behind) = text.split_at(at + 1);
-            return format!("{before}?P<cut>{behind}");
-        }
-    }
-    text.to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +181,7 @@ mod tests {
             ("{NONE}", "{NONE}"),
             ("%%x %Exy{,2}%d?", "%%x %Exy{0,2}%d?"),
             (r"^[^\[]*\[({DATE})", r"^[^\[]*\[(?P<cut>{DATE})"),
+            (r"^[(]%H(:)(;)", r"^[(]%H(?P<cut>:);"),
             ("^<W>{DATE}", "^<W>{DATE}"),
             ("^WARNING:()**", "^WARNING:(?P<cut>)**"),
             ("(**%Y**)", "(?P<cut>**%Y**)"),

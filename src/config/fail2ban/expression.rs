@@ -15,6 +15,8 @@ mod print;
 mod syntax;
 mod tags;
 
+use crate::engine::record::date::template::CUT;
+
 pub use fault::{ExpressionError, Fault};
 
 /// The longest expression, tags replaced, in bytes: ten times Fail2ban's own longest.
@@ -72,12 +74,12 @@ pub fn expression(text: &str, hosts: Hosts) -> Result<Translated, ExpressionErro
     let parsed = parse::parse(&replaced.text);
     let mut parsed = parsed.map_err(|(at, fault)| fails(replaced.origin(at), fault))?;
     name_host(&mut parsed.names);
-    let (source, names) = print::print(&parsed, false);
+    let (source, names) = print::print(&parsed);
     Ok(Translated { source, names })
 }
 
-/// Translates an expression that a `datepattern` comes to: it has no tags, and all its groups stay groups, since the first
-/// one is what is cut out of a line.
+/// Translates an expression that a `datepattern` comes to: it has no tags, and its first group without a name is what is
+/// cut out of a line.
 ///
 /// # Errors
 /// As [`expression`].
@@ -86,8 +88,16 @@ pub fn of_date(text: &str) -> Result<String, ExpressionError> {
     if text.len() > LONGEST {
         return Err(fails(0, Fault::TooLong(LONGEST)));
     }
-    let parsed = parse::parse(text).map_err(|(at, fault)| fails(at, fault))?;
-    Ok(print::print(&parsed, true).0)
+    let mut parsed = parse::parse(text).map_err(|(at, fault)| fails(at, fault))?;
+    let is_cut = |name: &Option<String>| name.as_deref() == Some(CUT);
+    let first = match parsed.names.iter().any(is_cut) {
+        true => None,
+        false => parsed.names.iter_mut().find(|name| name.is_none()),
+    };
+    if let Some(first) = first {
+        *first = Some(CUT.to_owned());
+    }
+    Ok(print::print(&parsed).0)
 }
 
 /// A group `host` is from the time before <HOST> had groups of its own.

@@ -13,7 +13,7 @@ use super::files::{Files, place_of};
 use super::filter::{self, Reading};
 use super::jail::JailsReader;
 use super::merged::Merged;
-use super::options::{Options, Written};
+use super::options::{Options, Written, strip};
 use crate::config::filter::FilterFile;
 use crate::config::problem::Problems;
 
@@ -87,7 +87,37 @@ impl Whereabouts {
             hosts: Hosts::Named,
             zone: TimeZone::system(),
         };
+        let patterns = options.text("failregex").unwrap_or_default();
+        if strip(patterns).is_empty() {
+            let message = format!("filter `{}` has no failregex: it finds nothing", self.named);
+            problems.error(&place, message, "write failregex, or name another filter");
+            return None;
+        }
         let file = filter::file(name.ok()?, &options, &reading, problems)?;
         Some(FilterFile::from(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_filter_that_finds_nothing_is_told() {
+        let folder = tempfile::tempdir().expect("a directory");
+        fs::create_dir(folder.path().join("filter.d")).expect("a tree");
+        let filter = folder.path().join("filter.d/empty.conf");
+        for text in [
+            "[Definition]\nignoreregex = x\n",
+            "[Definition]\nfailregex =\n",
+        ] {
+            fs::write(&filter, text).expect("a filter");
+            let mut problems = Problems::default();
+            let found = Whereabouts::find("empty", None, folder.path()).expect("a place");
+            assert!(found.read(&mut problems).is_none());
+            assert_eq!(problems.count(), 1, "{text}");
+        }
     }
 }

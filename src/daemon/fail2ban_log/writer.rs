@@ -34,7 +34,7 @@ pub struct Entry {
     pub text: String,
 }
 
-/// Whoever writes.
+/// Whoever writes. What was told until it is dropped is written still.
 pub struct Writer {
     path: PathBuf,
     entries: SyncSender<Entry>,

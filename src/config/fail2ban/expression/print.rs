@@ -8,10 +8,9 @@ use self::characters::{bytes, control, other_cases};
 use super::parse::Parsed;
 use super::syntax::{Assertion, Change, Flags, Look, Manner, Node, Times, Width};
 
-/// An expression as text, and the names of its groups. A group without a name is one only if something refers to it, or if
-/// they are all asked for.
-pub(super) fn print(parsed: &Parsed, with_all_groups: bool) -> (String, Vec<String>) {
-    let mut referred = vec![with_all_groups; parsed.names.len()];
+/// An expression as text, and the names of its groups. A group without a name is one only if something refers to it.
+pub(super) fn print(parsed: &Parsed) -> (String, Vec<String>) {
+    let mut referred = vec![false; parsed.names.len()];
     mark_referred(&parsed.node, &mut referred);
     let names: Vec<_> = (parsed.names.iter().zip(1..))
         .map(|(name, number)| match name {

@@ -28,6 +28,7 @@ use crate::engine::expression::LimitReached;
 use crate::engine::time::Timestamp;
 use joint::Joint;
 use language::expressions;
+pub use placed::CUT;
 use search::Search;
 
 /// No such text is a date template.
