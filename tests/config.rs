@@ -476,3 +476,48 @@ fn a_file_without_permission_is_told() {
     );
     assert_eq!(output.status.code(), Some(78));
 }
+
+/// A jail that reads `LOG`.
+const READER: &str = "[jail.sshd]
+sources = [\"files\"]
+logpath = [\"LOG\"]
+";
+
+#[test]
+fn a_log_whose_failures_nobody_takes_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let log = home.path().join("auth.log");
+    let conf = READER.replace("LOG", &log.display().to_string());
+    fs::write(home.path().join("f2bd.conf"), conf).unwrap();
+    let told = |lines: &str| {
+        fs::write(&log, lines).unwrap();
+        let output = check(home.path(), &[]);
+        assert_eq!(output.status.code(), Some(0));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.contains("none of the patterns of jail `sshd` takes a line")
+    };
+    let other = "Feb 12 14:10:21 box app[1]: login failed for jo from 192.0.2.7\n";
+    let own =
+        "Feb 12 14:10:21 box sshd[42]: Failed password for root from 192.0.2.7 port 22 ssh2\n";
+    let quiet = "Feb 12 14:10:21 box cron[1]: session opened for root\n";
+    assert!(told(other));
+    assert!(!told(&[other, own].concat()));
+    assert!(!told(quiet));
+    assert!(!told(""));
+    // What is long past does not count.
+    assert!(told(&[own, &other.repeat(70_000)].concat()));
+}
+
+#[test]
+fn a_ban_at_the_first_mistyped_password_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let told = |text: &str| {
+        fs::write(home.path().join("f2bd.conf"), text).unwrap();
+        let output = check(home.path(), &[]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.contains("bans at the first failure")
+    };
+    assert!(told("[jail.sshd]\nmaxretry = 1\n"));
+    assert!(!told("[jail.sshd]\nmaxretry = 2\n"));
+    assert!(!told("[jail.apache-badbots]\nmaxretry = 1\n"));
+}

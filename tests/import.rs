@@ -1,4 +1,5 @@
 //! What f2bd takes over of Fail2ban: of a real one, with its own files and what it has banned.
 
+mod covering;
 mod directory;
 mod state;

@@ -143,13 +143,41 @@ struct Difference {
     /// What stands in the lines.
     holds: String,
     /// For the reader of the list.
-    #[serde(rename = "why")]
-    _why: String,
+    why: String,
 }
 
+/// All of them.
 #[derive(Debug, Deserialize)]
-struct Differences {
+pub struct Differences {
     difference: Vec<Difference>,
+}
+
+impl Differences {
+    /// The list.
+    pub fn read() -> Differences {
+        toml::from_str(include_str!("known/differences.toml")).unwrap()
+    }
+
+    /// The same, and those of another list.
+    pub fn and(mut self, list: &str) -> Differences {
+        let others: Differences = toml::from_str(list).unwrap();
+        self.difference.extend(others.difference);
+        self
+    }
+
+    /// Why some filter counts this line otherwise.
+    pub fn whys<'d>(&'d self, line: &'d str) -> impl Iterator<Item = &'d str> {
+        let all = self.difference.iter();
+        let all = all.filter(move |one| line.contains(&one.holds));
+        all.map(|one| one.why.as_str())
+    }
+
+    /// Why a filter counts this line otherwise, if that is meant.
+    pub fn why(&self, service: &str, line: &str) -> Option<&str> {
+        let mut of_service = self.difference.iter().filter(|one| one.service == service);
+        let found = of_service.find(|one| line.contains(&one.holds));
+        found.map(|one| one.why.as_str())
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -163,7 +191,7 @@ struct Tally {
 #[test]
 fn what_others_annotated_is_counted() {
     let Some(folder) = logs() else { return };
-    let differences: Differences = toml::from_str(include_str!("known/differences.toml")).unwrap();
+    let differences = Differences::read();
     let mut unmeant = String::new();
     let mut tallies = BTreeMap::new();
     for name in filters::names() {
@@ -232,13 +260,7 @@ fn compare(
             wanted.entry(session).or_default().push(said.host.clone());
         }
     }
-    let is_meant = |line: &Line| {
-        let mut of_service = differences
-            .difference
-            .iter()
-            .filter(|one| one.service == name);
-        of_service.any(|one| line.text.contains(&one.holds))
-    };
+    let is_meant = |line: &Line| differences.why(name, &line.text).is_some();
     for (line, counted) in lines.iter().zip(counted) {
         let by_session = |hosts: &BTreeMap<String, Vec<String>>, host: &str| {
             let hosts = session(line).and_then(|session| hosts.get(&session));

@@ -689,6 +689,7 @@ fn action_file_keys() -> BTreeMap<String, Keys> {
     for (heading, table) in [
         ("Top of the file", ""),
         ("Steps", "[[start]]"),
+        ("[shell]", "[shell]"),
         ("[parameters.NAME]", "[parameters.one]"),
         ("[[sample]]", "[[sample]]"),
     ] {

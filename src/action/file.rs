@@ -11,14 +11,16 @@ use serde::Deserialize;
 
 use super::nftables;
 use super::nftables::ruleset::{Ruleset, TemplateError};
-use super::parameter::{DeclarationError, Given, ParameterError, Parameters, Values};
+use super::parameter::{DeclarationError, Given, ParameterError, Parameters, Sort, Values};
 use super::routine::{KeptFile, List, Routine};
 use super::sample::Sample;
 use super::serve::ServeSpec;
+use super::shell::form::ShellForm;
+use super::shell::spec::place_of;
 use super::step::{Lines, Step, StepError, StepForm};
 use super::telling::Teller;
 use super::template::Template;
-use super::usual::{Kind, of_keepers, of_tellers, own_place};
+use super::usual::{Kind, of_keepers, of_shells, of_tellers, own_place};
 use super::vocabulary::{About, Axis, Place, Seconds, Vocabulary, VocabularyError, Words};
 use super::{ActionKind, ActionSpec, Effect, Source};
 use crate::engine::name::ActionName;
@@ -53,6 +55,7 @@ enum Body {
     Serve,
     Routine(Box<Routine>),
     Teller(Box<Teller>),
+    Shell(Box<ShellForm>),
 }
 
 /// A data file that cannot be used.
@@ -142,6 +145,8 @@ struct Form {
     #[serde(default)]
     ruleset: Option<Ruleset>,
     #[serde(default)]
+    shell: Option<ShellForm>,
+    #[serde(default)]
     sample: Vec<Sample>,
 }
 
@@ -173,6 +178,7 @@ impl ActionFile {
         let declared: Vec<String> = names.collect();
         if !matches!(form.kind, Kind::Nftables | Kind::Serve) {
             let usual = match is_teller {
+                _ if form.kind == Kind::Shell => of_shells(),
                 true => of_tellers(form.kind),
                 false => of_keepers(form.kind, form.destination.is_some()),
             };
@@ -191,7 +197,7 @@ impl ActionFile {
         let samples = std::mem::take(&mut form.sample);
         let parameters = form.parameters.clone();
         let place = match (form.kind, is_teller, &form.path, &form.place) {
-            (_, true, _, None) => None,
+            (_, true, _, None) | (Kind::Shell, ..) => None,
             (Kind::Nftables, ..) => Some(form.table()),
             (Kind::Serve, ..) => Some("socket <listen>".to_owned()),
             (Kind::File, _, Some(path), _) => Some(format!("file {path}")),
@@ -234,11 +240,15 @@ impl ActionFile {
         given: &BTreeMap<String, Given>,
     ) -> Result<ActionSpec, ParameterError> {
         let (kind, values) = self.kind(given)?;
+        let place = match &self.body {
+            Body::Shell(_) => Some(place_of(&name)),
+            _ => self.place.as_ref().map(|place| values.fill(place)),
+        };
         Ok(ActionSpec {
             name,
             kind,
             effect: self.effect,
-            place: self.place.as_ref().map(|place| values.fill(place)),
+            place,
             source: Some(Source {
                 file: Arc::clone(&self.text),
                 given: self.parameters.others(given),
@@ -260,6 +270,7 @@ impl ActionFile {
                 ActionKind::Nftables(Box::new(nftables::parameters::spec(&values, ruleset)?))
             }
             Body::Serve => ActionKind::Serve(ServeSpec::new(&values)?),
+            Body::Shell(form) => ActionKind::Shell(Box::new(form.spec(&values)?)),
             Body::Routine(routine) => {
                 let mut routine = routine.clone();
                 routine.take_values(values.clone())?;
@@ -307,6 +318,19 @@ impl Form {
             (Kind::Serve, None) => return Ok(Body::Serve),
             _ => {}
         }
+        match (self.kind, &self.shell) {
+            (Kind::Shell, Some(form)) => {
+                self.check_shell(is_teller)?;
+                return Ok(Body::Shell(Box::new(form.clone())));
+            }
+            (Kind::Shell, None) => {
+                return Err(FileError::Shape("an action of kind shell needs `[shell]`"));
+            }
+            (_, Some(_)) => {
+                return Err(FileError::Shape("`[shell]` is for actions of kind shell"));
+            }
+            (_, None) => {}
+        }
         if self.kind == Kind::Mail && !is_teller {
             return Err(FileError::Shape("an action of kind mail needs `tell`"));
         }
@@ -314,6 +338,35 @@ impl Form {
             true => Ok(Body::Teller(Box::new(self.teller()?))),
             false => Ok(Body::Routine(Box::new(self.routine()?))),
         }
+    }
+
+    /// An action of kind shell has its commands and nothing else.
+    fn check_shell(&self, is_teller: bool) -> Result<(), FileError> {
+        let steps = [
+            &self.start,
+            &self.stop,
+            &self.ban,
+            &self.unban,
+            &self.reconcile,
+            &self.check,
+            &self.after,
+        ];
+        if is_teller || steps.iter().any(|steps| !steps.is_empty()) || self.path.is_some() {
+            return Err(FileError::Shape(
+                "an action of kind shell has its commands in `[shell.commands]`, and no steps",
+            ));
+        }
+        let usual = of_shells();
+        let mut own = self
+            .parameters
+            .iter()
+            .filter(|(name, _)| usual.iter().all(|(usual, _)| usual != name));
+        if own.any(|(_, parameter)| parameter.sort != Sort::Secret) {
+            return Err(FileError::Shape(
+                "the parameters of an action of kind shell are secrets, or `timeout`: what else it needs stands in its commands",
+            ));
+        }
+        Ok(())
     }
 
     fn vocabulary(&self, about: About) -> Result<Vocabulary, FileError> {

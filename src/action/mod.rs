@@ -149,10 +149,12 @@ impl ActionSpec {
             ActionKind::Teller(teller) => Some(&teller.values),
         };
         let values = values.into_iter().flat_map(Values::iter);
-        values.filter_map(|(_, value)| match value {
+        let values = values.filter_map(|(_, value)| match value {
             Value::Secret(secret) => Some(secret),
             Value::Text(_) | Value::List(_) => None,
-        })
+        });
+        let shell = self.shell().into_iter().flat_map(ShellSpec::kept);
+        values.chain(shell.map(|(_, secret)| secret))
     }
 
     /// The commands that it has a shell run.

@@ -24,6 +24,8 @@ pub enum Kind {
     Mail,
     /// Keeps a file.
     File,
+    /// Has a shell run commands.
+    Shell,
 }
 
 /// Parameters that say how an action works, and not on what.
@@ -111,6 +113,14 @@ pub fn of_keepers(kind: Kind, has_destination: bool) -> Vec<(&'static str, Param
     }
     usual.extend(of_means(kind));
     usual
+}
+
+/// What can be set of every action that has a shell run commands.
+pub fn of_shells() -> Vec<(&'static str, Parameter)> {
+    vec![(
+        "timeout",
+        parameter(Sort::Time, "60s", "How long each command may take."),
+    )]
 }
 
 /// What can be set of every action that tells.
@@ -214,6 +224,6 @@ fn of_means(kind: Kind) -> Vec<(&'static str, Parameter)> {
             ),
             ("authority", authority()),
         ],
-        Kind::Nftables | Kind::Serve | Kind::Exec | Kind::File => Vec::new(),
+        Kind::Nftables | Kind::Serve | Kind::Exec | Kind::File | Kind::Shell => Vec::new(),
     }
 }

@@ -3,20 +3,24 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::deaf;
 use super::failure::{Exit, Failure};
 use super::output::{self, BAD, Clock, GOOD, counted};
+use super::{advice, deaf};
 use crate::config::{self, Severity};
 
-/// Reads everything, proves the filters, and prints every problem; also which filters may have gone deaf, by the database.
+/// Reads everything, proves the filters, and prints every problem; also which filters may have gone deaf, by the database, and
+/// what else is not as it is meant.
 ///
 /// # Errors
 /// There is a mistake, which has been printed.
 pub fn run(config: Option<&Path>, json: bool, clock: &Clock) -> Result<(), Failure> {
     let mut loaded = config::load_and_prove(config);
     if let Some(settings) = &loaded.settings {
-        let warnings = deaf::warnings(settings, clock.now);
-        loaded.problems.extend(warnings);
+        let main = config::files::main_file(config);
+        let deaf = deaf::warnings(settings, clock.now);
+        let advice = advice::warnings(&main, settings, &loaded.jails, clock);
+        loaded.problems.extend(deaf);
+        loaded.problems.extend(advice);
     }
     // They are no reason not to start, but whoever asks wants to know.
     let is_left_out = |problem: &config::Problem| problem.severity == Severity::LeftOut;

@@ -16,8 +16,8 @@ use super::failure::{Exit, Failure};
 use super::logs::{Log, Piece, Reading};
 use super::output::{self, Clock, harmless};
 use super::progress::Progress;
-use super::toml_text::quoted;
 use super::writing::Writing;
+use crate::config::toml_text::quoted;
 use crate::engine::record::journal::JournalMatch;
 use crate::engine::record::{Batch, Record};
 

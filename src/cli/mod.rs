@@ -4,6 +4,7 @@
 //! own beside it, and [`fail2ban`] is for those who call f2bd by another daemon's names. Nothing is decided here: the engine decides, the daemon acts, and this room prints.
 
 mod actions;
+mod advice;
 pub mod args;
 mod ban_list;
 mod blocks;
@@ -26,7 +27,6 @@ mod query;
 mod replay;
 mod report;
 mod summary;
-mod toml_text;
 mod writing;
 
 use std::borrow::Cow;

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::args::Common;
 use super::failure::{Exit, Failure};
+use crate::engine::record::kept::{kept, turns};
 use crate::engine::subject::Subject;
 use crate::engine::time::{Span, Timestamp, parse_zone};
 
@@ -106,19 +107,9 @@ pub fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{plural}")
 }
 
-/// Whether a sign only turns the direction of writing: it would put the attacker's letters among ours.
-fn turns(sign: char) -> bool {
-    matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Whether a sign does something to a terminal instead of being seen.
-pub fn is_odd(sign: char) -> bool {
-    sign.is_control() || turns(sign)
-}
-
 /// `text` with its control characters made visible, also those that only turn the direction of writing.
 pub fn harmless(text: &str) -> String {
-    let text = crate::engine::record::kept::kept(text);
+    let text = kept(text);
     if !text.contains(turns) {
         return text.into_owned();
     }

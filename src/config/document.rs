@@ -59,6 +59,28 @@ pub struct Entry {
 }
 
 impl Value {
+    /// Whether both say the same, wherever it is written.
+    pub fn is_same(&self, other: &Value) -> bool {
+        match (&self.kind, &other.kind) {
+            (Kind::Text(one), Kind::Text(other)) => one == other,
+            (Kind::Integer(one), Kind::Integer(other)) => one == other,
+            (Kind::Decimal(one), Kind::Decimal(other)) => one.total_cmp(other).is_eq(),
+            (Kind::Flag(one), Kind::Flag(other)) => one == other,
+            (Kind::List(one), Kind::List(other)) => {
+                one.len() == other.len()
+                    && one.iter().zip(other).all(|(one, other)| one.is_same(other))
+            }
+            (Kind::Table(one), Kind::Table(other)) => {
+                one.entries.len() == other.entries.len()
+                    && one.entries.iter().all(|entry| {
+                        let own = other.get(&entry.key);
+                        own.is_some_and(|own| own.is_same(&entry.value))
+                    })
+            }
+            _ => false,
+        }
+    }
+
     /// What kind of value it is, for a message.
     pub fn kind_name(&self) -> &'static str {
         match &self.kind {
@@ -121,6 +143,18 @@ impl Table {
             place: value.place.clone(),
             value,
         });
+    }
+
+    /// Gives `key` this value where it stands.
+    pub fn replace(&mut self, key: &str, value: Value) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.key == key) {
+            entry.value = value;
+        }
+    }
+
+    /// Takes `key` out.
+    pub fn remove(&mut self, key: &str) {
+        self.entries.retain(|entry| entry.key != key);
     }
 
     /// Lays `upper` over this table: tables are merged key by key down to `depth` levels, anything else is

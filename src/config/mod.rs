@@ -39,6 +39,7 @@ mod siege;
 mod source;
 mod subject;
 mod surroundings;
+pub mod toml_text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

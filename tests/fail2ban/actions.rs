@@ -8,6 +8,7 @@ mod ufw;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use f2bd::action::event::{Event, Occasion};
 use f2bd::action::ports::Ports;
 use f2bd::action::shell::script::Script;
-use f2bd::action::shell::spec::{CommandSet, Commands, Occasion as On, ShellSpec};
+use f2bd::action::shell::spec::{CommandSet, Commands, Confidential, Occasion as On, ShellSpec};
 use f2bd::action::{ActionJail, Ending, InForce};
 use f2bd::engine::decision::BanId;
 use f2bd::engine::input::Outcome;
@@ -51,7 +52,7 @@ pub fn usual(commands: Commands) -> ShellSpec {
         repair_on_unban: false,
         norestored: false,
         timeout: DEADLINE,
-        secrets: Vec::new(),
+        secrets: BTreeMap::new(),
     }
 }
 
@@ -530,7 +531,10 @@ fn one_that_does_not_end_is_ended_with_all_that_it_has_started() {
 #[test]
 fn what_a_command_complains_of_is_told_without_secrets() {
     let bench = Bench::with(|home| ShellSpec {
-        secrets: vec![f2bd::action::shell::spec::Secret("Sesame123".to_owned())],
+        secrets: BTreeMap::from([(
+            "password".to_owned(),
+            Confidential::Said("Sesame123".to_owned()),
+        )]),
         ..usual(Commands::Same(set(
             home,
             &[(On::Start, "echo no entry with Sesame123 >&2; exit 7")],
@@ -542,6 +546,26 @@ fn what_a_command_complains_of_is_told_without_secrets() {
         why,
         "start: /bin/sh failed (exit status: 7): no entry with …"
     );
+}
+
+#[test]
+fn a_secret_is_put_in_when_a_command_is_run() {
+    let mut bench = Bench::with(|home| {
+        let kept = home.join("kept");
+        fs::write(&kept, "it's <ip>\n").unwrap();
+        fs::set_permissions(&kept, fs::Permissions::from_mode(0o600)).unwrap();
+        let secret = format!("file:{}", kept.display()).parse().unwrap();
+        ShellSpec {
+            secrets: BTreeMap::from([("key".to_owned(), Confidential::Kept(secret))]),
+            ..usual(Commands::Same(set(
+                home,
+                &[(On::Ban, "note \"<key>\" <ip>")],
+            )))
+        }
+    });
+    bench.reconcile();
+    bench.ban(ban("192.0.2.7"));
+    assert_eq!(bench.said(), ["[it's <ip>][192.0.2.7]"]);
 }
 
 #[test]

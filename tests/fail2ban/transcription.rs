@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 
+use f2bd::config::fail2ban::expression::{Hosts, expression};
 use f2bd::config::fail2ban::{Tree, time};
 use f2bd::config::{self, Problems, Surroundings};
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::package::Package;
@@ -18,9 +21,13 @@ struct Said {
     /// In seconds; `None` is forever.
     findtime: Option<i64>,
     bantime: Option<i64>,
-    failures: usize,
-    ignores: usize,
-    ignoreip: usize,
+    failures: Vec<String>,
+    ignores: Vec<String>,
+    /// Networks with their widths, and names.
+    ignoreip: BTreeSet<String>,
+    /// How many actions it has, and how many of them are written in Python, some of which have a counterpart.
+    actions: usize,
+    python: usize,
     from_journal: bool,
     logs: BTreeSet<String>,
 }
@@ -28,6 +35,50 @@ struct Said {
 fn seconds(text: &str) -> Option<i64> {
     let span = time::seconds(text).unwrap().duration()?;
     Some(span.as_secs_f64().round() as i64)
+}
+
+/// A pattern of Fail2ban's in our words; nothing if there is none.
+fn pattern(text: &str, hosts: Hosts) -> Option<String> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| expression(text, hosts).unwrap().source)
+}
+
+/// What the jails that look no names up take for a host.
+fn hosts(commands: &[Value], jail: &str) -> Hosts {
+    let mut commands = commands.iter();
+    let is_off = |command: &Value| {
+        let said = [&command[1], &command[2], &command[3]];
+        said == [&json!(jail), &json!("usedns"), &json!("no")]
+    };
+    match commands.any(is_off) {
+        true => Hosts::Addresses,
+        false => Hosts::Named,
+    }
+}
+
+/// The addresses of this machine, which are spared without being named.
+fn own_addresses() -> BTreeSet<String> {
+    let home = tempfile::tempdir().unwrap();
+    let conf = home.path().join("f2bd.conf");
+    fs::write(&conf, "[jail.sshd]\n").unwrap();
+    let loaded = config::load(Some(&conf), Surroundings::Ignore);
+    let resolved = config::resolved(&loaded);
+    let spared = texts(&resolved["jails"]["sshd"]["ignoreip"]);
+    spared.map(|word| network(&word)).collect()
+}
+
+/// A word of `ignoreip` in one spelling.
+fn network(word: &str) -> String {
+    let address = || word.parse::<IpAddr>().map(IpNet::from);
+    match word.parse::<IpNet>().or_else(|_| address()) {
+        Ok(network) => network.trunc().to_string(),
+        Err(_) => word.to_owned(),
+    }
+}
+
+fn texts(list: &Value) -> impl Iterator<Item = String> {
+    let texts = list.as_array().unwrap().iter();
+    texts.map(|text| text.as_str().unwrap().to_owned())
 }
 
 /// By jail, what Fail2ban says.
@@ -47,17 +98,32 @@ fn theirs(commands: &[Value]) -> BTreeMap<String, Said> {
         let Some(jail) = words.get(1).and_then(|word| jails.get_mut(word.as_str()?)) else {
             continue;
         };
-        let count = match text(0) {
-            "multi-set" => words[3].as_array().map_or(0, Vec::len),
-            _ => 1,
+        let patterns = || -> Vec<String> {
+            let all = match words[3].as_array() {
+                Some(all) if text(0) == "multi-set" => all.clone(),
+                _ => vec![words[3].clone()],
+            };
+            let hosts = hosts(commands, text(1));
+            let texts = all.iter().filter_map(Value::as_str);
+            texts.filter_map(|text| pattern(text, hosts)).collect()
         };
         match words.get(2).and_then(|word| word.as_str()) {
             Some("maxretry") => jail.maxretry = words[3].as_i64().unwrap_or(3).max(1),
             Some("findtime") => jail.findtime = seconds(text(3)),
             Some("bantime") => jail.bantime = seconds(text(3)),
-            Some("addfailregex") => jail.failures += count,
-            Some("addignoreregex") => jail.ignores += count,
-            Some("addignoreip") => jail.ignoreip = words.len() - 3,
+            Some("addfailregex") => jail.failures.extend(patterns()),
+            Some("addignoreregex") => jail.ignores.extend(patterns()),
+            Some("addignoreip") => {
+                jail.ignoreip = words[3..]
+                    .iter()
+                    .map(|word| network(word.as_str().unwrap()))
+                    .collect();
+            }
+            Some("addaction") => {
+                jail.actions += 1;
+                let file = words.get(4).and_then(|file| file.as_str());
+                jail.python += usize::from(file.is_some_and(|file| file.ends_with(".py")));
+            }
             Some("addlogpath") => {
                 jail.logs.insert(text(3).to_owned());
             }
@@ -74,9 +140,13 @@ fn ours(jails: &Value) -> BTreeMap<String, Said> {
         maxretry: jail["maxretry"].as_i64().unwrap(),
         findtime: jail["findtime"].as_i64(),
         bantime: jail["bantime"].as_i64().filter(|seconds| *seconds >= 0),
-        failures: jail["failregex"].as_array().unwrap().len(),
-        ignores: jail["ignoreregex"].as_array().unwrap().len(),
-        ignoreip: 0,
+        failures: texts(&jail["failregex"]).collect(),
+        ignores: texts(&jail["ignoreregex"]).collect(),
+        ignoreip: texts(&jail["ignoreip"])
+            .map(|word| network(&word))
+            .collect(),
+        actions: jail["actions"].as_array().unwrap().len(),
+        python: 0,
         from_journal: jail["sources"] == json!(["journal"]),
         logs: jail["logpath"]
             .as_array()
@@ -100,11 +170,24 @@ fn compare(package: &Package, folder: &Path) -> usize {
     let resolved = config::resolved(&loaded);
     let mut ours = ours(&resolved["jails"]);
     let mut theirs = theirs(&package.commands(folder));
+    let spared = own_addresses();
     for (name, said) in &mut theirs {
-        said.ignoreip = 0;
+        // Names are looked up, and what they come to is not said.
+        let is_compared = |word: &String| word.parse::<IpNet>().is_ok() && !spared.contains(word);
+        said.ignoreip.retain(is_compared);
+        let least = said.actions - std::mem::take(&mut said.python);
+        if let Some(own) = ours.get(name)
+            && (least..said.actions).contains(&own.actions)
+        {
+            said.actions = own.actions;
+        }
+        if let Some(own) = ours.get_mut(name) {
+            own.ignoreip.retain(is_compared);
+        }
         // f2bd counts its own bans and reads no log for it.
         if let Some(own) = ours.get_mut(name).filter(|_| name == "recidive") {
-            (own.failures, own.ignores) = (said.failures, said.ignores);
+            own.failures.clone_from(&said.failures);
+            own.ignores.clone_from(&said.ignores);
             own.logs.clone_from(&said.logs);
             own.from_journal = said.from_journal;
         }

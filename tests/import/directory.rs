@@ -1,9 +1,13 @@
 //! A directory of Fail2ban's and what it is converted to decide alike.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use super::covering::annotated;
+use crate::known::Differences;
 use crate::support::samples;
 use crate::support::world::F2BD;
 
@@ -11,7 +15,7 @@ use crate::support::world::F2BD;
 const TREE: &str = "etc/fail2ban";
 
 /// Its annotated logs.
-const LOGS: &str = "usr/lib/python3/dist-packages/fail2ban/tests/files/logs";
+pub const LOGS: &str = "usr/lib/python3/dist-packages/fail2ban/tests/files/logs";
 
 /// A server that many have.
 const SMALL: &str = "[DEFAULT]
@@ -156,13 +160,78 @@ fn import(tree: &Path, options: &[&str]) -> (PathBuf, Option<i32>, serde_json::V
     (out, output.status.code(), report)
 }
 
-fn decisions(config: &Path, log: &Path) -> String {
-    let (config, log) = (shown(config), shown(log));
-    let output = f2bd(&["--config", &config, "replay", "--json", &log]);
+fn decisions(config: &Path, logs: &[&Path]) -> String {
+    let config = shown(config);
+    let logs: Vec<_> = logs.iter().map(|log| shown(log)).collect();
+    let mut words = vec!["--config", &config, "replay", "--json"];
+    words.extend(logs.iter().map(String::as_str));
+    let output = f2bd(&words);
     // 1 is nobody.
     assert!(matches!(output.status.code(), Some(0 | 1)), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The bans of each jail, by jail and subject, and all its decisions.
+fn by_jail(decisions: &str) -> BTreeMap<String, (BTreeSet<String>, Vec<String>)> {
+    let mut jails: BTreeMap<String, (BTreeSet<String>, Vec<String>)> = BTreeMap::new();
+    for line in decisions.lines() {
+        let decision: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| decision[key].as_str().unwrap_or_default().to_owned();
+        let jail = jails.entry(text("jail")).or_default();
+        if text("decision") == "ban" {
+            jail.0.insert(text("subject"));
+        }
+        jail.1.push(line.to_owned());
+    }
+    jails
+}
+
+/// Whether a report tells that its filter leaves lines, and the logs have such lines with this subject.
+fn is_left(subject: &str, report: &serde_json::Value, logs: &[&Path]) -> bool {
+    let (address, _) = subject.split_once('/').unwrap();
+    let differences = Differences::read().and(include_str!("differences.toml"));
+    let told = report.to_string();
+    logs.iter().any(|log| {
+        let bytes = fs::read(log).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        let mut lines = text.lines().filter(|line| line.contains(address));
+        lines.any(|line| differences.whys(line).any(|why| told.contains(why)))
+    })
+}
+
+/// Holds what both decide against each other: jails that were carried over exactly decide the same, and one with a filter of
+/// ours, of which the report tells, bans at least the same.
+fn compare(report: &serde_json::Value, by_tree: &str, by_ours: &str, logs: &[&Path]) {
+    let (theirs, ours) = (by_jail(by_tree), by_jail(by_ours));
+    let jails = report["jails"].as_array().unwrap();
+    let has_ours = |jail: &serde_json::Value| {
+        let differences = jail["differences"].as_array().unwrap();
+        differences
+            .iter()
+            .any(|difference| difference.as_str().unwrap().contains("takes the place of"))
+    };
+    let any_has_ours = jails.iter().any(has_ours);
+    for jail in jails {
+        let name = jail["jail"].as_str().unwrap();
+        let nothing = Default::default();
+        let (own_bans, own) = ours.get(name).unwrap_or(&nothing);
+        let (their_bans, their) = theirs.get(name).unwrap_or(&nothing);
+        // It counts the bans of the others.
+        if has_ours(jail) || name == "recidive" && any_has_ours {
+            let told = match name {
+                "recidive" => &report["jails"],
+                _ => jail,
+            };
+            let lost = their_bans.difference(own_bans);
+            let lost: Vec<_> = lost
+                .filter(|subject| !is_left(subject, told, logs))
+                .collect();
+            assert!(lost.is_empty(), "{name} does not ban {lost:?}");
+        } else {
+            assert_eq!(own, their, "{name}");
+        }
+    }
 }
 
 /// Converts the tree with this jail.local, and replays logs of the package by both; how many decisions there were.
@@ -177,8 +246,8 @@ fn decide_alike(jail_local: &str, logs: &[&str]) -> Option<usize> {
     let logs = logs.iter().map(|log| root.join(LOGS).join(log));
     let mut made = 0;
     for log in logs.chain([own]) {
-        let by_tree = decisions(&tree, &log);
-        assert_eq!(by_tree, decisions(&out, &log), "{}", log.display());
+        let by_tree = decisions(&tree, &[&log]);
+        compare(&report, &by_tree, &decisions(&out, &[&log]), &[&log]);
         made += by_tree.lines().count();
     }
     let check = f2bd(&["--config", &shown(&out), "check"]);
@@ -219,6 +288,12 @@ fn nothing_is_overwritten_and_comments_are_kept() {
         (&"sshd".into(), &"exactly".into()),
         "{report}"
     );
+    assert!(main.contains("filter = \"nginx-http-auth\"\n"), "{main}");
+    assert!(main.contains("filter = \"fail2ban-sshd\"\n"), "{main}");
+    // What is the same in all jails stands above them, in words that people use.
+    let (defaults, jails) = main.split_once("[jail.sshd]").unwrap();
+    assert!(defaults.contains("findtime = \"15m\"\n"), "{main}");
+    assert!(!jails.contains("findtime = \"15m\""), "{main}");
     fs::write(out.join("f2bd.conf"), "mine").unwrap();
     let again = f2bd(&["import", &shown(&tree), "-o", &shown(&out)]);
     assert_eq!(again.status.code(), Some(1));
@@ -228,4 +303,81 @@ fn nothing_is_overwritten_and_comments_are_kept() {
     let (_, code, _) = import(&tree, &["--force"]);
     assert_eq!(code, Some(0));
     assert_eq!(fs::read_to_string(out.join("f2bd.conf")).unwrap(), main);
+}
+
+#[test]
+fn every_stock_jail_is_carried_over() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(tree) = tree(home.path(), "[DEFAULT]\nenabled = true\nmaxretry = 1\n") else {
+        return;
+    };
+    let (out, code, report) = import(&tree, &[]);
+    assert_eq!(code, Some(0), "{report}");
+    let jails = report["jails"].as_array().unwrap();
+    assert!(jails.len() > 80, "{}", jails.len());
+    let folder = samples::root(LOGS).unwrap().join(LOGS);
+    let dated = home.path().join("logs");
+    fs::create_dir(&dated).unwrap();
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            let text = fs::read(&path).unwrap();
+            let lines = annotated(&String::from_utf8_lossy(&text));
+            let log = dated.join(path.file_name().unwrap());
+            fs::write(&log, lines.join("\n") + "\n").unwrap();
+            logs.push(log);
+        }
+    }
+    logs.sort();
+    let logs: Vec<&Path> = logs.iter().map(PathBuf::as_path).collect();
+    let by_tree = decisions(&tree, &logs);
+    assert!(by_tree.lines().count() > 500, "{}", by_tree.lines().count());
+    compare(&report, &by_tree, &decisions(&out, &logs), &logs);
+}
+
+/// One that runs commands of its own, with secrets in them.
+const COMMANDS: &str = "[DEFAULT]
+bantime = 4h
+[sshd]
+enabled  = true
+backend  = systemd
+action   = %(action_)s
+           tell[token=\"it's-a-S3cret\", level=3]
+";
+
+const TELL: &str = "[Definition]
+actionstart = echo 'on <level>' >> HOME/told
+actionban = X='<token>'; echo \"<ip> $X\" >> HOME/told
+            echo <name> >> HOME/told
+actionunban = echo unban <ip> >> HOME/told
+[Init]
+level = 1
+token =
+";
+
+#[test]
+fn commands_are_files_and_their_secrets_are_kept_apart() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(tree) = tree(home.path(), COMMANDS) else {
+        return;
+    };
+    let tell = TELL.replace("HOME", &shown(home.path()));
+    fs::write(tree.join("action.d/tell.conf"), tell).unwrap();
+    let (out, code, report) = import(&tree, &[]);
+    assert_eq!(code, Some(0), "{report}");
+    let check = f2bd(&["--config", &shown(&out), "check"]);
+    assert_eq!(check.status.code(), Some(0), "{check:?}");
+    let kept = out.join("secrets/sshd-tell.secret_token");
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "it's-a-S3cret\n");
+    let rights = fs::metadata(&kept).unwrap().permissions().mode();
+    assert_eq!(rights & 0o777, 0o600);
+    let main = fs::read_to_string(out.join("f2bd.conf")).unwrap();
+    let said = format!("secret_token = \"file:{}\"", kept.display());
+    assert!(main.contains(&said), "{main}");
+    let action = fs::read_to_string(out.join("actions/sshd-tell.toml")).unwrap();
+    for text in [&main, &action, &report.to_string()] {
+        assert!(!text.contains("S3cret"), "{text}");
+    }
+    assert!(action.contains("X='<secret_token>'"), "{action}");
 }

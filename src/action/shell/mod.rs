@@ -5,6 +5,7 @@
 //! knows; what is in effect by them is remembered in [`ledger`]. Nobody asks the target: such commands have no question for
 //! it but whether all is as it was, and that one only after one of them has failed.
 
+pub mod form;
 mod ledger;
 mod running;
 pub mod script;
@@ -20,6 +21,7 @@ use super::Ending;
 use super::exec::ExecError;
 use super::keeping::CalledOff;
 use super::projection::{Held, Projection, Touched};
+use super::secret::SecretError;
 use super::worker::{Clock, Keeper};
 use crate::engine::name::{ActionName, JailName};
 use crate::engine::time::Timestamp;
@@ -42,6 +44,9 @@ pub enum ShellError {
         /// What happened.
         error: ExecError,
     },
+    /// What it needs to know in confidence cannot be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// Something is not as it was, and nobody may repair it now.
     #[error("check: {0}")]
     Broken(Box<ShellError>),

@@ -3,9 +3,11 @@
 //! Whether all that it needs is as it was is asked only then; what is not is repaired, once in an order, and the command has
 //! a second chance.
 
+use std::collections::BTreeMap;
+
 use super::ledger::Key;
 use super::script::Filled;
-use super::spec::{Occasion, Side};
+use super::spec::{Confidential, Occasion, Side};
 use super::ticket::Ticket;
 use super::{Shell, ShellError};
 use crate::action::exec::{self, Environment, Errand, ExecError};
@@ -22,14 +24,27 @@ impl Shell<'_> {
         side: Side,
         of: Option<&Key>,
     ) -> Result<(), ShellError> {
-        match self.filled(occasion, side, of) {
+        match self.filled(occasion, side, of)? {
             Some(filled) => self.run_filled(occasion, &filled, of),
             None => Ok(()),
         }
     }
 
-    fn filled(&self, occasion: Occasion, side: Side, of: Option<&Key>) -> Option<Filled> {
-        let script = self.spec.commands_of(side).on(occasion)?;
+    fn filled(
+        &self,
+        occasion: Occasion,
+        side: Side,
+        of: Option<&Key>,
+    ) -> Result<Option<Filled>, ShellError> {
+        let Some(script) = self.spec.commands_of(side).on(occasion) else {
+            return Ok(None);
+        };
+        let mut secrets = BTreeMap::new();
+        for (name, secret) in self.spec.kept() {
+            if script.tags().any(|tag| tag == name) {
+                secrets.insert(name, secret.open()?);
+            }
+        }
         let ticket = Ticket {
             side,
             now: self.now,
@@ -38,8 +53,9 @@ impl Shell<'_> {
             known: of.and_then(|key| self.ledger.get(key)),
             banned: &self.banned,
             banned_total: &self.banned_total,
+            secrets: &secrets,
         };
-        Some(script.fill(&ticket))
+        Ok(Some(script.fill(&ticket)))
     }
 
     fn run_filled(
@@ -74,7 +90,15 @@ impl Shell<'_> {
                 status,
                 complaint,
             } => {
-                let secrets = self.spec.secrets.iter().map(|secret| secret.0.as_str());
+                let secrets = self.spec.secrets.values();
+                // One that cannot be opened now was not told either.
+                let secrets: Vec<_> = secrets
+                    .filter_map(|secret| match secret {
+                        Confidential::Said(text) => Some(text.clone()),
+                        Confidential::Kept(secret) => Some(secret.open().ok()?.reveal().to_owned()),
+                    })
+                    .collect();
+                let secrets = secrets.iter().map(String::as_str);
                 ExecError::Refused {
                     program,
                     status,
@@ -94,11 +118,13 @@ impl Shell<'_> {
         let mut result = Ok(());
         let mut said: Vec<Filled> = Vec::new();
         for side in sides {
-            if let Some(filled) = self.filled(occasion, *side, None)
-                && !said.contains(&filled)
-            {
-                result = result.and(self.run_filled(occasion, &filled, None));
-                said.push(filled);
+            match self.filled(occasion, *side, None) {
+                Ok(Some(filled)) if !said.contains(&filled) => {
+                    result = result.and(self.run_filled(occasion, &filled, None));
+                    said.push(filled);
+                }
+                Ok(_) => {}
+                Err(error) => result = result.and(Err(error)),
             }
         }
         result
@@ -108,14 +134,14 @@ impl Shell<'_> {
         if self.started.contains(&side) {
             return Ok(());
         }
-        if let Some(filled) = self.filled(Occasion::Start, side, None) {
+        if let Some(filled) = self.filled(Occasion::Start, side, None)? {
             // What differs in nothing is started already, by another side.
-            let of = |other: &Side| self.filled(Occasion::Start, *other, None);
-            if !self
-                .started
-                .iter()
-                .any(|other| of(other).as_ref() == Some(&filled))
-            {
+            let mut is_started = false;
+            for other in &self.started {
+                let other = self.filled(Occasion::Start, *other, None)?;
+                is_started |= other.as_ref() == Some(&filled);
+            }
+            if !is_started {
                 self.run_filled(Occasion::Start, &filled, None)?;
             }
         }

@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 /// How much of a value is handed over, in bytes: the kernel takes no variable of more than 128 KiB.
 const LONGEST_VALUE: usize = 96 * 1024;
 
@@ -24,6 +26,8 @@ pub enum Value {
     Lines(String),
     /// White space, which is there for itself.
     Blank(&'static str),
+    /// A part of the command that the administrator keeps elsewhere.
+    Command(String),
 }
 
 /// Knows what tags stand for.
@@ -33,13 +37,29 @@ pub trait Values {
 }
 
 /// A command for a shell, with tags. It is not shown: parameters that are in it may be secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct Script(String);
 
 impl Script {
     /// This command.
     pub fn new(text: impl Into<String>) -> Script {
         Script(text.into())
+    }
+
+    /// The command as it is written, which may not be shown.
+    pub fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// The same with a tag wherever it says `secret`.
+    #[must_use]
+    pub fn with_tag(&self, tag: &str, secret: &str) -> Script {
+        let pieces = pieces(&self.0).map(|piece| match piece {
+            Piece::Text(text) => text.replace(secret, &format!("<{tag}>")),
+            Piece::Tag(tag) => format!("<{tag}>"),
+        });
+        Script(pieces.collect())
     }
 
     /// Whether there is nothing in it to run.
@@ -95,6 +115,7 @@ impl Filled {
     fn put(&mut self, tag: &str, value: Value) {
         let value = match value {
             Value::Blank(blank) => return self.text.push_str(blank),
+            Value::Command(part) => return self.text.push_str(&part),
             Value::Own(text) | Value::Lines(text) => text,
             Value::Word(text) => without_options(&text),
         };

@@ -8,8 +8,11 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::script::Script;
 use super::ticket;
+use crate::action::secret::Secret;
 use crate::action::{ActionKind, ActionSpec, Effect};
 use crate::engine::name::ActionName;
 use crate::engine::prefix::Prefix;
@@ -31,17 +34,25 @@ pub struct ShellSpec {
     pub norestored: bool,
     /// How long each command may take.
     pub timeout: Duration,
-    /// Parts of the commands that nobody else may read: they are left out where a failure is told.
-    pub secrets: Vec<Secret>,
+    /// Parts of the commands that nobody else may read, by their names: they are left out where a failure is told.
+    pub secrets: BTreeMap<String, Confidential>,
 }
 
 /// A text that is not shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
+pub enum Confidential {
+    /// It stands in the commands.
+    Said(String),
+    /// It is kept elsewhere, and put in for the tag of its name when a command is run.
+    Kept(Secret),
+}
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for Confidential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
+        match self {
+            Confidential::Said(_) => f.write_str("Said(…)"),
+            Confidential::Kept(secret) => write!(f, "Kept({secret})"),
+        }
     }
 }
 
@@ -60,13 +71,19 @@ pub enum Commands {
 }
 
 /// Commands by their occasion; one that says nothing is not run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
 pub struct CommandSet(BTreeMap<Occasion, Script>);
 
 impl CommandSet {
     /// These commands.
     pub fn new(commands: impl IntoIterator<Item = (Occasion, Script)>) -> CommandSet {
         CommandSet(commands.into_iter().collect())
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (Occasion, &Script)> {
+        self.0.iter().map(|(occasion, script)| (*occasion, script))
     }
 
     /// What is run on an occasion; nothing if nothing is.
@@ -78,7 +95,8 @@ impl CommandSet {
 }
 
 /// When a command is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Occasion {
     /// Before the first ban.
     Start,
@@ -140,7 +158,7 @@ impl ShellSpec {
     /// the first has ended.
     pub fn named(self, name: ActionName) -> ActionSpec {
         ActionSpec {
-            place: Some(format!("commands of {name}")),
+            place: Some(place_of(&name)),
             name,
             kind: ActionKind::Shell(Box::new(self)),
             effect: Effect::KeepsOut,
@@ -156,6 +174,16 @@ impl ShellSpec {
     /// Whether a command says something of lines of earlier bans.
     pub fn says_history(&self) -> bool {
         self.says(|tag| ticket::OF_HISTORY.contains(&tag))
+    }
+
+    /// The secrets that are kept elsewhere, by their names.
+    pub fn kept(&self) -> impl Iterator<Item = (&str, &Secret)> {
+        self.secrets
+            .iter()
+            .filter_map(|(name, secret)| match secret {
+                Confidential::Said(_) => None,
+                Confidential::Kept(secret) => Some((name.as_str(), secret)),
+            })
     }
 
     /// The tags in its commands that never say what Fail2ban would have them say.
@@ -204,6 +232,11 @@ impl ShellSpec {
             _ => Side::of(subject),
         }
     }
+}
+
+/// What commands of an action alone may change: whatever they do.
+pub fn place_of(name: &ActionName) -> String {
+    format!("commands of {name}")
 }
 
 /// What is started and stopped together.

@@ -12,6 +12,7 @@ use super::script::{Value, Values};
 use super::spec::Side;
 use crate::action::event::Event;
 use crate::action::exec::{self, Environment, Errand};
+use crate::action::secret::Opened;
 use crate::engine::name::JailName;
 use crate::engine::subject::Subject;
 use crate::engine::time::{BanTime, Timestamp};
@@ -52,6 +53,8 @@ pub struct Ticket<'t> {
     pub banned: &'t BTreeMap<JailName, usize>,
     /// How many have been.
     pub banned_total: &'t BTreeMap<JailName, u64>,
+    /// What the command is told in confidence, by its tags.
+    pub secrets: &'t BTreeMap<&'t str, Opened>,
 }
 
 impl Ticket<'_> {
@@ -119,6 +122,9 @@ impl Ticket<'_> {
 
 impl Values for Ticket<'_> {
     fn value(&self, tag: &str) -> Option<Value> {
+        if let Some(secret) = self.secrets.get(tag) {
+            return Some(Value::Command(secret.reveal().to_owned()));
+        }
         let own = |text: String| Some(Value::Own(text));
         let number = |number: usize| Some(Value::Own(number.to_string()));
         let lines = |lines: Vec<&str>| Some(Value::Lines(lines.join("\n")));

@@ -10,7 +10,7 @@ use super::outcome::{Outcome, Proposal, Row, described};
 use super::survey::Survey;
 use super::trial::Reason;
 use crate::cli::output::{Clock, counted, harmless};
-use crate::cli::toml_text::quoted;
+use crate::config::toml_text::quoted;
 use crate::engine::time::{Span, Timestamp};
 
 /// Of how many hosts it is said who they are, where that is of use.

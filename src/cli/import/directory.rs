@@ -3,9 +3,10 @@
 //! In: its directory. Out: a directory for f2bd, and a word about each jail. Nothing that is there is overwritten unless that is
 //! asked for.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::path::Path;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{self, Path};
 
 use serde::Serialize;
 
@@ -13,6 +14,10 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{self, BAD, GOOD, HEADING, harmless};
 use crate::config::fail2ban::import::{Carried, Converted, convert};
 use crate::config::{Problem, Problems, Severity};
+
+/// The rights of a file that only its owner may read, and of all others, which the umask narrows.
+const SECRET: u32 = 0o600;
+const OPEN: u32 = 0o666;
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
@@ -33,8 +38,12 @@ struct JailRow<'a> {
 /// # Errors
 /// It cannot be read or written, or a jail was not carried over, which has been printed.
 pub fn run(folder: &Path, output: &Path, force: bool, json: bool) -> Result<(), Failure> {
+    let whole = |path: &Path| {
+        path::absolute(path)
+            .map_err(|error| Failure::new(Exit::of_reading(&error), error.to_string()))
+    };
     let mut problems = Problems::default();
-    let Some(converted) = convert(folder, &mut problems) else {
+    let Some(converted) = convert(&whole(folder)?, &whole(output)?, &mut problems) else {
         return Err(Failure::of_problems(&problems.into_sorted()));
     };
     let fatal = |problem: &&Problem| problem.severity == Severity::Error;
@@ -69,7 +78,7 @@ fn write(converted: &Converted, output: &Path, force: bool) -> Result<(), Failur
         );
         return Err(Failure::new(Exit::NotSo, message));
     }
-    for (path, text) in &converted.files {
+    for (path, file) in &converted.files {
         let path = output.join(path);
         let failed = |error: io::Error| {
             let message = format!("cannot write {}: {error}", path.display());
@@ -78,14 +87,21 @@ fn write(converted: &Converted, output: &Path, force: bool) -> Result<(), Failur
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(failed)?;
         }
-        let mut file = File::options()
+        let mode = if file.is_secret { SECRET } else { OPEN };
+        let mut new = File::options()
             .write(true)
             .create(true)
             .truncate(true)
             .create_new(!force)
+            .mode(mode)
             .open(&path)
             .map_err(failed)?;
-        file.write_all(text.as_bytes()).map_err(failed)?;
+        if file.is_secret {
+            // One that was there already may be open to others.
+            new.set_permissions(Permissions::from_mode(mode))
+                .map_err(failed)?;
+        }
+        new.write_all(file.text.as_bytes()).map_err(failed)?;
     }
     Ok(())
 }

@@ -9,11 +9,11 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::cli::output::is_odd;
 use crate::engine::filter::{FilterSet, FilterSpec, Outcome, PatternSpec, RecordsSpec, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::json::FieldPath;
+use crate::engine::record::kept::is_odd;
 use crate::engine::record::object::Object;
 
 /// What can be written into a filter file.

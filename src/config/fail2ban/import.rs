@@ -1,36 +1,59 @@
 //! Which files would an administrator of f2bd have written who wants what a directory of Fail2ban's says?
 //!
-//! In: a [`Tree`]. Out: an f2bd.conf, the filters that it names, and a word about each jail. Nothing is written here.
+//! In: a [`Tree`], and where the files will be. Out: an f2bd.conf, the filters, actions and secrets that it names, and a word
+//! about each jail. Nothing is written here.
 //!
-//! `text` writes TOML, `filters` filter files; what is in them is the transcription's to say.
+//! What a jail comes to is the transcription's to say. `covered` knows where a filter of ours does the work of one of
+//! Fail2ban's, `filters` and `actions` write files of the others, `common` finds what all jails share, `text` writes TOML.
 
+mod actions;
+mod common;
+pub mod covered;
 mod filters;
 mod text;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::jail::{State, TreeJail};
+use actions::ActionFiles;
+use covered::{Covered, Row};
+use filters::FilterFiles;
+
+use super::jail::{Started, State, TreeJail};
+use super::transcription::values::{table, text as as_text};
 use super::transcription::{Transcription, transcribe};
 use super::{Tree, VERSION};
 use crate::config::base::part;
-use crate::config::document::Table;
-use crate::config::filter::NORMAL;
+use crate::config::document::{Kind, Table};
 use crate::config::problem::{Problem, Problems};
-use crate::engine::name::FilterName;
-
-/// The actions of Fail2ban that do what f2bd does if nothing is said.
-const USUAL_ACTION: &str = "nftables";
 
 /// What a directory of Fail2ban's is converted to.
 #[derive(Debug)]
 pub struct Converted {
     /// The files, by their paths in the new directory.
-    pub files: BTreeMap<PathBuf, String>,
+    pub files: BTreeMap<PathBuf, NewFile>,
     /// What has become of each jail that Fail2ban would start, in its order.
     pub jails: Vec<Carried>,
     /// What else is wrong with the directory.
     pub problems: Vec<Problem>,
+}
+
+/// A file to be written.
+#[derive(Debug)]
+pub struct NewFile {
+    /// What it says.
+    pub text: String,
+    /// Whether nobody but its owner may read it.
+    pub is_secret: bool,
+}
+
+impl NewFile {
+    fn open(text: String) -> Self {
+        NewFile {
+            text,
+            is_secret: false,
+        }
+    }
 }
 
 /// What has become of a jail.
@@ -44,60 +67,56 @@ pub struct Carried {
     pub differences: Vec<String>,
 }
 
-/// Converts the directory `folder`. `None` if Fail2ban would not start with it, which is reported.
-pub fn convert(folder: &Path, problems: &mut Problems) -> Option<Converted> {
+/// Converts the directory `folder` for `output`, where the files will be; both are whole paths. `None` if Fail2ban would not
+/// start with it, which is reported.
+pub fn convert(folder: &Path, output: &Path, problems: &mut Problems) -> Option<Converted> {
     let mut tree = Tree::read(folder, VERSION, problems)?;
     // What is found now is found again, jail by jail.
-    let all = transcribe(&tree, &mut Problems::default());
+    let mut all = transcribe(&tree, &mut Problems::default());
+    let covered = Covered::known();
     let jails = std::mem::take(&mut tree.jails);
-    let mut carried = Vec::new();
-    let mut converted = BTreeMap::new();
+    let (mut filters, mut actions) = (FilterFiles::default(), ActionFiles::new(output));
+    let (mut carried, mut sections) = (Vec::new(), Table::default());
     for jail in jails {
-        let used = filter_of(&all, &jail).and_then(|name| {
-            let file = all.files_of(&name)?;
-            Some((name, file))
-        });
-        let mut refused = None;
-        if let Some((name, spec)) = used
-            && !converted.contains_key(&name)
-        {
-            match filters::file(&spec) {
-                Ok(text) => drop(converted.insert(name, text)),
-                Err(why) => refused = Some(why),
-            }
-        }
         if matches!(jail.state, State::Off) {
             continue;
         }
-        let (name, actions) = (jail.name.clone(), other_actions(&jail));
-        tree.jails = vec![jail];
-        let mut own = Problems::default();
-        let is_there = transcribe(&tree, &mut own).has_jail(&name);
-        let own = own.into_sorted().into_iter();
-        let mut differences: Vec<String> = own
-            .map(|problem| format!("{}; {}", problem.message, problem.remedy))
-            .collect();
-        if is_there && !all.says(&name, "actions") && !actions.is_empty() {
-            let actions = actions.join(", ");
-            differences.push(format!(
-                "f2bd bans by its usual action, not by {actions}; write `actions`, see f2bd-action(5)"
-            ));
+        let row = started(&jail).and_then(|jail| covered.row(jail));
+        let name = jail.name.clone();
+        let mut differences = alone(&mut tree, jail);
+        let place = all.text_place();
+        let section = all.take_section(&name).and_then(|mut section| {
+            let own = match row {
+                Some(row) => {
+                    differences.push(row.difference());
+                    use_ours(row, &mut section);
+                    Ok(())
+                }
+                None => filters.add(&all, &mut section),
+            };
+            own.map_err(|why| differences.push(why)).ok()?;
+            differences.extend(stays_behind(&section, folder));
+            Some(section)
+        });
+        if let Some(section) = &section {
+            actions.add(&all, section);
         }
-        let is_there = is_there && refused.is_none();
-        differences.extend(refused);
         carried.push(Carried {
-            jail: name,
-            is_there,
+            jail: name.clone(),
+            is_there: section.is_some(),
             differences,
         });
+        if let Some(section) = section {
+            sections.set(&name, table(section, &place));
+        }
     }
-    let lost: Vec<_> = carried.iter().filter(|jail| !jail.is_there).collect();
-    let lost: Vec<_> = lost.iter().map(|jail| jail.jail.as_str()).collect();
-    let main = text::configuration(&all.table, &lost, folder);
-    let mut files = BTreeMap::from([(PathBuf::from("f2bd.conf"), main)]);
-    for (name, text) in converted {
-        files.insert(PathBuf::from(format!("filters/{name}.toml")), text);
-    }
+    all.table.set("jail", table(sections, &all.text_place()));
+    actions.put_sections(&mut all.table);
+    common::put_into_defaults(&mut all.table);
+    let main = text::configuration(&all.table, folder);
+    let mut files = BTreeMap::from([(PathBuf::from("f2bd.conf"), NewFile::open(main))]);
+    files.extend(filters.into_files());
+    files.extend(actions.into_files());
     Some(Converted {
         files,
         jails: carried,
@@ -105,45 +124,66 @@ pub fn convert(folder: &Path, problems: &mut Problems) -> Option<Converted> {
     })
 }
 
-fn started(jail: &TreeJail) -> Option<&super::jail::Started> {
+fn started(jail: &TreeJail) -> Option<&Started> {
     match &jail.state {
         State::On(started) => Some(started),
         State::Off | State::LeftOut(_) => None,
     }
 }
 
-/// The actions of a jail that do something else than f2bd usually does.
-fn other_actions(jail: &TreeJail) -> Vec<String> {
-    let actions = started(jail).into_iter().flat_map(|jail| &jail.actions);
-    let others = actions.filter(|action| !action.file.starts_with(USUAL_ACTION));
-    others.map(|action| action.file.clone()).collect()
+/// What is told of a jail where no other one is.
+fn alone(tree: &mut Tree, jail: TreeJail) -> Vec<String> {
+    tree.jails = vec![jail];
+    let mut own = Problems::default();
+    transcribe(tree, &mut own);
+    let own = own.into_sorted().into_iter();
+    own.map(|problem| format!("{}; {}", problem.message, problem.remedy))
+        .collect()
 }
 
-/// The filter that the section of a jail names.
-fn filter_of(all: &Transcription, jail: &TreeJail) -> Option<FilterName> {
-    let section = part(part(&all.table, "jail")?, &jail.name)?;
-    match &section.get("filter")?.kind {
-        crate::config::document::Kind::Text(name) => name.parse().ok(),
-        _ => None,
+/// Has the jail of a section use a filter of ours.
+fn use_ours(row: &Row, section: &mut Table) {
+    let Some(written) = section.get("filter").cloned() else {
+        return;
+    };
+    let named = as_text(&row.uses, &written.place);
+    let value = match &row.mode {
+        None => named,
+        Some(mode) => {
+            let mut both = Table::default();
+            both.set("use", named);
+            both.set("mode", as_text(mode, &written.place));
+            table(both, &written.place)
+        }
+    };
+    section.replace("filter", value);
+    if !row.names_hosts() {
+        section.remove("usedns");
     }
+}
+
+/// What a jail still needs of the old directory.
+fn stays_behind(section: &Table, folder: &Path) -> Option<String> {
+    let words = match &section.get("ignorecommand")?.kind {
+        Kind::List(words) => words,
+        _ => return None,
+    };
+    let mut words = words.iter().filter_map(|word| match &word.kind {
+        Kind::Text(word) => Some(word),
+        _ => None,
+    });
+    let program = words.find(|word| Path::new(word).starts_with(folder))?;
+    Some(format!(
+        "`ignorecommand` still runs {program}; keep that file, or move it and write its new path"
+    ))
 }
 
 impl Transcription {
-    fn has_jail(&self, jail: &str) -> bool {
-        self.section(jail).is_some()
+    fn text_place(&self) -> crate::config::problem::Place {
+        crate::config::problem::Place::whole(&self.text)
     }
 
-    fn says(&self, jail: &str, key: &str) -> bool {
-        self.section(jail)
-            .is_some_and(|section| section.get(key).is_some())
-    }
-
-    fn section(&self, jail: &str) -> Option<&Table> {
-        part(part(&self.table, "jail")?, jail)
-    }
-
-    fn files_of(&self, name: &FilterName) -> Option<crate::engine::filter::FilterSpec> {
-        let file = self.filters.get(name)?.as_ref()?;
-        Some(file.spec(NORMAL))
+    fn take_section(&self, jail: &str) -> Option<Table> {
+        part(part(&self.table, "jail")?, jail).cloned()
     }
 }

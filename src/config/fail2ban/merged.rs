@@ -106,22 +106,26 @@ pub fn condition(name: &str) -> Option<(&str, &str)> {
         .then_some((plain, condition))
 }
 
+/// Facts about merging.
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use std::sync::Arc;
 
     use super::*;
     use crate::config::fail2ban::ini;
     use crate::config::problem::Text;
 
-    fn merged(files: &[&str]) -> Merged {
+    /// What files say together, without those that have mistakes.
+    pub fn merged(files: &[&str]) -> Merged {
         let mut merged = Merged::default();
         for content in files {
             let text = Arc::new(Text {
                 path: "x".into(),
                 content: (*content).to_owned(),
             });
-            merged.lay(&ini::parse(&text).expect("a file"));
+            if let Ok(file) = ini::parse(&text) {
+                merged.lay(&file);
+            }
         }
         merged
     }

@@ -8,12 +8,14 @@
 //! times; `expression` translates the regular expressions of filters, `filter` and `action` say what these come to; `stream` is
 //! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not.
 //!
-//! `single` is one filter without a jail, `trial` one that somebody tries on a log, `state` whom a Fail2ban keeps out, by its database.
+//! `import` writes all of that as files of f2bd's. `single` is one filter without a jail, `trial` one that somebody tries on a
+//! log, `state` whom a Fail2ban keeps out, by its database; `digest` is by what texts are known again.
 
 pub mod action;
 pub mod brackets;
 pub mod date;
 mod definition;
+pub mod digest;
 pub mod expression;
 pub mod files;
 pub mod filter;

@@ -117,6 +117,19 @@ pub fn words(text: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
+/// A whole number as Python reads it: with a sign, and with single underscores between the digits.
+pub fn whole_number(text: &str) -> Option<i64> {
+    let text = strip(text);
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let is_plain = digits
+        .split('_')
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()));
+    if !is_plain {
+        return None;
+    }
+    text.replace('_', "").parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

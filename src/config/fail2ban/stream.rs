@@ -6,11 +6,9 @@
 use std::path::Path;
 
 use super::Tree;
-use super::jail::{
-    ACTION_OPTIONS, FILTER_OPTIONS, JAIL_OPTIONS, JailError, OptionKind, Started, State,
-    TreeAction, is_python, whole_number,
-};
-use super::options::{Options, Written, words};
+use super::jail::keys::{ACTION_OPTIONS, FILTER_OPTIONS, JAIL_OPTIONS, OptionKind};
+use super::jail::{JailError, Started, State, TreeAction, is_python};
+use super::options::{Options, Written, whole_number, words};
 use crate::control::fail2ban::files;
 use crate::control::fail2ban::value::Value;
 

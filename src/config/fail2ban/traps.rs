@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use super::ini::DEFAULT;
-use super::jail::{FILTER_OPTIONS, JAIL_OPTIONS};
+use super::jail::keys::{FILTER_OPTIONS, JAIL_OPTIONS};
 use super::merged::{Merged, condition};
 use super::options::Options;
 use crate::config::problem::{Problems, nearest};

@@ -33,6 +33,16 @@ pub fn kept(text: &str) -> Cow<'_, str> {
     Cow::Owned(short)
 }
 
+/// Whether a sign only turns the direction of writing: it would put the attacker's letters among ours.
+pub fn turns(sign: char) -> bool {
+    matches!(sign, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Whether a sign does something to a terminal instead of being seen.
+pub fn is_odd(sign: char) -> bool {
+    sign.is_control() || turns(sign)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

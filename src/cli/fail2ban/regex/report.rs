@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::output::{Out, is_odd};
+use crate::cli::output::Out;
 use crate::config::fail2ban::date;
 use crate::control::fail2ban::value::Value;
 use crate::engine::filter::line::Words;
+use crate::engine::record::kept::is_odd;
 use crate::engine::time::Timestamp;
 
 /// What is listed of lines, and what not.

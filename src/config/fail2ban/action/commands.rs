@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::action::shell::script::Script;
-use crate::action::shell::spec::{CommandSet, Commands, Occasion, Secret, ShellSpec};
+use crate::action::shell::spec::{CommandSet, Commands, Confidential, Occasion, ShellSpec};
 use crate::config::fail2ban::jail::TreeAction;
 use crate::config::fail2ban::merged::condition;
 use crate::config::fail2ban::options::{Options, Written};
@@ -112,7 +112,7 @@ pub fn read(action: &TreeAction, problems: &mut Problems) -> Result<ShellSpec, T
         norestored: flag("norestored").unwrap_or_default(),
         timeout: timeout.unwrap_or(USUAL_TIMEOUT),
         secrets: secrets
-            .map(|(_, value)| Secret(value.text.clone()))
+            .map(|(key, value)| (key.to_owned(), Confidential::Said(value.text.clone())))
             .collect(),
     };
     for tag in spec.never_known() {

@@ -4,9 +4,8 @@
 //! nothing is read here.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 
-use ring::digest::{SHA256, digest};
+use crate::config::fail2ban::digest::sha256;
 
 /// Lines of a hash and a name.
 const KNOWN: &str = include_str!("known.sha256");
@@ -56,12 +55,7 @@ fn hash(content: &str) -> String {
         text.push_str(line);
         text.push('\n');
     }
-    let bytes = digest(&SHA256, text.as_bytes());
-    bytes.as_ref().iter().fold(String::new(), |mut hash, byte| {
-        // A text takes all that is written to it.
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    })
+    sha256(&text)
 }
 
 #[cfg(test)]

@@ -1,21 +1,84 @@
 //! How is a filter of Fail2ban's written as a filter file?
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::text::literal;
+use super::NewFile;
+use crate::config::document::{Kind, Table};
+use crate::config::fail2ban::transcription::{Transcription, values};
+use crate::config::filter::NORMAL;
+use crate::config::shipped;
+use crate::config::toml_text::literal;
 use crate::engine::filter::FilterSpec;
+use crate::engine::name::{FilterName, NameError};
 
 /// The date of a filter that looks for none.
 const NO_DATE: &str = "{NONE}";
+
+/// How names begin that would be those of filters of ours otherwise.
+const THEIRS: &str = "fail2ban-";
+
+/// The files so far.
+#[derive(Default)]
+pub struct FilterFiles(BTreeMap<FilterName, String>);
+
+impl FilterFiles {
+    /// Adds the filter that the section of a jail names, which is known by another name from now on if one of ours has its own.
+    ///
+    /// # Errors
+    /// Why it cannot be written.
+    pub fn add(&mut self, all: &Transcription, section: &mut Table) -> Result<(), String> {
+        let written = section.get("filter").cloned();
+        let Some(Kind::Text(named)) = written.as_ref().map(|value| &value.kind) else {
+            return Ok(());
+        };
+        let name: FilterName = named
+            .parse()
+            .map_err(|error: NameError| error.to_string())?;
+        // The filter of bans is ours, and has no file here.
+        let Some(Some(file)) = all.filters.get(&name) else {
+            return Ok(());
+        };
+        let is_ours = shipped::FILTERS.iter().any(|(ours, _)| *ours == named);
+        let (named, name) = match is_ours {
+            false => (named.clone(), name),
+            true => {
+                let named = format!("{THEIRS}{named}");
+                let name = named
+                    .parse()
+                    .map_err(|error: NameError| error.to_string())?;
+                (named, name)
+            }
+        };
+        if let Some(written) = &written {
+            section.replace("filter", values::text(&named, &written.place));
+        }
+        if let Entry::Vacant(free) = self.0.entry(name) {
+            free.insert(self::file(&file.spec(NORMAL))?);
+        }
+        Ok(())
+    }
+
+    /// The files, by their paths.
+    pub fn into_files(self) -> BTreeMap<PathBuf, NewFile> {
+        let files = self.0.into_iter().map(|(name, text)| {
+            let path = PathBuf::from(format!("filters/{name}.toml"));
+            (path, NewFile::open(text))
+        });
+        files.collect()
+    }
+}
 
 /// The file.
 ///
 /// # Errors
 /// Why it cannot be written.
-pub fn file(spec: &FilterSpec) -> Result<String, String> {
+fn file(spec: &FilterSpec) -> Result<String, String> {
     let rules = spec
         .lines
         .as_ref()

@@ -10,36 +10,26 @@ use std::path::Path;
 use crate::config::base::part;
 use crate::config::document::{Entry, Kind, Table};
 use crate::config::problem::Place;
+use crate::config::toml_text::literal;
 
 /// Where administrators write, and packages little.
 const LOCAL: &str = "local";
 const DROP_INS: &str = "jail.d";
 
-/// A text in quotes, by which it means itself.
-pub fn literal(text: &str) -> String {
-    let is_odd =
-        |c: char| c.is_control() || matches!(c, '\u{200e}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if text.contains('\\') && !text.contains('\'') && !text.contains(is_odd) {
-        return format!("'{text}'");
-    }
-    let mut quoted = String::from("\"");
-    for sign in text.chars() {
-        match sign {
-            '"' | '\\' => quoted.extend(['\\', sign]),
-            '\n' => quoted.push_str("\\n"),
-            sign if is_odd(sign) => {
-                // Writing to a String cannot fail.
-                let _ = write!(quoted, "\\u{:04X}", u32::from(sign));
-            }
-            sign => quoted.push(sign),
-        }
-    }
-    quoted.push('"');
-    quoted
-}
+/// Keys whose numbers are seconds.
+const SPANS: [&str; 5] = ["findtime", "bantime", "max", "memory", "jitter"];
 
-/// The whole configuration, without the jails that are `lost`.
-pub fn configuration(table: &Table, lost: &[&str], folder: &Path) -> String {
+/// Units of time, the largest first, with their seconds.
+const UNITS: [(&str, i64); 5] = [
+    ("w", 604_800),
+    ("d", 86_400),
+    ("h", 3_600),
+    ("m", 60),
+    ("s", 1),
+];
+
+/// The whole configuration.
+pub fn configuration(table: &Table, folder: &Path) -> String {
     let mut writer = Writer {
         text: format!("# What Fail2ban did by {}.\n", folder.display()),
         told: BTreeSet::new(),
@@ -52,9 +42,7 @@ pub fn configuration(table: &Table, lost: &[&str], folder: &Path) -> String {
     for name in ["source", "action", "jail"] {
         let sections = part(table, name).into_iter().flat_map(Table::entries);
         for entry in sections {
-            if let Kind::Table(section) = &entry.value.kind
-                && !(name == "jail" && lost.contains(&entry.key.as_str()))
-            {
+            if let Kind::Table(section) = &entry.value.kind {
                 writer.section(&format!("{name}.{}", key(&entry.key)), section);
             }
         }
@@ -93,7 +81,7 @@ impl Writer {
     }
 
     fn entry(&mut self, entry: &Entry) {
-        let value = value(&entry.value.kind);
+        let value = said(entry);
         // Writing to a String cannot fail.
         let _ = writeln!(self.text, "{} = {value}", key(&entry.key));
     }
@@ -123,6 +111,25 @@ impl Writer {
     }
 }
 
+/// What an entry says.
+fn said(entry: &Entry) -> String {
+    match &entry.value.kind {
+        Kind::Integer(seconds) if SPANS.contains(&entry.key.as_str()) => span(*seconds),
+        kind => value(kind),
+    }
+}
+
+/// So many seconds in the largest unit that they are a multiple of.
+fn span(seconds: i64) -> String {
+    let mut units = UNITS
+        .iter()
+        .filter(|(_, unit)| seconds % unit == 0 && seconds != 0);
+    match units.next() {
+        Some((name, unit)) => format!("\"{}{name}\"", seconds / unit),
+        None => format!("\"{seconds}s\""),
+    }
+}
+
 fn value(kind: &Kind) -> String {
     match kind {
         Kind::Text(text) => literal(text),
@@ -136,7 +143,7 @@ fn value(kind: &Kind) -> String {
         Kind::Table(table) => {
             let entries = table.entries().iter();
             let entries: Vec<_> = entries
-                .map(|entry| format!("{} = {}", key(&entry.key), value(&entry.value.kind)))
+                .map(|entry| format!("{} = {}", key(&entry.key), said(entry)))
                 .collect();
             format!("{{ {} }}", entries.join(", "))
         }
@@ -147,15 +154,19 @@ fn value(kind: &Kind) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    proptest! {
-        #[test]
-        fn a_text_means_itself(text in any::<String>()) {
-            let read: toml::Table = toml::from_str(&format!("x = {}", literal(&text))).expect("TOML");
-            prop_assert_eq!(read["x"].as_str(), Some(&*text));
+    #[test]
+    fn spans_are_readable() {
+        for (seconds, text) in [
+            (600, "10m"),
+            (3_600, "1h"),
+            (5_400, "90m"),
+            (172_800, "2d"),
+            (604_800, "1w"),
+            (61, "61s"),
+        ] {
+            assert_eq!(span(seconds), format!("\"{text}\""));
         }
     }
 }

@@ -1,26 +1,9 @@
 //! Facts about references in values.
 
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::config::fail2ban::ini;
-use crate::config::problem::Text;
-
-fn merged(files: &[&str]) -> Merged {
-    let mut merged = Merged::default();
-    for content in files {
-        let text = Arc::new(Text {
-            path: "x".into(),
-            content: (*content).to_owned(),
-        });
-        if let Ok(file) = ini::parse(&text) {
-            merged.lay(&file);
-        }
-    }
-    merged
-}
+use crate::config::fail2ban::merged::tests::merged;
 
 fn get(files: &[&str], section: &str, key: &str) -> Result<Option<String>, Mistake> {
     let got = merged(files).get(section, key, &Options::default());

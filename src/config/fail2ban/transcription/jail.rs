@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::super::action::Use;
-use super::super::jail::{Started, whole_number};
-use super::super::options::{Options, Written};
+use super::super::jail::Started;
+use super::super::options::{Options, Written, whole_number};
 use super::super::time::{self, Seconds};
 use super::filters::Filters;
 use super::values::{flag, number, text, texts};

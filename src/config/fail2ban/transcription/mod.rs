@@ -11,7 +11,7 @@ mod filters;
 mod ignoring;
 mod jail;
 mod listening;
-mod values;
+pub mod values;
 
 use std::collections::BTreeMap;
 use std::path::Path;
