@@ -2,9 +2,14 @@
 //! Fail2ban would start them.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use f2bd::config::{self, Loaded, Severity, Surroundings};
+use serde_json::json;
+
+use crate::support::world::F2BD;
 
 const GOOD_FILTER: &str = "[Definition]\nfailregex = ^refused <HOST>$\n";
 
@@ -209,6 +214,12 @@ fn a_bad_jail_is_left_out_and_the_good_one_is_there() {
             "jail.local:1",
         ),
         (
+            "a backend that is none",
+            jail("backend = systemdd"),
+            good.clone(),
+            "jail.local:6",
+        ),
+        (
             "a bantime that is none",
             jail("bantime = soon"),
             good.clone(),
@@ -361,6 +372,16 @@ fn traps_are_told_and_the_jail_is_there() {
             "[INCLUDES]\nafter = nothing.conf",
             "`nothing.conf`",
         ),
+        (
+            "a log that is to be read from its end",
+            "logpath = /var/log/good.log tail",
+            "`tail`",
+        ),
+        (
+            "a log that is missing where a journal is there",
+            "logpath = /no/such.log\njournalmatch = _COMM=good",
+            "there is no /no/such.log",
+        ),
         ("a key that nobody knows", "maxrety = 3", "`maxrety`"),
     ];
     for (kind, lines, word) in kinds {
@@ -375,4 +396,67 @@ fn traps_are_told_and_the_jail_is_there() {
         assert_eq!(told.line, Some(line), "{kind}");
         assert!(loaded.settings.is_some(), "{kind}");
     }
+}
+
+/// Fail2ban's tests of a configuration, by which others decide whether it may be taken.
+#[test]
+fn a_jail_that_is_left_out_fails_the_test_of_the_configuration() {
+    let client = |local: &str| {
+        let (home, _) = load(&[("jail.local", local.as_bytes())]);
+        let client = home.path().join("fail2ban-client");
+        symlink(F2BD, &client).unwrap();
+        let tree = home.path().to_str().unwrap();
+        Command::new(&client)
+            .args(["-c", tree, "-t"])
+            .output()
+            .unwrap()
+    };
+    let sound = client("[good]\nlogpath = /var/log/good.log tail\n");
+    let words = String::from_utf8_lossy(&sound.stderr);
+    assert!(sound.status.success(), "{sound:?}");
+    assert!(
+        words.contains("WARNING") && !words.contains("ERROR"),
+        "{words}"
+    );
+    let bad = client(&jail("filter = nothing"));
+    assert_eq!(bad.status.code(), Some(255), "{bad:?}");
+    let words = String::from_utf8_lossy(&bad.stderr);
+    assert!(
+        words.contains("ERROR: test configuration failed"),
+        "{words}"
+    );
+}
+
+#[test]
+fn a_directory_that_is_named_by_a_relative_path_knows_its_place() {
+    let local = "[good]\nignorecommand = %(fail2ban_confpath)s/spare <ip>\n";
+    let (home, _) = load(&[("jail.local", local.as_bytes())]);
+    let name = home.path().file_name().unwrap();
+    let checked = Command::new(F2BD)
+        .args(["check", "--config"])
+        .arg(name)
+        .current_dir(home.path().parent().unwrap())
+        .output()
+        .unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+}
+
+/// What Fail2ban counts of other machines' bans it reads in their logs.
+#[test]
+fn a_log_of_others_bans_is_read() {
+    let jail = |log: &str| {
+        let local =
+            format!("[recidive]\nenabled = true\nfilter = recidive\nlogpath = {log}\naction =\n");
+        let filter: &[u8] = b"[Definition]\nfailregex = ^ Ban <HOST>$\n";
+        let (_home, loaded) = load(&[
+            ("jail.local", local.as_bytes()),
+            ("filter.d/recidive.conf", filter),
+        ]);
+        config::resolved(&loaded)["jails"]["recidive"].clone()
+    };
+    let others = jail("/srv/logs/other-host.log");
+    assert_eq!(others["logpath"], json!(["/srv/logs/other-host.log"]));
+    assert_eq!(others["failregex"].as_array().unwrap().len(), 1);
+    let own = jail("/var/log/fail2ban.log");
+    assert_eq!(own["logpath"], json!([]));
 }

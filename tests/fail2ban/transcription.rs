@@ -231,6 +231,8 @@ fn with_sshd(package: &Package, local: &str) -> (Value, Vec<String>) {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("fail2ban");
     package.copy_to(&folder, home.path());
+    fs::create_dir_all(home.path().join("var/log")).unwrap();
+    fs::write(home.path().join("var/log/auth.log"), "").unwrap();
     fs::write(folder.join("jail.local"), local).unwrap();
     let loaded = config::load(Some(&folder), Surroundings::Ignore);
     let told = loaded

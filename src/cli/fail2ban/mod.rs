@@ -22,8 +22,8 @@ use jiff::tz::TimeZone;
 use self::args::{Dump, Options, Told};
 use self::table::Letters;
 use super::connected_from;
-use crate::config;
 use crate::config::fail2ban::time;
+use crate::config::{self, Severity};
 use crate::control::client::{Client, ClientError};
 use crate::control::fail2ban::SPOKEN_VERSION;
 use crate::control::fail2ban::answer::{Answers, Failed};
@@ -107,12 +107,16 @@ fn print(text: &str) -> Result<(), NotDone> {
 
 /// Tells on standard error what went wrong, in a line as Fail2ban's log has them.
 fn complain(text: &str) {
+    tell(Level::Error, text);
+}
+
+fn tell(level: Level, text: &str) {
     let line = Line {
         time: jiff::Timestamp::now().into(),
         zone: &TimeZone::system(),
         logger: "fail2ban",
         process: std::process::id(),
-        level: Level::Error,
+        level,
         text,
     };
     // If even this cannot be printed, nobody reads it.
@@ -161,7 +165,11 @@ impl Session {
             }
         }
         if self.options.test {
-            if self.load().is_none() {
+            let is_whole = |loaded: &config::Loaded| {
+                let mut problems = loaded.problems.iter();
+                loaded.settings.is_some() && problems.all(|one| one.severity == Severity::Warning)
+            };
+            if !is_whole(&self.load()) {
                 complain("ERROR: test configuration failed");
                 return Err(NotDone);
             }
@@ -189,12 +197,16 @@ impl Session {
     }
 
     /// Reads the configuration and tells what is wrong with it; nothing if that keeps it from being used.
-    fn load(&self) -> Option<config::Settings> {
+    fn load(&self) -> config::Loaded {
         let loaded = config::load_and_prove(self.config().as_deref());
         for problem in &loaded.problems {
-            complain(&problem.to_string());
+            let level = match problem.severity {
+                Severity::Warning => Level::Warning,
+                Severity::LeftOut | Severity::Error => Level::Error,
+            };
+            tell(level, &problem.to_string());
         }
-        loaded.settings
+        loaded
     }
 
     /// Does what a command says.

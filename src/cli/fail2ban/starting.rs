@@ -36,7 +36,7 @@ impl Session {
         if self.options.foreground {
             return self.stay();
         }
-        if self.load().is_none() {
+        if self.load().settings.is_none() {
             return Err(NotDone);
         }
         let mut child = match self.is_own() && has_unit() {

@@ -3,6 +3,7 @@
 //! Here: how many failures in what time, how long a ban, what it closes. What cannot be said in f2bd's words is reported, and
 //! without what is needed the jail is left out.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::super::action::Use;
@@ -18,6 +19,7 @@ use crate::config::keys::MOST_RETRIES;
 use crate::config::problem::{Place, Problems};
 use crate::engine::filter::Capture;
 use crate::engine::name::JailName;
+use crate::source::file::FileGlob;
 
 /// How many failures make a ban, how long they are counted together and how long a ban lasts, if nobody says anything.
 const USUAL_RETRIES: i64 = 3;
@@ -25,6 +27,9 @@ const USUAL_SPAN: i64 = 600;
 
 /// The filter of bans, here and there.
 const RECIDIVE: &str = "recidive";
+
+/// Fail2ban's own log, unless it is told of another one.
+const USUAL_LOG: &str = "/var/log/fail2ban.log";
 
 /// How Fail2ban's jail.conf says that all ports are meant.
 const EVERY_PORT: &str = "0:65535";
@@ -92,6 +97,24 @@ impl Jail<'_> {
         let filter = self.started.filter.as_ref();
         filter.is_some_and(|filter| filter.name == RECIDIVE)
             && !self.started.options.has("failregex")
+            && self.reads_own_log()
+    }
+
+    /// Whether what it reads is the log of this very daemon, and not that of another machine.
+    fn reads_own_log(&self) -> bool {
+        let backend = self.option("backend");
+        let target = self
+            .daemon
+            .get("logtarget")
+            .map(|target| target.text.as_str());
+        let own = Path::new(target.unwrap_or(USUAL_LOG));
+        let is_own = |path: &str| path.parse::<FileGlob>().is_ok_and(|glob| glob.matches(own));
+        let Some(paths) = self.option("logpath") else {
+            return true;
+        };
+        !own.is_absolute()
+            || backend.is_some_and(|backend| backend.text.starts_with("systemd"))
+            || listening::logs(paths).any(is_own)
     }
 
     fn counting(&self, section: &mut Table, problems: &mut Problems) {

@@ -17,6 +17,9 @@ use crate::source::file::FileGlob;
 /// Whatever is in a journal.
 const EVERYTHING: &str = "_TRANSPORT=syslog + _TRANSPORT=journal + _TRANSPORT=stdout + _TRANSPORT=kernel + _TRANSPORT=audit + _TRANSPORT=driver";
 
+/// How a log may be watched, all of which is one to us but for the journal.
+const BACKENDS: [&str; 5] = ["auto", "polling", "pyinotify", "systemd", "gamin"];
+
 /// So many conditions a match may come to: values of one field are alternatives, and each is combined with each.
 const MOST_ALTERNATIVES: usize = 256;
 
@@ -29,20 +32,36 @@ pub fn write(
 ) -> bool {
     let backend = jail.option("backend");
     let backend_text = backend.map_or("auto", |backend| backend.text.as_str());
+    let word = backend_text.split('[').next().unwrap_or_default();
+    let word = strip(word).to_lowercase();
+    if let Some(backend) = backend.filter(|_| !BACKENDS.contains(&word.as_str())) {
+        let message = format!("`backend`: there is no `{word}`");
+        let remedy = format!("write one of {}", BACKENDS.join(", "));
+        problems.error(&backend.place, message, remedy);
+        return false;
+    }
     let options = jail.started.filter_options();
     let matches = options
         .get("journalmatch")
         .filter(|matches| !strip(&matches.text).is_empty());
     let paths = jail.option("logpath");
-    let is_auto = backend_text.starts_with("auto");
+    let is_auto = word == "auto";
     let may_switch = jail
         .option("systemd_if_nologs")
         .is_none_or(Written::is_true);
     let has_logs = || paths.is_some_and(|paths| logs(paths).any(|path| !there(path).is_empty()));
     let place = backend.map_or(jail.place, |backend| &backend.place);
-    if backend_text.starts_with("systemd")
-        || is_auto && may_switch && matches.is_some() && !has_logs()
-    {
+    if word == "systemd" || is_auto && may_switch && matches.is_some() && !has_logs() {
+        if let Some(paths) = paths.filter(|_| word == "auto") {
+            let missing: Vec<_> = logs(paths).collect();
+            let message = format!(
+                "jail `{}` reads the journal, since there is no {}",
+                jail.name,
+                missing.join(" and no ")
+            );
+            let remedy = "write backend = systemd if that is meant, or make the log and reload";
+            problems.warning(&paths.place, message, remedy);
+        }
         journal(place, backend_text, section, sources, problems);
         let wanted = matches.map(|matches| (alternatives(matches, problems), &matches.place));
         let (wanted, place) = wanted.unwrap_or_else(|| (vec![EVERYTHING.to_owned()], place));
@@ -61,6 +80,18 @@ pub fn write(
         );
         return false;
     };
+    if paths
+        .text
+        .split('\n')
+        .any(|line| strip(line).ends_with(" tail"))
+    {
+        let message = "`logpath`: `tail` is passed over: of a log that was never read, what is younger than findtime counts";
+        problems.warning(
+            &paths.place,
+            message,
+            "nothing need be done; the word can go",
+        );
+    }
     let mut good = Vec::new();
     for path in logs(paths) {
         match path.parse::<FileGlob>() {
@@ -91,7 +122,7 @@ pub fn write(
 }
 
 /// The paths of a list of logs, without the word that says where to begin.
-fn logs(paths: &Written) -> impl Iterator<Item = &str> {
+pub(super) fn logs(paths: &Written) -> impl Iterator<Item = &str> {
     let lines = paths
         .text
         .split('\n')
