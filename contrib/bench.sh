@@ -16,6 +16,7 @@ tests/bench/main.rs, or only those that are named. Needs root, for namespaces of
   files syslog                          log files and syslog messages in their flow
   matching                              old logs, looked through by f2bd and by others; some 15
                                         minutes and 1 GB in the directory for temporary files
+  tree                                  Fail2ban's own filters, followed by f2bd and by Fail2ban
 
   --no-install  install nothing; say what is missing
   --help        this text
@@ -39,7 +40,8 @@ require_root "each section runs in network and mount namespaces of its own"
 
 heading "Install what is missing" "Only packages that are not there; nothing of them is started."
 install_packages "to build f2bd" "${BUILD_PACKAGES[@]}"
-install_packages "to see it at work" "${WORLD_PACKAGES[@]}" ipset iptables
+install_packages "to see it at work" "${WORLD_PACKAGES[@]}" ipset iptables python3
+unpack_packages samples "$SAMPLES_PACKAGE"
 install_rust
 
 heading "Measure" "The first build takes some minutes. Figures are this machine's; let it do nothing else meanwhile."

@@ -322,7 +322,7 @@ impl<K: Keeper> Worker<'_, K> {
             Err(_) if self.trouble.is_some() => {}
             Err(error) => {
                 log::warn!(
-                    "{}: {error}; putting all bans into effect anew",
+                    "{}: {error}; whatever is not in effect is tried again",
                     self.spec.name
                 );
                 self.reconcile();

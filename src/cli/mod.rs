@@ -293,7 +293,7 @@ fn run_daemon(common: Common, dry_run: bool) -> Result<(), Failure> {
         let exit = match &error {
             StartError::Configuration => Exit::BadConfiguration,
             StartError::Action(_) => Exit::NotPermitted,
-            StartError::Socket(BindError::Served(_)) => Exit::NotSo,
+            StartError::Socket(BindError::Served(_) | BindError::Foreign(_)) => Exit::NotSo,
             StartError::Socket(BindError::System { error, .. })
                 if error.kind() == std::io::ErrorKind::PermissionDenied =>
             {

@@ -45,7 +45,8 @@ pub fn main_file(path: Option<&Path>) -> PathBuf {
         Some(path) if path.is_dir() => {
             let own = path.join("f2bd.conf");
             match !own.exists() && fail2ban::is_tree(path) {
-                true => path.to_owned(),
+                // What stands in it names its own place, where programs are looked for from the root alone.
+                true => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
                 false => own,
             }
         }

@@ -71,6 +71,11 @@ pub enum BindError {
         "another f2bd serves {0}; end it first, or give this one a socket and a database of its own"
     )]
     Served(PathBuf),
+    /// A program that is no f2bd serves it.
+    #[error(
+        "another program serves {0}, perhaps Fail2ban itself; end it first (systemctl disable --now fail2ban)"
+    )]
+    Foreign(PathBuf),
     /// The system refuses.
     #[error("cannot make {path}: {error}")]
     System {
@@ -128,7 +133,7 @@ pub fn bind(path: &Path, speech: Speech) -> Result<Listener, BindError> {
     let lock = lock(path)?;
     // A program that knows nothing of our lock may serve it.
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(BindError::Served(path.to_owned()));
+        return Err(BindError::Foreign(path.to_owned()));
     }
     // A wrong path in the configuration must not cost anybody his file.
     if std::fs::symlink_metadata(path).is_ok_and(|there| !there.file_type().is_socket()) {

@@ -274,7 +274,7 @@ fn alone_with(database: &Path) -> Result<Option<File>, BindError> {
     }
     match server::lock(database) {
         Ok(lock) => Ok(Some(lock)),
-        Err(error @ BindError::Served(_)) => Err(error),
+        Err(error @ (BindError::Served(_) | BindError::Foreign(_))) => Err(error),
         Err(error @ BindError::System { .. }) => {
             log::debug!("{error}");
             Ok(None)

@@ -24,6 +24,7 @@ mod rivals;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod tree;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -62,7 +63,7 @@ fn main() {
         _ => {}
     }
     let chosen: Vec<_> = words.iter().filter(|word| !word.starts_with('-')).collect();
-    let sections: [Section; 9] = [
+    let sections: [Section; 10] = [
         ("in_hand", in_hand),
         ("latency", latency),
         ("burst", burst),
@@ -72,6 +73,7 @@ fn main() {
         ("firewalls", firewalls::firewalls),
         ("idle", idle),
         ("matching", matching::matching),
+        ("tree", tree::tree),
     ];
     println!("{:<64} {:>12}", "figure", "value");
     for (name, section) in sections {

@@ -54,8 +54,13 @@ impl Words {
                 None => own.set(name, None),
             }
         }
-        let taken = own.0.clone().into_iter();
-        for (name, text) in taken.filter_map(|(name, text)| Some((name, text?))) {
+        let kinds = [ALTERNATIVE, PART];
+        let taken = own.0.iter();
+        let taken = taken.filter(|(name, _)| kinds.iter().any(|kind| name.starts_with(kind)));
+        let taken: Vec<_> = taken
+            .filter_map(|(name, text)| Some((name.clone(), text.clone()?)))
+            .collect();
+        for (name, text) in taken {
             if let Some(of) = whole(&name, ALTERNATIVE) {
                 if !text.is_empty() && own.get(of).is_none_or(str::is_empty) {
                     own.set(of, Some(text));

@@ -1,13 +1,15 @@
 //! Which of several expressions takes something of a line first?
 //!
 //! In: expressions, and where they may stand. Out: what the first one took, and where its groups are. All that take linear
-//! time are looked for in one pass; the few others one after the other.
+//! time are looked for in one pass, and only the one that is found is asked for its groups; the few others come one after
+//! the other.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use regex_automata::util::captures::Captures;
+use regex_automata::util::primitives::NonMaxUsize;
 use regex_automata::util::syntax;
-use regex_automata::{Anchored, Input, PatternID, meta};
+use regex_automata::{Anchored, Input, Match, PatternID, meta};
 use smallvec::SmallVec;
 
 use super::DateTemplateError;
@@ -63,6 +65,15 @@ pub struct Search {
 struct Pattern {
     /// Its number among all.
     number: usize,
+    text: Box<str>,
+    /// Compiled alone when it is first found: most never are.
+    alone: OnceLock<Option<Alone>>,
+}
+
+/// An expression that tells where its groups are.
+#[derive(Debug)]
+struct Alone {
+    regex: meta::Regex,
     /// The group that is cut out.
     cut: usize,
     groups: Box<[(Field, usize)]>,
@@ -86,13 +97,7 @@ impl Search {
                 linear.push(number);
             }
         }
-        let config = meta::Config::new()
-            .utf8_empty(false)
-            .nfa_size_limit(Some(LARGEST_PROGRAM))
-            .hybrid_cache_capacity(LARGEST_CACHE);
-        let regex = meta::Builder::new()
-            .configure(config)
-            .syntax(syntax::Config::new().unicode(false).utf8(false))
+        let regex = builder()
             .build_many(&texts)
             .map_err(|error| match error.pattern() {
                 Some(pattern) => {
@@ -101,21 +106,14 @@ impl Search {
                 }
                 None => DateTemplateError::TooLarge(error.to_string()),
             })?;
-        let info = regex.group_info();
-        let pattern = |(id, number): (PatternID, usize)| {
-            let names = info.pattern_names(id).enumerate();
-            Pattern {
-                number,
-                cut: info.to_index(id, CUT).unwrap_or_default(),
-                groups: names
-                    .filter_map(|(group, name)| Some((Field::named(name?)?, group)))
-                    .collect(),
-            }
-        };
-        let ids = (0..linear.len()).filter_map(|id| PatternID::new(id).ok());
-        let patterns = ids.zip(linear).map(pattern).collect();
+        let patterns = linear.into_iter().zip(texts);
+        let patterns = patterns.map(|(number, text)| Pattern {
+            number,
+            text: text.into(),
+            alone: OnceLock::new(),
+        });
         Ok(Search {
-            patterns,
+            patterns: patterns.collect(),
             linear: regex,
             looking: looking.into(),
         })
@@ -163,39 +161,81 @@ impl Search {
     }
 
     fn first_linear(&self, line: &[u8]) -> Option<(Rank, Hit)> {
-        let mut captures = self.linear.create_captures();
-        self.linear.captures(line, &mut captures);
-        let (rank, hit) = self.hit(&captures)?;
-        if captures.get_match()?.start() == 0 && rank.number > 0 {
+        let first = self.linear.find(line)?;
+        let mut best = (self.rank(&first)?, first);
+        if first.start() == 0 && best.0.number > 0 {
             let rest = Input::new(line).range(line.len().min(1)..);
-            self.linear
-                .captures(rest.anchored(Anchored::Yes), &mut captures);
-            if let Some((earlier, hit)) = self.hit(&captures)
-                && earlier < rank
+            let second = self.linear.find(rest.anchored(Anchored::Yes));
+            if let Some(second) = second
+                && let Some(rank) = self.rank(&second)
+                && rank < best.0
             {
-                return Some((earlier, hit));
+                best = (rank, second);
             }
         }
-        Some((rank, hit))
+        let (rank, found) = best;
+        let pattern = self.patterns.get(found.pattern().as_usize())?;
+        Some((rank, pattern.hit(line, &found)?))
     }
 
-    fn hit(&self, captures: &Captures) -> Option<(Rank, Hit)> {
-        let found = captures.get_match()?;
+    fn rank(&self, found: &Match) -> Option<Rank> {
         let pattern = self.patterns.get(found.pattern().as_usize())?;
-        let group = |(field, group): &(Field, usize)| {
-            let place = captures.get_group(*group)?;
-            Some((*field, place.range()))
-        };
-        let hit = Hit {
-            number: pattern.number,
-            // An alternative that leaves out the group cuts nothing.
-            cut: captures
-                .get_group(pattern.cut)
-                .map_or(0..0, |cut| cut.range()),
-            groups: pattern.groups.iter().filter_map(group).collect(),
-        };
-        Some((Rank::new(found.start(), pattern.number), hit))
+        Some(Rank::new(found.start(), pattern.number))
     }
+}
+
+impl Pattern {
+    /// Where its groups are in what it took of `line`.
+    fn hit(&self, line: &[u8], found: &Match) -> Option<Hit> {
+        // What could be compiled among others can be compiled alone.
+        let alone = self
+            .alone
+            .get_or_init(|| Some(Alone::new(builder().build(&self.text).ok()?)));
+        let Alone { regex, cut, groups } = alone.as_ref()?;
+        let mut slots: SmallVec<[Option<NonMaxUsize>; 32]> = SmallVec::new();
+        slots.resize(regex.group_info().slot_len(), None);
+        // The whole line is there, since what stands around a date matters.
+        let input = Input::new(line).span(found.span()).anchored(Anchored::Yes);
+        regex.search_slots(&input, &mut slots)?;
+        let group = |group: usize| {
+            let place = |slot: usize| Some(slots.get(slot).copied()??.get());
+            Some(place(2 * group)?..place(2 * group + 1)?)
+        };
+        let fields = groups.iter();
+        Some(Hit {
+            number: self.number,
+            // An alternative that leaves out the group cuts nothing.
+            cut: group(*cut).unwrap_or_default(),
+            groups: fields
+                .filter_map(|(field, number)| Some((*field, group(*number)?)))
+                .collect(),
+        })
+    }
+}
+
+impl Alone {
+    fn new(regex: meta::Regex) -> Self {
+        let info = regex.group_info();
+        let names = info.pattern_names(PatternID::ZERO).enumerate();
+        let groups = names.filter_map(|(group, name)| Some((Field::named(name?)?, group)));
+        Alone {
+            cut: info.to_index(PatternID::ZERO, CUT).unwrap_or_default(),
+            groups: groups.collect(),
+            regex,
+        }
+    }
+}
+
+fn builder() -> meta::Builder {
+    let config = meta::Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(LARGEST_PROGRAM))
+        .hybrid_cache_capacity(LARGEST_CACHE);
+    let mut builder = meta::Builder::new();
+    builder
+        .configure(config)
+        .syntax(syntax::Config::new().unicode(false).utf8(false));
+    builder
 }
 
 fn wrong(origin: &str, reason: &str) -> DateTemplateError {
