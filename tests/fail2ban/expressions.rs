@@ -44,7 +44,7 @@ fn found(expression: &LineExpression, text: &str) -> Option<Found> {
     Some(captures.map(|captures| {
         let place = |name: &str| captures.get(name).map(|range| (range.start, range.end));
         let named = expression.names();
-        named.map(|name| (name.to_owned(), place(name))).collect()
+        named.map(|name| (name.to_string(), place(name))).collect()
     }))
 }
 

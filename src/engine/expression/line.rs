@@ -5,8 +5,12 @@
 //! here.
 
 use std::ops::Range;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::sync::{Arc, OnceLock};
 
 use fancy_regex::{BytesMode, RegexBuilder};
+use regex::bytes::CaptureLocations;
+use regex_automata::util::pool::Pool;
 use regex_syntax::hir::{Hir, HirKind};
 use smallvec::SmallVec;
 use thiserror::Error;
@@ -39,17 +43,28 @@ pub struct LineExpression {
 /// A group that has a name.
 #[derive(Clone, Debug)]
 struct Group {
-    name: Box<str>,
+    name: Arc<str>,
     number: usize,
 }
 
 #[derive(Clone, Debug)]
 enum Engine {
-    Linear(Expression),
+    Linear(Linear),
     /// What is right for ASCII alone, since it asks for borders of words, and what is for all other lines.
-    LinearInAscii(Expression, Backtracking),
+    LinearInAscii(Linear, Backtracking),
     Backtracking(Backtracking),
 }
+
+/// What takes linear time.
+#[derive(Clone, Debug)]
+struct Linear {
+    expression: Expression,
+    rooms: OnceLock<Arc<Rooms>>,
+}
+
+/// Room for places of groups, which is used again and again.
+type Rooms = Pool<CaptureLocations, MakeRoom>;
+type MakeRoom = Box<dyn Fn() -> CaptureLocations + Send + Sync + UnwindSafe + RefUnwindSafe>;
 
 /// What goes back and tries again.
 #[derive(Clone, Debug)]
@@ -81,7 +96,10 @@ impl LineExpression {
                 let hir = linear::parse(&ascii)?;
                 let mut groups = Vec::new();
                 collect_groups(&hir, &mut groups);
-                let linear = Expression::new(ascii, &hir)?;
+                let linear = Linear {
+                    expression: Expression::new(ascii, &hir)?,
+                    rooms: OnceLock::new(),
+                };
                 let engine = match dialect::asks_for_borders(source) {
                     true => Engine::LinearInAscii(linear, Backtracking::new(source, multi_line)?),
                     false => Engine::Linear(linear),
@@ -108,8 +126,8 @@ impl LineExpression {
     }
 
     /// The names of its groups, in their order.
-    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.groups.iter().map(|group| &*group.name)
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
+        self.groups.iter().map(|group| &group.name)
     }
 
     /// The structure of an expression that takes all that this one takes, and more: it neither looks around nor refers to
@@ -136,14 +154,16 @@ impl LineExpression {
         }
     }
 
-    fn linear_captures(&self, linear: &Expression, text: &[u8]) -> Option<Captures<'_>> {
-        let regex = linear.regex()?;
-        // Most expressions take nothing of most lines, and that is found out faster.
-        if !regex.is_match(text) {
-            return None;
-        }
-        let captures = regex.captures(text)?;
-        let range = |number| captures.get(number).map(|group| group.range());
+    fn linear_captures(&self, linear: &Linear, text: &[u8]) -> Option<Captures<'_>> {
+        let regex = linear.expression.regex()?;
+        let rooms = linear.rooms.get_or_init(|| {
+            let regex = regex.clone();
+            let make: MakeRoom = Box::new(move || regex.capture_locations());
+            Arc::new(Pool::new(make))
+        });
+        let mut places = rooms.get();
+        regex.captures_read(&mut places, text)?;
+        let range = |number| places.get(number).map(|(start, end)| start..end);
         Some(self.found(range))
     }
 
@@ -193,7 +213,7 @@ impl Captures<'_> {
 
     /// What the group of this name took, if it is there and took part.
     pub fn get(&self, name: &str) -> Option<Range<usize>> {
-        let at = self.expression.names().position(|known| known == name)?;
+        let at = self.expression.names().position(|known| **known == *name)?;
         self.at(at)
     }
 
@@ -205,7 +225,7 @@ impl Captures<'_> {
     /// All groups that took part, by name, in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Range<usize>)> {
         let named = self.expression.names().zip(&self.ranges);
-        named.filter_map(|(name, range)| Some((name, range.clone()?)))
+        named.filter_map(|(name, range)| Some((&**name, range.clone()?)))
     }
 }
 
@@ -230,7 +250,7 @@ impl Backtracking {
     fn groups(&self) -> Vec<Group> {
         let names = self.regex.capture_names().enumerate();
         let named = names.filter_map(|(number, name)| {
-            let name = name?.into();
+            let name = Arc::from(name?);
             Some(Group { name, number })
         });
         named.collect()
@@ -248,7 +268,7 @@ fn collect_groups(hir: &Hir, groups: &mut Vec<Group>) {
         HirKind::Capture(capture) => {
             if let Some(name) = &capture.name {
                 let number = capture.index as usize;
-                let name = name.clone();
+                let name = Arc::from(&**name);
                 groups.push(Group { name, number });
             }
             collect_groups(&capture.sub, groups);
@@ -288,7 +308,8 @@ mod tests {
         ] {
             let expression = expression(source);
             assert_eq!(expression.is_linear(), linear, "{source}");
-            assert_eq!(expression.names().collect::<Vec<_>>(), ["ip4", "user"]);
+            let names: Vec<_> = expression.names().map(|name| &**name).collect();
+            assert_eq!(names, ["ip4", "user"]);
             let text = b"from 192.0.2.1 as root";
             let captures = expression
                 .captures(text)

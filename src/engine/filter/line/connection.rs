@@ -75,13 +75,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Adds a line; answers what is said by now and what that makes of the line, and whether the connection is over.
-    pub(super) fn add(
-        &mut self,
-        told: Told,
-        time: Timestamp,
-        is_new: bool,
-    ) -> ((Said, Became), bool) {
+    /// Adds a line; answers what becomes of it by all that is said by now, and whether the connection is over.
+    pub(super) fn add(&mut self, told: Told, time: Timestamp, is_new: bool) -> (Became, bool) {
         let Told { mut words, lines } = told;
         let ends = words.remove(ENDS).is_some_and(|text| !text.is_empty());
         let mut is_there = |name| {
@@ -120,7 +115,7 @@ impl Connection {
             if !ends {
                 self.early.append(lines);
             }
-            return ((self.said(), Became::Remark), ends);
+            return (Became::Remark, ends);
         }
         self.lines.append(std::mem::take(&mut self.early));
         if !admits {
@@ -129,9 +124,9 @@ impl Connection {
         let mut names = ADDRESSES.iter().chain([&NAME, &ID]);
         if !names.any(|name| self.words.get(name).is_some()) {
             self.is_pending = true;
-            return ((self.said(), Became::Pending), ends);
+            return (Became::Pending, ends);
         }
-        ((self.said(), Became::Failure), ends)
+        (Became::Failure, ends)
     }
 
     /// How many bytes it has of what somebody else has written.
@@ -154,7 +149,8 @@ impl Connection {
         }
     }
 
-    fn said(&self) -> Said {
+    /// What is said by now.
+    pub(super) fn said(&self) -> Said {
         Said {
             words: self.words.clone(),
             users: self.users.clone(),

@@ -95,29 +95,32 @@ impl LineMemory {
         }
     }
 
-    /// What a line says together with those of its connection, if it has one, and what that makes of it.
+    /// What becomes of a line together with those of its connection, if it has one, and what they say if that is wanted.
     pub(super) fn join(
         &mut self,
         whose: &Whose<'_>,
         told: Told,
         time: Timestamp,
-    ) -> (Said, Became) {
+        is_wanted: impl Fn(Became) -> bool,
+    ) -> (Option<Said>, Became) {
         let Some(id) = told.words.get(CONNECTION) else {
             // By itself it is a connection of one line.
-            let (said, _) = Connection::default().add(told, time, true);
-            return said;
+            let mut connection = Connection::default();
+            let (became, _) = connection.add(told, time, true);
+            return (is_wanted(became).then(|| connection.said()), became);
         };
         let key = self.key(whose, id);
         let known = self.connections.take(&key);
         let known = known.filter(|known| time.since(known.last) <= IDLE);
         let is_new = known.is_none();
         let mut connection = known.unwrap_or_default();
-        let (said, is_over) = connection.add(told, time, is_new);
+        let (became, is_over) = connection.add(told, time, is_new);
+        let said = is_wanted(became).then(|| connection.said());
         if !is_over {
             let bytes = key.bytes() + connection.bytes();
             self.connections.put(key, connection, bytes);
         }
-        said
+        (said, became)
     }
 
     /// The last lines of a log, which are to be kept again.

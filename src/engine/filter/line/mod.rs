@@ -239,8 +239,12 @@ impl LineFilter {
             let lines = lines.unwrap_or_else(|| Lines::one(memory.text(view.whole())));
             let own = trial.as_ref().map(|_| lines.texts.clone());
             let told = Told { words, lines };
-            let (said, became) = memory.join(&whose, told, time.unwrap_or(record.time));
-            let said = Said { time, ..said };
+            let at = time.unwrap_or(record.time);
+            let is_wanted = |became| became == Became::Failure || trial.is_some();
+            let (said, became) = memory.join(&whose, told, at, is_wanted);
+            let Some(said) = said.map(|said| Said { time, ..said }) else {
+                continue;
+            };
             if let Some((trial, lines)) = trial.as_deref_mut().zip(own) {
                 trial.taken.push(Taken {
                     pattern: number,

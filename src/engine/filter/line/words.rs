@@ -2,6 +2,8 @@
 //!
 //! In: what a pattern took of a line. Out: texts by the names of groups. What they mean is known elsewhere.
 
+use std::sync::Arc;
+
 use crate::engine::expression::{Captures, LineExpression};
 use crate::engine::record::kept::kept;
 use crate::engine::record::lossy;
@@ -14,7 +16,7 @@ const PART: &str = "tuple_";
 /// Texts by the names of groups, as they are kept, in the order in which the groups were first met. A group that took
 /// nothing has its place and no text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words(Vec<(Box<str>, Option<Box<str>>)>);
+pub struct Words(Vec<(Arc<str>, Option<Box<str>>)>);
 
 impl Words {
     /// What a group took.
@@ -49,10 +51,9 @@ impl Words {
     pub(super) fn take(&mut self, of: &LineExpression, taken: &Captures<'_>, text: &[u8]) {
         let mut own = Words::default();
         for (place, name) in of.names().enumerate() {
-            match taken.at(place) {
-                Some(range) => own.set(name, Some(kept(&lossy(&text[range])).into())),
-                None => own.set(name, None),
-            }
+            let range = taken.at(place);
+            let text = range.map(|range| kept(&lossy(&text[range])).into());
+            own.0.push((Arc::clone(name), text));
         }
         let kinds = [ALTERNATIVE, PART];
         let taken = own.0.iter();
@@ -63,12 +64,17 @@ impl Words {
         for (name, text) in taken {
             if let Some(of) = whole(&name, ALTERNATIVE) {
                 if !text.is_empty() && own.get(of).is_none_or(str::is_empty) {
-                    own.set(of, Some(text));
+                    own.set(&of.into(), Some(text));
                 }
             } else if let Some(of) = whole(&name, PART) {
                 let together = own.get(of).map(|first| format!("{first} {text}"));
-                own.set(of, Some(together.map_or(text, |both| kept(&both).into())));
+                let of = of.into();
+                own.set(&of, Some(together.map_or(text, |both| kept(&both).into())));
             }
+        }
+        if self.0.is_empty() {
+            *self = own;
+            return;
         }
         for (name, text) in own.0 {
             self.set(&name, text);
@@ -95,10 +101,10 @@ impl Words {
         }
     }
 
-    fn set(&mut self, name: &str, text: Option<Box<str>>) {
-        match self.0.iter_mut().find(|(known, _)| **known == *name) {
+    fn set(&mut self, name: &Arc<str>, text: Option<Box<str>>) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = text,
-            None => self.0.push((name.into(), text)),
+            None => self.0.push((Arc::clone(name), text)),
         }
     }
 }
