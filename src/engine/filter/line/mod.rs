@@ -8,6 +8,7 @@ mod connection;
 mod cut;
 mod forgeable;
 pub mod memory;
+mod prefix;
 mod recent;
 pub mod trial;
 mod window;
@@ -25,6 +26,7 @@ use smallvec::SmallVec;
 use self::connection::{Lines, Told};
 pub use self::memory::LineMemory;
 use self::memory::Whose;
+use self::prefix::LinePrefix;
 use self::trial::{Became, Taken, Trial};
 use self::window::TakenLines;
 pub use self::words::Words;
@@ -100,7 +102,7 @@ pub struct Said {
 /// A filter over whole lines, compiled.
 #[derive(Clone, Debug)]
 pub(super) struct LineFilter {
-    prefix: Option<LineExpression>,
+    prefix: Option<LinePrefix>,
     /// With their numbers.
     failures: Vec<(u16, LineExpression)>,
     /// Likewise.
@@ -140,18 +142,23 @@ impl LineFilter {
     pub(super) fn compile(spec: &FilterSpec, rules: &LineRules) -> Result<Self, Vec<PatternError>> {
         let is_multi = rules.window.get() > 1;
         let mut problems = Vec::new();
-        let mut compile = |source: &str, number, ignore| {
-            let compiled = LineExpression::new(source, is_multi);
-            let error = |reason| PatternError {
-                filter: spec.name.to_string(),
-                number,
-                ignore,
-                reason,
-            };
-            compiled.map_err(|reason| problems.push(error(reason))).ok()
+        let error = |reason, number, ignore| PatternError {
+            filter: spec.name.to_string(),
+            number,
+            ignore,
+            reason,
         };
         let prefix = rules.prefix.as_deref();
-        let prefix = prefix.and_then(|prefix| compile(prefix, 0, false));
+        let prefix = prefix.map(|prefix| LinePrefix::new(prefix, is_multi));
+        let prefix = prefix.transpose().unwrap_or_else(|reason| {
+            problems.push(error(reason, 0, false));
+            None
+        });
+        let mut compile = |source: &str, number, ignore| {
+            let compiled = LineExpression::new(source, is_multi);
+            let compiled = compiled.map_err(|reason| error(reason, number, ignore));
+            compiled.map_err(|error| problems.push(error)).ok()
+        };
         let mut all = |patterns: &[PatternSpec], ignore| {
             let compiled = patterns.iter().filter_map(|pattern| {
                 let number = pattern.number;
@@ -178,7 +185,7 @@ impl LineFilter {
     pub(super) fn options(&self) -> Vec<Vec<Texts>> {
         let of_prefix = || {
             let prefix = self.prefix.as_ref();
-            prefix.map_or_else(Vec::new, |prefix| options(&prefix.relaxed()))
+            prefix.map_or_else(Vec::new, |prefix| options(&prefix.expression().relaxed()))
         };
         let of = |expression: &LineExpression| {
             if self.window.get() > 1 {
@@ -355,26 +362,16 @@ impl LineFilter {
         text: &[u8],
         trial: Option<&mut Trial>,
     ) -> Result<Option<(Range<usize>, Words)>, LimitReached> {
-        let mut words = Words::default();
-        let Some(prefix) = &self.prefix else {
-            return Ok(Some((0..text.len(), words)));
-        };
-        let Some(taken) = prefix.captures(text)? else {
-            return Ok(None);
-        };
-        words.take(prefix, &taken, text);
-        if let Some(trial) = trial {
-            trial.prefix = Some(words.clone());
+        match &self.prefix {
+            Some(prefix) => prefix.content(text, trial),
+            None => Ok(Some((0..text.len(), Words::default()))),
         }
-        words.remove(CONTENT);
-        let content = taken.get(CONTENT).filter(|range| !range.is_empty());
-        Ok(Some((content.unwrap_or(0..text.len()), words)))
     }
 
     /// The patterns that might take an address which a client wrote into a line.
     pub(super) fn forgeable(&self) -> impl Iterator<Item = LinePattern> {
         let prefix = self.prefix.iter();
-        let prefix = prefix.map(|prefix| (LinePattern::Prefix, prefix));
+        let prefix = prefix.map(|prefix| (LinePattern::Prefix, prefix.expression()));
         let failures = self.failures.iter();
         let failures = failures.map(|(number, failure)| (LinePattern::Failure(*number), failure));
         let all = prefix.chain(failures);
