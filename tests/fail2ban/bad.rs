@@ -398,6 +398,30 @@ fn traps_are_told_and_the_jail_is_there() {
     }
 }
 
+#[test]
+fn a_mode_that_the_filter_does_not_have_is_told() {
+    let filter = filter("mdre-normal =\nfailregex = ^refused <HOST>$\n    <mdre-<mode>>");
+    let warnings = |mode: &str| {
+        let (_home, loaded) = load(&[
+            ("filter.d/bad.conf", filter.as_bytes()),
+            (
+                "jail.local",
+                jail("")
+                    .replace("= bad\n", &format!("= bad[mode={mode}]\n"))
+                    .as_bytes(),
+            ),
+        ]);
+        let problems = loaded.problems.into_iter();
+        problems.map(|problem| problem.message).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("normal"), [""; 0]);
+    let told = warnings("agressive");
+    assert!(
+        told.iter().any(|told| told.contains("no mode `agressive`")),
+        "{told:?}"
+    );
+}
+
 /// Fail2ban's tests of a configuration, by which others decide whether it may be taken.
 #[test]
 fn a_jail_that_is_left_out_fails_the_test_of_the_configuration() {

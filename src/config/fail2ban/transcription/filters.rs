@@ -98,6 +98,21 @@ impl Filters {
             );
             return None;
         }
+        let unknown = options.get("failregex").and_then(|text| {
+            let (_, mode) = text.text.split_once(OF_A_MODE)?;
+            Some(mode.split_once('>')?.0)
+        });
+        if let Some(mode) = unknown {
+            let message = format!(
+                "`mode`: the filter of jail `{}` has no mode `{mode}`",
+                jail.name
+            );
+            problems.warning(
+                jail.place,
+                message,
+                "write one that the filter names mdre-MODE",
+            );
+        }
         let file = FilterFile::from(filter::file(name.clone(), options, reading, problems)?);
         let spec = file.spec(NORMAL);
         file.check(&spec, problems).then_some(file)
@@ -131,6 +146,9 @@ impl Filters {
         found
     }
 }
+
+/// How the stock filters name the patterns of a mode; what is left of it in a pattern is of none.
+const OF_A_MODE: &str = "<mdre-";
 
 /// A zone: `UTC+0200`, `GMT-3`, `Z`, or any that the system knows by name.
 pub(in crate::config::fail2ban) fn zone(written: &Written, problems: &mut Problems) -> TimeZone {
