@@ -137,9 +137,12 @@ fn tree(home: &Path, jail_local: &str) -> Option<PathBuf> {
     fs::remove_dir_all(tree.join("jail.d")).unwrap();
     let log = home.join("log");
     fs::write(&log, "").unwrap();
+    // What counts bans reads the log of the daemon itself.
+    let has_log =
+        |line: &str| line.starts_with('[') && !["[DEFAULT]", "[recidive]"].contains(&line);
     let own: String = jail_local
         .lines()
-        .map(|line| match line.starts_with('[') && line != "[DEFAULT]" {
+        .map(|line| match has_log(line) {
             true => format!("{line}\nlogpath = {}\n", log.display()),
             false => format!("{line}\n"),
         })
@@ -267,6 +270,28 @@ fn usual_servers_are_carried_over() {
         };
         assert!(made > 0, "nobody was banned by {jail_local}");
     }
+}
+
+#[test]
+fn what_is_otherwise_whatever_is_said_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let jails =
+        "[recidive]\nenabled = true\n[sshd]\nenabled = true\nignorecommand = /bin/false <ip>\n";
+    let Some(tree) = tree(home.path(), jails) else {
+        return;
+    };
+    let (_, _, report) = import(&tree, &[]);
+    let told = |jail: &str| {
+        let jails = report["jails"].as_array().unwrap().iter();
+        let jail = jails.filter(|row| row["jail"] == jail);
+        let rows = jail.map(|row| row["differences"].to_string());
+        rows.collect::<String>()
+    };
+    assert!(told("recidive").contains("none by hand"), "{report}");
+    assert!(
+        told("sshd").contains("asked when somebody is banned"),
+        "{report}"
+    );
 }
 
 #[test]

@@ -20,6 +20,7 @@ use covered::{Covered, Row};
 use filters::FilterFiles;
 
 use super::jail::{Started, State, TreeJail};
+use super::transcription::jail::RECIDIVE;
 use super::transcription::values::{table, text as as_text};
 use super::transcription::{Transcription, transcribe};
 use super::{Tree, VERSION};
@@ -95,6 +96,7 @@ pub fn convert(folder: &Path, output: &Path, problems: &mut Problems) -> Option<
                 None => filters.add(&all, &mut section),
             };
             own.map_err(|why| differences.push(why)).ok()?;
+            differences.extend(otherwise(&section));
             differences.extend(stays_behind(&section, folder));
             Some(section)
         });
@@ -160,6 +162,19 @@ fn use_ours(row: &Row, section: &mut Table) {
     if !row.names_hosts() {
         section.remove("usedns");
     }
+}
+
+/// What f2bd does otherwise than Fail2ban by the settings of a jail, whatever they say.
+fn otherwise(section: &Table) -> impl Iterator<Item = String> {
+    let filter = section.get("filter").map(|filter| &filter.kind);
+    let counts_bans = matches!(filter, Some(Kind::Text(name)) if name == RECIDIVE)
+        && section.get("logpath").is_none();
+    let bans = "it counts the bans of f2bd's other jails, and none by hand";
+    let asks = section.get("ignorecommand").is_some();
+    let asked =
+        "`ignorecommand` is asked when somebody is banned, who is let go at once if it says so";
+    let all = [counts_bans.then_some(bans), asks.then_some(asked)];
+    all.into_iter().flatten().map(str::to_owned)
 }
 
 /// What a jail still needs of the old directory.

@@ -26,7 +26,7 @@ const USUAL_RETRIES: i64 = 3;
 const USUAL_SPAN: i64 = 600;
 
 /// The filter of bans, here and there.
-const RECIDIVE: &str = "recidive";
+pub(in crate::config::fail2ban) const RECIDIVE: &str = "recidive";
 
 /// Fail2ban's own log, unless it is told of another one.
 const USUAL_LOG: &str = "/var/log/fail2ban.log";

@@ -9,7 +9,7 @@
 mod escalation;
 mod filters;
 mod ignoring;
-mod jail;
+pub(super) mod jail;
 mod listening;
 pub mod values;
 
