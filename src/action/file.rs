@@ -342,16 +342,7 @@ impl Form {
 
     /// An action of kind shell has its commands and nothing else.
     fn check_shell(&self, is_teller: bool) -> Result<(), FileError> {
-        let steps = [
-            &self.start,
-            &self.stop,
-            &self.ban,
-            &self.unban,
-            &self.reconcile,
-            &self.check,
-            &self.after,
-        ];
-        if is_teller || steps.iter().any(|steps| !steps.is_empty()) || self.path.is_some() {
+        if is_teller || self.has_steps() || self.path.is_some() {
             return Err(FileError::Shape(
                 "an action of kind shell has its commands in `[shell.commands]`, and no steps",
             ));
@@ -495,8 +486,9 @@ impl Form {
         })
     }
 
-    fn teller(&self) -> Result<Teller, FileError> {
-        let keeps = [
+    /// Whether it says how bans are kept in effect.
+    fn has_steps(&self) -> bool {
+        let all = [
             &self.start,
             &self.stop,
             &self.ban,
@@ -505,8 +497,11 @@ impl Form {
             &self.check,
             &self.after,
         ];
-        if keeps.iter().any(|steps| !steps.is_empty()) || self.list.is_some() || self.path.is_some()
-        {
+        all.iter().any(|steps| !steps.is_empty())
+    }
+
+    fn teller(&self) -> Result<Teller, FileError> {
+        if self.has_steps() || self.list.is_some() || self.path.is_some() {
             return Err(FileError::Shape(
                 "an action either tells or keeps bans in effect: `tell` goes with no other steps",
             ));
