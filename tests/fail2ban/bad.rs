@@ -220,6 +220,12 @@ fn a_bad_jail_is_left_out_and_the_good_one_is_there() {
             "jail.local:6",
         ),
         (
+            "a backend with open brackets",
+            jail("backend = systemd[namespace=x"),
+            good.clone(),
+            "jail.local:6",
+        ),
+        (
             "a bantime that is none",
             jail("bantime = soon"),
             good.clone(),

@@ -32,12 +32,18 @@ pub fn write(
 ) -> bool {
     let backend = jail.option("backend");
     let backend_text = backend.map_or("auto", |backend| backend.text.as_str());
-    let word = backend_text.split('[').next().unwrap_or_default();
-    let word = strip(word).to_lowercase();
-    if let Some(backend) = backend.filter(|_| !BACKENDS.contains(&word.as_str())) {
-        let message = format!("`backend`: there is no `{word}`");
-        let remedy = format!("write one of {}", BACKENDS.join(", "));
-        problems.error(&backend.place, message, remedy);
+    let place = backend.map_or(jail.place, |backend| &backend.place);
+    let one_of = || format!("write one of {}", BACKENDS.join(", "));
+    let named = match brackets::part(backend_text) {
+        Ok(named) => named,
+        Err(error) => {
+            problems.error(place, format!("`backend`: {error}"), one_of());
+            return false;
+        }
+    };
+    let word = strip(&named.name).to_lowercase();
+    if !BACKENDS.contains(&word.as_str()) {
+        problems.error(place, format!("`backend`: there is no `{word}`"), one_of());
         return false;
     }
     let options = jail.started.filter_options();
@@ -50,9 +56,8 @@ pub fn write(
         .option("systemd_if_nologs")
         .is_none_or(Written::is_true);
     let has_logs = || paths.is_some_and(|paths| logs(paths).any(|path| !there(path).is_empty()));
-    let place = backend.map_or(jail.place, |backend| &backend.place);
     if word == "systemd" || is_auto && may_switch && matches.is_some() && !has_logs() {
-        if let Some(paths) = paths.filter(|_| word == "auto") {
+        if let Some(paths) = paths.filter(|_| is_auto) {
             let missing: Vec<_> = logs(paths).collect();
             let message = format!(
                 "jail `{}` reads the journal, since there is no {}",
@@ -62,7 +67,7 @@ pub fn write(
             let remedy = "write backend = systemd if that is meant, or make the log and reload";
             problems.warning(&paths.place, message, remedy);
         }
-        journal(place, backend_text, section, sources, problems);
+        journal(place, named.parameters, section, sources, problems);
         let wanted = matches.map(|matches| (alternatives(matches, problems), &matches.place));
         let (wanted, place) = wanted.unwrap_or_else(|| (vec![EVERYTHING.to_owned()], place));
         section.set(
@@ -152,13 +157,12 @@ fn special(written: &Written) -> Option<(&str, &Place)> {
 /// Which journal, by what stands in the brackets of the backend.
 fn journal(
     place: &Place,
-    backend: &str,
+    said: Vec<(String, String)>,
     section: &mut Table,
     sources: &mut Table,
     problems: &mut Problems,
 ) {
-    let said = brackets::part(backend).map(|named| named.parameters);
-    let said: BTreeMap<_, _> = said.unwrap_or_default().into_iter().collect();
+    let said: BTreeMap<_, _> = said.into_iter().collect();
     let mut source = Table::default();
     for (key, value) in &said {
         match key.as_str() {
