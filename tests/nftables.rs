@@ -139,6 +139,7 @@ fn spec_of(file: &str, parameters: &[(&str, &str)]) -> ActionSpec {
 fn jail(name: &str, ports: &[&str], protocols: &[Protocol], width: SubjectWidth) -> ActionJail {
     ActionJail {
         jail: name.parse().unwrap(),
+        label: name.parse().unwrap(),
         ports: Ports::parse(ports, &Services::well_known()).unwrap(),
         protocols: protocols.to_vec(),
         width,

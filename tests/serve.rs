@@ -111,6 +111,7 @@ impl Board {
     fn reconcile(&self, bans: &[InForce]) {
         let jails = ["nginx", "sshd"].map(|name| ActionJail {
             jail: name.parse().unwrap(),
+            label: name.parse().unwrap(),
             ports: Ports::All,
             protocols: Vec::new(),
             width: SubjectWidth::DEFAULT,

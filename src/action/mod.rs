@@ -197,6 +197,8 @@ pub enum ActionKind {
 pub struct ActionJail {
     /// Its name.
     pub jail: JailName,
+    /// What the action calls it: sets, chains and rules are named after this.
+    pub label: JailName,
     /// What a banned host can no longer reach.
     pub ports: Ports,
     /// The protocols that `ports` are ports of; nothing to a jail of all ports.

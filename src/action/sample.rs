@@ -206,8 +206,10 @@ impl Sample {
                 .map_err(|_| SampleError::Wrong("protocol"))
         };
         let jail = self.jail.parse::<JailName>();
+        let jail = jail.map_err(|_| SampleError::Wrong("jail"))?;
         Ok(ActionJail {
-            jail: jail.map_err(|_| SampleError::Wrong("jail"))?,
+            label: jail.clone(),
+            jail,
             ports: match self.port.is_empty() {
                 true => Ports::All,
                 false => Ports::parse(&self.port, &Services::well_known())?,

@@ -341,8 +341,8 @@ impl<'s> Scene<'s> {
         }
         let jail = context.stage?.jail?;
         Some(match name {
-            "jail" => jail.jail.to_string(),
-            "short" => short(jail.jail.as_str()),
+            "jail" => jail.label.to_string(),
+            "short" => short(jail.label.as_str()),
             "port_list" => match &jail.ports {
                 Ports::All => "all".to_owned(),
                 Ports::Some(ranges) => join(ranges),

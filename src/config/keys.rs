@@ -227,7 +227,7 @@ pub const JAIL: &[Key] = &[
     key("protocol", "a list of \"tcp\", \"udp\" and \"sctp\"", ""),
     key(
         "actions",
-        "a list of actions such as [\"nftables\"]",
+        "a list of actions such as [\"nftables\"], or of tables such as { action = \"iptables\", label = \"SSH\" }",
         "[\"nftables\"]",
     ),
     key(
@@ -475,6 +475,18 @@ pub const RESPONSE: &[Key] = &[
     key("from", "a number from 1 to 1000", ""),
     key("actions", "a list of actions such as [\"nftables\"]", ""),
     key("network", "{ ipv4 = 24, ipv6 = 48 }", ""),
+];
+
+/// An action of `actions` that is a table.
+pub const ACTION_USE: &[Key] = &[
+    key("action", "the name of an action", ""),
+    key("label", "a name such as \"SSH\"", ""),
+    key(
+        "port",
+        "numbers, ranges and services such as [\"ssh\", 8080, \"9000:9100\"], or [\"all\"]",
+        "",
+    ),
+    key("protocol", "\"tcp\", \"udp\" or \"sctp\", or a list of them", ""),
 ];
 
 /// `unhindered = { … }`

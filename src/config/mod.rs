@@ -15,6 +15,7 @@ mod atlas;
 mod base;
 mod change;
 mod class;
+mod closing;
 mod daemon;
 mod discovery;
 mod document;
@@ -547,11 +548,15 @@ fn with_jails(action: ActionSpec, jails: &[&JailSettings]) -> (ActionSpec, Vec<A
         .iter()
         .filter(|jail| jail.responses.actions().contains(&&action.name));
     let jails = served
-        .map(|jail| ActionJail {
-            jail: jail.name.clone(),
-            ports: jail.ports.clone(),
-            protocols: jail.protocols.clone(),
-            width: jail.width,
+        .map(|jail| {
+            let own = jail.owns.get(&action.name).cloned().unwrap_or_default();
+            ActionJail {
+                jail: jail.name.clone(),
+                label: own.label.unwrap_or_else(|| jail.name.clone()),
+                ports: own.ports.unwrap_or_else(|| jail.ports.clone()),
+                protocols: own.protocols.unwrap_or_else(|| jail.protocols.clone()),
+                width: jail.width,
+            }
         })
         .collect();
     (action, jails)

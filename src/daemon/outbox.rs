@@ -479,7 +479,13 @@ impl Outbox {
 
 impl Worker {
     /// Has it tell of events, behind those that wait.
-    fn tell(&mut self, events: Vec<Event>) {
+    fn tell(&mut self, mut events: Vec<Event>) {
+        for event in &mut events {
+            let mut jails = self.jails.iter();
+            if let Some(own) = jails.find(|own| event.jail.as_ref() == Some(&own.jail)) {
+                event.jail = Some(own.label.clone());
+            }
+        }
         let mut all = std::mem::take(&mut self.untold);
         all.extend(events);
         self.send(Order::Tell(all));

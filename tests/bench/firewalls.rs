@@ -190,6 +190,7 @@ impl Action {
         };
         let jail = ActionJail {
             jail: "sshd".parse().unwrap(),
+            label: "sshd".parse().unwrap(),
             ports: Ports::Some(vec![ssh]),
             protocols: vec![Protocol::Tcp],
             width: SubjectWidth::DEFAULT,

@@ -107,6 +107,7 @@ impl Bench {
     fn order_reconcile(&self) {
         let jails = vec![ActionJail {
             jail: "sshd".parse().unwrap(),
+            label: "sshd".parse().unwrap(),
             ports: Ports::All,
             protocols: Vec::new(),
             width: SubjectWidth::DEFAULT,

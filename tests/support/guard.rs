@@ -43,6 +43,7 @@ pub fn action(name: &str, parameters: &[(&str, &str)]) -> ActionSpec {
 pub fn jail(name: &str, ports: &[&str]) -> ActionJail {
     ActionJail {
         jail: name.parse().unwrap(),
+        label: name.parse().unwrap(),
         ports: match ports.is_empty() {
             true => Ports::All,
             false => Ports::parse(ports, &Services::well_known()).unwrap(),

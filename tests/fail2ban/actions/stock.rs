@@ -9,7 +9,7 @@ use std::path::Path;
 use f2bd::action::ports::{Ports, Services};
 use f2bd::action::{ActionJail, ActionSpec, Ending, InForce};
 use f2bd::config::fail2ban::Tree;
-use f2bd::config::fail2ban::action::{Actions, carry, commands};
+use f2bd::config::fail2ban::action::{Actions, Native, Said, carry, commands};
 use f2bd::config::fail2ban::jail::{State, TreeAction};
 use f2bd::config::{Problem, Problems};
 use f2bd::engine::prefix::SubjectWidth;
@@ -46,6 +46,15 @@ fn read(package: &Package, home: &Path, jails: &str) -> (Vec<TreeAction>, Action
     let carried = carry(each, &mut problems);
     let actions = jails.into_iter().flat_map(|(_, actions)| actions);
     (actions.collect(), carried, problems.into_sorted())
+}
+
+fn parameters(native: &Native) -> Vec<(&str, &str)> {
+    let parameters = native.parameters.iter();
+    parameters
+        .map(|(name, value)| match value {
+            Said::One(value) => (name.as_str(), value.as_str()),
+        })
+        .collect()
 }
 
 fn one_jail(home: &Path, name: &str, action: &str) -> String {
@@ -168,11 +177,7 @@ fn lives_the_same(case: &Case) {
     let (asked, carried, problems) = read(&package, home.path(), &jail);
     assert!(problems.iter().all(|one| !one.message.contains("action")));
     let (_, native, _) = carried.natives.first().expect("it is one of ours");
-    let parameters: Vec<(&str, &str)> = native
-        .parameters
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let parameters = parameters(native);
     let ours = action(&native.action, &parameters);
     let spec = commands::read(&asked[0], &mut Problems::default()).unwrap();
     let theirs = spec.named("theirs".parse().unwrap());
@@ -181,6 +186,7 @@ fn lives_the_same(case: &Case) {
         ipv4: 32,
         ipv6: 128,
     };
+    jail.label = carried.uses[0].label.clone().unwrap();
     if let Some(ports) = &carried.uses[0].ports {
         let words: Vec<&str> = ports.ports.iter().map(String::as_str).collect();
         let protocols = ports.protocols.iter().map(|word| word.parse().unwrap());
@@ -257,6 +263,19 @@ fn iptables_for_what_is_opened_lives_the_same() {
 }
 
 #[test]
+fn iptables_by_another_name_lives_the_same() {
+    lives_the_same(&Case::of(
+        "iptables[name=SSH, port=ssh, protocol=tcp]",
+        "f2b-SSH",
+    ));
+}
+
+#[test]
+fn nftables_by_another_name_lives_the_same() {
+    lives_the_same(&Case::of("nftables[name=SSH, port=ssh]", "addr-set-SSH"));
+}
+
+#[test]
 fn ipset_lives_the_same() {
     lives_the_same(&Case::of("iptables-ipset-proto6[port=ssh]", "f2b-sshd6"));
 }
@@ -281,7 +300,8 @@ fn comes_to(package: &Package, home: &Path, action: &str) -> Option<String> {
     let (_, carried, problems) = read(package, home, &one_jail(home, "sshd", action));
     assert_eq!(carried.uses.len(), 1, "{problems:?}");
     let (_, native, _) = carried.natives.first()?;
-    Some(format!("{} {:?}", native.action, native.parameters))
+    let said: std::collections::BTreeMap<_, _> = parameters(native).into_iter().collect();
+    Some(format!("{} {said:?}", native.action))
 }
 
 #[test]
@@ -304,6 +324,7 @@ fn only_what_is_surely_the_same_is_replaced() {
         "iptables-ipset-proto4[maxelem=100000]",
         "route[blocktype=blackhole]",
         "ufw[blocktype=deny]",
+        "iptables[name=other]",
     ] {
         assert!(is(ours).is_some(), "{ours}");
     }
@@ -313,7 +334,7 @@ fn only_what_is_surely_the_same_is_replaced() {
         "nftables[protocol=icmp]",
         "nftables[type=custom, rule_match-custom=\"meta mark 7\"]",
         "nftables[table=\"a b\"]",
-        "iptables[name=other]",
+        "iptables[name=\"a b\"]",
         "iptables[pre-rule=\"-i eth0 \"]",
         "iptables[chain=\"INPUT FORWARD\"]",
         "iptables[blocktype=\"REJECT --reject-with tcp-reset\"]",
@@ -365,9 +386,54 @@ fn what_commands_speak_of_is_left_to_commands() {
     );
     let elsewhere = jail("c", "nftables[blocktype=drop, table=mine]");
     assert_eq!(all(&[one, other, elsewhere]), (2, 0));
-    let drops = jail("c", "iptables[blocktype=DROP]");
-    let rest = [jail("a", "iptables"), jail("b", "iptables"), drops];
-    assert_eq!(all(&rest), (1, 1));
+    let both = "nftables[name=x-tcp]\n  nftables[name=x-udp, protocol=udp]";
+    assert_eq!(
+        all(&[jail("a", both)]),
+        (0, 2),
+        "a jail has an action once"
+    );
+    let (one, other) = (jail("a", "iptables[name=x]"), jail("b", "route[name=x]"));
+    assert_eq!(all(&[one.clone(), other]), (2, 0));
+    let same = jail("b", "iptables-ipset[name=x]");
+    assert_eq!(all(&[one, same]), (0, 2), "they call their things the same");
+}
+
+#[test]
+fn those_that_differ_have_a_chain_each() {
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let jail = |name: &str, action: &str| one_jail(home.path(), name, action);
+    let both = "iptables[name=c-tcp, port=5060]\n  iptables[name=c-udp, port=5060, protocol=udp]";
+    let jails = [
+        jail("a", "iptables"),
+        jail("b", "iptables[blocktype=DROP]"),
+        jail("c", both),
+        jail("d", "iptables-ipset[port=http]"),
+    ];
+    let (_, carried, _) = read(&package, home.path(), &jails.concat());
+    assert!(carried.commands.is_empty());
+    let natives = carried.natives.iter();
+    let natives: Vec<_> = natives.map(|(_, native, _)| native).collect();
+    assert_eq!(natives.len(), 4, "{natives:?}");
+    let specs: Vec<_> = natives
+        .iter()
+        .map(|native| action(&native.action, &parameters(native)))
+        .collect();
+    for (at, one) in specs.iter().enumerate() {
+        let mut others = specs[..at].iter();
+        assert!(!others.any(|other| one.shares_place_with(other)), "{one:?}");
+    }
+    let uses = &carried.uses;
+    let of_c = |at: usize| {
+        let mut own = carried.uses.iter().filter(|one| one.jail == "c");
+        own.nth(at).unwrap()
+    };
+    assert_eq!(of_c(0).label.as_ref().unwrap().as_str(), "c-tcp");
+    assert_eq!(of_c(1).ports.as_ref().unwrap().protocols, ["udp"]);
+    assert_ne!(of_c(0).name, of_c(1).name);
+    assert_eq!(of_c(0).name, uses[0].name);
 }
 
 #[test]
@@ -423,11 +489,7 @@ fn letters_of_smtp_py_are_ours() {
             .natives
             .first()
             .unwrap_or_else(|| panic!("{problems:?}"));
-        let parameters: Vec<_> = native
-            .parameters
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let parameters = parameters(native);
         assert_eq!(native.action, "mail-each");
         let is = |name: &str, value: &str| parameters.contains(&(name, value));
         assert!(

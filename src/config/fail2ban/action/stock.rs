@@ -15,6 +15,7 @@ use crate::config::fail2ban::jail::TreeAction;
 use crate::config::fail2ban::merged::condition;
 use crate::config::fail2ban::options::Options;
 use crate::config::problem::Place;
+use crate::engine::name::JailName;
 
 /// What corresponds to what.
 const STOCK: &str = include_str!("stock.toml");
@@ -29,14 +30,32 @@ const NAMES: [&str; 2] = ["name", "actname"];
 const HERE: &str = "@localhost";
 
 /// One of ours that does what one of Fail2ban's does.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Native {
     /// Which.
     pub action: String,
     /// Its parameters.
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: BTreeMap<String, Said>,
     /// What is its own, in words that commands would use of it; nothing if it shares.
     pub place: Option<String>,
+    /// The parameter by which several work in that place beside one another; nothing if they cannot.
+    pub apart: Option<String>,
+}
+
+/// What a parameter of ours is set to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// One value.
+    One(String),
+}
+
+/// One of ours for one jail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// Which.
+    pub native: Native,
+    /// What it calls the jail.
+    pub label: JailName,
     /// What it closes; `None` if that makes no difference to it.
     pub ports: Option<Ports>,
 }
@@ -51,20 +70,15 @@ pub struct Ports {
 }
 
 impl Native {
-    /// The same, whatever it closes.
-    pub fn without_ports(&self) -> Native {
-        Native {
-            ports: None,
-            ..self.clone()
-        }
-    }
-
     /// What `[action.NAME]` says of it.
     pub fn section(&self, place: &Place) -> Value {
         let mut table = Table::default();
         table.set("use", text(place, &self.action));
         for (name, value) in &self.parameters {
-            table.set(name, text(place, value));
+            let value = match value {
+                Said::One(value) => text(place, value),
+            };
+            table.set(name, value);
         }
         Value {
             place: place.clone(),
@@ -108,6 +122,8 @@ struct Counterpart {
     action: String,
     /// What is its own, or `<key>` for what a parameter of Fail2ban's says.
     place: Option<String>,
+    /// The parameter of ours by which several can share that.
+    apart: Option<String>,
     /// Parameters that it always has.
     gives: BTreeMap<String, String>,
     /// The name of rules that it has in common with others.
@@ -184,15 +200,16 @@ impl Stock {
     }
 
     /// What of ours does the same as an action of this jail; `None` if nothing surely does.
-    pub fn native(&self, jail: &str, action: &TreeAction) -> Option<Native> {
+    pub fn native(&self, jail: &str, action: &TreeAction) -> Option<Fit> {
         let counterpart = self.native.iter().find(|native| {
             let mut files = native.files.iter();
             files.any(|file| *file == action.file)
         })?;
         // One in Python has no name but its own.
         let name = action.parameters.text("name");
-        let is_named = name.map_or(is_python(&action.file), |name| name == jail);
-        if !is_named || !self.is_known(action, counterpart) {
+        let name = name.or_else(|| is_python(&action.file).then_some(jail))?;
+        let label = name.parse().ok()?;
+        if !self.is_known(action, counterpart) {
             return None;
         }
         let all = match is_python(&action.file) {
@@ -209,7 +226,12 @@ impl Stock {
             said.map(str::to_owned)
         };
         let mut closes = counterpart.closes.get(&action.file).copied();
-        let mut parameters = counterpart.gives.clone();
+        let mut parameters = BTreeMap::new();
+        let give = |parameters: &mut BTreeMap<_, _>, gives: &BTreeMap<String, String>| {
+            let gives = gives.clone().into_iter();
+            parameters.extend(gives.map(|(name, value)| (name, Said::One(value))));
+        };
+        give(&mut parameters, &counterpart.gives);
         let fill = |of: &Options, text: &str| match text.strip_prefix('<') {
             Some(key) => said(of, key.trim_end_matches('>')).unwrap_or_default(),
             None => text.to_owned(),
@@ -222,14 +244,14 @@ impl Stock {
             };
             match rule {
                 Rule::To { to } if four == six && is_word(&four) => {
-                    parameters.insert(to.clone(), four);
+                    parameters.insert(to.clone(), Said::One(four));
                 }
                 Rule::Mailbox { mailbox } if is_word(&four.replacen('@', "-", 1)) => {
                     let four = match four.contains('@') {
                         true => four,
                         false => format!("{four}{HERE}"),
                     };
-                    parameters.insert(mailbox.clone(), four);
+                    parameters.insert(mailbox.clone(), Said::One(four));
                 }
                 Rule::To { .. } | Rule::Mailbox { .. } => return None,
                 Rule::Cases(cases) if cases.is_empty() => {}
@@ -238,7 +260,7 @@ impl Stock {
                         let of_ipv6 = case.ipv6.as_ref().unwrap_or(&case.ipv4);
                         fill(&ipv4, &case.ipv4) == four && fill(&ipv6, of_ipv6) == six
                     })?;
-                    parameters.extend(case.gives.clone());
+                    give(&mut parameters, &case.gives);
                     closes = case.closes.or(closes);
                 }
             }
@@ -249,10 +271,14 @@ impl Stock {
         };
         let place = counterpart.place.as_ref();
         let place = place.map(|place| fill(&ipv4, place));
-        Some(Native {
-            action: counterpart.action.clone(),
-            parameters,
-            place,
+        Some(Fit {
+            native: Native {
+                action: counterpart.action.clone(),
+                parameters,
+                place,
+                apart: counterpart.apart.clone(),
+            },
+            label,
             ports,
         })
     }

@@ -57,8 +57,12 @@ impl ActionFiles {
             Some(Kind::List(names)) => names.as_slice(),
             _ => &[],
         };
-        for name in named {
-            let Kind::Text(name) = &name.kind else {
+        for named in named {
+            let name = match &named.kind {
+                Kind::Table(table) => table.get("action").map(|name| &name.kind),
+                kind => Some(kind),
+            };
+            let Some(Kind::Text(name)) = name else {
                 continue;
             };
             let own = all.actions.iter();

@@ -6,12 +6,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::action::Use;
+use super::super::action::{Ports as ClosedPorts, Use};
 use super::super::jail::Started;
 use super::super::options::{Options, Written, whole_number};
 use super::super::time::{self, Seconds};
 use super::filters::Filters;
-use super::values::{flag, number, text, texts};
+use super::values::{flag, list, number, table, text, texts};
 use super::{escalation, ignoring, listening};
 use crate::action::ports::{Ports, Protocol, Services};
 use crate::config::document::{Table, Value};
@@ -212,39 +212,57 @@ impl Jail<'_> {
         text(word, &written.place)
     }
 
-    /// What a ban closes, and by what.
+    /// What a ban closes, and by what: what most actions close stands in the jail's section, what one calls or closes
+    /// otherwise beside its name.
     pub fn closing(&self, uses: &[&Use], section: &mut Table, problems: &mut Problems) {
-        let names = uses.iter().map(|one| one.name.as_str());
         let place = self
             .option("action")
             .map_or(self.place, |action| &action.place);
-        section.set("actions", texts(names, place));
-        let Some(closed) = uses.iter().find_map(|one| one.ports.as_ref()) else {
-            return;
-        };
-        let services = Services::of_this_system();
-        let mut ports = Vec::new();
-        for word in closed.ports.iter().map(String::as_str) {
-            match Ports::parse(&[word], &services) {
-                _ if word == EVERY_PORT => ports.push("all"),
-                Ok(_) => ports.push(word),
-                Err(error) => {
-                    let remedy =
-                        "write numbers, ranges such as 9000:9100, or the names of services";
-                    problems.warning(place, format!("`port`: {error}"), remedy);
-                }
+        let usual = uses.iter().find_map(|one| one.ports.as_ref());
+        let named = uses.iter().map(|one| {
+            let mut own = Table::default();
+            own.set("action", text(one.name.as_str(), place));
+            if let Some(label) = one.label.as_ref().filter(|label| **label != self.name) {
+                own.set("label", text(label.as_str(), place));
+            }
+            if let Some(ports) = one.ports.as_ref().filter(|ports| Some(*ports) != usual) {
+                close(ports, place, &mut own, problems);
+            }
+            match own.entries() {
+                [only] => only.value.clone(),
+                _ => table(own, place),
+            }
+        });
+        section.set("actions", list(named.collect(), place));
+        if let Some(ports) = usual {
+            close(ports, place, section, problems);
+        }
+    }
+}
+
+/// Says what is closed.
+fn close(closed: &ClosedPorts, place: &Place, section: &mut Table, problems: &mut Problems) {
+    let services = Services::of_this_system();
+    let mut ports = Vec::new();
+    for word in closed.ports.iter().map(String::as_str) {
+        match Ports::parse(&[word], &services) {
+            _ if word == EVERY_PORT => ports.push("all"),
+            Ok(_) => ports.push(word),
+            Err(error) => {
+                let remedy = "write numbers, ranges such as 9000:9100, or the names of services";
+                problems.warning(place, format!("`port`: {error}"), remedy);
             }
         }
-        if !ports.is_empty() {
-            section.set("port", texts(ports, place));
-        }
-        let known = closed.protocols.iter().map(String::as_str);
-        let known: Vec<_> = known
-            .filter(|word| word.parse::<Protocol>().is_ok())
-            .collect();
-        if !known.is_empty() {
-            section.set("protocol", texts(known, place));
-        }
+    }
+    if !ports.is_empty() {
+        section.set("port", texts(ports, place));
+    }
+    let known = closed.protocols.iter().map(String::as_str);
+    let known: Vec<_> = known
+        .filter(|word| word.parse::<Protocol>().is_ok())
+        .collect();
+    if !known.is_empty() {
+        section.set("protocol", texts(known, place));
     }
 }
 
