@@ -19,6 +19,7 @@ pub mod hands;
 pub mod http;
 pub mod job;
 pub mod keeping;
+mod machine;
 pub mod mail;
 pub mod manner;
 pub mod nftables;

@@ -340,6 +340,7 @@ fn parameters(table: Option<&Table>, problems: &mut Problems) -> BTreeMap<String
                 .map(text)
                 .collect::<Option<_>>()
                 .map(Given::Many),
+            Kind::Secret(secret) => Some(Given::Secret(secret.clone())),
             _ => text(&entry.value).map(Given::One),
         };
         match value {
@@ -360,7 +361,9 @@ fn text(value: &Value) -> Option<String> {
         Kind::Text(text) => Some(text.clone()),
         Kind::Integer(number) => Some(number.to_string()),
         Kind::Flag(flag) => Some(flag.to_string()),
-        Kind::List(_) | Kind::Table(_) | Kind::Decimal(_) | Kind::Other(_) => None,
+        Kind::List(_) | Kind::Table(_) | Kind::Decimal(_) | Kind::Secret(_) | Kind::Other(_) => {
+            None
+        }
     }
 }
 

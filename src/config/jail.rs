@@ -264,16 +264,18 @@ impl<'c> JailReader<'c> {
         if enabled {
             let named = actions.into_iter();
             let wider = &responses.unhindered().actions;
-            self.actions.extend(named.map(|named| ActionUse {
-                is_wider: wider.contains(&named.action),
-                label: owns
-                    .get(&named.action)
-                    .and_then(|own| own.label.clone())
-                    .unwrap_or_else(|| name.clone()),
-                action: named.action,
-                place: named.place.unwrap_or_else(|| entry.place.clone()),
-                jail: name.clone(),
-                by_names: named_by,
+            self.actions.extend(named.map(|named| {
+                ActionUse {
+                    is_wider: wider.contains(&named.action),
+                    label: owns
+                        .get(&named.action)
+                        .and_then(|own| own.label.clone())
+                        .unwrap_or_else(|| name.clone()),
+                    action: named.action,
+                    place: named.place.unwrap_or_else(|| entry.place.clone()),
+                    jail: name.clone(),
+                    by_names: named_by,
+                }
             }));
         }
         let FilterChoice {

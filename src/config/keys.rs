@@ -227,7 +227,7 @@ pub const JAIL: &[Key] = &[
     key("protocol", "a list of \"tcp\", \"udp\" and \"sctp\"", ""),
     key(
         "actions",
-        "a list of actions such as [\"nftables\"], or of tables such as { action = \"iptables\", label = \"SSH\" }",
+        "a list of actions such as [\"nftables\"]",
         "[\"nftables\"]",
     ),
     key(
@@ -486,7 +486,11 @@ pub const ACTION_USE: &[Key] = &[
         "numbers, ranges and services such as [\"ssh\", 8080, \"9000:9100\"], or [\"all\"]",
         "",
     ),
-    key("protocol", "\"tcp\", \"udp\" or \"sctp\", or a list of them", ""),
+    key(
+        "protocol",
+        "\"tcp\", \"udp\" or \"sctp\", or a list of them",
+        "",
+    ),
 ];
 
 /// `unhindered = { … }`

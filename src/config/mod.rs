@@ -256,6 +256,7 @@ fn read(main: &Path, problems: &mut Problems) -> Option<Read> {
             table,
             filters,
             actions,
+            ..
         } = fail2ban::transcription::read(main, problems)?;
         return Some(Read {
             text,

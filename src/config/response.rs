@@ -41,7 +41,6 @@ pub struct Own {
     pub protocols: Option<Vec<Protocol>>,
 }
 
-
 /// The responses of a jail whose subjects have this `width`, and the actions that they need.
 pub fn read(
     section: &Section<'_>,
@@ -161,7 +160,9 @@ fn actions(
                     }
                     continue;
                 };
-                let place = table.value("action").map_or(&item.place, |name| &name.place);
+                let place = table
+                    .value("action")
+                    .map_or(&item.place, |name| &name.place);
                 (word, place, own)
             }
             _ => {

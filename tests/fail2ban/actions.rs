@@ -2,6 +2,8 @@
 //!
 //! They are really run; what they write is looked at.
 
+mod firewalld;
+mod letters;
 mod peer;
 mod stock;
 mod ufw;

@@ -134,7 +134,10 @@ impl Steps<'_> {
         self.leaving.retain(|name, _| !names.contains(name));
         // Who is called otherwise now has his bans by that name already.
         let all_at_once = self.takes_all_at_once();
-        let stays = |(jail, _): &Key| jail.as_ref().is_some_and(|jail| self.jails.contains_key(jail));
+        let stays = |(jail, _): &Key| {
+            jail.as_ref()
+                .is_some_and(|jail| self.jails.contains_key(jail))
+        };
         self.known
             .retain(|key| !is_theirs(key) || (all_at_once && stays(key)));
         Ok(())

@@ -6,6 +6,8 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 
+use f2bd::action::file::ActionFile;
+use f2bd::action::parameter::Given;
 use f2bd::action::ports::{Ports, Services};
 use f2bd::action::{ActionJail, ActionSpec, Ending, InForce};
 use f2bd::config::fail2ban::Tree;
@@ -20,8 +22,32 @@ use crate::support::guard::{Guard, action, ban, has, said, shell};
 use crate::support::netns::{Cable, Netns};
 use crate::support::wait::{DEADLINE, until};
 
+/// An action of ours as it is set, but for these parameters.
+pub fn spec_of(native: &Native, others: &[(&str, &str)]) -> ActionSpec {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("actions/{}.toml", native.action));
+    let file = ActionFile::parse(&fs::read_to_string(path).unwrap()).unwrap();
+    let given = native.parameters.iter().map(|(name, value)| {
+        let value = match value {
+            Said::One(value) => Given::One(value.clone()),
+            Said::Many(values) => Given::Many(values.clone()),
+            Said::Secret(secret) => Given::Secret(secret.clone()),
+        };
+        (name.clone(), value)
+    });
+    let others = others
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), Given::One((*value).to_owned())));
+    let given = given.chain(others).collect();
+    file.spec(native.action.parse().unwrap(), &given).unwrap()
+}
+
 /// The actions of jails that say this, as Fail2ban has them, and what they come to.
-fn read(package: &Package, home: &Path, jails: &str) -> (Vec<TreeAction>, Actions, Vec<Problem>) {
+pub fn read(
+    package: &Package,
+    home: &Path,
+    jails: &str,
+) -> (Vec<TreeAction>, Actions, Vec<Problem>) {
     let folder = home.join("fail2ban");
     if !folder.exists() {
         package.copy_to(&folder, home);
@@ -48,16 +74,19 @@ fn read(package: &Package, home: &Path, jails: &str) -> (Vec<TreeAction>, Action
     (actions.collect(), carried, problems.into_sorted())
 }
 
+/// What an action of ours is set to; secrets as they are shown.
 fn parameters(native: &Native) -> Vec<(&str, &str)> {
     let parameters = native.parameters.iter();
     parameters
         .map(|(name, value)| match value {
             Said::One(value) => (name.as_str(), value.as_str()),
+            Said::Many(values) => (name.as_str(), values[0].as_str()),
+            Said::Secret(_) => (name.as_str(), "***"),
         })
         .collect()
 }
 
-fn one_jail(home: &Path, name: &str, action: &str) -> String {
+pub fn one_jail(home: &Path, name: &str, action: &str) -> String {
     let log = home.join("log");
     format!(
         "[{name}]\nenabled = true\nfilter =\nfailregex = ^<HOST> x$\nlogpath = {}\naction = {action}\n",
@@ -346,7 +375,7 @@ fn only_what_is_surely_the_same_is_replaced() {
         "ufw[application=OpenSSH]",
         "ufw[comment=mine]",
         "ufw[kill-mode=ss]",
-        "hostsdeny",
+        "hostsdeny[ip_value=x]",
     ] {
         assert_eq!(is(others), None, "{others}");
     }
@@ -387,11 +416,7 @@ fn what_commands_speak_of_is_left_to_commands() {
     let elsewhere = jail("c", "nftables[blocktype=drop, table=mine]");
     assert_eq!(all(&[one, other, elsewhere]), (2, 0));
     let both = "nftables[name=x-tcp]\n  nftables[name=x-udp, protocol=udp]";
-    assert_eq!(
-        all(&[jail("a", both)]),
-        (0, 2),
-        "a jail has an action once"
-    );
+    assert_eq!(all(&[jail("a", both)]), (0, 2), "a jail has an action once");
     let (one, other) = (jail("a", "iptables[name=x]"), jail("b", "route[name=x]"));
     assert_eq!(all(&[one.clone(), other]), (2, 0));
     let same = jail("b", "iptables-ipset[name=x]");
@@ -470,16 +495,11 @@ fn letters_of_smtp_py_are_ours() {
     package.copy_to(&home.path().join("fail2ban"), home.path());
     let named = "smtp.py[host=mail.example.org, dest=me@example.org, sendername=Us]";
     for (said, server, from, to) in [
-        (
-            "smtp.py",
-            "localhost",
-            "fail2ban@localhost",
-            "root@localhost",
-        ),
+        ("smtp.py", "localhost", "fail2ban@<host>", "root@localhost"),
         (
             named,
             "mail.example.org",
-            "fail2ban@localhost",
+            "fail2ban@<host>",
             "me@example.org",
         ),
     ] {
@@ -509,12 +529,97 @@ fn python_is_refused_with_what_is_nearest() {
         return;
     };
     let home = tempfile::tempdir().unwrap();
-    fs::create_dir_all(home.path().join("fail2ban/action.d")).unwrap();
-    let (_, carried, problems) = read(&package, home.path(), &{
-        package.copy_to(&home.path().join("fail2ban"), home.path());
-        one_jail(home.path(), "sshd", "smtp.py[user=me, password=x]")
-    });
+    package.copy_to(&home.path().join("fail2ban"), home.path());
+    let said = "smtp.py[matches=ipmatches]";
+    let (_, carried, problems) = read(&package, home.path(), &one_jail(home.path(), "sshd", said));
     assert!(carried.uses.is_empty());
     let told = |one: &Problem| one.message.contains("Python") && one.remedy.contains("`mail`");
     assert!(problems.iter().any(told), "{problems:?}");
+}
+
+#[test]
+fn secrets_are_carried_and_not_shown() {
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    for (said, ours) in [
+        ("smtp.py[user=me@x, password=\"Sesame 123\"]", "mail-each"),
+        (
+            "abuseipdb[abuseipdb_apikey=\"Sesame 123\", abuseipdb_category=\"18,22\"]",
+            "abuseipdb-lines",
+        ),
+        (
+            "blocklist_de[email=me@example.org, service=sshd, apikey=\"Sesame 123\"]",
+            "blocklist-de",
+        ),
+    ] {
+        let jail = one_jail(home.path(), "sshd", said);
+        let (_, carried, problems) = read(&package, home.path(), &jail);
+        let (_, native, _) = carried
+            .natives
+            .first()
+            .unwrap_or_else(|| panic!("{problems:?}"));
+        assert_eq!(native.action, ours);
+        let mut values = native.parameters.values();
+        let is_it = |value: &Said| matches!(value, Said::Secret(it) if it.reveal() == "Sesame 123");
+        assert!(values.any(is_it), "{native:?}");
+        assert!(!format!("{native:?}").contains("Sesame"));
+    }
+}
+
+#[test]
+fn letters_and_reports_are_ours_where_they_say_the_same() {
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let is = |action: &str| comes_to(&package, home.path(), action);
+    for (theirs, ours) in [
+        (
+            "sendmail[name=SSH, dest=\"a@example.org, b\"]",
+            "mail-each ",
+        ),
+        ("mail[dest=me@example.org]", "mail-each "),
+        ("sendmail-whois[sender=me, sendername=Us]", "mail-whois "),
+        (
+            "mail-whois-lines[logpath=/x, chain=INPUT]",
+            "mail-whois-lines ",
+        ),
+        ("sendmail-whois-matches", "mail-whois-lines "),
+        ("dshield[userid=7, port=22]", "dshield "),
+        ("hostsdeny[file=/x, daemon_list=sshd]", "hostsdeny-lines "),
+        (
+            "firewallcmd-ipset[port=ssh, blocktype=DROP]",
+            "firewalld-ipset ",
+        ),
+        ("firewallcmd-rich-rules[port=ssh]", "firewalld-rich "),
+    ] {
+        let own = is(theirs);
+        assert!(
+            own.as_ref().is_some_and(|own| own.starts_with(ours)),
+            "{theirs}: {own:?}"
+        );
+    }
+    let from = is("sendmail[sender=\"root@<fq-hostname>\"]").unwrap();
+    assert!(from.contains("\"from\": \"root@<host>\""), "{from}");
+    for others in [
+        "sendmail[mailcmd=/bin/true]",
+        "sendmail[dest=\"$(id)\"]",
+        "sendmail-whois-lines[grepmax=3]",
+        "sendmail-whois-ipmatches",
+        "sendmail-buffered",
+        "sendmail-geoip-lines",
+        "abuseipdb",
+        "abuseipdb[abuseipdb_apikey=x]",
+        "blocklist_de[email=\"root@<fq-hostname>\", service=sshd, apikey=x]",
+        "dshield[myip=192.0.2.1]",
+        "cloudflare[cfuser=me, cftoken=x]",
+        "xarf-login-attack",
+        "firewallcmd-ipset[ipsettype=firewalld]",
+        "firewallcmd-rich-logging[port=ssh]",
+        "firewallcmd-multiport[port=ssh]",
+    ] {
+        assert_eq!(is(others), None, "{others}");
+    }
 }

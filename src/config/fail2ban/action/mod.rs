@@ -60,6 +60,8 @@ pub struct Use {
     pub label: Option<JailName>,
     /// What it closes; `None` if that is its commands' own business.
     pub ports: Option<Ports>,
+    /// What is otherwise than with Fail2ban's, in words.
+    pub differs: Option<String>,
 }
 
 /// Says what the actions of these jails come to. What cannot be carried over is noted in `problems`.
@@ -81,18 +83,18 @@ pub fn carry<'t>(
     let mut names = Names::default();
     let mut seats = Seats::default();
     for Asked { jail, action, fit } in asked {
-        let (name, label, ports) = match fit {
+        let (name, label, ports, differs) = match fit {
             Some(fit) => {
                 let new_name = || names.new_name(&action.file);
                 let name = seats.seat(jail, &fit.native, &action.place, new_name);
-                (name, Some(fit.label), fit.ports)
+                (name, Some(fit.label), fit.ports, fit.native.differs)
             }
             None => match run(jail, action, &stock, problems) {
                 Some(spec) => {
                     let name = names.new_name(&format!("{jail}-{}", action.name));
                     let spec = spec.named(name.clone());
                     actions.commands.push((spec, action.place.clone()));
-                    (name, None, None)
+                    (name, None, None, None)
                 }
                 None => continue,
             },
@@ -104,6 +106,7 @@ pub fn carry<'t>(
             place: action.place.clone(),
             label,
             ports,
+            differs,
         });
     }
     actions.natives = seats.natives();

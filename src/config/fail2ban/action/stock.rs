@@ -10,10 +10,12 @@ use serde::Deserialize;
 
 use super::commands::{self, IPV4, IPV6};
 use super::known::Known;
+use crate::action::secret::Opened;
 use crate::config::document::{Kind, Table, Value};
 use crate::config::fail2ban::jail::TreeAction;
 use crate::config::fail2ban::merged::condition;
 use crate::config::fail2ban::options::Options;
+use crate::config::fail2ban::transcription::values::{text, texts};
 use crate::config::problem::Place;
 use crate::engine::name::JailName;
 
@@ -26,8 +28,14 @@ const INIT: &str = "Init";
 /// Parameters that say what an action is called.
 const NAMES: [&str; 2] = ["name", "actname"];
 
-/// The domain of mailboxes that have none.
+/// The domain of addressees that have none: whoever takes the letter knows them.
 const HERE: &str = "@localhost";
+
+/// The domain of senders that have none: this machine's name.
+const OURS: &str = "@<host>";
+
+/// How Fail2ban says the name of this machine.
+const OUR_NAME: &str = "<fq-hostname>";
 
 /// One of ours that does what one of Fail2ban's does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +48,8 @@ pub struct Native {
     pub place: Option<String>,
     /// The parameter by which several work in that place beside one another; nothing if they cannot.
     pub apart: Option<String>,
+    /// What is otherwise than with Fail2ban's, in words.
+    pub differs: Option<String>,
 }
 
 /// What a parameter of ours is set to.
@@ -47,6 +57,10 @@ pub struct Native {
 pub enum Said {
     /// One value.
     One(String),
+    /// Several.
+    Many(Vec<String>),
+    /// What is for nobody else to read.
+    Secret(Opened),
 }
 
 /// One of ours for one jail.
@@ -73,10 +87,15 @@ impl Native {
     /// What `[action.NAME]` says of it.
     pub fn section(&self, place: &Place) -> Value {
         let mut table = Table::default();
-        table.set("use", text(place, &self.action));
+        table.set("use", text(&self.action, place));
         for (name, value) in &self.parameters {
             let value = match value {
-                Said::One(value) => text(place, value),
+                Said::One(value) => text(value, place),
+                Said::Many(values) => texts(values.iter().map(String::as_str), place),
+                Said::Secret(secret) => Value {
+                    place: place.clone(),
+                    kind: Kind::Secret(secret.clone()),
+                },
             };
             table.set(name, value);
         }
@@ -84,13 +103,6 @@ impl Native {
             place: place.clone(),
             kind: Kind::Table(table),
         }
-    }
-}
-
-fn text(place: &Place, text: &str) -> Value {
-    Value {
-        place: place.clone(),
-        kind: Kind::Text(text.to_owned()),
     }
 }
 
@@ -126,6 +138,8 @@ struct Counterpart {
     apart: Option<String>,
     /// Parameters that it always has.
     gives: BTreeMap<String, String>,
+    /// What is otherwise than with Fail2ban's, in words that go on a sentence.
+    differs: Option<String>,
     /// The name of rules that it has in common with others.
     like: Option<String>,
     /// What Fail2ban's parameters come to, besides these.
@@ -139,8 +153,21 @@ struct Counterpart {
 enum Rule {
     /// It is one of ours, as it is, if it is a plain word.
     To { to: String },
+    /// It is one of ours, any text.
+    Text { text: String },
+    /// It is one of ours, and for nobody else to read.
+    Secret {
+        secret: String,
+        /// What comes with it.
+        #[serde(default)]
+        gives: BTreeMap<String, String>,
+    },
     /// It is one of ours, a mailbox, which has a domain.
     Mailbox { mailbox: String },
+    /// It is one of ours, a mailbox that names its domain.
+    Address { address: String },
+    /// It is one of ours, a list of mailboxes.
+    Mailboxes { mailboxes: String },
     /// It may say one of these, or anything if there are none: then it says what is closed.
     Cases(Vec<Case>),
 }
@@ -239,21 +266,37 @@ impl Stock {
         let known = counterpart.parameters.iter();
         let has = |key: &String| counterpart.usual.contains_key(key) || has(action, key);
         for (key, rule) in known.filter(|(key, _)| has(key)) {
-            let (Some(four), Some(six)) = (said(&ipv4, key), said(&ipv6, key)) else {
-                continue;
-            };
+            let (four, six) = (said(&ipv4, key)?, said(&ipv6, key)?);
             match rule {
                 Rule::To { to } if four == six && is_word(&four) => {
                     parameters.insert(to.clone(), Said::One(four));
                 }
-                Rule::Mailbox { mailbox } if is_word(&four.replacen('@', "-", 1)) => {
-                    let four = match four.contains('@') {
-                        true => four,
-                        false => format!("{four}{HERE}"),
-                    };
-                    parameters.insert(mailbox.clone(), Said::One(four));
+                Rule::Text { text } if four == six && is_text(&four) => {
+                    parameters.insert(text.clone(), Said::One(four));
                 }
-                Rule::To { .. } | Rule::Mailbox { .. } => return None,
+                Rule::Secret { secret, gives } if four == six => {
+                    give(&mut parameters, gives);
+                    let opened = Opened::of(&four).ok()?;
+                    parameters.insert(secret.clone(), Said::Secret(opened));
+                }
+                Rule::Mailbox { mailbox } if four == six => {
+                    parameters.insert(mailbox.clone(), Said::One(mailbox_of(&four, OURS)?));
+                }
+                Rule::Address { address } if four == six && four.contains('@') => {
+                    let own = mailbox_of(&four, HERE).filter(|own| is_text(own))?;
+                    parameters.insert(address.clone(), Said::One(own));
+                }
+                Rule::Mailboxes { mailboxes } if four == six => {
+                    let all = four.split(',').map(|one| mailbox_of(one.trim(), HERE));
+                    let all = all.collect::<Option<Vec<_>>>()?;
+                    parameters.insert(mailboxes.clone(), Said::Many(all));
+                }
+                Rule::To { .. }
+                | Rule::Text { .. }
+                | Rule::Secret { .. }
+                | Rule::Mailbox { .. }
+                | Rule::Address { .. }
+                | Rule::Mailboxes { .. } => return None,
                 Rule::Cases(cases) if cases.is_empty() => {}
                 Rule::Cases(cases) => {
                     let case = cases.iter().find(|case| {
@@ -277,6 +320,7 @@ impl Stock {
                 parameters,
                 place,
                 apart: counterpart.apart.clone(),
+                differs: counterpart.differs.clone(),
             },
             label,
             ports,
@@ -316,12 +360,16 @@ fn is_python(file: &str) -> bool {
     file.ends_with(".py")
 }
 
-/// Whether the files of an action have a parameter: one that they have not makes no difference to it.
+/// Whether the files of an action have a parameter, or say its tag: one that they do neither makes no difference to it.
 fn has(action: &TreeAction, key: &str) -> bool {
+    let tag = format!("<{key}>");
     let mut sections = ["Definition", INIT].into_iter();
     sections.any(|name| {
         let section = action.files.section(name);
-        section.is_some_and(|options| options.has(key))
+        section.is_some_and(|options| {
+            let mut said = options.iter();
+            options.has(key) || said.any(|(_, value)| value.text.contains(&tag))
+        })
     })
 }
 
@@ -343,6 +391,23 @@ fn ports(closes: Closes, said: &Options) -> Option<Ports> {
     };
     (protocols.iter().all(is_known) && ports.iter().all(is_port))
         .then_some(Ports { ports, protocols })
+}
+
+/// A mailbox as ours are written, with `here` for a domain if it has none; `None` if it is none that is sure to be the same.
+fn mailbox_of(said: &str, here: &str) -> Option<String> {
+    let said = match said.split_once('@') {
+        None => format!("{said}{here}"),
+        Some((name, OUR_NAME)) => format!("{name}{OURS}"),
+        Some(_) => said.to_owned(),
+    };
+    let is_mailbox =
+        |(name, domain): (&str, &str)| is_word(name) && (domain == "<host>" || is_word(domain));
+    said.split_once('@').is_some_and(is_mailbox).then_some(said)
+}
+
+/// Whether it is something, on one line and without what stands for something else.
+fn is_text(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_control() || c == '<')
 }
 
 /// Whether a value is the same to a program as to a shell.

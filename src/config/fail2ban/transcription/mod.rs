@@ -45,6 +45,8 @@ pub struct Transcription {
     pub filters: BTreeMap<FilterName, Option<FilterFile>>,
     /// The actions that are not among the sections, each with where a jail names it.
     pub actions: Vec<(ActionSpec, Place)>,
+    /// What our own actions do otherwise than Fail2ban's, with the name of the jail.
+    pub differences: Vec<(String, String)>,
 }
 
 /// Reads a directory. `None` if Fail2ban would not start with it, which is reported.
@@ -101,6 +103,12 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
         jails.set(jail.name.as_str(), table(section, jail.place));
     }
     problems.leave_out(before);
+    let differences = actions.uses.iter().filter_map(|one| {
+        let differs = one.differs.as_ref()?;
+        let told = format!("the action `{}` is f2bd's own: {differs}", one.action);
+        Some((one.jail.clone(), told))
+    });
+    let differences = differences.collect();
     let mut all = Table::default();
     all.set("daemon", table(daemon(&tree.daemon), &place));
     all.set("source", table(sources, &place));
@@ -112,6 +120,7 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
         table: all,
         filters: filters.files,
         actions: actions.commands,
+        differences,
     }
 }
 
