@@ -264,7 +264,10 @@ impl Stock {
             None => text.to_owned(),
         };
         let known = counterpart.parameters.iter();
-        let has = |key: &String| counterpart.usual.contains_key(key) || has(action, key);
+        let has = |key: &String| match is_python(&action.file) {
+            true => counterpart.usual.contains_key(key) || action.parameters.has(key),
+            false => has(action, key),
+        };
         for (key, rule) in known.filter(|(key, _)| has(key)) {
             let (four, six) = (said(&ipv4, key)?, said(&ipv6, key)?);
             match rule {
