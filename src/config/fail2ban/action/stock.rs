@@ -268,7 +268,8 @@ impl Stock {
             true => counterpart.usual.contains_key(key) || action.parameters.has(key),
             false => has(action, key),
         };
-        for (key, rule) in known.filter(|(key, _)| has(key)) {
+        let says_nothing = |rule: &Rule| matches!(rule, Rule::Cases(cases) if cases.is_empty());
+        for (key, rule) in known.filter(|(key, rule)| has(key) && !says_nothing(rule)) {
             let (four, six) = (said(&ipv4, key)?, said(&ipv6, key)?);
             match rule {
                 Rule::To { to } if four == six && is_word(&four) => {
@@ -300,7 +301,6 @@ impl Stock {
                 | Rule::Mailbox { .. }
                 | Rule::Address { .. }
                 | Rule::Mailboxes { .. } => return None,
-                Rule::Cases(cases) if cases.is_empty() => {}
                 Rule::Cases(cases) => {
                     let case = cases.iter().find(|case| {
                         let of_ipv6 = case.ipv6.as_ref().unwrap_or(&case.ipv4);
