@@ -496,6 +496,9 @@ pub struct ActionRow {
     pub works: bool,
     /// Why not; null if it works.
     pub reason: Option<String>,
+    /// What has gone wrong of late though it works, such as a command that failed; null once another one has succeeded.
+    #[serde(default)]
+    pub failed: Option<String>,
     /// Whether nobody wants it any more, and it only protects until all others do.
     #[serde(default)]
     pub is_replaced: bool,
