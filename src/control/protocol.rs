@@ -916,6 +916,16 @@ mod tests {
     }
 
     #[test]
+    fn a_change_travels_beside_its_jail() {
+        let line = r#"{"version":1,"request":"set","jail":"sshd","key":"maxretry","value":3}"#;
+        let envelope: Envelope = serde_json::from_str(line).expect("a request");
+        let jail = "sshd".parse().expect("a name");
+        let change = JailChange::Maxretry(3);
+        assert_eq!(envelope.request, Request::Set { jail, change });
+        assert_eq!(serde_json::to_string(&envelope).expect("JSON"), line);
+    }
+
+    #[test]
     fn an_unban_without_subject_must_be_meant() {
         let misspelt = r#"{"version":1,"request":"unban","subjekt":"192.0.2.1"}"#;
         let envelope: Result<Envelope, _> = serde_json::from_str(misspelt);

@@ -259,6 +259,7 @@ fn a_ban_that_is_put_back_has_its_failures_and_a_command_that_fails_is_shown() {
         });
     };
     let daemon = Daemon::start(&netns, home.path(), &kept);
+    assert_eq!(daemon.client(&["set", "own", "bantime", "2h"]), "7200\n");
     let now = Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
     let lines = format!("{now} denied jo at 192.0.2.8\n").repeat(2);
     fs::write(at("own.log"), lines).unwrap();
@@ -267,6 +268,10 @@ fn a_ban_that_is_put_back_has_its_failures_and_a_command_that_fails_is_shown() {
     drop(daemon);
     let daemon = Daemon::start(&netns, home.path(), &kept);
     said("192.0.2.8 2 0\n192.0.2.8 2 1\n");
+    // What was decided by a setting stays decided; the setting is that of the files again.
+    let lasts = daemon.client(&["get", "own", "banip", "--with-time"]);
+    assert!(lasts.contains(" + 7200 = "), "{lasts}");
+    assert_eq!(daemon.client(&["get", "own", "bantime"]), "600\n");
 
     let action = || {
         let mut status = Command::new(F2BD);
