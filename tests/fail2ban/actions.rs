@@ -5,6 +5,7 @@
 mod firewalld;
 mod letters;
 mod peer;
+mod reports;
 mod stock;
 mod ufw;
 

@@ -2,7 +2,8 @@
 //!
 //! In: the actions of all jails, read and put together. Out: for each what f2bd does instead. Where its definition is one that
 //! Fail2ban is known to ship, and one of our own does the same, that is a section of f2bd's own configuration ([`stock`]);
-//! otherwise its commands are run as they are ([`commands`]). Nothing is run here.
+//! otherwise its commands are run as they are ([`commands`]). Which of ours can work beside one another, [`places`] says.
+//! Nothing is run here.
 
 pub mod commands;
 mod known;

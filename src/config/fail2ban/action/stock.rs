@@ -18,6 +18,9 @@ use crate::config::fail2ban::options::Options;
 use crate::config::fail2ban::transcription::values::{text, texts};
 use crate::config::problem::Place;
 use crate::engine::name::JailName;
+use rule::{Closes, Rule};
+
+mod rule;
 
 /// What corresponds to what.
 const STOCK: &str = include_str!("stock.toml");
@@ -27,15 +30,6 @@ const INIT: &str = "Init";
 
 /// Parameters that say what an action is called.
 const NAMES: [&str; 2] = ["name", "actname"];
-
-/// The domain of addressees that have none: whoever takes the letter knows them.
-const HERE: &str = "@localhost";
-
-/// The domain of senders that have none: this machine's name.
-const OURS: &str = "@<host>";
-
-/// How Fail2ban says the name of this machine.
-const OUR_NAME: &str = "<fq-hostname>";
 
 /// One of ours that does what one of Fail2ban's does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,55 +141,6 @@ struct Counterpart {
     parameters: BTreeMap<String, Rule>,
 }
 
-/// What becomes of a parameter.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
-enum Rule {
-    /// It is one of ours, as it is, if it is a plain word.
-    To { to: String },
-    /// It is one of ours, any text.
-    Text { text: String },
-    /// It is one of ours, and for nobody else to read.
-    Secret {
-        secret: String,
-        /// What comes with it.
-        #[serde(default)]
-        gives: BTreeMap<String, String>,
-    },
-    /// It is one of ours, a mailbox, which has a domain.
-    Mailbox { mailbox: String },
-    /// It is one of ours, a mailbox that names its domain.
-    Address { address: String },
-    /// It is one of ours, a list of mailboxes.
-    Mailboxes { mailboxes: String },
-    /// It may say one of these, or anything if there are none: then it says what is closed.
-    Cases(Vec<Case>),
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    /// What it says, for IPv4, or `<key>` for the same as another parameter.
-    ipv4: String,
-    /// What it says for IPv6, if that is not the same.
-    ipv6: Option<String>,
-    /// What that comes to.
-    #[serde(default)]
-    gives: BTreeMap<String, String>,
-    /// What is closed then.
-    closes: Option<Closes>,
-}
-
-/// What an action closes.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Closes {
-    /// The ports of its parameter.
-    Ports,
-    /// All ports of its protocols.
-    All,
-}
-
 impl Stock {
     /// What this program knows.
     pub fn known() -> Stock {
@@ -253,63 +198,22 @@ impl Stock {
             said.map(str::to_owned)
         };
         let mut closes = counterpart.closes.get(&action.file).copied();
-        let mut parameters = BTreeMap::new();
-        let give = |parameters: &mut BTreeMap<_, _>, gives: &BTreeMap<String, String>| {
-            let gives = gives.clone().into_iter();
-            parameters.extend(gives.map(|(name, value)| (name, Said::One(value))));
-        };
-        give(&mut parameters, &counterpart.gives);
+        let mut parameters = rule::plainly(&counterpart.gives);
         let fill = |of: &Options, text: &str| match text.strip_prefix('<') {
             Some(key) => said(of, key.trim_end_matches('>')).unwrap_or_default(),
             None => text.to_owned(),
         };
-        let known = counterpart.parameters.iter();
         let has = |key: &String| match is_python(&action.file) {
             true => counterpart.usual.contains_key(key) || action.parameters.has(key),
             false => has(action, key),
         };
-        let says_nothing = |rule: &Rule| matches!(rule, Rule::Cases(cases) if cases.is_empty());
-        for (key, rule) in known.filter(|(key, rule)| has(key) && !says_nothing(rule)) {
+        let rules = counterpart.parameters.iter();
+        for (key, rule) in rules.filter(|(key, rule)| has(key) && !rule.says_nothing()) {
             let (four, six) = (said(&ipv4, key)?, said(&ipv6, key)?);
-            match rule {
-                Rule::To { to } if four == six && is_word(&four) => {
-                    parameters.insert(to.clone(), Said::One(four));
-                }
-                Rule::Text { text } if four == six && is_text(&four) => {
-                    parameters.insert(text.clone(), Said::One(four));
-                }
-                Rule::Secret { secret, gives } if four == six => {
-                    give(&mut parameters, gives);
-                    let opened = Opened::of(&four).ok()?;
-                    parameters.insert(secret.clone(), Said::Secret(opened));
-                }
-                Rule::Mailbox { mailbox } if four == six => {
-                    parameters.insert(mailbox.clone(), Said::One(mailbox_of(&four, OURS)?));
-                }
-                Rule::Address { address } if four == six && four.contains('@') => {
-                    let own = mailbox_of(&four, HERE).filter(|own| is_text(own))?;
-                    parameters.insert(address.clone(), Said::One(own));
-                }
-                Rule::Mailboxes { mailboxes } if four == six => {
-                    let all = four.split(',').map(|one| mailbox_of(one.trim(), HERE));
-                    let all = all.collect::<Option<Vec<_>>>()?;
-                    parameters.insert(mailboxes.clone(), Said::Many(all));
-                }
-                Rule::To { .. }
-                | Rule::Text { .. }
-                | Rule::Secret { .. }
-                | Rule::Mailbox { .. }
-                | Rule::Address { .. }
-                | Rule::Mailboxes { .. } => return None,
-                Rule::Cases(cases) => {
-                    let case = cases.iter().find(|case| {
-                        let of_ipv6 = case.ipv6.as_ref().unwrap_or(&case.ipv4);
-                        fill(&ipv4, &case.ipv4) == four && fill(&ipv6, of_ipv6) == six
-                    })?;
-                    give(&mut parameters, &case.gives);
-                    closes = case.closes.or(closes);
-                }
-            }
+            let filled = [&ipv4, &ipv6].map(|of| move |text: &str| fill(of, text));
+            let comes = rule.comes_to(&four, &six, &filled)?;
+            parameters.extend(comes.parameters);
+            closes = comes.closes.or(closes);
         }
         let ports = match closes {
             Some(closes) => Some(ports(closes, &ipv4)?),
@@ -394,29 +298,6 @@ fn ports(closes: Closes, said: &Options) -> Option<Ports> {
     };
     (protocols.iter().all(is_known) && ports.iter().all(is_port))
         .then_some(Ports { ports, protocols })
-}
-
-/// A mailbox as ours are written, with `here` for a domain if it has none; `None` if it is none that is sure to be the same.
-fn mailbox_of(said: &str, here: &str) -> Option<String> {
-    let said = match said.split_once('@') {
-        None => format!("{said}{here}"),
-        Some((name, OUR_NAME)) => format!("{name}{OURS}"),
-        Some(_) => said.to_owned(),
-    };
-    let is_mailbox =
-        |(name, domain): (&str, &str)| is_word(name) && (domain == "<host>" || is_word(domain));
-    said.split_once('@').is_some_and(is_mailbox).then_some(said)
-}
-
-/// Whether it is something, on one line and without what stands for something else.
-fn is_text(text: &str) -> bool {
-    !text.is_empty() && !text.contains(|c: char| c.is_control() || c == '<')
-}
-
-/// Whether a value is the same to a program as to a shell.
-fn is_word(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./+".contains(c);
-    !text.is_empty() && text.chars().all(plain)
 }
 
 #[cfg(test)]
