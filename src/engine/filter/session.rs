@@ -4,13 +4,12 @@
 //! connection whose failed attempts were logged before is not one more attempt. No failure is kept here.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 use smallvec::SmallVec;
 
+use super::hashed::{ByHash, random_key};
 use super::{FilterSpec, Found};
 use crate::engine::name::FilterName;
 use crate::engine::time::Timestamp;
@@ -57,7 +56,7 @@ impl Session<'_> {
 /// The sessions that counted something, those that were not used lately first to be forgotten.
 #[derive(Debug)]
 pub struct Sessions {
-    /// Of the hashes that sessions are known by. Nobody outside knows its key, so nobody can make two alike at will.
+    /// Of the hashes that sessions are known by.
     hasher: SipHasher13,
     /// Where the last process was, since the next one is mostly there too.
     whereabouts: Option<Whereabouts>,
@@ -82,33 +81,13 @@ const USUAL_KEY: usize = 96;
 /// divided by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-type Times = HashMap<u64, Timestamp, BuildHasherDefault<Hashed>>;
-
-/// The hash of what is a hash.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
+type Times = ByHash<u64, Timestamp>;
 
 impl Default for Sessions {
     fn default() -> Self {
-        let random = RandomState::new();
+        let (one, other) = random_key();
         Sessions {
-            hasher: SipHasher13::new_with_keys(random.hash_one(0), random.hash_one(1)),
+            hasher: SipHasher13::new_with_keys(one, other),
             whereabouts: None,
             recent: Times::default(),
             earlier: Times::default(),

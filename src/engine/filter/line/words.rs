@@ -49,7 +49,7 @@ impl Words {
 
     /// Notes what an expression took of `text`: a group of a name that is known replaces it, also by nothing.
     pub(super) fn take(&mut self, of: &LineExpression, taken: &Captures<'_>, text: &[u8]) {
-        let mut own = Words::default();
+        let mut own = Words(Vec::with_capacity(of.names().len()));
         for (place, name) in of.names().enumerate() {
             let range = taken.at(place);
             let text = range.map(|range| kept(&lossy(&text[range])).into());
@@ -76,6 +76,7 @@ impl Words {
             *self = own;
             return;
         }
+        self.0.reserve(own.0.len());
         for (name, text) in own.0 {
             self.set(&name, text);
         }
@@ -95,9 +96,9 @@ impl Words {
     }
 
     /// Keeps a place for a group that takes nothing.
-    pub(super) fn reserve(&mut self, name: &str) {
-        if !self.0.iter().any(|(known, _)| **known == *name) {
-            self.0.push((name.into(), None));
+    pub(super) fn reserve(&mut self, name: &Arc<str>) {
+        if !self.0.iter().any(|(known, _)| known == name) {
+            self.0.push((Arc::clone(name), None));
         }
     }
 
