@@ -4,11 +4,12 @@
 //! forgotten; after a restart it begins anew.
 
 use super::connection::{Connection, IDLE, Told};
-use super::recent::{Key, Recent};
+use super::recent::Recent;
 use super::trial::Became;
 use super::window::Window;
 use super::{CONNECTION, LinePattern, Said};
 use crate::engine::filter::FilterSpec;
+use crate::engine::filter::hashed::{NameHash, Names};
 use crate::engine::name::SourceName;
 use crate::engine::policy::FilterId;
 use crate::engine::record::date::template::LastDate;
@@ -32,6 +33,7 @@ const LEAST_OF_LINES: usize = 1 << 10;
 #[derive(Debug)]
 pub struct LineMemory {
     source: Option<SourceName>,
+    names: Names,
     connections: Recent<Connection>,
     windows: Recent<Window>,
     /// The date that was read last, whosever it is.
@@ -55,6 +57,7 @@ impl Default for LineMemory {
     fn default() -> Self {
         LineMemory {
             source: None,
+            names: Names::default(),
             connections: Recent::new(MOST_OF_CONNECTIONS, LEAST_OF_CONNECTION),
             windows: Recent::new(MOST_OF_LINES, LEAST_OF_LINES),
             date: LastDate::default(),
@@ -104,9 +107,9 @@ impl LineMemory {
     }
 
     /// Whether something is known of a connection.
-    pub(super) fn knows(&self, whose: &Whose<'_>, id: &str) -> bool {
-        let key = self.connections.hash(&key(&self.source, whose, id));
-        self.connections.knows(key)
+    pub(super) fn knows(&mut self, whose: &Whose<'_>, id: &str) -> bool {
+        let name = self.name(whose, id);
+        self.connections.knows(name)
     }
 
     /// What becomes of a line together with those of its connection, if it has one, and what they say if that is wanted.
@@ -123,8 +126,8 @@ impl LineMemory {
             let (became, _) = connection.add(told, time, true);
             return (is_wanted(became).then(|| connection.said()), became);
         };
-        let key = self.connections.hash(&key(&self.source, whose, id));
-        self.connections.change(key, |kept| {
+        let name = self.name(whose, id);
+        self.connections.change(name, |kept| {
             let is_known = |known: &Connection| time.since(known.last) <= IDLE;
             let is_new = !kept.as_ref().is_some_and(is_known);
             if is_new {
@@ -142,23 +145,20 @@ impl LineMemory {
 
     /// The last lines of a log, which are to be kept again.
     pub(super) fn take_window(&mut self, whose: &Whose<'_>) -> Window {
-        let key = self.windows.hash(&key(&self.source, whose, ""));
-        self.windows.change(key, Option::take).unwrap_or_default()
+        let name = self.name(whose, "");
+        self.windows.change(name, Option::take).unwrap_or_default()
     }
 
     /// Remembers the last lines of a log.
     pub(super) fn keep_window(&mut self, whose: &Whose<'_>, window: Window) {
-        let key = self.windows.hash(&key(&self.source, whose, ""));
-        self.windows.change(key, |kept| *kept = Some(window));
+        let name = self.name(whose, "");
+        self.windows.change(name, |kept| *kept = Some(window));
     }
-}
 
-fn key<'k>(source: &'k Option<SourceName>, whose: &'k Whose<'_>, connection: &'k str) -> Key<'k> {
-    Key {
-        source: source.as_ref(),
-        host: whose.host,
-        filter: &whose.filter.name,
-        mode: &whose.filter.mode,
-        connection,
+    /// By which hash something of a log is known: nobody can write into one log, or for one machine, what belongs to another.
+    fn name(&mut self, whose: &Whose<'_>, connection: &str) -> NameHash {
+        let Whose { filter, host, .. } = whose;
+        let there = self.names.whereabouts(self.source.as_ref(), filter, host);
+        self.names.hash(there, connection)
     }
 }

@@ -323,7 +323,7 @@ impl LineFilter {
             let Failure {
                 number, expression, ..
             } = failure;
-            let is_known = || {
+            let mut is_known = || {
                 let connection = words.get(CONNECTION);
                 connection.is_some_and(|id| memory.knows(whose, id))
             };

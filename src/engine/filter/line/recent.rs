@@ -1,33 +1,11 @@
 //! What was remembered of late?
 //!
-//! In: whose something is, and what becomes of it. Out: the same when it is asked for, unless more has come since than there
+//! In: by which hash something is known, and what becomes of it. Out: the same when it is asked for, unless more has come since than there
 //! is room for: then what was asked for least recently is forgotten.
 
 use std::collections::hash_map::Entry;
 
-use siphasher::sip128::SipHasher13;
-use smallvec::SmallVec;
-
-use crate::engine::filter::hashed::{ByHash, random_key};
-use crate::engine::name::{FilterName, SourceName};
-
-/// Whose something is. Nobody can write into one log, or for one machine, what belongs to another.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Key<'k> {
-    /// Where the lines come from; nothing if that is not known.
-    pub(super) source: Option<&'k SourceName>,
-    /// The machine that wrote them.
-    pub(super) host: &'k str,
-    /// Who reads them: by name and mode, since numbers are others after a reload.
-    pub(super) filter: &'k FilterName,
-    pub(super) mode: &'k str,
-    /// What ties them together; empty if the log does.
-    pub(super) connection: &'k str,
-}
-
-/// The hash of a key. So many bits are no other key's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct KeyHash(u128);
+use crate::engine::filter::hashed::{ByHash, NameHash};
 
 /// Something of which it is known how many bytes of it somebody else has written.
 pub(super) trait Measured {
@@ -35,15 +13,10 @@ pub(super) trait Measured {
     fn bytes(&self) -> usize;
 }
 
-/// Keys are seldom longer, and then need no memory of their own.
-const USUAL_KEY: usize = 128;
-
-/// What is remembered, by whose it is, up to so many bytes.
+/// What is remembered, up to so many bytes.
 #[derive(Debug)]
 pub(super) struct Recent<T> {
-    /// Of the hashes that keys are known by.
-    hasher: SipHasher13,
-    all: ByHash<KeyHash, Kept<T>>,
+    all: ByHash<NameHash, Kept<T>>,
     /// How often the newer ones have become the older ones.
     turn: u64,
     /// The bytes of the newer ones. At half of what there is room for these become the older ones, and those are forgotten.
@@ -65,9 +38,7 @@ struct Kept<T> {
 impl<T: Measured> Recent<T> {
     /// Room for `most` bytes, of which each thing takes `least` at the least.
     pub(super) fn new(most: usize, least: usize) -> Self {
-        let (one, other) = random_key();
         Recent {
-            hasher: SipHasher13::new_with_keys(one, other),
             all: ByHash::default(),
             turn: 0,
             bytes: 0,
@@ -77,17 +48,17 @@ impl<T: Measured> Recent<T> {
     }
 
     /// Whether something is remembered.
-    pub(super) fn knows(&self, key: KeyHash) -> bool {
-        self.all.contains_key(&key)
+    pub(super) fn knows(&self, name: NameHash) -> bool {
+        self.all.contains_key(&name)
     }
 
     /// Lets somebody change what is remembered, which is nothing at first; what is left there is remembered.
     pub(super) fn change<R>(
         &mut self,
-        key: KeyHash,
+        name: NameHash,
         change: impl FnOnce(&mut Option<T>) -> R,
     ) -> R {
-        let mut entry = match self.all.entry(key) {
+        let mut entry = match self.all.entry(name) {
             Entry::Occupied(entry) => entry,
             Entry::Vacant(entry) => entry.insert_entry(Kept {
                 value: None,
@@ -118,22 +89,6 @@ impl<T: Measured> Recent<T> {
         result
     }
 
-    /// What a key is known by.
-    pub(super) fn hash(&self, key: &Key<'_>) -> KeyHash {
-        let source = key.source.map_or("", SourceName::as_str);
-        let length = key.host.len().to_le_bytes();
-        let filter = key.filter.as_str();
-        // Together, since the hash takes a long text in little more time than an empty one.
-        let mut text = SmallVec::<[u8; USUAL_KEY]>::new();
-        for part in [source, "\0", filter, "\0", key.mode, "\0"] {
-            text.extend_from_slice(part.as_bytes());
-        }
-        for part in [&length, key.host.as_bytes(), key.connection.as_bytes()] {
-            text.extend_from_slice(part);
-        }
-        KeyHash(self.hasher.hash(&text).as_u128())
-    }
-
     /// How many there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
@@ -144,6 +99,7 @@ impl<T: Measured> Recent<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::filter::hashed::Names;
 
     impl Measured for (usize, usize) {
         fn bytes(&self) -> usize {
@@ -153,19 +109,11 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_is_kept_and_the_rest_has_an_end() {
-        let filter = "sshd".parse().expect("a name");
+        let names = Names::default();
+        let name = |number: usize| names.hash(0, &number.to_string());
         let mut recent = Recent::new(100, 5);
         let mut swap = |number: usize, value| {
-            let connection = number.to_string();
-            let key = Key {
-                source: None,
-                host: "box",
-                filter: &filter,
-                mode: "normal",
-                connection: &connection,
-            };
-            let key = recent.hash(&key);
-            let before = recent.change(key, |kept| std::mem::replace(kept, value));
+            let before = recent.change(name(number), |kept| std::mem::replace(kept, value));
             (before, recent.len())
         };
         swap(0, Some((0, 1)));
@@ -182,39 +130,5 @@ mod tests {
             let (_, count) = swap(number, Some((number, 40)));
             assert!(number == 0 || count <= 2, "large ones are fewer");
         }
-    }
-
-    #[test]
-    fn nobody_has_the_key_of_another() {
-        let filter = "sshd".parse().expect("a name");
-        let sources = [
-            "one".parse().expect("a name"),
-            "two".parse().expect("a name"),
-        ];
-        let mut recent = Recent::new(1_000_000, 1);
-        let mut count = 0;
-        for source in [None, Some(&sources[0]), Some(&sources[1])] {
-            for (host, connection) in [
-                ("", "ab"),
-                ("a", "b"),
-                ("ab", ""),
-                ("a\0b", ""),
-                ("a", "\0b"),
-            ] {
-                for mode in ["normal", "extra"] {
-                    let key = Key {
-                        source,
-                        host,
-                        filter: &filter,
-                        mode,
-                        connection,
-                    };
-                    let key = recent.hash(&key);
-                    recent.change(key, |kept| *kept = Some((0, 1)));
-                    count += 1;
-                }
-            }
-        }
-        assert_eq!(recent.len(), count);
     }
 }

@@ -16,7 +16,7 @@ const PART: &str = "tuple_";
 /// Texts by the names of groups, as they are kept, in the order in which the groups were first met. A group that took
 /// nothing has its place and no text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words(Vec<(Arc<str>, Option<Box<str>>)>);
+pub struct Words(Vec<(Arc<str>, Option<Arc<str>>)>);
 
 impl Words {
     /// What a group took.
@@ -42,7 +42,7 @@ impl Words {
     }
 
     /// Takes a group out.
-    pub(super) fn remove(&mut self, name: &str) -> Option<Box<str>> {
+    pub(super) fn remove(&mut self, name: &str) -> Option<Arc<str>> {
         let at = self.0.iter().position(|(known, _)| **known == *name)?;
         self.0.remove(at).1
     }
@@ -102,7 +102,7 @@ impl Words {
         }
     }
 
-    fn set(&mut self, name: &Arc<str>, text: Option<Box<str>>) {
+    fn set(&mut self, name: &Arc<str>, text: Option<Arc<str>>) {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = text,
             None => self.0.push((Arc::clone(name), text)),

@@ -38,7 +38,7 @@ enum How<'s> {
     /// By an expression that was not asked for its groups yet.
     Linear(&'s Pattern),
     /// By one that was.
-    Looking(Hit),
+    Looking(Box<Hit>),
 }
 
 /// What was found says so.
@@ -161,7 +161,7 @@ impl Search {
                 cut: captures.get(CUT).unwrap_or_default(),
                 groups: groups.collect(),
             };
-            let (number, how) = (*number, How::Looking(hit));
+            let (number, how) = (*number, How::Looking(Box::new(hit)));
             best = Some((rank, Place { number, span, how }));
         }
         match (best, gave_up) {
@@ -209,7 +209,7 @@ impl Place<'_> {
     pub fn hit(&self, line: &[u8]) -> Option<Hit> {
         match &self.how {
             How::Linear(pattern) => pattern.hit(line, self.span.clone()),
-            How::Looking(hit) => Some(hit.clone()),
+            How::Looking(hit) => Some(Hit::clone(hit)),
         }
     }
 }
