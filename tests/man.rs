@@ -390,7 +390,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     }));
     let status = row::<Status>(json!({
         "version": "1", "since": "2026-02-12T14:10:21Z", "dry_run": false,
-        "configuration": { "confirm_by": null, "restored": null },
+        "configuration": { "confirm_by": null, "restored": null, "set": [] },
         "jails": [{
             "jail": "sshd", "filter": "sshd", "maxretry": 5, "distinct": false, "findtime": 600.0, "bantime": 600, "actions": [],
             "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 },

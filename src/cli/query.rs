@@ -100,6 +100,14 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
         )?,
         (None, None) => {}
     }
+    let by_hand = &status.configuration.set;
+    if !by_hand.is_empty() {
+        writeln!(
+            out,
+            "Configuration: {BAD}not what its files say{BAD:#}: somebody has set {}; a reload takes what the files say",
+            by_hand.join(", ")
+        )?;
+    }
     for source in &status.sources {
         let newest = source
             .last_record

@@ -7,10 +7,11 @@
 //! [`files`] finds and reads, [`document`] keeps the places, [`keys`] lists what can be written,
 //! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean;
 //! `surroundings` looks at what is around; `discovery` is for jails that nobody has written yet; `change` is what
-//! somebody wonders about.
+//! somebody wonders about, and `amend` what somebody changes while the daemon runs.
 
 mod accounts;
 mod action;
+pub mod amend;
 mod atlas;
 mod base;
 mod change;

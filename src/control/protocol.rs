@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
-pub use super::settings::{JailSettingsRow, LinesRow, SettingsRow};
+pub use super::settings::{DaemonChange, JailChange, JailSettingsRow, LinesRow, SettingsRow};
 
 use super::health::HealthRow;
 use super::text;
@@ -169,6 +169,21 @@ pub enum Request {
         #[serde(with = "text")]
         level: LevelFilter,
     },
+    /// Have a jail do otherwise than is configured, until the configuration is read again.
+    Set {
+        /// Which one.
+        #[serde(with = "text")]
+        jail: JailName,
+        /// What it does otherwise.
+        #[serde(flatten)]
+        change: JailChange,
+    },
+    /// Have the daemon do otherwise than is configured, until the configuration is read again.
+    SetDaemon {
+        /// What it does otherwise.
+        #[serde(flatten)]
+        change: DaemonChange,
+    },
     /// End.
     Stop,
 }
@@ -186,6 +201,8 @@ impl Request {
             | Request::Confirm
             | Request::Flush
             | Request::LogLevel { .. }
+            | Request::Set { .. }
+            | Request::SetDaemon { .. }
             | Request::Stop => true,
             Request::Allowed
             | Request::Status { .. }
@@ -367,6 +384,9 @@ pub struct ConfigurationRow {
     /// When it came back since the one that was read last was not confirmed; null if it is the one that was read last.
     #[serde(with = "text::option")]
     pub restored: Option<Timestamp>,
+    /// What is otherwise than its files say since somebody has said so: `maxretry of sshd`.
+    #[serde(default)]
+    pub set: Vec<String>,
 }
 
 /// How a jail is doing.

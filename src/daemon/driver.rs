@@ -29,7 +29,8 @@ use crate::action::event::{Event, Occasion};
 use crate::action::trace::Trace;
 use crate::config::Settings;
 use crate::control::protocol::{
-    ConfigurationRow, FollowLine, ForeignBan, MOST_TAKEN_OVER, Reply, Request,
+    ConfigurationRow, DaemonChange, FollowLine, ForeignBan, JailChange, MOST_TAKEN_OVER, Reply,
+    Request,
 };
 use crate::engine::cursor::Stream;
 use crate::engine::decision::Notice;
@@ -565,8 +566,17 @@ impl Driver {
         if request == Request::Confirm {
             return self.confirm();
         }
-        if let Request::TakeOver { program, bans } = request {
-            return self.take_over(now, &program, &bans);
+        match request {
+            Request::TakeOver { program, bans } => return self.take_over(now, &program, &bans),
+            Request::Set { jail, change } => return self.set(now, &jail, &change),
+            Request::SetDaemon { change } => return self.set_daemon(now, &change),
+            Request::LogLevel { level } => {
+                self.circumstances.log_level = level;
+                self.circumstances.set.insert("log_level".to_owned());
+                log::set_max_level(level);
+                return answer::done(&[]);
+            }
+            _ => {}
         }
         match answer::order(&self.engine, &request, guarded) {
             Ok(Some(input)) => {
@@ -593,6 +603,7 @@ impl Driver {
                     configuration: ConfigurationRow {
                         confirm_by: self.trial.as_ref().map(Trial::until),
                         restored: self.restored,
+                        set: self.circumstances.set.iter().cloned().collect(),
                     },
                 };
                 answer::view(&view, &request)
@@ -669,6 +680,33 @@ impl Driver {
             ),
             None => log::info!("the new configuration is in force"),
         }
+    }
+
+    /// Puts the settings in force once more, with one of a jail changed. The next configuration that is read knows nothing
+    /// of it.
+    fn set(&mut self, now: Timestamp, jail: &JailName, change: &JailChange) -> Reply {
+        let (circumstances, policy) =
+            match self.circumstances.with(self.engine.policy(), jail, change) {
+                Ok(changed) => changed,
+                Err(error) => return answer::not_so(&error),
+            };
+        self.put_in_force(now, circumstances, policy);
+        log::info!(
+            "[{jail}] somebody has set {change}; that holds until the configuration is read again"
+        );
+        answer::done(&[])
+    }
+
+    /// The same with a setting of the daemon.
+    fn set_daemon(&mut self, now: Timestamp, change: &DaemonChange) -> Reply {
+        let circumstances = match self.circumstances.with_daemon(change) {
+            Ok(circumstances) => circumstances,
+            Err(error) => return answer::not_so(&error),
+        };
+        let policy = self.engine.policy().clone();
+        self.put_in_force(now, circumstances, policy);
+        log::info!("somebody has set {change}; that holds until the configuration is read again");
+        answer::done(&[])
     }
 
     fn put_in_force(&mut self, now: Timestamp, circumstances: Circumstances, policy: Policy) {

@@ -29,6 +29,9 @@ pub fn text(words: &[String], value: &Value, letters: table::Letters) -> String 
             age => format!("Current database purge age is:\n`- {age}seconds"),
         },
         ("get", jail, what) => of_setting(jail, what, word(3), value),
+        ("set" | "multi-set", jail, "addignoreip" | "delignoreip") => {
+            of_setting(jail, "ignoreip", "", value)
+        }
         _ => value.plain(),
     }
 }

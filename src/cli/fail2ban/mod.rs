@@ -351,7 +351,10 @@ Commands:
     start, restart, reload [--unban] [--if-exists] [JAIL], stop
     ping, version, echo TEXT, status [--all|JAIL] [basic|short|stats], stats, banned [IP...]
     unban --all, unban IP..., set JAIL banip IP..., set JAIL unbanip [--report-absent] IP...
-    get loglevel, logtarget, syslogsocket, dbfile, dbpurgeage; set loglevel LEVEL; flushlogs
+    get loglevel, logtarget, syslogsocket, dbfile, dbpurgeage; flushlogs
+    set loglevel LEVEL, set logtarget FILE|STDERR, set dbpurgeage TIME
+    set JAIL addignoreip IP..., delignoreip IP, ignoreself true|false, bantime TIME, findtime TIME,
+        maxretry NUMBER: at once, and until the configuration is read again
     get JAIL banned [IP...], banip [SEPARATOR|--with-time], logpath, logencoding, journalmatch,
         ignoreself, ignoreip, ignorecommand, ignorecache, prefregex, failregex, ignoreregex,
         datepattern, logtimezone, maxlines, usedns, findtime, bantime, maxretry, actions,

@@ -10,8 +10,10 @@ use std::collections::VecDeque;
 use log::LevelFilter;
 
 use self::settings::{FIXED, JAIL_SETTINGS, SETTINGS, known};
-pub use self::settings::{JailSetting, Setting, settings};
+pub use self::settings::{JailSetting, SETTABLE, Setting, settings};
 use super::fault::Fault;
+use super::value::Value;
+use crate::control::protocol::{DaemonChange, JailChange};
 
 /// What somebody wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +56,10 @@ pub enum Command {
     UnbanIn(Jail, Vec<String>, Absent),
     /// `set loglevel LEVEL`
     SetLogLevel(LevelFilter),
+    /// `set X VALUE`
+    Set(DaemonChange),
+    /// `set JAIL X VALUE`
+    SetOf(Jail, JailChange),
     /// `reload`
     Reload(Reload),
     /// `flushlogs`
@@ -273,15 +279,9 @@ fn set(mut words: Words) -> Result<Command, Fault> {
     let first = words.next()?;
     match first.as_str() {
         "loglevel" => return Ok(Command::SetLogLevel(level(&words.next()?)?)),
-        "logtarget" => {
-            return Err(fixed(
-                "logtarget",
-                None,
-                "`fail2ban_log = \"/var/log/fail2ban.log\"` under [daemon]",
-            ));
-        }
+        "logtarget" => return log_target(words.next()?).map(Command::Set),
         "dbfile" => return Err(fixed("dbfile", None, "`database` under [daemon]")),
-        "dbpurgeage" => return Err(fixed("dbpurgeage", None, "`keep_bans` under [daemon]")),
+        "dbpurgeage" => return Ok(Command::Set(DaemonChange::KeepBans(words.next()?))),
         "syslogsocket" | "allowipv6" | "thread" | "dbmaxmatches" => {
             return Err(Fault::Refused(format!("f2bd has no `{first}`")));
         }
@@ -297,6 +297,12 @@ fn set(mut words: Words) -> Result<Command, Fault> {
             };
             Command::UnbanIn(jail, words.some()?, absent)
         }
+        "maxretry" => Command::SetOf(jail, JailChange::Maxretry(whole_number(&words.next()?)?)),
+        "findtime" => Command::SetOf(jail, JailChange::Findtime(words.next()?)),
+        "bantime" => Command::SetOf(jail, JailChange::Bantime(words.next()?)),
+        "ignoreself" => Command::SetOf(jail, JailChange::Ignoreself(is_true(&words.next()?))),
+        "addignoreip" => Command::SetOf(jail, JailChange::Addignoreip(words.rest())),
+        "delignoreip" => Command::SetOf(jail, JailChange::Delignoreip(words.next()?)),
         "attempt" => {
             return Err(Fault::Refused(
                 "f2bd counts what its sources tell: `f2bd report` tells it of a failure".to_owned(),
@@ -313,6 +319,32 @@ fn set(mut words: Words) -> Result<Command, Fault> {
             });
         }
     })
+}
+
+/// Where it is told what happens, in Fail2ban's words: a file, or with the daemon's own messages alone.
+fn log_target(word: String) -> Result<DaemonChange, Fault> {
+    if word.starts_with('/') {
+        return Ok(DaemonChange::Fail2banLog(Some(word)));
+    }
+    let own = ["STDERR", "STDOUT", "SYSOUT", "SYSTEMD-JOURNAL"];
+    match own.contains(&word.to_ascii_uppercase().as_str()) {
+        true => Ok(DaemonChange::Fail2banLog(None)),
+        false => Err(Fault::Refused("Failed to change log target".to_owned())),
+    }
+}
+
+/// A number as Python reads it.
+fn whole_number(word: &str) -> Result<i64, Fault> {
+    word.trim().parse().map_err(|_| {
+        let word = Value::from(word);
+        Fault::BadWord(format!("invalid literal for int() with base 10: {word}"))
+    })
+}
+
+/// What Fail2ban takes for true; anything else is false to it.
+fn is_true(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    matches!(word.as_str(), "1" | "on" | "true" | "yes")
 }
 
 fn reload(mut words: Words) -> Result<Command, Fault> {

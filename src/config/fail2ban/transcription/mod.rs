@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use filters::Filters;
 pub(super) use filters::zone;
+pub use ignoring::plain_word;
 use jail::Jail;
 pub(super) use listening::alternatives;
 use values::{flag, table, text};
