@@ -70,7 +70,7 @@ impl Guard {
                 Report::Outcome(outcome) => return outcome,
                 Report::ForeignChange => panic!("nobody else has changed anything"),
                 // Words for people, beside what the outcome says.
-                Report::Trouble(_) | Report::Works => {}
+                Report::Trouble(_) | Report::Works | Report::Complaint(_) => {}
             }
         }
     }

@@ -103,7 +103,7 @@ impl Board {
                 Report::Outcome(outcome) => return outcome,
                 Report::ForeignChange => panic!("nobody else can change anything"),
                 // Words for people, beside what the outcome says.
-                Report::Trouble(_) | Report::Works => {}
+                Report::Trouble(_) | Report::Works | Report::Complaint(_) => {}
             }
         }
     }

@@ -272,6 +272,8 @@ pub enum Report {
     Trouble(String),
     /// It works again.
     Works,
+    /// What has gone wrong of late though it works; nothing if that is over.
+    Complaint(Option<String>),
 }
 
 /// Why an action cannot work on this machine as things are.

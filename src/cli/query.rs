@@ -170,7 +170,13 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
                 BAD,
                 "is not wanted any more; what it has put into effect is taken away once all others work".to_owned(),
             ),
-            (true, _) => (GOOD, "works".to_owned()),
+            (true, _) => match &action.failed {
+                None => (GOOD, "works".to_owned()),
+                Some(failed) => (
+                    BAD,
+                    format!("works, but its last command failed: {}", harmless(failed)),
+                ),
+            },
             (false, None) => (BAD, "does not work; see the daemon's log".to_owned()),
             (false, Some(reason)) => (BAD, format!("does not work: {}", harmless(reason))),
         };

@@ -41,6 +41,9 @@ pub enum AmendError {
     /// It names nobody.
     #[error("{0}, nor a range, a host name or a path")]
     Nobody(#[from] PrefixError),
+    /// It is no path of a file.
+    #[error("write an absolute path")]
+    NoPath,
     /// Nobody is spared because of it.
     #[error("list.remove(x): x not in list")]
     NotListed,

@@ -496,6 +496,9 @@ pub struct ActionRow {
     pub works: bool,
     /// Why not; null if it works.
     pub reason: Option<String>,
+    /// What has gone wrong of late though it works, such as a command that failed; null once another one has succeeded.
+    #[serde(default)]
+    pub failed: Option<String>,
     /// Whether nobody wants it any more, and it only protects until all others do.
     #[serde(default)]
     pub is_replaced: bool,
@@ -910,6 +913,16 @@ mod tests {
                 after: 0
             }
         );
+    }
+
+    #[test]
+    fn a_change_travels_beside_its_jail() {
+        let line = r#"{"version":1,"request":"set","jail":"sshd","key":"maxretry","value":3}"#;
+        let envelope: Envelope = serde_json::from_str(line).expect("a request");
+        let jail = "sshd".parse().expect("a name");
+        let change = JailChange::Maxretry(3);
+        assert_eq!(envelope.request, Request::Set { jail, change });
+        assert_eq!(serde_json::to_string(&envelope).expect("JSON"), line);
     }
 
     #[test]

@@ -133,6 +133,9 @@ impl Circumstances {
                 let span = amend::span(text)?.filter(|span| !span.is_zero());
                 new.retention.history = span.ok_or(AmendError::NoTime("keep_bans"))?;
             }
+            DaemonChange::Fail2banLog(Some(path)) if !path.starts_with('/') => {
+                return Err(AmendError::NoPath);
+            }
             DaemonChange::Fail2banLog(path) => new.fail2ban_log = path.as_ref().map(PathBuf::from),
         }
         new.set.insert(change.key().to_owned());
@@ -554,6 +557,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         .states()
         .map(|(action, works, reason)| ActionRow {
             reason: reason.map(str::to_owned),
+            failed: view.outbox.complaint(action).map(str::to_owned),
             action: action.to_string(),
             works,
             is_replaced: false,
@@ -562,6 +566,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         action: action.to_string(),
         works: true,
         reason: None,
+        failed: None,
         is_replaced: true,
     });
     let actions = actions.chain(replaced);

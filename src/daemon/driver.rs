@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::answer::{self, Circumstances, View};
 use super::clock;
 use super::effect::{Effect, Reach};
-use super::events;
+use super::events::{self, Counts};
 use super::fail2ban_log::Fail2banLog;
 use super::letter::Letter;
 use super::lookups::Lookups;
@@ -320,9 +320,12 @@ impl Driver {
                 let sentence = format!("the action {action} works again");
                 self.announce(Occasion::Error, sentence);
             }
+            // It has been told by whoever saw it.
+            Report::Complaint(_) => {}
             Report::ForeignChange => {
                 log::warn!("{action}: somebody else has changed the rules, putting them back");
-                self.outbox.reconcile(Some(action), &self.engine);
+                self.outbox
+                    .reconcile(Some(action), &self.engine, &self.memory);
             }
         }
     }
@@ -346,8 +349,13 @@ impl Driver {
         log::info!("ready");
         self.announce(Occasion::Start, "f2bd is ready".to_owned());
         let policy = self.engine.policy();
-        let restored =
-            |jail: &_, subject: &_, ban: &_| events::of_standing(jail, subject, ban, policy);
+        let counts = match self.outbox.tells_restored() {
+            true => self.memory.failures_of_standing(),
+            false => Counts::new(),
+        };
+        let restored = |jail: &_, subject: &_, ban: &_| {
+            events::of_standing(jail, subject, ban, policy, &counts)
+        };
         self.outbox.tell_restored(restored, &self.engine);
     }
 
@@ -369,7 +377,7 @@ impl Driver {
             }
             self.unwritten.hurry(now);
             self.lookups.begin_anew(now);
-            self.outbox.reconcile(None, &self.engine);
+            self.outbox.reconcile(None, &self.engine, &self.memory);
         }
     }
 
@@ -591,7 +599,7 @@ impl Driver {
                     self.mend_memory(now);
                     self.memory.forget_losses(now);
                     self.outbox.set_complete(self.memory.knows_all());
-                    self.outbox.reconcile(None, &self.engine);
+                    self.outbox.reconcile(None, &self.engine, &self.memory);
                 }
                 let view = View {
                     now,
@@ -769,9 +777,9 @@ impl Driver {
         let keepers = actions.filter(|(spec, _)| spec.teller().is_none());
         let about_to = keepers.cloned().map(|(spec, jails)| Trace { spec, jails });
         self.remember_effects(now, about_to.collect());
-        if let Err(error) = self
-            .outbox
-            .employ(self.circumstances.actions(), &self.engine)
+        if let Err(error) =
+            self.outbox
+                .employ(self.circumstances.actions(), &self.engine, &self.memory)
         {
             log::error!("cannot start an action's thread: {error}");
         }
@@ -832,7 +840,7 @@ impl Driver {
         }
         self.mend_memory(now);
         if self.outbox.is_stale() {
-            self.outbox.catch_up(&self.engine);
+            self.outbox.catch_up(&self.engine, &self.memory);
         }
         if self.next_sweep <= now {
             if self.sources.lack_threads() {

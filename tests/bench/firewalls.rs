@@ -177,7 +177,7 @@ impl Action {
             match self.reports.recv_timeout(Duration::from_secs(60)).unwrap() {
                 Report::Outcome(outcome) => return outcome,
                 Report::Trouble(reason) => panic!("{reason}"),
-                Report::ForeignChange | Report::Works => {}
+                Report::ForeignChange | Report::Works | Report::Complaint(_) => {}
             }
         }
     }

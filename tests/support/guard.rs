@@ -127,7 +127,7 @@ impl Guard {
             match self.report() {
                 Report::Outcome(outcome) => return outcome,
                 Report::Trouble(why) => eprintln!("trouble: {why}"),
-                Report::ForeignChange | Report::Works => {}
+                Report::ForeignChange | Report::Works | Report::Complaint(_) => {}
             }
         }
     }

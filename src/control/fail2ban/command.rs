@@ -421,6 +421,22 @@ mod tests {
                 "set sshd unbanip --report-absent 192.0.2.7",
                 Command::UnbanIn(jail(), ip(), Absent::Reported),
             ),
+            (
+                "set sshd maxretry 3",
+                Command::SetOf(jail(), JailChange::Maxretry(3)),
+            ),
+            (
+                "set sshd addignoreip 192.0.2.7",
+                Command::SetOf(jail(), JailChange::Addignoreip(ip())),
+            ),
+            (
+                "set dbpurgeage 60d",
+                Command::Set(DaemonChange::KeepBans("60d".to_owned())),
+            ),
+            (
+                "set logtarget stdout",
+                Command::Set(DaemonChange::Fail2banLog(None)),
+            ),
             ("unban --all", Command::UnbanAll),
             ("unban 192.0.2.7", Command::Unban(ip())),
             (
@@ -478,7 +494,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_words_are_too_odd(words in prop::collection::vec("(get|set|status|unban|reload|[a-z-]{0,9})", 0..6)) {
+        fn no_words_are_too_odd(words in prop::collection::vec("(get|set|status|unban|reload|maxretry|addignoreip|logtarget|[a-z0-9/-]{0,9})", 0..6)) {
             let _ = understand(words);
         }
     }

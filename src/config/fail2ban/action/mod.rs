@@ -41,6 +41,12 @@ impl Actions {
         }
         sections
     }
+
+    /// Whether an action is one of ours that has a place of its own in the kernel, which knows nothing but addresses.
+    pub fn bans_addresses_alone(&self, name: &ActionName) -> bool {
+        let mut natives = self.natives.iter();
+        natives.any(|(native, kind, _)| native == name && kind.place.is_some())
+    }
 }
 
 /// What one action of one jail comes to.

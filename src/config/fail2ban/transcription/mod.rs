@@ -54,6 +54,23 @@ pub fn read(folder: &Path, problems: &mut Problems) -> Option<Transcription> {
     Some(transcribe(&tree, problems))
 }
 
+/// The jails that need a log file where there is none, in their order: Fail2ban starts nothing with them.
+pub fn without_logs(tree: &Tree) -> impl Iterator<Item = &str> {
+    let lacking = tree.jails.iter().filter(|jail| match &jail.state {
+        State::On(started) => {
+            let own = jail.name.parse().ok().map(|name| Jail {
+                name,
+                place: &jail.place,
+                started,
+                daemon: &tree.daemon,
+            });
+            own.is_some_and(|own| !own.counts_bans()) && listening::lacks_logs(started)
+        }
+        State::Off | State::LeftOut(_) => false,
+    });
+    lacking.map(|jail| jail.name.as_str())
+}
+
 /// Says in f2bd's words what a tree says.
 pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     let place = place_of(&tree.folder);
@@ -93,12 +110,7 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     let actions = action::carry(named, problems);
     let mut jails = Table::default();
     for (jail, mut section) in read {
-        let uses: Vec<_> = actions
-            .uses
-            .iter()
-            .filter(|one| one.jail == jail.name.as_str())
-            .collect();
-        jail.closing(&uses, &mut section, problems);
+        jail.closing(&actions, &mut section, problems);
         jails.set(jail.name.as_str(), table(section, jail.place));
     }
     problems.leave_out(before);
