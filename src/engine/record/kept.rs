@@ -13,7 +13,9 @@ pub const LONGEST_TEXT: usize = 1024;
 
 /// `text` as it is kept: at most [`LONGEST_TEXT`] bytes, control characters as `\xNN`.
 pub fn kept(text: &str) -> Cow<'_, str> {
-    if text.len() <= LONGEST_TEXT && !text.contains(char::is_control) {
+    // Nearly all of it is plain, which is soon seen.
+    let is_plain = || text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if text.len() <= LONGEST_TEXT && (is_plain() || !text.contains(char::is_control)) {
         return Cow::Borrowed(text);
     }
     let mut short = String::with_capacity(text.len().min(LONGEST_TEXT));
