@@ -1,6 +1,6 @@
-//! What does a jail do when somebody changes one of its settings while the daemon runs?
+//! What does a jail do when somebody changes one of its settings, or ends it, while the daemon runs?
 //!
-//! In: the policy in force with what is told of its jails, and a change. Out: the same with that one setting changed, or why
+//! In: the policy in force with what is told of its jails, and a change. Out: the same with that one change, or why
 //! that cannot be. The words are those of a directory of Fail2ban's, since those who write such changes know no others. Nothing
 //! is put in force here.
 
@@ -11,6 +11,7 @@ use super::fail2ban::time::{self, TimeError};
 use super::fail2ban::transcription::plain_word;
 use super::keys::MOST_RETRIES;
 use super::rows;
+use crate::action::{ActionJail, ActionSpec};
 use crate::control::protocol::{JailChange, JailSettingsRow};
 use crate::engine::name::JailName;
 use crate::engine::policy::{IGNOREIP, IgnoreList, IgnoreRule, MaxRetry, SetName};
@@ -70,6 +71,28 @@ pub fn amend(
     if let Some(row) = row {
         rows::follow(row, amended);
     }
+    Ok(())
+}
+
+/// Takes a jail out, and actions that served no other.
+///
+/// # Errors
+/// There is no such jail.
+pub fn take_out(
+    policy: &mut Policy,
+    told: &mut Vec<JailSettingsRow>,
+    actions: &mut Vec<(ActionSpec, Vec<ActionJail>)>,
+    jail: &JailName,
+) -> Result<(), AmendError> {
+    let place = policy.jails.iter().position(|one| one.name == *jail);
+    policy
+        .jails
+        .remove(place.ok_or_else(|| AmendError::Jail(jail.clone()))?);
+    told.retain(|row| row.jail != *jail);
+    for (_, served) in &mut *actions {
+        served.retain(|one| one.jail != *jail);
+    }
+    actions.retain(|(_, served)| !served.is_empty());
     Ok(())
 }
 

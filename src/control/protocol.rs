@@ -178,6 +178,12 @@ pub enum Request {
         #[serde(flatten)]
         change: JailChange,
     },
+    /// Have a jail end, which lets go whom it has banned, until the configuration is read again.
+    EndJail {
+        /// Which one.
+        #[serde(with = "text")]
+        jail: JailName,
+    },
     /// Have the daemon do otherwise than is configured, until the configuration is read again.
     SetDaemon {
         /// What it does otherwise.
@@ -202,6 +208,7 @@ impl Request {
             | Request::Flush
             | Request::LogLevel { .. }
             | Request::Set { .. }
+            | Request::EndJail { .. }
             | Request::SetDaemon { .. }
             | Request::Stop => true,
             Request::Allowed

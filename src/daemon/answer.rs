@@ -122,6 +122,17 @@ impl Circumstances {
         Ok((new, policy))
     }
 
+    /// The same without a jail.
+    ///
+    /// # Errors
+    /// There is no such jail.
+    pub fn without(&self, policy: &Policy, jail: &JailName) -> Result<(Self, Policy), AmendError> {
+        let (mut new, mut policy) = (self.clone(), policy.clone());
+        amend::take_out(&mut policy, &mut new.rows, &mut new.actions, jail)?;
+        new.set.insert(format!("enabled of {jail}"));
+        Ok((new, policy))
+    }
+
     /// The same with a setting of the daemon changed.
     ///
     /// # Errors
@@ -441,6 +452,7 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         | Request::Confirm
         | Request::LogLevel { .. }
         | Request::Set { .. }
+        | Request::EndJail { .. }
         | Request::SetDaemon { .. }
         | Request::Stop
         | Request::Follow => refused(

@@ -577,6 +577,7 @@ impl Driver {
         match request {
             Request::TakeOver { program, bans } => return self.take_over(now, &program, &bans),
             Request::Set { jail, change } => return self.set(now, &jail, &change),
+            Request::EndJail { jail } => return self.end_jail(now, &jail),
             Request::SetDaemon { change } => return self.set_daemon(now, &change),
             Request::LogLevel { level } => {
                 self.circumstances.log_level = level;
@@ -701,6 +702,19 @@ impl Driver {
         self.put_in_force(now, circumstances, policy);
         log::info!(
             "[{jail}] somebody has set {change}; that holds until the configuration is read again"
+        );
+        answer::done(&[])
+    }
+
+    /// The same without a jail.
+    fn end_jail(&mut self, now: Timestamp, jail: &JailName) -> Reply {
+        let (circumstances, policy) = match self.circumstances.without(self.engine.policy(), jail) {
+            Ok(changed) => changed,
+            Err(error) => return answer::not_so(&error),
+        };
+        self.put_in_force(now, circumstances, policy);
+        log::info!(
+            "[{jail}] somebody has ended it; that holds until the configuration is read again"
         );
         answer::done(&[])
     }

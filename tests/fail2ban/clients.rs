@@ -405,3 +405,32 @@ fn settings_that_are_changed_hold_at_once() {
     assert_eq!(out(&pair.ours(&["get", "sshd", "banip"])), "192.0.2.7\n");
     assert!(!status().contains("somebody has set"));
 }
+
+#[test]
+fn a_jail_that_is_ended_lets_go_and_is_back_with_the_files() {
+    let Some(mut pair) = Pair::start(SOCKET) else {
+        return;
+    };
+    pair.refuse(&["192.0.2.7"; 3]);
+    pair.agree(&["get", "lasting", "banip"], "192.0.2.7\n");
+    pair.compare(&[
+        &["start", "lasting"],
+        &["stop", "lasting"],
+        &["stop", "lasting"],
+        &["start", "lasting"],
+        &["status", "lasting"],
+        &["status"],
+        &["stop", "nope"],
+        &["start", "nope"],
+    ]);
+    assert_eq!(out(&pair.ours(&["banned", "192.0.2.7"])), "[['sshd']]\n");
+    let told = fs::read_to_string(pair.path("daemon.log")).unwrap();
+    assert!(told.contains("[lasting] somebody has ended it;"), "{told}");
+    assert_eq!(out(&pair.ours(&["reload"])), "OK\n");
+    assert_eq!(out(&pair.ours(&["get", "lasting", "banip"])), "\n");
+    pair.refuse(&["192.0.2.8"; 3]);
+    until("the jail bans again", || {
+        let said = pair.ours(&["get", "lasting", "banip"]);
+        (said.out == "192.0.2.8\n").then_some(())
+    });
+}

@@ -11,6 +11,8 @@ pub fn text(words: &[String], value: &Value, letters: table::Letters) -> String 
     match (word(0), word(1), word(2)) {
         ("ping", ..) => format!("Server replied: {}", value.plain()),
         ("stop", "", _) => "Shutdown successful".to_owned(),
+        ("start", ..) => "Jail started".to_owned(),
+        ("stop", ..) => "Jail stopped".to_owned(),
         ("flushlogs", ..) => format!("logs: {}", value.plain()),
         ("echo", ..) => spaced(value),
         ("status", "", _) => summary(value),

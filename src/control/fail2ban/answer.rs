@@ -131,6 +131,16 @@ impl<E> Answers<'_, E> {
                 self.done(Request::Stop)?;
                 Value::Nothing
             }
+            Command::StopJail(jail) => {
+                let jail = self.known(&jail)?;
+                self.done(Request::EndJail { jail })?;
+                Value::Nothing
+            }
+            // Whatever jail there is was started with the daemon.
+            Command::Start(jail) => {
+                self.known(&jail)?;
+                Value::Nothing
+            }
         })
     }
 

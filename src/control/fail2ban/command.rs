@@ -64,8 +64,12 @@ pub enum Command {
     Reload(Reload),
     /// `flushlogs`
     FlushLogs,
+    /// `start JAIL`
+    Start(Jail),
     /// `stop`
     Stop,
+    /// `stop JAIL`
+    StopJail(Jail),
 }
 
 /// The name of a jail, as somebody has typed it.
@@ -184,15 +188,9 @@ pub fn understand(words: impl IntoIterator<Item = String>) -> Result<Command, Fa
         "restart" if !words.0.is_empty() => return reload(words),
         "flushlogs" => Command::FlushLogs,
         "stop" if words.0.is_empty() => Command::Stop,
-        "start" | "stop" | "add" => {
-            let jail = words.next()?;
-            let value = if name == "stop" { "false" } else { "true" };
-            return Err(fixed(
-                "enabled",
-                Some(&jail),
-                &format!("`enabled = {value}`"),
-            ));
-        }
+        "start" => Command::Start(Jail(words.next()?)),
+        "stop" => Command::StopJail(Jail(words.next()?)),
+        "add" => return Err(fixed("enabled", Some(&words.next()?), "`enabled = true`")),
         _ => return Err(Fault::Refused("Invalid command".to_owned())),
     })
 }
