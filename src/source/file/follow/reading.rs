@@ -246,7 +246,7 @@ impl Log {
         hands.more = true;
         hands.hand_on(Delivery::Records {
             stream: self.stream.clone(),
-            batch: std::mem::take(&mut self.batch),
+            batch: self.batch.take(),
             cursor: Some(Cursor {
                 token: token.to_string(),
                 time: self.last,
