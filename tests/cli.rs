@@ -901,8 +901,9 @@ fn a_log_takes_the_same_memory_however_long_it_is() {
         both.extend(pack("gzip", &log).map(|packed| peak(&packed)));
         peaks.push(both);
     }
+    // Of the ninety megabytes more nothing may stay; how much of a block is there at the peak differs from run to run.
     for (short, long) in peaks[0].iter().zip(&peaks[1]) {
-        assert!(*long < short + 1000, "{peaks:?}");
+        assert!(*long < short + 5000, "{peaks:?}");
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::net::UnixListener;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use rustix::process::Signal;
 use crate::support::dice::Dice;
 use crate::support::netns::Cable;
 use crate::support::wait::{uninterrupted, until};
-use crate::support::world::World;
+use crate::support::world::{F2BD, World};
 
 const SLOW: &str = "maxretry = 3\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false";
 
@@ -633,4 +635,45 @@ fn bans_by_hand_from_the_command_line() {
     assert_eq!(world.sql("SELECT count(*) FROM active_bans"), "0");
     daemon.stop();
     assert_eq!(world.f2bd(&["status"]).status.code(), Some(69));
+}
+
+#[test]
+fn a_start_that_is_refused_leaves_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let text = format!(
+        "[daemon]\ndatabase = {:?}\nsocket = {:?}\nfail2ban_socket = {:?}\n[source.journal]\nenabled = false\n",
+        at("f2bd.db"),
+        at("control.sock"),
+        at("fail2ban.sock"),
+    );
+    fs::write(at("f2bd.conf"), text).unwrap();
+    let names = || {
+        let there = fs::read_dir(home.path()).unwrap();
+        let names = there.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.collect::<BTreeSet<_>>()
+    };
+    let refused = |why: &str| {
+        let before = names();
+        let mut command = Command::new(F2BD);
+        command
+            .args(["run", "--dry-run", "--config"])
+            .arg(at("f2bd.conf"));
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(why), "{said}");
+        assert_eq!(names(), before);
+    };
+    // Somebody else has the second socket.
+    let theirs = UnixListener::bind(at("fail2ban.sock")).unwrap();
+    refused("another program serves");
+    drop(theirs);
+    fs::remove_file(at("fail2ban.sock")).unwrap();
+    // The database is of a version that comes later.
+    let newer = Command::new("sqlite3")
+        .arg(at("f2bd.db"))
+        .arg("PRAGMA user_version = 9999; CREATE TABLE later (id INTEGER)")
+        .status();
+    assert!(newer.unwrap().success());
+    refused("newer");
 }

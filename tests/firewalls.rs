@@ -325,3 +325,31 @@ fn asking_changes_nothing() {
     );
     assert_eq!(shown(), before);
 }
+
+#[test]
+fn a_jail_that_is_called_otherwise_leaves_nothing_behind() {
+    if !has(&["iptables", "ip6tables"]) {
+        return;
+    }
+    let Some(inside) = Netns::new() else {
+        return;
+    };
+    let guard = Guard::start(&inside, action("iptables", &[]));
+    let bans = [ban("sshd", "192.0.2.7", 600)];
+    let (old, other) = (jail("sshd", &["ssh"]), jail("ftp", &["ftp"]));
+    guard.reconcile(&[old.clone(), other.clone()], &bans);
+    let chains = || said(&inside, "iptables -S");
+    assert!(chains().contains("-A f2bd-sshd -s 192.0.2.7/32"));
+    let mut new = old;
+    new.label = "SSH".parse().unwrap();
+    guard.reconcile(&[new, other], &bans);
+    assert!(
+        chains().contains("-A f2bd-SSH -s 192.0.2.7/32"),
+        "{}",
+        chains()
+    );
+    assert!(!chains().contains("f2bd-sshd"), "{}", chains());
+    assert!(chains().contains("-j f2bd-ftp"), "{}", chains());
+    guard.stop(Ending::Remove);
+    assert!(!chains().contains("f2bd"), "{}", chains());
+}

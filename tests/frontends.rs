@@ -70,13 +70,13 @@ fn said(command: &mut Command) -> String {
 }
 
 /// What a ban does, whoever carries it out.
-struct Scene {
-    world: World,
-    attackers: Netns,
+pub struct Scene {
+    pub world: World,
+    pub attackers: Netns,
 }
 
 impl Scene {
-    fn new(action: &str) -> Option<Scene> {
+    pub fn new(action: &str) -> Option<Scene> {
         let cable = Cable::new()?;
         let jail = format!("actions = [{action:?}]\nport = [\"22\", \"8000:8100\"]\n");
         Some(Scene {
@@ -86,18 +86,18 @@ impl Scene {
     }
 
     /// Takes whoever connects to the server, and hangs up.
-    fn open_doors(&self, ports: &[u16]) {
+    pub fn open_doors(&self, ports: &[u16]) {
         for port in ports {
             let door = self.world.netns.listen(*port);
             thread::spawn(move || door.incoming().for_each(drop));
         }
     }
 
-    fn ban(&self, subject: &str) {
+    pub fn ban(&self, subject: &str) {
         assert!(self.world.f2bd(&["ban", "sshd", subject]).status.success());
     }
 
-    fn is_let_in(&self, from: &str, port: u16) -> bool {
+    pub fn is_let_in(&self, from: &str, port: u16) -> bool {
         let server = match from.contains(':') {
             true => "2001:db8::1",
             false => "192.0.2.1",
@@ -106,13 +106,13 @@ impl Scene {
         self.attackers.reaches(from, server)
     }
 
-    fn must_be_out(&self, from: &str, port: u16) {
+    pub fn must_be_out(&self, from: &str, port: u16) {
         until(&format!("{from} does not reach {port}"), || {
             (!self.is_let_in(from, port)).then_some(())
         });
     }
 
-    fn must_be_in(&self, from: &str, port: u16) {
+    pub fn must_be_in(&self, from: &str, port: u16) {
         until(&format!("{from} reaches {port}"), || {
             self.is_let_in(from, port).then_some(())
         });
@@ -129,13 +129,13 @@ impl Drop for Scene {
 }
 
 /// A firewalld, on a bus of its own.
-struct Firewalld {
+pub struct Firewalld {
     bus: PathBuf,
     _daemons: [Running; 2],
 }
 
 impl Firewalld {
-    fn start(scene: &Scene) -> Firewalld {
+    pub fn start(scene: &Scene) -> Firewalld {
         let home = scene.world.path();
         let bus = home.join("bus");
         fs::create_dir(&bus).unwrap();
@@ -172,7 +172,7 @@ impl Firewalld {
         firewalld
     }
 
-    fn command(&self, scene: &Scene, arguments: &[&str]) -> Command {
+    pub fn command(&self, scene: &Scene, arguments: &[&str]) -> Command {
         let mut command = scene.world.netns.command("firewall-cmd");
         let socket = self.bus.join("system_bus_socket");
         let address = format!("unix:path={}", socket.display());
@@ -183,7 +183,7 @@ impl Firewalld {
         command
     }
 
-    fn over(&self) -> [(&'static str, PathBuf); 1] {
+    pub fn over(&self) -> [(&'static str, PathBuf); 1] {
         [("/run/dbus", self.bus.clone())]
     }
 }
@@ -402,6 +402,39 @@ fn tcp_wrappers_refuse_who_is_on_the_list() {
         (!is_denied("192.0.2.7")).then_some(())
     });
     daemon.stop();
+}
+
+#[test]
+fn lines_of_hosts_deny_come_and_go_among_others() {
+    let Some(scene) = Scene::new("hostsdeny-lines") else {
+        return;
+    };
+    let file = scene.world.path().join("hosts.deny");
+    let others = "# ours\nsshd: 198.51.100.9\nALL: 203.0.113.9\n";
+    fs::write(&file, others).unwrap();
+    let action = format!("[action.hostsdeny-lines]\nfile = {file:?}\non_stop = \"remove\"\n");
+    let jail = "actions = [\"hostsdeny-lines\"]\n";
+    scene.world.configure(jail, &action);
+    let daemon = scene.world.start();
+    let has = |line: &str| {
+        let text = fs::read_to_string(&file).unwrap();
+        text.lines().filter(|own| *own == line).count()
+    };
+    scene.ban("192.0.2.7");
+    scene.ban("2001:db8:7::/64");
+    let (four, six) = ("ALL: 192.0.2.7", "ALL: [2001:db8:7::]/64");
+    until("both are there", || {
+        (has(four) == 1 && has(six) == 1).then_some(())
+    });
+    fs::write(&file, others).unwrap();
+    until("they are there again", || {
+        (has(four) == 1 && has(six) == 1).then_some(())
+    });
+    scene.world.f2bd(&["unban", "2001:db8:7::/64"]);
+    until("one is gone", || (has(six) == 0).then_some(()));
+    assert_eq!(has(four), 1);
+    daemon.stop();
+    assert_eq!(fs::read_to_string(&file).unwrap(), others);
 }
 
 /// The last line of each head and the body of all requests, which are all answered.

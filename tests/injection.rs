@@ -198,6 +198,7 @@ fn jobs(steps: &[f2bd::action::step::Step], scene: &Scene<'_>) -> Vec<Job> {
 fn kept(routine: &Routine, words: &Words) -> Vec<Job> {
     let jail = ActionJail {
         jail: "sshd".parse().unwrap(),
+        label: "sshd".parse().unwrap(),
         ports: Ports::All,
         protocols: Vec::new(),
         width: SubjectWidth::DEFAULT,

@@ -390,7 +390,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     }));
     let status = row::<Status>(json!({
         "version": "1", "since": "2026-02-12T14:10:21Z", "dry_run": false,
-        "configuration": { "confirm_by": null, "restored": null },
+        "configuration": { "confirm_by": null, "restored": null, "set": [] },
         "jails": [{
             "jail": "sshd", "filter": "sshd", "maxretry": 5, "distinct": false, "findtime": 600.0, "bantime": 600, "actions": [],
             "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 },
@@ -398,7 +398,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
         }],
         "sources": [{ "source": "journal", "records": 0, "bytes": 0, "last_record": null, "lag": 0.0, "cut": 0, "dropped": 0, "refused": 0, "malformed": 0, "trouble": null,
             "files": [{ "file": "x", "records": 0, "bytes": 0, "last_record": "2026-02-12T14:10:21Z" }], "more_files": 0 }],
-        "actions": [{ "action": "nftables", "works": true, "is_replaced": false }],
+        "actions": [{ "action": "nftables", "works": true, "failed": null, "is_replaced": false }],
         "database": { "path": "x", "up_to_date": true, "has_losses": false },
     }));
     let deaf = row::<HealthRow>(json!({

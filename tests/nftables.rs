@@ -70,7 +70,7 @@ impl Guard {
                 Report::Outcome(outcome) => return outcome,
                 Report::ForeignChange => panic!("nobody else has changed anything"),
                 // Words for people, beside what the outcome says.
-                Report::Trouble(_) | Report::Works => {}
+                Report::Trouble(_) | Report::Works | Report::Complaint(_) => {}
             }
         }
     }
@@ -139,6 +139,7 @@ fn spec_of(file: &str, parameters: &[(&str, &str)]) -> ActionSpec {
 fn jail(name: &str, ports: &[&str], protocols: &[Protocol], width: SubjectWidth) -> ActionJail {
     ActionJail {
         jail: name.parse().unwrap(),
+        label: name.parse().unwrap(),
         ports: Ports::parse(ports, &Services::well_known()).unwrap(),
         protocols: protocols.to_vec(),
         width,

@@ -419,3 +419,47 @@ fn an_entry_of_the_journal_has_a_field_for_each_thing() {
     assert_eq!(own.len(), 15, "{own:?}");
     daemon.stop();
 }
+
+/// A program of a world, which is a script.
+fn program(world: &World, name: &str, script: &str) -> String {
+    let path = world.path().join(name);
+    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+#[test]
+fn a_letter_says_what_whois_knows_and_calls_the_jail_as_it_should() {
+    let Some(world) = World::new("") else {
+        return;
+    };
+    let home = world.path().display().to_string();
+    let sendmail =
+        format!("printf '%s ' \"$@\" >{home}/to; cat >{home}/new; mv {home}/new {home}/letter");
+    let sendmail = program(&world, "sendmail", &sendmail);
+    let whois = program(&world, "whois", "echo \"inetnum: around $1\"; echo \"$#\"");
+    let section = format!(
+        "[action.mail-whois]\nsendmail = {sendmail:?}\nwhois_program = {whois:?}\nto = [\"me@example.org\"]\nfrom = \"root@<host>\"\n"
+    );
+    let jail = "actions = [{ action = \"mail-whois\", label = \"SSH\" }]\n";
+    world.configure(jail, &section);
+    let daemon = world.start();
+    ban(&world, "192.0.2.1");
+    let letter = world.path().join("letter");
+    let letter = until("the letter is there", || fs::read_to_string(&letter).ok());
+    assert!(
+        letter.contains("\nSubject: [f2bd] SSH: banned 192.0.2.1 from "),
+        "{letter}"
+    );
+    assert!(
+        letter.contains("\ninetnum: around 192.0.2.1\n1\n"),
+        "{letter}"
+    );
+    let to = fs::read_to_string(world.path().join("to")).unwrap();
+    assert!(
+        to.ends_with(" -- me@example.org ") && !to.contains('<'),
+        "{to}"
+    );
+    assert!(to.contains(" -f root@"), "{to}");
+    daemon.stop();
+}

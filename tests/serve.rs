@@ -103,7 +103,7 @@ impl Board {
                 Report::Outcome(outcome) => return outcome,
                 Report::ForeignChange => panic!("nobody else can change anything"),
                 // Words for people, beside what the outcome says.
-                Report::Trouble(_) | Report::Works => {}
+                Report::Trouble(_) | Report::Works | Report::Complaint(_) => {}
             }
         }
     }
@@ -111,6 +111,7 @@ impl Board {
     fn reconcile(&self, bans: &[InForce]) {
         let jails = ["nginx", "sshd"].map(|name| ActionJail {
             jail: name.parse().unwrap(),
+            label: name.parse().unwrap(),
             ports: Ports::All,
             protocols: Vec::new(),
             width: SubjectWidth::DEFAULT,

@@ -205,6 +205,7 @@ impl Target {
 fn jail(name: &str) -> ActionJail {
     ActionJail {
         jail: name.parse().unwrap(),
+        label: name.parse().unwrap(),
         ports: Ports::All,
         protocols: Vec::new(),
         width: SubjectWidth::DEFAULT,

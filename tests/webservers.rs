@@ -138,6 +138,7 @@ impl Stage {
         let order = Order::Reconcile {
             jails: vec![ActionJail {
                 jail: "web".parse().unwrap(),
+                label: "web".parse().unwrap(),
                 ports: Ports::All,
                 protocols: Vec::new(),
                 width: SubjectWidth::DEFAULT,

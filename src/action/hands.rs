@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::exec::{self, Environment, Errand, ExecError};
 use super::http::{Client, HttpError, Proxy, Request, Settings};
 use super::job::{Job, Post, Run, Send};
+use super::machine;
 use super::mail::{self, Letter, Login, MailError, Part, Security, Server, Transport};
 use super::parameter::{ParameterError, Value, Values};
 use super::replace::replace;
@@ -301,7 +302,12 @@ impl<'v> Hands<'v> {
     }
 
     fn post(&self, post: &Post, secrets: &BTreeMap<String, Opened>) -> Result<Done, JobError> {
-        let mailbox = |text: &String| text.parse().map_err(|_| JobError::Mailbox(text.clone()));
+        let mailbox = |text: &String| {
+            let own = text.strip_suffix("<host>");
+            let own = own.map(|name| format!("{name}{}", machine::full_name()));
+            let whole = own.as_ref().unwrap_or(text);
+            whole.parse().map_err(|_| JobError::Mailbox(whole.clone()))
+        };
         let letter = Letter {
             from: mailbox(&post.from)?,
             to: post.to.iter().map(mailbox).collect::<Result<_, _>>()?,

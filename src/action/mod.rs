@@ -19,6 +19,7 @@ pub mod hands;
 pub mod http;
 pub mod job;
 pub mod keeping;
+mod machine;
 pub mod mail;
 pub mod manner;
 pub mod nftables;
@@ -197,6 +198,8 @@ pub enum ActionKind {
 pub struct ActionJail {
     /// Its name.
     pub jail: JailName,
+    /// What the action calls it: sets, chains and rules are named after this.
+    pub label: JailName,
     /// What a banned host can no longer reach.
     pub ports: Ports,
     /// The protocols that `ports` are ports of; nothing to a jail of all ports.
@@ -272,6 +275,8 @@ pub enum Report {
     Trouble(String),
     /// It works again.
     Works,
+    /// What has gone wrong of late though it works; nothing if that is over.
+    Complaint(Option<String>),
 }
 
 /// Why an action cannot work on this machine as things are.

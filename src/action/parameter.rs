@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::secret::Secret;
+use super::secret::{Opened, Secret};
 use super::template::{Template, is_name};
 use crate::engine::time::parse_span;
 
@@ -93,6 +93,9 @@ pub enum Given {
     One(String),
     /// Several.
     Many(Vec<String>),
+    /// One that is for nobody else to read, and never written down.
+    #[serde(skip)]
+    Secret(Opened),
 }
 
 /// As it is written in a configuration.
@@ -104,6 +107,7 @@ impl fmt::Display for Given {
                 let texts: Vec<_> = texts.iter().map(|text| format!("\"{text}\"")).collect();
                 write!(f, "[{}]", texts.join(", "))
             }
+            Given::Secret(_) => f.write_str("\"***\""),
         }
     }
 }
@@ -185,12 +189,14 @@ pub struct Parameters(BTreeMap<String, Parameter>);
 pub struct Values(BTreeMap<String, Value>);
 
 impl Parameters {
-    /// Those of the values that are not what holds without them.
+    /// Those of the values that are not what holds without them, and that may be written down.
     pub fn others(&self, given: &BTreeMap<String, Given>) -> BTreeMap<String, Given> {
         let mut others = given.clone();
         others.retain(|name, value| {
             let parameter = self.0.get(name);
-            parameter.is_none_or(|parameter| parameter.default.as_ref() != Some(value))
+            let is_usual =
+                parameter.is_some_and(|parameter| parameter.default.as_ref() == Some(value));
+            !is_usual && !matches!(value, Given::Secret(_))
         });
         others
     }
@@ -276,6 +282,14 @@ impl Parameter {
                     wanted: self.wanted(),
                 }),
             },
+            (Given::Secret(secret), false) if self.sort == Sort::Secret => {
+                Ok(Value::Secret(Secret::Said(secret.clone())))
+            }
+            (Given::Secret(_), _) => Err(ParameterError::Value {
+                name: name.to_owned(),
+                value: "***".to_owned(),
+                wanted: self.wanted(),
+            }),
             (Given::One(text), false) => Ok(Value::Text(self.text(name, text)?)),
             (Given::One(text), true) => Ok(Value::List(vec![self.text(name, text)?])),
             // Whatever names it would be done for nobody, unless the file says that this is meant.
@@ -427,7 +441,12 @@ fn is_url(text: &str) -> bool {
     rest.is_some_and(|rest| !rest.is_empty() && rest.chars().all(fits))
 }
 
-fn is_mailbox(text: &str) -> bool {
+/// `name@domain`, or `name@<host>` for one of this machine.
+fn is_mailbox(whole: &str) -> bool {
+    let text = whole
+        .strip_suffix("@<host>")
+        .map(|name| format!("{name}@host"));
+    let text = text.as_deref().unwrap_or(whole);
     let fits = |c: char| c.is_ascii_graphic() && !"()<>[]\\,;:\"".contains(c);
     text.split_once('@').is_some_and(|(name, place)| {
         !name.is_empty() && !name.starts_with('-') && !place.is_empty() && text.chars().all(fits)

@@ -133,6 +133,7 @@ mod tests {
     fn jail(name: &str) -> ActionJail {
         ActionJail {
             jail: name.parse().expect("a name"),
+            label: name.parse().expect("a name"),
             ports: Ports::All,
             protocols: Vec::new(),
             width: SubjectWidth::DEFAULT,

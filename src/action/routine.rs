@@ -226,6 +226,7 @@ impl Routine {
             only_banned: false,
             events: Vec::new(),
             untold: 0,
+            whois: BTreeMap::new(),
             message: "",
         }
     }

@@ -58,6 +58,8 @@ pub struct Sample {
     #[serde(default)]
     users: Vec<String>,
     #[serde(default)]
+    whois: Vec<String>,
+    #[serde(default)]
     ruleset: Option<String>,
     #[serde(default)]
     does: Option<String>,
@@ -173,7 +175,11 @@ impl Sample {
         };
         let mut events: Vec<Event> = self.subjects()?.into_iter().map(event).collect();
         events.retain(|event| teller.tells_of(event));
-        let scene = teller.scene(MESSAGE, events.iter().collect(), 0, HOST, &|| NOON);
+        let mut scene = teller.scene(MESSAGE, events.iter().collect(), 0, HOST, &|| NOON);
+        let addresses = events.iter().filter_map(|event| event.subject.as_ref());
+        let addresses = addresses.filter_map(|subject| Some(subject.network()?.address()));
+        let said = self.whois.join("\n");
+        scene.whois = addresses.map(|address| (address, said.clone())).collect();
         Ok(shown(&teller.steps, &scene))
     }
 
@@ -206,8 +212,10 @@ impl Sample {
                 .map_err(|_| SampleError::Wrong("protocol"))
         };
         let jail = self.jail.parse::<JailName>();
+        let jail = jail.map_err(|_| SampleError::Wrong("jail"))?;
         Ok(ActionJail {
-            jail: jail.map_err(|_| SampleError::Wrong("jail"))?,
+            label: jail.clone(),
+            jail,
             ports: match self.port.is_empty() {
                 true => Ports::All,
                 false => Ports::parse(&self.port, &Services::well_known())?,

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use siphasher::sip::SipHasher13;
 
@@ -78,6 +79,8 @@ pub struct Scene<'s> {
     pub events: Vec<&'s Event>,
     /// How many more could not be told.
     pub untold: usize,
+    /// What whois servers know of addresses; text of whoever has registered them.
+    pub whois: BTreeMap<IpAddr, String>,
     /// What the message is called; no other is, and it keeps its name when it is sent again.
     pub message: &'s str,
 }
@@ -301,6 +304,7 @@ impl<'s> Scene<'s> {
         let value = single
             .map(text)
             .or_else(|| of_event(name, context.event?))
+            .or_else(|| self.of_whois(name, context.event?))
             .or_else(|| self.of_member(name, context))
             .or_else(|| self.of_jail(name, context))
             .or_else(|| self.of_all(name))?;
@@ -308,6 +312,13 @@ impl<'s> Scene<'s> {
             Some(manner) => manner.fit(value),
             None => value,
         })
+    }
+
+    fn of_whois(&self, name: &str, event: &Event) -> Option<String> {
+        let address = || Some(event.subject.as_ref()?.network()?.address());
+        let said = || self.whois.get(&address()?);
+        let lines = |said: &String| said.lines().map(text).collect::<Vec<_>>().join("\n");
+        (name == "whois").then(|| said().map(lines).unwrap_or_default())
     }
 
     fn of_member(&self, name: &str, context: &Context<'s>) -> Option<String> {
@@ -341,8 +352,8 @@ impl<'s> Scene<'s> {
         }
         let jail = context.stage?.jail?;
         Some(match name {
-            "jail" => jail.jail.to_string(),
-            "short" => short(jail.jail.as_str()),
+            "jail" => jail.label.to_string(),
+            "short" => short(jail.label.as_str()),
             "port_list" => match &jail.ports {
                 Ports::All => "all".to_owned(),
                 Ports::Some(ranges) => join(ranges),

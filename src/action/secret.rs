@@ -20,13 +20,15 @@ const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// The right of everybody to read.
 const OTHERS_READ: u32 = 0o004;
 
-/// Where a secret is kept: `file:/path` or `credential:NAME`.
+/// Where a secret is kept: `file:/path` or `credential:NAME`, or in a configuration that has no such words.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Secret {
     /// In a file of its own.
     File(PathBuf),
     /// Among the credentials of the service, by its name there.
     Credential(String),
+    /// A configuration of another program says it itself.
+    Said(Opened),
 }
 
 /// A text that does not say where a secret is kept. It is not repeated: it may be the secret.
@@ -79,6 +81,7 @@ impl fmt::Display for Secret {
         match self {
             Secret::File(path) => write!(f, "file:{}", path.display()),
             Secret::Credential(name) => write!(f, "credential:{name}"),
+            Secret::Said(_) => f.write_str("the secret that the configuration says"),
         }
     }
 }
@@ -138,10 +141,18 @@ pub enum NoSecret {
 }
 
 /// A secret itself: one line of text. It is shown by what asks for it by name, and by nothing else.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Opened(String);
 
 impl Opened {
+    /// A secret that somebody has written.
+    ///
+    /// # Errors
+    /// It can be none.
+    pub fn of(text: &str) -> Result<Opened, NoSecret> {
+        parse(text.as_bytes().to_vec())
+    }
+
     /// What nobody else may see.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -167,6 +178,7 @@ impl Secret {
     /// Reads it, with credentials from this directory.
     fn open_in(&self, credentials: Option<&Path>) -> Result<Opened, SecretError> {
         let path = match self {
+            Secret::Said(opened) => return Ok(opened.clone()),
             Secret::File(path) => path.clone(),
             Secret::Credential(name) => credentials
                 .map(|directory| directory.join(name))
@@ -288,6 +300,14 @@ mod tests {
             .open()
             .expect_err("everybody may read it");
         assert!(error.to_string().contains("chmod o-r /"), "{error}");
+    }
+
+    #[test]
+    fn what_another_configuration_says_is_not_shown() {
+        let said = Secret::Said(Opened::of("tok en").expect("a secret"));
+        assert_eq!(said.open().expect("it is said").reveal(), "tok en");
+        assert!(!format!("{said} {said:?}").contains("tok"), "{said:?}");
+        assert_eq!(Opened::of("a\nb"), Err(NoSecret::Lines));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use siphasher::sip::SipHasher13;
 
 use super::event::{Event, Occasion};
 use super::hands::{Hands, JobError, open_secrets};
+use super::machine;
 use super::parameter::{ParameterError, Value, Values};
 use super::scene::Scene;
 use super::step::{Step, Task};
@@ -34,6 +35,12 @@ const NARROWEST_NETWORK: u8 = 64;
 
 /// How often one message may be refused before those behind it have their turn: it may hold what this target never takes.
 const MOST_REFUSALS: u32 = 5;
+
+/// How many lines of what a whois server knows are told: more than of any address.
+const MOST_OF_WHOIS: usize = 300;
+
+/// How long it is asked: letters wait for it.
+const LONGEST_QUESTION: Duration = Duration::from_secs(15);
 
 /// The kind, for parameters that are missing.
 const KIND: &str = "exec, http or mail";
@@ -122,8 +129,20 @@ impl Teller {
             only_banned: false,
             events,
             untold,
+            whois: BTreeMap::new(),
             message,
         }
+    }
+
+    /// What the program of this action says of the address of an event: why not, if it says nothing.
+    fn ask_of(&self, event: &Event) -> Option<(IpAddr, String)> {
+        let address = event.subject.as_ref()?.network()?.address();
+        let program = self.values.text(KIND, "whois_program").ok()?;
+        let deadline = self.timeout.min(LONGEST_QUESTION);
+        let said = machine::ask(&[program, &address.to_string()], deadline);
+        let said = said.unwrap_or_else(|error| error.to_string());
+        let lines: Vec<&str> = said.lines().take(MOST_OF_WHOIS).collect();
+        Some((address, lines.join("\n")))
     }
 }
 
@@ -158,6 +177,7 @@ pub fn run(
         waiting: VecDeque::new(),
         untold: 0,
         begun: None,
+        asked: BTreeMap::new(),
         begin: clock(),
         messages: 0,
         refused: 0,
@@ -198,6 +218,8 @@ struct Worker<'w> {
     untold: usize,
     /// The message that is on its way.
     begun: Option<Begun>,
+    /// What was asked for the next message.
+    asked: BTreeMap<IpAddr, String>,
     /// When this run has begun.
     begin: Timestamp,
     /// How many messages it has finished.
@@ -299,6 +321,7 @@ impl Worker<'_> {
     /// The next message is another one.
     fn finish(&mut self) {
         self.begun = None;
+        self.asked.clear();
         self.refused = 0;
         self.messages += 1;
     }
@@ -352,12 +375,19 @@ impl Worker<'_> {
         self.begun = Some(begun);
         let secrets = open_secrets(&self.teller.values)?;
         let message = self.message();
+        if self.teller.says("whois") && self.asked.is_empty() {
+            let events = self.waiting.iter().take(begun.count);
+            self.asked = events
+                .filter_map(|event| self.teller.ask_of(event))
+                .collect();
+        }
         let tasks: Vec<Task> = {
             let events = self.waiting.iter().take(begun.count).collect();
             let clock = || begun.time;
             let mut scene = self
                 .teller
                 .scene(&message, events, begun.untold, &self.host, &clock);
+            scene.whois.clone_from(&self.asked);
             scene.secrets = secrets
                 .iter()
                 .map(|(name, secret)| (name.clone(), secret.reveal().to_owned()))

@@ -58,6 +58,8 @@ struct Form {
 #[derive(Serialize, Deserialize)]
 struct JailForm {
     jail: String,
+    /// The jail's name in traces of before there were labels.
+    label: Option<String>,
     /// First and last of each range; none for all ports.
     ports: Option<Vec<(u16, u16)>>,
     protocols: Vec<String>,
@@ -74,6 +76,7 @@ impl Trace {
         let source = self.spec.source.as_ref().ok_or(TraceError::NoFile)?;
         let jails = self.jails.iter().map(|jail| JailForm {
             jail: jail.jail.to_string(),
+            label: Some(jail.label.to_string()),
             ports: match &jail.ports {
                 Ports::All => None,
                 Ports::Some(ranges) => Some(
@@ -105,6 +108,7 @@ impl Trace {
         let jails = form.jails.into_iter().map(|jail| {
             let protocols = jail.protocols.iter().map(|word| word.parse());
             Ok(ActionJail {
+                label: jail.label.as_ref().unwrap_or(&jail.jail).parse()?,
                 jail: jail.jail.parse()?,
                 ports: jail.ports.map_or(Ports::All, |ranges| {
                     let ranges = ranges.into_iter();
@@ -147,6 +151,7 @@ mod tests {
             .map(|(first, last)| PortRange { first, last });
         let jail = ActionJail {
             jail: "sshd".parse().expect("a name"),
+            label: "SSH".parse().expect("a name"),
             ports: Ports::Some(ranges.collect()),
             protocols: vec![Protocol::Tcp, Protocol::Udp],
             width: SubjectWidth::DEFAULT,

@@ -211,7 +211,7 @@ impl Vocabulary {
                 add(&foreign, Sort::Foreign, &[Axis::Event]);
                 add(&["line"], Sort::Foreign, &[Axis::Event, Axis::Line]);
                 add(&["user"], Sort::Foreign, &[Axis::Event, Axis::User]);
-                add(&["lines"], Sort::Lines, &[Axis::Event]);
+                add(&["lines", "whois"], Sort::Lines, &[Axis::Event]);
             }
             About::Jails | About::Everybody => {
                 add(&["family"], Sort::Plain, &[Axis::Family]);

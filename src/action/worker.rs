@@ -65,6 +65,11 @@ pub trait Keeper {
     /// It could not be taken away.
     fn stop(&mut self, ending: Ending) -> Result<(), Self::Error>;
 
+    /// What has gone wrong of late though all that was asked for counts as done: a ban that could not be lifted, for instance.
+    fn complaint(&self) -> Option<String> {
+        None
+    }
+
     /// Whether nobody else has changed what is there, as far as that can be seen at a glance.
     ///
     /// # Errors
@@ -138,6 +143,7 @@ fn keep<K: Keeper>(
         inbox,
         projection: Projection::default(),
         trouble: None,
+        complaint: None,
         waiting: None,
         changed_at: None,
         checked_at: Instant::now(),
@@ -153,6 +159,8 @@ struct Worker<'w, K> {
     inbox: &'w Inbox<'w>,
     projection: Projection,
     trouble: Option<Trouble>,
+    /// What was told of what has gone wrong of late.
+    complaint: Option<String>,
     /// Changes that are not made yet.
     waiting: Option<Waiting>,
     /// When something was changed last.
@@ -294,8 +302,18 @@ impl<K: Keeper> Worker<'_, K> {
         } else if self.waiting.is_some() && !self.leaves_alone() && self.may_change_at() <= now {
             self.carry_out();
         }
+        self.tell_complaint();
         if self.may_check() && self.next_check().is_some_and(|due| due <= now) {
             self.check();
+        }
+    }
+
+    /// Tells what has gone wrong of late, or that it has not.
+    fn tell_complaint(&mut self) {
+        let complaint = self.keeper.complaint();
+        if self.complaint != complaint {
+            self.complaint.clone_from(&complaint);
+            (self.report)(Report::Complaint(complaint));
         }
     }
 

@@ -103,6 +103,7 @@ fn object(action: &ListedAction) -> Value {
         let default = match &parameter.default {
             Some(Given::One(text)) => json!(text),
             Some(Given::Many(texts)) => json!(texts),
+            Some(Given::Secret(_)) => json!(null),
             None => Value::Null,
         };
         let about = json!({

@@ -100,6 +100,14 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
         )?,
         (None, None) => {}
     }
+    let by_hand = &status.configuration.set;
+    if !by_hand.is_empty() {
+        writeln!(
+            out,
+            "Configuration: {BAD}not what its files say{BAD:#}: somebody has set {}; a reload takes what the files say",
+            by_hand.join(", ")
+        )?;
+    }
     for source in &status.sources {
         let newest = source
             .last_record
@@ -162,7 +170,13 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
                 BAD,
                 "is not wanted any more; what it has put into effect is taken away once all others work".to_owned(),
             ),
-            (true, _) => (GOOD, "works".to_owned()),
+            (true, _) => match &action.failed {
+                None => (GOOD, "works".to_owned()),
+                Some(failed) => (
+                    BAD,
+                    format!("works, but its last command failed: {}", harmless(failed)),
+                ),
+            },
             (false, None) => (BAD, "does not work; see the daemon's log".to_owned()),
             (false, Some(reason)) => (BAD, format!("does not work: {}", harmless(reason))),
         };

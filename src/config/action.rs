@@ -29,6 +29,8 @@ pub struct ActionUse {
     pub place: Place,
     /// The jail.
     pub jail: JailName,
+    /// What the action calls it.
+    pub label: JailName,
     /// Whom it bans, if these are no addresses.
     pub by_names: Option<Capture>,
     /// Whether it is to do something about bans that do not work.
@@ -123,6 +125,7 @@ pub fn read_all(
             check_names(&spec.name, one, problems);
         }
     }
+    refuse_shared_labels(&specs, used, problems);
     warn_of_jails_that_only_tell(&specs, used, problems);
     refuse_wider_that_only_tell(&specs, used, problems);
     refuse_shared_places(&specs, problems);
@@ -131,6 +134,28 @@ pub fn read_all(
         look_around(&specs, problems);
     }
     specs.into_iter().map(|(spec, _)| spec).collect()
+}
+
+/// Two jails by one name would take away from each other what they have put there.
+fn refuse_shared_labels(
+    specs: &[(ActionSpec, Place)],
+    used: &[ActionUse],
+    problems: &mut Problems,
+) {
+    for (at, one) in used.iter().enumerate() {
+        let is_other = |other: &&ActionUse| {
+            other.action == one.action && other.label == one.label && other.jail != one.jail
+        };
+        let spec = specs.iter().find(|(spec, _)| spec.name == one.action);
+        let tells = spec.is_none_or(|(spec, _)| spec.teller().is_some());
+        if let Some(other) = used[..at].iter().find(is_other).filter(|_| !tells) {
+            let message = format!(
+                "the action `{}` would call the jails `{}` and `{}` both `{}`",
+                one.action, other.jail, one.jail, one.label
+            );
+            problems.error(&one.place, message, "write another `label`");
+        }
+    }
 }
 
 /// Who adds a mail to a jail may think that its usual actions stay.
@@ -315,6 +340,7 @@ fn parameters(table: Option<&Table>, problems: &mut Problems) -> BTreeMap<String
                 .map(text)
                 .collect::<Option<_>>()
                 .map(Given::Many),
+            Kind::Secret(secret) => Some(Given::Secret(secret.clone())),
             _ => text(&entry.value).map(Given::One),
         };
         match value {
@@ -335,7 +361,9 @@ fn text(value: &Value) -> Option<String> {
         Kind::Text(text) => Some(text.clone()),
         Kind::Integer(number) => Some(number.to_string()),
         Kind::Flag(flag) => Some(flag.to_string()),
-        Kind::List(_) | Kind::Table(_) | Kind::Decimal(_) | Kind::Other(_) => None,
+        Kind::List(_) | Kind::Table(_) | Kind::Decimal(_) | Kind::Secret(_) | Kind::Other(_) => {
+            None
+        }
     }
 }
 

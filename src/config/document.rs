@@ -12,6 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Place, Problems, Text};
+use crate::action::secret::Opened;
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -37,6 +38,8 @@ pub enum Kind {
     List(Vec<Value>),
     /// `{…}` or a section
     Table(Table),
+    /// What is for nobody else to read: no text of f2bd's own says it.
+    Secret(Opened),
     /// A date or a number too large: nothing that a setting could be.
     Other(&'static str),
 }
@@ -66,6 +69,7 @@ impl Value {
             (Kind::Integer(one), Kind::Integer(other)) => one == other,
             (Kind::Decimal(one), Kind::Decimal(other)) => one.total_cmp(other).is_eq(),
             (Kind::Flag(one), Kind::Flag(other)) => one == other,
+            (Kind::Secret(one), Kind::Secret(other)) => one == other,
             (Kind::List(one), Kind::List(other)) => {
                 one.len() == other.len()
                     && one.iter().zip(other).all(|(one, other)| one.is_same(other))
@@ -90,6 +94,7 @@ impl Value {
             Kind::Flag(_) => "true or false",
             Kind::List(_) => "a list",
             Kind::Table(_) => "a table",
+            Kind::Secret(_) => "a secret",
             Kind::Other(name) => name,
         }
     }

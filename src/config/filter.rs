@@ -4,6 +4,7 @@
 //! are compiled, and proven, by the engine; `proving` runs the samples.
 
 mod lines;
+mod looking;
 mod proving;
 
 use std::sync::Arc;

@@ -9,6 +9,7 @@ use std::num::NonZeroU32;
 use super::accounts;
 use super::action::ActionUse;
 use super::class;
+use super::closing;
 use super::daemon::named;
 use super::document::{Entry, Kind, Table, Value};
 use super::escalation;
@@ -25,7 +26,7 @@ use super::section::{Section, unknown};
 use super::siege;
 use super::source::Sources;
 use super::subject;
-use crate::action::ports::{PortError, Ports, Protocol, Services};
+use crate::action::ports::{Ports, Protocol, Services};
 use crate::engine::filter::Capture;
 use crate::engine::jail::accounts::AccountRule;
 use crate::engine::jail::class::ClassRule;
@@ -33,7 +34,7 @@ use crate::engine::jail::escalation::Escalation;
 use crate::engine::jail::network::NetworkRule;
 use crate::engine::jail::response::Responses;
 use crate::engine::jail::siege::SiegeRule;
-use crate::engine::name::{FilterName, JailName, SourceName};
+use crate::engine::name::{ActionName, FilterName, JailName, SourceName};
 use crate::engine::policy::{Counting, FilterId, IgnoreList, JailPolicy, MaxRetry, UseDns};
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::record::journal::{JournalMatch, RouteId};
@@ -96,6 +97,8 @@ pub struct JailSettings {
     pub protocols: Vec<Protocol>,
     /// What is done about bans.
     pub responses: Responses,
+    /// What is otherwise for single actions.
+    pub owns: BTreeMap<ActionName, response::Own>,
 }
 
 /// The filter of a jail, and what of it.
@@ -227,7 +230,7 @@ impl<'c> JailReader<'c> {
         let named_by = subject::read(&section, problems);
         let common = self.common(&section, problems);
         let wishes = Wishes::read(&section, &entry.place, self.sources, problems);
-        let ports = self.ports(&section, problems);
+        let ports = closing::ports(&section, &self.services, problems);
         if let Some(defaults) = self.defaults {
             // What is wrong with them alone was found with them.
             problems.blame(before, &format!("in jail `{name}`, "), &defaults.places());
@@ -257,15 +260,22 @@ impl<'c> JailReader<'c> {
             (networks, accounts) = (Vec::new(), None);
             subject::check_keys(&section, capture, problems);
         }
+        let owns = response::owns(&actions, problems);
         if enabled {
             let named = actions.into_iter();
             let wider = &responses.unhindered().actions;
-            self.actions.extend(named.map(|(action, own)| ActionUse {
-                is_wider: wider.contains(&action),
-                action,
-                place: own.unwrap_or_else(|| entry.place.clone()),
-                jail: name.clone(),
-                by_names: named_by,
+            self.actions.extend(named.map(|named| {
+                ActionUse {
+                    is_wider: wider.contains(&named.action),
+                    label: owns
+                        .get(&named.action)
+                        .and_then(|own| own.label.clone())
+                        .unwrap_or_else(|| name.clone()),
+                    action: named.action,
+                    place: named.place.unwrap_or_else(|| entry.place.clone()),
+                    jail: name.clone(),
+                    by_names: named_by,
+                }
             }));
         }
         let FilterChoice {
@@ -346,6 +356,7 @@ impl<'c> JailReader<'c> {
             ports: ports.unwrap_or(Ports::All),
             protocols,
             responses,
+            owns,
         })
     }
 
@@ -363,7 +374,7 @@ impl<'c> JailReader<'c> {
         let words = section.texts("ignoreip", problems).unwrap_or_default();
         let proxies = section.texts("trusted", problems).unwrap_or_default();
         let command = section.texts("ignorecommand", problems).unwrap_or_default();
-        let (responses, actions) = response::read(section, width, problems)?;
+        let (responses, actions) = response::read(section, width, &self.services, problems)?;
         Some(Common {
             counting: accounts::counting(section, problems),
             maxretry: MaxRetry(maxretry),
@@ -378,7 +389,7 @@ impl<'c> JailReader<'c> {
             ignore: self.ignored.list(&words, own, &command, problems),
             trusted: self.ignored.trusted(&proxies, problems),
             width,
-            protocols: protocols(section, problems),
+            protocols: closing::protocols(section, problems),
             responses,
             actions,
         })
@@ -490,29 +501,6 @@ impl<'c> JailReader<'c> {
             }
         }
     }
-
-    /// The ports that the jail names.
-    fn ports(&self, section: &Section<'_>, problems: &mut Problems) -> Option<Ports> {
-        let value = section.value("port")?;
-        let before = problems.count();
-        let words = section.words("port", problems)?;
-        for (word, place) in &words {
-            // Each by itself, so that every wrong one is told at its place.
-            if let Err(error) = Ports::parse(&[word], &self.services) {
-                let message = match error {
-                    PortError::Unknown(word) => format!("`port`: there is no port `{word}`"),
-                    error => format!("`port`: {error}"),
-                };
-                section.complain("port", place, message, problems);
-            }
-        }
-        let words: Vec<_> = words.into_iter().map(|(word, _)| word).collect();
-        let ports = Ports::parse(&words, &self.services).ok();
-        if ports.is_none() && problems.count() == before {
-            section.complain("port", &value.place, "`port` is empty".to_owned(), problems);
-        }
-        ports
-    }
 }
 
 fn bantime(section: &Section<'_>, problems: &mut Problems) -> Option<BanTime> {
@@ -523,20 +511,6 @@ fn bantime(section: &Section<'_>, problems: &mut Problems) -> Option<BanTime> {
         // Reported as any other span that is none.
         _ => section.span("bantime", problems).map(BanTime::For),
     }
-}
-
-fn protocols(section: &Section<'_>, problems: &mut Problems) -> Vec<Protocol> {
-    let Some(list) = section.parsed_list::<Protocol>("protocol", problems) else {
-        return Vec::new();
-    };
-    if let (Some(value), true) = (section.value("protocol"), list.is_empty()) {
-        let message = "`protocol` is empty".to_owned();
-        // What could not be read has been reported already.
-        if matches!(&value.kind, Kind::List(items) if items.is_empty()) {
-            section.complain("protocol", &value.place, message, problems);
-        }
-    }
-    list.into_iter().map(|(protocol, _)| protocol).collect()
 }
 
 /// Tells who asks for names where there are none; in `[defaults]` that is for other jails.

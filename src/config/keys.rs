@@ -477,6 +477,22 @@ pub const RESPONSE: &[Key] = &[
     key("network", "{ ipv4 = 24, ipv6 = 48 }", ""),
 ];
 
+/// An action of `actions` that is a table.
+pub const ACTION_USE: &[Key] = &[
+    key("action", "the name of an action", ""),
+    key("label", "a name such as \"SSH\"", ""),
+    key(
+        "port",
+        "numbers, ranges and services such as [\"ssh\", 8080, \"9000:9100\"], or [\"all\"]",
+        "",
+    ),
+    key(
+        "protocol",
+        "\"tcp\", \"udp\" or \"sctp\", or a list of them",
+        "",
+    ),
+];
+
 /// `unhindered = { … }`
 pub const UNHINDERED: &[Key] = &[
     key(

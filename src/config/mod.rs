@@ -7,14 +7,16 @@
 //! [`files`] finds and reads, [`document`] keeps the places, [`keys`] lists what can be written,
 //! [`section`] reads typed values; `daemon`, `jail`, `filter`, `action` and `ignore` know what they mean;
 //! `surroundings` looks at what is around; `discovery` is for jails that nobody has written yet; `change` is what
-//! somebody wonders about.
+//! somebody wonders about, and `amend` what somebody changes while the daemon runs.
 
 mod accounts;
 mod action;
+pub mod amend;
 mod atlas;
 mod base;
 mod change;
 mod class;
+mod closing;
 mod daemon;
 mod discovery;
 mod document;
@@ -255,6 +257,7 @@ fn read(main: &Path, problems: &mut Problems) -> Option<Read> {
             table,
             filters,
             actions,
+            ..
         } = fail2ban::transcription::read(main, problems)?;
         return Some(Read {
             text,
@@ -561,11 +564,15 @@ fn with_jails(action: ActionSpec, jails: &[&JailSettings]) -> (ActionSpec, Vec<A
         .iter()
         .filter(|jail| jail.responses.actions().contains(&&action.name));
     let jails = served
-        .map(|jail| ActionJail {
-            jail: jail.name.clone(),
-            ports: jail.ports.clone(),
-            protocols: jail.protocols.clone(),
-            width: jail.width,
+        .map(|jail| {
+            let own = jail.owns.get(&action.name).cloned().unwrap_or_default();
+            ActionJail {
+                jail: jail.name.clone(),
+                label: own.label.unwrap_or_else(|| jail.name.clone()),
+                ports: own.ports.unwrap_or_else(|| jail.ports.clone()),
+                protocols: own.protocols.unwrap_or_else(|| jail.protocols.clone()),
+                width: jail.width,
+            }
         })
         .collect();
     (action, jails)

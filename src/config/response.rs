@@ -3,31 +3,58 @@
 //! In: names of actions, and tables, of a jail or of `[defaults]`. Out: what is done about each offence, and about bans
 //! that do not work, and which actions that takes. What cannot be used is reported.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
+use super::closing;
 use super::document::{Kind, Table, Value};
 use super::keys;
 use super::problem::{Place, Problems};
 use super::section::Section;
+use crate::action::ports::{Ports, Protocol, Services};
 use crate::engine::jail::response::{Response, Responses, Unhindered};
-use crate::engine::name::ActionName;
+use crate::engine::name::{ActionName, JailName};
 use crate::engine::prefix::SubjectWidth;
 
 /// The largest `from`: nobody offends so often.
 const MOST_OFFENCES: i64 = 1_000;
 
-/// An action, and where it is named, if it is.
-pub type Named = (ActionName, Option<Place>);
+/// An action as a jail names it.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// Which.
+    pub action: ActionName,
+    /// Where it is named, if it is.
+    pub place: Option<Place>,
+    /// What is otherwise for it.
+    pub own: Own,
+}
+
+/// What holds for one action of a jail instead of what the jail says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Own {
+    /// What the action calls the jail.
+    pub label: Option<JailName>,
+    /// What a banned host cannot reach.
+    pub ports: Option<Ports>,
+    /// The protocols of these ports.
+    pub protocols: Option<Vec<Protocol>>,
+}
 
 /// The responses of a jail whose subjects have this `width`, and the actions that they need.
 pub fn read(
     section: &Section<'_>,
     width: SubjectWidth,
+    services: &Services,
     problems: &mut Problems,
 ) -> Option<(Responses, Vec<Named>)> {
-    let usual = match actions(section, problems) {
+    let usual = match actions(section, services, problems) {
         Some(named) => named,
-        None => vec![("nftables".parse().ok()?, None)],
+        None => vec![Named {
+            action: "nftables".parse().ok()?,
+            place: None,
+            own: Own::default(),
+        }],
     };
     let mut graded: Vec<Response> = Vec::new();
     let mut named = usual.clone();
@@ -48,7 +75,7 @@ pub fn read(
             problems.error(&value.place, message, "write another number, or join them");
             continue;
         }
-        let own = actions(&table, problems).unwrap_or_else(|| usual.clone());
+        let own = actions(&table, services, problems).unwrap_or_else(|| usual.clone());
         graded.push(Response {
             from,
             actions: names(&own),
@@ -57,22 +84,26 @@ pub fn read(
         });
         named.extend(own);
     }
-    let (unhindered, wider) = unhindered(section, problems);
+    let (unhindered, wider) = unhindered(section, services, problems);
     named.extend(wider);
     let responses = Responses::new(names(&usual), graded).with_unhindered(unhindered);
     let used = responses.actions();
-    named.retain(|(name, _)| used.contains(&name));
+    named.retain(|named| used.contains(&&named.action));
     Some((responses, named))
 }
 
 /// What is done about bans that do not work, and the actions that it takes.
-fn unhindered(section: &Section<'_>, problems: &mut Problems) -> (Unhindered, Vec<Named>) {
+fn unhindered(
+    section: &Section<'_>,
+    services: &Services,
+    problems: &mut Problems,
+) -> (Unhindered, Vec<Named>) {
     let usual = Unhindered::default();
     if section.value("unhindered").is_none() {
         return (usual, Vec::new());
     }
     let table = section.inner("unhindered", keys::UNHINDERED, problems);
-    let wider = actions(&table, problems).unwrap_or_default();
+    let wider = actions(&table, services, problems).unwrap_or_default();
     let unhindered = Unhindered {
         grace: table.span("grace", problems).unwrap_or(usual.grace),
         actions: names(&wider),
@@ -99,14 +130,87 @@ fn tables<'t>(section: &Section<'t>, problems: &mut Problems) -> Vec<(&'t Table,
     tables
 }
 
-fn actions(section: &Section<'_>, problems: &mut Problems) -> Option<Vec<Named>> {
-    let list = section.parsed_list("actions", problems)?.into_iter();
-    let named = list.map(|(name, place)| (name, Some(place.clone())));
-    Some(named.collect())
+/// The actions of a list, of which each is a name or a table.
+fn actions(
+    section: &Section<'_>,
+    services: &Services,
+    problems: &mut Problems,
+) -> Option<Vec<Named>> {
+    let value = section.value("actions")?;
+    let items = match &value.kind {
+        Kind::List(items) => items.as_slice(),
+        Kind::Text(_) => std::slice::from_ref(value),
+        _ => {
+            section.refuse("actions", value, problems);
+            return None;
+        }
+    };
+    let mut named = Vec::new();
+    for item in items {
+        let (word, place, own) = match &item.kind {
+            Kind::Text(word) => (word.as_str(), &item.place, Own::default()),
+            Kind::Table(table) => {
+                let table = Section::new(Some(table), keys::ACTION_USE);
+                table.check_keys("an action of `actions`", problems);
+                let own = own(&table, services, problems);
+                let Some(word) = table.text("action", problems) else {
+                    if table.value("action").is_none() {
+                        let remedy = "write { action = \"iptables\", label = \"SSH\" }";
+                        problems.error(&item.place, "an action without a name", remedy);
+                    }
+                    continue;
+                };
+                let place = table
+                    .value("action")
+                    .map_or(&item.place, |name| &name.place);
+                (word, place, own)
+            }
+            _ => {
+                section.refuse("actions", item, problems);
+                continue;
+            }
+        };
+        match word.parse() {
+            Ok(action) => named.push(Named {
+                action,
+                place: Some(place.clone()),
+                own,
+            }),
+            Err(error) => {
+                let message = format!("`actions`: {error}");
+                section.complain("actions", place, message, problems);
+            }
+        }
+    }
+    Some(named)
+}
+
+/// What a table says of an action of a jail.
+fn own(table: &Section<'_>, services: &Services, problems: &mut Problems) -> Own {
+    let protocols = closing::protocols(table, problems);
+    Own {
+        label: table.parsed("label", problems),
+        ports: closing::ports(table, services, problems),
+        protocols: (!protocols.is_empty()).then_some(protocols),
+    }
+}
+
+/// What is otherwise for which action. One that is named twice is the same both times.
+pub fn owns(all: &[Named], problems: &mut Problems) -> BTreeMap<ActionName, Own> {
+    let mut owns: BTreeMap<ActionName, Own> = BTreeMap::new();
+    for Named { action, place, own } in all.iter().filter(|named| named.own != Own::default()) {
+        let first = owns.entry(action.clone()).or_insert_with(|| own.clone());
+        if let (true, Some(place)) = (first != own, place) {
+            let message = format!("`{action}` is named twice, with another label or other ports");
+            let remedy = "write a section [action.NAME] with `use` for one of them";
+            problems.error(place, message, remedy);
+        }
+    }
+    owns
 }
 
 fn names(named: &[Named]) -> Vec<ActionName> {
-    named.iter().map(|(name, _)| name.clone()).collect()
+    named.iter().map(|named| named.action.clone()).collect()
 }
 
 /// How wide the network is that is banned in place of a subject.

@@ -9,7 +9,7 @@ use super::jail::JailSettings;
 use super::resolved::Patterns;
 use crate::control::protocol::{JailSettingsRow, LinesRow};
 use crate::engine::filter::LineRules;
-use crate::engine::policy::{IGNOREIP, IgnoreList, SetName};
+use crate::engine::policy::{IGNOREIP, IgnoreList, JailPolicy, SetName};
 use crate::source::SourceSpec;
 use crate::source::file::FilesSpec;
 
@@ -55,7 +55,7 @@ fn row(
         failregex: patterns.failures.clone(),
         ignoreregex: patterns.ignores.clone(),
         ignoreip: ignored(&jail.ignore),
-        ignoreself: jail.ignore.sets().any(|(set, _)| *set == SetName::Own),
+        ignoreself: spares_itself(&jail.ignore),
         ignorecommand: command.unwrap_or_default(),
         usedns: jail.usedns,
         lines: patterns.lines.as_ref().map(lines),
@@ -90,8 +90,18 @@ fn zone_name(zone: &TimeZone) -> String {
     }
 }
 
+/// What is told of a jail that does otherwise than is configured.
+pub fn follow(row: &mut JailSettingsRow, jail: &JailPolicy) {
+    row.ignoreip = ignored(&jail.ignore);
+    row.ignoreself = spares_itself(&jail.ignore);
+}
+
+fn spares_itself(list: &IgnoreList) -> bool {
+    list.sets().any(|(set, _)| *set == SetName::Own)
+}
+
 /// Whom a list names, in the words that were written.
-fn ignored(list: &IgnoreList) -> Vec<String> {
+pub fn ignored(list: &IgnoreList) -> Vec<String> {
     let mut words = Vec::new();
     let stated = list.stated().filter_map(|rule| {
         let word = rule.because.strip_prefix(IGNOREIP)?;

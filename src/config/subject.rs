@@ -93,7 +93,9 @@ pub fn check_addresses(
     spec: &FilterSpec,
     problems: &mut Problems,
 ) {
-    if spec.names_addresses() || spec.failures.is_empty() {
+    // What another program's filter takes for whoever is banned may be an address.
+    let may_be = spec.lines.is_some() && spec.captures(Capture::Target);
+    if spec.names_addresses() || may_be || spec.failures.is_empty() {
         return;
     }
     let place = section.value("filter").map_or(place, |value| &value.place);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
-pub use super::settings::{JailSettingsRow, LinesRow, SettingsRow};
+pub use super::settings::{DaemonChange, JailChange, JailSettingsRow, LinesRow, SettingsRow};
 
 use super::health::HealthRow;
 use super::text;
@@ -169,6 +169,27 @@ pub enum Request {
         #[serde(with = "text")]
         level: LevelFilter,
     },
+    /// Have a jail do otherwise than is configured, until the configuration is read again.
+    Set {
+        /// Which one.
+        #[serde(with = "text")]
+        jail: JailName,
+        /// What it does otherwise.
+        #[serde(flatten)]
+        change: JailChange,
+    },
+    /// Have a jail end, which lets go whom it has banned, until the configuration is read again.
+    EndJail {
+        /// Which one.
+        #[serde(with = "text")]
+        jail: JailName,
+    },
+    /// Have the daemon do otherwise than is configured, until the configuration is read again.
+    SetDaemon {
+        /// What it does otherwise.
+        #[serde(flatten)]
+        change: DaemonChange,
+    },
     /// End.
     Stop,
 }
@@ -186,6 +207,9 @@ impl Request {
             | Request::Confirm
             | Request::Flush
             | Request::LogLevel { .. }
+            | Request::Set { .. }
+            | Request::EndJail { .. }
+            | Request::SetDaemon { .. }
             | Request::Stop => true,
             Request::Allowed
             | Request::Status { .. }
@@ -367,6 +391,9 @@ pub struct ConfigurationRow {
     /// When it came back since the one that was read last was not confirmed; null if it is the one that was read last.
     #[serde(with = "text::option")]
     pub restored: Option<Timestamp>,
+    /// What is otherwise than its files say since somebody has said so: `maxretry of sshd`.
+    #[serde(default)]
+    pub set: Vec<String>,
 }
 
 /// How a jail is doing.
@@ -476,6 +503,9 @@ pub struct ActionRow {
     pub works: bool,
     /// Why not; null if it works.
     pub reason: Option<String>,
+    /// What has gone wrong of late though it works, such as a command that failed; null once another one has succeeded.
+    #[serde(default)]
+    pub failed: Option<String>,
     /// Whether nobody wants it any more, and it only protects until all others do.
     #[serde(default)]
     pub is_replaced: bool,
@@ -890,6 +920,16 @@ mod tests {
                 after: 0
             }
         );
+    }
+
+    #[test]
+    fn a_change_travels_beside_its_jail() {
+        let line = r#"{"version":1,"request":"set","jail":"sshd","key":"maxretry","value":3}"#;
+        let envelope: Envelope = serde_json::from_str(line).expect("a request");
+        let jail = "sshd".parse().expect("a name");
+        let change = JailChange::Maxretry(3);
+        assert_eq!(envelope.request, Request::Set { jail, change });
+        assert_eq!(serde_json::to_string(&envelope).expect("JSON"), line);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,8 +59,17 @@ const DIRECTORY_MODE: u32 = 0o755;
 #[derive(Debug)]
 pub struct Listener {
     socket: UnixListener,
+    path: PathBuf,
     speech: Speech,
-    _lock: File,
+    lock: Lock,
+}
+
+impl Listener {
+    /// Where nobody will serve it: leaves nothing that was not there before, but for the dead socket that it has replaced.
+    pub fn undo(self) {
+        remove(&self.path);
+        self.lock.undo();
+    }
 }
 
 /// Why the socket cannot be served.
@@ -92,11 +101,14 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// How often a lock is taken that is removed meanwhile: each time somebody else has begun and was refused.
+const MOST_TRIES: usize = 10;
+
 /// Takes the lock beside a path: one daemon can, until its process ends in whatever way.
 ///
 /// # Errors
 /// Another daemon has it, or the system refuses.
-pub fn lock(path: &Path) -> Result<File, BindError> {
+pub fn lock(path: &Path) -> Result<Lock, BindError> {
     let lock_path = beside(path, ".lock");
     let failed = |error| BindError::System {
         path: lock_path.clone(),
@@ -105,11 +117,56 @@ pub fn lock(path: &Path) -> Result<File, BindError> {
     let mut options = File::options();
     // Whoever can open it can lock it, and would keep the daemon from starting.
     options.create(true).truncate(false).write(true).mode(0o600);
-    let lock = options.open(&lock_path).map_err(failed)?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(lock),
-        Err(Errno::WOULDBLOCK) => Err(BindError::Served(path.to_owned())),
-        Err(error) => Err(failed(error.into())),
+    let mut is_new = !lock_path.exists();
+    for _ in 0..MOST_TRIES {
+        let file = options.open(&lock_path).map_err(failed)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(BindError::Served(path.to_owned())),
+            Err(error) => return Err(failed(error.into())),
+        }
+        // Whoever had it may have removed it between, and then nobody else would find this one.
+        if is_there(&file, &lock_path) {
+            return Ok(Lock {
+                path: lock_path,
+                is_new,
+                _file: file,
+            });
+        }
+        is_new = true;
+    }
+    Err(failed(io::Error::from(io::ErrorKind::WouldBlock)))
+}
+
+/// Whether a file is the one of that name.
+fn is_there(file: &File, path: &Path) -> bool {
+    let own = file.metadata().map(|own| (own.dev(), own.ino()));
+    let named = std::fs::metadata(path).map(|named| (named.dev(), named.ino()));
+    matches!((own, named), (Ok(own), Ok(named)) if own == named)
+}
+
+/// What keeps other daemons away, until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    path: PathBuf,
+    /// Nobody had made its file before.
+    is_new: bool,
+    _file: File,
+}
+
+impl Lock {
+    /// Where nothing came of what it was taken for: leaves nothing that was not there before.
+    pub fn undo(self) {
+        if self.is_new {
+            remove(&self.path);
+        }
+    }
+}
+
+/// Removes what we have made ourselves.
+fn remove(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        log::warn!("cannot remove {}: {error}", path.display());
     }
 }
 
@@ -131,6 +188,26 @@ pub fn bind(path: &Path, speech: Speech) -> Result<Listener, BindError> {
         builder.create(directory).map_err(failed(directory))?;
     }
     let lock = lock(path)?;
+    match make(path, speech) {
+        Ok(socket) => Ok(Listener {
+            socket,
+            path: path.to_owned(),
+            speech,
+            lock,
+        }),
+        Err(error) => {
+            lock.undo();
+            Err(error)
+        }
+    }
+}
+
+/// Makes the socket, whose lock is ours.
+fn make(path: &Path, speech: Speech) -> Result<UnixListener, BindError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| BindError::System { path, error }
+    };
     // A program that knows nothing of our lock may serve it.
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
         return Err(BindError::Foreign(path.to_owned()));
@@ -151,11 +228,7 @@ pub fn bind(path: &Path, speech: Speech) -> Result<Listener, BindError> {
     std::fs::set_permissions(&new, PermissionsExt::from_mode(speech.mode()))
         .map_err(failed(&new))?;
     std::fs::rename(&new, path).map_err(failed(path))?;
-    Ok(Listener {
-        socket,
-        speech,
-        _lock: lock,
-    })
+    Ok(socket)
 }
 
 /// Where requests go, and who may still come.

@@ -1,7 +1,9 @@
-//! What is configured, for those who ask a running daemon?
+//! What is configured, for those who ask a running daemon, and what can be made otherwise while it runs?
 //!
-//! The rows of a reply; nothing is looked up here. The settings that decide are the engine's, in types; these are the
-//! words that people wrote.
+//! The rows of a reply, and the changes of a request; nothing is looked up here. The settings that decide are the engine's, in
+//! types; these are the words that people wrote.
+
+use std::fmt;
 
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
@@ -67,4 +69,84 @@ pub struct LinesRow {
     pub logtimezone: Option<String>,
     /// How many lines are looked at together.
     pub maxlines: u16,
+}
+
+/// What a jail can be told to do otherwise. Times are words as the configuration has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "key", content = "value", rename_all = "snake_case")]
+pub enum JailChange {
+    /// So many failures make a ban.
+    Maxretry(i64),
+    /// They lie within this time.
+    Findtime(String),
+    /// The first ban of a subject lasts so long; a negative time is for ever.
+    Bantime(String),
+    /// Whether this machine is never banned.
+    Ignoreself(bool),
+    /// These are never banned either.
+    Addignoreip(Vec<String>),
+    /// This one is no longer spared by that.
+    Delignoreip(String),
+}
+
+/// And the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "key", content = "value", rename_all = "snake_case")]
+pub enum DaemonChange {
+    /// Bans that are over are kept for this time.
+    KeepBans(String),
+    /// What happens is told in this file in Fail2ban's form; in none if it is null.
+    Fail2banLog(Option<String>),
+}
+
+impl JailChange {
+    /// The key that the configuration has for it.
+    pub fn key(&self) -> &'static str {
+        match self {
+            JailChange::Maxretry(_) => "maxretry",
+            JailChange::Findtime(_) => "findtime",
+            JailChange::Bantime(_) => "bantime",
+            JailChange::Ignoreself(_) => "ignoreself",
+            JailChange::Addignoreip(_) | JailChange::Delignoreip(_) => "ignoreip",
+        }
+    }
+}
+
+impl DaemonChange {
+    /// The key that the configuration has for it.
+    pub fn key(&self) -> &'static str {
+        match self {
+            DaemonChange::KeepBans(_) => "keep_bans",
+            DaemonChange::Fail2banLog(_) => "fail2ban_log",
+        }
+    }
+}
+
+/// As it is told: `maxretry 3`. Control characters are shown as escapes, so that it stays one line.
+impl fmt::Display for JailChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            JailChange::Maxretry(retries) => write!(f, "maxretry {retries}"),
+            JailChange::Findtime(text) => write!(f, "findtime {}", text.escape_debug()),
+            JailChange::Bantime(text) => write!(f, "bantime {}", text.escape_debug()),
+            JailChange::Ignoreself(is_so) => write!(f, "ignoreself {is_so}"),
+            JailChange::Addignoreip(words) => {
+                write!(f, "addignoreip {}", words.join(" ").escape_debug())
+            }
+            JailChange::Delignoreip(word) => write!(f, "delignoreip {}", word.escape_debug()),
+        }
+    }
+}
+
+/// The same.
+impl fmt::Display for DaemonChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DaemonChange::KeepBans(text) => write!(f, "keep_bans {}", text.escape_debug()),
+            DaemonChange::Fail2banLog(Some(path)) => {
+                write!(f, "fail2ban_log {}", path.escape_debug())
+            }
+            DaemonChange::Fail2banLog(None) => f.write_str("no fail2ban_log"),
+        }
+    }
 }

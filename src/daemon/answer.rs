@@ -6,6 +6,7 @@
 mod deaf;
 mod explain;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,11 +21,13 @@ use super::notice::{
 use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::action::{ActionJail, ActionSpec};
+use crate::config::amend::{self, AmendError};
 use crate::config::{Problem, Settings};
 use crate::control::protocol::{
-    ActionRow, AllowedRow, BanRow, ConfigurationRow, DatabaseRow, FailureRow, FileRow, FollowLine,
-    HistoryRow, JailRow, JailSettingsRow, LONGEST_ALLOWANCE, MOST_TAKEN_OVER, OperatorRow, PAGE,
-    Refusal, Reply, Request, ResponseRow, SettingsRow, SiegeRow, SourceRow, Status, Why,
+    ActionRow, AllowedRow, BanRow, ConfigurationRow, DaemonChange, DatabaseRow, FailureRow,
+    FileRow, FollowLine, HistoryRow, JailChange, JailRow, JailSettingsRow, LONGEST_ALLOWANCE,
+    MOST_TAKEN_OVER, OperatorRow, PAGE, Refusal, Reply, Request, ResponseRow, SettingsRow,
+    SiegeRow, SourceRow, Status, Why,
 };
 use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
@@ -60,6 +63,8 @@ pub struct Circumstances {
     /// Where what happens is told in Fail2ban's words.
     pub fail2ban_log: Option<PathBuf>,
     rows: Vec<JailSettingsRow>,
+    /// What is otherwise than the files of the configuration say, since somebody has said so.
+    pub set: BTreeSet<String>,
     dry_run: bool,
     since: Timestamp,
     /// What the daemon tells of.
@@ -79,6 +84,7 @@ impl Circumstances {
             actions: settings.actions,
             fail2ban_log: settings.daemon.fail2ban_log,
             rows: settings.rows,
+            set: BTreeSet::new(),
             dry_run,
             since: now,
             log_level: settings.daemon.log_level,
@@ -98,6 +104,53 @@ impl Circumstances {
             new.fail2ban_socket.clone_from(&old.fail2ban_socket);
         }
         (new, policy)
+    }
+
+    /// The same, and the policy, with a setting of a jail changed.
+    ///
+    /// # Errors
+    /// It cannot be so.
+    pub fn with(
+        &self,
+        policy: &Policy,
+        jail: &JailName,
+        change: &JailChange,
+    ) -> Result<(Self, Policy), AmendError> {
+        let (mut new, mut policy) = (self.clone(), policy.clone());
+        amend::amend(&mut policy, &mut new.rows, jail, change)?;
+        new.set.insert(format!("{} of {jail}", change.key()));
+        Ok((new, policy))
+    }
+
+    /// The same without a jail.
+    ///
+    /// # Errors
+    /// There is no such jail.
+    pub fn without(&self, policy: &Policy, jail: &JailName) -> Result<(Self, Policy), AmendError> {
+        let (mut new, mut policy) = (self.clone(), policy.clone());
+        amend::take_out(&mut policy, &mut new.rows, &mut new.actions, jail)?;
+        new.set.insert(format!("enabled of {jail}"));
+        Ok((new, policy))
+    }
+
+    /// The same with a setting of the daemon changed.
+    ///
+    /// # Errors
+    /// It cannot be so.
+    pub fn with_daemon(&self, change: &DaemonChange) -> Result<Self, AmendError> {
+        let mut new = self.clone();
+        match change {
+            DaemonChange::KeepBans(text) => {
+                let span = amend::span(text)?.filter(|span| !span.is_zero());
+                new.retention.history = span.ok_or(AmendError::NoTime("keep_bans"))?;
+            }
+            DaemonChange::Fail2banLog(Some(path)) if !path.starts_with('/') => {
+                return Err(AmendError::NoPath);
+            }
+            DaemonChange::Fail2banLog(path) => new.fail2ban_log = path.as_ref().map(PathBuf::from),
+        }
+        new.set.insert(change.key().to_owned());
+        Ok(new)
     }
 
     /// Whether everything is only decided.
@@ -316,6 +369,16 @@ pub fn no_memory(error: Option<&StoreError>) -> Reply {
     refused(Why::Unable, message)
 }
 
+/// The reply to a change that cannot be.
+pub fn not_so(error: &AmendError) -> Reply {
+    let why = match error {
+        AmendError::Jail(_) | AmendError::NotListed => Why::NotSo,
+        AmendError::TooMany => Why::Unable,
+        _ => Why::Usage,
+    };
+    refused(why, error.to_string())
+}
+
 /// The reply to more bans than can be taken over at once.
 pub fn too_many() -> Reply {
     let message = format!("at most {MOST_TAKEN_OVER} bans are taken over at once");
@@ -379,10 +442,6 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         Request::Settings { jail } => {
             settings(view, jail.as_ref()).unwrap_or_else(|refusal| refusal)
         }
-        Request::LogLevel { level } => {
-            log::set_max_level(*level);
-            done(&[])
-        }
         Request::Flush => done(&[]),
         Request::Ban { .. }
         | Request::Unban { .. }
@@ -391,6 +450,10 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         | Request::Disallow { .. }
         | Request::Reload { .. }
         | Request::Confirm
+        | Request::LogLevel { .. }
+        | Request::Set { .. }
+        | Request::EndJail { .. }
+        | Request::SetDaemon { .. }
         | Request::Stop
         | Request::Follow => refused(
             Why::Malformed,
@@ -506,6 +569,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         .states()
         .map(|(action, works, reason)| ActionRow {
             reason: reason.map(str::to_owned),
+            failed: view.outbox.complaint(action).map(str::to_owned),
             action: action.to_string(),
             works,
             is_replaced: false,
@@ -514,6 +578,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         action: action.to_string(),
         works: true,
         reason: None,
+        failed: None,
         is_replaced: true,
     });
     let actions = actions.chain(replaced);

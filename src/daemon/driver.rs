@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use super::answer::{self, Circumstances, View};
 use super::clock;
 use super::effect::{Effect, Reach};
-use super::events;
+use super::events::{self, Counts};
 use super::fail2ban_log::Fail2banLog;
 use super::letter::Letter;
 use super::lookups::Lookups;
@@ -29,7 +29,8 @@ use crate::action::event::{Event, Occasion};
 use crate::action::trace::Trace;
 use crate::config::Settings;
 use crate::control::protocol::{
-    ConfigurationRow, FollowLine, ForeignBan, MOST_TAKEN_OVER, Reply, Request,
+    ConfigurationRow, DaemonChange, FollowLine, ForeignBan, JailChange, MOST_TAKEN_OVER, Reply,
+    Request,
 };
 use crate::engine::cursor::Stream;
 use crate::engine::decision::Notice;
@@ -319,9 +320,12 @@ impl Driver {
                 let sentence = format!("the action {action} works again");
                 self.announce(Occasion::Error, sentence);
             }
+            // It has been told by whoever saw it.
+            Report::Complaint(_) => {}
             Report::ForeignChange => {
                 log::warn!("{action}: somebody else has changed the rules, putting them back");
-                self.outbox.reconcile(Some(action), &self.engine);
+                self.outbox
+                    .reconcile(Some(action), &self.engine, &self.memory);
             }
         }
     }
@@ -345,8 +349,13 @@ impl Driver {
         log::info!("ready");
         self.announce(Occasion::Start, "f2bd is ready".to_owned());
         let policy = self.engine.policy();
-        let restored =
-            |jail: &_, subject: &_, ban: &_| events::of_standing(jail, subject, ban, policy);
+        let counts = match self.outbox.tells_restored() {
+            true => self.memory.failures_of_standing(),
+            false => Counts::new(),
+        };
+        let restored = |jail: &_, subject: &_, ban: &_| {
+            events::of_standing(jail, subject, ban, policy, &counts)
+        };
         self.outbox.tell_restored(restored, &self.engine);
     }
 
@@ -368,7 +377,7 @@ impl Driver {
             }
             self.unwritten.hurry(now);
             self.lookups.begin_anew(now);
-            self.outbox.reconcile(None, &self.engine);
+            self.outbox.reconcile(None, &self.engine, &self.memory);
         }
     }
 
@@ -565,8 +574,18 @@ impl Driver {
         if request == Request::Confirm {
             return self.confirm();
         }
-        if let Request::TakeOver { program, bans } = request {
-            return self.take_over(now, &program, &bans);
+        match request {
+            Request::TakeOver { program, bans } => return self.take_over(now, &program, &bans),
+            Request::Set { jail, change } => return self.set(now, &jail, &change),
+            Request::EndJail { jail } => return self.end_jail(now, &jail),
+            Request::SetDaemon { change } => return self.set_daemon(now, &change),
+            Request::LogLevel { level } => {
+                self.circumstances.log_level = level;
+                self.circumstances.set.insert("log_level".to_owned());
+                log::set_max_level(level);
+                return answer::done(&[]);
+            }
+            _ => {}
         }
         match answer::order(&self.engine, &request, guarded) {
             Ok(Some(input)) => {
@@ -581,7 +600,7 @@ impl Driver {
                     self.mend_memory(now);
                     self.memory.forget_losses(now);
                     self.outbox.set_complete(self.memory.knows_all());
-                    self.outbox.reconcile(None, &self.engine);
+                    self.outbox.reconcile(None, &self.engine, &self.memory);
                 }
                 let view = View {
                     now,
@@ -593,6 +612,7 @@ impl Driver {
                     configuration: ConfigurationRow {
                         confirm_by: self.trial.as_ref().map(Trial::until),
                         restored: self.restored,
+                        set: self.circumstances.set.iter().cloned().collect(),
                     },
                 };
                 answer::view(&view, &request)
@@ -671,6 +691,46 @@ impl Driver {
         }
     }
 
+    /// Puts the settings in force once more, with one of a jail changed. The next configuration that is read knows nothing
+    /// of it.
+    fn set(&mut self, now: Timestamp, jail: &JailName, change: &JailChange) -> Reply {
+        let (circumstances, policy) =
+            match self.circumstances.with(self.engine.policy(), jail, change) {
+                Ok(changed) => changed,
+                Err(error) => return answer::not_so(&error),
+            };
+        self.put_in_force(now, circumstances, policy);
+        log::info!(
+            "[{jail}] somebody has set {change}; that holds until the configuration is read again"
+        );
+        answer::done(&[])
+    }
+
+    /// The same without a jail.
+    fn end_jail(&mut self, now: Timestamp, jail: &JailName) -> Reply {
+        let (circumstances, policy) = match self.circumstances.without(self.engine.policy(), jail) {
+            Ok(changed) => changed,
+            Err(error) => return answer::not_so(&error),
+        };
+        self.put_in_force(now, circumstances, policy);
+        log::info!(
+            "[{jail}] somebody has ended it; that holds until the configuration is read again"
+        );
+        answer::done(&[])
+    }
+
+    /// The same with a setting of the daemon.
+    fn set_daemon(&mut self, now: Timestamp, change: &DaemonChange) -> Reply {
+        let circumstances = match self.circumstances.with_daemon(change) {
+            Ok(circumstances) => circumstances,
+            Err(error) => return answer::not_so(&error),
+        };
+        let policy = self.engine.policy().clone();
+        self.put_in_force(now, circumstances, policy);
+        log::info!("somebody has set {change}; that holds until the configuration is read again");
+        answer::done(&[])
+    }
+
     fn put_in_force(&mut self, now: Timestamp, circumstances: Circumstances, policy: Policy) {
         let since = now.before(super::longest_findtime(&policy));
         let wanted = policy.sets(circumstances.guard);
@@ -731,9 +791,9 @@ impl Driver {
         let keepers = actions.filter(|(spec, _)| spec.teller().is_none());
         let about_to = keepers.cloned().map(|(spec, jails)| Trace { spec, jails });
         self.remember_effects(now, about_to.collect());
-        if let Err(error) = self
-            .outbox
-            .employ(self.circumstances.actions(), &self.engine)
+        if let Err(error) =
+            self.outbox
+                .employ(self.circumstances.actions(), &self.engine, &self.memory)
         {
             log::error!("cannot start an action's thread: {error}");
         }
@@ -794,7 +854,7 @@ impl Driver {
         }
         self.mend_memory(now);
         if self.outbox.is_stale() {
-            self.outbox.catch_up(&self.engine);
+            self.outbox.catch_up(&self.engine, &self.memory);
         }
         if self.next_sweep <= now {
             if self.sources.lack_threads() {

@@ -3,11 +3,13 @@
 //! In: decisions, and what is remembered of them. Out: events, in the words of the log. Who hears of them is the outbox's
 //! business.
 
+use std::collections::HashMap;
+
 use super::memory::Memory;
 use super::notice::sentence;
 use crate::action::event::{Event, Occasion};
 use crate::engine::Decision;
-use crate::engine::decision::{Ban, Notice, Release};
+use crate::engine::decision::{Ban, BanId, Notice, Release};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
 use crate::engine::policy::Policy;
@@ -89,8 +91,17 @@ fn event(decision: &Decision, now: Timestamp, known: &Known<'_>) -> Option<Event
     })
 }
 
+/// How many failures made which ban, as far as somebody wants to be told and it is known.
+pub type Counts = HashMap<BanId, u32>;
+
 /// That a ban of an earlier run is in force.
-pub fn of_standing(jail: &JailName, subject: &Subject, ban: &Standing, policy: &Policy) -> Event {
+pub fn of_standing(
+    jail: &JailName,
+    subject: &Subject,
+    ban: &Standing,
+    policy: &Policy,
+    counts: &Counts,
+) -> Event {
     let lasts = match ban.until() {
         Some(until) => format!("until {until}"),
         None => "forever".to_owned(),
@@ -107,6 +118,7 @@ pub fn of_standing(jail: &JailName, subject: &Subject, ban: &Standing, policy: &
         bantime: Some(ban.bantime),
         until: ban.until(),
         offence: ban.offence,
+        failures: counts.get(&ban.id).map_or(0, |count| *count as usize),
         restored: true,
         whereabouts: whereabouts(subject, &known),
         ..plain(Occasion::Ban, ban.start, sentence)

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::events::Counts;
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{
@@ -374,6 +375,18 @@ impl Memory {
     /// The database, for questions; `None` while it cannot be opened.
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()
+    }
+
+    /// How many failures made each ban that has not ended; nothing where that cannot be read, since no ban depends on it.
+    pub fn failures_of_standing(&self) -> Counts {
+        let counts = self.store.as_ref().map(Store::failures_of_standing);
+        counts.transpose().map_or_else(
+            |error| {
+                log::debug!("how many failures made which ban is not known: {error}");
+                Counts::new()
+            },
+            Option::unwrap_or_default,
+        )
     }
 
     /// Takes note of a failure: tells it if it is the first one, and replaces a damaged database.

@@ -17,6 +17,7 @@ pub mod memory;
 mod notice;
 mod notify;
 mod outbox;
+mod places;
 mod reader;
 mod reload;
 mod sources;
@@ -26,9 +27,7 @@ mod unwritten;
 mod zone;
 
 use std::collections::BTreeSet;
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,12 +42,12 @@ use self::lookups::Lookups;
 use self::memory::Memory;
 use self::notify::{Announcement, Notifier};
 use self::outbox::Outbox;
+use self::places::Places;
 use self::reload::{Reloader, load};
 use self::sources::Sources;
 use crate::action::{self, ActionError};
 use crate::config::{self, Settings, Surroundings};
 use crate::control::protocol::{Reply, Request};
-use crate::control::server::{BindError, Speech};
 use crate::control::{Question, server};
 use crate::engine::Engine;
 use crate::engine::jail::siege::SiegeRule;
@@ -166,14 +165,9 @@ async fn serve(
     mut settings: Settings,
     told_problems: Vec<config::Problem>,
 ) -> Result<(), StartError> {
-    let path = settings.daemon.socket.clone();
-    // Before the database: whoever is refused here must not have touched it.
-    let listener = server::bind(&path, Speech::Own)?;
+    let own_path = settings.daemon.socket.clone();
     let fail2ban_path = settings.daemon.fail2ban_socket.clone();
-    let fail2ban = fail2ban_path.as_deref();
-    let fail2ban = fail2ban.map(|path| server::bind(path, Speech::Fail2ban));
-    let fail2ban = fail2ban.transpose()?;
-    let _alone = alone_with(&settings.daemon.database)?;
+    let places = Places::take(&settings.daemon)?;
     if options.dry_run {
         log::warn!("this is a dry run: everything is decided and recorded, and nobody is kept out");
     }
@@ -187,7 +181,7 @@ async fn serve(
     let (changes, changed) = mpsc::channel(MOST_LETTERS);
     let (failing, failed) = mpsc::channel(MOST_LETTERS);
     let lists = std::mem::take(&mut settings.lists);
-    let driver = prepare(
+    let prepared = prepare(
         settings,
         options.dry_run,
         now,
@@ -200,10 +194,20 @@ async fn serve(
             wanted,
             failing,
         },
-    )?;
-    let thread = std::thread::Builder::new()
-        .name("driver".to_owned())
-        .spawn(move || driver.run(letters))?;
+    );
+    let thread = std::thread::Builder::new().name("driver".to_owned());
+    let begun = prepared.and_then(|driver| Ok(thread.spawn(move || driver.run(letters))?));
+    let thread = match begun {
+        Ok(thread) => thread,
+        Err(error) => {
+            places.give_back();
+            return Err(error);
+        }
+    };
+    let Places {
+        listeners,
+        alone: _alone,
+    } = places;
 
     let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
     let reloader = Arc::new(Reloader {
@@ -213,8 +217,7 @@ async fn serve(
     });
     let notifier = Arc::new(Notifier::find());
     let (stop, stopped) = mpsc::channel(1);
-    let listeners = std::iter::once(listener).chain(fail2ban);
-    let served = listeners.map(|listener| {
+    let served = listeners.into_iter().map(|listener| {
         tokio::spawn(server::serve(
             listener,
             questions.clone(),
@@ -247,7 +250,7 @@ async fn serve(
     for task in served.into_iter().chain(tasks) {
         task.abort();
     }
-    for path in std::iter::once(path).chain(fail2ban_path) {
+    for path in std::iter::once(own_path).chain(fail2ban_path) {
         if let Err(error) = std::fs::remove_file(&path) {
             log::warn!("cannot remove {}: {error}", path.display());
         }
@@ -257,28 +260,6 @@ async fn serve(
         _ => Err(StartError::System(std::io::Error::other(
             "the driver has died",
         ))),
-    }
-}
-
-/// Keeps a second daemon away from the database, whatever socket it has. What the disk refuses must not keep the
-/// first one from protecting.
-fn alone_with(database: &Path) -> Result<Option<File>, BindError> {
-    if let Some(directory) = database.parent() {
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(directory);
-        if let Err(error) = made {
-            log::debug!("cannot make {}: {error}", directory.display());
-        }
-    }
-    match server::lock(database) {
-        Ok(lock) => Ok(Some(lock)),
-        Err(error @ (BindError::Served(_) | BindError::Foreign(_))) => Err(error),
-        Err(error @ BindError::System { .. }) => {
-            log::debug!("{error}");
-            Ok(None)
-        }
     }
 }
 

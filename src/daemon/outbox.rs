@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::clock;
-use super::events::{self, Known};
+use super::events::{self, Counts, Known};
 use super::memory::Memory;
 use crate::action::event::{Event, Occasion};
 use crate::action::shell::spec::ShellSpec;
@@ -82,6 +82,8 @@ struct Worker {
     trouble: bool,
     /// Why it does not work.
     reason: Option<String>,
+    /// What has gone wrong of late though it works.
+    complaint: Option<String>,
     /// Events for which its queue had no room.
     untold: Vec<Event>,
     /// It has put its rules and bans into effect.
@@ -146,6 +148,7 @@ impl Outbox {
         &mut self,
         actions: &[(ActionSpec, Vec<ActionJail>)],
         engine: &Engine,
+        memory: &Memory,
     ) -> std::io::Result<()> {
         let all = std::mem::take(&mut self.workers)
             .into_iter()
@@ -207,7 +210,7 @@ impl Outbox {
             worker.stale = true;
             worker.settled = worker.spec.teller().is_some();
         }
-        self.catch_up(engine);
+        self.catch_up(engine, memory);
         self.dismiss();
         Ok(())
     }
@@ -278,13 +281,13 @@ impl Outbox {
     }
 
     /// Has one action, or all, make the world equal to the ledger.
-    pub fn reconcile(&mut self, action: Option<&ActionName>, engine: &Engine) {
+    pub fn reconcile(&mut self, action: Option<&ActionName>, engine: &Engine, memory: &Memory) {
         for worker in &mut self.workers {
             if action.is_none_or(|action| *action == worker.spec.name) {
                 worker.stale = true;
             }
         }
-        self.catch_up(engine);
+        self.catch_up(engine, memory);
     }
 
     /// Whether it is known that a worker does not do its work.
@@ -313,6 +316,7 @@ impl Outbox {
                 worker.reason = None;
                 worker.trouble &= worker.spec.teller().is_none();
             }
+            Report::Complaint(complaint) => worker.complaint.clone_from(complaint),
             Report::Outcome(Outcome::Applied { .. }) | Report::ForeignChange => {}
         }
         self.dismiss();
@@ -325,6 +329,12 @@ impl Outbox {
             let reason = worker.reason.as_deref().filter(|_| worker.trouble);
             (&worker.spec.name, !worker.trouble, reason)
         })
+    }
+
+    /// What has gone wrong of late with those that work.
+    pub fn complaint(&self, action: &ActionName) -> Option<&str> {
+        let worker = self.workers.iter().find(|own| own.spec.name == *action)?;
+        worker.complaint.as_deref().filter(|_| !worker.trouble)
     }
 
     /// The actions that nobody wants any more and whose bans are still in effect.
@@ -401,6 +411,11 @@ impl Outbox {
         }
     }
 
+    /// Whether somebody wants to tell of bans of an earlier run.
+    pub fn tells_restored(&self) -> bool {
+        self.tellers().any(wants_restored)
+    }
+
     /// Has those tell of bans of an earlier run that want to.
     pub fn tell_restored(
         &mut self,
@@ -408,8 +423,7 @@ impl Outbox {
         engine: &Engine,
     ) {
         for worker in &mut self.workers {
-            let wants = |teller: &Teller| teller.restored && teller.on.contains(&Occasion::Ban);
-            if worker.spec.teller().is_some_and(wants) {
+            if worker.spec.teller().is_some_and(wants_restored) {
                 let (ledger, policy) = (engine.ledger(), engine.policy());
                 let own = ledger
                     .iter()
@@ -431,7 +445,8 @@ impl Outbox {
     }
 
     /// Tells the workers that missed something what is in force.
-    pub fn catch_up(&mut self, engine: &Engine) {
+    pub fn catch_up(&mut self, engine: &Engine, memory: &Memory) {
+        let mut counts = None;
         for worker in self.workers.iter_mut().filter(|worker| worker.stale) {
             if worker.spec.teller().is_some() {
                 worker.stale = false;
@@ -441,7 +456,10 @@ impl Outbox {
                 }
                 continue;
             }
-            let bans = worker.in_force(engine);
+            let says = worker.spec.shell().is_some_and(ShellSpec::says_failures);
+            let counts =
+                says.then(|| &*counts.get_or_insert_with(|| memory.failures_of_standing()));
+            let bans = worker.in_force(engine, counts.unwrap_or(&Counts::new()));
             worker.stale = false;
             if !worker.untaken.is_empty() {
                 worker.send(Order::Inherit(worker.untaken.clone()));
@@ -477,9 +495,19 @@ impl Outbox {
     }
 }
 
+fn wants_restored(teller: &Teller) -> bool {
+    teller.restored && teller.on.contains(&Occasion::Ban)
+}
+
 impl Worker {
     /// Has it tell of events, behind those that wait.
-    fn tell(&mut self, events: Vec<Event>) {
+    fn tell(&mut self, mut events: Vec<Event>) {
+        for event in &mut events {
+            let mut jails = self.jails.iter();
+            if let Some(own) = jails.find(|own| event.jail.as_ref() == Some(&own.jail)) {
+                event.jail = Some(own.label.clone());
+            }
+        }
         let mut all = std::mem::take(&mut self.untold);
         all.extend(events);
         self.send(Order::Tell(all));
@@ -523,12 +551,14 @@ impl Worker {
         self.jails.iter().any(|own| own.jail == *jail)
     }
 
-    fn in_force(&self, engine: &Engine) -> Vec<InForce> {
+    fn in_force(&self, engine: &Engine, counts: &Counts) -> Vec<InForce> {
         let (ledger, policy) = (engine.ledger(), engine.policy());
         ledger
             .iter()
             .filter(|(jail, _, ban)| policy.puts_into_effect(&self.spec.name, jail, ban))
-            .map(|(jail, subject, standing)| self.standing(jail, subject, &standing, policy))
+            .map(|(jail, subject, standing)| {
+                self.standing(jail, subject, &standing, policy, counts)
+            })
             .collect()
     }
 
@@ -585,7 +615,8 @@ impl Worker {
             .iter()
             .filter(|(jail, ..)| self.serves(jail));
         own.map(|(jail, subject, standing)| {
-            self.standing(jail, subject, &standing, engine.policy())
+            // It only lifts them.
+            self.standing(jail, subject, &standing, engine.policy(), &Counts::new())
         })
         .collect()
     }
@@ -596,6 +627,7 @@ impl Worker {
         subject: &Subject,
         standing: &Standing,
         policy: &Policy,
+        counts: &Counts,
     ) -> InForce {
         InForce {
             ban: standing.id,
@@ -603,7 +635,7 @@ impl Worker {
             subject: subject.clone(),
             until: standing.until(),
             event: self.spec.shell().map(|_| {
-                let event = events::of_standing(jail, subject, standing, policy);
+                let event = events::of_standing(jail, subject, standing, policy, counts);
                 Arc::new(event)
             }),
         }
@@ -683,6 +715,7 @@ fn hire(
         stale: true,
         trouble: false,
         reason: None,
+        complaint: None,
         untold: Vec::new(),
         settled: is_teller,
         untaken: Vec::new(),
@@ -754,6 +787,7 @@ mod tests {
                 stale: false,
                 trouble: false,
                 reason: None,
+                complaint: None,
                 untold: Vec::new(),
                 settled: true,
                 untaken: Vec::new(),

@@ -4,7 +4,7 @@
 //! takes them from the control socket; where none does, they go into its database, and it finds them there when it starts.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::clock;
 use super::longest_findtime;
 use crate::config::Settings;
 use crate::control::protocol::{ForeignBan, TakenOver};
-use crate::control::server;
+use crate::control::server::{self, Lock};
 use crate::engine::decision::BanId;
 use crate::engine::input::Adoption;
 use crate::engine::record::kept::kept;
@@ -146,7 +146,7 @@ pub enum TakeOverError {
 pub struct Resting {
     engine: Engine,
     store: Store,
-    _alone: Option<File>,
+    _alone: Option<Lock>,
 }
 
 impl Resting {
@@ -156,7 +156,7 @@ impl Resting {
     /// A daemon runs after all, or the database cannot be read.
     pub fn open(settings: Settings) -> Result<Resting, TakeOverError> {
         let path = &settings.daemon.database;
-        let alone = super::alone_with(path).map_err(TakeOverError::Served)?;
+        let alone = super::places::alone_with(path).map_err(TakeOverError::Served)?;
         let store = Store::open(path)?;
         let now = clock::now();
         let remembered = store.remembered(now, longest_findtime(&settings.policy))?;

@@ -116,6 +116,32 @@ impl IgnoreList {
         held.find_map(|held| held.find(subject))
     }
 
+    /// Takes up further rules and sets; those that it has stay as they are.
+    pub fn extend(&mut self, rules: Vec<IgnoreRule>, sets: impl IntoIterator<Item = SetName>) {
+        for rule in rules {
+            if !self.rules.iter().any(|known| known.prefix == rule.prefix) {
+                self.rules.push(rule);
+            }
+        }
+        for set in sets {
+            if !self.sets.iter().any(|(known, _)| *known == set) {
+                self.sets.push((set, AddressSet::default()));
+            }
+        }
+    }
+
+    /// Gives up rules and sets; whether there were any of them.
+    pub fn give_up(
+        &mut self,
+        rule: impl Fn(&IgnoreRule) -> bool,
+        set: impl Fn(&SetName) -> bool,
+    ) -> bool {
+        let before = (self.rules.len(), self.sets.len());
+        self.rules.retain(|one| !rule(one));
+        self.sets.retain(|(name, _)| !set(name));
+        before != (self.rules.len(), self.sets.len())
+    }
+
     /// Takes note of what a set holds now; whether that is something else than before.
     pub fn fill(&mut self, set: &SetName, addresses: &AddressSet) -> bool {
         let place = self.sets.iter_mut().find(|(name, _)| name == set);

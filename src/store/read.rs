@@ -351,6 +351,23 @@ impl Store {
         )
     }
 
+    /// How many failures made each ban that has not ended.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn failures_of_standing(&self) -> Result<HashMap<BanId, u32>, StoreError> {
+        let counts = rows(
+            &self.connection,
+            "SELECT id, failures FROM all_bans WHERE ended IS NULL",
+            [],
+            |row| {
+                let id: i64 = row.get(0)?;
+                Ok((BanId(id.cast_unsigned()), row.get(1)?))
+            },
+        )?;
+        Ok(counts.into_iter().collect())
+    }
+
     /// Why a ban does not work, as it was told; nothing if it was not.
     ///
     /// # Errors

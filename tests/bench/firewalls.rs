@@ -177,7 +177,7 @@ impl Action {
             match self.reports.recv_timeout(Duration::from_secs(60)).unwrap() {
                 Report::Outcome(outcome) => return outcome,
                 Report::Trouble(reason) => panic!("{reason}"),
-                Report::ForeignChange | Report::Works => {}
+                Report::ForeignChange | Report::Works | Report::Complaint(_) => {}
             }
         }
     }
@@ -190,6 +190,7 @@ impl Action {
         };
         let jail = ActionJail {
             jail: "sshd".parse().unwrap(),
+            label: "sshd".parse().unwrap(),
             ports: Ports::Some(vec![ssh]),
             protocols: vec![Protocol::Tcp],
             width: SubjectWidth::DEFAULT,

@@ -2,7 +2,10 @@
 //!
 //! They are really run; what they write is looked at.
 
+mod firewalld;
+mod letters;
 mod peer;
+mod reports;
 mod stock;
 mod ufw;
 
@@ -107,6 +110,7 @@ impl Bench {
     fn order_reconcile(&self) {
         let jails = vec![ActionJail {
             jail: "sshd".parse().unwrap(),
+            label: "sshd".parse().unwrap(),
             ports: Ports::All,
             protocols: Vec::new(),
             width: SubjectWidth::DEFAULT,

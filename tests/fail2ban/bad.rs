@@ -9,6 +9,7 @@ use std::process::Command;
 use f2bd::config::{self, Loaded, Severity, Surroundings};
 use serde_json::json;
 
+use super::package::Package;
 use crate::support::world::F2BD;
 
 const GOOD_FILTER: &str = "[Definition]\nfailregex = ^refused <HOST>$\n";
@@ -389,6 +390,16 @@ fn traps_are_told_and_the_jail_is_there() {
             "there is no /no/such.log",
         ),
         ("a key that nobody knows", "maxrety = 3", "`maxrety`"),
+        (
+            "a comment behind a word for true",
+            "bantime.increment = true # yes",
+            "`bantime.increment`",
+        ),
+        (
+            "a ban that lasts no time",
+            "bantime = 0",
+            "`bantime` cannot be nothing: 10m is taken",
+        ),
     ];
     for (kind, lines, word) in kinds {
         let (_home, loaded) = load(&[("jail.local", format!("[good]\n{lines}\n").as_bytes())]);
@@ -402,6 +413,126 @@ fn traps_are_told_and_the_jail_is_there() {
         assert_eq!(told.line, Some(line), "{kind}");
         assert!(loaded.settings.is_some(), "{kind}");
     }
+}
+
+#[test]
+fn a_jail_that_is_off_by_a_slip_is_told() {
+    let (_home, loaded) = load(&[("jail.local", b"[good]\nenabled = true # yes\n")]);
+    let told: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    assert!(
+        told[0].contains("jail.local:2:1: warning: `enabled` is `true # yes`"),
+        "{told:?}"
+    );
+    assert!(told[0].contains("jail `good` is off"), "{told:?}");
+    // Who writes a word for false means it.
+    for word in ["false", "No", "0", "off", ""] {
+        let (_home, loaded) = load(&[(
+            "jail.local",
+            format!("[good]\nenabled = {word}\n").as_bytes(),
+        )]);
+        let told: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+        assert!(
+            told.len() == 1 && told[0].contains("no jail is enabled"),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn a_time_that_is_none_says_what_is_taken() {
+    for key in ["bantime", "findtime"] {
+        let (_home, loaded) = load(&[("jail.local", format!("[good]\n{key} = soon\n").as_bytes())]);
+        let problems = loaded.problems.iter();
+        let told: Vec<_> = problems.map(|problem| problem.message.as_str()).collect();
+        let expected =
+            format!("`{key}` is no time: name 'soon' is not defined; 10m is taken instead");
+        assert!(told.contains(&expected.as_str()), "{told:?}");
+        let jail = config::resolved(&loaded)["jails"]["good"].clone();
+        assert_eq!(jail[key], 600, "{jail}");
+    }
+}
+
+/// An `F-ID` is whatever its author says, and a firewall knows addresses alone.
+#[test]
+fn who_is_no_address_counts_where_something_can_ban_him_and_is_told_of_where_not() {
+    let by_id = filter("failregex = ^ denied <F-ID>\\S+</F-ID>$");
+    let by_both = filter("failregex = ^ denied <F-ID>\\S+</F-ID>$\n    ^ refused <ADDR>$");
+    let shell = "[Definition]\nactionban = echo <fid>\n";
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let nftables = fs::read(package.path("etc/fail2ban/action.d/nftables.conf")).unwrap();
+    let load_with = |filter: &str, action: &str| {
+        let jail = jail("maxretry = 1").replace("action =", &format!("action = {action}"));
+        let (home, loaded) = load(&[
+            ("jail.local", jail.as_bytes()),
+            ("filter.d/bad.conf", filter.as_bytes()),
+            ("action.d/own.conf", shell.as_bytes()),
+            ("action.d/nftables.conf", &nftables),
+        ]);
+        let problems = loaded.problems.iter();
+        let told = problems.filter(|problem| problem.message.contains("F-ID"));
+        let told: Vec<_> = told.map(|problem| problem.message.clone()).collect();
+        let left_out = loaded.problems.iter();
+        assert_eq!(
+            left_out
+                .filter(|problem| problem.severity > Severity::Warning)
+                .count(),
+            0,
+            "{:?}",
+            loaded.problems
+        );
+        let log = home.path().join("log");
+        let now = jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S");
+        fs::write(&log, format!("{now} denied bob\n{now} denied 192.0.2.77\n")).unwrap();
+        let replayed = Command::new(F2BD)
+            .args(["replay", "--json", "--jail", "bad", "--config"])
+            .args([home.path(), &log])
+            .output()
+            .unwrap();
+        let lines = String::from_utf8(replayed.stdout).unwrap();
+        let bans = lines.lines().filter(|line| line.contains("\"ban\""));
+        let subject = |line: &str| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            row["subject"].as_str().unwrap().to_owned()
+        };
+        (told, bans.map(subject).collect::<Vec<_>>())
+    };
+    let (told, banned) = load_with(&by_id, "own");
+    assert_eq!(told, [""; 0]);
+    assert_eq!(banned, ["bob", "192.0.2.77"]);
+    let (told, banned) = load_with(&by_id, "nftables[name=bad]\n    own");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("the action `nftables"), "{told:?}");
+    assert_eq!(banned, ["192.0.2.77/32"]);
+    let (told, banned) = load_with(&by_both, "own");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(banned, ["192.0.2.77/32"]);
+}
+
+#[test]
+fn a_pattern_that_looks_on_from_every_place_of_a_line_is_told() {
+    let told = |pattern: &str| {
+        let (home, _) = load(&[
+            ("jail.local", jail("").as_bytes()),
+            (
+                "filter.d/bad.conf",
+                filter(&format!("failregex = {pattern}")).as_bytes(),
+            ),
+        ]);
+        let loaded = config::load_and_prove(Some(home.path()));
+        assert!(loaded.settings.is_some(), "{:?}", loaded.problems);
+        let problems = loaded.problems.iter();
+        let mut told = problems.filter(|problem| problem.message.contains("from every place"));
+        told.next().map(|problem| {
+            let file = problem.file.strip_prefix(home.path()).unwrap();
+            (file.display().to_string(), problem.line)
+        })
+    };
+    let there = Some(("filter.d/bad.conf".to_owned(), Some(2)));
+    assert_eq!(told("(?=.*x).* from <ADDR>$"), there);
+    assert_eq!(told("^ (?=.*x).* from <ADDR>$"), None);
+    assert_eq!(told("(?!root)\\S+ from <ADDR>$"), None);
 }
 
 #[test]
@@ -441,14 +572,44 @@ fn a_jail_that_is_left_out_fails_the_test_of_the_configuration() {
             .output()
             .unwrap()
     };
-    let sound = client("[good]\nlogpath = /var/log/good.log tail\n");
+    let logs = tempfile::tempdir().unwrap();
+    let log = logs.path().join("good.log");
+    fs::write(&log, "").unwrap();
+    let reads = |more: &str| format!("[good]\nlogpath = {} tail\n{more}", log.display());
+    let sound = client(&reads(""));
     let words = String::from_utf8_lossy(&sound.stderr);
     assert!(sound.status.success(), "{sound:?}");
     assert!(
         words.contains("WARNING") && !words.contains("ERROR"),
         "{words}"
     );
-    let bad = client(&jail("filter = nothing"));
+    // Fail2ban starts nothing where a log is missing, unless the jail can do without.
+    let lacking = "[good]\nlogpath = /nonexistent/*.log\n";
+    let missing = client(lacking);
+    assert_eq!(missing.status.code(), Some(255), "{missing:?}");
+    let words = String::from_utf8_lossy(&missing.stderr);
+    let said = "ERROR   Failed during configuration: Have not found any log file for good jail\n";
+    assert!(words.contains(said), "{words}");
+    assert!(
+        words.contains("ERROR   ERROR: test configuration failed"),
+        "{words}"
+    );
+    for without in [
+        "backend = systemd",
+        "skip_if_nologs = true",
+        "journalmatch = _COMM=good",
+    ] {
+        let said = client(&format!("{lacking}{without}\n"));
+        assert!(said.status.success(), "{without}: {said:?}");
+    }
+    for with in [
+        "skip_if_nologs = false",
+        "backend = polling\njournalmatch = _COMM=good",
+    ] {
+        let said = client(&format!("{lacking}{with}\n"));
+        assert_eq!(said.status.code(), Some(255), "{with}: {said:?}");
+    }
+    let bad = client(&(reads("") + &jail("filter = nothing")));
     assert_eq!(bad.status.code(), Some(255), "{bad:?}");
     let words = String::from_utf8_lossy(&bad.stderr);
     assert!(

@@ -1,9 +1,15 @@
 //! Facts about f2bd called by the names of Fail2ban's tools: what they print is what Fail2ban's own print.
 
+use std::fs;
+use std::process::Command;
+
 use regex::Regex;
 
 use crate::fail2ban::pair::{Pair, Said};
 use crate::support::wait::until;
+use crate::support::world::F2BD;
+
+const SOCKET: &str = "fail2ban_socket = \"HOME/fail2ban.sock\"";
 
 /// What both answer in the same bytes, whatever was banned.
 const ALIKE: &[&[&str]] = &[
@@ -263,4 +269,168 @@ fn newer_commands_and_those_of_f2bd_alone() {
         )),
         "{said:?}"
     );
+}
+
+/// Settings that are changed while both run, and what comes of it.
+const CHANGES: &[&[&str]] = &[
+    // Of several single addresses Fail2ban has no order.
+    &["set", "sshd", "delignoreip", "198.51.100.200"],
+    &["set", "sshd", "addignoreip", "192.0.2.41"],
+    &["get", "sshd", "ignoreip"],
+    &["set", "sshd", "addignoreip", "192.0.2.41"],
+    &[
+        "set",
+        "sshd",
+        "addignoreip",
+        "10.1.2.3/8",
+        "2001:DB8::/32",
+        "home.example.org",
+    ],
+    &["set", "sshd", "addignoreip", "10.0.0.0/255.0.0.0"],
+    &["set", "sshd", "addignoreip"],
+    &["set", "sshd", "delignoreip", "10.9.9.9/8"],
+    &["set", "sshd", "delignoreip", "home.example.org"],
+    &["set", "sshd", "delignoreip", "192.0.2.99"],
+    &["set", "sshd", "delignoreip"],
+    &["get", "sshd", "ignoreip"],
+    &["get", "lasting", "ignoreip"],
+    &["set", "sshd", "bantime", "1h+30m"],
+    &["get", "sshd", "bantime"],
+    &["set", "sshd", "bantime", "-1"],
+    &["get", "sshd", "bantime"],
+    &["set", "sshd", "bantime", "foo"],
+    &["set", "sshd", "bantime", "1.5"],
+    &["set", "sshd", "bantime"],
+    &["set", "sshd", "bantime", "2h"],
+    &["get", "lasting", "bantime"],
+    &["set", "sshd", "findtime", "15m"],
+    &["get", "sshd", "findtime"],
+    &["set", "sshd", "findtime", "soon"],
+    &["set", "sshd", "maxretry", "7"],
+    &["get", "sshd", "maxretry"],
+    &["set", "sshd", "maxretry", "many"],
+    &["set", "sshd", "ignoreself", "yes"],
+    &["get", "sshd", "ignoreself"],
+    &["set", "sshd", "ignoreself", "no"],
+    &["get", "sshd", "ignoreself"],
+    &["set", "nope", "maxretry", "3"],
+    &["set", "dbpurgeage", "60d"],
+    &["get", "dbpurgeage"],
+    &["set", "logtarget", "STDERR"],
+    &["get", "logtarget"],
+];
+
+#[test]
+fn settings_that_are_changed_hold_at_once() {
+    let Some(mut pair) = Pair::start(SOCKET) else {
+        return;
+    };
+    pair.compare(CHANGES);
+    // Whoever is spared now is not banned, and whoever is spared no longer is, in that jail alone.
+    pair.compare(&[&["set", "sshd", "maxretry", "5"]]);
+    pair.refuse(&["192.0.2.41"; 9]);
+    pair.refuse(&["198.51.100.200"; 5]);
+    pair.refuse(&["192.0.2.7"; 3]);
+    pair.agree(&["get", "sshd", "banip"], "198.51.100.200\n");
+    pair.agree(&["get", "lasting", "banip"], "192.0.2.41 192.0.2.7\n");
+    // With a lower maxretry the next failure is one too many, and the ban is as long as was said last.
+    pair.compare(&[&["set", "sshd", "maxretry", "2"]]);
+    pair.refuse(&["192.0.2.7"]);
+    pair.agree(&["get", "sshd", "banip"], "192.0.2.7");
+    let said = pair.ours(&["get", "sshd", "banip", "--with-time"]).out;
+    assert!(said.contains(" + 7200 = "), "{said}");
+    // By the socket for Fail2ban's own client, too.
+    for words in [
+        &["set", "sshd", "addignoreip", "192.0.2.2"][..],
+        &["set", "sshd", "maxretry", "4"],
+        &["set", "sshd", "findtime", "foo"],
+        &["get", "sshd", "findtime"],
+    ] {
+        let (across, theirs) = (pair.across(words), pair.theirs(words));
+        assert_eq!(
+            (across.code, across.err),
+            (theirs.code, theirs.err),
+            "{words:?}"
+        );
+    }
+    assert!(
+        pair.across(&["get", "sshd", "ignoreip"])
+            .out
+            .contains("192.0.2.2")
+    );
+    // It is told, as long as it holds.
+    let told = || fs::read_to_string(pair.path("daemon.log")).unwrap();
+    assert!(
+        told().contains("[sshd] somebody has set maxretry 4;"),
+        "{}",
+        told()
+    );
+    let status = || {
+        let mut command = Command::new(F2BD);
+        command
+            .arg("status")
+            .arg("--socket")
+            .arg(pair.path("control.sock"));
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let said = status();
+    assert!(said.contains("4 failures within 15m: ban for 2h"), "{said}");
+    assert!(
+        said.contains(
+            "somebody has set bantime of sshd, fail2ban_log, findtime of sshd, ignoreip of sshd"
+        ),
+        "{said}"
+    );
+    // What cannot be is refused, and changes nothing.
+    for (words, why) in [
+        (["maxretry", "0"], "from 1 to 1000"),
+        (["maxretry", "-1"], "from 1 to 1000"),
+        (["findtime", "0"], "cannot be nothing"),
+        (["addignoreip", "foo/bar"], "foo/bar"),
+    ] {
+        let said = pair.ours(&[&["set", "sshd"], &words[..]].concat());
+        assert!(said.code == Some(255) && said.out.contains(why), "{said:?}");
+    }
+    // A reload takes what the files say, and lets go of nobody.
+    assert_eq!(out(&pair.ours(&["reload"])), "OK\n");
+    assert_eq!(out(&pair.ours(&["get", "sshd", "maxretry"])), "3\n");
+    assert_eq!(out(&pair.ours(&["get", "sshd", "bantime"])), "3600\n");
+    assert_eq!(
+        out(&pair.ours(&["get", "dbpurgeage"])),
+        "Current database purge age is:\n`- 86400seconds\n"
+    );
+    let spared = "These IP addresses/networks are ignored:\n|- 203.0.113.0/24\n`- 198.51.100.200\n";
+    assert_eq!(out(&pair.ours(&["get", "sshd", "ignoreip"])), spared);
+    // One whom the files spare is let go, as with any reload.
+    assert_eq!(out(&pair.ours(&["get", "sshd", "banip"])), "192.0.2.7\n");
+    assert!(!status().contains("somebody has set"));
+}
+
+#[test]
+fn a_jail_that_is_ended_lets_go_and_is_back_with_the_files() {
+    let Some(mut pair) = Pair::start(SOCKET) else {
+        return;
+    };
+    pair.refuse(&["192.0.2.7"; 3]);
+    pair.agree(&["get", "lasting", "banip"], "192.0.2.7\n");
+    pair.compare(&[
+        &["start", "lasting"],
+        &["stop", "lasting"],
+        &["stop", "lasting"],
+        &["start", "lasting"],
+        &["status", "lasting"],
+        &["status"],
+        &["stop", "nope"],
+        &["start", "nope"],
+    ]);
+    assert_eq!(out(&pair.ours(&["banned", "192.0.2.7"])), "[['sshd']]\n");
+    let told = fs::read_to_string(pair.path("daemon.log")).unwrap();
+    assert!(told.contains("[lasting] somebody has ended it;"), "{told}");
+    assert_eq!(out(&pair.ours(&["reload"])), "OK\n");
+    assert_eq!(out(&pair.ours(&["get", "lasting", "banip"])), "\n");
+    pair.refuse(&["192.0.2.8"; 3]);
+    until("the jail bans again", || {
+        let said = pair.ours(&["get", "lasting", "banip"]);
+        (said.out == "192.0.2.8\n").then_some(())
+    });
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use f2bd::config::fail2ban::date;
-use f2bd::engine::record::date::template::DateTemplates;
+use f2bd::engine::record::date::template::{DateTemplates, LastDate};
 use f2bd::engine::time::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Deserialize;
@@ -112,7 +112,7 @@ fn now() -> Timestamp {
 }
 
 fn ours(templates: &DateTemplates, line: &str) -> Found {
-    let found = templates.find(line.as_bytes(), &zone(), now());
+    let found = templates.find(line.as_bytes(), &zone(), now(), &mut LastDate::default());
     let found = found.unwrap()?;
     let told = match found.time {
         Some(time) => Told::Moment(time.as_micros() as f64 / 1e6),

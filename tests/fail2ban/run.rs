@@ -58,7 +58,10 @@ impl Drop for Daemon<'_> {
 impl<'h> Daemon<'h> {
     /// Starts it where these folders lie over those of the system, and waits until it answers.
     pub fn start(netns: &Netns, home: &'h Path, over: &[(&str, &Path)]) -> Daemon<'h> {
-        symlink(F2BD, home.join("fail2ban-client")).unwrap();
+        let client = home.join("fail2ban-client");
+        if !client.exists() {
+            symlink(F2BD, client).unwrap();
+        }
         let local = format!(
             "[Definition]\nlogtarget = {0}/fail2ban.log\nsocket = {0}/fail2ban.sock\n",
             home.display()
@@ -220,4 +223,79 @@ fn a_directory_of_fail2ban_runs() {
         set.is_ok_and(|set| !set.contains("192.0.2.7"))
             .then_some(())
     });
+}
+
+/// An action that tells with what it was run, and lifts bans only where something is there.
+const TELLING: &str = "[Definition]
+actionban = echo \"<ip> <failures> <restored>\" >> HOME/banned
+actionunban = echo wait for it >&2; test -e HOME/well
+";
+
+#[test]
+fn a_ban_that_is_put_back_has_its_failures_and_a_command_that_fails_is_shown() {
+    let (Some(package), Some(netns)) = (Package::find(), Netns::new()) else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let here = |text: &str| text.replace("HOME", &home.path().display().to_string());
+    package.copy_to(&at("fail2ban"), home.path());
+    let jail = "[own]\nenabled = true\nbackend = polling\nignoreself = false\nlogpath = HOME/own.log\n\
+                maxretry = 2\naction = own\n";
+    for (name, text) in [
+        ("fail2ban/jail.local", jail),
+        ("fail2ban/filter.d/own.conf", FILTER),
+        ("fail2ban/action.d/own.conf", TELLING),
+    ] {
+        fs::write(at(name), here(text)).unwrap();
+    }
+    fs::create_dir(at("database")).unwrap();
+    let database = at("database");
+    let kept = [("/var/lib/f2bd", database.as_path())];
+    let said = |lines: &str| {
+        until(lines, || {
+            let banned = fs::read_to_string(at("banned")).unwrap_or_default();
+            (banned == lines).then_some(())
+        });
+    };
+    let daemon = Daemon::start(&netns, home.path(), &kept);
+    assert_eq!(daemon.client(&["set", "own", "bantime", "2h"]), "7200\n");
+    let now = Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string();
+    let lines = format!("{now} denied jo at 192.0.2.8\n").repeat(2);
+    fs::write(at("own.log"), lines).unwrap();
+    said("192.0.2.8 2 0\n");
+    // Killed, as that does.
+    drop(daemon);
+    let daemon = Daemon::start(&netns, home.path(), &kept);
+    said("192.0.2.8 2 0\n192.0.2.8 2 1\n");
+    // What was decided by a setting stays decided; the setting is that of the files again.
+    let lasts = daemon.client(&["get", "own", "banip", "--with-time"]);
+    assert!(lasts.contains(" + 7200 = "), "{lasts}");
+    assert_eq!(daemon.client(&["get", "own", "bantime"]), "600\n");
+
+    let action = || {
+        let mut status = Command::new(F2BD);
+        status.args(["status", "--socket"]).arg(at("fail2ban.sock"));
+        let said = String::from_utf8(status.output().unwrap().stdout).unwrap();
+        let mut lines = said.lines().filter(|line| line.starts_with("Action "));
+        lines.next().unwrap_or_default().to_owned()
+    };
+    until("it works", || action().ends_with(": works").then_some(()));
+    assert_eq!(
+        daemon.client(&["set", "own", "unbanip", "192.0.2.8"]),
+        "1\n"
+    );
+    let told = until("the failure is shown", || {
+        let told = action();
+        told.contains("failed").then_some(told)
+    });
+    assert!(
+        told.contains("works, but its last command failed: unban of 192.0.2.8: ")
+            && told.contains("wait for it"),
+        "{told}"
+    );
+    // Until another one succeeds.
+    fs::write(at("well"), "").unwrap();
+    assert_eq!(daemon.client(&["set", "own", "banip", "192.0.2.9"]), "1\n");
+    until("it works", || action().ends_with(": works").then_some(()));
 }

@@ -277,6 +277,12 @@ fn nobody_is_freed_by_the_change() {
     assert!(world.f2bd(&["unban", "198.51.100.10"]).status.success());
     let (_, told) = import(&world, &fail2ban.database());
     assert_eq!(told["jails"]["sshd"]["known"], 4);
+    // The daemon knows its settings: nobody has to name them, nor be able to read them.
+    let database = fail2ban.database().display().to_string();
+    let by_socket = world.f2bd(&["import", "--json", "--state", &database]);
+    let told: serde_json::Value = serde_json::from_slice(&by_socket.stdout).unwrap();
+    assert_eq!(told["taken_by"], "daemon", "{by_socket:?}");
+    assert_eq!(told["jails"]["sshd"]["known"], 4);
     until("it is free", || {
         (!world.kernel_bans("198.51.100.10")).then_some(())
     });

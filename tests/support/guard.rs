@@ -43,6 +43,7 @@ pub fn action(name: &str, parameters: &[(&str, &str)]) -> ActionSpec {
 pub fn jail(name: &str, ports: &[&str]) -> ActionJail {
     ActionJail {
         jail: name.parse().unwrap(),
+        label: name.parse().unwrap(),
         ports: match ports.is_empty() {
             true => Ports::All,
             false => Ports::parse(ports, &Services::well_known()).unwrap(),
@@ -127,7 +128,7 @@ impl Guard {
             match self.report() {
                 Report::Outcome(outcome) => return outcome,
                 Report::Trouble(why) => eprintln!("trouble: {why}"),
-                Report::ForeignChange | Report::Works => {}
+                Report::ForeignChange | Report::Works | Report::Complaint(_) => {}
             }
         }
     }

@@ -43,16 +43,19 @@ impl Steps<'_> {
                 self.leaving.entry(name).or_insert(jail);
             }
         }
-        // Who takes everything at once has nothing of the old ports afterwards.
+        // Who takes everything at once has nothing of the old ports afterwards, only what nobody is called by any more.
         let all_at_once = self.takes_all_at_once();
-        self.leaving.retain(|name, old| match self.jails.get(name) {
-            Some(jail) => !all_at_once && jail != old,
-            None => true,
+        self.leaving.retain(|name, old| match all_at_once {
+            true => self.jails.values().all(|jail| jail.label != old.label),
+            false => self.jails.get(name) != Some(old),
         });
     }
 
     /// Takes away what is there for jails that are the same no longer, before they come anew: nobody finds it afterwards.
     pub(super) fn leave_changed(&mut self, now: Timestamp) -> Result<(), JobError> {
+        if self.takes_all_at_once() {
+            return Ok(());
+        }
         let leaving = self.leaving.iter();
         let changed = leaving.filter(|(name, _)| self.jails.contains_key(*name));
         let changed: Jails = changed
@@ -93,10 +96,11 @@ impl Steps<'_> {
         new.is_none_or(|new| jobs(old) != jobs(&new))
     }
 
-    /// Takes away what is there for jails that are served no longer, after nothing else makes use of it.
+    /// Takes away what is there for jails that are served no longer, or by another name, after nothing else makes use of it.
     pub(super) fn leave_gone(&mut self, now: Timestamp) -> Result<(), JobError> {
+        let all_at_once = self.takes_all_at_once();
         let leaving = self.leaving.iter();
-        let gone = leaving.filter(|(name, _)| !self.jails.contains_key(*name));
+        let gone = leaving.filter(|(name, _)| all_at_once || !self.jails.contains_key(*name));
         let gone: Jails = gone
             .map(|(name, jail)| (name.clone(), jail.clone()))
             .collect();
@@ -128,7 +132,14 @@ impl Steps<'_> {
         self.jails = served;
         left?;
         self.leaving.retain(|name, _| !names.contains(name));
-        self.known.retain(|key| !is_theirs(key));
+        // Who is called otherwise now has his bans by that name already.
+        let all_at_once = self.takes_all_at_once();
+        let stays = |(jail, _): &Key| {
+            jail.as_ref()
+                .is_some_and(|jail| self.jails.contains_key(jail))
+        };
+        self.known
+            .retain(|key| !is_theirs(key) || (all_at_once && stays(key)));
         Ok(())
     }
 

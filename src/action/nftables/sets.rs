@@ -62,7 +62,7 @@ pub fn groups<'j>(
     let jails = jails.into_iter();
     match sharing {
         Sharing::Jail(prefixes) => jails
-            .map(|jail| Group::new(Some((&jail.jail, prefixes)), vec![jail]))
+            .map(|jail| Group::new(Some((&jail.label, prefixes)), vec![jail]))
             .collect(),
         Sharing::All => {
             let all: Vec<_> = jails.collect();
@@ -94,7 +94,7 @@ impl<'j> Group<'j> {
                 let own = name(&kind.unwrap_or_default());
                 let prefixed = prefix_of(*width)
                     .zip(jails.first())
-                    .map(|(prefix, jail)| format!("{prefix}{}", jail.jail));
+                    .map(|(prefix, jail)| format!("{prefix}{}", jail.label));
                 Set {
                     name: prefixed.unwrap_or(own),
                     ipv6,
@@ -188,6 +188,7 @@ mod tests {
     fn jail(name: &str, ipv4: u8, ipv6: u8) -> ActionJail {
         ActionJail {
             jail: name.parse().expect("a name"),
+            label: name.parse().expect("a name"),
             ports: Ports::All,
             protocols: vec![Protocol::Tcp],
             width: SubjectWidth { ipv4, ipv6 },

@@ -12,6 +12,7 @@ pub mod script;
 pub mod spec;
 mod ticket;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::{Key, Known, Ledger};
@@ -77,6 +78,8 @@ pub struct Shell<'s> {
     /// How many have been, since the start.
     banned_total: BTreeMap<JailName, u64>,
     now: Timestamp,
+    /// What the last command said that has failed; nothing once another one has succeeded.
+    failed: RefCell<Option<String>>,
 }
 
 impl<'s> Shell<'s> {
@@ -98,6 +101,7 @@ impl<'s> Shell<'s> {
             banned: BTreeMap::new(),
             banned_total: BTreeMap::new(),
             now: Timestamp::from_micros(0),
+            failed: RefCell::new(None),
         }
     }
 
@@ -287,6 +291,10 @@ impl Keeper for Shell<'_> {
         }
         self.lift(&gone)?;
         self.put_all()
+    }
+
+    fn complaint(&self) -> Option<String> {
+        self.failed.borrow().clone()
     }
 
     /// Whoever follows in the same place begins anew, so that nothing may be left.

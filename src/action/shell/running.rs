@@ -75,11 +75,14 @@ impl Shell<'_> {
             accepts: &[0],
             environment: Environment::Ours(&filled.variables),
         });
-        ended.map(drop).map_err(|error| ShellError::Failed {
+        let ended = ended.map(drop).map_err(|error| ShellError::Failed {
             occasion,
             whom: of.map(|(_, subject)| subject.plain()).unwrap_or_default(),
             error: self.discreet(error),
-        })
+        });
+        let failed = ended.as_ref().err().map(ToString::to_string);
+        self.failed.replace(failed);
+        ended
     }
 
     /// What was said without what is secret.

@@ -171,6 +171,11 @@ impl ShellSpec {
         self.says_history() || self.says(|tag| tag == "matches" || tag.starts_with("F-"))
     }
 
+    /// Whether a command says how many failures made a ban.
+    pub fn says_failures(&self) -> bool {
+        self.says(|tag| tag == "failures")
+    }
+
     /// Whether a command says something of lines of earlier bans.
     pub fn says_history(&self) -> bool {
         self.says(|tag| ticket::OF_HISTORY.contains(&tag))

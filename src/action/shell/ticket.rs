@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::ledger::Known;
 use super::script::{Value, Values};
 use super::spec::Side;
 use crate::action::event::Event;
-use crate::action::exec::{self, Environment, Errand};
+use crate::action::machine;
 use crate::action::secret::Opened;
 use crate::engine::name::JailName;
 use crate::engine::subject::Subject;
@@ -25,9 +24,6 @@ const CAPTURES: [&str; 4] = ["user", "id", "ip4", "ip6"];
 
 /// Tags that say how many have failed and are not banned, of which nobody tells an action.
 const OF_FAILED: [&str; 2] = ["jail.found", "jail.found_total"];
-
-/// How long a name may be looked up: a ban does not wait for the attacker's name server.
-const LOOKUP_DEADLINE: Duration = Duration::from_secs(3);
 
 /// Whether a tag never says what Fail2ban would have it say: it is empty, or 0.
 pub fn is_never_known(tag: &str) -> bool {
@@ -164,8 +160,8 @@ impl Values for Ticket<'_> {
             "jail.banned" => Some(self.count(|jail| Some(*self.banned.get(jail)? as u64))),
             "jail.banned_total" => Some(self.count(|jail| self.banned_total.get(jail).copied())),
             _ if OF_FAILED.contains(&tag) => own("0".to_owned()),
-            "fq-hostname" => own(full_host_name()),
-            "sh-hostname" => own(host_name()),
+            "fq-hostname" => own(machine::full_name()),
+            "sh-hostname" => own(machine::name()),
             "br" => Some(Value::Blank("\n")),
             "sp" => Some(Value::Blank(" ")),
             _ => None,
@@ -189,44 +185,10 @@ fn reversed(address: IpAddr) -> String {
     }
 }
 
-/// Our own name.
-fn host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
-}
-
-/// Our own name with its domain, if it is known.
-fn full_host_name() -> String {
-    let said = say(&["hostname", "--fqdn"]);
-    said.and_then(|said| said.split_whitespace().next().map(str::to_owned))
-        .unwrap_or_else(host_name)
-}
-
 /// The name that whoever answers for an address gives it; text of the attacker's choice.
 fn host_of(address: IpAddr) -> Option<String> {
-    let said = say(&["getent", "hosts", &address.to_string()])?;
+    let said = machine::say(&["getent", "hosts", &address.to_string()])?;
     said.split_whitespace().nth(1).map(str::to_owned)
-}
-
-/// What a program says; nothing if it fails.
-fn say(argv: &[&str]) -> Option<String> {
-    let argv: Vec<String> = argv.iter().map(|word| (*word).to_owned()).collect();
-    let ended = exec::run(&Errand {
-        argv: &argv,
-        input: &[],
-        deadline: LOOKUP_DEADLINE,
-        accepts: &[0],
-        environment: Environment::Bare,
-    });
-    match ended {
-        Ok(ended) => Some(String::from_utf8_lossy(&ended.output).into_owned()),
-        Err(error) => {
-            log::debug!("{error}");
-            None
-        }
-    }
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ fn tool(name: &'static str) -> Command {
     let names = OWN.into_iter().chain(command::NAMES);
     let commands = names.map(|name| match name {
         "get" => Command::new(name).subcommands(command::settings().map(Command::new)),
+        "set" => Command::new(name).subcommands(command::SETTABLE.map(Command::new)),
         name => Command::new(name),
     });
     Command::new(name)

@@ -11,6 +11,8 @@ pub fn text(words: &[String], value: &Value, letters: table::Letters) -> String 
     match (word(0), word(1), word(2)) {
         ("ping", ..) => format!("Server replied: {}", value.plain()),
         ("stop", "", _) => "Shutdown successful".to_owned(),
+        ("start", ..) => "Jail started".to_owned(),
+        ("stop", ..) => "Jail stopped".to_owned(),
         ("flushlogs", ..) => format!("logs: {}", value.plain()),
         ("echo", ..) => spaced(value),
         ("status", "", _) => summary(value),
@@ -29,6 +31,9 @@ pub fn text(words: &[String], value: &Value, letters: table::Letters) -> String 
             age => format!("Current database purge age is:\n`- {age}seconds"),
         },
         ("get", jail, what) => of_setting(jail, what, word(3), value),
+        ("set" | "multi-set", jail, "addignoreip" | "delignoreip") => {
+            of_setting(jail, "ignoreip", "", value)
+        }
         _ => value.plain(),
     }
 }

@@ -22,8 +22,8 @@ use jiff::tz::TimeZone;
 use self::args::{Dump, Options, Told};
 use self::table::Letters;
 use super::connected_from;
-use crate::config::fail2ban::time;
-use crate::config::{self, Severity};
+use crate::config::fail2ban::{Tree, VERSION, is_tree, time, transcription};
+use crate::config::{self, Problems, Severity};
 use crate::control::client::{Client, ClientError};
 use crate::control::fail2ban::SPOKEN_VERSION;
 use crate::control::fail2ban::answer::{Answers, Failed};
@@ -74,6 +74,17 @@ pub fn called(program: &Path, words: impl Iterator<Item = OsString>) -> Option<E
         "fail2ban-regex" => regex::main(words),
         name => main(Tool::called(name)?, words),
     })
+}
+
+/// The configuration for somebody who has Fail2ban's: the one that is named, or ours, or Fail2ban's if there is none of ours.
+pub fn config_of(named: Option<&Path>) -> Option<PathBuf> {
+    let ours = || config::files::main_file(None).exists();
+    let tree = || Path::new(USUAL_TREE).is_dir();
+    match named {
+        Some(named) => Some(named.to_owned()),
+        None if !ours() && tree() => Some(PathBuf::from(USUAL_TREE)),
+        None => None,
+    }
 }
 
 fn main(tool: Tool, words: impl Iterator<Item = OsString>) -> ExitCode {
@@ -169,7 +180,8 @@ impl Session {
                 let mut problems = loaded.problems.iter();
                 loaded.settings.is_some() && problems.all(|one| one.severity == Severity::Warning)
             };
-            if !is_whole(&self.load()) {
+            let is_whole = is_whole(&self.load());
+            if !self.has_logs() || !is_whole {
                 complain("ERROR: test configuration failed");
                 return Err(NotDone);
             }
@@ -187,13 +199,7 @@ impl Session {
 
     /// The configuration: the one that is named, or ours, or Fail2ban's if there is none of ours.
     fn config(&self) -> Option<PathBuf> {
-        let ours = || config::files::main_file(None).exists();
-        let tree = || Path::new(USUAL_TREE).is_dir();
-        match &self.options.conf {
-            Some(named) => Some(named.clone()),
-            None if !ours() && tree() => Some(PathBuf::from(USUAL_TREE)),
-            None => None,
-        }
+        config_of(self.options.conf.as_deref())
     }
 
     /// Reads the configuration and tells what is wrong with it; nothing if that keeps it from being used.
@@ -207,6 +213,25 @@ impl Session {
             tell(level, &problem.to_string());
         }
         loaded
+    }
+
+    /// Whether every jail of a tree has a log where it needs one; tells of the first that has none, as Fail2ban does, which
+    /// starts nothing then. f2bd waits for the log.
+    fn has_logs(&self) -> bool {
+        let Some(folder) = self.config().filter(|folder| is_tree(folder)) else {
+            return true;
+        };
+        // What is wrong with it has been told.
+        let Some(tree) = Tree::read(&folder, VERSION, &mut Problems::default()) else {
+            return true;
+        };
+        let lacking = transcription::without_logs(&tree).next();
+        if let Some(jail) = lacking {
+            complain(&format!(
+                "Failed during configuration: Have not found any log file for {jail} jail"
+            ));
+        }
+        lacking.is_none()
     }
 
     /// Does what a command says.
@@ -351,7 +376,10 @@ Commands:
     start, restart, reload [--unban] [--if-exists] [JAIL], stop
     ping, version, echo TEXT, status [--all|JAIL] [basic|short|stats], stats, banned [IP...]
     unban --all, unban IP..., set JAIL banip IP..., set JAIL unbanip [--report-absent] IP...
-    get loglevel, logtarget, syslogsocket, dbfile, dbpurgeage; set loglevel LEVEL; flushlogs
+    get loglevel, logtarget, syslogsocket, dbfile, dbpurgeage; flushlogs
+    set loglevel LEVEL, set logtarget FILE|STDERR, set dbpurgeage TIME
+    set JAIL addignoreip IP..., delignoreip IP, ignoreself true|false, bantime TIME, findtime TIME,
+        maxretry NUMBER: at once, and until the configuration is read again
     get JAIL banned [IP...], banip [SEPARATOR|--with-time], logpath, logencoding, journalmatch,
         ignoreself, ignoreip, ignorecommand, ignorecache, prefregex, failregex, ignoreregex,
         datepattern, logtimezone, maxlines, usedns, findtime, bantime, maxretry, actions,

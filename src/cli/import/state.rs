@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::cli::args::Common;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::output::{self, BAD, Clock, GOOD, HEADING, Table, counted, harmless};
-use crate::cli::query;
+use crate::cli::{fail2ban, query};
 use crate::config::fail2ban::state::{self, State, StateBan, StateError};
 use crate::config::{self, Surroundings};
 use crate::control::client::{Client, ClientError};
@@ -119,18 +120,26 @@ impl Taker {
         common: &Common,
         clock: &Clock,
     ) -> Result<(Taker, crate::engine::time::Timestamp), Failure> {
-        let loaded = config::load(common.config.as_deref(), Surroundings::Ignore);
-        let Some(settings) = loaded.settings else {
-            return Err(Failure::of_problems(&loaded.problems));
-        };
-        let since = clock.now.before(settings.daemon.retention.history);
+        let config = fail2ban::config_of(common.config.as_deref());
         let socket = match &common.socket {
             Some(named) => named.clone(),
-            None => settings.daemon.socket.clone(),
+            None => config::socket(config.as_deref())
+                .map_err(|problems| Failure::of_problems(&problems))?,
         };
-        match Client::ask(&socket, take_over(Vec::new())) {
-            Ok(_) => Ok((Taker::Daemon(socket), since)),
+        // A daemon knows its settings, wherever it has them from.
+        match Client::ask(&socket, Request::Settings { jail: None }) {
+            Ok(Reply::Settings(settings)) => {
+                let since = clock.now.before(Duration::from_secs(settings.keep_bans));
+                Ok((Taker::Daemon(socket), since))
+            }
+            Ok(Reply::Refused(refusal)) => Err(refusal.into()),
+            Ok(_) => Err(query::strange()),
             Err(ClientError::Unreachable { .. }) => {
+                let loaded = config::load(config.as_deref(), Surroundings::Ignore);
+                let Some(settings) = loaded.settings else {
+                    return Err(Failure::of_problems(&loaded.problems));
+                };
+                let since = clock.now.before(settings.daemon.retention.history);
                 let resting = Resting::open(settings).map_err(|error| match error {
                     TakeOverError::Served(_) => Failure::new(Exit::NotSo, error.to_string()),
                     TakeOverError::Store(error) => of_store(&error),

@@ -97,6 +97,8 @@ pub fn convert(folder: &Path, output: &Path, problems: &mut Problems) -> Option<
             };
             own.map_err(|why| differences.push(why)).ok()?;
             differences.extend(otherwise(&section));
+            let of_actions = all.differences.iter().filter(|(jail, _)| *jail == name);
+            differences.extend(of_actions.map(|(_, told)| told.clone()));
             differences.extend(stays_behind(&section, folder));
             Some(section)
         });

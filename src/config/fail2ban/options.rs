@@ -36,6 +36,12 @@ impl Written {
         let word = self.text.to_lowercase();
         matches!(word.as_str(), "1" | "on" | "true" | "yes")
     }
+
+    /// Whether it is a word for false that people write; what is neither is false all the same.
+    pub fn is_false(&self) -> bool {
+        let word = self.text.to_lowercase();
+        matches!(word.as_str(), "" | "0" | "off" | "false" | "no")
+    }
 }
 
 /// Keys with their values, in the order in which they were first said.

@@ -1,11 +1,12 @@
 //! What would Fail2ban stay silent about?
 //!
-//! A key that nobody knows is to Fail2ban a value that others may refer to. If nobody does, it was meant to be another one.
+//! A key that nobody knows is to Fail2ban a value that others may refer to. If nobody does, it was meant to be another one. And
+//! whatever is no word for true is false.
 
 use std::collections::HashSet;
 
 use super::ini::DEFAULT;
-use super::jail::keys::{FILTER_OPTIONS, JAIL_OPTIONS};
+use super::jail::keys::{FILTER_OPTIONS, JAIL_OPTIONS, OptionKind};
 use super::merged::{Merged, condition};
 use super::options::Options;
 use crate::config::problem::{Problems, nearest};
@@ -51,6 +52,29 @@ pub fn unknown_keys(jails: &Merged, enabled: &[&str], problems: &mut Problems) {
         if let Some(options) = jails.section(name) {
             look(name, options);
         }
+    }
+}
+
+/// Tells of options that should be true or false, and are false since nobody can say which they are.
+pub fn strange_flags(jail: &str, options: &Options, problems: &mut Problems) {
+    for (key, kind) in JAIL_OPTIONS {
+        let Some(value) = options.get(key).filter(|_| *kind == OptionKind::Flag) else {
+            continue;
+        };
+        if value.is_true() || value.is_false() {
+            continue;
+        }
+        let so = match *key {
+            "enabled" => format!("jail `{jail}` is off"),
+            _ => "it is false".to_owned(),
+        };
+        let message = format!(
+            "`{key}` is `{}`, which is no word for true: {so}",
+            value.text
+        );
+        let remedy =
+            "write true or false, and comments into lines of their own or behind a semicolon";
+        problems.warning(&value.place, message, remedy);
     }
 }
 

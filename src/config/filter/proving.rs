@@ -3,6 +3,7 @@
 //! In: a filter file. Out: what does not come out as it says, and what makes it slow, as problems at their places. How samples
 //! are told again is known to the engine.
 
+use super::looking::looks_from_everywhere;
 use super::{FilterFile, NORMAL, Pattern};
 use crate::config::problem::{Place, Problems};
 use crate::config::shipped;
@@ -74,6 +75,7 @@ impl FilterFile {
             }
         }
         self.warn_of_cost(&mut costly, problems);
+        self.warn_of_looking(problems);
         // Of a service that quotes it, no such text can be met.
         let lets_through =
             |sample: &Sample| matches!(sample.quoting, Quoting::None | Quoting::Basic);
@@ -103,6 +105,33 @@ impl FilterFile {
                  times as long",
                 "put exact text into it, such as the words before the address",
             );
+        }
+    }
+
+    /// Tells which patterns over lines a client can have look on from each place of a long line of his.
+    fn warn_of_looking(&self, problems: &mut Problems) {
+        let Some(lines) = &self.lines else {
+            return;
+        };
+        let own = self.failures.iter().chain(&self.ignores);
+        let own = own.map(|pattern| (pattern.spec.text.as_str(), pattern.place.clone()));
+        let prefix = lines.prefix.iter();
+        let prefix = prefix.map(|prefix| (prefix.as_str(), Place::whole(&self.text)));
+        let mut last = None;
+        for (text, place) in own.chain(prefix) {
+            if last.as_ref() == Some(&place) || !looks_from_everywhere(text) {
+                continue;
+            }
+            problems.warning(
+                &place,
+                format!(
+                    "filter `{}`: a pattern looks on, with something like `(?=.*…)`, from every place of a line: a long line \
+                     that a client has written takes seconds",
+                    self.name
+                ),
+                "write `^` before it, and no `.*`; or look on for a few characters only",
+            );
+            last = Some(place);
         }
     }
 

@@ -15,11 +15,12 @@ use jiff::tz::TimeZone;
 use self::settings::level_word;
 use self::status::summary;
 use super::SPOKEN_VERSION;
-use super::command::{Absent, Command, Jail, Reload};
+use super::command::{Absent, Command, Jail, JailSetting, Reload, Setting};
 use super::fault::Fault;
 use super::value::Value;
 use crate::control::protocol::{
-    JailRow, JailSettingsRow, Refusal, Reply, Request, SettingsRow, Status, Why,
+    DaemonChange, JailChange, JailRow, JailSettingsRow, Refusal, Reply, Request, SettingsRow,
+    Status, Why,
 };
 use crate::engine::name::JailName;
 use crate::engine::time::BanTime;
@@ -111,6 +112,15 @@ impl<E> Answers<'_, E> {
                 self.done(Request::LogLevel { level })?;
                 level_word(level).into()
             }
+            Command::Set(change) => {
+                let setting = match &change {
+                    DaemonChange::KeepBans(_) => Setting::PurgeAge,
+                    DaemonChange::Fail2banLog(_) => Setting::LogTarget,
+                };
+                self.done(Request::SetDaemon { change })?;
+                self.setting(setting)?
+            }
+            Command::SetOf(jail, change) => self.change(&jail, change)?,
             Command::Reload(reload) => self.reload(reload)?,
             Command::FlushLogs => match self.settings(None)?.fail2ban_log {
                 // Whoever writes it looks whether it is still there, before each line.
@@ -119,6 +129,16 @@ impl<E> Answers<'_, E> {
             },
             Command::Stop => {
                 self.done(Request::Stop)?;
+                Value::Nothing
+            }
+            Command::StopJail(jail) => {
+                let jail = self.known(&jail)?;
+                self.done(Request::EndJail { jail })?;
+                Value::Nothing
+            }
+            // Whatever jail there is was started with the daemon.
+            Command::Start(jail) => {
+                self.known(&jail)?;
                 Value::Nothing
             }
         })
@@ -179,6 +199,20 @@ impl<E> Answers<'_, E> {
         let settings = self.settings(Some(name))?;
         let row = settings.jails.into_iter().next();
         row.ok_or_else(|| Fault::UnknownJail(jail.0.clone()).into())
+    }
+
+    /// Has a jail do otherwise, and tells what it does then.
+    fn change(&mut self, jail: &Jail, change: JailChange) -> Result<Value, Failed<E>> {
+        let setting = match &change {
+            JailChange::Maxretry(_) => JailSetting::MaxRetry,
+            JailChange::Findtime(_) => JailSetting::FindTime,
+            JailChange::Bantime(_) => JailSetting::BanTime,
+            JailChange::Ignoreself(_) => JailSetting::IgnoreSelf,
+            JailChange::Addignoreip(_) | JailChange::Delignoreip(_) => JailSetting::IgnoreIp,
+        };
+        let name = self.known(jail)?;
+        self.done(Request::Set { jail: name, change })?;
+        self.setting_of(jail, setting)
     }
 
     fn reload(&mut self, reload: Reload) -> Result<Value, Failed<E>> {

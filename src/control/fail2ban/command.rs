@@ -10,8 +10,10 @@ use std::collections::VecDeque;
 use log::LevelFilter;
 
 use self::settings::{FIXED, JAIL_SETTINGS, SETTINGS, known};
-pub use self::settings::{JailSetting, Setting, settings};
+pub use self::settings::{JailSetting, SETTABLE, Setting, settings};
 use super::fault::Fault;
+use super::value::Value;
+use crate::control::protocol::{DaemonChange, JailChange};
 
 /// What somebody wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +56,20 @@ pub enum Command {
     UnbanIn(Jail, Vec<String>, Absent),
     /// `set loglevel LEVEL`
     SetLogLevel(LevelFilter),
+    /// `set X VALUE`
+    Set(DaemonChange),
+    /// `set JAIL X VALUE`
+    SetOf(Jail, JailChange),
     /// `reload`
     Reload(Reload),
     /// `flushlogs`
     FlushLogs,
+    /// `start JAIL`
+    Start(Jail),
     /// `stop`
     Stop,
+    /// `stop JAIL`
+    StopJail(Jail),
 }
 
 /// The name of a jail, as somebody has typed it.
@@ -178,15 +188,9 @@ pub fn understand(words: impl IntoIterator<Item = String>) -> Result<Command, Fa
         "restart" if !words.0.is_empty() => return reload(words),
         "flushlogs" => Command::FlushLogs,
         "stop" if words.0.is_empty() => Command::Stop,
-        "start" | "stop" | "add" => {
-            let jail = words.next()?;
-            let value = if name == "stop" { "false" } else { "true" };
-            return Err(fixed(
-                "enabled",
-                Some(&jail),
-                &format!("`enabled = {value}`"),
-            ));
-        }
+        "start" => Command::Start(Jail(words.next()?)),
+        "stop" => Command::StopJail(Jail(words.next()?)),
+        "add" => return Err(fixed("enabled", Some(&words.next()?), "`enabled = true`")),
         _ => return Err(Fault::Refused("Invalid command".to_owned())),
     })
 }
@@ -273,15 +277,9 @@ fn set(mut words: Words) -> Result<Command, Fault> {
     let first = words.next()?;
     match first.as_str() {
         "loglevel" => return Ok(Command::SetLogLevel(level(&words.next()?)?)),
-        "logtarget" => {
-            return Err(fixed(
-                "logtarget",
-                None,
-                "`fail2ban_log = \"/var/log/fail2ban.log\"` under [daemon]",
-            ));
-        }
+        "logtarget" => return log_target(words.next()?).map(Command::Set),
         "dbfile" => return Err(fixed("dbfile", None, "`database` under [daemon]")),
-        "dbpurgeage" => return Err(fixed("dbpurgeage", None, "`keep_bans` under [daemon]")),
+        "dbpurgeage" => return Ok(Command::Set(DaemonChange::KeepBans(words.next()?))),
         "syslogsocket" | "allowipv6" | "thread" | "dbmaxmatches" => {
             return Err(Fault::Refused(format!("f2bd has no `{first}`")));
         }
@@ -297,6 +295,12 @@ fn set(mut words: Words) -> Result<Command, Fault> {
             };
             Command::UnbanIn(jail, words.some()?, absent)
         }
+        "maxretry" => Command::SetOf(jail, JailChange::Maxretry(whole_number(&words.next()?)?)),
+        "findtime" => Command::SetOf(jail, JailChange::Findtime(words.next()?)),
+        "bantime" => Command::SetOf(jail, JailChange::Bantime(words.next()?)),
+        "ignoreself" => Command::SetOf(jail, JailChange::Ignoreself(is_true(&words.next()?))),
+        "addignoreip" => Command::SetOf(jail, JailChange::Addignoreip(words.rest())),
+        "delignoreip" => Command::SetOf(jail, JailChange::Delignoreip(words.next()?)),
         "attempt" => {
             return Err(Fault::Refused(
                 "f2bd counts what its sources tell: `f2bd report` tells it of a failure".to_owned(),
@@ -313,6 +317,32 @@ fn set(mut words: Words) -> Result<Command, Fault> {
             });
         }
     })
+}
+
+/// Where it is told what happens, in Fail2ban's words: a file, or with the daemon's own messages alone.
+fn log_target(word: String) -> Result<DaemonChange, Fault> {
+    if word.starts_with('/') {
+        return Ok(DaemonChange::Fail2banLog(Some(word)));
+    }
+    let own = ["STDERR", "STDOUT", "SYSOUT", "SYSTEMD-JOURNAL"];
+    match own.contains(&word.to_ascii_uppercase().as_str()) {
+        true => Ok(DaemonChange::Fail2banLog(None)),
+        false => Err(Fault::Refused("Failed to change log target".to_owned())),
+    }
+}
+
+/// A number as Python reads it.
+fn whole_number(word: &str) -> Result<i64, Fault> {
+    word.trim().parse().map_err(|_| {
+        let word = Value::from(word);
+        Fault::BadWord(format!("invalid literal for int() with base 10: {word}"))
+    })
+}
+
+/// What Fail2ban takes for true; anything else is false to it.
+fn is_true(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    matches!(word.as_str(), "1" | "on" | "true" | "yes")
 }
 
 fn reload(mut words: Words) -> Result<Command, Fault> {
@@ -389,6 +419,22 @@ mod tests {
                 "set sshd unbanip --report-absent 192.0.2.7",
                 Command::UnbanIn(jail(), ip(), Absent::Reported),
             ),
+            (
+                "set sshd maxretry 3",
+                Command::SetOf(jail(), JailChange::Maxretry(3)),
+            ),
+            (
+                "set sshd addignoreip 192.0.2.7",
+                Command::SetOf(jail(), JailChange::Addignoreip(ip())),
+            ),
+            (
+                "set dbpurgeage 60d",
+                Command::Set(DaemonChange::KeepBans("60d".to_owned())),
+            ),
+            (
+                "set logtarget stdout",
+                Command::Set(DaemonChange::Fail2banLog(None)),
+            ),
             ("unban --all", Command::UnbanAll),
             ("unban 192.0.2.7", Command::Unban(ip())),
             (
@@ -446,7 +492,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_words_are_too_odd(words in prop::collection::vec("(get|set|status|unban|reload|[a-z-]{0,9})", 0..6)) {
+        fn no_words_are_too_odd(words in prop::collection::vec("(get|set|status|unban|reload|maxretry|addignoreip|logtarget|[a-z0-9/-]{0,9})", 0..6)) {
             let _ = understand(words);
         }
     }

@@ -82,6 +82,7 @@ fn broken_actions(view: &View<'_>, jail: &JailName, ban: &Standing) -> Vec<Actio
         .states()
         .filter(|(action, works, _)| !works && policy.puts_into_effect(action, jail, ban));
     let rows = broken.map(|(action, works, reason)| ActionRow {
+        failed: None,
         action: action.to_string(),
         works,
         reason: reason.map(str::to_owned),

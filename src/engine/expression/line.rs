@@ -154,6 +154,26 @@ impl LineExpression {
         }
     }
 
+    /// Whether it takes something of `text`.
+    ///
+    /// # Errors
+    /// It cannot tell in so few steps.
+    pub fn takes(&self, text: &[u8]) -> Result<bool, LimitReached> {
+        let is_there = |expression: &Expression| {
+            let regex = expression.regex();
+            regex.is_some_and(|regex| regex.is_match(text))
+        };
+        match &self.engine {
+            Engine::Linear(linear) => Ok(is_there(&linear.expression)),
+            Engine::LinearInAscii(linear, _) if text.is_ascii() => Ok(is_there(&linear.expression)),
+            Engine::LinearInAscii(_, other) | Engine::Backtracking(other) => {
+                // All that can fail at this point is a limit.
+                let takes = || other.regex.is_match(text).map_err(|_| LimitReached);
+                Ok(is_there(&other.relaxed) && takes()?)
+            }
+        }
+    }
+
     fn linear_captures(&self, linear: &Linear, text: &[u8]) -> Option<Captures<'_>> {
         let regex = linear.expression.regex()?;
         let rooms = linear.rooms.get_or_init(|| {
@@ -291,7 +311,10 @@ mod tests {
 
     /// What the groups took, or `None`.
     fn taken<'t>(expression: &LineExpression, text: &'t [u8]) -> Option<Vec<(String, &'t [u8])>> {
-        let captures = expression.captures(text).expect("few steps")?;
+        let captures = expression.captures(text).expect("few steps");
+        let takes = expression.takes(text).expect("few steps");
+        assert_eq!(takes, captures.is_some());
+        let captures = captures?;
         let named = captures.iter();
         Some(
             named

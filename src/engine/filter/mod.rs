@@ -5,6 +5,7 @@
 
 pub mod forgery;
 pub mod forwarded;
+mod hashed;
 mod language;
 pub mod likely;
 pub mod line;

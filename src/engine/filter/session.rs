@@ -4,15 +4,10 @@
 //! connection whose failed attempts were logged before is not one more attempt. No failure is kept here.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::time::Duration;
 
-use siphasher::sip::SipHasher13;
-use smallvec::SmallVec;
-
+use super::hashed::{ByHash, Names};
 use super::{FilterSpec, Found};
-use crate::engine::name::FilterName;
 use crate::engine::time::Timestamp;
 
 /// The most sessions that are remembered, some megabytes at worst. An attacker who opens more at once
@@ -55,66 +50,19 @@ impl Session<'_> {
 }
 
 /// The sessions that counted something, those that were not used lately first to be forgotten.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Sessions {
-    /// Of the hashes that sessions are known by. Nobody outside knows its key, so nobody can make two alike at will.
-    hasher: SipHasher13,
-    /// Where the last process was, since the next one is mostly there too.
-    whereabouts: Option<Whereabouts>,
+    names: Names,
     /// When each was used last. At half the bound they become the earlier ones, and those are forgotten.
     recent: Times,
     earlier: Times,
 }
 
-/// What processes have in common that log on one machine and that one filter hears.
-#[derive(Debug)]
-struct Whereabouts {
-    filter: FilterName,
-    mode: Box<str>,
-    host: Box<str>,
-    hash: u64,
-}
-
-/// Filter, mode, session and host are seldom longer together, and then need no memory of their own.
-const USUAL_KEY: usize = 96;
-
 /// Odd, so that different numbers of processes stay different when they are multiplied, and spread over all bits: 2^64
 /// divided by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-type Times = HashMap<u64, Timestamp, BuildHasherDefault<Hashed>>;
-
-/// The hash of what is a hash.
-#[derive(Debug, Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        let random = RandomState::new();
-        Sessions {
-            hasher: SipHasher13::new_with_keys(random.hash_one(0), random.hash_one(1)),
-            whereabouts: None,
-            recent: Times::default(),
-            earlier: Times::default(),
-        }
-    }
-}
+type Times = ByHash<u64, Timestamp>;
 
 impl Sessions {
     /// Whether the failure, of a record of `host`, counts; it is noted if it does.
@@ -148,43 +96,18 @@ impl Sessions {
         let is_usual = number == "0" || !number.starts_with(['+', '0']);
         match number.parse() {
             Ok(pid) if is_usual => self.process(filter, pid, host),
-            _ => self.hash(filter, &["\0", key]),
+            _ => {
+                let there = self.names.whereabouts(None, filter, "");
+                self.names.hash(there, key).half()
+            }
         }
     }
 
     /// The hash of a process, which is the same as if its number was captured.
     fn process(&mut self, filter: &FilterSpec, pid: u32, host: &str) -> u64 {
-        let is_there = |last: &&Whereabouts| {
-            *last.host == *host && last.filter == filter.name && last.mode == filter.mode
-        };
-        let common = match self.whereabouts.as_ref().filter(is_there) {
-            Some(last) => last.hash,
-            None => {
-                let hash = self.hash(filter, &[host]);
-                self.whereabouts = Some(Whereabouts {
-                    filter: filter.name.clone(),
-                    mode: filter.mode.clone(),
-                    host: host.into(),
-                    hash,
-                });
-                hash
-            }
-        };
+        let there = self.names.whereabouts(None, filter, host);
         // A table chooses places by the lowest and highest bits; the lowest of a product are those of the number.
-        common.wrapping_add(u64::from(pid).wrapping_mul(SPREAD).rotate_left(32))
-    }
-
-    /// Filters are known by name and mode, since their numbers are others after a reload.
-    fn hash(&self, filter: &FilterSpec, parts: &[&str]) -> u64 {
-        // Together, since the hash takes a long text in little more time than an empty one.
-        let mut text = SmallVec::<[u8; USUAL_KEY]>::new();
-        for part in [filter.name.as_str(), "\0", &filter.mode, "\0"]
-            .iter()
-            .chain(parts)
-        {
-            text.extend_from_slice(part.as_bytes());
-        }
-        self.hasher.hash(&text)
+        there.wrapping_add(u64::from(pid).wrapping_mul(SPREAD).rotate_left(32))
     }
 
     /// Notes that a session was used; answers when it was before, if somebody `asks`.

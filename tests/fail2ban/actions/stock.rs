@@ -6,10 +6,12 @@ use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 
+use f2bd::action::file::ActionFile;
+use f2bd::action::parameter::Given;
 use f2bd::action::ports::{Ports, Services};
 use f2bd::action::{ActionJail, ActionSpec, Ending, InForce};
 use f2bd::config::fail2ban::Tree;
-use f2bd::config::fail2ban::action::{Actions, carry, commands};
+use f2bd::config::fail2ban::action::{Actions, Native, Said, carry, commands};
 use f2bd::config::fail2ban::jail::{State, TreeAction};
 use f2bd::config::{Problem, Problems};
 use f2bd::engine::prefix::SubjectWidth;
@@ -20,8 +22,32 @@ use crate::support::guard::{Guard, action, ban, has, said, shell};
 use crate::support::netns::{Cable, Netns};
 use crate::support::wait::{DEADLINE, until};
 
+/// An action of ours as it is set, but for these parameters.
+pub fn spec_of(native: &Native, others: &[(&str, &str)]) -> ActionSpec {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("actions/{}.toml", native.action));
+    let file = ActionFile::parse(&fs::read_to_string(path).unwrap()).unwrap();
+    let given = native.parameters.iter().map(|(name, value)| {
+        let value = match value {
+            Said::One(value) => Given::One(value.clone()),
+            Said::Many(values) => Given::Many(values.clone()),
+            Said::Secret(secret) => Given::Secret(secret.clone()),
+        };
+        (name.clone(), value)
+    });
+    let others = others
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), Given::One((*value).to_owned())));
+    let given = given.chain(others).collect();
+    file.spec(native.action.parse().unwrap(), &given).unwrap()
+}
+
 /// The actions of jails that say this, as Fail2ban has them, and what they come to.
-fn read(package: &Package, home: &Path, jails: &str) -> (Vec<TreeAction>, Actions, Vec<Problem>) {
+pub fn read(
+    package: &Package,
+    home: &Path,
+    jails: &str,
+) -> (Vec<TreeAction>, Actions, Vec<Problem>) {
     let folder = home.join("fail2ban");
     if !folder.exists() {
         package.copy_to(&folder, home);
@@ -48,7 +74,19 @@ fn read(package: &Package, home: &Path, jails: &str) -> (Vec<TreeAction>, Action
     (actions.collect(), carried, problems.into_sorted())
 }
 
-fn one_jail(home: &Path, name: &str, action: &str) -> String {
+/// What an action of ours is set to; secrets as they are shown.
+fn parameters(native: &Native) -> Vec<(&str, &str)> {
+    let parameters = native.parameters.iter();
+    parameters
+        .map(|(name, value)| match value {
+            Said::One(value) => (name.as_str(), value.as_str()),
+            Said::Many(values) => (name.as_str(), values[0].as_str()),
+            Said::Secret(_) => (name.as_str(), "***"),
+        })
+        .collect()
+}
+
+pub fn one_jail(home: &Path, name: &str, action: &str) -> String {
     let log = home.join("log");
     format!(
         "[{name}]\nenabled = true\nfilter =\nfailregex = ^<HOST> x$\nlogpath = {}\naction = {action}\n",
@@ -168,11 +206,7 @@ fn lives_the_same(case: &Case) {
     let (asked, carried, problems) = read(&package, home.path(), &jail);
     assert!(problems.iter().all(|one| !one.message.contains("action")));
     let (_, native, _) = carried.natives.first().expect("it is one of ours");
-    let parameters: Vec<(&str, &str)> = native
-        .parameters
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let parameters = parameters(native);
     let ours = action(&native.action, &parameters);
     let spec = commands::read(&asked[0], &mut Problems::default()).unwrap();
     let theirs = spec.named("theirs".parse().unwrap());
@@ -181,6 +215,7 @@ fn lives_the_same(case: &Case) {
         ipv4: 32,
         ipv6: 128,
     };
+    jail.label = carried.uses[0].label.clone().unwrap();
     if let Some(ports) = &carried.uses[0].ports {
         let words: Vec<&str> = ports.ports.iter().map(String::as_str).collect();
         let protocols = ports.protocols.iter().map(|word| word.parse().unwrap());
@@ -257,6 +292,19 @@ fn iptables_for_what_is_opened_lives_the_same() {
 }
 
 #[test]
+fn iptables_by_another_name_lives_the_same() {
+    lives_the_same(&Case::of(
+        "iptables[name=SSH, port=ssh, protocol=tcp]",
+        "f2b-SSH",
+    ));
+}
+
+#[test]
+fn nftables_by_another_name_lives_the_same() {
+    lives_the_same(&Case::of("nftables[name=SSH, port=ssh]", "addr-set-SSH"));
+}
+
+#[test]
 fn ipset_lives_the_same() {
     lives_the_same(&Case::of("iptables-ipset-proto6[port=ssh]", "f2b-sshd6"));
 }
@@ -281,7 +329,8 @@ fn comes_to(package: &Package, home: &Path, action: &str) -> Option<String> {
     let (_, carried, problems) = read(package, home, &one_jail(home, "sshd", action));
     assert_eq!(carried.uses.len(), 1, "{problems:?}");
     let (_, native, _) = carried.natives.first()?;
-    Some(format!("{} {:?}", native.action, native.parameters))
+    let said: std::collections::BTreeMap<_, _> = parameters(native).into_iter().collect();
+    Some(format!("{} {said:?}", native.action))
 }
 
 #[test]
@@ -304,6 +353,7 @@ fn only_what_is_surely_the_same_is_replaced() {
         "iptables-ipset-proto4[maxelem=100000]",
         "route[blocktype=blackhole]",
         "ufw[blocktype=deny]",
+        "iptables[name=other]",
     ] {
         assert!(is(ours).is_some(), "{ours}");
     }
@@ -313,7 +363,7 @@ fn only_what_is_surely_the_same_is_replaced() {
         "nftables[protocol=icmp]",
         "nftables[type=custom, rule_match-custom=\"meta mark 7\"]",
         "nftables[table=\"a b\"]",
-        "iptables[name=other]",
+        "iptables[name=\"a b\"]",
         "iptables[pre-rule=\"-i eth0 \"]",
         "iptables[chain=\"INPUT FORWARD\"]",
         "iptables[blocktype=\"REJECT --reject-with tcp-reset\"]",
@@ -325,7 +375,7 @@ fn only_what_is_surely_the_same_is_replaced() {
         "ufw[application=OpenSSH]",
         "ufw[comment=mine]",
         "ufw[kill-mode=ss]",
-        "hostsdeny",
+        "hostsdeny[ip_value=x]",
     ] {
         assert_eq!(is(others), None, "{others}");
     }
@@ -365,9 +415,50 @@ fn what_commands_speak_of_is_left_to_commands() {
     );
     let elsewhere = jail("c", "nftables[blocktype=drop, table=mine]");
     assert_eq!(all(&[one, other, elsewhere]), (2, 0));
-    let drops = jail("c", "iptables[blocktype=DROP]");
-    let rest = [jail("a", "iptables"), jail("b", "iptables"), drops];
-    assert_eq!(all(&rest), (1, 1));
+    let both = "nftables[name=x-tcp]\n  nftables[name=x-udp, protocol=udp]";
+    assert_eq!(all(&[jail("a", both)]), (0, 2), "a jail has an action once");
+    let (one, other) = (jail("a", "iptables[name=x]"), jail("b", "route[name=x]"));
+    assert_eq!(all(&[one.clone(), other]), (2, 0));
+    let same = jail("b", "iptables-ipset[name=x]");
+    assert_eq!(all(&[one, same]), (0, 2), "they call their things the same");
+}
+
+#[test]
+fn those_that_differ_have_a_chain_each() {
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let jail = |name: &str, action: &str| one_jail(home.path(), name, action);
+    let both = "iptables[name=c-tcp, port=5060]\n  iptables[name=c-udp, port=5060, protocol=udp]";
+    let jails = [
+        jail("a", "iptables"),
+        jail("b", "iptables[blocktype=DROP]"),
+        jail("c", both),
+        jail("d", "iptables-ipset[port=http]"),
+    ];
+    let (_, carried, _) = read(&package, home.path(), &jails.concat());
+    assert!(carried.commands.is_empty());
+    let natives = carried.natives.iter();
+    let natives: Vec<_> = natives.map(|(_, native, _)| native).collect();
+    assert_eq!(natives.len(), 4, "{natives:?}");
+    let specs: Vec<_> = natives
+        .iter()
+        .map(|native| action(&native.action, &parameters(native)))
+        .collect();
+    for (at, one) in specs.iter().enumerate() {
+        let mut others = specs[..at].iter();
+        assert!(!others.any(|other| one.shares_place_with(other)), "{one:?}");
+    }
+    let uses = &carried.uses;
+    let of_c = |at: usize| {
+        let mut own = carried.uses.iter().filter(|one| one.jail == "c");
+        own.nth(at).unwrap()
+    };
+    assert_eq!(of_c(0).label.as_ref().unwrap().as_str(), "c-tcp");
+    assert_eq!(of_c(1).ports.as_ref().unwrap().protocols, ["udp"]);
+    assert_ne!(of_c(0).name, of_c(1).name);
+    assert_eq!(of_c(0).name, uses[0].name);
 }
 
 #[test]
@@ -404,16 +495,11 @@ fn letters_of_smtp_py_are_ours() {
     package.copy_to(&home.path().join("fail2ban"), home.path());
     let named = "smtp.py[host=mail.example.org, dest=me@example.org, sendername=Us]";
     for (said, server, from, to) in [
-        (
-            "smtp.py",
-            "localhost",
-            "fail2ban@localhost",
-            "root@localhost",
-        ),
+        ("smtp.py", "localhost", "fail2ban@<host>", "root@localhost"),
         (
             named,
             "mail.example.org",
-            "fail2ban@localhost",
+            "fail2ban@<host>",
             "me@example.org",
         ),
     ] {
@@ -423,11 +509,7 @@ fn letters_of_smtp_py_are_ours() {
             .natives
             .first()
             .unwrap_or_else(|| panic!("{problems:?}"));
-        let parameters: Vec<_> = native
-            .parameters
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let parameters = parameters(native);
         assert_eq!(native.action, "mail-each");
         let is = |name: &str, value: &str| parameters.contains(&(name, value));
         assert!(
@@ -447,12 +529,97 @@ fn python_is_refused_with_what_is_nearest() {
         return;
     };
     let home = tempfile::tempdir().unwrap();
-    fs::create_dir_all(home.path().join("fail2ban/action.d")).unwrap();
-    let (_, carried, problems) = read(&package, home.path(), &{
-        package.copy_to(&home.path().join("fail2ban"), home.path());
-        one_jail(home.path(), "sshd", "smtp.py[user=me, password=x]")
-    });
+    package.copy_to(&home.path().join("fail2ban"), home.path());
+    let said = "smtp.py[matches=ipmatches]";
+    let (_, carried, problems) = read(&package, home.path(), &one_jail(home.path(), "sshd", said));
     assert!(carried.uses.is_empty());
     let told = |one: &Problem| one.message.contains("Python") && one.remedy.contains("`mail`");
     assert!(problems.iter().any(told), "{problems:?}");
+}
+
+#[test]
+fn secrets_are_carried_and_not_shown() {
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    for (said, ours) in [
+        ("smtp.py[user=me@x, password=\"Sesame 123\"]", "mail-each"),
+        (
+            "abuseipdb[abuseipdb_apikey=\"Sesame 123\", abuseipdb_category=\"18,22\"]",
+            "abuseipdb-lines",
+        ),
+        (
+            "blocklist_de[email=me@example.org, service=sshd, apikey=\"Sesame 123\"]",
+            "blocklist-de",
+        ),
+    ] {
+        let jail = one_jail(home.path(), "sshd", said);
+        let (_, carried, problems) = read(&package, home.path(), &jail);
+        let (_, native, _) = carried
+            .natives
+            .first()
+            .unwrap_or_else(|| panic!("{problems:?}"));
+        assert_eq!(native.action, ours);
+        let mut values = native.parameters.values();
+        let is_it = |value: &Said| matches!(value, Said::Secret(it) if it.reveal() == "Sesame 123");
+        assert!(values.any(is_it), "{native:?}");
+        assert!(!format!("{native:?}").contains("Sesame"));
+    }
+}
+
+#[test]
+fn letters_and_reports_are_ours_where_they_say_the_same() {
+    let Some(package) = Package::find() else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let is = |action: &str| comes_to(&package, home.path(), action);
+    for (theirs, ours) in [
+        (
+            "sendmail[name=SSH, dest=\"a@example.org, b\"]",
+            "mail-each ",
+        ),
+        ("mail[dest=me@example.org]", "mail-each "),
+        ("sendmail-whois[sender=me, sendername=Us]", "mail-whois "),
+        (
+            "mail-whois-lines[logpath=/x, chain=INPUT]",
+            "mail-whois-lines ",
+        ),
+        ("sendmail-whois-matches", "mail-whois-lines "),
+        ("dshield[userid=7, port=22]", "dshield "),
+        ("hostsdeny[file=/x, daemon_list=sshd]", "hostsdeny-lines "),
+        (
+            "firewallcmd-ipset[port=ssh, blocktype=DROP]",
+            "firewalld-ipset ",
+        ),
+        ("firewallcmd-rich-rules[port=ssh]", "firewalld-rich "),
+    ] {
+        let own = is(theirs);
+        assert!(
+            own.as_ref().is_some_and(|own| own.starts_with(ours)),
+            "{theirs}: {own:?}"
+        );
+    }
+    let from = is("sendmail[sender=\"root@<fq-hostname>\"]").unwrap();
+    assert!(from.contains("\"from\": \"root@<host>\""), "{from}");
+    for others in [
+        "sendmail[mailcmd=/bin/true]",
+        "sendmail[dest=\"$(id)\"]",
+        "sendmail-whois-lines[grepmax=3]",
+        "sendmail-whois-ipmatches",
+        "sendmail-buffered",
+        "sendmail-geoip-lines",
+        "abuseipdb",
+        "abuseipdb[abuseipdb_apikey=x]",
+        "blocklist_de[email=\"root@<fq-hostname>\", service=sshd, apikey=x]",
+        "dshield[myip=192.0.2.1]",
+        "cloudflare[cfuser=me, cftoken=x]",
+        "xarf-login-attack",
+        "firewallcmd-ipset[ipsettype=firewalld]",
+        "firewallcmd-rich-logging[port=ssh]",
+        "firewallcmd-multiport[port=ssh]",
+    ] {
+        assert_eq!(is(others), None, "{others}");
+    }
 }

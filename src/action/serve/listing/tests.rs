@@ -47,6 +47,7 @@ impl Scene {
     fn reconcile(&mut self, bans: Vec<InForce>, second: i64) {
         let jails = JAILS.map(|jail| ActionJail {
             jail: name(jail),
+            label: name(jail),
             ports: Ports::All,
             protocols: Vec::new(),
             width: SubjectWidth::DEFAULT,

@@ -2,21 +2,24 @@
 //!
 //! In: the actions of all jails, read and put together. Out: for each what f2bd does instead. Where its definition is one that
 //! Fail2ban is known to ship, and one of our own does the same, that is a section of f2bd's own configuration ([`stock`]);
-//! otherwise its commands are run as they are ([`commands`]). Nothing is run here.
+//! otherwise its commands are run as they are ([`commands`]). Which of ours can work beside one another, [`places`] says.
+//! Nothing is run here.
 
 pub mod commands;
 mod known;
+mod places;
 mod stock;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::jail::TreeAction;
 use crate::action::ActionSpec;
 use crate::config::document::Table;
 use crate::config::problem::{Place, Problems};
-use crate::engine::name::ActionName;
+use crate::engine::name::{ActionName, JailName};
+use places::{Asked, Seats};
 use stock::Stock;
-pub use stock::{Native, Ports};
+pub use stock::{Native, Ports, Said};
 
 /// How long the part of a name may be that says more than its number: names have at most 64 letters.
 const LONGEST_STEM: usize = 58;
@@ -41,6 +44,12 @@ impl Actions {
         }
         sections
     }
+
+    /// Whether an action is one of ours that has a place of its own in the kernel, which knows nothing but addresses.
+    pub fn bans_addresses_alone(&self, name: &ActionName) -> bool {
+        let mut natives = self.natives.iter();
+        natives.any(|(native, kind, _)| native == name && kind.place.is_some())
+    }
 }
 
 /// What one action of one jail comes to.
@@ -54,8 +63,12 @@ pub struct Use {
     pub name: ActionName,
     /// Where the jail names it.
     pub place: Place,
+    /// What it calls the jail; `None` if that is its commands' own business.
+    pub label: Option<JailName>,
     /// What it closes; `None` if that is its commands' own business.
     pub ports: Option<Ports>,
+    /// What is otherwise than with Fail2ban's, in words.
+    pub differs: Option<String>,
 }
 
 /// Says what the actions of these jails come to. What cannot be carried over is noted in `problems`.
@@ -66,48 +79,29 @@ pub fn carry<'t>(
     let stock = Stock::known();
     let mut asked = Vec::new();
     for (jail, actions) in jails {
-        let mut ports: Option<Ports> = None;
-        for action in actions {
-            let native = stock.native(jail, action).filter(|native| {
-                // A jail of ours has the same ports for all its actions.
-                let fits = match (&ports, &native.ports) {
-                    (Some(known), Some(own)) => known == own,
-                    _ => true,
-                };
-                if fits && native.ports.is_some() {
-                    ports.clone_from(&native.ports);
-                }
-                fits
-            });
-            asked.push((jail, action, native));
-        }
+        asked.extend(actions.iter().map(|action| Asked {
+            jail,
+            action,
+            fit: stock.native(jail, action),
+        }));
     }
-    leave_to_commands_what_they_speak_of(&mut asked);
+    places::settle(&mut asked);
     let mut actions = Actions::default();
     let mut names = Names::default();
-    for (jail, action, native) in asked {
-        let (name, ports) = match native {
-            Some(native) => {
-                let ports = native.ports.clone();
-                let kind = native.without_ports();
-                let known = actions.natives.iter().find(|(_, known, _)| *known == kind);
-                let name = match known {
-                    Some((name, ..)) => name.clone(),
-                    None => {
-                        let name = names.new_name(&action.file);
-                        let native = (name.clone(), kind, action.place.clone());
-                        actions.natives.push(native);
-                        name
-                    }
-                };
-                (name, ports)
+    let mut seats = Seats::default();
+    for Asked { jail, action, fit } in asked {
+        let (name, label, ports, differs) = match fit {
+            Some(fit) => {
+                let new_name = || names.new_name(&action.file);
+                let name = seats.seat(jail, &fit.native, &action.place, new_name);
+                (name, Some(fit.label), fit.ports, fit.native.differs)
             }
             None => match run(jail, action, &stock, problems) {
                 Some(spec) => {
                     let name = names.new_name(&format!("{jail}-{}", action.name));
                     let spec = spec.named(name.clone());
                     actions.commands.push((spec, action.place.clone()));
-                    (name, None)
+                    (name, None, None, None)
                 }
                 None => continue,
             },
@@ -117,9 +111,12 @@ pub fn carry<'t>(
             action: action.name.clone(),
             name,
             place: action.place.clone(),
+            label,
             ports,
+            differs,
         });
     }
+    actions.natives = seats.natives();
     actions
 }
 
@@ -146,68 +143,6 @@ fn run(
             None
         }
     }
-}
-
-/// An action of ours removes whatever others have put in its place. Where commands speak of such a place, all of it is left to
-/// commands.
-fn leave_to_commands_what_they_speak_of(asked: &mut [(&str, &TreeAction, Option<Native>)]) {
-    loop {
-        let ours = asked
-            .iter()
-            .filter_map(|(_, _, native)| native.as_ref()?.place.clone());
-        let ours: BTreeSet<String> = ours.collect();
-        let others = asked.iter().filter(|(_, _, native)| native.is_none());
-        let spoken_of: BTreeSet<String> = others
-            .flat_map(|(_, action, _)| {
-                let of = |place: &&String| {
-                    let mut said = action.options.iter().chain(action.parameters.iter());
-                    said.any(|(_, value)| value.text.contains(*place))
-                };
-                ours.iter().filter(of).cloned().collect::<Vec<_>>()
-            })
-            .collect();
-        // Two that differ cannot share it either: the one that more jails use stays.
-        let spoken_of = match spoken_of.is_empty() {
-            false => Left::All(spoken_of),
-            true => match minority(asked) {
-                Some(native) => Left::These(native),
-                None => return,
-            },
-        };
-        for (_, _, native) in asked.iter_mut() {
-            let is_left = native.as_ref().is_some_and(|native| match &spoken_of {
-                Left::All(places) => native
-                    .place
-                    .as_ref()
-                    .is_some_and(|own| places.contains(own)),
-                Left::These(other) => native.without_ports() == *other,
-            });
-            if is_left {
-                *native = None;
-            }
-        }
-    }
-}
-
-enum Left {
-    All(BTreeSet<String>),
-    These(Native),
-}
-
-/// Of those that differ in one place the one that the fewest jails use.
-fn minority(asked: &[(&str, &TreeAction, Option<Native>)]) -> Option<Native> {
-    let mut uses: BTreeMap<Native, usize> = BTreeMap::new();
-    for native in asked.iter().filter_map(|(_, _, native)| native.as_ref()) {
-        *uses.entry(native.without_ports()).or_default() += 1;
-    }
-    let shares = |one: &Native| {
-        let mut others = uses.keys().filter(|other| *other != one);
-        one.place.is_some() && others.any(|other| other.place == one.place)
-    };
-    let sharing = uses.iter().filter(|(native, _)| shares(native));
-    sharing
-        .min_by_key(|(_, count)| **count)
-        .map(|(native, _)| native.clone())
 }
 
 /// Names that are given once.

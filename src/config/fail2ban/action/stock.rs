@@ -10,11 +10,17 @@ use serde::Deserialize;
 
 use super::commands::{self, IPV4, IPV6};
 use super::known::Known;
+use crate::action::secret::Opened;
 use crate::config::document::{Kind, Table, Value};
 use crate::config::fail2ban::jail::TreeAction;
 use crate::config::fail2ban::merged::condition;
 use crate::config::fail2ban::options::Options;
+use crate::config::fail2ban::transcription::values::{text, texts};
 use crate::config::problem::Place;
+use crate::engine::name::JailName;
+use rule::{Closes, Rule};
+
+mod rule;
 
 /// What corresponds to what.
 const STOCK: &str = include_str!("stock.toml");
@@ -25,18 +31,39 @@ const INIT: &str = "Init";
 /// Parameters that say what an action is called.
 const NAMES: [&str; 2] = ["name", "actname"];
 
-/// The domain of mailboxes that have none.
-const HERE: &str = "@localhost";
-
 /// One of ours that does what one of Fail2ban's does.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Native {
     /// Which.
     pub action: String,
     /// Its parameters.
-    pub parameters: BTreeMap<String, String>,
+    pub parameters: BTreeMap<String, Said>,
     /// What is its own, in words that commands would use of it; nothing if it shares.
     pub place: Option<String>,
+    /// The parameter by which several work in that place beside one another; nothing if they cannot.
+    pub apart: Option<String>,
+    /// What is otherwise than with Fail2ban's, in words.
+    pub differs: Option<String>,
+}
+
+/// What a parameter of ours is set to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// One value.
+    One(String),
+    /// Several.
+    Many(Vec<String>),
+    /// What is for nobody else to read.
+    Secret(Opened),
+}
+
+/// One of ours for one jail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fit {
+    /// Which.
+    pub native: Native,
+    /// What it calls the jail.
+    pub label: JailName,
     /// What it closes; `None` if that makes no difference to it.
     pub ports: Option<Ports>,
 }
@@ -51,32 +78,25 @@ pub struct Ports {
 }
 
 impl Native {
-    /// The same, whatever it closes.
-    pub fn without_ports(&self) -> Native {
-        Native {
-            ports: None,
-            ..self.clone()
-        }
-    }
-
     /// What `[action.NAME]` says of it.
     pub fn section(&self, place: &Place) -> Value {
         let mut table = Table::default();
-        table.set("use", text(place, &self.action));
+        table.set("use", text(&self.action, place));
         for (name, value) in &self.parameters {
-            table.set(name, text(place, value));
+            let value = match value {
+                Said::One(value) => text(value, place),
+                Said::Many(values) => texts(values.iter().map(String::as_str), place),
+                Said::Secret(secret) => Value {
+                    place: place.clone(),
+                    kind: Kind::Secret(secret.clone()),
+                },
+            };
+            table.set(name, value);
         }
         Value {
             place: place.clone(),
             kind: Kind::Table(table),
         }
-    }
-}
-
-fn text(place: &Place, text: &str) -> Value {
-    Value {
-        place: place.clone(),
-        kind: Kind::Text(text.to_owned()),
     }
 }
 
@@ -108,49 +128,17 @@ struct Counterpart {
     action: String,
     /// What is its own, or `<key>` for what a parameter of Fail2ban's says.
     place: Option<String>,
+    /// The parameter of ours by which several can share that.
+    apart: Option<String>,
     /// Parameters that it always has.
     gives: BTreeMap<String, String>,
+    /// What is otherwise than with Fail2ban's, in words that go on a sentence.
+    differs: Option<String>,
     /// The name of rules that it has in common with others.
     like: Option<String>,
     /// What Fail2ban's parameters come to, besides these.
     #[serde(default)]
     parameters: BTreeMap<String, Rule>,
-}
-
-/// What becomes of a parameter.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged, deny_unknown_fields)]
-enum Rule {
-    /// It is one of ours, as it is, if it is a plain word.
-    To { to: String },
-    /// It is one of ours, a mailbox, which has a domain.
-    Mailbox { mailbox: String },
-    /// It may say one of these, or anything if there are none: then it says what is closed.
-    Cases(Vec<Case>),
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case {
-    /// What it says, for IPv4, or `<key>` for the same as another parameter.
-    ipv4: String,
-    /// What it says for IPv6, if that is not the same.
-    ipv6: Option<String>,
-    /// What that comes to.
-    #[serde(default)]
-    gives: BTreeMap<String, String>,
-    /// What is closed then.
-    closes: Option<Closes>,
-}
-
-/// What an action closes.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Closes {
-    /// The ports of its parameter.
-    Ports,
-    /// All ports of its protocols.
-    All,
 }
 
 impl Stock {
@@ -184,15 +172,16 @@ impl Stock {
     }
 
     /// What of ours does the same as an action of this jail; `None` if nothing surely does.
-    pub fn native(&self, jail: &str, action: &TreeAction) -> Option<Native> {
+    pub fn native(&self, jail: &str, action: &TreeAction) -> Option<Fit> {
         let counterpart = self.native.iter().find(|native| {
             let mut files = native.files.iter();
             files.any(|file| *file == action.file)
         })?;
         // One in Python has no name but its own.
         let name = action.parameters.text("name");
-        let is_named = name.map_or(is_python(&action.file), |name| name == jail);
-        if !is_named || !self.is_known(action, counterpart) {
+        let name = name.or_else(|| is_python(&action.file).then_some(jail))?;
+        let label = name.parse().ok()?;
+        if !self.is_known(action, counterpart) {
             return None;
         }
         let all = match is_python(&action.file) {
@@ -209,39 +198,22 @@ impl Stock {
             said.map(str::to_owned)
         };
         let mut closes = counterpart.closes.get(&action.file).copied();
-        let mut parameters = counterpart.gives.clone();
+        let mut parameters = rule::plainly(&counterpart.gives);
         let fill = |of: &Options, text: &str| match text.strip_prefix('<') {
             Some(key) => said(of, key.trim_end_matches('>')).unwrap_or_default(),
             None => text.to_owned(),
         };
-        let known = counterpart.parameters.iter();
-        let has = |key: &String| counterpart.usual.contains_key(key) || has(action, key);
-        for (key, rule) in known.filter(|(key, _)| has(key)) {
-            let (Some(four), Some(six)) = (said(&ipv4, key), said(&ipv6, key)) else {
-                continue;
-            };
-            match rule {
-                Rule::To { to } if four == six && is_word(&four) => {
-                    parameters.insert(to.clone(), four);
-                }
-                Rule::Mailbox { mailbox } if is_word(&four.replacen('@', "-", 1)) => {
-                    let four = match four.contains('@') {
-                        true => four,
-                        false => format!("{four}{HERE}"),
-                    };
-                    parameters.insert(mailbox.clone(), four);
-                }
-                Rule::To { .. } | Rule::Mailbox { .. } => return None,
-                Rule::Cases(cases) if cases.is_empty() => {}
-                Rule::Cases(cases) => {
-                    let case = cases.iter().find(|case| {
-                        let of_ipv6 = case.ipv6.as_ref().unwrap_or(&case.ipv4);
-                        fill(&ipv4, &case.ipv4) == four && fill(&ipv6, of_ipv6) == six
-                    })?;
-                    parameters.extend(case.gives.clone());
-                    closes = case.closes.or(closes);
-                }
-            }
+        let has = |key: &String| match is_python(&action.file) {
+            true => counterpart.usual.contains_key(key) || action.parameters.has(key),
+            false => has(action, key),
+        };
+        let rules = counterpart.parameters.iter();
+        for (key, rule) in rules.filter(|(key, rule)| has(key) && !rule.says_nothing()) {
+            let (four, six) = (said(&ipv4, key)?, said(&ipv6, key)?);
+            let filled = [&ipv4, &ipv6].map(|of| move |text: &str| fill(of, text));
+            let comes = rule.comes_to(&four, &six, &filled)?;
+            parameters.extend(comes.parameters);
+            closes = comes.closes.or(closes);
         }
         let ports = match closes {
             Some(closes) => Some(ports(closes, &ipv4)?),
@@ -249,10 +221,15 @@ impl Stock {
         };
         let place = counterpart.place.as_ref();
         let place = place.map(|place| fill(&ipv4, place));
-        Some(Native {
-            action: counterpart.action.clone(),
-            parameters,
-            place,
+        Some(Fit {
+            native: Native {
+                action: counterpart.action.clone(),
+                parameters,
+                place,
+                apart: counterpart.apart.clone(),
+                differs: counterpart.differs.clone(),
+            },
+            label,
             ports,
         })
     }
@@ -290,12 +267,16 @@ fn is_python(file: &str) -> bool {
     file.ends_with(".py")
 }
 
-/// Whether the files of an action have a parameter: one that they have not makes no difference to it.
+/// Whether the files of an action have a parameter, or say its tag: one that they do neither makes no difference to it.
 fn has(action: &TreeAction, key: &str) -> bool {
+    let tag = format!("<{key}>");
     let mut sections = ["Definition", INIT].into_iter();
     sections.any(|name| {
         let section = action.files.section(name);
-        section.is_some_and(|options| options.has(key))
+        section.is_some_and(|options| {
+            let mut said = options.iter();
+            options.has(key) || said.any(|(_, value)| value.text.contains(&tag))
+        })
     })
 }
 
@@ -317,12 +298,6 @@ fn ports(closes: Closes, said: &Options) -> Option<Ports> {
     };
     (protocols.iter().all(is_known) && ports.iter().all(is_port))
         .then_some(Ports { ports, protocols })
-}
-
-/// Whether a value is the same to a program as to a shell.
-fn is_word(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./+".contains(c);
-    !text.is_empty() && text.chars().all(plain)
 }
 
 #[cfg(test)]

@@ -57,8 +57,12 @@ impl ActionFiles {
             Some(Kind::List(names)) => names.as_slice(),
             _ => &[],
         };
-        for name in named {
-            let Kind::Text(name) = &name.kind else {
+        for named in named {
+            let name = match &named.kind {
+                Kind::Table(table) => table.get("action").map(|name| &name.kind),
+                kind => Some(kind),
+            };
+            let Some(Kind::Text(name)) = name else {
                 continue;
             };
             let own = all.actions.iter();
@@ -68,10 +72,38 @@ impl ActionFiles {
             {
                 self.write(name, shell, place);
             } else if let Some(own) = part(&all.table, "action").and_then(|all| part(all, name)) {
-                self.sections
-                    .set(name, table(own.clone(), &all.text_place()));
+                let section = self.with_secrets_kept(name, own);
+                self.sections.set(name, table(section, &all.text_place()));
             }
         }
+    }
+
+    /// A section whose secrets stand in files of their own.
+    fn with_secrets_kept(&mut self, name: &str, section: &Table) -> Table {
+        let mut kept = Table::default();
+        for entry in section.entries() {
+            let value = match &entry.value.kind {
+                Kind::Secret(secret) => {
+                    let place = self.keep(name, &entry.key, secret.reveal());
+                    text(&place, &entry.value.place)
+                }
+                _ => entry.value.clone(),
+            };
+            kept.set(&entry.key, value);
+        }
+        kept
+    }
+
+    /// Keeps a secret of an action in a file of its own; answers where.
+    fn keep(&mut self, action: &str, name: &str, secret: &str) -> String {
+        let path = PathBuf::from(format!("{SECRETS}/{action}.{name}"));
+        let place = format!("file:{}", self.output.join(&path).display());
+        let file = NewFile {
+            text: format!("{secret}\n"),
+            is_secret: true,
+        };
+        self.files.insert(path, file);
+        place
     }
 
     fn write(&mut self, name: &str, shell: &ShellSpec, place: &Place) {
@@ -89,17 +121,8 @@ impl ActionFiles {
             .insert(PathBuf::from(format!("actions/{name}.toml")), file);
         let mut section = Table::default();
         for secret in &hidden {
-            let kept = PathBuf::from(format!("{SECRETS}/{name}.{}", secret.name));
-            let whole = self.output.join(&kept);
-            section.set(
-                &secret.name,
-                text(&format!("file:{}", whole.display()), place),
-            );
-            let file = NewFile {
-                text: format!("{}\n", secret.value),
-                is_secret: true,
-            };
-            self.files.insert(kept, file);
+            let kept = self.keep(name, &secret.name, &secret.value);
+            section.set(&secret.name, text(&kept, place));
         }
         if !hidden.is_empty() {
             self.sections.set(name, table(section, place));

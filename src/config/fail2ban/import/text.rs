@@ -147,8 +147,8 @@ fn value(kind: &Kind) -> String {
                 .collect();
             format!("{{ {} }}", entries.join(", "))
         }
-        // Nothing that a setting could be.
-        Kind::Other(_) => "\"\"".to_owned(),
+        // Nothing that a setting could be, and what stands in a file of its own.
+        Kind::Other(_) | Kind::Secret(_) => "\"\"".to_owned(),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::config::fail2ban::files::{Files, FilesError};
 use crate::config::fail2ban::interpolation::InterpolationError;
 use crate::config::fail2ban::merged::Merged;
 use crate::config::fail2ban::options::{Options, Written, whole_number};
+use crate::config::fail2ban::traps;
 use crate::config::problem::{Place, Problems};
 
 /// Tags of actions whose values are known only when somebody is banned.
@@ -64,6 +65,7 @@ impl<'f> JailsReader<'f> {
         let first = options(jails, name, place, &JAIL_OPTIONS[..2])?;
         let filter = options(jails, name, place, &[("filter", OptionKind::Text)])?;
         if !first.get("enabled").is_some_and(Written::is_true) {
+            traps::strange_flags(name, &first, problems);
             return Ok(None);
         }
         let named = filter
@@ -83,6 +85,7 @@ impl<'f> JailsReader<'f> {
             }
         };
         let mut options = options(jails, name, place, JAIL_OPTIONS)?;
+        traps::strange_flags(name, &options, problems);
         options.lay(&self::options(jails, name, place, FILTER_OPTIONS)?);
         let given = given(&options);
         let filter = match &mut read {

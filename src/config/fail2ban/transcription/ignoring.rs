@@ -43,8 +43,7 @@ pub fn write(jail: &Jail<'_>, section: &mut Table, problems: &mut Problems) {
 
 /// A word of the list in f2bd's words.
 fn spared(word: &str, written: &Written, problems: &mut Problems) -> Option<String> {
-    let plain = word.strip_prefix(FILE).unwrap_or(word);
-    let plain = with_width(plain).unwrap_or_else(|| plain.to_owned());
+    let plain = plain_word(word);
     if Word::parse(&plain).is_ok() {
         return Some(plain);
     }
@@ -59,6 +58,12 @@ fn spared(word: &str, written: &Written, problems: &mut Problems) -> Option<Stri
     let remedy = "correct it, or write comments into lines of their own or behind a semicolon";
     problems.warning(&written.place, message, remedy);
     None
+}
+
+/// A word of the list as f2bd would have it, whether or not it names anybody.
+pub fn plain_word(word: &str) -> String {
+    let plain = word.strip_prefix(FILE).unwrap_or(word);
+    with_width(plain).unwrap_or_else(|| plain.to_owned())
 }
 
 /// `10.0.0.0/255.0.0.0` as `10.0.0.0/8`.

@@ -6,18 +6,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::action::Use;
+use super::super::action::{Actions, Ports as ClosedPorts};
 use super::super::jail::Started;
 use super::super::options::{Options, Written, whole_number};
 use super::super::time::{self, Seconds};
 use super::filters::Filters;
-use super::values::{flag, number, text, texts};
+use super::values::{flag, list, number, table, text, texts};
 use super::{escalation, ignoring, listening};
 use crate::action::ports::{Ports, Protocol, Services};
 use crate::config::document::{Table, Value};
 use crate::config::keys::MOST_RETRIES;
 use crate::config::problem::{Place, Problems};
-use crate::engine::filter::Capture;
+use crate::config::subject;
+use crate::engine::filter::{Capture, FilterSpec};
 use crate::engine::name::JailName;
 use crate::source::file::FileGlob;
 
@@ -33,6 +34,12 @@ const USUAL_LOG: &str = "/var/log/fail2ban.log";
 
 /// How Fail2ban's jail.conf says that all ports are meant.
 const EVERY_PORT: &str = "0:65535";
+
+/// The key that says by what somebody is known who is banned.
+const SUBJECT: &str = "subject";
+
+/// What to do about an F-ID that nobody can ban.
+const ONE_OF_BOTH: &str = "nothing need be done if every F-ID is an address; or give names a filter and a jail of their own, with commands that can ban them";
 
 /// A jail on the way.
 pub struct Jail<'t> {
@@ -82,8 +89,8 @@ impl Jail<'_> {
         }
         let listens = listening::write(self, &mut section, sources, problems);
         let spec = spec?;
-        if !spec.names_addresses() && spec.captures(Capture::Target) {
-            section.set("subject", text(Capture::Target.word(), self.place));
+        if spec.captures(Capture::Target) {
+            self.naming(&spec, &mut section, problems);
         }
         let word = self.usedns(problems);
         if spec.names_hosts() {
@@ -92,8 +99,42 @@ impl Jail<'_> {
         listens.then_some(section)
     }
 
+    /// By what it knows whom it bans, if its filter has an `F-ID`.
+    fn naming(&self, spec: &FilterSpec, section: &mut Table, problems: &mut Problems) {
+        if !spec.names_addresses() {
+            section.set(SUBJECT, text(Capture::Target.word(), self.place));
+            return;
+        }
+        let message = format!(
+            "jail `{}` bans addresses, also where a line has an F-ID: one that is no address counts for nothing in a line without an address",
+            self.name
+        );
+        problems.warning(self.filter_place(), message, ONE_OF_BOTH);
+    }
+
+    /// Where it says which filter it has.
+    fn filter_place(&self) -> &Place {
+        let filter = self.option("filter");
+        filter.map_or(self.place, |filter| &filter.place)
+    }
+
+    /// Has it ban addresses, if it has an action that can ban nothing else. An F-ID may be one.
+    fn addressing(&self, actions: &Actions, section: &mut Table, problems: &mut Problems) {
+        let mut uses = actions.uses.iter();
+        let firewall = uses
+            .find(|one| one.jail == self.name.as_str() && actions.bans_addresses_alone(&one.name));
+        if let (Some(firewall), Some(_)) = (firewall, section.get(SUBJECT)) {
+            section.set(SUBJECT, text(subject::IP, self.place));
+            let message = format!(
+                "jail `{}`: the action `{}` can only ban addresses, so an F-ID that is none counts for nothing",
+                self.name, firewall.action
+            );
+            problems.warning(&firewall.place, message, ONE_OF_BOTH);
+        }
+    }
+
     /// Whether it counts the bans of other jails, for which Fail2ban reads its own log. f2bd knows of its bans.
-    fn counts_bans(&self) -> bool {
+    pub(super) fn counts_bans(&self) -> bool {
         let filter = self.started.filter.as_ref();
         filter.is_some_and(|filter| filter.name == RECIDIVE)
             && !self.started.options.has("failregex")
@@ -161,8 +202,14 @@ impl Jail<'_> {
                 (text("forever", &written.place), None)
             }
             _ => {
-                let span = self.seconds("bantime", written, problems);
-                let span = span.filter(|span| !span.is_zero()).unwrap_or(usual);
+                let span = match self.seconds("bantime", written, problems) {
+                    Some(Duration::ZERO) => {
+                        let message = "`bantime` cannot be nothing: 10m is taken";
+                        problems.warning(&written.place, message, "write a time such as 10m");
+                        usual
+                    }
+                    span => span.unwrap_or(usual),
+                };
                 (whole(span, &written.place), Some(span))
             }
         }
@@ -188,6 +235,12 @@ impl Jail<'_> {
             Ok(None) => format!("`{key}` cannot be less than nothing"),
             Err(error) => format!("`{key}` is no time: {error}"),
         };
+        // Without these there is no jail.
+        let taken = match key {
+            "findtime" | "bantime" => "; 10m is taken instead",
+            _ => "",
+        };
+        let message = format!("{message}{taken}");
         problems.error(&written.place, message, "write a time such as 10m or 1d12h");
         None
     }
@@ -212,39 +265,60 @@ impl Jail<'_> {
         text(word, &written.place)
     }
 
-    /// What a ban closes, and by what.
-    pub fn closing(&self, uses: &[&Use], section: &mut Table, problems: &mut Problems) {
-        let names = uses.iter().map(|one| one.name.as_str());
+    /// What a ban closes, and by what: what most actions close stands in the jail's section, what one calls or closes
+    /// otherwise beside its name.
+    pub fn closing(&self, actions: &Actions, section: &mut Table, problems: &mut Problems) {
+        self.addressing(actions, section, problems);
+        let uses = actions.uses.iter();
+        let uses: Vec<_> = uses.filter(|one| one.jail == self.name.as_str()).collect();
         let place = self
             .option("action")
             .map_or(self.place, |action| &action.place);
-        section.set("actions", texts(names, place));
-        let Some(closed) = uses.iter().find_map(|one| one.ports.as_ref()) else {
-            return;
-        };
-        let services = Services::of_this_system();
-        let mut ports = Vec::new();
-        for word in closed.ports.iter().map(String::as_str) {
-            match Ports::parse(&[word], &services) {
-                _ if word == EVERY_PORT => ports.push("all"),
-                Ok(_) => ports.push(word),
-                Err(error) => {
-                    let remedy =
-                        "write numbers, ranges such as 9000:9100, or the names of services";
-                    problems.warning(place, format!("`port`: {error}"), remedy);
-                }
+        let usual = uses.iter().find_map(|one| one.ports.as_ref());
+        let named = uses.iter().map(|one| {
+            let mut own = Table::default();
+            own.set("action", text(one.name.as_str(), place));
+            if let Some(label) = one.label.as_ref().filter(|label| **label != self.name) {
+                own.set("label", text(label.as_str(), place));
+            }
+            if let Some(ports) = one.ports.as_ref().filter(|ports| Some(*ports) != usual) {
+                close(ports, place, &mut own, problems);
+            }
+            match own.entries() {
+                [only] => only.value.clone(),
+                _ => table(own, place),
+            }
+        });
+        section.set("actions", list(named.collect(), place));
+        if let Some(ports) = usual {
+            close(ports, place, section, problems);
+        }
+    }
+}
+
+/// Says what is closed.
+fn close(closed: &ClosedPorts, place: &Place, section: &mut Table, problems: &mut Problems) {
+    let services = Services::of_this_system();
+    let mut ports = Vec::new();
+    for word in closed.ports.iter().map(String::as_str) {
+        match Ports::parse(&[word], &services) {
+            _ if word == EVERY_PORT => ports.push("all"),
+            Ok(_) => ports.push(word),
+            Err(error) => {
+                let remedy = "write numbers, ranges such as 9000:9100, or the names of services";
+                problems.warning(place, format!("`port`: {error}"), remedy);
             }
         }
-        if !ports.is_empty() {
-            section.set("port", texts(ports, place));
-        }
-        let known = closed.protocols.iter().map(String::as_str);
-        let known: Vec<_> = known
-            .filter(|word| word.parse::<Protocol>().is_ok())
-            .collect();
-        if !known.is_empty() {
-            section.set("protocol", texts(known, place));
-        }
+    }
+    if !ports.is_empty() {
+        section.set("port", texts(ports, place));
+    }
+    let known = closed.protocols.iter().map(String::as_str);
+    let known: Vec<_> = known
+        .filter(|word| word.parse::<Protocol>().is_ok())
+        .collect();
+    if !known.is_empty() {
+        section.set("protocol", texts(known, place));
     }
 }
 

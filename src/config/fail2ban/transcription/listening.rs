@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::super::brackets;
+use super::super::jail::Started;
 use super::super::options::{Written, strip};
 use super::super::stream::there;
 use super::jail::Jail;
@@ -124,6 +125,24 @@ pub fn write(
         }
     }
     !good.is_empty()
+}
+
+/// Whether a jail needs a log file and there is none, so that Fail2ban would start nothing at all.
+pub(super) fn lacks_logs(started: &Started) -> bool {
+    let option = |key: &str| started.options.get(key);
+    let Some(paths) = option("logpath") else {
+        return false;
+    };
+    let backend = option("backend").map_or("auto", |backend| backend.text.as_str());
+    let options = started.filter_options();
+    let has_match = options
+        .get("journalmatch")
+        .is_some_and(|matches| !strip(&matches.text).is_empty());
+    let may_switch = has_match && option("systemd_if_nologs").is_none_or(Written::is_true);
+    let needs_none = backend.starts_with("systemd")
+        || backend == "auto" && may_switch
+        || option("skip_if_nologs").is_some_and(Written::is_true);
+    !needs_none && logs(paths).all(|path| there(path).is_empty())
 }
 
 /// The paths of a list of logs, without the word that says where to begin.

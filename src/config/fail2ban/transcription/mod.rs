@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use filters::Filters;
 pub(super) use filters::zone;
+pub use ignoring::plain_word;
 use jail::Jail;
 pub(super) use listening::alternatives;
 use values::{flag, table, text};
@@ -45,12 +46,31 @@ pub struct Transcription {
     pub filters: BTreeMap<FilterName, Option<FilterFile>>,
     /// The actions that are not among the sections, each with where a jail names it.
     pub actions: Vec<(ActionSpec, Place)>,
+    /// What our own actions do otherwise than Fail2ban's, with the name of the jail.
+    pub differences: Vec<(String, String)>,
 }
 
 /// Reads a directory. `None` if Fail2ban would not start with it, which is reported.
 pub fn read(folder: &Path, problems: &mut Problems) -> Option<Transcription> {
     let tree = Tree::read(folder, VERSION, problems)?;
     Some(transcribe(&tree, problems))
+}
+
+/// The jails that need a log file where there is none, in their order: Fail2ban starts nothing with them.
+pub fn without_logs(tree: &Tree) -> impl Iterator<Item = &str> {
+    let lacking = tree.jails.iter().filter(|jail| match &jail.state {
+        State::On(started) => {
+            let own = jail.name.parse().ok().map(|name| Jail {
+                name,
+                place: &jail.place,
+                started,
+                daemon: &tree.daemon,
+            });
+            own.is_some_and(|own| !own.counts_bans()) && listening::lacks_logs(started)
+        }
+        State::Off | State::LeftOut(_) => false,
+    });
+    lacking.map(|jail| jail.name.as_str())
 }
 
 /// Says in f2bd's words what a tree says.
@@ -92,15 +112,16 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     let actions = action::carry(named, problems);
     let mut jails = Table::default();
     for (jail, mut section) in read {
-        let uses: Vec<_> = actions
-            .uses
-            .iter()
-            .filter(|one| one.jail == jail.name.as_str())
-            .collect();
-        jail.closing(&uses, &mut section, problems);
+        jail.closing(&actions, &mut section, problems);
         jails.set(jail.name.as_str(), table(section, jail.place));
     }
     problems.leave_out(before);
+    let differences = actions.uses.iter().filter_map(|one| {
+        let differs = one.differs.as_ref()?;
+        let told = format!("the action `{}` is f2bd's own: {differs}", one.action);
+        Some((one.jail.clone(), told))
+    });
+    let differences = differences.collect();
     let mut all = Table::default();
     all.set("daemon", table(daemon(&tree.daemon), &place));
     all.set("source", table(sources, &place));
@@ -112,6 +133,7 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
         table: all,
         filters: filters.files,
         actions: actions.commands,
+        differences,
     }
 }
 

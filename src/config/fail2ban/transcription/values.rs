@@ -21,6 +21,11 @@ pub fn texts<'t>(texts: impl IntoIterator<Item = &'t str>, place: &Place) -> Val
     value(Kind::List(items), place)
 }
 
+/// A list.
+pub fn list(items: Vec<Value>, place: &Place) -> Value {
+    value(Kind::List(items), place)
+}
+
 /// A whole number.
 pub fn number(number: i64, place: &Place) -> Value {
     value(Kind::Integer(number), place)

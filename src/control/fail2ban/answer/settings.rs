@@ -11,6 +11,7 @@ use super::{Answers, Failed, seconds};
 use crate::control::fail2ban::command::{Jail, JailSetting, Setting};
 use crate::control::fail2ban::files;
 use crate::control::fail2ban::value::Value;
+use crate::engine::prefix::Prefix;
 
 /// What is answered where no file is written: the daemon tells the service manager's journal or the terminal.
 const STANDARD_ERROR: &str = "STDERR";
@@ -49,7 +50,7 @@ impl<E> Answers<'_, E> {
                 Value::List(alternatives.map(terms).collect())
             }
             JailSetting::IgnoreSelf => Value::Flag(settings.ignoreself),
-            JailSetting::IgnoreIp => Value::texts(settings.ignoreip),
+            JailSetting::IgnoreIp => Value::texts(in_their_order(&settings.ignoreip)),
             JailSetting::IgnoreCommand => settings.ignorecommand.into(),
             JailSetting::FailRegex => Value::texts(settings.failregex),
             JailSetting::IgnoreRegex => Value::texts(settings.ignoreregex),
@@ -82,6 +83,17 @@ impl<E> Answers<'_, E> {
             JailSetting::Actions => Value::texts(row.actions),
         })
     }
+}
+
+/// Who is spared, as Fail2ban tells it: networks and names first, then single addresses.
+fn in_their_order(words: &[String]) -> impl Iterator<Item = String> {
+    let plain = |word: &String| match word.parse::<Prefix>() {
+        Ok(prefix) => (prefix.is_host(), prefix.plain()),
+        Err(_) => (false, word.clone()),
+    };
+    let (single, wide): (Vec<_>, Vec<_>) =
+        words.iter().map(plain).partition(|(is_host, _)| *is_host);
+    wide.into_iter().chain(single).map(|(_, word)| word)
 }
 
 pub(super) fn level_word(level: LevelFilter) -> &'static str {

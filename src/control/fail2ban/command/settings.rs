@@ -63,6 +63,9 @@ pub fn settings() -> impl Iterator<Item = &'static str> {
     SETTINGS.iter().map(|(name, _)| *name)
 }
 
+/// The settings of the server that can be made others.
+pub const SETTABLE: [&str; 3] = ["loglevel", "logtarget", "dbpurgeage"];
+
 /// The settings of the server by their words.
 pub(super) const SETTINGS: &[(&str, Setting)] = &[
     ("loglevel", Setting::LogLevel),
@@ -96,9 +99,6 @@ pub(super) const JAIL_SETTINGS: &[(&str, JailSetting)] = &[
 
 /// What can be set while Fail2ban runs, and not while f2bd does: the key to be edited instead.
 pub(super) const FIXED: &[(&str, &str)] = &[
-    ("ignoreself", "ignoreself"),
-    ("addignoreip", "ignoreip"),
-    ("delignoreip", "ignoreip"),
     ("ignorecommand", "ignorecommand"),
     ("ignorecache", "ignorecommand"),
     ("addlogpath", "logpath"),
@@ -112,12 +112,9 @@ pub(super) const FIXED: &[(&str, &str)] = &[
     ("addignoreregex", "ignoreregex"),
     ("delignoreregex", "ignoreregex"),
     ("usedns", "usedns"),
-    ("findtime", "findtime"),
-    ("bantime", "bantime"),
     ("datepattern", "datepattern"),
     ("logtimezone", "logtimezone"),
     ("maxmatches", "maxmatches"),
-    ("maxretry", "maxretry"),
     ("maxlines", "maxlines"),
     ("addaction", "action"),
     ("delaction", "action"),

@@ -3,10 +3,15 @@
 //! Many services tell in one line who tried what, and in another from where or that it failed; an id ties them. In: what a
 //! line says, and what those before it said. Out: what they say together, once it is a failure.
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use regex_syntax::hir::{Hir, HirKind};
+
+use super::recent::Measured;
 use super::trial::Became;
-use super::{ADDRESSES, ID, NAME, Said, USER, Words};
+use super::{ADDRESSES, CONNECTION, ID, NAME, Said, USER, Words};
+use crate::engine::expression::LineExpression;
 use crate::engine::time::Timestamp;
 
 /// A connection that was silent for so long is over.
@@ -16,7 +21,7 @@ pub(super) const IDLE: Duration = Duration::from_secs(300);
 const MOST_USERS: usize = 16;
 
 /// Where all users stand for those who show all words in their order.
-const USERS: &str = "users";
+static USERS: LazyLock<Arc<str>> = LazyLock::new(|| "users".into());
 
 /// The line tells of no failure, but of what belongs to one.
 const INFORMS: &str = "nofail";
@@ -24,6 +29,30 @@ const INFORMS: &str = "nofail";
 const ADMITS: &str = "mlfgained";
 /// The line is the last one of its connection.
 const ENDS: &str = "mlfforget";
+
+/// Whether all that a pattern takes are lines that say nothing of anybody unless something is known of their connection, which
+/// was told before: that it is over, and that nobody failed.
+pub(super) fn is_farewell(pattern: &LineExpression) -> bool {
+    let structure = pattern.relaxed();
+    let takes = |name| always_takes(&structure, name);
+    let tells_connection = pattern.names().any(|name| name.contains(CONNECTION));
+    takes(ENDS) && (takes(INFORMS) || takes(ADMITS)) && !tells_connection
+}
+
+/// Whether a group takes part of everything that an expression takes, and more than nothing.
+fn always_takes(hir: &Hir, name: &str) -> bool {
+    let takes = |part: &Hir| always_takes(part, name);
+    match hir.kind() {
+        HirKind::Capture(group) if group.name.as_deref() == Some(name) => {
+            group.sub.properties().minimum_len() > Some(0)
+        }
+        HirKind::Capture(group) => takes(&group.sub),
+        HirKind::Repetition(repeated) => repeated.min > 0 && takes(&repeated.sub),
+        HirKind::Concat(parts) => parts.iter().any(takes),
+        HirKind::Alternation(parts) => parts.iter().all(takes),
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => false,
+    }
+}
 
 /// What a line says.
 #[derive(Debug)]
@@ -129,20 +158,12 @@ impl Connection {
         (Became::Failure, ends)
     }
 
-    /// How many bytes it has of what somebody else has written.
-    pub(super) fn bytes(&self) -> usize {
-        let users = self.users.iter().map(|user| user.len());
-        let lines = self.lines.texts.iter().chain(&self.early.texts);
-        let lines = lines.map(|text| text.len());
-        self.words.bytes() + users.sum::<usize>() + lines.sum::<usize>()
-    }
-
     fn note_user(&mut self, user: Option<Box<str>>) {
         let Some(user) = user.filter(|user| !user.is_empty()) else {
             return;
         };
         if self.users.is_empty() {
-            self.words.reserve(USERS);
+            self.words.reserve(&USERS);
         }
         if self.users.len() < MOST_USERS && !self.users.contains(&user) {
             self.users.push(user);
@@ -158,5 +179,14 @@ impl Connection {
             texts: self.lines.texts.clone(),
             ..Said::default()
         }
+    }
+}
+
+impl Measured for Connection {
+    fn bytes(&self) -> usize {
+        let users = self.users.iter().map(|user| user.len());
+        let lines = self.lines.texts.iter().chain(&self.early.texts);
+        let lines = lines.map(|text| text.len());
+        self.words.bytes() + users.sum::<usize>() + lines.sum::<usize>()
     }
 }

@@ -4,13 +4,15 @@
 //! forgotten; after a restart it begins anew.
 
 use super::connection::{Connection, IDLE, Told};
-use super::recent::{Key, Recent};
+use super::recent::Recent;
 use super::trial::Became;
 use super::window::Window;
 use super::{CONNECTION, LinePattern, Said};
 use crate::engine::filter::FilterSpec;
+use crate::engine::filter::hashed::{NameHash, Names};
 use crate::engine::name::SourceName;
 use crate::engine::policy::FilterId;
+use crate::engine::record::date::template::LastDate;
 use crate::engine::record::lossy;
 use crate::engine::time::Timestamp;
 
@@ -31,16 +33,22 @@ const LEAST_OF_LINES: usize = 1 << 10;
 #[derive(Debug)]
 pub struct LineMemory {
     source: Option<SourceName>,
+    names: Names,
     connections: Recent<Connection>,
     windows: Recent<Window>,
+    /// The date that was read last, whosever it is.
+    pub(super) date: LastDate,
     exceeded: Vec<(FilterId, LinePattern)>,
     keeps_texts: bool,
 }
 
 /// Whose lines they are.
+#[derive(Clone, Copy)]
 pub(super) struct Whose<'w> {
-    /// Who reads them.
+    /// Who reads them,
     pub(super) filter: &'w FilterSpec,
+    /// by its number.
+    pub(super) id: FilterId,
     /// The machine that wrote them.
     pub(super) host: &'w str,
 }
@@ -49,8 +57,10 @@ impl Default for LineMemory {
     fn default() -> Self {
         LineMemory {
             source: None,
+            names: Names::default(),
             connections: Recent::new(MOST_OF_CONNECTIONS, LEAST_OF_CONNECTION),
             windows: Recent::new(MOST_OF_LINES, LEAST_OF_LINES),
+            date: LastDate::default(),
             exceeded: Vec::new(),
             keeps_texts: false,
         }
@@ -89,10 +99,17 @@ impl LineMemory {
         self.connections.len()
     }
 
-    pub(super) fn exceeded(&mut self, filter: FilterId, pattern: LinePattern) {
+    pub(super) fn exceeded(&mut self, whose: &Whose<'_>, pattern: LinePattern) {
+        let filter = whose.id;
         if !self.exceeded.contains(&(filter, pattern)) {
             self.exceeded.push((filter, pattern));
         }
+    }
+
+    /// Whether something is known of a connection.
+    pub(super) fn knows(&mut self, whose: &Whose<'_>, id: &str) -> bool {
+        let name = self.name(whose, id);
+        self.connections.knows(name)
     }
 
     /// What becomes of a line together with those of its connection, if it has one, and what they say if that is wanted.
@@ -109,41 +126,39 @@ impl LineMemory {
             let (became, _) = connection.add(told, time, true);
             return (is_wanted(became).then(|| connection.said()), became);
         };
-        let key = self.key(whose, id);
-        let known = self.connections.take(&key);
-        let known = known.filter(|known| time.since(known.last) <= IDLE);
-        let is_new = known.is_none();
-        let mut connection = known.unwrap_or_default();
-        let (became, is_over) = connection.add(told, time, is_new);
-        let said = is_wanted(became).then(|| connection.said());
-        if !is_over {
-            let bytes = key.bytes() + connection.bytes();
-            self.connections.put(key, connection, bytes);
-        }
-        (said, became)
+        let name = self.name(whose, id);
+        self.connections.change(name, |kept| {
+            let is_known = |known: &Connection| time.since(known.last) <= IDLE;
+            let is_new = !kept.as_ref().is_some_and(is_known);
+            if is_new {
+                *kept = None;
+            }
+            let connection = kept.get_or_insert_default();
+            let (became, is_over) = connection.add(told, time, is_new);
+            let said = is_wanted(became).then(|| connection.said());
+            if is_over {
+                *kept = None;
+            }
+            (said, became)
+        })
     }
 
     /// The last lines of a log, which are to be kept again.
     pub(super) fn take_window(&mut self, whose: &Whose<'_>) -> Window {
-        let key = self.key(whose, "");
-        self.windows.take(&key).unwrap_or_default()
+        let name = self.name(whose, "");
+        self.windows.change(name, Option::take).unwrap_or_default()
     }
 
     /// Remembers the last lines of a log.
     pub(super) fn keep_window(&mut self, whose: &Whose<'_>, window: Window) {
-        let key = self.key(whose, "");
-        let bytes = key.bytes() + window.bytes();
-        self.windows.put(key, window, bytes);
+        let name = self.name(whose, "");
+        self.windows.change(name, |kept| *kept = Some(window));
     }
 
-    fn key(&self, whose: &Whose<'_>, id: &str) -> Key {
-        let Whose { filter, host } = whose;
-        Key {
-            source: self.source.clone(),
-            host: (*host).into(),
-            filter: filter.name.clone(),
-            mode: filter.mode.clone(),
-            connection: id.into(),
-        }
+    /// By which hash something of a log is known: nobody can write into one log, or for one machine, what belongs to another.
+    fn name(&mut self, whose: &Whose<'_>, connection: &str) -> NameHash {
+        let Whose { filter, host, .. } = whose;
+        let there = self.names.whereabouts(self.source.as_ref(), filter, host);
+        self.names.hash(there, connection)
     }
 }

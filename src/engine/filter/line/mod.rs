@@ -35,7 +35,7 @@ use super::{Capture, FilterSpec, Found, PatternError, PatternSpec, Session, View
 use crate::engine::expression::{LimitReached, LineExpression};
 use crate::engine::policy::FilterId;
 use crate::engine::prefix::Prefix;
-use crate::engine::record::date::template::DateTemplates;
+use crate::engine::record::date::template::{DateTemplates, LastDate, TemplateDate};
 use crate::engine::time::Timestamp;
 
 /// What a filter over whole lines says beside its patterns.
@@ -103,12 +103,21 @@ pub struct Said {
 #[derive(Clone, Debug)]
 pub(super) struct LineFilter {
     prefix: Option<LinePrefix>,
+    failures: Vec<Failure>,
     /// With their numbers.
-    failures: Vec<(u16, LineExpression)>,
-    /// Likewise.
     ignores: Vec<(u16, LineExpression)>,
     dates: Option<Dating>,
     window: NonZeroU16,
+}
+
+/// A failure pattern.
+#[derive(Clone, Debug)]
+struct Failure {
+    /// Its number.
+    number: u16,
+    expression: LineExpression,
+    /// Whether what it takes says nothing unless something is known of its connection.
+    is_farewell: bool,
 }
 
 /// What a failure pattern took.
@@ -159,14 +168,20 @@ impl LineFilter {
             let compiled = compiled.map_err(|reason| error(reason, number, ignore));
             compiled.map_err(|error| problems.push(error)).ok()
         };
-        let mut all = |patterns: &[PatternSpec], ignore| {
+        let mut all = |patterns: &[PatternSpec], ignore| -> Vec<(u16, LineExpression)> {
             let compiled = patterns.iter().filter_map(|pattern| {
                 let number = pattern.number;
                 Some((number, compile(&pattern.text, number, ignore)?))
             });
             compiled.collect()
         };
-        let failures = all(&spec.failures, false);
+        let failures = all(&spec.failures, false).into_iter();
+        let failures = failures.map(|(number, expression)| Failure {
+            number,
+            is_farewell: connection::is_farewell(&expression),
+            expression,
+        });
+        let failures = failures.collect();
         let ignores = all(&spec.ignores, true);
         if !problems.is_empty() {
             return Err(problems);
@@ -205,7 +220,7 @@ impl LineFilter {
             }
         };
         let failures = self.failures.iter();
-        failures.map(|(_, expression)| of(expression)).collect()
+        failures.map(|failure| of(&failure.expression)).collect()
     }
 
     /// What is found in a line by those patterns, by their places in ascending order, that may take it. Whoever has a
@@ -219,21 +234,31 @@ impl LineFilter {
         mut trial: Option<&mut Trial>,
     ) -> Option<Found<'v>> {
         let record = view.record();
-        let (line, time) = self.without_date(id, view, memory, trial.as_deref_mut());
         let whose = Whose {
             filter: spec,
+            id,
             host: record.host,
         };
+        let date = self.date(view, &mut memory.date);
+        let date = date.unwrap_or_else(|LimitReached| {
+            memory.exceeded(&whose, LinePattern::Date);
+            None
+        });
+        if let Some(trial) = trial.as_deref_mut() {
+            trial.date = date.as_ref().and_then(|date| date.template);
+        }
+        let line = without(view.whole(), date.as_ref());
+        let time = date.and_then(|date| date.time);
         let (hits, mut forgotten, time) = match self.window.get() {
             1 => {
-                let hits = self.hits(id, &line, places, memory, trial.as_deref_mut());
+                let hits = self.hits(&whose, &line, places, memory, trial.as_deref_mut());
                 (hits, None, time)
             }
             most => {
                 let written = memory.text(view.whole());
                 let mut window = memory.take_window(&whose);
                 window.add(&line, time, most, written);
-                let hits = self.hits(id, window.text(), places, memory, trial.as_deref_mut());
+                let hits = self.hits(&whose, window.text(), places, memory, trial.as_deref_mut());
                 let forgotten = hits.first().map(|hit| window.forget(&hit.taken));
                 let time = window.time;
                 memory.keep_window(&whose, window);
@@ -270,7 +295,7 @@ impl LineFilter {
     /// What the first of those patterns takes that takes a text; all that all of them take if somebody tries that.
     fn hits(
         &self,
-        id: FilterId,
+        whose: &Whose<'_>,
         text: &[u8],
         places: &[usize],
         memory: &mut LineMemory,
@@ -280,28 +305,46 @@ impl LineFilter {
         let asks_all = trial.as_ref().is_some_and(|trial| trial.asks_all);
         // Where there are few of them, they are asked first, and then of the whole line.
         let few_ignores = self.ignores.len() + 2 < self.failures.len();
-        if few_ignores && self.is_ignored(id, text, memory, trial.as_deref_mut()) {
+        if few_ignores && self.is_ignored(whose, text, memory, trial.as_deref_mut()) {
             return hits;
         }
         let content = self.content(text, trial.as_deref_mut());
-        let content = content.inspect_err(|LimitReached| memory.exceeded(id, LinePattern::Prefix));
+        let content =
+            content.inspect_err(|LimitReached| memory.exceeded(whose, LinePattern::Prefix));
         let Ok(Some((range, mut words))) = content else {
             return hits;
         };
         let (start, content) = (range.start, &text[range]);
+        let is_single = trial.is_none() && self.window.get() == 1;
         for place in places {
-            let Some((number, expression)) = self.failures.get(*place) else {
+            let Some(failure) = self.failures.get(*place) else {
                 continue;
             };
+            let Failure {
+                number, expression, ..
+            } = failure;
+            let mut is_known = || {
+                let connection = words.get(CONNECTION);
+                connection.is_some_and(|id| memory.knows(whose, id))
+            };
+            // Most lines of this kind tell of users who have done nothing.
+            if failure.is_farewell && is_single && !is_known() {
+                match expression.takes(content) {
+                    Ok(true) => return hits,
+                    Ok(false) => {}
+                    Err(LimitReached) => memory.exceeded(whose, LinePattern::Failure(*number)),
+                }
+                continue;
+            }
             let taken = match expression.captures(content) {
                 Ok(Some(taken)) => taken,
                 Ok(None) => continue,
                 Err(LimitReached) => {
-                    memory.exceeded(id, LinePattern::Failure(*number));
+                    memory.exceeded(whose, LinePattern::Failure(*number));
                     continue;
                 }
             };
-            if self.is_ignored(id, content, memory, trial.as_deref_mut()) {
+            if self.is_ignored(whose, content, memory, trial.as_deref_mut()) {
                 match asks_all {
                     true => continue,
                     false => return hits,
@@ -328,17 +371,18 @@ impl LineFilter {
     /// Whether a text is no failure all the same. Who could make an ignore give up must not be ignored by that.
     fn is_ignored(
         &self,
-        id: FilterId,
+        whose: &Whose<'_>,
         text: &[u8],
         memory: &mut LineMemory,
         trial: Option<&mut Trial>,
     ) -> bool {
         let mut ignores = self.ignores.iter().enumerate();
         let mut takes = |(_, (number, ignore)): &(usize, &(u16, LineExpression))| {
-            let taken = ignore.captures(text);
-            let taken =
-                taken.inspect_err(|LimitReached| memory.exceeded(id, LinePattern::Ignore(*number)));
-            matches!(taken, Ok(Some(_)))
+            let takes = ignore.takes(text);
+            let takes = takes.inspect_err(|LimitReached| {
+                memory.exceeded(whose, LinePattern::Ignore(*number));
+            });
+            takes == Ok(true)
         };
         let Some(trial) = trial else {
             return ignores.any(|ignore| takes(&ignore));
@@ -373,54 +417,58 @@ impl LineFilter {
         let prefix = self.prefix.iter();
         let prefix = prefix.map(|prefix| (LinePattern::Prefix, prefix.expression()));
         let failures = self.failures.iter();
-        let failures = failures.map(|(number, failure)| (LinePattern::Failure(*number), failure));
+        let failures = failures.map(|failure| {
+            let pattern = LinePattern::Failure(failure.number);
+            (pattern, &failure.expression)
+        });
         let all = prefix.chain(failures);
         all.filter(|(_, expression)| forgeable::is_forgeable(&expression.relaxed()))
             .map(|(pattern, _)| pattern)
     }
 
     /// Whether any of its patterns takes a line.
-    pub(super) fn takes(&self, id: FilterId, view: &View<'_>) -> bool {
-        let (line, _) = self.without_date(id, view, &mut LineMemory::default(), None);
+    pub(super) fn takes(&self, view: &View<'_>) -> bool {
+        let date = self.date(view, &mut LastDate::default());
+        let line = without(view.whole(), date.ok().flatten().as_ref());
         let Ok(Some((content, _))) = self.content(&line, None) else {
             return false;
         };
         let content = &line[content];
-        let mut patterns = self.failures.iter().chain(&self.ignores);
-        patterns.any(|(_, expression)| matches!(expression.captures(content), Ok(Some(_))))
+        let failures = self.failures.iter().map(|failure| &failure.expression);
+        let ignores = self.ignores.iter().map(|(_, expression)| expression);
+        let mut patterns = failures.chain(ignores);
+        patterns.any(|expression| expression.takes(content) == Ok(true))
     }
 
-    /// The line without its date, and that.
-    fn without_date<'v>(
+    /// The date of a line, if it has one.
+    ///
+    /// # Errors
+    /// None was found, and its pattern cannot tell in so few steps.
+    fn date(
         &self,
-        id: FilterId,
-        view: &'v View<'_>,
-        memory: &mut LineMemory,
-        trial: Option<&mut Trial>,
-    ) -> (Cow<'v, [u8]>, Option<Timestamp>) {
-        let line = view.whole();
+        view: &View<'_>,
+        last: &mut LastDate,
+    ) -> Result<Option<TemplateDate>, LimitReached> {
+        let record = view.record();
         // Where no line was read, the time is told otherwise.
-        let dates = self
-            .dates
-            .as_ref()
-            .filter(|_| !view.record().line.is_empty());
-        let now = view.record().time;
-        let found = dates.map(|dates| dates.templates.find(line, &dates.zone, now));
-        let found = found.transpose().inspect_err(|LimitReached| {
-            memory.exceeded(id, LinePattern::Date);
-        });
-        let Ok(Some(Some(date))) = found else {
-            return (Cow::Borrowed(line), None);
+        let dates = self.dates.as_ref().filter(|_| !record.line.is_empty());
+        let find = |dates: &Dating| {
+            let Dating { templates, zone } = dates;
+            templates.find(view.whole(), zone, record.time, last)
         };
-        if let Some(trial) = trial {
-            trial.date = date.template;
-        }
-        let (before, after) = (&line[..date.cut.start], &line[date.cut.end..]);
-        let rest = match before {
-            b"" => Cow::Borrowed(after),
-            _ => Cow::Owned([before, after].concat()),
-        };
-        (rest, date.time)
+        dates.map_or(Ok(None), find)
+    }
+}
+
+/// A line without its date.
+fn without<'l>(line: &'l [u8], date: Option<&TemplateDate>) -> Cow<'l, [u8]> {
+    let Some(TemplateDate { cut, .. }) = date else {
+        return Cow::Borrowed(line);
+    };
+    let (before, after) = (&line[..cut.start], &line[cut.end..]);
+    match before {
+        b"" => Cow::Borrowed(after),
+        _ => Cow::Owned([before, after].concat()),
     }
 }
 

@@ -1,112 +1,134 @@
 //! What was remembered of late?
 //!
-//! In: something to remember, and whose it is. Out: the same when it is asked for, unless more has come since than there is
-//! room for: then what was asked for least recently is forgotten.
+//! In: by which hash something is known, and what becomes of it. Out: the same when it is asked for, unless more has come since than there
+//! is room for: then what was asked for least recently is forgotten.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use crate::engine::name::{FilterName, SourceName};
+use crate::engine::filter::hashed::{ByHash, NameHash};
 
-/// Whose something is. Nobody can write into one log, or for one machine, what belongs to another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    /// Where the lines come from; nothing if that is not known.
-    pub(super) source: Option<SourceName>,
-    /// The machine that wrote them.
-    pub(super) host: Box<str>,
-    /// Who reads them: by name and mode, since numbers are others after a reload.
-    pub(super) filter: FilterName,
-    pub(super) mode: Box<str>,
-    /// What ties them together; empty if the log does.
-    pub(super) connection: Box<str>,
+/// Something of which it is known how many bytes of it somebody else has written.
+pub(super) trait Measured {
+    /// These.
+    fn bytes(&self) -> usize;
 }
 
-impl Key {
-    /// How many bytes of it somebody else has written.
-    pub(super) fn bytes(&self) -> usize {
-        self.host.len() + self.connection.len()
-    }
-}
-
-/// What is remembered, by whose it is, up to so many bytes.
+/// What is remembered, up to so many bytes.
 #[derive(Debug)]
 pub(super) struct Recent<T> {
-    /// With their bytes.
-    newer: HashMap<Key, (T, usize)>,
-    older: HashMap<Key, (T, usize)>,
+    all: ByHash<NameHash, Kept<T>>,
+    /// How often the newer ones have become the older ones.
+    turn: u64,
     /// The bytes of the newer ones. At half of what there is room for these become the older ones, and those are forgotten.
     bytes: usize,
     most: usize,
     least: usize,
 }
 
-impl<T> Recent<T> {
+/// Something that is remembered.
+#[derive(Debug)]
+struct Kept<T> {
+    /// Nothing for as long as somebody is about to change it.
+    value: Option<T>,
+    bytes: usize,
+    /// At which turn it was asked for last: it is one of the newer ones if that is the present one.
+    turn: u64,
+}
+
+impl<T: Measured> Recent<T> {
     /// Room for `most` bytes, of which each thing takes `least` at the least.
     pub(super) fn new(most: usize, least: usize) -> Self {
         Recent {
-            newer: HashMap::new(),
-            older: HashMap::new(),
+            all: ByHash::default(),
+            turn: 0,
             bytes: 0,
             most,
             least,
         }
     }
 
-    /// Takes something out.
-    pub(super) fn take(&mut self, key: &Key) -> Option<T> {
-        if let Some((known, bytes)) = self.newer.remove(key) {
-            self.bytes -= bytes;
-            return Some(known);
-        }
-        let (known, _) = self.older.remove(key)?;
-        Some(known)
+    /// Whether something is remembered.
+    pub(super) fn knows(&self, name: NameHash) -> bool {
+        self.all.contains_key(&name)
     }
 
-    /// Puts in something of so many bytes that is not there.
-    pub(super) fn put(&mut self, key: Key, value: T, bytes: usize) {
-        let bytes = bytes.max(self.least);
-        if self.bytes + bytes > self.most / 2 {
-            self.older = std::mem::take(&mut self.newer);
+    /// Lets somebody change what is remembered, which is nothing at first; what is left there is remembered.
+    pub(super) fn change<R>(
+        &mut self,
+        name: NameHash,
+        change: impl FnOnce(&mut Option<T>) -> R,
+    ) -> R {
+        let mut entry = match self.all.entry(name) {
+            Entry::Occupied(entry) => entry,
+            Entry::Vacant(entry) => entry.insert_entry(Kept {
+                value: None,
+                bytes: 0,
+                turn: self.turn,
+            }),
+        };
+        let kept = entry.get_mut();
+        if kept.turn == self.turn {
+            self.bytes -= kept.bytes;
+        }
+        let result = change(&mut kept.value);
+        let Some(value) = &kept.value else {
+            entry.remove();
+            return result;
+        };
+        kept.bytes = value.bytes().max(self.least);
+        let is_full = self.bytes + kept.bytes > self.most / 2;
+        if is_full {
+            self.turn += 1;
             self.bytes = 0;
         }
-        self.bytes += bytes;
-        self.newer.insert(key, (value, bytes));
+        self.bytes += kept.bytes;
+        kept.turn = self.turn;
+        if is_full {
+            self.all.retain(|_, kept| kept.turn + 1 >= self.turn);
+        }
+        result
     }
 
     /// How many there are.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.newer.len() + self.older.len()
+        self.all.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::filter::hashed::Names;
+
+    impl Measured for (usize, usize) {
+        fn bytes(&self) -> usize {
+            self.1
+        }
+    }
 
     #[test]
     fn what_is_asked_for_is_kept_and_the_rest_has_an_end() {
-        let key = |number: usize| Key {
-            source: None,
-            host: "box".into(),
-            filter: "sshd".parse().expect("a name"),
-            mode: "normal".into(),
-            connection: number.to_string().into(),
-        };
+        let names = Names::default();
+        let name = |number: usize| names.hash(0, &number.to_string());
         let mut recent = Recent::new(100, 5);
-        recent.put(key(0), 0, 1);
+        let mut swap = |number: usize, value| {
+            let before = recent.change(name(number), |kept| std::mem::replace(kept, value));
+            (before, recent.len())
+        };
+        swap(0, Some((0, 1)));
         for number in 1..1_000 {
-            recent.put(key(number), number, 1);
-            assert_eq!(recent.take(&key(0)), Some(0), "{number}");
-            recent.put(key(0), 0, 1);
-            assert!(recent.len() <= 20, "{number}");
+            swap(number, Some((number, 1)));
+            let (before, count) = swap(0, Some((0, 1)));
+            assert_eq!(before, Some((0, 1)), "{number}");
+            assert!(count <= 20, "{number}");
         }
-        assert_eq!(recent.take(&key(1)), None);
-        assert_eq!(recent.take(&key(999)), Some(999));
-        assert_eq!(recent.take(&key(999)), None);
+        assert_eq!(swap(1, None).0, None);
+        assert_eq!(swap(999, None).0, Some((999, 1)));
+        assert_eq!(swap(999, None).0, None);
         for number in 0..10 {
-            recent.put(key(number), number, 40);
-            assert!(number == 0 || recent.len() <= 2, "large ones are fewer");
+            let (_, count) = swap(number, Some((number, 40)));
+            assert!(number == 0 || count <= 2, "large ones are fewer");
         }
     }
 }

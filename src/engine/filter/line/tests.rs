@@ -1,5 +1,7 @@
 //! Filters over whole lines, line by line.
 
+use proptest::prelude::*;
+
 use super::trial::Became;
 use super::*;
 use crate::engine::filter::{FilterSet, Outcome, PatternSpec, RecordsSpec};
@@ -552,4 +554,54 @@ fn a_trial_tells_the_lines_of_a_failure() {
     );
     assert_eq!(told[3].lines, ["a", "b 192.0.2.1"]);
     assert!(told[4].taken.is_empty(), "a line was taken twice");
+}
+
+/// Patterns of which some only end a connection, in all ways to say that.
+fn farewells() -> FilterSet {
+    filter(
+        Some(r"^(?:(?P<mlfid>\d): )?(?P<content>.+)$"),
+        &[
+            "^(?P<nofail>hello) from <HOST>$",
+            r"^wrong (?P<user>\w+)$",
+            "^(?P<mlfforget>welcome) (?P<mlfgained>a|b)",
+            "^(?P<nofail>(?P<mlfforget>bye))(?: <HOST>)?$",
+            "^(?P<mlfforget>dropped)(?P<nofail>!)?$",
+            "^(?P<mlfforget>x*)(?P<nofail>.)$",
+            r"^end (?P<mlfid>\d)(?P<mlfforget>(?P<nofail>.))$",
+        ],
+        &["b$"],
+        1,
+    )
+}
+
+proptest! {
+    /// Whoever tries a filter looks at every line in full, and sees what becomes of it all the same.
+    #[test]
+    fn a_trial_tells_what_is_found(
+        lines in proptest::collection::vec("([12]: )?(hello from 192\\.0\\.2\\.[12]|wrong [ab]|welcome [abc]|bye|bye 192\\.0\\.2\\.1|dropped!?|x{1,2}|end [12].)", 1..12),
+    ) {
+        let filters = farewells();
+        let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+        let found: Vec<_> = found(&filters, &lines).iter().map(Option::is_some).collect();
+        let tried = tried(&filters, &lines, false);
+        let tried: Vec<_> = tried
+            .iter()
+            .map(|tried| tried.taken.iter().any(|(_, became)| *became == Became::Failure))
+            .collect();
+        prop_assert_eq!(found, tried);
+    }
+}
+
+#[test]
+fn lines_that_only_end_a_connection_are_known_as_such() {
+    let filters = farewells();
+    let expected = [false, false, true, true, false, false, false];
+    let rules = filters.spec(FilterId(0)).lines.as_ref().expect("rules");
+    let compiled = LineFilter::compile(filters.spec(FilterId(0)), rules).expect("a filter");
+    let known: Vec<_> = compiled
+        .failures
+        .iter()
+        .map(|failure| failure.is_farewell)
+        .collect();
+    assert_eq!(known, expected);
 }

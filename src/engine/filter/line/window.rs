@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::connection::Lines;
+use super::recent::Measured;
 use crate::engine::expression::Captures;
 use crate::engine::record::LONGEST_MESSAGE;
 use crate::engine::time::Timestamp;
@@ -75,12 +76,6 @@ impl Window {
         self.text.strip_suffix(b"\n").unwrap_or(&self.text)
     }
 
-    /// How many bytes it has.
-    pub(super) fn bytes(&self) -> usize {
-        let written = self.written.iter().map(|text| text.len());
-        self.text.len() + written.sum::<usize>()
-    }
-
     /// Forgets what was taken but what was only skipped; answers the lines that were forgotten.
     pub(super) fn forget(&mut self, taken: &TakenLines) -> Lines {
         let whole = whole_lines(self.text(), taken.whole.clone());
@@ -119,6 +114,13 @@ impl Window {
             count: lines,
             texts,
         }
+    }
+}
+
+impl Measured for Window {
+    fn bytes(&self) -> usize {
+        let written = self.written.iter().map(|text| text.len());
+        self.text.len() + written.sum::<usize>()
     }
 }
 

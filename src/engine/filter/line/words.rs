@@ -16,7 +16,7 @@ const PART: &str = "tuple_";
 /// Texts by the names of groups, as they are kept, in the order in which the groups were first met. A group that took
 /// nothing has its place and no text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words(Vec<(Arc<str>, Option<Box<str>>)>);
+pub struct Words(Vec<(Arc<str>, Option<Arc<str>>)>);
 
 impl Words {
     /// What a group took.
@@ -42,14 +42,14 @@ impl Words {
     }
 
     /// Takes a group out.
-    pub(super) fn remove(&mut self, name: &str) -> Option<Box<str>> {
+    pub(super) fn remove(&mut self, name: &str) -> Option<Arc<str>> {
         let at = self.0.iter().position(|(known, _)| **known == *name)?;
         self.0.remove(at).1
     }
 
     /// Notes what an expression took of `text`: a group of a name that is known replaces it, also by nothing.
     pub(super) fn take(&mut self, of: &LineExpression, taken: &Captures<'_>, text: &[u8]) {
-        let mut own = Words::default();
+        let mut own = Words(Vec::with_capacity(of.names().len()));
         for (place, name) in of.names().enumerate() {
             let range = taken.at(place);
             let text = range.map(|range| kept(&lossy(&text[range])).into());
@@ -76,6 +76,7 @@ impl Words {
             *self = own;
             return;
         }
+        self.0.reserve(own.0.len());
         for (name, text) in own.0 {
             self.set(&name, text);
         }
@@ -95,13 +96,13 @@ impl Words {
     }
 
     /// Keeps a place for a group that takes nothing.
-    pub(super) fn reserve(&mut self, name: &str) {
-        if !self.0.iter().any(|(known, _)| **known == *name) {
-            self.0.push((name.into(), None));
+    pub(super) fn reserve(&mut self, name: &Arc<str>) {
+        if !self.0.iter().any(|(known, _)| known == name) {
+            self.0.push((Arc::clone(name), None));
         }
     }
 
-    fn set(&mut self, name: &Arc<str>, text: Option<Box<str>>) {
+    fn set(&mut self, name: &Arc<str>, text: Option<Arc<str>>) {
         match self.0.iter_mut().find(|(known, _)| known == name) {
             Some((_, known)) => *known = text,
             None => self.0.push((Arc::clone(name), text)),

@@ -19,7 +19,7 @@ impl FilterSet {
         let takes = |reading| !matches!(reading, Reading::Other);
         let mut readings = own.map(|shared| shared.pattern.find(view));
         if let Some(lines) = &of.lines {
-            return lines.takes(filter, view);
+            return lines.takes(view);
         }
         of.is_ignored(view)
             || readings.any(takes)

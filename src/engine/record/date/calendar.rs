@@ -89,6 +89,11 @@ impl Calendar {
         Calendar { zone, last: None }
     }
 
+    /// The zone of stamps that name none.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// The moment that `stamp` means; `None` if there is none, as on 30 February.
     pub fn moment(&mut self, stamp: &Stamp, now: Timestamp) -> Option<Timestamp> {
         if stamp.epoch.is_some() {
@@ -101,7 +106,7 @@ impl Calendar {
         {
             return Some(Timestamp::from_micros(start + rest));
         }
-        let moment = self.moment_alone(stamp, now)?;
+        let moment = self.resolve(&stamp.minute, stamp.second, now)?;
         let at = |second| self.resolve(&stamp.minute, second, now);
         // A minute in which the zone's clock changes is not kept, nor one that it repeats.
         if let (Some(first), Some(last)) = (at(0), at(59))
@@ -110,15 +115,6 @@ impl Calendar {
         {
             self.last = Some((stamp.minute, first));
         }
-        Some(moment)
-    }
-
-    /// The same, where the stamps of one log do not follow each other: nothing is kept.
-    pub fn moment_alone(&self, stamp: &Stamp, now: Timestamp) -> Option<Timestamp> {
-        if stamp.epoch.is_some() {
-            return stamp.epoch;
-        }
-        let moment = self.resolve(&stamp.minute, stamp.second, now)?;
         Some(Timestamp::from_micros(moment + i64::from(stamp.micros)))
     }
 

@@ -4,7 +4,7 @@
 //! moment it tells. What the language of templates is, [`language`] says.
 //!
 //! All templates are looked for at once, in one pass over the line. The date that begins first is taken; of several that begin
-//! at the same place the one whose template comes first. Nothing is remembered from line to line.
+//! at the same place the one whose template comes first. Where a line has the date of the line before, it is not read again.
 //!
 //! The whole line is searched, in time that grows with its length only: who could push a date out of reach would thereby
 //! hide his line from patterns that expect the date to be cut out. Templates that look around may go back and try again, but
@@ -13,6 +13,7 @@
 mod codes;
 pub mod joint;
 mod language;
+mod last;
 mod placed;
 mod reading;
 mod search;
@@ -28,8 +29,9 @@ use crate::engine::expression::LimitReached;
 use crate::engine::time::Timestamp;
 use joint::Joint;
 use language::expressions;
+pub use last::LastDate;
 pub use placed::CUT;
-use search::Search;
+use search::{Hit, Search};
 
 /// No such text is a date template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -151,7 +153,7 @@ impl DateTemplates {
         self.compiled.joint
     }
 
-    /// The date of `line`, in `zone` where it does not tell its own, seen from `now`.
+    /// The date of `line`, in `zone` where it does not tell its own, seen from `now`. What was read is left in `last`.
     ///
     /// # Errors
     /// None was found, and a template that looks around could not tell in so few steps.
@@ -160,6 +162,7 @@ impl DateTemplates {
         line: &[u8],
         zone: &TimeZone,
         now: Timestamp,
+        last: &mut LastDate,
     ) -> Result<Option<TemplateDate>, LimitReached> {
         if self.is_none() {
             return Ok(Some(TemplateDate {
@@ -168,23 +171,38 @@ impl DateTemplates {
                 template: None,
             }));
         }
-        let Some(found) = self.compiled.search.first(line)? else {
+        let Some(place) = self.compiled.search.first(line)? else {
             return Ok(None);
         };
-        let groups = found.groups.into_iter();
-        let groups = groups.filter_map(|(field, place)| Some((field, line.get(place)?)));
-        let moment = match found.cut.is_empty() {
-            true => None,
-            false => reading::moment(groups, zone, now),
+        let last = last.in_zone(zone);
+        let (seen, there) = ((self, now), (line, &place));
+        if let Some(date) = last.get(seen, there) {
+            return Ok(Some(date));
+        }
+        let Some(Hit { cut, groups }) = place.hit(line) else {
+            return Ok(None);
         };
-        Ok(Some(TemplateDate {
+        let groups = groups.into_iter();
+        let groups = groups.filter_map(|(field, place)| Some((field, line.get(place)?)));
+        let moment = match cut.is_empty() {
+            true => None,
+            false => reading::moment(groups, &mut last.calendar, now),
+        };
+        let date = TemplateDate {
             time: moment.map(|(time, _)| time),
-            cut: found.cut,
+            cut,
             template: Some(TemplateUse {
-                number: found.number,
+                number: place.number,
                 tells_zone: moment.is_some_and(|(_, tells_zone)| tells_zone),
             }),
-        }))
+        };
+        last.set(seen, there, &date);
+        Ok(Some(date))
+    }
+
+    /// Whether these are the others, and not only alike.
+    fn is(&self, others: &DateTemplates) -> bool {
+        Arc::ptr_eq(&self.compiled, &others.compiled)
     }
 }
 

@@ -46,8 +46,8 @@ fn what_a_file_without_a_type_closes_its_name_says() {
         let State::On(started) = &tree.expect("a tree").jails[0].state else {
             panic!("it is on");
         };
-        let native = stock.native("a", &started.actions[0]).expect("one of ours");
-        let closes = native.ports.expect("ports");
+        let fit = stock.native("a", &started.actions[0]).expect("one of ours");
+        let closes = fit.ports.expect("ports");
         assert_eq!(closes.ports, [ports]);
         assert_eq!(closes.protocols, ["tcp"]);
     }

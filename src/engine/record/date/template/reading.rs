@@ -4,7 +4,6 @@
 
 use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
-use jiff::tz::TimeZone;
 
 use super::codes::Field;
 use crate::engine::record::date::abbreviation::{
@@ -47,10 +46,10 @@ struct Week {
     first: Weekday,
 }
 
-/// The moment that `groups` tell, in `zone` if they name none, seen from `now`; and whether they name one.
+/// The moment that `groups` tell, in the calendar's zone if they name none, seen from `now`; and whether they name one.
 pub fn moment<'t>(
     groups: impl Iterator<Item = (Field, &'t [u8])>,
-    zone: &TimeZone,
+    calendar: &mut Calendar,
     now: Timestamp,
 ) -> Option<(Timestamp, bool)> {
     let mut told = Told::default();
@@ -61,8 +60,8 @@ pub fn moment<'t>(
             _ => told.take(field, text)?,
         }
     }
-    let calendar = Calendar::new(zone.clone());
-    let moment = calendar.moment_alone(&told.stamp(&calendar, now)?, now)?;
+    let stamp = told.stamp(calendar, now)?;
+    let moment = calendar.moment(&stamp, now)?;
     Some((moment, told.names_zone))
 }
 

@@ -1,8 +1,8 @@
 //! Which of several expressions takes something of a line first?
 //!
-//! In: expressions, and where they may stand. Out: what the first one took, and where its groups are. All that take linear
-//! time are looked for in one pass, and only the one that is found is asked for its groups; the few others come one after
-//! the other.
+//! In: expressions, and where they may stand. Out: which one took something first, and where, and what that says. All that
+//! take linear time are looked for in one pass, and only the one that is found is asked for its groups; the few others come
+//! one after the other.
 
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -25,10 +25,25 @@ const LARGEST_PROGRAM: usize = 8 << 20;
 /// The most memory, in bytes, that a search may take to become fast; beyond that it is slower.
 const LARGEST_CACHE: usize = 1 << 20;
 
-/// What was found in a line.
-pub struct Hit {
+/// The first place of a line at which something was found.
+pub struct Place<'s> {
     /// By the how manyth expression.
     pub number: usize,
+    /// All that it took.
+    pub span: Range<usize>,
+    how: How<'s>,
+}
+
+enum How<'s> {
+    /// By an expression that was not asked for its groups yet.
+    Linear(&'s Pattern),
+    /// By one that was.
+    Looking(Box<Hit>),
+}
+
+/// What was found says so.
+#[derive(Clone)]
+pub struct Hit {
     /// What is to be cut out.
     pub cut: Range<usize>,
     /// What tells the moment.
@@ -119,11 +134,11 @@ impl Search {
         })
     }
 
-    /// What is found first in `line`.
+    /// Where something is found first in `line`.
     ///
     /// # Errors
     /// Nothing is found, and an expression gave up.
-    pub fn first(&self, line: &[u8]) -> Result<Option<Hit>, LimitReached> {
+    pub fn first(&self, line: &[u8]) -> Result<Option<Place<'_>>, LimitReached> {
         let mut best = self.first_linear(line);
         let mut gave_up = None;
         for (number, expression) in &self.looking {
@@ -135,32 +150,28 @@ impl Search {
                     continue;
                 }
             };
-            let rank = Rank::new(captures.whole().start, *number);
+            let span = captures.whole();
+            let rank = Rank::new(span.start, *number);
             if best.as_ref().is_some_and(|(first, _)| *first < rank) {
                 continue;
             }
             let groups = captures.iter();
             let groups = groups.filter_map(|(name, place)| Some((Field::named(name)?, place)));
-            let cut = captures.get(CUT).unwrap_or_default();
-            let groups = groups.collect();
-            let number = *number;
-            best = Some((
-                rank,
-                Hit {
-                    number,
-                    cut,
-                    groups,
-                },
-            ));
+            let hit = Hit {
+                cut: captures.get(CUT).unwrap_or_default(),
+                groups: groups.collect(),
+            };
+            let (number, how) = (*number, How::Looking(Box::new(hit)));
+            best = Some((rank, Place { number, span, how }));
         }
         match (best, gave_up) {
-            (Some((_, hit)), _) => Ok(Some(hit)),
+            (Some((_, place)), _) => Ok(Some(place)),
             (None, Some(limit)) => Err(limit),
             (None, None) => Ok(None),
         }
     }
 
-    fn first_linear(&self, line: &[u8]) -> Option<(Rank, Hit)> {
+    fn first_linear(&self, line: &[u8]) -> Option<(Rank, Place<'_>)> {
         let first = self.linear.find(line)?;
         let mut best = (self.rank(&first)?, first);
         if first.start() == 0 && best.0.number > 0 {
@@ -174,8 +185,12 @@ impl Search {
             }
         }
         let (rank, found) = best;
-        let pattern = self.patterns.get(found.pattern().as_usize())?;
-        Some((rank, pattern.hit(line, &found)?))
+        let place = Place {
+            number: rank.number,
+            span: found.range(),
+            how: How::Linear(self.patterns.get(found.pattern().as_usize())?),
+        };
+        Some((rank, place))
     }
 
     fn rank(&self, found: &Match) -> Option<Rank> {
@@ -184,9 +199,24 @@ impl Search {
     }
 }
 
+impl Place<'_> {
+    /// Whether what it says is told by the text of its span and by the bytes next to that.
+    pub fn is_told_by_its_text(&self) -> bool {
+        matches!(self.how, How::Linear(_))
+    }
+
+    /// What it says; `None`, against all that is known of expressions, if what found it does not take it alone.
+    pub fn hit(&self, line: &[u8]) -> Option<Hit> {
+        match &self.how {
+            How::Linear(pattern) => pattern.hit(line, self.span.clone()),
+            How::Looking(hit) => Some(Hit::clone(hit)),
+        }
+    }
+}
+
 impl Pattern {
     /// Where its groups are in what it took of `line`.
-    fn hit(&self, line: &[u8], found: &Match) -> Option<Hit> {
+    fn hit(&self, line: &[u8], span: Range<usize>) -> Option<Hit> {
         // What could be compiled among others can be compiled alone.
         let alone = self
             .alone
@@ -195,7 +225,7 @@ impl Pattern {
         let mut slots: SmallVec<[Option<NonMaxUsize>; 32]> = SmallVec::new();
         slots.resize(regex.group_info().slot_len(), None);
         // The whole line is there, since what stands around a date matters.
-        let input = Input::new(line).span(found.span()).anchored(Anchored::Yes);
+        let input = Input::new(line).span(span).anchored(Anchored::Yes);
         regex.search_slots(&input, &mut slots)?;
         let group = |group: usize| {
             let place = |slot: usize| Some(slots.get(slot).copied()??.get());
@@ -203,7 +233,6 @@ impl Pattern {
         };
         let fields = groups.iter();
         Some(Hit {
-            number: self.number,
             // An alternative that leaves out the group cuts nothing.
             cut: group(*cut).unwrap_or_default(),
             groups: fields

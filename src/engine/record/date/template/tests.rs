@@ -7,7 +7,8 @@ use super::*;
 fn found(pattern: &str, line: &str) -> Option<(String, String)> {
     let templates = DateTemplates::parse(pattern).expect(pattern);
     let now: Timestamp = "2005-08-14T10:00:00Z".parse().expect("a moment");
-    let found = templates.find(line.as_bytes(), &TimeZone::UTC, now);
+    let last = &mut LastDate::default();
+    let found = templates.find(line.as_bytes(), &TimeZone::UTC, now, last);
     let found = found.expect("few steps")?;
     let time = found.time.map_or(String::new(), |time| time.to_string());
     Some((line[found.cut].to_owned(), time))
@@ -254,6 +255,37 @@ proptest! {
         check("", line.as_bytes());
         check("{DATE}", line.as_bytes());
     }
+
+    /// Whatever was read before, which is mostly nearly the same.
+    #[test]
+    fn what_is_remembered_is_what_would_be_read(
+        changes in proptest::collection::vec((0..6_usize, any::<prop::sample::Index>()), 2..60),
+    ) {
+        let templates = [
+            "",
+            r"%b %d %H:%M:%S\b",
+            r"%b %d %S:%M:%H\b",
+            r"^%b %d %H:%M:%S(?:\.%f)?\n%Y-%m-%d(?: 20..)?",
+            r"%b %d(?= 0)\n%H:%M",
+        ];
+        let templates = templates.map(|text| {
+            DateTemplates::parse(&text.replace(r"\n", "\n")).expect(text)
+        });
+        let before = ["", "[", " ", "a"];
+        let dates = ["Aug 14 09:59:59", "Aug 14 09:59:5", "2005-08-14", "09:59", "Feb 30 00:00:00", "x"];
+        let after = ["", " ", "5", "Z", ".5", " 2004", "]", " a"];
+        let zones = [TimeZone::UTC, TimeZone::fixed(jiff::tz::offset(2))];
+        let years = [0, 1, 2].map(|year| Timestamp::from_micros(year * 365 * 86_400_000_000));
+        let mut now = [0; 6];
+        let last = &mut LastDate::default();
+        for (what, to) in changes {
+            let choices = [templates.len(), before.len(), dates.len(), after.len(), zones.len(), years.len()];
+            now[what] = to.index(choices[what]);
+            let line = [before[now[1]], dates[now[2]], after[now[3]]].concat();
+            let find = |last| templates[now[0]].find(line.as_bytes(), &zones[now[4]], years[now[5]], last);
+            prop_assert_eq!(find(last), find(&mut LastDate::default()), "{}", line);
+        }
+    }
 }
 
 /// What is found is in the line.
@@ -261,8 +293,9 @@ fn check(pattern: &str, line: &[u8]) {
     let Ok(templates) = DateTemplates::parse(pattern) else {
         return;
     };
+    let last = &mut LastDate::default();
     for now in [i64::MIN, 0, 1_124_013_600_000_000, i64::MAX] {
-        let found = templates.find(line, &TimeZone::UTC, Timestamp::from_micros(now));
+        let found = templates.find(line, &TimeZone::UTC, Timestamp::from_micros(now), last);
         if let Ok(Some(found)) = found {
             assert!(line.get(found.cut).is_some());
         }
