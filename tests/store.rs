@@ -576,6 +576,34 @@ fn a_new_database_is_told_what_was_merged() {
 }
 
 #[test]
+fn a_ban_in_force_that_had_been_merged_is_restated() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let (host, _) = merged(&mut store);
+    // The ban of the network was lifted, and nothing of that was written.
+    let bans = [host];
+    store.restate(at(20), &bans, &[], None, None).unwrap();
+    let remembered = store.remembered(at(21), HOUR).unwrap();
+    assert_eq!(remembered.bans, bans);
+    assert_eq!(remembered.merged, []);
+    assert_eq!(rows(&path, "bans WHERE id = 1 AND release IS NULL"), 1);
+}
+
+#[test]
+fn what_was_merged_once_more_is_restated_as_of_then() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let (host, _) = merged(&mut store);
+    // Lifted, and banned again: the host is known to the second ban of the network by its start.
+    let bans = [ban(3, 30, "192.0.2.0/24", BanTime::Forever, &[])];
+    let merged = [(host, at(30))];
+    store.restate(at(40), &bans, &merged, None, None).unwrap();
+    let remembered = store.remembered(at(41), HOUR).unwrap();
+    assert_eq!(remembered.bans, bans);
+    assert_eq!(remembered.merged, merged);
+}
+
+#[test]
 fn cursors_of_files_that_nobody_writes_any_more_are_forgotten() {
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();

@@ -16,7 +16,6 @@ use crate::engine::decision::{
     Release, Remark, Resumed, Unban,
 };
 use crate::engine::filter::Outcome;
-use crate::engine::ledger::Standing;
 use crate::engine::name::SourceName;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
@@ -138,8 +137,8 @@ impl Store {
     }
 
     /// Makes the bans in force here equal to `bans`, for when decisions were lost on the way: missing ones are
-    /// written, others are ended as of `now`, or, if they are among those that were `merged`, as of the time beside them.
-    /// Likewise who is allowed, and what waits for addresses.
+    /// written, ended ones reopened, others are ended as of `now`, or, if they are among those that were `merged`, as of
+    /// the time beside them. Likewise who is allowed, and what waits for addresses.
     ///
     /// # Errors
     /// Nothing was changed; the same call may be repeated.
@@ -159,22 +158,25 @@ impl Store {
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for banned in bans {
-            if !open.remove(&banned.id.0.cast_signed()) {
+            let id = banned.id.0.cast_signed();
+            if !open.remove(&id) {
                 ban(&transaction, banned)?;
+                // It may be here as ended: as merged, if what became of that was lost.
+                transaction
+                    .prepare_cached(
+                        "UPDATE all_bans SET ended = NULL, release = NULL WHERE id = ?1",
+                    )?
+                    .execute([id])?;
             }
         }
         for (banned, time) in merged {
-            open.remove(&banned.id.0.cast_signed());
+            let id = banned.id.0.cast_signed();
+            open.remove(&id);
             ban(&transaction, banned)?;
-            let freed = Unban {
-                ban: banned.id,
-                was: Standing::of(banned),
-                jail: banned.jail.clone(),
-                subject: banned.subject.clone(),
-                time: *time,
-                release: Release::Merged,
-            };
-            unban(&transaction, &freed)?;
+            // Also if it is here as merged at another time: by this one it is known to the network's ban.
+            transaction
+                .prepare_cached("UPDATE all_bans SET ended = ?2, release = ?3 WHERE id = ?1")?
+                .execute(params![id, time.as_micros(), Release::Merged.to_string()])?;
         }
         let mut end = transaction.prepare(
             "UPDATE all_bans SET ended = min(coalesce(until, ?2), ?2),
