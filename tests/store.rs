@@ -30,6 +30,9 @@ use f2bd::engine::subject::{Name, Subject};
 use f2bd::engine::time::{BanTime, Timestamp};
 use f2bd::store::{HistoryQuery, Retention, Salvage, Store, StoreError};
 
+mod names;
+mod notices;
+
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);

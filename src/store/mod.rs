@@ -38,6 +38,7 @@ const SCHEMA: &[&str] = &[
     include_str!("schema/0011_losses.sql"),
     include_str!("schema/0012_effects.sql"),
     include_str!("schema/0013_fail2ban.sql"),
+    include_str!("schema/0014_notices.sql"),
 ];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction

@@ -414,6 +414,10 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
         ),
         Notice::LedgerFull { jail, subject } => (
             "ledger-full",
+    let about = match notice {
+        Notice::Unhindered { ban, .. } => Some(ban.id.0.cast_signed()),
+        _ => None,
+    };
             jail,
             subject.plain(),
             "a ban was refused: too many are in force".to_owned(),
@@ -492,15 +496,16 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
     };
     connection
         .prepare_cached(
-            "INSERT INTO notices (time, jail, kind, subject, detail) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (time, jail, kind, subject) DO NOTHING",
+            "INSERT INTO notices (time, jail, kind, subject, detail, ban) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (time, jail, kind, subject, detail) DO NOTHING",
         )?
         .execute(params![
             time.as_micros(),
             jail.as_str(),
             kind,
             subject,
-            detail
+            detail,
+            about
         ])?;
     Ok(())
 }
@@ -514,7 +519,7 @@ fn text(address: Option<IpAddr>) -> String {
 
 /// The column `first`: the first address of a subject. It is empty for a name, which by that is never taken for the
 /// address that it may look like.
-fn first(subject: &Subject) -> Vec<u8> {
+pub(super) fn first(subject: &Subject) -> Vec<u8> {
     let address = subject.network().map(Prefix::address);
     address.map(bytes).unwrap_or_default()
 }
