@@ -30,22 +30,31 @@ const COUNT: &str =
                      ON CONFLICT (id) DO NOTHING";
 
 impl Store {
-    /// Lets no failure since `time` with a number below `before` help to make a ban any more, and none wait for an
-    /// address: it has been heard again under another number.
+    /// Lets no failure since `time` with a number below `failures` help to make a ban any more, and none below `awaited`
+    /// wait for an address: it has been heard again under another number.
     ///
     /// # Errors
     /// Nothing was changed; the same call may be repeated.
-    pub fn settle(&self, time: Timestamp, before: FailureId) -> Result<(), StoreError> {
-        self.connection.execute(
+    pub fn settle(
+        &mut self,
+        time: Timestamp,
+        failures: FailureId,
+        awaited: AwaitedId,
+    ) -> Result<(), StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // By the index on time: all failures that are kept have a lower number.
+        transaction.execute(
             "UPDATE failures SET pending = 0, counted = 0
-             WHERE counted AND ban IS NULL AND time >= ?1 AND id < ?2",
-            params![time.as_micros(), before.0.cast_signed()],
+             WHERE counted AND ban IS NULL AND time >= ?1 AND +id < ?2",
+            params![time.as_micros(), failures.0.cast_signed()],
         )?;
-        self.connection.execute(
+        transaction.execute(
             "DELETE FROM unresolved WHERE time >= ?1 AND id < ?2",
-            params![time.as_micros(), before.0.cast_signed()],
+            params![time.as_micros(), awaited.0.cast_signed()],
         )?;
-        Ok(())
+        Ok(transaction.commit()?)
     }
 
     /// Remembers `decisions` and where their sources stand now, in one transaction.
@@ -405,6 +414,10 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
         | Notice::Unhindered { time, .. } => *time,
         _ => now,
     };
+    let about = match notice {
+        Notice::Unhindered { ban, .. } => Some(ban.id.0.cast_signed()),
+        _ => None,
+    };
     let (kind, jail, subject, detail) = match notice {
         Notice::Evicted { jail, subjects } => (
             "evicted",
@@ -414,10 +427,6 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
         ),
         Notice::LedgerFull { jail, subject } => (
             "ledger-full",
-    let about = match notice {
-        Notice::Unhindered { ban, .. } => Some(ban.id.0.cast_signed()),
-        _ => None,
-    };
             jail,
             subject.plain(),
             "a ban was refused: too many are in force".to_owned(),
