@@ -52,8 +52,8 @@ const LOG_PAGES: i64 = 2048;
 /// The write-ahead log is cut back to this size after a long-running reader has let it grow.
 const LOG_BYTES: i64 = 16 << 20;
 
-/// More than the number of different statements in this room, so that none is prepared twice.
-const STATEMENTS: usize = 40;
+/// More than the number of different statements in this room, some 80, so that none is prepared twice.
+const STATEMENTS: usize = 100;
 
 /// The database, open for writing.
 #[derive(Debug)]

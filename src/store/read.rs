@@ -490,7 +490,7 @@ impl Archive {
 pub struct Salvage {
     /// Bans in force whose rows could still be read.
     pub bans: Vec<Ban>,
-    /// Whether these are all of them.
+    /// Whether these are all bans in force; of what follows some may be missing all the same.
     pub is_complete: bool,
     /// Who was allowed for a time.
     pub allowances: Vec<Allowance>,
@@ -529,7 +529,7 @@ impl Salvage {
                 |ban| drop(bans.insert(ban.id, ban)),
             );
             is_complete |= read.is_ok_and(|skipped| skipped == 0);
-            // Only those in force would be missed.
+            // Rows before an error are kept; `is_complete` is of bans in force alone.
             let _ = each_row(
                 &connection,
                 &format!(
