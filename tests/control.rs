@@ -973,3 +973,31 @@ fn a_strange_daemon_is_told() {
         assert!(err(&output).contains(said), "{answer}: {}", err(&output));
     }
 }
+
+#[test]
+fn a_daemon_is_asked_though_its_configuration_was_broken_since() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let daemon = world.start();
+    let config = world.config();
+    let ask = |text: &str| {
+        fs::write(&config, text).unwrap();
+        let mut command = Command::new(F2BD);
+        command.arg("--config").arg(&config).arg("status");
+        command.output().unwrap()
+    };
+    let whole = fs::read_to_string(&config).unwrap();
+    let output = ask(&whole);
+    assert_eq!((output.status.code(), err(&output)), (Some(0), ""));
+    let output = ask(&format!("{whole}\nodd = ["));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(out(&output).contains("sshd"), "{output:?}");
+    for told in ["this is not TOML", "asking at", "--socket"] {
+        assert!(err(&output).contains(told), "{told}: {output:?}");
+    }
+    // Which daemon is meant is not known: one that runs might be another one.
+    let output = ask("odd = [");
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    daemon.stop();
+}

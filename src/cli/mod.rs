@@ -238,11 +238,24 @@ fn connected_from() -> Option<IpAddr> {
 
 /// The socket that is named, or configured, or usual.
 fn socket(common: &Common) -> Result<PathBuf, Failure> {
-    match &common.socket {
-        Some(named) => Ok(named.clone()),
-        None => config::socket(common.config.as_deref())
-            .map_err(|problems| Failure::of_problems(&problems)),
+    if let Some(named) = &common.socket {
+        return Ok(named.clone());
     }
+    let (socket, mistakes) = config::socket_as_told(common.config.as_deref())
+        .map_err(|problems| Failure::of_problems(&problems))?;
+    if !mistakes.is_empty() {
+        // If even this cannot be printed, nobody reads it.
+        let mut told = std::io::stderr().lock();
+        for mistake in mistakes {
+            let _ = writeln!(told, "f2bd: {}", mistake.told());
+        }
+        let socket = socket.display();
+        let _ = writeln!(
+            told,
+            "f2bd: asking at {socket} all the same; --socket names another one"
+        );
+    }
+    Ok(socket)
 }
 
 /// Has the daemon do something and says what came of it.

@@ -275,27 +275,41 @@ fn read(main: &Path, problems: &mut Problems) -> Option<Read> {
     })
 }
 
-/// The control socket, for commands that need nothing else of the configuration. Most users cannot read the usual
-/// one, and then the usual socket is meant. Mistakes in drop-ins are no reason not to ask a daemon that runs, or to end it.
+/// The control socket, for commands that need nothing else of the configuration.
 ///
 /// # Errors
-/// A configuration that was named cannot be read.
+/// As for [`socket_as_told`].
 pub fn socket(path: Option<&Path>) -> Result<PathBuf, Vec<Problem>> {
+    socket_as_told(path).map(|(socket, _)| socket)
+}
+
+/// The same, with the mistakes for which it may be another one than was meant. Most users cannot read the usual
+/// configuration, and then the usual socket is meant. Mistakes are no reason not to ask a daemon that runs, or to end it,
+/// as long as it is sure which one.
+///
+/// # Errors
+/// A configuration that was named cannot be read, or what is left of it names no socket.
+pub fn socket_as_told(path: Option<&Path>) -> Result<(PathBuf, Vec<Problem>), Vec<Problem>> {
     let mut problems = Problems::default();
     let main = files::main_file(path);
     if main.is_dir() {
         // Fail2ban's own sockets are other ones.
-        return Ok(DaemonSettings::read(&Section::new(None, keys::DAEMON), &mut problems).socket);
+        let usual = DaemonSettings::read(&Section::new(None, keys::DAEMON), &mut problems);
+        return Ok((usual.socket, Vec::new()));
     }
     let read = files::read(&main, &mut problems);
-    let found = std::mem::take(&mut problems).into_sorted();
-    let is_of_main =
-        |problem: &Problem| problem.severity == Severity::Error && problem.file == main;
-    if path.is_some() && found.iter().any(is_of_main) {
+    let mut found = std::mem::take(&mut problems).into_sorted();
+    found.retain(|problem| problem.severity == Severity::Error && problem.file == main);
+    let table = read.as_ref().and_then(|(_, table)| part(table, "daemon"));
+    let is_named = table.is_some_and(|table| table.get("socket").is_some());
+    if path.is_some() && !found.is_empty() && !is_named {
         return Err(found);
     }
-    let table = read.as_ref().and_then(|(_, table)| part(table, "daemon"));
-    Ok(DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems).socket)
+    if read.is_none() {
+        found.clear();
+    }
+    let settings = DaemonSettings::read(&Section::new(table, keys::DAEMON), &mut problems);
+    Ok((settings.socket, found))
 }
 
 /// The socket of the first source of reports; `None` if the configuration has none. If it cannot be read, as by most

@@ -18,7 +18,7 @@ use super::letter::Letter;
 use super::lookups::Lookups;
 use super::memory::Memory;
 use super::notice::{report_decision, trouble_text};
-use super::notify::Announcement;
+use super::notify::{Announcement, Status};
 use super::outbox::{Outbox, WorkerId};
 use super::sources::Sources;
 use super::takeover;
@@ -919,34 +919,19 @@ impl Driver {
             .send_if_modified(|deadline| std::mem::replace(deadline, next) != next);
     }
 
-    /// One line for `systemctl status`, whenever it is another one.
+    /// How it is doing, whenever that is something else.
     fn announce_status(&mut self) {
-        let (jails, bans) = (self.engine.policy().jails.len(), self.engine.ledger().len());
-        let broken = self.outbox.states().filter(|(_, works, _)| !works).count();
-        let trouble = if broken > 0 {
-            ", an action does not work"
-        } else {
-            ""
-        };
-        let behind = if self.memory.wants_retry() {
-            ", the database is behind"
-        } else {
-            ""
-        };
-        let trial = match self.trial {
-            Some(_) => ", the configuration is on trial",
-            None => "",
-        };
-        let status = format!("jails: {jails}, bans: {bans}{trouble}{behind}{trial}");
-        self.announcement.status = status;
-        let announcement = &self.announcement;
-        self.audience.announcements.send_if_modified(|told| {
-            let is_new = told != announcement;
-            if is_new {
-                told.clone_from(announcement);
-            }
-            is_new
+        self.announcement.status = Some(Status {
+            jails: self.engine.policy().jails.len(),
+            bans: self.engine.ledger().len(),
+            is_action_broken: self.outbox.states().any(|(_, works, _)| !works),
+            is_behind: self.memory.wants_retry(),
+            is_on_trial: self.trial.is_some(),
         });
+        let announcement = self.announcement;
+        self.audience
+            .announcements
+            .send_if_modified(|told| std::mem::replace(told, announcement) != announcement);
     }
 
     fn end(mut self) {

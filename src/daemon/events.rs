@@ -62,7 +62,7 @@ pub fn plain(occasion: Occasion, now: Timestamp, sentence: String) -> Event {
 }
 
 fn event(decision: &Decision, now: Timestamp, known: &Known<'_>) -> Option<Event> {
-    let text = || sentence(decision).map(|(_, sentence)| sentence);
+    let text = || sentence(decision);
     Some(match decision {
         Decision::Ban(ban) => telling_of_ban(ban, text()?, known),
         Decision::Unban(unban) if unban.release != Release::Replaced => Event {
@@ -128,7 +128,7 @@ pub fn of_standing(
 /// That somebody is banned.
 pub fn of_ban(ban: &Ban, known: &Known<'_>) -> Event {
     // A decision of its own, to be told in the words of all others.
-    let sentence = sentence(&Decision::Ban(ban.clone())).map(|(_, sentence)| sentence);
+    let sentence = sentence(&Decision::Ban(ban.clone()));
     telling_of_ban(ban, sentence.unwrap_or_default(), known)
 }
 

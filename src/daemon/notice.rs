@@ -48,40 +48,54 @@ fn who(subject: &Subject) -> String {
 
 /// Tells of a decision.
 pub fn report_decision(decision: &Decision) {
-    if let Some((level, sentence)) = sentence(decision) {
+    // Of thousands of failures nobody wants to read, so no sentence is made.
+    if let Some(level) = level(decision).filter(|level| log::log_enabled!(*level))
+        && let Some(sentence) = sentence(decision)
+    {
         log::log!(level, "{sentence}");
     }
 }
 
-/// A decision as a sentence, and how much it matters; nothing if nobody cares.
-pub fn sentence(decision: &Decision) -> Option<(Level, String)> {
+/// How much a decision matters; nothing if nobody cares.
+fn level(decision: &Decision) -> Option<Level> {
+    match decision {
+        Decision::Answered(_) | Decision::Sighted(_) => None,
+        Decision::Count(_) | Decision::Await(_) | Decision::Clear(_) => Some(Level::Debug),
+        Decision::Ban(_)
+        | Decision::Unban(_)
+        | Decision::Resume(_)
+        | Decision::Remark(_)
+        | Decision::Forgive(_)
+        | Decision::Allow(_)
+        | Decision::Disallow(_) => Some(Level::Info),
+        Decision::Notice(_) => Some(Level::Warn),
+    }
+}
+
+/// A decision as a sentence; nothing if nobody cares.
+pub fn sentence(decision: &Decision) -> Option<String> {
     Some(match decision {
         Decision::Count(failure) => {
             let (jail, pattern) = (&failure.jail, failure.pattern);
             let who = who(&failure.subject);
-            (
-                Level::Debug,
-                format!("[{jail}] failure of {who} (pattern {pattern})"),
-            )
+            format!("[{jail}] failure of {who} (pattern {pattern})")
         }
         Decision::Await(awaited) => {
-            let text = format!("[{}] looking up {}", awaited.jail, awaited.host);
-            (Level::Debug, text)
+            format!("[{}] looking up {}", awaited.jail, awaited.host)
         }
         Decision::Answered(_) | Decision::Sighted(_) => return None,
-        Decision::Ban(ban) => (Level::Info, ban_text(ban)),
+        Decision::Ban(ban) => ban_text(ban),
         Decision::Unban(unban) => {
             let (jail, release) = (&unban.jail, unban.release);
-            let text = format!("[{jail}] unban {} ({release})", who(&unban.subject));
-            (Level::Info, text)
+            format!("[{jail}] unban {} ({release})", who(&unban.subject))
         }
-        Decision::Resume(resumed) => (Level::Info, resumed_text(resumed)),
-        Decision::Remark(remark) => (Level::Info, remark_text(remark)),
-        Decision::Forgive(forgiven) => (Level::Info, forgiven_text(forgiven)),
-        Decision::Allow(allowance) => (Level::Info, allowed_text(allowance)),
-        Decision::Disallow(subject) => (Level::Info, disallowed_text(*subject)),
-        Decision::Clear(cleared) => (Level::Debug, cleared_text(cleared)),
-        Decision::Notice(notice) => (Level::Warn, notice_text(notice)),
+        Decision::Resume(resumed) => resumed_text(resumed),
+        Decision::Remark(remark) => remark_text(remark),
+        Decision::Forgive(forgiven) => forgiven_text(forgiven),
+        Decision::Allow(allowance) => allowed_text(allowance),
+        Decision::Disallow(subject) => disallowed_text(*subject),
+        Decision::Clear(cleared) => cleared_text(cleared),
+        Decision::Notice(notice) => notice_text(notice),
     })
 }
 

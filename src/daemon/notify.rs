@@ -3,6 +3,7 @@
 //! Nothing where there is none: all of this is silent without `NOTIFY_SOCKET`. Nobody waits for the service
 //! manager either: it may be busy for seconds, and a datagram to it blocks once ten of them are unread.
 
+use std::fmt;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram as StdDatagram};
@@ -16,12 +17,43 @@ use tokio::sync::watch;
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// What the driver has to tell.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Announcement {
     /// Whether the daemon protects.
     pub ready: bool,
-    /// One line for `systemctl status`.
-    pub status: String,
+    /// How it is doing; `None` until that is known.
+    pub status: Option<Status>,
+}
+
+/// How the daemon is doing: one line for `systemctl status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// How many jails there are.
+    pub jails: usize,
+    /// How many bans are in force.
+    pub bans: usize,
+    /// Whether an action does not work.
+    pub is_action_broken: bool,
+    /// Whether the database is behind.
+    pub is_behind: bool,
+    /// Whether the configuration is on trial.
+    pub is_on_trial: bool,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "jails: {}, bans: {}", self.jails, self.bans)?;
+        for (is_so, what) in [
+            (self.is_action_broken, "an action does not work"),
+            (self.is_behind, "the database is behind"),
+            (self.is_on_trial, "the configuration is on trial"),
+        ] {
+            if is_so {
+                write!(f, ", {what}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The way to the service manager, if there is one.
@@ -46,12 +78,12 @@ impl Notifier {
     pub async fn announce(&self, mut announcements: watch::Receiver<Announcement>) {
         let mut told = Announcement::default();
         loop {
-            let news = announcements.borrow_and_update().clone();
+            let news = *announcements.borrow_and_update();
             if news.ready && !told.ready {
                 self.tell(NotifyState::Ready).await;
             }
-            if news.status != told.status {
-                self.tell(NotifyState::Status(&news.status)).await;
+            if let Some(status) = news.status.filter(|_| news.status != told.status) {
+                self.tell(NotifyState::Status(&status.to_string())).await;
             }
             told = news;
             if announcements.changed().await.is_err() {

@@ -238,7 +238,7 @@ impl Sources {
             read.records += batch.heard();
             read.bytes += batch.heard_bytes();
             read.losses += losses;
-            if let Some(newest) = batch.iter().map(|record| record.time).max() {
+            if let Some(newest) = batch.newest() {
                 read.lag = now.since(newest);
                 read.last_record = read.last_record.max(Some(newest));
                 if let Some(part) = self.parts.get_mut(stream) {

@@ -13,7 +13,7 @@ use crate::engine::time::Timestamp;
 
 /// How long a failure may wait for others. Who asks f2bd sees it before, and who asks the database hardly notices.
 /// What a transaction costs beside them, its pages above all, is shared by those that came meanwhile.
-const FAILURES_WAIT: Duration = Duration::from_millis(250);
+const FAILURES_WAIT: Duration = Duration::from_millis(500);
 
 /// The most decisions that wait. A ban has to be remembered before it is carried out, and they before it: these take some
 /// milliseconds.
@@ -125,7 +125,7 @@ mod tests {
         assert!(unwritten.note(at(50), 1, Some(&stream())));
         assert_eq!(
             unwritten.due(),
-            Some(at(260)),
+            Some(at(510)),
             "the first one says how long"
         );
         unwritten.clear();

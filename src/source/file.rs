@@ -12,6 +12,7 @@ pub mod token;
 mod begin;
 mod expansion;
 mod follow;
+mod front;
 mod hands;
 mod packed;
 mod part;

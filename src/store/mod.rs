@@ -5,6 +5,7 @@
 //! while the database cannot be written is the daemon's to say.
 
 pub mod error;
+mod failures;
 mod read;
 mod sightings;
 mod sweep;

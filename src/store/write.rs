@@ -6,14 +6,15 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use rusqlite::{Connection, Statement, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior, params};
 
+use super::failures::Run;
 use super::{Store, StoreError, sightings};
 use crate::engine::Decision;
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{
-    About, Allowance, Awaited, AwaitedId, Ban, Cleared, Failure, FailureId, Forgiven, Notice,
-    Release, Remark, Resumed, Unban,
+    About, Allowance, Awaited, AwaitedId, Ban, Cleared, FailureId, Forgiven, Notice, Release,
+    Remark, Resumed, Unban,
 };
 use crate::engine::filter::Outcome;
 use crate::engine::name::SourceName;
@@ -21,13 +22,6 @@ use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
 use crate::engine::subject::Subject;
 use crate::engine::time::{Span, Timestamp};
-
-/// There are thousands of failures to any other decision.
-const COUNT: &str =
-    "INSERT INTO failures (id, time, jail, subject, first, address, user, pattern, session,
-                                          counted, pending, line, target)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12)
-                     ON CONFLICT (id) DO NOTHING";
 
 impl Store {
     /// Lets no failure since `time` with a number below `failures` help to make a ban any more, and none below `awaited`
@@ -70,10 +64,13 @@ impl Store {
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut count = transaction.prepare_cached(COUNT)?;
+        let mut run = Run::default();
         for decision in decisions {
+            if !matches!(decision, Decision::Count(_)) {
+                run.end(&transaction)?;
+            }
             match decision {
-                Decision::Count(failure) => self::count(&mut count, failure)?,
+                Decision::Count(failure) => run.add(&transaction, failure)?,
                 Decision::Await(awaited) => wait(&transaction, awaited)?,
                 Decision::Answered(id) => answered(&transaction, *id)?,
                 Decision::Ban(banned) => ban(&transaction, banned)?,
@@ -88,7 +85,7 @@ impl Store {
                 Decision::Sighted(sighting) => sightings::write(&transaction, sighting)?,
             }
         }
-        drop(count);
+        run.end(&transaction)?;
         for (stream, cursor) in cursors {
             transaction
                 .prepare_cached(
@@ -206,27 +203,6 @@ impl Store {
         }
         Ok(transaction.commit()?)
     }
-}
-
-fn count(statement: &mut Statement<'_>, failure: &Failure) -> rusqlite::Result<()> {
-    statement.execute(params![
-        failure.id.0.cast_signed(),
-        failure.time.as_micros(),
-        failure.jail.as_str(),
-        failure.subject.plain(),
-        first(&failure.subject),
-        failure
-            .address
-            .map(|address| address.to_string())
-            .unwrap_or_default(),
-        failure.user.as_deref().map(kept),
-        failure.pattern,
-        failure.session.as_deref().map(kept),
-        failure.counted,
-        kept(&failure.line),
-        failure.target.as_deref().map(kept),
-    ])?;
-    Ok(())
 }
 
 fn wait(connection: &Connection, awaited: &Awaited) -> rusqlite::Result<()> {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::support::wait::until;
@@ -16,6 +17,9 @@ const FAILURE_EVERY: u32 = 20;
 
 /// Addresses that fail.
 const HOSTS: u32 = 5_000;
+
+/// So long a flow lasts before it is taken for one.
+const FLOW: Duration = Duration::from_secs(4);
 
 /// Where the sockets of the syslog section are.
 const PORT: u16 = 5514;
@@ -130,12 +134,30 @@ pub fn files(world: &World) {
         share(&figure, &daemon, before, span);
     }
 
+    let mut flow = append(&log);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                steady(&mut flow, 10_000, Duration::from_secs(1), mixed);
+            }
+        });
+        std::thread::sleep(FLOW);
+        latency(
+            world,
+            "    in 10,000 lines a second, 200 tries: line to nftables element",
+            101,
+            |text| file.write_all(text.as_bytes()).unwrap(),
+        );
+        is_over.store(true, Ordering::Relaxed);
+    });
+    // For a while after a flow its pace holds; calm comes later.
+    std::thread::sleep(Duration::from_secs(5));
     latency(
         world,
         "    calm, 200 tries: line written to nftables element",
-        |text| {
-            file.write_all(text.as_bytes()).unwrap();
-        },
+        100,
+        |text| file.write_all(text.as_bytes()).unwrap(),
     );
     daemon.stop();
 }
@@ -177,9 +199,11 @@ pub fn syslog(world: &World) {
     );
     let socket = world.netns.datagrams("127.0.0.1:0".parse().unwrap());
     socket.connect(("127.0.0.1", PORT)).unwrap();
+    std::thread::sleep(Duration::from_secs(5));
     latency(
         world,
         "    calm, 200 tries: datagram to nftables element",
+        100,
         |text| {
             for line in text.lines() {
                 socket.send(format!("<38>{line}").as_bytes()).unwrap();
@@ -260,14 +284,12 @@ fn share(figure: &str, daemon: &Daemon, before: Duration, span: Duration) {
     );
 }
 
-/// From the third failure of somebody new to the kernel's word.
-fn latency(world: &World, figure: &str, mut write: impl FnMut(&str)) {
+/// From the third failure of somebody new, of a network of his own, to the kernel's word.
+fn latency(world: &World, figure: &str, network: u8, mut write: impl FnMut(&str)) {
     let monitor = Monitor::start(world);
     let mut spans = Vec::new();
-    // For a while after a flow its pace holds; calm comes later.
-    std::thread::sleep(Duration::from_secs(5));
     for attempt in 0..200_u32 {
-        let address = format!("198.51.{}.{}", 100 + attempt / 250, attempt % 250 + 1);
+        let address = format!("198.51.{network}.{}", attempt + 1);
         let text = |port: u32| {
             let now = present();
             format!(

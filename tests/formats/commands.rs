@@ -216,3 +216,31 @@ fn the_daemon_counts_what_fields_tell() {
     let pod = sources.iter().find(|row| row["source"] == "pod").unwrap();
     assert_eq!(pod["malformed"], 1);
 }
+
+#[test]
+fn letters_of_two_bytes_without_a_mark_are_told() {
+    let Some(world) = World::new("enabled = false") else {
+        return;
+    };
+    let logs = [
+        ("little.log", u16::to_le_bytes as fn(u16) -> [u8; 2]),
+        ("big.log", u16::to_be_bytes),
+    ];
+    let paths = logs.map(|(name, _)| path(world.path(), name));
+    let [little, big] = &paths;
+    world.configure(
+        &format!("maxretry = 2\nignoreself = false\nlogpath = [{little:?}, {big:?}]"),
+        "",
+    );
+    let daemon = world.start_with(&["--dry-run"], &[]);
+    let now = jiff::Timestamp::now();
+    let text =
+        format!("{now} box sshd[7]: Failed password for root from 198.18.0.1 port 22 ssh2\n");
+    for ((_, bytes), path) in logs.iter().zip(&paths) {
+        let letters: Vec<u8> = text.repeat(3).encode_utf16().flat_map(bytes).collect();
+        fs::write(path, letters).unwrap();
+    }
+    for (path, encoding) in [(little, "utf-16le"), (big, "utf-16be")] {
+        daemon.says(&format!("{path}: its letters are those of {encoding}"));
+    }
+}

@@ -32,6 +32,12 @@ impl Engine {
         } = whom;
         self.convict_before(at, source, time, out);
         self.expire(time, out);
+        let state = &self.jails[at];
+        let has_failed = state.windows.get(&subject).is_some();
+        if !has_failed && state.networks.is_empty() && state.accounts.is_empty() {
+            // As nearly all who log in.
+            return;
+        }
         let account = self.directory.account_of(found.user.as_deref());
         let jail = &self.policy.jails[at];
         let state = &mut self.jails[at];

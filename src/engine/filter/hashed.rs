@@ -45,6 +45,11 @@ impl Hasher for Hashed {
 pub(super) struct NameHash(u128);
 
 impl NameHash {
+    #[cfg(test)]
+    pub(super) fn of(number: u128) -> Self {
+        NameHash(number)
+    }
+
     /// Half of it: enough where it harms nobody if two names are taken for one.
     pub(super) fn half(self) -> u64 {
         self.0 as u64
@@ -67,7 +72,7 @@ struct Whereabouts {
     filter: FilterName,
     mode: Box<str>,
     host: Box<str>,
-    hash: u64,
+    hash: NameHash,
 }
 
 /// Names are seldom longer, and then need no memory of their own.
@@ -90,7 +95,7 @@ impl Names {
         source: Option<&SourceName>,
         filter: &FilterSpec,
         host: &str,
-    ) -> u64 {
+    ) -> NameHash {
         let is_there = |last: &&Whereabouts| {
             *last.host == *host
                 && last.filter == filter.name
@@ -110,7 +115,7 @@ impl Names {
             "\0",
             host,
         ];
-        let hash = self.hasher.hash(parts.concat().as_bytes()).as_u128() as u64;
+        let hash = NameHash(self.hasher.hash(parts.concat().as_bytes()).as_u128());
         self.last = Some(Whereabouts {
             source: source.cloned(),
             filter: filter.name.clone(),
@@ -122,10 +127,10 @@ impl Names {
     }
 
     /// The hash of a name that is there.
-    pub(super) fn hash(&self, whereabouts: u64, name: &str) -> NameHash {
+    pub(super) fn hash(&self, whereabouts: NameHash, name: &str) -> NameHash {
         // Together, since the hash takes a long text in little more time than an empty one.
         let mut text = SmallVec::<[u8; USUAL_NAME]>::new();
-        text.extend_from_slice(&whereabouts.to_le_bytes());
+        text.extend_from_slice(&whereabouts.0.to_le_bytes());
         text.extend_from_slice(name.as_bytes());
         NameHash(self.hasher.hash(&text).as_u128())
     }

@@ -106,8 +106,11 @@ impl Sessions {
     /// The hash of a process, which is the same as if its number was captured.
     fn process(&mut self, filter: &FilterSpec, pid: u32, host: &str) -> u64 {
         let there = self.names.whereabouts(None, filter, host);
-        // A table chooses places by the lowest and highest bits; the lowest of a product are those of the number.
-        there.wrapping_add(u64::from(pid).wrapping_mul(SPREAD).rotate_left(32))
+        // A table chooses places by the lowest and highest bits; the lowest of a product are those of the number. Who could
+        // choose the numbers of processes could choose places too, which costs little where there are so few.
+        there
+            .half()
+            .wrapping_add(u64::from(pid).wrapping_mul(SPREAD).rotate_left(32))
     }
 
     /// Notes that a session was used; answers when it was before, if somebody `asks`.

@@ -13,9 +13,7 @@ pub const LONGEST_TEXT: usize = 1024;
 
 /// `text` as it is kept: at most [`LONGEST_TEXT`] bytes, control characters as `\xNN`.
 pub fn kept(text: &str) -> Cow<'_, str> {
-    // Nearly all of it is plain, which is soon seen.
-    let is_plain = || text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if text.len() <= LONGEST_TEXT && (is_plain() || !text.contains(char::is_control)) {
+    if text.len() <= LONGEST_TEXT && (is_plain(text) || !text.contains(char::is_control)) {
         return Cow::Borrowed(text);
     }
     let mut short = String::with_capacity(text.len().min(LONGEST_TEXT));
@@ -33,6 +31,13 @@ pub fn kept(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(short)
+}
+
+/// Whether there is nothing but signs of ASCII that can be seen, as in nearly all lines. All bytes are looked at, whatever
+/// they are: many at a time that way.
+fn is_plain(text: &str) -> bool {
+    let bytes = text.bytes();
+    bytes.fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 /// Whether a sign only turns the direction of writing: it would put the attacker's letters among ours.

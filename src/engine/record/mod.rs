@@ -131,11 +131,53 @@ pub struct Batch {
     reports: Vec<ReportPart>,
     /// How many bytes the lines had that were passed over.
     passed: u64,
+    /// What the batch before had.
+    before: Sizes,
 }
 
+/// About how much a batch holds, in few bytes: it is handed on with each.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sizes {
+    names: u16,
+    bytes: u16,
+    routes: u16,
+    records: u16,
+}
+
+/// Room for so many records at most is made at once if the batch before had about as many, and so for their text: to make
+/// it bit by bit costs as much as to fill it.
+const MOST_RECORDS_BEFORE: u16 = 256;
+
+/// See [`MOST_RECORDS_BEFORE`].
+const MOST_BYTES_BEFORE: u16 = 32 * 1024;
+
 impl Batch {
+    /// Takes all records out. What comes next is expected to be as much, but no room is taken until there is something.
+    pub fn take(&mut self) -> Batch {
+        // Some more is no surprise.
+        let about =
+            |held: usize, most: u16| u16::try_from(held + held / 4).unwrap_or(most).min(most);
+        let before = Sizes {
+            names: about(self.names.len(), MOST_BYTES_BEFORE),
+            bytes: about(self.bytes.len(), MOST_BYTES_BEFORE),
+            routes: about(self.routes.len(), MOST_RECORDS_BEFORE),
+            records: about(self.heads.len(), MOST_RECORDS_BEFORE),
+        };
+        let next = Batch {
+            before,
+            ..Batch::default()
+        };
+        std::mem::replace(self, next)
+    }
+
     /// Appends a copy of `record`; its message is cut at [`LONGEST_MESSAGE`].
     pub fn push(&mut self, record: Record<'_>) {
+        if self.heads.capacity() == 0 {
+            self.names.reserve(self.before.names.into());
+            self.bytes.reserve(self.before.bytes.into());
+            self.routes.reserve(self.before.routes.into());
+            self.heads.reserve(self.before.records.into());
+        }
         let message = &record.message[..record.message.len().min(LONGEST_MESSAGE)];
         // Not by `map` of arrays, which costs more than all the rest.
         let mut name = |name: &str| {

@@ -104,6 +104,21 @@ impl Coding {
     }
 }
 
+/// So many bytes of a line tell whether every other one is zero.
+const ENOUGH: usize = 16;
+
+/// The name of the encoding in which a line seems to be written that is taken for bytes of ASCII: each other one is zero.
+/// It is without the zeros before it, and the first byte that is left stands `at` this place of the file.
+pub fn seems(line: &[u8], at: u64) -> Option<&'static str> {
+    let mut pairs = line.get(..ENOUGH)?.chunks_exact(2);
+    let is_letter = |pair: &[u8]| matches!(pair, [letter, 0] if *letter > 0);
+    let name = match at % 2 {
+        0 => "utf-16le",
+        _ => "utf-16be",
+    };
+    pairs.all(is_letter).then_some(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +139,24 @@ mod tests {
         );
         assert_eq!(text(b"\xef\xbb", b"\xef\xbb"), None);
         assert_eq!(text(b"", b""), None);
+    }
+
+    #[test]
+    fn letters_of_two_bytes_are_known_by_their_zeros() {
+        let line: Vec<u8> = "sshd[7]: Failed"
+            .bytes()
+            .flat_map(|byte| [byte, 0])
+            .collect();
+        assert_eq!(seems(&line, 100), Some("utf-16le"));
+        assert_eq!(seems(&line, 101), Some("utf-16be"));
+        for other in [
+            &line[..8],
+            b"sshd[7]: Failed password",
+            b"a\0b: text behind it",
+            &[0; 40],
+        ] {
+            assert_eq!(seems(other, 0), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -99,6 +99,8 @@ pub struct Log {
     told_malformed: bool,
     /// Whether it was told that dates are not found.
     told_dateless: bool,
+    /// Whether it was told that its letters are of two bytes.
+    told_wide: bool,
 }
 
 /// Where records may be lost.
@@ -187,6 +189,7 @@ impl Log {
             decoded: String::new(),
             told_malformed: false,
             told_dateless: false,
+            told_wide: false,
         }
     }
 

@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::time::Instant;
 
 use super::encoding::{Coding, Encoding};
+use super::front::Front;
 use super::lines::Splitter;
 use super::rotated::modified;
 use super::token::{Fingerprint, Identity, LONGEST_HEAD, Place};
@@ -40,8 +41,8 @@ pub struct Part {
     pub since: Option<Timestamp>,
     /// When it last had something new.
     pub active: Instant,
-    /// The beginning of the file as far as it is known, at most [`LONGEST_HEAD`].
-    front: Vec<u8>,
+    /// The beginning of the file as far as it is known.
+    front: Front,
     /// What a cursor says about the beginning, as long as it has not been seen.
     told: Fingerprint,
     /// When the file had last been written to when it was done, in nanoseconds.
@@ -96,7 +97,7 @@ impl Part {
             bad_since: None,
             since: None,
             active: Instant::now(),
-            front,
+            front: front.into(),
             told: Fingerprint::default(),
             begun: [None, None],
             modified: i64::MIN,
@@ -132,11 +133,7 @@ impl Part {
     /// The fingerprint of what was read of its beginning.
     pub fn head(&self) -> Fingerprint {
         // Only of what stands before the offset: nothing else is sure to be there when it is read back.
-        let consumed = usize::try_from(self.reached()).unwrap_or(usize::MAX);
-        match self.front.get(..consumed.min(self.front.len())) {
-            Some(head) if !head.is_empty() => Fingerprint::of(head),
-            _ => self.told,
-        }
+        self.front.head(self.reached()).unwrap_or(self.told)
     }
 
     /// The place behind the last line that was handed on.
@@ -159,7 +156,7 @@ impl Part {
             && matches!(&body, Body::Plain(file) if !is_line_end(file, self.offset));
         self.identity = identity;
         self.body = body;
-        self.front = front;
+        self.front = front.into();
         self.coding = None;
         self.active = Instant::now();
     }
@@ -173,7 +170,7 @@ impl Part {
     /// It has to be looked for, as after a restart.
     pub fn lose_sight(&mut self) {
         self.told = self.head();
-        self.front.clear();
+        self.front = Front::default();
         self.lose();
     }
 
@@ -197,14 +194,14 @@ impl Part {
 
     /// Whether a file that begins with `front` holds the same as this one. `size` is not known of a packed one.
     pub fn is_copied_in(&self, front: &[u8], size: Option<u64>) -> bool {
-        if self.front.is_empty() {
+        if self.front().is_empty() {
             return self.told.fits(front);
         }
         let own = match &self.body {
             Body::Plain(file) => file.metadata().map_or(u64::MAX, |data| data.len()),
             _ => self.reached(),
         };
-        let alike = self.front.starts_with(front) || front.starts_with(&self.front);
+        let alike = self.front().starts_with(front) || front.starts_with(self.front());
         !front.is_empty() && alike && size.is_none_or(|size| size <= own)
     }
 
@@ -232,7 +229,7 @@ impl Part {
 
     /// The beginning of the file, once it is worth comparing.
     pub fn front(&self) -> &[u8] {
-        &self.front
+        self.front.bytes()
     }
 
     /// Whether the file at hand is still in this life: not shorter than what was read, with the same beginning.
@@ -247,11 +244,11 @@ impl Part {
         let Body::Plain(file) = &self.body else {
             return;
         };
-        if self.front.len() < LONGEST_HEAD
+        if !self.front.is_whole()
             && let Ok(front) = front_of(file)
-            && front.starts_with(&self.front)
+            && front.starts_with(self.front.bytes())
         {
-            self.front = front;
+            self.front = front.into();
         }
     }
 
@@ -285,7 +282,7 @@ impl Part {
                     let seen = modified(&data);
                     let written = std::mem::replace(&mut self.seen, seen) != seen;
                     // Somebody may have written over it in its place.
-                    let other = written && !front_of(file)?.starts_with(&self.front);
+                    let other = written && !front_of(file)?.starts_with(self.front.bytes());
                     return Ok(match data.len() < position || other {
                         true => Seen::Truncated,
                         false => Seen::End,
@@ -296,22 +293,21 @@ impl Part {
                 let mut front = [0; LONGEST_HEAD];
                 let length = file.read_at(&mut front, 0)?;
                 let front = &front[..length];
-                let whole = self.front.len() == LONGEST_HEAD;
-                if !front.starts_with(&self.front)
+                let whole = self.front.is_whole();
+                if !front.starts_with(self.front.bytes())
                     || !agree(front, &buffer[..read], position)
                     || (!whole && file.metadata()?.len() < position + read as u64)
                 {
                     return Ok(Seen::Truncated);
                 }
                 if !whole {
-                    self.front.clear();
-                    self.front.extend_from_slice(front);
+                    self.front.set(front);
                 }
                 read
             }
         };
         if self.coding.is_none() {
-            self.coding = Coding::of(encoding, &self.front);
+            self.coding = Coding::of(encoding, self.front.bytes());
             let Some(coding) = &self.coding else {
                 return Ok(Seen::End);
             };

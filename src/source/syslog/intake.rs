@@ -209,7 +209,7 @@ impl Intake {
         self.emptied.notify_waiters();
         Ok(Delivery::Records {
             stream: Stream::whole(self.source.clone()),
-            batch: std::mem::take(&mut state.batch),
+            batch: state.batch.take(),
             cursor: None,
             losses: std::mem::take(&mut state.losses),
             more: false,

@@ -30,8 +30,8 @@ const ADMITS: &str = "mlfgained";
 /// The line is the last one of its connection.
 const ENDS: &str = "mlfforget";
 
-/// Whether all that a pattern takes are lines that say nothing of anybody unless something is known of their connection, which
-/// was told before: that it is over, and that nobody failed.
+/// Whether every line that a pattern takes ends its connection and tells of no failure: it says nothing unless something is
+/// known of the connection, which is told elsewhere.
 pub(super) fn is_farewell(pattern: &LineExpression) -> bool {
     let structure = pattern.relaxed();
     let takes = |name| always_takes(&structure, name);

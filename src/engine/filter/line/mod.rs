@@ -316,6 +316,7 @@ impl LineFilter {
         };
         let (start, content) = (range.start, &text[range]);
         let is_single = trial.is_none() && self.window.get() == 1;
+        let mut known = None;
         for place in places {
             let Some(failure) = self.failures.get(*place) else {
                 continue;
@@ -324,10 +325,14 @@ impl LineFilter {
                 number, expression, ..
             } = failure;
             let mut is_known = || {
-                let connection = words.get(CONNECTION);
-                connection.is_some_and(|id| memory.knows(whose, id))
+                let find = || {
+                    words
+                        .get(CONNECTION)
+                        .is_some_and(|id| memory.knows(whose, id))
+                };
+                *known.get_or_insert_with(find)
             };
-            // Most lines of this kind tell of users who have done nothing.
+            // Most lines of this kind tell of users who have done nothing. What would ignore one makes no difference.
             if failure.is_farewell && is_single && !is_known() {
                 match expression.takes(content) {
                     Ok(true) => return hits,

@@ -1,7 +1,7 @@
 //! What was remembered of late?
 //!
-//! In: by which hash something is known, and what becomes of it. Out: the same when it is asked for, unless more has come since than there
-//! is room for: then what was asked for least recently is forgotten.
+//! In: by which hash something is known, and what becomes of it. Out: the same when it is asked for, unless more has come since
+//! than there is room for: then what was changed least recently is forgotten.
 
 use std::collections::hash_map::Entry;
 
@@ -31,7 +31,7 @@ struct Kept<T> {
     /// Nothing for as long as somebody is about to change it.
     value: Option<T>,
     bytes: usize,
-    /// At which turn it was asked for last: it is one of the newer ones if that is the present one.
+    /// At which turn it was changed last: it is one of the newer ones if that is the present one.
     turn: u64,
 }
 
@@ -99,7 +99,6 @@ impl<T: Measured> Recent<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::filter::hashed::Names;
 
     impl Measured for (usize, usize) {
         fn bytes(&self) -> usize {
@@ -108,12 +107,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_is_kept_and_the_rest_has_an_end() {
-        let names = Names::default();
-        let name = |number: usize| names.hash(0, &number.to_string());
+    fn what_is_changed_is_kept_and_the_rest_has_an_end() {
         let mut recent = Recent::new(100, 5);
         let mut swap = |number: usize, value| {
-            let before = recent.change(name(number), |kept| std::mem::replace(kept, value));
+            let before = recent.change(NameHash::of(number as u128), |kept| {
+                std::mem::replace(kept, value)
+            });
             (before, recent.len())
         };
         swap(0, Some((0, 1)));

@@ -30,6 +30,7 @@ use crate::engine::time::Timestamp;
 use joint::Joint;
 use language::expressions;
 pub use last::LastDate;
+use last::Seen;
 pub use placed::CUT;
 use search::{Hit, Search};
 
@@ -174,35 +175,32 @@ impl DateTemplates {
         let Some(place) = self.compiled.search.first(line)? else {
             return Ok(None);
         };
-        let last = last.in_zone(zone);
-        let (seen, there) = ((self, now), (line, &place));
-        if let Some(date) = last.get(seen, there) {
-            return Ok(Some(date));
-        }
-        let Some(Hit { cut, groups }) = place.hit(line) else {
-            return Ok(None);
-        };
-        let groups = groups.into_iter();
-        let groups = groups.filter_map(|(field, place)| Some((field, line.get(place)?)));
-        let moment = match cut.is_empty() {
-            true => None,
-            false => reading::moment(groups, &mut last.calendar, now),
-        };
-        let date = TemplateDate {
-            time: moment.map(|(time, _)| time),
-            cut,
-            template: Some(TemplateUse {
-                number: place.number,
-                tells_zone: moment.is_some_and(|(_, tells_zone)| tells_zone),
-            }),
-        };
-        last.set(seen, there, &date);
-        Ok(Some(date))
+        let (number, start) = (place.number, place.span.start);
+        let seen = Seen::at(&place, line, self, now);
+        Ok(last.in_zone(zone).told(seen, start, |calendar| {
+            let Hit { cut, groups } = place.hit(line)?;
+            let groups = groups.into_iter();
+            let groups = groups.filter_map(|(field, place)| Some((field, line.get(place)?)));
+            let moment = match cut.is_empty() {
+                true => None,
+                false => reading::moment(groups, calendar, now),
+            };
+            Some(TemplateDate {
+                time: moment.map(|(time, _)| time),
+                cut,
+                template: Some(TemplateUse {
+                    number,
+                    tells_zone: moment.is_some_and(|(_, tells_zone)| tells_zone),
+                }),
+            })
+        }))
     }
+}
 
-    /// Whether these are the others, and not only alike.
-    fn is(&self, others: &DateTemplates) -> bool {
-        Arc::ptr_eq(&self.compiled, &others.compiled)
+/// Whether they find the same.
+impl PartialEq for DateTemplates {
+    fn eq(&self, others: &Self) -> bool {
+        Arc::ptr_eq(&self.compiled, &others.compiled) || self.text() == others.text()
     }
 }
 

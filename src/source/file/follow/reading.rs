@@ -5,6 +5,7 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use super::super::encoding;
 use super::super::hands::{Hands, Stopped};
 use super::super::part::{Body, Part, Seen};
 use super::super::token::Token;
@@ -151,6 +152,19 @@ impl Log {
             // Lines that were handed on before are read only for what they leave unfinished.
             let known = part.again.is_some_and(|again| part.offset <= again.to);
             part.again = part.again.filter(|again| part.offset < again.to);
+            let end = begun + line.length;
+            if !self.told_wide && coding.is_plain() && !half && line.text.get(1) == Some(&0) {
+                // Behind it stands the end of the line, one byte.
+                let at = end.saturating_sub(line.text.len() as u64 + 1);
+                if let Some(encoding) = encoding::seems(line.text, at) {
+                    self.told_wide = true;
+                    let (source, path) = (&hands.spec.name, self.path.display());
+                    log::warn!(
+                        "source {source}: {path}: its letters are those of {encoding}, and nothing of it is understood; \
+                         name it for this log: see `encoding` in f2bd.conf(5)"
+                    );
+                }
+            }
             let text = coding.text(line.text, begun == 0, &mut self.decoded);
             let beheaded = std::mem::take(&mut part.beheaded);
             let read = match line.cut {
@@ -246,7 +260,7 @@ impl Log {
         hands.more = true;
         hands.hand_on(Delivery::Records {
             stream: self.stream.clone(),
-            batch: std::mem::take(&mut self.batch),
+            batch: self.batch.take(),
             cursor: Some(Cursor {
                 token: token.to_string(),
                 time: self.last,

@@ -42,7 +42,6 @@ enum How<'s> {
 }
 
 /// What was found says so.
-#[derive(Clone)]
 pub struct Hit {
     /// What is to be cut out.
     pub cut: Range<usize>,
@@ -206,10 +205,10 @@ impl Place<'_> {
     }
 
     /// What it says; `None`, against all that is known of expressions, if what found it does not take it alone.
-    pub fn hit(&self, line: &[u8]) -> Option<Hit> {
-        match &self.how {
-            How::Linear(pattern) => pattern.hit(line, self.span.clone()),
-            How::Looking(hit) => Some(Hit::clone(hit)),
+    pub fn hit(self, line: &[u8]) -> Option<Hit> {
+        match self.how {
+            How::Linear(pattern) => pattern.hit(line, self.span),
+            How::Looking(hit) => Some(*hit),
         }
     }
 }
