@@ -260,6 +260,7 @@ pub struct Found<'r> {
     pub unless_counted: bool,
     /// What else a filter over whole lines knows; rare, so that other failures need no room for it.
     pub said: Option<Box<Said>>,
-    /// What people should see of the record: its message, or the object whose fields told.
+    /// What people should see of the record: its message, or the object whose fields told, or all of it where a filter looks at
+    /// whole lines.
     pub line: &'r [u8],
 }

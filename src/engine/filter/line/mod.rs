@@ -500,7 +500,7 @@ fn found<'v>(pattern: u16, view: &'v View<'_>, mut said: Said) -> Option<Found<'
         forwarded: None,
         session: words.get(CONNECTION).map(|id| Session::Captured(owned(id))),
         unless_counted: false,
-        line: view.line(),
+        line: view.whole(),
         said: None,
     };
     said.network = network.filter(|network| !network.is_host());

@@ -94,6 +94,24 @@ fn the_prefix_decides_what_is_looked_at() {
 }
 
 #[test]
+fn the_line_is_told_as_it_was_written() {
+    let filters = filter(
+        Some(r"^\S+ app: (?P<content>.+)$"),
+        &["^refused <HOST>$"],
+        &[],
+        1,
+    );
+    let line = b"box app: refused 192.0.2.7";
+    let record = Record {
+        line,
+        ..Record::bare(Timestamp::default(), b"refused 192.0.2.7")
+    };
+    let view = View::from(record);
+    let found = filters.find(FilterId(0), &view).expect("a failure");
+    assert_eq!(found.line, line);
+}
+
+#[test]
 fn what_is_ignored_ends_the_line() {
     let filters = filter(None, &["refused <HOST>", "<HOST> was bad"], &["monitor"], 1);
     let lines = [
