@@ -190,17 +190,15 @@ impl ActionFile {
             return Err(FileError::Shape("an action of kind mail needs `tell`"));
         }
         keys::check(text, keys::Sort::new(form.kind, is_teller))?;
-        let names = form.parameters.iter().map(|(name, _)| name.to_owned());
-        let declared: Vec<String> = names.collect();
-        if !matches!(form.kind, Kind::Nftables | Kind::Serve) {
-            let usual = match is_teller {
-                _ if form.kind == Kind::Shell => of_shells(),
-                true => of_tellers(form.kind),
-                false => of_keepers(form.kind, form.destination.is_some()),
-            };
-            for (name, parameter) in usual {
-                form.parameters.add(name, parameter);
-            }
+        let usual = match form.kind {
+            Kind::Nftables | Kind::Serve => Vec::new(),
+            Kind::Shell => of_shells(),
+            kind if is_teller => of_tellers(kind),
+            kind => of_keepers(kind, form.destination.is_some()),
+        };
+        let own_place = own_place(&form.title, &form.parameters, &usual);
+        for (name, parameter) in usual {
+            form.parameters.add(name, parameter);
         }
         form.parameters.check()?;
         let effect = match (is_teller || form.kind == Kind::Serve, form.lets_through) {
@@ -219,7 +217,7 @@ impl ActionFile {
             (Kind::Serve, ..) => Some("socket <listen>".to_owned()),
             (_, Some(path), _) => Some(format!("file {path}")),
             (_, None, Some(place)) => Some(place.clone()),
-            (_, None, None) => Some(own_place(&title, &declared)),
+            (_, None, None) => Some(own_place),
         };
         let file = ActionFile {
             title,
