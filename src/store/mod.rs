@@ -4,9 +4,14 @@
 //! transaction. Out: what outlived the last run, and history. Nothing here decides anything; what to do
 //! while the database cannot be written is the daemon's to say.
 
+mod archive;
 pub mod error;
 mod failures;
+mod history;
+mod near;
 mod read;
+mod rows;
+mod salvage;
 mod sightings;
 mod sweep;
 mod write;
@@ -19,8 +24,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+pub use archive::Archive;
 pub use error::StoreError;
-pub use read::{Archive, FailureRow, HistoryQuery, HistoryRow, Salvage};
+pub use history::{FailureRow, HistoryQuery, HistoryRow};
+pub use salvage::Salvage;
 pub use sightings::Sightings;
 pub use sweep::Retention;
 

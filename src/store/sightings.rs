@@ -6,7 +6,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::read::{Names, number, parsed, rows, time};
+use super::rows::{Names, number, parsed, rows, time};
 use super::{Archive, Store, StoreError};
 use crate::engine::name::FilterName;
 use crate::engine::sighting::{PatternCount, PatternSum, Seen, Sighting, UnknownLine};
