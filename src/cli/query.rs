@@ -212,6 +212,14 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
         ]);
     }
     table.print(out)?;
+    let jails = status.jails.iter();
+    for jail in jails.filter(|jail| jail.actions.is_empty()) {
+        writeln!(
+            out,
+            "Jail {}: {BAD}has no action{BAD:#}; its bans have no effect",
+            jail.jail
+        )?;
+    }
     for jail in status.jails.iter().filter(|jail| jail.unresolved > 0) {
         let failures = counted(jail.unresolved, "failure");
         let verb = if jail.unresolved == 1 {

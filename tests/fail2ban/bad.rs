@@ -6,6 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
+use f2bd::action::ports::{Ports, Services};
 use f2bd::config::{self, Loaded, Severity, Surroundings};
 use serde_json::json;
 
@@ -301,12 +302,6 @@ fn what_concerns_all_jails_is_told_where_it_is() {
             "jail.d/x.conf",
             b"[good]\n= 3\nwhat\n",
             "jail.d/x.conf:2",
-        ),
-        (
-            "no text",
-            "jail.local",
-            b"[good]\nport = \xff\n",
-            "jail.local:2",
         ),
         (
             "an include that refers to nothing",
@@ -650,4 +645,122 @@ fn a_log_of_others_bans_is_read() {
     assert_eq!(others["failregex"].as_array().unwrap().len(), 1);
     let own = jail("/var/log/fail2ban.log");
     assert_eq!(own["logpath"], json!([]));
+}
+
+/// A stock tree in which the administrator has written these lines; what is told, without warnings of missing logs.
+fn stock_with(local: &str) -> Option<(tempfile::TempDir, Loaded)> {
+    let package = Package::find()?;
+    let home = tempfile::tempdir().unwrap();
+    package.copy_to(&home.path().join("fail2ban"), home.path());
+    let tree = home.path().join("fail2ban");
+    fs::write(tree.join("jail.local"), local).unwrap();
+    let loaded = config::load(Some(&tree), Surroundings::Ignore);
+    Some((home, loaded))
+}
+
+/// Asserts that these words are told of that line of jail.local.
+fn assert_told(local: &str, line: u32, words: &[&str]) -> Option<Loaded> {
+    let (_home, loaded) = stock_with(local)?;
+    let here = |problem: &&config::Problem| {
+        problem.file.ends_with("jail.local") && problem.line == Some(line)
+    };
+    let mut told = loaded.problems.iter().filter(here);
+    let whole = |problem: &config::Problem| format!("{}; {}", problem.message, problem.remedy);
+    assert!(
+        told.any(|problem| words.iter().all(|word| whole(problem).contains(word))),
+        "{local}: {:#?}",
+        loaded.problems
+    );
+    Some(loaded)
+}
+
+/// An action without ports closes all of them: a slip of the pen must not do that.
+#[test]
+fn a_port_that_is_none_closes_nothing() {
+    for action in ["iptables-multiport", "nftables-multiport", "iptables"] {
+        let local = |port: &str| {
+            format!(
+                "[DEFAULT]\nbanaction = {action}\n[sshd]\nenabled = true\nport = {port}\nbackend = systemd\n"
+            )
+        };
+        let words = ["`sshd`", "`shh`", "is left out"];
+        let Some(loaded) = assert_told(&local("shh"), 5, &words) else {
+            return;
+        };
+        let ours = loaded.problems.iter();
+        assert!(
+            ours.filter(|problem| problem.severity == Severity::LeftOut)
+                .any(|problem| problem.message.contains("has no action left")),
+            "{:#?}",
+            loaded.problems
+        );
+        let jail = config::resolved(&loaded)["jails"]["sshd"].clone();
+        assert_eq!(jail["actions"], json!([]), "{jail}");
+        // What is right of a list holds.
+        let words = ["`port`", "`shh`", "closes the others"];
+        let Some(loaded) = assert_told(&local("2222,shh"), 5, &words) else {
+            return;
+        };
+        let problems = loaded.problems.iter();
+        let mut bad = problems.filter(|problem| problem.severity > Severity::Warning);
+        assert_eq!(bad.next(), None);
+        let settings = loaded.settings.as_ref().unwrap();
+        let closed = settings.actions.iter().flat_map(|(_, jails)| jails);
+        let closed: Vec<_> = closed.map(|jail| jail.ports.clone()).collect();
+        let only = Ports::parse(&["2222"], &Services::well_known()).unwrap();
+        assert_eq!(closed, [only]);
+    }
+}
+
+#[test]
+fn a_jail_whose_actions_are_all_left_out_says_that_its_bans_have_no_effect() {
+    let local = "[sshd]\nenabled = true\nbackend = systemd\naction = badips.py[category=\"ssh\"]\n";
+    let words = ["`sshd` has no action left", "no effect"];
+    let Some(loaded) = assert_told(local, 4, &words) else {
+        return;
+    };
+    let problems = loaded.problems.iter();
+    let left_out = problems.filter(|problem| problem.severity == Severity::LeftOut);
+    assert_eq!(left_out.count(), 2, "{:#?}", loaded.problems);
+    // Who wants none has none.
+    let none = format!("[good]\n{}", "action =\n");
+    let (home, loaded) = load(&[("jail.local", none.as_bytes())]);
+    assert_eq!(told(home.path(), &loaded), [""; 0]);
+}
+
+#[test]
+fn what_stems_from_another_value_is_told_where_that_is_written() {
+    let cases: &[(&str, u32, &[&str])] = &[
+        (
+            "[DEFAULT]\nbanaction = iptables-multiprt\n[sshd]\nenabled = true\nbackend = systemd\n",
+            2,
+            &["`iptables-multiprt`"],
+        ),
+        (
+            "[sshd]\nbackend = systemd\n[foo]\nenabled = true\n",
+            3,
+            &["filter `foo`"],
+        ),
+        (
+            "[sshd]\nenabled = true\nbackend = systemd\nmode = agressive\n",
+            4,
+            &["no mode `agressive`", "did you mean `aggressive`?"],
+        ),
+    ];
+    for (local, line, words) in cases {
+        assert_told(local, *line, words);
+    }
+}
+
+/// As with Fail2ban, which bans all the same.
+#[test]
+fn a_file_that_is_no_text_is_left_out_and_the_good_jails_are_there() {
+    let (home, loaded) = load(&[
+        ("jail.local", b"# B\xfcro\n[good]\nmaxretry = 7\n"),
+        ("jail.d/x.conf", b"[good]\nfindtime = 77\n"),
+    ]);
+    assert_eq!(told(home.path(), &loaded), ["jail.local:0", "jail.local:1"]);
+    let jail = config::resolved(&loaded)["jails"]["good"].clone();
+    assert_eq!(jail["findtime"], 77, "{jail}");
+    assert_ne!(jail["maxretry"], 7, "{jail}");
 }

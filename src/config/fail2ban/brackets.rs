@@ -11,11 +11,11 @@ use super::options::{is_space, strip};
 
 /// A name and the parameters in the brackets behind it, in their order; of two alike the later one holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct Named<'t> {
     /// The name.
-    pub name: String,
+    pub name: &'t str,
     /// Keys and values.
-    pub parameters: Vec<(String, String)>,
+    pub parameters: Vec<(&'t str, &'t str)>,
 }
 
 /// Brackets that cannot be understood.
@@ -44,7 +44,7 @@ const SHOWN: usize = 25;
 ///
 /// # Errors
 /// What Fail2ban could not understand either.
-pub fn part(text: &str) -> Result<Named, BracketError> {
+pub fn part(text: &str) -> Result<Named<'_>, BracketError> {
     let shown = |text: &str| text.chars().take(SHOWN).collect::<String>();
     let wrong = || BracketError::Shape(shown(text));
     let (name, inner) = match text.split_once('[') {
@@ -57,7 +57,7 @@ pub fn part(text: &str) -> Result<Named, BracketError> {
     if name.is_empty() {
         return Err(wrong());
     }
-    let mut parameters: Vec<(String, String)> = Vec::new();
+    let mut parameters: Vec<(&str, &str)> = Vec::new();
     let mut rest = inner;
     while !strip(rest.strip_prefix(',').unwrap_or(rest)).is_empty() {
         let (key, after) = key(rest).ok_or_else(|| BracketError::NoKey(shown(strip(rest))))?;
@@ -66,16 +66,13 @@ pub fn part(text: &str) -> Result<Named, BracketError> {
             key: key.to_owned(),
             rest: shown(after),
         })?;
-        let value = strip(value).to_owned();
-        match parameters.iter_mut().find(|(known, _)| known == key) {
+        let value = strip(value);
+        match parameters.iter_mut().find(|(known, _)| *known == key) {
             Some((_, old)) => *old = value,
-            None => parameters.push((key.to_owned(), value)),
+            None => parameters.push((key, value)),
         }
     }
-    Ok(Named {
-        name: name.to_owned(),
-        parameters,
-    })
+    Ok(Named { name, parameters })
 }
 
 /// A key before its `=`, and what follows that. It may have a condition such as `?family=inet6`.

@@ -205,7 +205,15 @@ impl Files {
         if let Some(read) = self.read.get(path) {
             return read.clone();
         }
-        let read = match document::read(path, problems) {
+        let before = problems.count();
+        let text = document::read(path, problems);
+        if text.is_none() {
+            // Nobody would guess that all of it is gone for one letter.
+            let message = "it is left out: nothing that it says holds".to_owned();
+            problems.unreadable(path, message, "mend it, and reload");
+            problems.leave_out(before);
+        }
+        let read = match text {
             None => Reading::Passed,
             Some(text) => match ini::parse(&text) {
                 Ok(file) => Reading::Good(Arc::new(file)),

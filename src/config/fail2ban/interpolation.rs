@@ -92,9 +92,9 @@ impl Merged {
         let Some(raw) = asked.find(&key) else {
             return Ok(None);
         };
-        let mut text = String::new();
-        asked.put_in(raw, &Vec::new(), 1, &mut text)?;
-        Ok(Some(raw.with(text)))
+        let mut made = Made::default();
+        asked.put_in(raw, &Vec::new(), 1, &mut made)?;
+        Ok(Some(raw.put_together(made.text, made.pieces)))
     }
 }
 
@@ -106,6 +106,27 @@ struct Asked<'a> {
     key: &'a str,
     /// How many references were followed.
     followed: Cell<usize>,
+}
+
+/// A value that is being put together.
+#[derive(Default)]
+struct Made {
+    text: String,
+    /// Where it comes from, each from a byte of the text on.
+    pieces: Vec<(usize, Place)>,
+}
+
+impl Made {
+    /// Adds what stands there.
+    fn push(&mut self, text: &str, place: &Place) {
+        if text.is_empty() {
+            return;
+        }
+        if self.pieces.last().is_none_or(|(_, last)| last != place) {
+            self.pieces.push((self.text.len(), place.clone()));
+        }
+        self.text.push_str(text);
+    }
 }
 
 /// Values of other sections, by the names that a value gives them.
@@ -122,7 +143,7 @@ impl<'a> Asked<'a> {
         value: &'a Written,
         elsewhere: &Elsewhere<'a>,
         depth: usize,
-        text: &mut String,
+        made: &mut Made,
     ) -> Result<(), InterpolationError> {
         let wrong = |mistake| InterpolationError {
             place: value.place.clone(),
@@ -136,10 +157,10 @@ impl<'a> Asked<'a> {
         let mut rest = value.text.as_str();
         self.look_elsewhere(rest, &mut elsewhere);
         while let Some(at) = rest.find('%') {
-            text.push_str(&rest[..at]);
+            made.push(&rest[..at], &value.place);
             rest = &rest[at + 1..];
             if let Some(after) = rest.strip_prefix('%') {
-                text.push('%');
+                made.push("%", &value.place);
                 rest = after;
                 continue;
             }
@@ -153,7 +174,8 @@ impl<'a> Asked<'a> {
             rest = after;
             let name = name.to_lowercase();
             if name == "__name__" {
-                text.push_str(self.section);
+                let place = self.merged.place(self.section);
+                made.push(self.section, place.unwrap_or(&value.place));
                 continue;
             }
             let other = elsewhere.iter().find(|(known, _)| *known == name);
@@ -164,16 +186,16 @@ impl<'a> Asked<'a> {
                 }));
             };
             if other.text.contains('%') {
-                self.put_in(other, &elsewhere, depth + 1, text)?;
+                self.put_in(other, &elsewhere, depth + 1, made)?;
             } else {
-                text.push_str(&other.text);
+                made.push(&other.text, &other.place);
             }
             self.followed.set(self.followed.get() + 1);
-            if text.len() > LONGEST_VALUE || self.followed.get() > MOST_REFERENCES {
+            if made.text.len() > LONGEST_VALUE || self.followed.get() > MOST_REFERENCES {
                 return Err(wrong(Mistake::TooLong(key())));
             }
         }
-        text.push_str(rest);
+        made.push(rest, &value.place);
         Ok(())
     }
 

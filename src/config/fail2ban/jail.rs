@@ -90,6 +90,8 @@ pub struct TreeFilter {
     pub name: String,
     /// What the brackets say.
     pub parameters: Options,
+    /// The modes that it has patterns for, as the stock filters name them.
+    pub modes: Vec<String>,
     /// The options it has of [`FILTER_OPTIONS`], and everything else that it says, with all tags put in that are no tags of
     /// the filter language. Options of the jail are not among them.
     pub options: Options,

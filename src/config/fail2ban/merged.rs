@@ -64,6 +64,11 @@ impl Merged {
         self.at.get(name).map(|at| &self.sections[*at].options)
     }
 
+    /// Where a section begins first.
+    pub fn place(&self, name: &str) -> Option<&Place> {
+        self.at.get(name).map(|at| &self.sections[*at].place)
+    }
+
     /// What a section said before the last file that said otherwise.
     pub fn known(&self, name: &str) -> Option<&Options> {
         self.section(&format!("{KNOWN}{name}"))

@@ -14,6 +14,8 @@ pub struct Written {
     pub text: String,
     /// Where the key stands that it belongs to.
     pub place: Place,
+    /// Where the values stand that were put in, each with the byte of the text from which on it is that one's.
+    pieces: Vec<(usize, Place)>,
 }
 
 impl Written {
@@ -22,6 +24,29 @@ impl Written {
         Written {
             text: text.into(),
             place: place.clone(),
+            pieces: Vec::new(),
+        }
+    }
+
+    /// The same place with a text that was put together from these pieces, in their order.
+    #[must_use]
+    pub fn put_together(&self, text: String, pieces: Vec<(usize, Place)>) -> Self {
+        Written {
+            text,
+            place: self.place.clone(),
+            pieces,
+        }
+    }
+
+    /// Where that was written which `part` says, a part of this text: it may stem from a value that was put in.
+    pub fn place_of(&self, part: &str) -> &Place {
+        let begin = self.text.as_ptr().addr();
+        let at = part.as_ptr().addr().wrapping_sub(begin);
+        let before = self.pieces.partition_point(|(from, _)| *from <= at);
+        let piece = before.checked_sub(1).and_then(|last| self.pieces.get(last));
+        match piece {
+            Some((_, place)) if at <= self.text.len() => place,
+            _ => &self.place,
         }
     }
 

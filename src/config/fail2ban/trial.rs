@@ -101,7 +101,11 @@ impl Chosen {
                 false => folder.to_owned(),
             },
             name: stem.to_owned(),
-            parameters: named.parameters,
+            parameters: named
+                .parameters
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
             brackets: behind.to_owned(),
         }))
     }

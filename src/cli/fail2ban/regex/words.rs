@@ -47,7 +47,7 @@ impl Source {
             };
             let mut folder = None;
             for (key, value) in named.parameters {
-                match key.as_str() {
+                match key {
                     "journalpath" => folder = Some(PathBuf::from(value)),
                     _ => note(&format!(
                         "{JOURNAL} knows no `{key}` here; journalpath=DIR is known"

@@ -14,12 +14,16 @@ use std::collections::BTreeSet;
 
 use super::jail::TreeAction;
 use crate::action::ActionSpec;
+use crate::action::ports::{Ports as KnownPorts, Services};
 use crate::config::document::Table;
 use crate::config::problem::{Place, Problems};
 use crate::engine::name::{ActionName, JailName};
 use places::{Asked, Seats};
 use stock::Stock;
 pub use stock::{Native, Ports, Said};
+
+/// How Fail2ban's jail.conf says that all ports are meant.
+pub const EVERY_PORT: &str = "0:65535";
 
 /// How long the part of a name may be that says more than its number: names have at most 64 letters.
 const LONGEST_STEM: usize = 58;
@@ -78,12 +82,15 @@ pub fn carry<'t>(
 ) -> Actions {
     let stock = Stock::known();
     let mut asked = Vec::new();
+    let services = Services::of_this_system();
     for (jail, actions) in jails {
-        asked.extend(actions.iter().map(|action| Asked {
-            jail,
-            action,
-            fit: stock.native(jail, action),
-        }));
+        for action in actions {
+            let mut fit = stock.native(jail, action);
+            let closed = fit.as_mut().and_then(|fit| fit.ports.as_mut());
+            if closed.is_none_or(|closed| closes(closed, jail, action, &services, problems)) {
+                asked.push(Asked { jail, action, fit });
+            }
+        }
     }
     places::settle(&mut asked);
     let mut actions = Actions::default();
@@ -118,6 +125,45 @@ pub fn carry<'t>(
     }
     actions.natives = seats.natives();
     actions
+}
+
+/// Whether any port is left to close when those are gone that are none, each of which is noted. An action that named none would
+/// close all of them.
+fn closes(
+    closed: &mut Ports,
+    jail: &str,
+    action: &TreeAction,
+    services: &Services,
+    problems: &mut Problems,
+) -> bool {
+    let said = action.combined.get("port");
+    let said = said.or_else(|| action.parameters.get("port"));
+    let place = said.map_or(&action.place, |said| &said.place);
+    let mut wrong = Vec::new();
+    closed.ports.retain(|word| {
+        let known = KnownPorts::parse(&[word], services);
+        let is_port = word == EVERY_PORT || known.is_ok();
+        wrong.extend(known.err().filter(|_| !is_port));
+        is_port
+    });
+    let is_left = !closed.ports.is_empty();
+    for error in wrong {
+        let remedy = "write numbers, ranges such as 9000:9100, or the names of services";
+        let name = &action.name;
+        match is_left {
+            true => {
+                let message = format!("jail `{jail}`: `port`: {error}; `{name}` closes the others");
+                problems.warning(place, message, remedy);
+            }
+            false => {
+                let message = format!(
+                    "jail `{jail}`: `port`: {error}: the action `{name}` is left out, which would close every port"
+                );
+                problems.error(place, message, remedy);
+            }
+        }
+    }
+    is_left
 }
 
 /// The commands of an action; `None` if there is no way, which is noted.

@@ -26,6 +26,9 @@ const OF_BANS: [&str; 5] = [
     "bantime",
 ];
 
+/// How the stock filters name the patterns of a mode.
+const OF_A_MODE: &str = "mdre-";
+
 /// What is said if nobody says otherwise.
 const USUAL: [(&str, &str); 4] = [
     ("enabled", "false"),
@@ -71,7 +74,7 @@ impl<'f> JailsReader<'f> {
         let named = filter
             .get("filter")
             .filter(|filter| !filter.text.is_empty());
-        let mut read = match named {
+        let read = match named {
             Some(named) => {
                 let mut given = first;
                 given.lay(&filter);
@@ -88,21 +91,18 @@ impl<'f> JailsReader<'f> {
         traps::strange_flags(name, &options, problems);
         options.lay(&self::options(jails, name, place, FILTER_OPTIONS)?);
         let given = given(&options);
-        let filter = match &mut read {
+        let filter = match read {
             None => None,
-            Some((filter, definition)) => {
+            Some((mut filter, mut definition)) => {
                 definition.read(&names(FILTER_OPTIONS), &given, false)?;
-                Some(TreeFilter {
-                    name: filter.name.clone(),
-                    parameters: bracketed(filter, place),
-                    options: definition.combined(&[])?,
-                })
+                filter.options = definition.combined(&[])?;
+                Some(filter)
             }
         };
         let mut actions = Vec::new();
         if let Some(list) = options.get("action") {
             for entry in brackets::list(&list.text) {
-                actions.push(self.action(entry, &list.place, name, &given, problems)?);
+                actions.push(self.action(entry, list, name, &given, problems)?);
             }
         }
         Ok(Some(Started {
@@ -120,15 +120,21 @@ impl<'f> JailsReader<'f> {
         first: Options,
         jails: &mut Merged,
         problems: &mut Problems,
-    ) -> Result<(Named, Definition), JailError> {
+    ) -> Result<(TreeFilter, Definition), JailError> {
         let place = &written.place;
         let named = brackets::part(&written.text).map_err(|error| JailError::Brackets {
             place: place.clone(),
             key: "filter",
             error,
         })?;
-        let files = self.definition("filter", &named.name, place, problems)?;
-        let mut definition = Definition::new(files, bracketed(&named, place));
+        let names_it = written.place_of(named.name);
+        let files = self.definition("filter", named.name, names_it, problems)?;
+        let parameters = bracketed(&named, written);
+        let says = files.section("Definition").into_iter();
+        let keys = says.flat_map(Options::iter).map(|(key, _)| key);
+        let modes = keys.filter_map(|key| Some(key.strip_prefix(OF_A_MODE)?.to_owned()));
+        let modes = modes.collect();
+        let mut definition = Definition::new(files, parameters.clone());
         let says = definition.parameters().text("logtype");
         if says.is_none_or(str::is_empty) && !definition.defines("logtype") {
             let backend = first.text("backend").unwrap_or_default();
@@ -150,28 +156,35 @@ impl<'f> JailsReader<'f> {
         {
             section.set(format!("known/{key}"), value.clone());
         }
-        Ok((named, definition))
+        let filter = TreeFilter {
+            name: named.name.to_owned(),
+            parameters,
+            modes,
+            options: Options::default(),
+        };
+        Ok((filter, definition))
     }
 
     fn action(
         &mut self,
         entry: &str,
-        place: &Place,
+        list: &Written,
         jail: &str,
         given: &Options,
         problems: &mut Problems,
     ) -> Result<TreeAction, JailError> {
+        let place = list.place_of(entry);
         let named = brackets::part(entry).map_err(|error| JailError::Brackets {
             place: place.clone(),
             key: "action",
             error,
         })?;
-        let mut parameters = bracketed(&named, place);
-        if is_python(&named.name) {
+        let mut parameters = bracketed(&named, list);
+        if is_python(named.name) {
             let stem = named.name.trim_end_matches(".py");
             let name = parameters.text("actname").unwrap_or(stem).to_owned();
             return Ok(TreeAction {
-                file: named.name,
+                file: named.name.to_owned(),
                 name,
                 place: place.clone(),
                 parameters,
@@ -193,7 +206,7 @@ impl<'f> JailsReader<'f> {
             parameters.set("actname", Written::new(name, place));
         }
         let name = parameters.text("actname").unwrap_or_default().to_owned();
-        let files = self.definition("action", &named.name, place, problems)?;
+        let files = self.definition("action", named.name, place, problems)?;
         let mut definition = Definition::new(Rc::clone(&files), parameters);
         definition.read(&names(ACTION_OPTIONS), given, false)?;
         let combined = definition.combined(&OF_BANS)?;
@@ -208,7 +221,7 @@ impl<'f> JailsReader<'f> {
             parameters.set(key, value.clone());
         }
         Ok(TreeAction {
-            file: named.name,
+            file: named.name.to_owned(),
             name,
             place: place.clone(),
             parameters,
@@ -247,11 +260,11 @@ fn names(options: &[(&'static str, OptionKind)]) -> Vec<&'static str> {
     options.iter().map(|(name, _)| *name).collect()
 }
 
-/// The parameters of brackets.
-fn bracketed(named: &Named, place: &Place) -> Options {
+/// The parameters of brackets in this value, each at the place where it was written.
+fn bracketed(named: &Named<'_>, written: &Written) -> Options {
     let mut parameters = Options::default();
     for (key, value) in &named.parameters {
-        parameters.set(key, Written::new(value, place));
+        parameters.set(*key, Written::new(*value, written.place_of(value)));
     }
     parameters
 }

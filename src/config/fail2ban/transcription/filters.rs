@@ -14,7 +14,7 @@ use super::jail::Jail;
 use super::values::text;
 use crate::config::document::Table;
 use crate::config::filter::{FilterFile, NORMAL};
-use crate::config::problem::Problems;
+use crate::config::problem::{Problems, nearest};
 use crate::engine::filter::FilterSpec;
 use crate::engine::name::FilterName;
 
@@ -103,15 +103,7 @@ impl Filters {
             Some(mode.split_once('>')?.0)
         });
         if let Some(mode) = unknown {
-            let message = format!(
-                "`mode`: the filter of jail `{}` has no mode `{mode}`",
-                jail.name
-            );
-            problems.warning(
-                jail.place,
-                message,
-                "write one that the filter names mdre-MODE",
-            );
+            unknown_mode(mode, jail, problems);
         }
         let file = FilterFile::from(filter::file(name.clone(), options, reading, problems)?);
         let spec = file.spec(NORMAL);
@@ -145,6 +137,24 @@ impl Filters {
         }
         found
     }
+}
+
+/// Says which mode a jail has that its filter does not: `left` is what is left of its name in a pattern.
+fn unknown_mode(left: &str, jail: &Jail<'_>, problems: &mut Problems) {
+    let filter = jail.started.filter.as_ref();
+    let said = filter.and_then(|filter| filter.parameters.get("mode"));
+    let said = said.filter(|said| left.starts_with(&said.text));
+    let (mode, place) = said.map_or((left, jail.place), |said| (&said.text, &said.place));
+    let modes = filter.into_iter().flat_map(|filter| &filter.modes);
+    let remedy = match nearest(mode, modes.map(String::as_str)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "write one that the filter names mdre-MODE".to_owned(),
+    };
+    let message = format!(
+        "`mode`: the filter of jail `{}` has no mode `{mode}`",
+        jail.name
+    );
+    problems.warning(place, message, remedy);
 }
 
 /// How the stock filters name the patterns of a mode; what is left of it in a pattern is of none.

@@ -6,14 +6,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::action::{Actions, Ports as ClosedPorts};
+use super::super::action::{Actions, EVERY_PORT, Ports as ClosedPorts};
 use super::super::jail::Started;
 use super::super::options::{Options, Written, whole_number};
 use super::super::time::{self, Seconds};
 use super::filters::Filters;
 use super::values::{flag, list, number, table, text, texts};
 use super::{escalation, ignoring, listening};
-use crate::action::ports::{Ports, Protocol, Services};
+use crate::action::ports::Protocol;
 use crate::config::document::{Table, Value};
 use crate::config::keys::MOST_RETRIES;
 use crate::config::problem::{Place, Problems};
@@ -31,9 +31,6 @@ pub(in crate::config::fail2ban) const RECIDIVE: &str = "recidive";
 
 /// Fail2ban's own log, unless it is told of another one.
 const USUAL_LOG: &str = "/var/log/fail2ban.log";
-
-/// How Fail2ban's jail.conf says that all ports are meant.
-const EVERY_PORT: &str = "0:65535";
 
 /// The key that says by what somebody is known who is banned.
 const SUBJECT: &str = "subject";
@@ -271,6 +268,14 @@ impl Jail<'_> {
         self.addressing(actions, section, problems);
         let uses = actions.uses.iter();
         let uses: Vec<_> = uses.filter(|one| one.jail == self.name.as_str()).collect();
+        if let (true, Some(first)) = (uses.is_empty(), self.started.actions.first()) {
+            let message = format!(
+                "jail `{}` has no action left: its bans have no effect, nobody is shut out",
+                self.name
+            );
+            let remedy = "give it an action that f2bd has or can run: see f2bd-action(5)";
+            problems.error(&first.place, message, remedy);
+        }
         let place = self
             .option("action")
             .map_or(self.place, |action| &action.place);
@@ -282,7 +287,7 @@ impl Jail<'_> {
                 own.set("label", text(label.as_str(), place));
             }
             if let Some(ports) = one.ports.as_ref().filter(|ports| Some(*ports) != usual) {
-                close(ports, place, &mut own, problems);
+                close(ports, place, &mut own);
             }
             match own.entries() {
                 [only] => only.value.clone(),
@@ -291,28 +296,18 @@ impl Jail<'_> {
         });
         section.set("actions", list(named.collect(), place));
         if let Some(ports) = usual {
-            close(ports, place, section, problems);
+            close(ports, place, section);
         }
     }
 }
 
 /// Says what is closed.
-fn close(closed: &ClosedPorts, place: &Place, section: &mut Table, problems: &mut Problems) {
-    let services = Services::of_this_system();
-    let mut ports = Vec::new();
-    for word in closed.ports.iter().map(String::as_str) {
-        match Ports::parse(&[word], &services) {
-            _ if word == EVERY_PORT => ports.push("all"),
-            Ok(_) => ports.push(word),
-            Err(error) => {
-                let remedy = "write numbers, ranges such as 9000:9100, or the names of services";
-                problems.warning(place, format!("`port`: {error}"), remedy);
-            }
-        }
-    }
-    if !ports.is_empty() {
-        section.set("port", texts(ports, place));
-    }
+fn close(closed: &ClosedPorts, place: &Place, section: &mut Table) {
+    let ports = closed.ports.iter().map(|word| match word.as_str() {
+        EVERY_PORT => "all",
+        word => word,
+    });
+    section.set("port", texts(ports, place));
     let known = closed.protocols.iter().map(String::as_str);
     let known: Vec<_> = known
         .filter(|word| word.parse::<Protocol>().is_ok())

@@ -42,7 +42,7 @@ pub fn write(
             return false;
         }
     };
-    let word = strip(&named.name).to_lowercase();
+    let word = strip(named.name).to_lowercase();
     if !BACKENDS.contains(&word.as_str()) {
         problems.error(place, format!("`backend`: there is no `{word}`"), one_of());
         return false;
@@ -176,7 +176,7 @@ fn special(written: &Written) -> Option<(&str, &Place)> {
 /// Which journal, by what stands in the brackets of the backend.
 fn journal(
     place: &Place,
-    said: Vec<(String, String)>,
+    said: Vec<(&str, &str)>,
     section: &mut Table,
     sources: &mut Table,
     problems: &mut Problems,
@@ -184,7 +184,7 @@ fn journal(
     let said: BTreeMap<_, _> = said.into_iter().collect();
     let mut source = Table::default();
     for (key, value) in &said {
-        match key.as_str() {
+        match *key {
             "journalpath" => source.set("directory", text(value, place)),
             "namespace" => source.set("namespace", text(value, place)),
             // All that there is, is read anyway.
