@@ -150,6 +150,7 @@ install_all() {
     done
     put_completions f2bd
     put_output "$UNIT" sed "s|/usr/bin/f2bd|$PREFIX/bin/f2bd|" contrib/systemd/f2bd.service
+    put_output "$SHARE/f2bd/fail2ban-tree.conf" sed "s|/usr/bin/f2bd|$PREFIX/bin/f2bd|" contrib/systemd/fail2ban-tree.conf
     put 644 contrib/systemd/f2bd.sysusers.conf "$ACCOUNT"
     if [ -e "$DESTDIR/etc/f2bd/f2bd.conf" ]; then
         printf '   %s is there and stays as it is\n' "$DESTDIR/etc/f2bd/f2bd.conf"

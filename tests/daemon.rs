@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -694,4 +695,30 @@ fn a_socket_for_clients_of_fail2ban_that_cannot_be_made_costs_nothing_else() {
     world.attack("198.51.100.7", 3);
     banned(&world, "198.51.100.7");
     daemon.stop();
+}
+
+/// What systemd itself says of the unit, and of the drop-in for directories of Fail2ban's.
+#[test]
+fn systemd_understands_the_unit() {
+    let home = tempfile::tempdir().unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/systemd");
+    let unit = home.path().join("f2bd.service");
+    let drop_in = home.path().join("f2bd.service.d/fail2ban-tree.conf");
+    fs::create_dir(drop_in.parent().unwrap()).unwrap();
+    for (name, to) in [("f2bd.service", &unit), ("fail2ban-tree.conf", &drop_in)] {
+        let text = fs::read_to_string(shipped.join(name)).unwrap();
+        fs::write(to, text.replace("/usr/bin/f2bd", F2BD)).unwrap();
+        let mut verify = Command::new("systemd-analyze");
+        verify.args(["verify", "--man=no"]).arg(&unit);
+        let output = verify
+            .env("SYSTEMD_UNIT_PATH", format!("{}:", home.path().display()))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let ours: Vec<_> = said
+            .lines()
+            .filter(|line| line.contains("f2bd") || line.contains("fail2ban"))
+            .collect();
+        assert!(output.status.success() && ours.is_empty(), "{name}: {said}");
+    }
 }

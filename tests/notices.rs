@@ -463,3 +463,77 @@ fn a_letter_says_what_whois_knows_and_calls_the_jail_as_it_should() {
     assert!(to.contains(" -f root@"), "{to}");
     daemon.stop();
 }
+
+/// A digest that says what whois knows of everybody in it.
+const DIGEST: &str = r#"
+kind = "mail"
+title = "One letter for many, with what a whois server knows of each"
+
+[parameters.to]
+type = "mailbox"
+list = true
+default = ["root@localhost"]
+about = "Who gets it."
+
+[parameters.from]
+type = "mailbox"
+default = "f2bd@localhost"
+about = "Whom it comes from."
+
+[parameters.whois_program]
+type = "program"
+default = "whois"
+about = "Who is asked."
+
+[[tell]]
+to = "<to>"
+from = "<from>"
+subject = "<count> bans"
+body = "<whois>"
+
+[[sample]]
+jail = "sshd"
+subjects = ["192.0.2.1"]
+whois = ["net: one"]
+does = """
+@ root@localhost from f2bd@localhost
+Subject: 1 bans
+> net: one
+"""
+"#;
+
+#[test]
+fn a_letter_of_many_asks_whois_of_few() {
+    let Some(world) = World::new("") else {
+        return;
+    };
+    let home = world.path().display().to_string();
+    fs::create_dir_all(world.path().join("actions")).unwrap();
+    fs::write(world.path().join("actions/digest.toml"), DIGEST).unwrap();
+    let sendmail = format!("cat >{home}/new; mv {home}/new {home}/letter");
+    let sendmail = program(&world, "sendmail", &sendmail);
+    let whois = format!("echo \"$1\" >>{home}/asked; echo \"net: of $1.\"");
+    let whois = program(&world, "whois", &whois);
+    let section = format!(
+        "[action.digest]\nsendmail = {sendmail:?}\nwhois_program = {whois:?}\nevery = \"1h\"\n"
+    );
+    world.configure("actions = [\"digest\"]\n", &section);
+    let daemon = world.start();
+    for host in 1..=12 {
+        ban(&world, &format!("198.51.100.{host}"));
+    }
+    daemon.stop();
+    let asked = fs::read_to_string(world.path().join("asked")).unwrap();
+    assert_eq!(asked.lines().count(), 10, "{asked}");
+    let letter = fs::read_to_string(world.path().join("letter")).unwrap();
+    assert_eq!(
+        letter.matches("net: of 198.51.100.").count(),
+        10,
+        "{letter}"
+    );
+    assert_eq!(
+        letter.matches("not asked: there are too many").count(),
+        2,
+        "{letter}"
+    );
+}

@@ -30,6 +30,9 @@ use f2bd::engine::subject::{Name, Subject};
 use f2bd::engine::time::{BanTime, Timestamp};
 use f2bd::store::{HistoryQuery, Retention, Salvage, Store, StoreError};
 
+mod names;
+mod notices;
+
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -573,6 +576,83 @@ fn a_new_database_is_told_what_was_merged() {
         assert_eq!(remembered.bans, bans);
         assert_eq!(remembered.merged, merged);
     }
+}
+
+#[test]
+fn a_ban_in_force_that_had_been_merged_is_restated() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let (host, _) = merged(&mut store);
+    // The ban of the network was lifted, and nothing of that was written.
+    let bans = [host];
+    store.restate(at(20), &bans, &[], None, None).unwrap();
+    let remembered = store.remembered(at(21), HOUR).unwrap();
+    assert_eq!(remembered.bans, bans);
+    assert_eq!(remembered.merged, []);
+    assert_eq!(rows(&path, "bans WHERE id = 1 AND release IS NULL"), 1);
+}
+
+#[test]
+fn what_was_merged_once_more_is_restated_as_of_then() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let (host, _) = merged(&mut store);
+    // Lifted, and banned again: the host is known to the second ban of the network by its start.
+    let bans = [ban(3, 30, "192.0.2.0/24", BanTime::Forever, &[])];
+    let merged = [(host, at(30))];
+    store.restate(at(40), &bans, &merged, None, None).unwrap();
+    let remembered = store.remembered(at(41), HOUR).unwrap();
+    assert_eq!(remembered.bans, bans);
+    assert_eq!(remembered.merged, merged);
+}
+
+#[test]
+fn what_was_read_again_is_settled_as_a_whole() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let batch = [
+        Decision::Count(failure(1, 1, "192.0.2.7")),
+        Decision::Await(awaited(1, 1)),
+    ];
+    store.commit(at(2), &batch, None).unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            "CREATE TRIGGER stop BEFORE DELETE ON unresolved BEGIN SELECT raise(ABORT, 'no'); END",
+        )
+        .unwrap();
+    store
+        .settle(at(0), FailureId(10), AwaitedId(10))
+        .unwrap_err();
+    let remembered = store.remembered(at(3), HOUR).unwrap();
+    assert_eq!(pending(&remembered).len(), 1);
+    assert_eq!(remembered.awaited.len(), 1);
+}
+
+#[test]
+fn too_many_bans_are_forgotten_by_the_clock_that_is_told() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let (host, _) = merged(&mut store);
+    // Long ago by any other clock; what was merged goes on until `at(86_401)`.
+    let hand = Connection::open(&path).unwrap();
+    hand.execute_batch(
+        "PRAGMA synchronous = off;
+         WITH RECURSIVE ids (id) AS (SELECT 3 UNION ALL SELECT id + 1 FROM ids WHERE id < 1000010)
+         INSERT INTO all_bans (id, jail, subject, first, start, until, offence, failures, origin, ended, release)
+         SELECT id, 'sshd', '198.51.100.1', x'c6336401', 1770905421000000, 1770905441000000, 1, 0, 'manual',
+                1770905441000000 + id, 'expired' FROM ids",
+    )
+    .unwrap();
+    let keep = Retention {
+        history: HOUR,
+        failures: HOUR,
+        max_failures: 10,
+    };
+    while store.sweep(at(100), keep).unwrap() > 0 {}
+    assert_eq!(rows(&path, "bans"), 1_000_000);
+    let remembered = store.remembered(at(100), HOUR).unwrap();
+    assert_eq!(remembered.merged, [(host, at(9))]);
 }
 
 #[test]
@@ -1291,7 +1371,7 @@ fn what_waits_for_a_name_is_kept_until_the_answer() {
         .unwrap();
     let remembered = store.remembered(at(6), MINUTE).unwrap();
     assert_eq!(remembered.awaited, [awaited(3, 3), awaited(9, 9)]);
-    store.settle(at(9), FailureId(10)).unwrap();
+    store.settle(at(9), FailureId(10), AwaitedId(10)).unwrap();
     let remembered = store.remembered(at(6), MINUTE).unwrap();
     assert_eq!(remembered.awaited, [awaited(3, 3)], "it was heard again");
     assert_eq!(Salvage::read(&path, at(6)).awaited, [awaited(3, 3)]);

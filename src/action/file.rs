@@ -3,6 +3,8 @@
 //! In: the text of `actions/NAME.toml` and the parameters of `[action.NAME]`. Out: an [`ActionSpec`], or what
 //! is wrong. Where files are looked for is the configuration's business.
 
+mod keys;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +86,17 @@ pub enum FileError {
     /// A word or another text.
     #[error(transparent)]
     Text(#[from] VocabularyError),
-    /// Something that its kind has no use for, or that does not go together.
+    /// A key that an action like it makes no use of.
+    #[error("an action {sort} makes no use of `{key}`")]
+    Useless {
+        /// What is written.
+        key: String,
+        /// What the action is like.
+        sort: &'static str,
+        /// Where the key is in the file, in bytes.
+        at: usize,
+    },
+    /// Something that is missing, or that does not go together.
     #[error("{0}")]
     Shape(&'static str),
 }
@@ -174,17 +186,19 @@ impl ActionFile {
     pub fn parse(text: &str) -> Result<ActionFile, FileError> {
         let mut form: Form = toml::from_str(text)?;
         let is_teller = !form.tell.is_empty();
-        let names = form.parameters.iter().map(|(name, _)| name.to_owned());
-        let declared: Vec<String> = names.collect();
-        if !matches!(form.kind, Kind::Nftables | Kind::Serve) {
-            let usual = match is_teller {
-                _ if form.kind == Kind::Shell => of_shells(),
-                true => of_tellers(form.kind),
-                false => of_keepers(form.kind, form.destination.is_some()),
-            };
-            for (name, parameter) in usual {
-                form.parameters.add(name, parameter);
-            }
+        if form.kind == Kind::Mail && !is_teller {
+            return Err(FileError::Shape("an action of kind mail needs `tell`"));
+        }
+        keys::check(text, keys::Sort::new(form.kind, is_teller))?;
+        let usual = match form.kind {
+            Kind::Nftables | Kind::Serve => Vec::new(),
+            Kind::Shell => of_shells(),
+            kind if is_teller => of_tellers(kind),
+            kind => of_keepers(kind, form.destination.is_some()),
+        };
+        let own_place = own_place(&form.title, &form.parameters, &usual);
+        for (name, parameter) in usual {
+            form.parameters.add(name, parameter);
         }
         form.parameters.check()?;
         let effect = match (is_teller || form.kind == Kind::Serve, form.lets_through) {
@@ -196,18 +210,14 @@ impl ActionFile {
         let (title, needs) = (form.title.clone(), form.needs.clone());
         let samples = std::mem::take(&mut form.sample);
         let parameters = form.parameters.clone();
-        let place = match (form.kind, is_teller, &form.path, &form.place) {
-            (_, true, _, None) | (Kind::Shell, ..) => None,
+        let place = match (form.kind, &form.path, &form.place) {
+            _ if is_teller => None,
+            (Kind::Shell, ..) => None,
             (Kind::Nftables, ..) => Some(form.table()),
             (Kind::Serve, ..) => Some("socket <listen>".to_owned()),
-            (Kind::File, _, Some(path), _) => Some(format!("file {path}")),
-            (_, false, _, Some(place)) => Some(place.clone()),
-            (_, true, _, Some(_)) => {
-                return Err(FileError::Shape(
-                    "`place` is for actions that keep something, not for those that tell",
-                ));
-            }
-            (_, false, _, None) => Some(own_place(&title, &declared)),
+            (_, Some(path), _) => Some(format!("file {path}")),
+            (_, None, Some(place)) => Some(place.clone()),
+            (_, None, None) => Some(own_place),
         };
         let file = ActionFile {
             title,
@@ -294,59 +304,30 @@ impl Form {
     }
 
     fn body(&self, is_teller: bool) -> Result<Body, FileError> {
-        match (self.kind, &self.ruleset) {
-            (Kind::Nftables, Some(ruleset)) => {
+        match self.kind {
+            Kind::Nftables => {
+                let ruleset = self.ruleset.as_ref().ok_or(FileError::Shape(
+                    "an action of kind nftables needs a `ruleset`",
+                ))?;
                 let names = self.parameters.iter().map(|(name, _)| name);
                 ruleset.check(&names.collect::<BTreeSet<_>>())?;
-                return Ok(Body::Nftables(ruleset.clone()));
+                Ok(Body::Nftables(ruleset.clone()))
             }
-            (Kind::Nftables, None) => {
-                return Err(FileError::Shape(
-                    "an action of kind nftables needs a `ruleset`",
-                ));
+            Kind::Serve => Ok(Body::Serve),
+            Kind::Shell => {
+                let form = self
+                    .shell
+                    .as_ref()
+                    .ok_or(FileError::Shape("an action of kind shell needs `[shell]`"))?;
+                self.check_parameters_of_shell()?;
+                Ok(Body::Shell(Box::new(form.clone())))
             }
-            (_, Some(_)) => {
-                return Err(FileError::Shape(
-                    "a `ruleset` is for actions of kind nftables",
-                ));
-            }
-            (Kind::Serve, None)
-                if is_teller || !self.ban.is_empty() || !self.reconcile.is_empty() =>
-            {
-                return Err(FileError::Shape("an action of kind serve has no steps"));
-            }
-            (Kind::Serve, None) => return Ok(Body::Serve),
-            _ => {}
-        }
-        match (self.kind, &self.shell) {
-            (Kind::Shell, Some(form)) => {
-                self.check_shell(is_teller)?;
-                return Ok(Body::Shell(Box::new(form.clone())));
-            }
-            (Kind::Shell, None) => {
-                return Err(FileError::Shape("an action of kind shell needs `[shell]`"));
-            }
-            (_, Some(_)) => {
-                return Err(FileError::Shape("`[shell]` is for actions of kind shell"));
-            }
-            (_, None) => {}
-        }
-        if self.kind == Kind::Mail && !is_teller {
-            return Err(FileError::Shape("an action of kind mail needs `tell`"));
-        }
-        match is_teller {
-            true => Ok(Body::Teller(Box::new(self.teller()?))),
-            false => Ok(Body::Routine(Box::new(self.routine()?))),
+            _ if is_teller => Ok(Body::Teller(Box::new(self.teller()?))),
+            _ => Ok(Body::Routine(Box::new(self.routine()?))),
         }
     }
 
-    /// An action of kind shell has its commands and nothing else.
-    fn check_shell(&self, is_teller: bool) -> Result<(), FileError> {
-        if is_teller || self.has_steps() || self.path.is_some() {
-            return Err(FileError::Shape(
-                "an action of kind shell has its commands in `[shell.commands]`, and no steps",
-            ));
-        }
+    fn check_parameters_of_shell(&self) -> Result<(), FileError> {
         let usual = of_shells();
         let mut own = self
             .parameters
@@ -379,9 +360,6 @@ impl Form {
     }
 
     fn routine(&self) -> Result<Routine, FileError> {
-        if self.reports {
-            return Err(FileError::Shape("`reports` is for actions that tell"));
-        }
         let about = match self.shared {
             true => About::Everybody,
             false => About::Jails,
@@ -401,18 +379,6 @@ impl Form {
         let reconcile = steps("reconcile", &self.reconcile)?;
         let file = match (self.kind, &self.path, &self.content) {
             (Kind::File, Some(path), Some(content)) => {
-                let others = [
-                    &self.stop,
-                    &self.ban,
-                    &self.unban,
-                    &self.reconcile,
-                    &self.check,
-                ];
-                if others.iter().any(|steps| !steps.is_empty()) || self.list.is_some() {
-                    return Err(FileError::Shape(
-                        "an action of kind file has no steps but `start` and `after`",
-                    ));
-                }
                 let path = Template::new(path);
                 vocabulary.check(&path, Place::Name)?;
                 Some(KeptFile {
@@ -426,12 +392,7 @@ impl Form {
                     "an action of kind file needs `path` and `content`",
                 ));
             }
-            (_, None, None) if self.after.is_empty() => None,
-            _ => {
-                return Err(FileError::Shape(
-                    "`path`, `content` and `after` are for actions of kind file",
-                ));
-            }
+            _ => None,
         };
         let lifts_by_itself = self.expires && !reconcile.is_empty();
         if ban.is_empty() != unban.is_empty() && !lifts_by_itself {
@@ -486,26 +447,7 @@ impl Form {
         })
     }
 
-    /// Whether it says how bans are kept in effect.
-    fn has_steps(&self) -> bool {
-        let all = [
-            &self.start,
-            &self.stop,
-            &self.ban,
-            &self.unban,
-            &self.reconcile,
-            &self.check,
-            &self.after,
-        ];
-        all.iter().any(|steps| !steps.is_empty())
-    }
-
     fn teller(&self) -> Result<Teller, FileError> {
-        if self.has_steps() || self.list.is_some() || self.path.is_some() {
-            return Err(FileError::Shape(
-                "an action either tells or keeps bans in effect: `tell` goes with no other steps",
-            ));
-        }
         let vocabulary = self.vocabulary(About::Events)?;
         Ok(Teller {
             steps: steps("tell", &self.tell, &vocabulary)?,

@@ -30,14 +30,17 @@ const MOST_WAITING: usize = 10_000;
 /// How many events go into one message: a letter of some hundred kilobytes.
 const MOST_AT_ONCE: usize = 500;
 
-/// How wide an IPv6 network of several hosts is at least; what is wider belongs to one customer.
-const NARROWEST_NETWORK: u8 = 64;
+/// The bits of an IPv6 network that belongs to one customer, as one address of IPv4 does; one with fewer is of several.
+const OF_ONE_CUSTOMER: u8 = 64;
 
 /// How often one message may be refused before those behind it have their turn: it may hold what this target never takes.
 const MOST_REFUSALS: u32 = 5;
 
 /// How many lines of what a whois server knows are told: more than of any address.
 const MOST_OF_WHOIS: usize = 300;
+
+/// Of how many addresses it is asked for one message: whoever needs it has a letter for each ban.
+const MOST_QUESTIONS: usize = 10;
 
 /// How long it is asked: letters wait for it.
 const LONGEST_QUESTION: Duration = Duration::from_secs(15);
@@ -134,15 +137,27 @@ impl Teller {
         }
     }
 
-    /// What the program of this action says of the address of an event: why not, if it says nothing.
-    fn ask_of(&self, event: &Event) -> Option<(IpAddr, String)> {
-        let address = event.subject.as_ref()?.network()?.address();
-        let program = self.values.text(KIND, "whois_program").ok()?;
+    /// What the program of this action says of the addresses of events: why not, if it says nothing.
+    fn ask_of<'e>(&self, events: impl Iterator<Item = &'e Event>) -> BTreeMap<IpAddr, String> {
+        let address = |event: &Event| Some(event.subject.as_ref()?.network()?.address());
+        let addresses: BTreeSet<IpAddr> = events.filter_map(address).collect();
+        let numbered = addresses.into_iter().enumerate();
+        let asked = numbered.map(|(number, address)| match number {
+            ..MOST_QUESTIONS => (address, self.ask(address)),
+            _ => (address, "not asked: there are too many".to_owned()),
+        });
+        asked.collect()
+    }
+
+    fn ask(&self, address: IpAddr) -> String {
         let deadline = self.timeout.min(LONGEST_QUESTION);
-        let said = machine::ask(&[program, &address.to_string()], deadline);
+        let said = self.values.text(KIND, "whois_program").map(|program| {
+            let said = machine::ask(&[program, &address.to_string()], deadline);
+            said.unwrap_or_else(|error| error.to_string())
+        });
         let said = said.unwrap_or_else(|error| error.to_string());
         let lines: Vec<&str> = said.lines().take(MOST_OF_WHOIS).collect();
-        Some((address, lines.join("\n")))
+        lines.join("\n")
     }
 }
 
@@ -152,7 +167,7 @@ fn is_report(event: &Event) -> bool {
     let network = event.subject.as_ref().and_then(Subject::network);
     let is_host = network.is_some_and(|network| match network.address() {
         IpAddr::V4(_) => network.width() == 32,
-        IpAddr::V6(_) => network.width() >= NARROWEST_NETWORK,
+        IpAddr::V6(_) => network.width() >= OF_ONE_CUSTOMER,
     });
     is_host && event.occasion == Occasion::Ban && event.failures > 0
 }
@@ -377,9 +392,7 @@ impl Worker<'_> {
         let message = self.message();
         if self.teller.says("whois") && self.asked.is_empty() {
             let events = self.waiting.iter().take(begun.count);
-            self.asked = events
-                .filter_map(|event| self.teller.ask_of(event))
-                .collect();
+            self.asked = self.teller.ask_of(events);
         }
         let tasks: Vec<Task> = {
             let events = self.waiting.iter().take(begun.count).collect();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::parameter::{Given, Parameter, Sort};
+use super::parameter::{Given, Parameter, Parameters, Sort};
 
 /// The kinds of actions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -28,23 +28,16 @@ pub enum Kind {
     Shell,
 }
 
-/// Parameters that say how an action works, and not on what.
-const USUAL: [&str; 7] = [
-    "timeout",
-    "check_every",
-    "pause",
-    "on_stop",
-    "ports",
-    "proxy",
-    "authority",
-];
-
-/// What an action keeps that does not say so itself: something else for other values of its own parameters.
-pub fn own_place(title: &str, declared: &[String]) -> String {
-    let own = declared
-        .iter()
-        .filter(|name| !USUAL.contains(&name.as_str()));
-    own.fold(format!("`{title}`"), |place, name| {
+/// What an action keeps that does not say so itself: something else for other values of its own parameters, which are
+/// not of the `usual` ones: those say how an action works, and not on what.
+pub fn own_place(
+    title: &str,
+    declared: &Parameters,
+    usual: &[(&'static str, Parameter)],
+) -> String {
+    let is_usual = |name: &str| usual.iter().any(|(usual, _)| *usual == name);
+    let own = declared.iter().filter(|(name, _)| !is_usual(name));
+    own.fold(format!("`{title}`"), |place, (name, _)| {
         format!("{place} <{name}>")
     })
 }

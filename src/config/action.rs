@@ -75,7 +75,13 @@ fn parsed(text: &Arc<Text>, problems: &mut Problems) -> Option<ActionFile> {
         Ok(file) => Some(file),
         Err(error) => {
             let place = place_in_file(text, &error);
-            problems.error(&place, error.to_string().trim(), "see f2bd-action(5)");
+            let remedy = match &error {
+                FileError::Useless { key, .. } => {
+                    format!("take `{key}` out, or into a file of its own: see f2bd-action(5)")
+                }
+                _ => "see f2bd-action(5)".to_owned(),
+            };
+            problems.error(&place, error.to_string().trim(), remedy);
             None
         }
     }
@@ -323,6 +329,7 @@ fn place_in_file(text: &Arc<Text>, error: &FileError) -> Place {
         FileError::Form(error) => error
             .span()
             .map_or_else(|| Place::whole(text), |span| Place::at(text, span.start)),
+        FileError::Useless { at, .. } => Place::at(text, *at),
         _ => Place::whole(text),
     }
 }

@@ -385,6 +385,9 @@ pub struct Status {
 /// How the daemon came by the configuration in force.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationRow {
+    /// The file that is read, or the directory of Fail2ban's.
+    #[serde(default)]
+    pub path: String,
     /// Until when it has to be confirmed; null if it is not on trial.
     #[serde(with = "text::option")]
     pub confirm_by: Option<Timestamp>,

@@ -50,6 +50,8 @@ const WIDEST_ALLOWED: SubjectWidth = SubjectWidth { ipv4: 8, ipv6: 16 };
 /// Under what the daemon runs: the settings in force, but for the policy, which is the engine's.
 #[derive(Clone, Debug)]
 pub struct Circumstances {
+    /// Where the configuration is read from.
+    pub config: PathBuf,
     /// What is to be read.
     pub sources: Vec<SourceSpec>,
     /// How long history is kept.
@@ -73,8 +75,14 @@ pub struct Circumstances {
 
 impl Circumstances {
     /// Those of a daemon that starts now.
-    pub fn new(settings: Settings, dry_run: bool, now: Timestamp) -> (Self, Policy) {
+    pub fn new(
+        settings: Settings,
+        config: PathBuf,
+        dry_run: bool,
+        now: Timestamp,
+    ) -> (Self, Policy) {
         let circumstances = Circumstances {
+            config,
             sources: settings.sources,
             retention: settings.daemon.retention,
             guard: settings.daemon.guard,
@@ -94,7 +102,8 @@ impl Circumstances {
 
     /// Those after a reload. The database and the socket stay what they were at the start.
     pub fn of(settings: Settings, old: &Circumstances) -> (Self, Policy) {
-        let (mut new, policy) = Circumstances::new(settings, old.dry_run, old.since);
+        let (mut new, policy) =
+            Circumstances::new(settings, old.config.clone(), old.dry_run, old.since);
         keep("database", &mut new.database, &old.database);
         keep("socket", &mut new.socket, &old.socket);
         if new.fail2ban_socket != old.fail2ban_socket {

@@ -610,6 +610,7 @@ impl Driver {
                     sources: &self.sources,
                     circumstances: &self.circumstances,
                     configuration: ConfigurationRow {
+                        path: self.circumstances.config.display().to_string(),
                         confirm_by: self.trial.as_ref().map(Trial::until),
                         restored: self.restored,
                         set: self.circumstances.set.iter().cloned().collect(),

@@ -299,7 +299,8 @@ impl Memory {
             self.has_losses |= store.has_losses()?;
             // What was logged from here on has been read again meanwhile, under other numbers.
             let again = at.before(longest_findtime);
-            store.settle(again, FailureId(beyond(at)))?;
+            let beyond = beyond(at);
+            store.settle(again, FailureId(beyond), AwaitedId(beyond))?;
             remembered
                 .failures
                 .retain(|(failure, _)| failure.time < again);

@@ -46,6 +46,7 @@ use self::places::{Clients, Places};
 use self::reload::{Reloader, load};
 use self::sources::Sources;
 use crate::action::{self, ActionError};
+use crate::config::files::main_file;
 use crate::config::{self, Settings, Surroundings};
 use crate::control::protocol::{Reply, Request};
 use crate::control::{Question, server};
@@ -186,7 +187,7 @@ async fn serve(
     let lists = std::mem::take(&mut settings.lists);
     let prepared = prepare(
         settings,
-        options.dry_run,
+        options,
         now,
         inbox.clone(),
         reports,
@@ -269,14 +270,17 @@ async fn serve(
 /// Opens the database and puts the driver together.
 fn prepare(
     settings: Settings,
-    dry_run: bool,
+    options: &RunOptions,
     now: Timestamp,
     inbox: mpsc::Sender<Letter>,
     reports: outbox::Reports,
     audience: Audience,
 ) -> Result<Driver, StartError> {
     let mut memory = Memory::open(settings.daemon.database.clone(), now)?;
-    let (circumstances, policy) = Circumstances::new(settings, dry_run, now);
+    let config = main_file(options.config.as_deref());
+    let config = std::path::absolute(&config).unwrap_or(config);
+    let dry_run = options.dry_run;
+    let (circumstances, policy) = Circumstances::new(settings, config, dry_run, now);
     let (remembered, cursors) = memory.remembered(now, longest_findtime(&policy));
     let lookups = Lookups::new(inbox.clone());
     let sources = Sources::new(inbox, cursors);

@@ -39,6 +39,7 @@ const SCHEMA: &[&str] = &[
     include_str!("schema/0011_losses.sql"),
     include_str!("schema/0012_effects.sql"),
     include_str!("schema/0013_fail2ban.sql"),
+    include_str!("schema/0014_notices.sql"),
 ];
 
 /// How long a lock of somebody else may hold up the daemon: an administrator with an open transaction
@@ -52,8 +53,8 @@ const LOG_PAGES: i64 = 2048;
 /// The write-ahead log is cut back to this size after a long-running reader has let it grow.
 const LOG_BYTES: i64 = 16 << 20;
 
-/// More than the number of different statements in this room, so that none is prepared twice.
-const STATEMENTS: usize = 40;
+/// More than the number of different statements in this room, some 80, so that none is prepared twice.
+const STATEMENTS: usize = 100;
 
 /// The database, open for writing.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 use rusqlite::types::{Type, ValueRef};
 use rusqlite::{Connection, OpenFlags, Params, Row, params};
 
-use super::write::bytes;
+use super::write::{bytes, first};
 use super::{Store, StoreError, refuse_newer, sightings};
 use crate::engine::cursor::{Cursor, Stream};
 use crate::engine::decision::{
@@ -163,7 +163,7 @@ impl Store {
             &format!(
                 // The newest of each is found in the index alone.
                 "SELECT {BAN_COLUMNS}, forgiven, ended, iif(release = 'merged', ended, NULL) FROM all_bans
-                 JOIN (SELECT max(id) AS id FROM all_bans GROUP BY subject, jail) USING (id) ORDER BY id"
+                 JOIN (SELECT max(id) AS id FROM all_bans GROUP BY subject, jail, first) USING (id) ORDER BY id"
             ),
             [],
             |row| {
@@ -205,9 +205,9 @@ impl Store {
         )?;
         let unhindered = rows(
             &self.connection,
-            "SELECT notices.jail, notices.subject, max(notices.time), all_bans.first FROM notices
-             JOIN all_bans ON all_bans.jail = notices.jail AND all_bans.subject = notices.subject
-             WHERE kind = 'unhindered' AND time >= start AND ended IS NULL GROUP BY all_bans.id",
+            "SELECT all_bans.jail, all_bans.subject, max(notices.time), all_bans.first FROM notices
+             JOIN all_bans ON all_bans.id = notices.ban
+             WHERE kind = 'unhindered' AND ended IS NULL GROUP BY all_bans.id",
             [],
             |row| Ok((names.jail(row, 0)?, subject(row, 1, 3)?, time(row, 2)?)),
         )?;
@@ -332,9 +332,14 @@ impl Store {
         start: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut found = self.connection.prepare_cached(
-            "SELECT 1 FROM all_bans WHERE subject = ?1 AND jail = ?2 AND start = ?3",
+            "SELECT 1 FROM all_bans WHERE subject = ?1 AND jail = ?2 AND first = ?3 AND start = ?4",
         )?;
-        Ok(found.exists(params![subject.plain(), jail.as_str(), start.as_micros()])?)
+        Ok(found.exists(params![
+            subject.plain(),
+            jail.as_str(),
+            first(subject),
+            start.as_micros()
+        ])?)
     }
 
     /// The failures that made `ban`, oldest first.
@@ -375,9 +380,7 @@ impl Store {
     pub fn why_unhindered(&self, ban: BanId) -> Result<Option<String>, StoreError> {
         let told = rows(
             &self.connection,
-            "SELECT detail FROM notices
-             JOIN all_bans ON all_bans.jail = notices.jail AND all_bans.subject = notices.subject
-             WHERE kind = 'unhindered' AND time >= start AND all_bans.id = ?1
+            "SELECT detail FROM notices WHERE kind = 'unhindered' AND ban = ?1
              ORDER BY time DESC LIMIT 1",
             params![ban.0.cast_signed()],
             |row| row.get(0),
@@ -487,7 +490,7 @@ impl Archive {
 pub struct Salvage {
     /// Bans in force whose rows could still be read.
     pub bans: Vec<Ban>,
-    /// Whether these are all of them.
+    /// Whether these are all bans in force; of what follows some may be missing all the same.
     pub is_complete: bool,
     /// Who was allowed for a time.
     pub allowances: Vec<Allowance>,
@@ -526,7 +529,7 @@ impl Salvage {
                 |ban| drop(bans.insert(ban.id, ban)),
             );
             is_complete |= read.is_ok_and(|skipped| skipped == 0);
-            // Only those in force would be missed.
+            // Rows before an error are kept; `is_complete` is of bans in force alone.
             let _ = each_row(
                 &connection,
                 &format!(

@@ -1,7 +1,8 @@
 //! How are sightings kept?
 //!
-//! In: sightings, which are totals. Out: those that an earlier run ends with, and what they come to. A total never gets
-//! smaller, so it makes no difference how often, and in which order, they are written.
+//! In: sightings, which are totals. Out: those that an earlier run ends with, and what they come to. It makes no difference
+//! how often one is written. Their order makes none for what a pattern has taken, since that total never gets smaller; of
+//! the lines that nobody knew, each place keeps what was written last.
 
 use rusqlite::{Connection, Row, params};
 

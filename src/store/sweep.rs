@@ -12,9 +12,9 @@ use crate::engine::time::Timestamp;
 /// Rows per call of [`Store::sweep`]: some ten milliseconds of work. 100,000 rows in one go took 2.6 s.
 const PIECE: usize = 1000;
 
-/// Ended bans that are kept at most, however long history is to be: some 200 MB. Attackers decide how many
-/// there are.
-const MOST_ENDED_BANS: u64 = 1_000_000;
+/// Bans that are kept at most, however long history is to be: some 200 MB. Attackers decide how many there are. Those in
+/// force, and those that were merged and may go on, are among them but are never forgotten for this.
+const MOST_BANS: u64 = 1_000_000;
 
 /// Notices that are kept at most; they are read by people.
 const MOST_NOTICES: u64 = 10_000;
@@ -88,28 +88,28 @@ impl Store {
                 .prepare_cached(sql)?
                 .execute(params![bound, left as i64])?;
         }
+        // Of these, ?1 is now.
         for (surplus, sql) in [
             (
-                surplus(&transaction, "all_bans", MOST_ENDED_BANS)?,
+                surplus(&transaction, "all_bans", MOST_BANS)?,
                 "DELETE FROM all_bans WHERE id IN
                     (SELECT id FROM all_bans WHERE ended IS NOT NULL
-                         AND NOT (release = 'merged' AND coalesce(
-                             until > (julianday('now') - 2440587.5) * 86400000000.0, 1))
-                     ORDER BY ended LIMIT ?1)",
+                         AND NOT (release = 'merged' AND coalesce(until > ?1, 1))
+                     ORDER BY ended LIMIT ?2)",
             ),
             (
                 surplus(&transaction, "failures", retention.max_failures)?,
-                "DELETE FROM failures WHERE id IN (SELECT id FROM failures ORDER BY id LIMIT ?1)",
+                "DELETE FROM failures WHERE id IN (SELECT id FROM failures ORDER BY id LIMIT ?2)",
             ),
             (
                 surplus(&transaction, "notices", MOST_NOTICES)?,
-                "DELETE FROM notices WHERE id IN (SELECT id FROM notices ORDER BY id LIMIT ?1)",
+                "DELETE FROM notices WHERE id IN (SELECT id FROM notices ORDER BY id LIMIT ?2)",
             ),
         ] {
             let piece = usize::try_from(surplus).unwrap_or(left).min(left);
             left -= transaction
                 .prepare_cached(sql)?
-                .execute(params![piece as i64])?;
+                .execute(params![now.as_micros(), piece as i64])?;
         }
         transaction.commit()?;
         Ok(PIECE - left)

@@ -17,7 +17,6 @@ use crate::engine::decision::{
     Remark, Resumed, Unban,
 };
 use crate::engine::filter::Outcome;
-use crate::engine::ledger::Standing;
 use crate::engine::name::SourceName;
 use crate::engine::prefix::Prefix;
 use crate::engine::record::kept::kept;
@@ -25,22 +24,31 @@ use crate::engine::subject::Subject;
 use crate::engine::time::{Span, Timestamp};
 
 impl Store {
-    /// Lets no failure since `time` with a number below `before` help to make a ban any more, and none wait for an
-    /// address: it has been heard again under another number.
+    /// Lets no failure since `time` with a number below `failures` help to make a ban any more, and none below `awaited`
+    /// wait for an address: it has been heard again under another number.
     ///
     /// # Errors
     /// Nothing was changed; the same call may be repeated.
-    pub fn settle(&self, time: Timestamp, before: FailureId) -> Result<(), StoreError> {
-        self.connection.execute(
+    pub fn settle(
+        &mut self,
+        time: Timestamp,
+        failures: FailureId,
+        awaited: AwaitedId,
+    ) -> Result<(), StoreError> {
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // By the index on time: all failures that are kept have a lower number.
+        transaction.execute(
             "UPDATE failures SET pending = 0, counted = 0
-             WHERE counted AND ban IS NULL AND time >= ?1 AND id < ?2",
-            params![time.as_micros(), before.0.cast_signed()],
+             WHERE counted AND ban IS NULL AND time >= ?1 AND +id < ?2",
+            params![time.as_micros(), failures.0.cast_signed()],
         )?;
-        self.connection.execute(
+        transaction.execute(
             "DELETE FROM unresolved WHERE time >= ?1 AND id < ?2",
-            params![time.as_micros(), before.0.cast_signed()],
+            params![time.as_micros(), awaited.0.cast_signed()],
         )?;
-        Ok(())
+        Ok(transaction.commit()?)
     }
 
     /// Remembers `decisions` and where their sources stand now, in one transaction.
@@ -135,8 +143,8 @@ impl Store {
     }
 
     /// Makes the bans in force here equal to `bans`, for when decisions were lost on the way: missing ones are
-    /// written, others are ended as of `now`, or, if they are among those that were `merged`, as of the time beside them.
-    /// Likewise who is allowed, and what waits for addresses.
+    /// written, ended ones reopened, others are ended as of `now`, or, if they are among those that were `merged`, as of
+    /// the time beside them. Likewise who is allowed, and what waits for addresses.
     ///
     /// # Errors
     /// Nothing was changed; the same call may be repeated.
@@ -156,22 +164,25 @@ impl Store {
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         for banned in bans {
-            if !open.remove(&banned.id.0.cast_signed()) {
+            let id = banned.id.0.cast_signed();
+            if !open.remove(&id) {
                 ban(&transaction, banned)?;
+                // It may be here as ended: as merged, if what became of that was lost.
+                transaction
+                    .prepare_cached(
+                        "UPDATE all_bans SET ended = NULL, release = NULL WHERE id = ?1",
+                    )?
+                    .execute([id])?;
             }
         }
         for (banned, time) in merged {
-            open.remove(&banned.id.0.cast_signed());
+            let id = banned.id.0.cast_signed();
+            open.remove(&id);
             ban(&transaction, banned)?;
-            let freed = Unban {
-                ban: banned.id,
-                was: Standing::of(banned),
-                jail: banned.jail.clone(),
-                subject: banned.subject.clone(),
-                time: *time,
-                release: Release::Merged,
-            };
-            unban(&transaction, &freed)?;
+            // Also if it is here as merged at another time: by this one it is known to the network's ban.
+            transaction
+                .prepare_cached("UPDATE all_bans SET ended = ?2, release = ?3 WHERE id = ?1")?
+                .execute(params![id, time.as_micros(), Release::Merged.to_string()])?;
         }
         let mut end = transaction.prepare(
             "UPDATE all_bans SET ended = min(coalesce(until, ?2), ?2),
@@ -379,6 +390,10 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
         | Notice::Unhindered { time, .. } => *time,
         _ => now,
     };
+    let about = match notice {
+        Notice::Unhindered { ban, .. } => Some(ban.id.0.cast_signed()),
+        _ => None,
+    };
     let (kind, jail, subject, detail) = match notice {
         Notice::Evicted { jail, subjects } => (
             "evicted",
@@ -466,15 +481,16 @@ fn notice(connection: &Connection, now: Timestamp, notice: &Notice) -> rusqlite:
     };
     connection
         .prepare_cached(
-            "INSERT INTO notices (time, jail, kind, subject, detail) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (time, jail, kind, subject) DO NOTHING",
+            "INSERT INTO notices (time, jail, kind, subject, detail, ban) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (time, jail, kind, subject, detail) DO NOTHING",
         )?
         .execute(params![
             time.as_micros(),
             jail.as_str(),
             kind,
             subject,
-            detail
+            detail,
+            about
         ])?;
     Ok(())
 }

@@ -183,10 +183,15 @@ fn dates(bencher: Bencher, log: &str) {
         });
 }
 
-/// Dates by templates, where hardly a line has the date of the line before: the usual ones, and those of a filter for access logs.
-#[divan::bench(args = ["auth", "access", "access bracketed"])]
+/// Dates by templates, where hardly a line has the date of the line before: the usual ones, and those of a filter for
+/// access logs. Then where every line has it, as in a flood.
+#[divan::bench(args = ["auth", "access", "access bracketed", "one second"])]
 fn templates(bencher: Bencher, log: &str) {
-    let lines = lines(if log == "auth" { &AUTH } else { &ACCESS });
+    let lines = match log {
+        "auth" => lines(&AUTH),
+        "one second" => vec![lines(&AUTH)[0]; LINES as usize],
+        _ => lines(&ACCESS),
+    };
     let now = now();
     let pattern = match log {
         "access bracketed" => r"^[^\[]*\[({DATE})",

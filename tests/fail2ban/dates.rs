@@ -111,8 +111,8 @@ fn now() -> Timestamp {
     Timestamp::from_micros(NOW * 1_000_000)
 }
 
-fn ours(templates: &DateTemplates, line: &str) -> Found {
-    let found = templates.find(line.as_bytes(), &zone(), now(), &mut LastDate::default());
+fn ours(templates: &DateTemplates, line: &str, last: &mut LastDate) -> Found {
+    let found = templates.find(line.as_bytes(), &zone(), now(), last);
     let found = found.unwrap()?;
     let told = match found.time {
         Some(time) => Told::Moment(time.as_micros() as f64 / 1e6),
@@ -253,8 +253,12 @@ impl Tally {
         lines: &[String],
         theirs: &[Found],
     ) {
+        // What is remembered of a line must not change what is found in the next, nor in the same once more.
+        let mut last = LastDate::default();
         for (line, theirs) in lines.iter().zip(theirs) {
-            let ours = ours(templates, line);
+            let first = ours(templates, line, &mut last);
+            let ours = ours(templates, line, &mut last);
+            assert_eq!(first, ours, "{pattern:?} {line:?}");
             self.lines += 1;
             self.told += usize::from(matches!(theirs, Some((_, _, Told::Moment(_), _))));
             match compared(pattern, line, &ours, theirs) {

@@ -82,18 +82,39 @@ HOME/fail2ban-server -c CONFIG -f start >>HOME/server.log 2>&1 & until HOME/fail
  = 0
 ";
 
+/// What comes behind, where the daemon is asked at the usual socket: without a name, its own configuration is meant.
+const UNNAMED: &str = "client start
+ Server ready
+ = 0
+unnamed() { HOME/fail2ban-client \"$@\" 2>>HOME/complaints; echo \"= $?\"; }; unnamed restart
+ Shutdown successful
+ Server ready
+ = 0
+unnamed status
+ Status
+ |- Number of jail:\t1
+ `- Jail list:\tone
+ = 0
+unnamed -t
+ OK: configuration test is successful
+ = 0
+unnamed stop
+ Shutdown successful
+ = 0
+";
+
 /// Runs all steps with a configuration, to which a file is added on the way, and holds against each other what they print
 /// and should print.
-fn walk(netns: &Netns, home: &tempfile::TempDir, config: &str, more: &str, into: &str) {
+fn walk(netns: &Netns, home: &tempfile::TempDir, config: &str, into: &str, steps: &str) {
     for name in ["fail2ban-client", "fail2ban-server"] {
         symlink(F2BD, home.path().join(name)).unwrap();
     }
     let here = |text: &str| {
-        let named = text.replace("CONFIG", config).replace("MORE", more);
+        let named = text.replace("CONFIG", config).replace("MORE", "HOME/more");
         let named = named.replace("INTO", into);
         named.replace("HOME", &home.path().display().to_string())
     };
-    let (printed, done): (Vec<_>, Vec<_>) = STEPS.lines().partition(|line| line.starts_with(' '));
+    let (printed, done): (Vec<_>, Vec<_>) = steps.lines().partition(|line| line.starts_with(' '));
     let expected: String = printed
         .iter()
         .map(|line| format!("{}\n", &line[1..]))
@@ -148,7 +169,7 @@ fn a_daemon_is_begun_and_ended_by_the_old_names() {
     }
     fs::create_dir(home.path().join("f2bd.conf.d")).unwrap();
     let into = "HOME/f2bd.conf.d/two.conf";
-    walk(&netns, &home, "HOME/f2bd.conf", "HOME/more", into);
+    walk(&netns, &home, "HOME/f2bd.conf", into, STEPS);
 }
 
 #[test]
@@ -181,7 +202,7 @@ fn so_is_one_with_a_directory_of_fail2ban() {
         &netns,
         &home,
         "HOME/fail2ban",
-        "HOME/more",
         "HOME/fail2ban/jail.d/two.conf",
+        &[STEPS, UNNAMED].concat(),
     );
 }

@@ -97,12 +97,16 @@ mod tests {
             "[shell.commands]",
             "[[ban]]\nrun = [\"a\"]\n[shell.commands]",
         );
-        assert!(refused(&steps).contains("no steps"), "{}", refused(&steps));
+        assert!(
+            refused(&steps).contains("no use of `ban`"),
+            "{}",
+            refused(&steps)
+        );
         let word = FILE.replace("type = \"secret\"\n", "");
         assert!(refused(&word).contains("are secrets"), "{}", refused(&word));
         let other = FILE.replace("\"shell\"", "\"exec\"");
         assert!(
-            refused(&other).contains("kind shell"),
+            refused(&other).contains("no use of `shell`"),
             "{}",
             refused(&other)
         );

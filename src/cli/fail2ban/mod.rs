@@ -30,6 +30,7 @@ use crate::control::fail2ban::answer::{Answers, Failed};
 use crate::control::fail2ban::command;
 use crate::control::fail2ban::fault::Fault;
 use crate::control::fail2ban::line::{Level, Line};
+use crate::control::protocol::{Reply, Request};
 
 /// Fail2ban's configuration.
 const USUAL_TREE: &str = "/etc/fail2ban";
@@ -197,9 +198,34 @@ impl Session {
         }
     }
 
-    /// The configuration: the one that is named, or ours, or Fail2ban's if there is none of ours.
+    /// The configuration: the one that is named, or that of the daemon that answers, or the usual one.
     fn config(&self) -> Option<PathBuf> {
+        let running = || match self.options.conf {
+            None => self.config_in_force(),
+            Some(_) => None,
+        };
+        running().or_else(|| self.usual_config())
+    }
+
+    /// The configuration that is named, or ours, or Fail2ban's if there is none of ours.
+    fn usual_config(&self) -> Option<PathBuf> {
         config_of(self.options.conf.as_deref())
+    }
+
+    /// The configuration of the daemon that answers.
+    fn config_in_force(&self) -> Option<PathBuf> {
+        // Who cannot ask it takes what is usual, and is told where that is wrong.
+        let socket = match &self.options.socket {
+            Some(named) => named.clone(),
+            None => config::socket(self.usual_config().as_deref()).ok()?,
+        };
+        match Client::ask(&socket, Request::Status { jail: None }).ok()? {
+            Reply::Status(status) => {
+                let path = PathBuf::from(status.configuration.path);
+                path.exists().then_some(path)
+            }
+            _ => None,
+        }
     }
 
     /// Reads the configuration and tells what is wrong with it; nothing if that keeps it from being used.
@@ -283,7 +309,7 @@ impl Session {
         if let Some(named) = &self.options.socket {
             return Ok(named.clone());
         }
-        config::socket(self.config().as_deref()).map_err(|problems| {
+        config::socket(self.usual_config().as_deref()).map_err(|problems| {
             for problem in problems {
                 complain(&problem.to_string());
             }

@@ -4,12 +4,13 @@
 //! goes on when this one has ended. A command line that names a configuration or a socket means a daemon of its own.
 
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{NotDone, Session, Tool, complain, print};
 use crate::config::fail2ban::time;
+use crate::config::files::main_file;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
 use crate::daemon::{self, RunOptions};
@@ -49,11 +50,18 @@ impl Session {
 
     /// Ends the daemon, if there is one, and starts another one.
     pub(super) fn restart(&self) -> Result<(), NotDone> {
+        let config = self.config();
         // Who was not there need not end; that has been told.
         if self.ask(&["stop".to_owned()]).is_ok() {
             self.wait_for(false, None)?;
         }
-        self.start()
+        let file = |config: Option<PathBuf>| main_file(config.as_deref());
+        if file(config.clone()) == file(self.usual_config()) {
+            return self.start();
+        }
+        let mut session = Session::new(self.tool, self.options.clone());
+        session.options.conf = config;
+        session.start()
     }
 
     /// Ends the daemon, and waits until another one can begin: scripts start it in the next line.
