@@ -679,6 +679,24 @@ fn a_start_that_is_refused_leaves_nothing() {
     refused("newer");
 }
 
+#[test]
+fn a_socket_for_clients_of_fail2ban_that_cannot_be_made_costs_nothing_else() {
+    let Some(world) = World::new(SLOW) else {
+        return;
+    };
+    // Below a file nobody can make a directory, not even root.
+    fs::write(world.path().join("blocked"), "").unwrap();
+    let socket = world.path().join("blocked/fail2ban.sock");
+    let text = fs::read_to_string(world.config()).unwrap();
+    let line = format!("[daemon]\nfail2ban_socket = {socket:?}\n");
+    fs::write(world.config(), text.replacen("[daemon]\n", &line, 1)).unwrap();
+    let daemon = world.start();
+    daemon.says("Fail2ban's clients are not answered");
+    world.attack("198.51.100.7", 3);
+    banned(&world, "198.51.100.7");
+    daemon.stop();
+}
+
 /// What systemd itself says of the unit, and of the drop-in for directories of Fail2ban's.
 #[test]
 fn systemd_understands_the_unit() {

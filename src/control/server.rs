@@ -65,6 +65,11 @@ pub struct Listener {
 }
 
 impl Listener {
+    /// The socket.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where nobody will serve it: leaves nothing that was not there before, but for the dead socket that it has replaced.
     pub fn undo(self) {
         remove(&self.path);

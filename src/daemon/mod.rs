@@ -42,7 +42,7 @@ use self::lookups::Lookups;
 use self::memory::Memory;
 use self::notify::{Announcement, Notifier};
 use self::outbox::Outbox;
-use self::places::Places;
+use self::places::{Clients, Places};
 use self::reload::{Reloader, load};
 use self::sources::Sources;
 use crate::action::{self, ActionError};
@@ -166,9 +166,12 @@ async fn serve(
     mut settings: Settings,
     told_problems: Vec<config::Problem>,
 ) -> Result<(), StartError> {
-    let own_path = settings.daemon.socket.clone();
-    let fail2ban_path = settings.daemon.fail2ban_socket.clone();
-    let places = Places::take(&settings.daemon)?;
+    let clients = match options.fail2ban_socket {
+        Some(_) => Clients::Needed,
+        None => Clients::Wanted,
+    };
+    let places = Places::take(&settings.daemon, clients)?;
+    let paths = places.paths();
     if options.dry_run {
         log::warn!("this is a dry run: everything is decided and recorded, and nobody is kept out");
     }
@@ -251,7 +254,7 @@ async fn serve(
     for task in served.into_iter().chain(tasks) {
         task.abort();
     }
-    for path in std::iter::once(own_path).chain(fail2ban_path) {
+    for path in paths {
         if let Err(error) = std::fs::remove_file(&path) {
             log::warn!("cannot remove {}: {error}", path.display());
         }

@@ -5,7 +5,7 @@
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::config::DaemonSettings;
 use crate::control::server::{self, BindError, Listener, Lock, Speech};
@@ -19,17 +19,27 @@ pub struct Places {
     pub alone: Option<Lock>,
 }
 
+/// Whether Fail2ban's clients must be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clients {
+    /// If the system allows it.
+    Wanted,
+    /// The command line names their socket.
+    Needed,
+}
+
 impl Places {
-    /// Takes all of them.
+    /// Takes all of them. The daemon protects without a socket for Fail2ban's clients too: that the system refuses it is told,
+    /// and no more, unless `clients` are what it was started for.
     ///
     /// # Errors
-    /// Somebody else has one, or the system refuses a socket.
-    pub fn take(daemon: &DaemonSettings) -> Result<Places, BindError> {
+    /// Somebody else has one, or the system refuses a socket that there must be.
+    pub fn take(daemon: &DaemonSettings, clients: Clients) -> Result<Places, BindError> {
         let mut places = Places {
             listeners: Vec::new(),
             alone: None,
         };
-        match places.take_each(daemon) {
+        match places.take_each(daemon, clients) {
             Ok(()) => Ok(places),
             Err(error) => {
                 places.give_back();
@@ -38,16 +48,26 @@ impl Places {
         }
     }
 
-    fn take_each(&mut self, daemon: &DaemonSettings) -> Result<(), BindError> {
-        let own = [(Some(&daemon.socket), Speech::Own)];
-        let theirs = [(daemon.fail2ban_socket.as_ref(), Speech::Fail2ban)];
-        for (path, speech) in own.into_iter().chain(theirs) {
-            if let Some(path) = path {
-                self.listeners.push(server::bind(path, speech)?);
+    fn take_each(&mut self, daemon: &DaemonSettings, clients: Clients) -> Result<(), BindError> {
+        self.listeners
+            .push(server::bind(&daemon.socket, Speech::Own)?);
+        if let Some(path) = &daemon.fail2ban_socket {
+            match (server::bind(path, Speech::Fail2ban), clients) {
+                (Ok(listener), _) => self.listeners.push(listener),
+                (Err(error @ BindError::System { .. }), Clients::Wanted) => log::error!(
+                    "{error}; Fail2ban's clients are not answered: see fail2ban_socket in f2bd.conf(5), or remove it, and restart f2bd"
+                ),
+                (Err(error), _) => return Err(error),
             }
         }
         self.alone = alone_with(&daemon.database)?;
         Ok(())
+    }
+
+    /// The sockets that are served.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        let paths = self.listeners.iter().map(Listener::path);
+        paths.map(Path::to_owned).collect()
     }
 
     /// Leaves nothing that was not there before.

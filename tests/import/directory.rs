@@ -295,6 +295,38 @@ fn what_is_otherwise_whatever_is_said_is_told() {
 }
 
 #[test]
+fn what_the_unit_needs_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let Some(tree) = tree(home.path(), SMALL) else {
+        return;
+    };
+    let (out, _, report) = import(&tree, &[]);
+    let main = fs::read_to_string(out.join("f2bd.conf")).unwrap();
+    let needs = report["needs"].as_array().unwrap();
+    assert_eq!(needs.len(), 2, "{report}");
+    for (need, remedy) in needs
+        .iter()
+        .zip(["`RuntimeDirectory=fail2ban`", "`ReadWritePaths=/var/log`"])
+    {
+        let need = need.as_str().unwrap();
+        assert!(need.contains(remedy), "{report}");
+        assert!(main.contains(&format!("\n# {need}.\nfail2ban_")), "{main}");
+    }
+    // A path of two lines is one comment, and no setting.
+    fs::write(
+        tree.join("fail2ban.local"),
+        "[Definition]\nsocket = /run/x\n  injected = 1/y\n",
+    )
+    .unwrap();
+    let (out, _, _) = import(&tree, &["--force"]);
+    let main = fs::read_to_string(out.join("f2bd.conf")).unwrap();
+    assert!(
+        !main.contains("\ninjected") && !main.contains("\n  injected"),
+        "{main}"
+    );
+}
+
+#[test]
 fn nothing_is_overwritten_and_comments_are_kept() {
     let home = tempfile::tempdir().unwrap();
     let Some(tree) = tree(home.path(), SMALL) else {

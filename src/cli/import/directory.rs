@@ -23,6 +23,7 @@ const OPEN: u32 = 0o666;
 struct Report<'a> {
     files: Vec<String>,
     jails: Vec<JailRow<'a>>,
+    needs: &'a [String],
     problems: Vec<String>,
 }
 
@@ -124,6 +125,7 @@ fn report(converted: &Converted) -> Report<'_> {
     Report {
         files: files.map(|path| path.display().to_string()).collect(),
         jails: jails.collect(),
+        needs: &converted.needs,
         problems: converted.problems.iter().map(ToString::to_string).collect(),
     }
 }
@@ -142,6 +144,9 @@ fn print(out: &mut impl Write, converted: &Converted, output: &Path) -> io::Resu
         for difference in &jail.differences {
             writeln!(out, "    {}", harmless(difference))?;
         }
+    }
+    for need in &converted.needs {
+        writeln!(out, "{}", harmless(need))?;
     }
     writeln!(
         out,

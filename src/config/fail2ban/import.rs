@@ -4,9 +4,11 @@
 //! about each jail. Nothing is written here.
 //!
 //! What a jail comes to is the transcription's to say. `covered` knows where a filter of ours does the work of one of
-//! Fail2ban's, `filters` and `actions` write files of the others, `common` finds what all jails share, `text` writes TOML.
+//! Fail2ban's, `filters` and `actions` write files of the others, `common` finds what all jails share,
+//! `clients` tells what those who knew Fail2ban need, `text` writes TOML.
 
 mod actions;
+mod clients;
 mod common;
 pub mod covered;
 mod filters;
@@ -35,6 +37,8 @@ pub struct Converted {
     pub files: BTreeMap<PathBuf, NewFile>,
     /// What has become of each jail that Fail2ban would start, in its order.
     pub jails: Vec<Carried>,
+    /// What the user of f2bd's unit still needs, a sentence each.
+    pub needs: Vec<String>,
     /// What else is wrong with the directory.
     pub problems: Vec<Problem>,
 }
@@ -124,6 +128,7 @@ pub fn convert(folder: &Path, output: &Path, problems: &mut Problems) -> Option<
     Some(Converted {
         files,
         jails: carried,
+        needs: clients::needs(&all.table),
         problems: std::mem::take(problems).into_sorted(),
     })
 }

@@ -1,8 +1,8 @@
 //! Which filter of ours takes every line that one of Fail2ban's takes?
 //!
 //! The answers are data, in `covered.toml`: a filter of Fail2ban's is known by a digest of all its patterns, with everything
-//! put in that the jail says of it, so that whatever was changed makes it another filter. A test shows by all logs there are
-//! that ours takes the same lines, and blames the same addresses.
+//! put in that the jail says of it, so that whatever was changed makes it another filter. A test shows by all logs there are,
+//! also with every other word that its patterns have, that ours takes the same lines, and blames the same addresses.
 
 use std::sync::Arc;
 

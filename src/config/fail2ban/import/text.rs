@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
+use super::clients;
 use crate::config::base::part;
 use crate::config::document::{Entry, Kind, Table};
 use crate::config::problem::Place;
@@ -76,6 +77,10 @@ impl Writer {
         let is_said = |entry: &&Entry| entry.key != "enabled";
         for entry in section.entries().iter().filter(is_said) {
             self.comments(&entry.value.place);
+            if let ("daemon", Some(need)) = (name, clients::need(&entry.key, &entry.value.kind)) {
+                // Writing to a String cannot fail.
+                let _ = writeln!(self.text, "# {need}.");
+            }
             self.entry(entry);
         }
     }
