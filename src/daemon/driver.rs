@@ -3,15 +3,17 @@
 //! The driver owns the engine, the store, the list of readers and the queues of the actions. It is a plain
 //! thread; nothing here is async, and nobody else decides anything.
 
+mod inquiries;
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::answer::{self, Circumstances, View};
 use super::clock;
-use super::effect::{Effect, Reach};
+use super::effect::Effect;
 use super::events::{self, Counts};
 use super::fail2ban_log::Fail2banLog;
 use super::letter::Letter;
@@ -22,24 +24,17 @@ use super::notify::{Announcement, Status};
 use super::outbox::{Outbox, WorkerId};
 use super::sources::Sources;
 use super::takeover;
-use super::trial::{Before, Trial};
+use super::trial::Trial;
 use super::unwritten::Unwritten;
 use crate::action::Report;
 use crate::action::event::{Event, Occasion};
-use crate::action::trace::Trace;
-use crate::config::Settings;
 use crate::control::protocol::{
-    ConfigurationRow, DaemonChange, FollowLine, ForeignBan, JailChange, MOST_TAKEN_OVER, Reply,
-    Request,
+    ConfigurationRow, FollowLine, ForeignBan, MOST_TAKEN_OVER, Reply, Request,
 };
 use crate::engine::cursor::Stream;
-use crate::engine::decision::Notice;
-use crate::engine::host::HostName;
 use crate::engine::input::Remembered;
-use crate::engine::ledger::Standing;
 use crate::engine::name::{ActionName, JailName};
-use crate::engine::policy::{AddressSet, Policy, SetName, UseDns};
-use crate::engine::prefix::Prefix;
+use crate::engine::policy::{AddressSet, SetName};
 use crate::engine::record::kept::kept;
 use crate::engine::time::{Span, Timestamp};
 use crate::engine::{Decision, Engine, Input};
@@ -397,121 +392,6 @@ impl Driver {
         }
     }
 
-    /// Answers what was decided to wait for the addresses of hosts that are known, and has others looked up.
-    fn look_up(&mut self, now: Timestamp, first: usize) {
-        for at in first..self.unwritten.decisions.len() {
-            let Decision::Await(awaited) = &self.unwritten.decisions[at] else {
-                continue;
-            };
-            let host = awaited.host.clone();
-            if let Some(addresses) = self.lookups.known(&host, now) {
-                let addresses = addresses.to_vec();
-                let decisions = &mut self.unwritten.decisions;
-                self.engine
-                    .handle(now, Input::Named { host, addresses }, decisions);
-            }
-        }
-        if self.lookups.has_room() {
-            self.lookups.ask(self.engine.awaited_hosts(), now);
-        }
-    }
-
-    /// What somebody who looked up a name has found.
-    fn take_addresses(&mut self, now: Timestamp, host: HostName, addresses: Vec<IpAddr>) {
-        self.lookups.hear(&host, &addresses, now);
-        self.tell_of(&host, &addresses);
-        self.decide(now, Input::Named { host, addresses }, None);
-    }
-
-    /// Says that a name was looked up, if a jail that waits for it wants that.
-    fn tell_of(&mut self, host: &HostName, addresses: &[IpAddr]) {
-        let awaiting = self.engine.awaiting(host);
-        let Some(jail) = awaiting.iter().map(|awaited| &awaited.jail).find(|name| {
-            let mut jails = self.engine.policy().jails.iter();
-            jails.any(|jail| jail.name == **name && jail.usedns == UseDns::Warn)
-        }) else {
-            return;
-        };
-        let Some(is_last) = self.lookups.tells() else {
-            return;
-        };
-        let found = match addresses {
-            [] => "no address that confirms it: what it did does not count".to_owned(),
-            found => {
-                let found: Vec<_> = found.iter().map(ToString::to_string).collect();
-                found.join(" and ")
-            }
-        };
-        log::warn!("[{jail}] the log has the name {host} instead of an address: {found}");
-        if is_last {
-            log::warn!("further names are looked up without a word");
-        }
-    }
-
-    /// Lets nobody wait any longer for a host that nobody knows.
-    fn give_up_hosts(&mut self, now: Timestamp) {
-        while let Some(host) = self.lookups.give_up(now) {
-            log::debug!("{host} could not be looked up in time");
-            self.tell_of(&host, &[]);
-            let addresses = Vec::new();
-            self.decide(now, Input::Named { host, addresses }, None);
-        }
-    }
-
-    /// Has programs asked about those who have failed just now. If too many wait, they are asked about when they fail
-    /// again.
-    fn ask_programs(&self, first: usize) {
-        if self.commands.is_empty() {
-            return;
-        }
-        for decision in self.unwritten.decisions.iter().skip(first) {
-            let (jail, address, is_banned) = match decision {
-                Decision::Count(failure) => (&failure.jail, failure.address, false),
-                Decision::Ban(ban) => {
-                    let hosts = ban.subject.network().filter(|own| own.is_host());
-                    (&ban.jail, hosts.map(Prefix::address), true)
-                }
-                _ => continue,
-            };
-            if let (Some(set), Some(address)) = (self.commands.get(jail), address) {
-                let question = (set.clone(), address);
-                let _ = self.audience.failing.try_send(Asking {
-                    question,
-                    is_banned,
-                });
-            }
-        }
-    }
-
-    /// Finds out why bans do not work of which that was decided just now.
-    fn find_causes(&mut self, first: usize) {
-        for decision in self.unwritten.decisions.iter_mut().skip(first) {
-            let Decision::Notice(Notice::Unhindered { ban, cause, .. }) = decision else {
-                continue;
-            };
-            let policy = self.engine.policy();
-            let standing = Standing::of(ban);
-            let is_own = |action| policy.puts_into_effect(action, &ban.jail, &standing);
-            let actions = self.circumstances.actions().iter();
-            let mut own = actions.filter(|(spec, _)| is_own(&spec.name)).peekable();
-            let jail = own.peek().and_then(|(_, jails)| {
-                let mut jails = jails.iter();
-                jails.find(|jail| jail.jail == ban.jail)
-            });
-            let Some(jail) = jail else {
-                continue;
-            };
-            let outbox = &self.outbox;
-            let works = |action| {
-                let mut states = outbox.states();
-                states.any(|(name, works, _)| name == action && works)
-            };
-            let reach = Reach::of(jail, own.map(|(spec, _)| (spec, works(&spec.name))));
-            let found = self.effect.cause(ban.subject.network(), &reach);
-            *cause = Some(found.to_string().into());
-        }
-    }
-
     /// Remembers what was decided and where the sources stand after it, then acts and tells.
     fn write(&mut self, now: Timestamp) {
         let mut unwritten = std::mem::take(&mut self.unwritten);
@@ -655,195 +535,6 @@ impl Driver {
             );
         }
         Reply::TakenOver { rows: taken.rows }
-    }
-
-    /// Has the engine know who would be locked out, if the settings want that.
-    fn guard(&mut self, now: Timestamp, guarded: AddressSet) {
-        let addresses = match self.circumstances.guard {
-            true => guarded,
-            false => AddressSet::default(),
-        };
-        let set = SetName::Guarded;
-        self.decide(now, Input::Ignore { set, addresses }, None);
-    }
-
-    /// Puts new settings in force. Whatever is read while a configuration is on trial is on trial itself: what comes
-    /// back in the end is what was in force before all of them.
-    fn obey(&mut self, now: Timestamp, settings: Settings, trial: Option<Duration>) {
-        let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
-        if let Some(lasting) = trial {
-            let before = match self.trial.take() {
-                Some(trial) => trial.into_before(),
-                None => Before {
-                    circumstances: self.circumstances.clone(),
-                    policy: self.engine.policy().clone(),
-                },
-            };
-            self.trial = Some(Trial::begin(now, lasting, before));
-        }
-        self.restored = None;
-        self.put_in_force(now, circumstances, policy);
-        match &self.trial {
-            Some(trial) => log::warn!(
-                "the new configuration is in force, on trial: unless it is confirmed by {}, the one before it comes back",
-                trial.until()
-            ),
-            None => log::info!("the new configuration is in force"),
-        }
-    }
-
-    /// Puts the settings in force once more, with one of a jail changed. The next configuration that is read knows nothing
-    /// of it.
-    fn set(&mut self, now: Timestamp, jail: &JailName, change: &JailChange) -> Reply {
-        let (circumstances, policy) =
-            match self.circumstances.with(self.engine.policy(), jail, change) {
-                Ok(changed) => changed,
-                Err(error) => return answer::not_so(&error),
-            };
-        self.put_in_force(now, circumstances, policy);
-        log::info!(
-            "[{jail}] somebody has set {change}; that holds until the configuration is read again"
-        );
-        answer::done(&[])
-    }
-
-    /// The same without a jail.
-    fn end_jail(&mut self, now: Timestamp, jail: &JailName) -> Reply {
-        let (circumstances, policy) = match self.circumstances.without(self.engine.policy(), jail) {
-            Ok(changed) => changed,
-            Err(error) => return answer::not_so(&error),
-        };
-        self.put_in_force(now, circumstances, policy);
-        log::info!(
-            "[{jail}] somebody has ended it; that holds until the configuration is read again"
-        );
-        answer::done(&[])
-    }
-
-    /// The same with a setting of the daemon.
-    fn set_daemon(&mut self, now: Timestamp, change: &DaemonChange) -> Reply {
-        let circumstances = match self.circumstances.with_daemon(change) {
-            Ok(circumstances) => circumstances,
-            Err(error) => return answer::not_so(&error),
-        };
-        let policy = self.engine.policy().clone();
-        self.put_in_force(now, circumstances, policy);
-        log::info!("somebody has set {change}; that holds until the configuration is read again");
-        answer::done(&[])
-    }
-
-    fn put_in_force(&mut self, now: Timestamp, circumstances: Circumstances, policy: Policy) {
-        let since = now.before(super::longest_findtime(&policy));
-        let wanted = policy.sets(circumstances.guard);
-        log::set_max_level(circumstances.log_level);
-        self.circumstances = circumstances;
-        self.commands = policy.commands();
-        self.decide(now, Input::Policy(Box::new(policy)), None);
-        self.told.go_on(
-            now,
-            self.circumstances.fail2ban_log.as_deref(),
-            self.engine.policy(),
-        );
-        if !self.circumstances.guard {
-            self.guard(now, AddressSet::default());
-        }
-        // Only now can the engine take what they hold.
-        self.audience.wanted.send_replace(wanted);
-        self.start_work(since);
-    }
-
-    /// Ends the trial well.
-    fn confirm(&mut self) -> Reply {
-        if self.trial.take().is_none() {
-            return answer::nothing_to_confirm(self.restored);
-        }
-        log::info!("the configuration is confirmed");
-        answer::done(&[])
-    }
-
-    /// Ends the trial badly.
-    fn go_back(&mut self, now: Timestamp) {
-        let Some(trial) = self.trial.take() else {
-            return;
-        };
-        let Before {
-            circumstances,
-            policy,
-        } = trial.into_before();
-        self.put_in_force(now, circumstances, policy);
-        self.restored = Some(now);
-        log::warn!(
-            "the new configuration was not confirmed: the one before it is in force again, whatever its files say now"
-        );
-    }
-
-    /// Starts the workers and readers that the settings ask for, and ends those they do not.
-    fn start_work(&mut self, since: Timestamp) {
-        self.employ();
-        self.start_reading(since);
-    }
-
-    /// Has the actions of the settings work, and those before them take away what they have left.
-    fn employ(&mut self) {
-        let now = clock::now();
-        self.inherit(now);
-        // Written before anything is done: what is in effect and nobody remembers stays for ever.
-        let actions = self.circumstances.actions().iter();
-        let keepers = actions.filter(|(spec, _)| spec.teller().is_none());
-        let about_to = keepers.cloned().map(|(spec, jails)| Trace { spec, jails });
-        self.remember_effects(now, about_to.collect());
-        if let Err(error) =
-            self.outbox
-                .employ(self.circumstances.actions(), &self.engine, &self.memory)
-        {
-            log::error!("cannot start an action's thread: {error}");
-        }
-    }
-
-    /// Once: what actions of an earlier run may have left.
-    fn inherit(&mut self, now: Timestamp) {
-        if self.has_inherited || self.circumstances.is_dry_run() {
-            return;
-        }
-        let Some(texts) = self.memory.effects(now) else {
-            return;
-        };
-        let traces = texts.iter().filter_map(|text| {
-            let trace = Trace::parse(text);
-            let told = trace.inspect_err(|error| {
-                log::warn!("what an action of an earlier run has left is not known: {error}");
-            });
-            told.ok()
-        });
-        self.outbox.inherit(traces.collect());
-        self.has_inherited = true;
-    }
-
-    /// Writes down what actions may have put into effect, also what they are `about_to`.
-    fn remember_effects(&mut self, now: Timestamp, about_to: Vec<Trace>) {
-        // What is written there has not been read.
-        if !self.has_inherited {
-            return;
-        }
-        let mut traces = self.outbox.in_effect();
-        traces.extend(about_to);
-        let of_files = traces.iter().filter(|trace| trace.spec.source.is_some());
-        let texts = of_files.filter_map(|trace| {
-            let text = trace.to_text();
-            let told = text.inspect_err(|error| log::error!("{}: {error}", trace.spec.name));
-            Some((trace.spec.name.to_string(), told.ok()?))
-        });
-        let mut effects: Vec<_> = texts.collect();
-        effects.sort();
-        effects.dedup();
-        self.memory.remember_effects(now, effects);
-    }
-
-    fn start_reading(&mut self, since: Timestamp) {
-        for trouble in self.sources.follow(&self.circumstances.sources, since) {
-            let (level, sentence) = trouble_text(&trouble);
-            log::log!(level, "{sentence}");
-        }
     }
 
     fn housekeeping(&mut self, now: Timestamp) {
