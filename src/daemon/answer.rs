@@ -6,13 +6,10 @@
 mod deaf;
 mod explain;
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use log::LevelFilter;
-
+use super::circumstances::Circumstances;
 use super::memory::Memory;
 use super::notice::{
     allowed_text, cleared_text, disallowed_text, forgiven_text, notice_text, remark_text,
@@ -20,170 +17,29 @@ use super::notice::{
 };
 use super::outbox::Outbox;
 use super::sources::Sources;
-use crate::action::{ActionJail, ActionSpec};
-use crate::config::amend::{self, AmendError};
-use crate::config::{Problem, Settings};
+use crate::config::Problem;
+use crate::config::amend::AmendError;
 use crate::control::protocol::{
-    ActionRow, AllowedRow, BanRow, ConfigurationRow, DaemonChange, DatabaseRow, FailureRow,
-    FileRow, FollowLine, HistoryRow, JailChange, JailRow, JailSettingsRow, LONGEST_ALLOWANCE,
-    MOST_TAKEN_OVER, OperatorRow, PAGE, Refusal, Reply, Request, ResponseRow, SettingsRow,
-    SiegeRow, SourceRow, Status, Why,
+    ActionRow, AllowedRow, BanRow, ConfigurationRow, DatabaseRow, FailureRow, FileRow, FollowLine,
+    HistoryRow, JailRow, LONGEST_ALLOWANCE, MOST_TAKEN_OVER, OperatorRow, PAGE, Refusal, Reply,
+    Request, ResponseRow, SettingsRow, SiegeRow, SourceRow, Status, Why,
 };
 use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
-use crate::engine::policy::{AddressSet, Counting, JailPolicy, Policy};
+use crate::engine::policy::{AddressSet, Counting, JailPolicy};
 use crate::engine::prefix::{Prefix, SubjectWidth};
 use crate::engine::record::kept::kept;
 use crate::engine::subject::{Name, Subject};
 use crate::engine::time::Timestamp;
 use crate::engine::{Decision, Engine, Input, MOST_ALLOWED, jail::most_subjects};
-use crate::source::SourceSpec;
-use crate::store::{self, HistoryQuery, Retention, Store, StoreError};
+use crate::store::{self, HistoryQuery, Store, StoreError};
 
 /// How many files of a source a status shows; a directory may have any number.
 const MOST_FILES: usize = 1_000;
 
 /// The widest networks that may be allowed for a time: a prefix that is mistyped must not open the gate to everybody.
 const WIDEST_ALLOWED: SubjectWidth = SubjectWidth { ipv4: 8, ipv6: 16 };
-
-/// Under what the daemon runs: the settings in force, but for the policy, which is the engine's.
-#[derive(Clone, Debug)]
-pub struct Circumstances {
-    /// Where the configuration is read from.
-    pub config: PathBuf,
-    /// What is to be read.
-    pub sources: Vec<SourceSpec>,
-    /// How long history is kept.
-    pub retention: Retention,
-    /// Whether nobody is banned who would be locked out.
-    pub guard: bool,
-    database: PathBuf,
-    socket: PathBuf,
-    fail2ban_socket: Option<PathBuf>,
-    actions: Vec<(ActionSpec, Vec<ActionJail>)>,
-    /// Where what happens is told in Fail2ban's words.
-    pub fail2ban_log: Option<PathBuf>,
-    rows: Vec<JailSettingsRow>,
-    /// What is otherwise than the files of the configuration say, since somebody has said so.
-    pub set: BTreeSet<String>,
-    dry_run: bool,
-    since: Timestamp,
-    /// What the daemon tells of.
-    pub log_level: LevelFilter,
-}
-
-impl Circumstances {
-    /// Those of a daemon that starts now.
-    pub fn new(
-        settings: Settings,
-        config: PathBuf,
-        dry_run: bool,
-        now: Timestamp,
-    ) -> (Self, Policy) {
-        let circumstances = Circumstances {
-            config,
-            sources: settings.sources,
-            retention: settings.daemon.retention,
-            guard: settings.daemon.guard,
-            database: settings.daemon.database,
-            socket: settings.daemon.socket,
-            fail2ban_socket: settings.daemon.fail2ban_socket,
-            actions: settings.actions,
-            fail2ban_log: settings.daemon.fail2ban_log,
-            rows: settings.rows,
-            set: BTreeSet::new(),
-            dry_run,
-            since: now,
-            log_level: settings.daemon.log_level,
-        };
-        (circumstances, settings.policy)
-    }
-
-    /// Those after a reload. The database and the socket stay what they were at the start.
-    pub fn of(settings: Settings, old: &Circumstances) -> (Self, Policy) {
-        let (mut new, policy) =
-            Circumstances::new(settings, old.config.clone(), old.dry_run, old.since);
-        keep("database", &mut new.database, &old.database);
-        keep("socket", &mut new.socket, &old.socket);
-        if new.fail2ban_socket != old.fail2ban_socket {
-            log::warn!(
-                "the socket for Fail2ban's clients is still what it was; restart f2bd to change it"
-            );
-            new.fail2ban_socket.clone_from(&old.fail2ban_socket);
-        }
-        (new, policy)
-    }
-
-    /// The same, and the policy, with a setting of a jail changed.
-    ///
-    /// # Errors
-    /// It cannot be so.
-    pub fn with(
-        &self,
-        policy: &Policy,
-        jail: &JailName,
-        change: &JailChange,
-    ) -> Result<(Self, Policy), AmendError> {
-        let (mut new, mut policy) = (self.clone(), policy.clone());
-        amend::amend(&mut policy, &mut new.rows, jail, change)?;
-        new.set.insert(format!("{} of {jail}", change.key()));
-        Ok((new, policy))
-    }
-
-    /// The same without a jail.
-    ///
-    /// # Errors
-    /// There is no such jail.
-    pub fn without(&self, policy: &Policy, jail: &JailName) -> Result<(Self, Policy), AmendError> {
-        let (mut new, mut policy) = (self.clone(), policy.clone());
-        amend::take_out(&mut policy, &mut new.rows, &mut new.actions, jail)?;
-        new.set.insert(format!("enabled of {jail}"));
-        Ok((new, policy))
-    }
-
-    /// The same with a setting of the daemon changed.
-    ///
-    /// # Errors
-    /// It cannot be so.
-    pub fn with_daemon(&self, change: &DaemonChange) -> Result<Self, AmendError> {
-        let mut new = self.clone();
-        match change {
-            DaemonChange::KeepBans(text) => {
-                let span = amend::span(text)?.filter(|span| !span.is_zero());
-                new.retention.history = span.ok_or(AmendError::NoTime("keep_bans"))?;
-            }
-            DaemonChange::Fail2banLog(Some(path)) if !path.starts_with('/') => {
-                return Err(AmendError::NoPath);
-            }
-            DaemonChange::Fail2banLog(path) => new.fail2ban_log = path.as_ref().map(PathBuf::from),
-        }
-        new.set.insert(change.key().to_owned());
-        Ok(new)
-    }
-
-    /// Whether everything is only decided.
-    pub fn is_dry_run(&self) -> bool {
-        self.dry_run
-    }
-
-    /// The actions to run, each for its jails: none in a dry run.
-    pub fn actions(&self) -> &[(ActionSpec, Vec<ActionJail>)] {
-        if self.dry_run { &[] } else { &self.actions }
-    }
-}
-
-/// Keeps a path that a running daemon cannot change, and says so.
-fn keep(what: &str, new: &mut PathBuf, old: &PathBuf) {
-    if new != old {
-        log::warn!(
-            "the {what} is still {}; restart f2bd to use {}",
-            old.display(),
-            new.display()
-        );
-        new.clone_from(old);
-    }
-}
 
 /// What the driver lets an answer look at.
 pub struct View<'d> {
@@ -594,7 +450,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
     Ok(Reply::Status(Box::new(Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         since: view.circumstances.since,
-        dry_run: view.circumstances.dry_run,
+        dry_run: view.circumstances.is_dry_run(),
         configuration: view.configuration.clone(),
         jails: jails.collect(),
         sources: sources.collect(),

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::answer::{self, Circumstances, View};
+use super::answer::{self, View};
+use super::circumstances::Circumstances;
 use super::clock;
 use super::effect::Effect;
 use super::events::{self, Counts};

@@ -5,6 +5,7 @@
 //! small tokio runtime that serves the socket, signals, timers and the watchdog; it decides nothing.
 
 mod answer;
+mod circumstances;
 mod clock;
 mod driver;
 mod effect;
@@ -35,7 +36,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use self::answer::Circumstances;
+use self::circumstances::Circumstances;
 use self::driver::{Audience, Driver};
 use self::letter::{Letter, MOST_LETTERS};
 use self::lookups::Lookups;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::answer::Circumstances;
+use super::circumstances::Circumstances;
 use crate::engine::policy::Policy;
 use crate::engine::time::Timestamp;
 
