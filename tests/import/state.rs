@@ -197,6 +197,18 @@ const OURS: &str =
 const THEIRS: &str = "SELECT jail, ip, timeofban, bantime, bancount FROM bips
                       WHERE jail <> 'other' AND ip NOT LIKE '203%' ORDER BY jail, ip";
 
+/// Waits for the last ban: Fail2ban rounds moments, also up, and what would be of the future begins now where it is taken over.
+fn all_have_begun(fail2ban: &Fail2ban) {
+    until("that ban has begun", || {
+        let began: i64 = fail2ban
+            .sql("SELECT max(timeofban) FROM bips")
+            .trim()
+            .parse()
+            .unwrap();
+        (jiff::Timestamp::now().as_second() >= began).then_some(())
+    });
+}
+
 #[test]
 fn nobody_is_freed_by_the_change() {
     let Some(fail2ban) = Fail2ban::start() else {
@@ -214,6 +226,7 @@ fn nobody_is_freed_by_the_change() {
         fail2ban.ban("keep", subject);
     }
     fail2ban.ban("other", "198.51.100.8");
+    all_have_begun(&fail2ban);
     let theirs = fail2ban.sql(THEIRS);
     assert_eq!(theirs.lines().count(), 5, "{theirs}");
 
@@ -253,15 +266,7 @@ fn nobody_is_freed_by_the_change() {
 
     // Fail2ban goes on meanwhile, and the rest is taken over by the daemon.
     fail2ban.ban("sshd", "198.51.100.10");
-    // Fail2ban rounds moments, also up; what would be of the future begins now.
-    until("that ban has begun", || {
-        let began: i64 = fail2ban
-            .sql("SELECT max(timeofban) FROM bips")
-            .trim()
-            .parse()
-            .unwrap();
-        (jiff::Timestamp::now().as_second() >= began).then_some(())
-    });
+    all_have_begun(&fail2ban);
     let (code, told) = import(&world, &fail2ban.database());
     assert_eq!(code, Some(1));
     assert_eq!(told["taken_by"], "daemon");
