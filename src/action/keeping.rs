@@ -23,6 +23,7 @@ use unknown::Unknown;
 
 use super::hands::{Done, Hands, JobError, open_secrets};
 use super::job::{Job, Write};
+use super::machine;
 use super::projection::{Projection, Touched};
 use super::routine::{Bans, Part, Routine};
 use super::scene::Scene;
@@ -83,10 +84,7 @@ pub struct Steps<'r> {
 impl<'r> Steps<'r> {
     /// Takes none yet.
     pub fn new(routine: &'r Routine, is_called_off: CalledOff<'r>) -> Steps<'r> {
-        let host = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
+        let host = machine::name();
         Steps {
             routine,
             hands: Hands::new(&routine.values, routine.timeout),

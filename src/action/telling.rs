@@ -180,10 +180,7 @@ pub fn run(
     clock: Clock<'_>,
     report: &dyn Fn(Report),
 ) {
-    let host = rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned();
+    let host = machine::name();
     let mut worker = Worker {
         spec,
         teller,

@@ -653,7 +653,7 @@ pub struct FailureRow {
     pub target: Option<String>,
     /// The number of the pattern in its filter file.
     pub pattern: u16,
-    /// The record's message.
+    /// The record's message, or its whole line where the filter looks at that.
     pub line: String,
     /// Whether it counted towards a ban.
     pub counted: bool,

@@ -84,7 +84,7 @@ pub struct Failure {
     pub session: Option<Box<str>>,
     /// Whether it counts towards a ban; one of an already banned subject does not.
     pub counted: bool,
-    /// The record's message; text of the attacker's choice.
+    /// The record's message, or its whole line where the filter looks at that; text of the attacker's choice.
     pub line: Box<str>,
 }
 
@@ -114,7 +114,7 @@ pub struct Awaited {
     pub pattern: u16,
     /// What ties the records of one session together.
     pub session: Option<Box<str>>,
-    /// The record's message; text of the attacker's choice.
+    /// The record's message, or its whole line where the filter looks at that; text of the attacker's choice.
     pub line: Box<str>,
 }
 

@@ -71,7 +71,7 @@ pub struct FailureRow {
     pub target: Option<String>,
     /// Which pattern of the filter took the record, counted from 1.
     pub pattern: u16,
-    /// The record's message, as [`crate::engine::record::kept::kept`] keeps it.
+    /// The record's message, or its whole line where the filter looks at that, as [`crate::engine::record::kept::kept`] keeps it.
     pub line: String,
     /// Whether it counted towards a ban.
     pub counted: bool,
