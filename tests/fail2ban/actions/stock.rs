@@ -266,6 +266,12 @@ fn iptables_lives_the_same() {
 }
 
 #[test]
+fn iptables_that_logs_lives_the_same() {
+    let action = "iptables-multiport-log[port=ssh, protocol=tcp]";
+    lives_the_same(&Case::of(action, "f2b-sshd-log"));
+}
+
+#[test]
 fn iptables_for_all_ports_lives_the_same() {
     lives_the_same(&Case::of("iptables-allports[port=ssh]", "f2b-sshd"));
 }
@@ -351,6 +357,7 @@ fn only_what_is_surely_the_same_is_replaced() {
     for ours in [
         "iptables-ipset",
         "iptables-ipset-proto4[maxelem=100000]",
+        "iptables-multiport-log[port=ssh]",
         "route[blocktype=blackhole]",
         "ufw[blocktype=deny]",
         "iptables[name=other]",
@@ -370,7 +377,7 @@ fn only_what_is_surely_the_same_is_replaced() {
         "iptables-ipset[ipmset=other]",
         "iptables-ipset[ipsettime=60]",
         "iptables-new[pre-rule=\"\"]",
-        "iptables-multiport-log",
+        "iptables-xt_recent-echo",
         "route[blocktype=throw]",
         "ufw[application=OpenSSH]",
         "ufw[comment=mine]",
@@ -594,6 +601,13 @@ fn letters_and_reports_are_ours_where_they_say_the_same() {
             "firewalld-ipset ",
         ),
         ("firewallcmd-rich-rules[port=ssh]", "firewalld-rich "),
+        (
+            "firewallcmd-rich-logging[port=ssh, level=debug]",
+            "firewalld-rich-log ",
+        ),
+        ("firewallcmd-multiport[port=ssh]", "firewalld-direct "),
+        ("firewallcmd-new[port=ssh, chain=MINE]", "firewalld-direct "),
+        ("firewallcmd-allports", "firewalld-direct "),
     ] {
         let own = is(theirs);
         assert!(
@@ -617,8 +631,8 @@ fn letters_and_reports_are_ours_where_they_say_the_same() {
         "cloudflare[cfuser=me, cftoken=x]",
         "xarf-login-attack",
         "firewallcmd-ipset[ipsettype=firewalld]",
-        "firewallcmd-rich-logging[port=ssh]",
-        "firewallcmd-multiport[port=ssh]",
+        "firewallcmd-rich-logging[rich-suffix=drop]",
+        "firewallcmd-multiport[family=eb]",
     ] {
         assert_eq!(is(others), None, "{others}");
     }
