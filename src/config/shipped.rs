@@ -21,6 +21,7 @@ pub const ACTIONS: &[Shipped] = files! { "actions":
     "blocklist-de"
     "caddy"
     "cloudflare"
+    "cloudflare-rules"
     "conntrack"
     "discord"
     "dshield"

@@ -560,6 +560,10 @@ fn secrets_are_carried_and_not_shown() {
             "blocklist_de[email=me@example.org, service=sshd, apikey=\"Sesame 123\"]",
             "blocklist-de",
         ),
+        (
+            "cloudflare[cfuser=me@x, cftoken=\"Sesame 123\"]",
+            "cloudflare-rules",
+        ),
     ] {
         let jail = one_jail(home.path(), "sshd", said);
         let (_, carried, problems) = read(&package, home.path(), &jail);
@@ -628,7 +632,10 @@ fn letters_and_reports_are_ours_where_they_say_the_same() {
         "abuseipdb[abuseipdb_apikey=x]",
         "blocklist_de[email=\"root@<fq-hostname>\", service=sshd, apikey=x]",
         "dshield[myip=192.0.2.1]",
-        "cloudflare[cfuser=me, cftoken=x]",
+        "cloudflare[cftoken=x]",
+        "cloudflare-token[cftoken=x]",
+        "cloudflare-token[cfzone=z, cftoken=x, cfmode=whitelist]",
+        "cloudflare-token[cfzone=z, cftoken=x, notes=mine]",
         "xarf-login-attack",
         "firewallcmd-ipset[ipsettype=firewalld]",
         "firewallcmd-rich-logging[rich-suffix=drop]",
