@@ -45,6 +45,8 @@ pub const ACTIONS: &[Shipped] = files! { "actions":
     "mail-each"
     "mail-lines"
     "mail-whois"
+    "mail-whois-history"
+    "mail-whois-jail-history"
     "mail-whois-lines"
     "matrix"
     "mikrotik"

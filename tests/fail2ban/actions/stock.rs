@@ -598,7 +598,13 @@ fn letters_and_reports_are_ours_where_they_say_the_same() {
             "mail-whois-lines ",
         ),
         ("sendmail-whois-matches", "mail-whois-lines "),
+        ("sendmail-whois-ipmatches", "mail-whois-history "),
+        ("sendmail-whois-ipjailmatches", "mail-whois-jail-history "),
+        ("sendmail-geoip-lines", "mail-whois-lines "),
+        ("sendmail-buffered[lines=7]", "mail "),
+        ("mail-buffered", "mail "),
         ("dshield[userid=7, port=22]", "dshield "),
+        ("dshield[myip=192.0.2.1]", "dshield "),
         ("hostsdeny[file=/x, daemon_list=sshd]", "hostsdeny-lines "),
         (
             "firewallcmd-ipset[port=ssh, blocktype=DROP]",
@@ -619,19 +625,24 @@ fn letters_and_reports_are_ours_where_they_say_the_same() {
             "{theirs}: {own:?}"
         );
     }
+    let host = is("dshield[myip=192.0.2.1]").unwrap();
+    assert!(host.contains("\"target\": \"192.0.2.1\""), "{host}");
+    let host = is("dshield").unwrap();
+    assert!(!host.contains("target\""), "{host}");
+    let digest = is("sendmail-buffered[lines=7]").unwrap();
+    assert!(digest.contains("\"gather\": \"7\""), "{digest}");
     let from = is("sendmail[sender=\"root@<fq-hostname>\"]").unwrap();
     assert!(from.contains("\"from\": \"root@<host>\""), "{from}");
     for others in [
         "sendmail[mailcmd=/bin/true]",
         "sendmail[dest=\"$(id)\"]",
         "sendmail-whois-lines[grepmax=3]",
-        "sendmail-whois-ipmatches",
-        "sendmail-buffered",
-        "sendmail-geoip-lines",
+        "sendmail-geoip-lines[grepmax=3]",
+        "sendmail-buffered[mailcmd=/bin/true]",
         "abuseipdb",
         "abuseipdb[abuseipdb_apikey=x]",
         "blocklist_de[email=\"root@<fq-hostname>\", service=sshd, apikey=x]",
-        "dshield[myip=192.0.2.1]",
+        "dshield[lines=5]",
         "cloudflare[cftoken=x]",
         "cloudflare-token[cftoken=x]",
         "cloudflare-token[cfzone=z, cftoken=x, cfmode=whitelist]",

@@ -32,6 +32,8 @@ pub enum Rule {
     },
     /// It is one of ours, any text.
     Text { text: String },
+    /// It is one of ours, any text but a command of a shell, for which ours has a default of its own.
+    Known { known: String },
     /// It is one of ours, and for nobody else to read.
     Secret {
         secret: String,
@@ -120,6 +122,13 @@ impl Rule {
                 let whole = format!("{behind}{four}");
                 (to, one(four, is_word).map(|_| Said::One(whole))?)
             }
+            Rule::Known { .. } if four.contains(['`', '$']) => {
+                return Some(Comes {
+                    parameters,
+                    closes: None,
+                });
+            }
+            Rule::Known { known } => (known, one(four, is_text)?),
             Rule::Text { text } => (text, one(four, is_text)?),
             Rule::Secret { secret, gives } => {
                 parameters = plainly(gives);
