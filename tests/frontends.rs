@@ -228,6 +228,11 @@ fn firewalld_keeps_banned_hosts_out_and_gets_back_what_a_reload_wipes() {
     daemon.says("firewalld: somebody else has changed what is in effect");
     scene.must_be_out("192.0.2.7", 22);
     scene.must_be_out("2001:db8:0:7::7", 22);
+    // What firewalld itself does not notice.
+    assert!(scene.world.nft(&["flush", "ruleset"]).status.success());
+    scene.must_be_in("192.0.2.7", 22);
+    scene.must_be_out("192.0.2.7", 22);
+    scene.must_be_out("2001:db8:0:7::7", 22);
 
     daemon.kill();
     let foreign = ["--ipset=f2bd-DROP-ipv4", "--add-entry=203.0.113.9"];
