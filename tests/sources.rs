@@ -226,8 +226,10 @@ fn status_tells_that_records_were_gone() {
         (status(&world, "app")["records"] == 1).then_some(())
     });
     daemon.stop();
-    fs::remove_file(&log).unwrap();
-    append(&log, &format!("{} box sshd[1]: again", minutes_ago(0)));
+    // Not removed before the other is there, lest that gets its inode.
+    let new = log.with_file_name("new");
+    append(&new, &format!("{} box sshd[1]: again", minutes_ago(0)));
+    fs::rename(&new, &log).unwrap();
     let daemon = world.start();
     until("the gap is told", || {
         (status(&world, "app")["gaps"] == 1).then_some(())
