@@ -183,6 +183,18 @@ fn status_tells_of_every_kind_of_source() {
 /// How many the queue surely cannot hold.
 const FLOOD: u64 = 300_000;
 
+/// In kilobytes: two batches, one that is dealt with and one that is filled meanwhile, and what a run takes up and down by
+/// itself. The messages of both floods are 150 MB.
+const FLOOD_ROOM: u64 = 8 * 1024;
+
+/// The most memory that a process has had, in kilobytes.
+fn peak(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.unwrap().split_whitespace().next().unwrap();
+    kilobytes.parse().unwrap()
+}
+
 #[test]
 fn status_tells_to_the_last_one_what_was_lost_in_a_flood() {
     let Some((world, _)) = all_kinds() else {
@@ -194,12 +206,22 @@ fn status_tells_to_the_last_one_what_was_lost_in_a_flood() {
         let count = |what: &str| source[what].as_u64().unwrap();
         count("records") + count("dropped")
     };
+    until("it has heard something", || {
+        (heard(&status(&world, "net")) == 1).then_some(())
+    });
+    let before = peak(daemon.pid());
+    let message = format!("<13>{}", "a flood ".repeat(32));
+    let flood = || {
+        for _ in 0..FLOOD {
+            net.send(message.as_bytes()).unwrap();
+        }
+    };
+    // Nobody reads, and then somebody does.
     daemon.signal(Signal::STOP);
-    for _ in 0..FLOOD {
-        net.send(b"<13>a flood").unwrap();
-    }
-    let mut sent = 1 + FLOOD;
+    flood();
     daemon.signal(Signal::CONT);
+    flood();
+    let mut sent = 1 + 2 * FLOOD;
     let source = until("all is accounted for", || {
         // The kernel tells what it dropped with the next message that finds room.
         net.send(b"<13>behind it").unwrap();
@@ -209,6 +231,8 @@ fn status_tells_to_the_last_one_what_was_lost_in_a_flood() {
     });
     let dropped = source["dropped"].as_u64().unwrap();
     assert!(dropped > 0, "the queue held {FLOOD} messages");
+    let more = peak(daemon.pid()) - before;
+    assert!(more <= FLOOD_ROOM, "{before} KB and {more} KB more");
     let told = told(&world, "net");
     let lost = format!("    {dropped} records lost, since more came than could be read");
     assert!(told.contains(&lost), "{told}");
