@@ -376,7 +376,8 @@ fn every_example_reports() {
     );
     report_over_pam(world.path(), &examples.join("pam"), &path);
     let python = format!(
-        "from report import report; report('shop', '192.0.2.3', user='c', to='{}')",
+        "from ipaddress import ip_address; from report import report
+assert report('shop', ip_address('192.0.2.3'), user='c', to='{}')",
         to.display()
     );
     run(Command::new("python3")

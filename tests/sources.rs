@@ -337,3 +337,28 @@ fn records_of_several_sources_count_together_by_their_own_times() {
     assert!(!world.kernel_bans("198.51.100.3"));
     daemon.stop();
 }
+
+/// One f2bd for many machines: of which one a message is stays known, and so do processes of one number.
+#[test]
+fn messages_of_many_machines_are_kept_apart() {
+    let Some((world, _)) = all_kinds() else {
+        return;
+    };
+    let daemon = world.start();
+    let net = to_the_listener(&world);
+    let text = "Failed password for root from 192.0.2.7 port 22 ssh2";
+    let now = minutes_ago(0);
+    for message in [
+        format!("<38>{now} web sshd[7]: {text}"),
+        format!("<38>1 {now} mx.example sshd 7 - - {text}"),
+        // Some do not say who they are.
+        format!("<38>sshd[7]: {text}"),
+    ] {
+        net.send(message.as_bytes()).unwrap();
+    }
+    let sessions = "SELECT session FROM failures ORDER BY session";
+    until("each has a session of its own", || {
+        (world.sql(sessions) == "7@127.0.0.1\n7@mx.example\n7@web").then_some(())
+    });
+    daemon.stop();
+}
