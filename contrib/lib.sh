@@ -20,9 +20,9 @@ WORLD_PACKAGES=(nftables iproute2 util-linux procps systemd openssh-server opens
 
 # What the tests look at besides: the manuals, the completions, time zones, names of protocols in rulesets; a mail
 # server that takes letters; who reads ban lists; web servers, which refuse banned clients;
-# firewalls, which the tests run in networks of their own; who forgets connections.
+# firewalls, which the tests run in networks of their own; who forgets connections; another clock for one program.
 TEST_PACKAGES=(logrotate xz-utils zstd python3 python3-aiosmtpd php-cli mandoc zsh fish tzdata netbase ipset haproxy
-    nginx apache2-bin caddy socat firewalld ufw tcpd iptables conntrack)
+    nginx apache2-bin caddy socat firewalld ufw tcpd iptables conntrack libfaketime)
 
 # Those who send syslog, with what they need to do so over TLS. Two of them cannot be installed on one machine, and
 # what it logs with is its own affair; so they are unpacked for the tests and run from there.

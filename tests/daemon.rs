@@ -697,19 +697,24 @@ fn a_socket_for_clients_of_fail2ban_that_cannot_be_made_costs_nothing_else() {
     daemon.stop();
 }
 
-/// What systemd itself says of the unit, and of the drop-in for directories of Fail2ban's.
+/// What systemd itself says of the unit, of the drop-in for directories of Fail2ban's, and of the socket for rsyslog.
 #[test]
-fn systemd_understands_the_unit() {
+fn systemd_understands_the_units() {
     let home = tempfile::tempdir().unwrap();
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/systemd");
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib");
     let unit = home.path().join("f2bd.service");
     let drop_in = home.path().join("f2bd.service.d/fail2ban-tree.conf");
+    let socket = home.path().join("f2bd-syslog.socket");
     fs::create_dir(drop_in.parent().unwrap()).unwrap();
-    for (name, to) in [("f2bd.service", &unit), ("fail2ban-tree.conf", &drop_in)] {
+    for (name, to, looked_at) in [
+        ("systemd/f2bd.service", &unit, &unit),
+        ("systemd/fail2ban-tree.conf", &drop_in, &unit),
+        ("rsyslog/f2bd-syslog.socket", &socket, &socket),
+    ] {
         let text = fs::read_to_string(shipped.join(name)).unwrap();
         fs::write(to, text.replace("/usr/bin/f2bd", F2BD)).unwrap();
         let mut verify = Command::new("systemd-analyze");
-        verify.args(["verify", "--man=no"]).arg(&unit);
+        verify.args(["verify", "--man=no"]).arg(looked_at);
         let output = verify
             .env("SYSTEMD_UNIT_PATH", format!("{}:", home.path().display()))
             .output()

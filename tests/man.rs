@@ -396,7 +396,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
             "siege": { "since": "2026-02-12T14:10:21Z", "maxretry": 1 },
             "watched": 0, "most_watched": 1, "failing": 0, "banned": 0, "unhindered": 0, "failures": 0, "bans": 0, "records": 0,
         }],
-        "sources": [{ "source": "journal", "records": 0, "bytes": 0, "last_record": null, "lag": 0.0, "cut": 0, "dropped": 0, "refused": 0, "malformed": 0, "trouble": null,
+        "sources": [{ "source": "journal", "records": 0, "bytes": 0, "last_record": null, "lag": 0.0, "cut": 0, "dropped": 0, "refused": 0, "malformed": 0, "gaps": 0, "trouble": null,
             "files": [{ "file": "x", "records": 0, "bytes": 0, "last_record": "2026-02-12T14:10:21Z" }], "more_files": 0 }],
         "actions": [{ "action": "nftables", "works": true, "failed": null, "is_replaced": false }],
         "database": { "path": "x", "up_to_date": true, "has_losses": false },

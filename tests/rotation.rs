@@ -1,7 +1,7 @@
 //! Every line once: real log files, a real logrotate, and a daemon that is killed all the time.
 //!
-//! A program writes 2,000 numbered attacks a second, logrotate turns its log over in every style there is, and the
-//! daemon dies at random moments. In the end the database must hold each attack once.
+//! A program writes 2,000 numbered attacks a second, logrotate or the program itself turns its log over in every style
+//! there is, and the daemon dies at random moments. In the end the database must hold each attack once.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -25,8 +25,8 @@ const KILLS: usize = 30;
 
 /// How logs are turned over.
 struct Style {
-    /// For logrotate.conf.
-    words: &'static str,
+    /// For logrotate.conf; `None` if the program turns its log over itself.
+    words: Option<&'static str>,
     /// How long the writer goes on with the file it has after it was told of the new one; `None` if it is never
     /// told.
     reopens_after: Option<Duration>,
@@ -37,7 +37,7 @@ struct Style {
 #[test]
 fn renamed_and_created() {
     survive(Style {
-        words: "create\nrotate 100",
+        words: Some("create\nrotate 100"),
         reopens_after: Some(Duration::from_millis(60)),
         times: 1,
     });
@@ -46,7 +46,7 @@ fn renamed_and_created() {
 #[test]
 fn renamed_several_times_within_a_second() {
     survive(Style {
-        words: "create\nrotate 100",
+        words: Some("create\nrotate 100"),
         reopens_after: Some(Duration::ZERO),
         times: 3,
     });
@@ -55,7 +55,7 @@ fn renamed_several_times_within_a_second() {
 #[test]
 fn renamed_and_compressed() {
     survive(Style {
-        words: "create\nrotate 100\ncompress",
+        words: Some("create\nrotate 100\ncompress"),
         reopens_after: Some(Duration::ZERO),
         times: 1,
     });
@@ -64,7 +64,20 @@ fn renamed_and_compressed() {
 #[test]
 fn renamed_and_compressed_later() {
     survive(Style {
-        words: "create\nrotate 100\ncompress\ndelaycompress\ncompresscmd /usr/bin/xz\ncompressext .xz\ncompressoptions -0",
+        words: Some(
+            "create\nrotate 100\ncompress\ndelaycompress\ncompresscmd /usr/bin/xz\ncompressext .xz\ncompressoptions -0",
+        ),
+        reopens_after: Some(Duration::from_millis(60)),
+        times: 1,
+    });
+}
+
+#[test]
+fn renamed_and_compressed_by_zstd() {
+    survive(Style {
+        words: Some(
+            "create\nrotate 100\ncompress\ncompresscmd /usr/bin/zstd\ncompressext .zst\ncompressoptions -1 --quiet",
+        ),
         reopens_after: Some(Duration::from_millis(60)),
         times: 1,
     });
@@ -73,7 +86,7 @@ fn renamed_and_compressed_later() {
 #[test]
 fn renamed_to_a_date() {
     survive(Style {
-        words: "create\nrotate 100\ndateext\ndateformat -%Y%m%d-%s",
+        words: Some("create\nrotate 100\ndateext\ndateformat -%Y%m%d-%s"),
         reopens_after: Some(Duration::from_millis(60)),
         times: 1,
     });
@@ -82,16 +95,28 @@ fn renamed_to_a_date() {
 #[test]
 fn copied_and_truncated() {
     survive(Style {
-        words: "copytruncate\nrotate 100",
+        words: Some("copytruncate\nrotate 100"),
         reopens_after: None,
         times: 1,
     });
 }
 
+/// As libraries for logging do, when a log has become too large: without logrotate, and the writer waits for it.
+#[test]
+fn renamed_by_the_program_itself() {
+    survive(Style {
+        words: None,
+        reopens_after: None,
+        times: 3,
+    });
+}
+
 /// Lets the daemon live through one style.
 fn survive(style: Style) {
-    if Command::new("logrotate").arg("--version").output().is_err() {
-        return skipped("logrotate is missing").unwrap_or_default();
+    for program in ["logrotate", "zstd", "xz"] {
+        if Command::new(program).arg("--version").output().is_err() {
+            return skipped(&format!("{program} is missing")).unwrap_or_default();
+        }
     }
     let Some(world) = World::new("enabled = false") else {
         return;
@@ -111,13 +136,18 @@ fn survive(style: Style) {
     let mut dice = Dice::new(7);
     let mut daemon = world.start();
     let writer = Writer::start(&log, style.reopens_after);
-    let rotator = Logrotate::new(&log, &style);
+    let rotator = style
+        .words
+        .map(|words| Logrotate::new(&log, words, style.reopens_after.is_some()));
     // A log that comes and goes between two looks was never there.
     until("the log is read", || (counts(&world)[0] > 0).then_some(()));
     for round in 0..KILLS {
         if round % 3 == 0 {
             for _ in 0..style.times {
-                writer.turn_over(&rotator);
+                match &rotator {
+                    Some(rotator) => writer.is_turned_over_by(rotator),
+                    None => writer.turns_over(&log),
+                }
             }
         }
         // The attack goes on meanwhile; this is no wait for a fact.
@@ -216,11 +246,25 @@ impl Writer {
         }
     }
 
-    /// Lets logrotate turn the log over.
-    fn turn_over(&self, rotator: &Logrotate) {
+    /// Lets logrotate do it.
+    fn is_turned_over_by(&self, rotator: &Logrotate) {
         // What is written between the copy and the truncation is lost to everybody.
         let _still = self.holds_on.then(|| self.file.lock().unwrap());
         rotator.run();
+    }
+
+    /// Gives each file the next higher number, and begins a new one.
+    fn turns_over(&self, log: &Path) {
+        let mut file = self.file.lock().unwrap();
+        let numbered = |number: usize| PathBuf::from(format!("{}.{number}", log.display()));
+        let count = (1..)
+            .take_while(|number| numbered(*number).exists())
+            .count();
+        for number in (1..=count).rev() {
+            fs::rename(numbered(number), numbered(number + 1)).unwrap();
+        }
+        fs::rename(log, numbered(1)).unwrap();
+        *file = open(log);
     }
 
     fn stop(self) -> u32 {
@@ -250,14 +294,14 @@ struct Logrotate {
 }
 
 impl Logrotate {
-    fn new(log: &Path, style: &Style) -> Self {
+    /// Which turns a log over as its words say, and tells the writer of it where that `reopens`.
+    fn new(log: &Path, words: &str, reopens: bool) -> Self {
         let (config, word) = (log.with_file_name("logrotate.conf"), word_for(log));
-        let (log, words, word) = (log.display(), style.words, word.display());
-        let script = match style.reopens_after {
-            Some(_) => format!(
-                "postrotate\ntouch {word}; while [ -e {word} ]; do sleep 0.01; done\nendscript"
-            ),
-            None => String::new(),
+        let (log, word) = (log.display(), word.display());
+        let script = if reopens {
+            format!("postrotate\ntouch {word}; while [ -e {word} ]; do sleep 0.01; done\nendscript")
+        } else {
+            String::new()
         };
         fs::write(&config, format!("{log} {{\n{words}\n{script}\n}}\n")).unwrap();
         Logrotate {

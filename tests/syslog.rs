@@ -217,7 +217,7 @@ fn connect(address: SocketAddr) -> std::net::TcpStream {
 }
 
 /// Sends one message as soon as somebody listens.
-fn send_to_listener(from: &UdpSocket, address: SocketAddr, message: &[u8]) {
+pub fn send_to_listener(from: &UdpSocket, address: SocketAddr, message: &[u8]) {
     from.connect(address).unwrap();
     let port = format!(":{:04X}", address.port());
     until("the listener takes datagrams", || {

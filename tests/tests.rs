@@ -44,6 +44,7 @@ mod report;
 mod rotation;
 mod serve;
 mod simulation;
+mod sources;
 mod steps;
 mod store;
 mod subjects;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -460,5 +461,93 @@ fn a_socket_without_a_directory() {
     daemon.says("source late can be read again");
     until("status knows", || trouble().is_null().then_some(()));
     assert_eq!(daemon.said("source late cannot"), 1, "{}", daemon.log());
+    daemon.stop();
+}
+
+/// What gives one program another clock than the machine's.
+fn other_clock() -> Option<PathBuf> {
+    let places = fs::read_dir("/usr/lib").unwrap();
+    let places = places.map(|place| place.unwrap().path().join("faketime/libfaketimeMT.so.1"));
+    let library = places.into_iter().find(|library| library.exists());
+    library.or_else(|| skipped("there is no libfaketime"))
+}
+
+#[test]
+fn a_clock_that_is_set_back_and_forth() {
+    let Some(library) = other_clock() else {
+        return;
+    };
+    let Some(world) = World::new("enabled = false") else {
+        return;
+    };
+    let (log, clock) = (world.path().join("app.log"), world.path().join("clock"));
+    world.configure(
+        &format!("{JAIL}\nsources = [\"journal\", \"app\"]"),
+        &format!("[source.app]\ntype = \"file\"\npath = [{log:?}]\n"),
+    );
+    let set = |offset: &str| {
+        let new = world.path().join("new-clock");
+        fs::write(&new, format!("{offset}\n")).unwrap();
+        fs::rename(new, &clock).unwrap();
+    };
+    set("+0");
+    let daemon = world.start_with(
+        &[],
+        &[
+            ("LD_PRELOAD", library.to_str().unwrap()),
+            ("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap()),
+            ("FAKETIME_NO_CACHE", "1"),
+            // As when a clock is set: that by which waiting is measured goes on.
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ],
+    );
+    let mut process = 0;
+    // The machine writes its log by the same clock.
+    let mut fail = |address: &str, times: usize, hours_back: i64| {
+        let time = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours_back);
+        for _ in 0..times {
+            process += 1;
+            let line = format!(
+                "{time} box sshd[{process}]: Failed password for root from {address} port 22 ssh2\n"
+            );
+            let mut file = fs::File::options()
+                .create(true)
+                .append(true)
+                .open(&log)
+                .unwrap();
+            file.write_all(line.as_bytes()).unwrap();
+        }
+    };
+    let failures = |address: &str| {
+        world.sql(&format!(
+            "SELECT count(*) FROM failures WHERE address = '{address}'"
+        ))
+    };
+    const SET: &str = "the clock was set";
+    fail("198.51.100.1", 3, 0);
+    fail("198.51.100.2", 2, 0);
+    banned(&world, "198.51.100.1");
+    until("two are counted", || {
+        (failures("198.51.100.2") == "2").then_some(())
+    });
+    set("-2h");
+    daemon.says(SET);
+    fail("198.51.100.3", 3, 2);
+    banned(&world, "198.51.100.3");
+    assert!(world.kernel_bans("198.51.100.1"), "he is kept out still");
+    set("+0");
+    until("it is said again", || (daemon.said(SET) == 2).then_some(()));
+    // The third one, of before the clock was set.
+    fail("198.51.100.2", 1, 0);
+    banned(&world, "198.51.100.2");
+    banned(&world, "198.51.100.1");
+    until("his hour is over by this clock", || {
+        (!world.kernel_bans("198.51.100.3")).then_some(())
+    });
+    for number in 1..=3 {
+        assert_eq!(failures(&format!("198.51.100.{number}")), "3");
+    }
+    assert_eq!(daemon.said(SET), 2, "{}", daemon.log());
+    assert_eq!(daemon.said("error:"), 0, "{}", daemon.log());
     daemon.stop();
 }

@@ -126,6 +126,8 @@ pub enum VocabularyError {
         /// The placeholder.
         placeholder: String,
         /// Where it stands.
+        text: String,
+        /// What that is.
         place: Place,
         /// Why not.
         because: &'static str,
@@ -211,7 +213,8 @@ impl Vocabulary {
                 add(&foreign, Sort::Foreign, &[Axis::Event]);
                 add(&["line"], Sort::Foreign, &[Axis::Event, Axis::Line]);
                 add(&["user"], Sort::Foreign, &[Axis::Event, Axis::User]);
-                add(&["lines", "whois"], Sort::Lines, &[Axis::Event]);
+                let lines = ["lines", "whois", "history", "history_of_jail"];
+                add(&lines, Sort::Lines, &[Axis::Event]);
             }
             About::Jails | About::Everybody => {
                 add(&["family"], Sort::Plain, &[Axis::Family]);
@@ -357,6 +360,7 @@ impl Vocabulary {
             };
             return Err(VocabularyError::Misplaced {
                 placeholder: name.to_owned(),
+                text: template.fill(|_| None),
                 place,
                 because,
             });

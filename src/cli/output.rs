@@ -107,6 +107,19 @@ pub fn counted(number: usize, what: &str) -> String {
     format!("{number} {what}{plural}")
 }
 
+/// So many bytes: `19.2 MB`.
+pub fn size(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if size < 999.5 {
+            let digits = usize::from(unit != "B" && size < 99.95);
+            return format!("{size:.digits$} {unit}");
+        }
+        size /= 1000.0;
+    }
+    format!("{size:.1} TB")
+}
+
 /// `text` with its control characters made visible, also those that only turn the direction of writing.
 pub fn harmless(text: &str) -> String {
     let text = kept(text);
@@ -208,5 +221,25 @@ impl Table {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_short() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 kB"),
+            (191_625_467, "192 MB"),
+            (19_162_546, "19.2 MB"),
+            (999_999, "1.0 MB"),
+            (5_000_000_000_000, "5.0 TB"),
+        ] {
+            assert_eq!(size(bytes), text, "{bytes}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal, Seek, Write};
 use std::time::{Duration, Instant};
 
 use super::logs::Log;
-use super::output::harmless;
+use super::output::{harmless, size};
 use crate::engine::time::Span;
 
 /// What is done sooner needs no line.
@@ -138,37 +138,9 @@ fn write(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 
-/// `191.6 MB`
-fn size(bytes: u64) -> String {
-    let mut size = bytes as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if size < 999.5 {
-            let digits = usize::from(unit != "B" && size < 99.95);
-            return format!("{size:.digits$} {unit}");
-        }
-        size /= 1000.0;
-    }
-    format!("{size:.1} TB")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_short() {
-        for (bytes, text) in [
-            (0, "0 B"),
-            (999, "999 B"),
-            (1000, "1.0 kB"),
-            (191_625_467, "192 MB"),
-            (19_162_546, "19.2 MB"),
-            (999_999, "1.0 MB"),
-            (5_000_000_000_000, "5.0 TB"),
-        ] {
-            assert_eq!(size(bytes), text, "{bytes}");
-        }
-    }
 
     #[test]
     fn the_line_tells_what_is_left() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::failure::{Exit, Failure};
 use super::output::{
-    self, BAD, Clock, GOOD, HEADING, Out, Table, brief, counted, harmless, shown, whole,
+    self, BAD, Clock, GOOD, HEADING, Out, Table, brief, counted, harmless, shown, size, whole,
 };
 use crate::control::client::Client;
 use crate::control::protocol::{
@@ -119,15 +119,19 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
         let lag = Duration::try_from_secs_f64(source.lag).unwrap_or_default();
         let behind = (lag > WORTH_TELLING).then(|| format!(", read {} later", whole(lag)));
         match &source.trouble {
-            None => writeln!(
-                out,
-                "Source {}: {GOOD}read{GOOD:#}; {records}{}{}",
-                source.source,
-                newest.unwrap_or_default(),
-                behind.unwrap_or_default(),
-            )?,
-            Some(trouble) => writeln!(out, "Source {}: {BAD}{trouble}{BAD:#}", source.source)?,
+            None => write!(out, "Source {}: {GOOD}read{GOOD:#}; ", source.source)?,
+            Some(trouble) => {
+                let trouble = harmless(trouble);
+                write!(out, "Source {}: {BAD}{trouble}{BAD:#}\n    ", source.source)?;
+            }
         }
+        writeln!(
+            out,
+            "{records}, {}{}{}",
+            size(source.bytes),
+            newest.unwrap_or_default(),
+            behind.unwrap_or_default(),
+        )?;
         for (count, of, what) in [
             (
                 source.dropped,
@@ -140,6 +144,11 @@ fn print_status(out: &mut Out, status: &Status, clock: &Clock) -> Result<(), Fai
                 source.malformed,
                 "record",
                 "not of the form that the source has",
+            ),
+            (
+                source.gaps,
+                "time",
+                "some records were gone before they could be read",
             ),
         ] {
             if count > 0 {

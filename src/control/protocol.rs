@@ -475,6 +475,9 @@ pub struct SourceRow {
     pub refused: u64,
     /// Lines that are not of the form that the source has.
     pub malformed: u64,
+    /// How often records, nobody knows how many, were gone before they could be read.
+    #[serde(default)]
+    pub gaps: u64,
     /// Why it cannot be read at the moment.
     pub trouble: Option<String>,
     /// The files that it reads, those with the newest records first.

@@ -415,6 +415,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         dropped: source.read.losses.dropped,
         refused: source.read.losses.refused,
         malformed: source.read.losses.malformed,
+        gaps: source.read.gaps,
         trouble: source.trouble,
         more_files: source.files.len().saturating_sub(MOST_FILES),
         files: source

@@ -64,6 +64,8 @@ pub struct Read {
     pub lag: Duration,
     /// What did not come as it was sent.
     pub losses: Losses,
+    /// How often records were gone before they could be read.
+    pub gaps: u64,
 }
 
 /// How a source is doing.
@@ -271,14 +273,17 @@ impl Sources {
 
     /// Notes trouble, and that it is over; of a reader that was replaced it is of no interest any more.
     pub fn note(&mut self, trouble: &Trouble, generation: u64) {
-        let (source, reason) = match trouble {
-            Trouble::Unreadable { source, reason } => (source, Some(reason.clone())),
-            Trouble::Recovered { source } => (source, None),
-            Trouble::Gap { .. } => return,
-        };
+        let (Trouble::Unreadable { source, .. }
+        | Trouble::Recovered { source }
+        | Trouble::Gap { source, .. }) = trouble;
         let reader = self.readers.get_mut(source);
-        if let Some(reader) = reader.filter(|reader| reader.generation == generation) {
-            reader.trouble = reason;
+        let Some(reader) = reader.filter(|reader| reader.generation == generation) else {
+            return;
+        };
+        match trouble {
+            Trouble::Unreadable { reason, .. } => reader.trouble = Some(reason.clone()),
+            Trouble::Recovered { .. } => reader.trouble = None,
+            Trouble::Gap { .. } => reader.read.gaps += 1,
         }
     }
 

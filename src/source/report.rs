@@ -291,7 +291,11 @@ fn push(batch: &mut Batch, now: Timestamp, report: &Report<'_>, by: &By) {
         Outcome::Failure => "failure",
         Outcome::Success => "success",
     };
-    let mut text = format!("{outcome} reported by uid {}: {}", by.uid, report.ip);
+    let mut text = format!("{outcome} reported by uid {}", by.uid);
+    if let Some(pid) = by.pid {
+        text.push_str(&format!(", process {pid}"));
+    }
+    text.push_str(&format!(": {}", report.ip));
     for (what, words) in [("user", &report.user), ("detail", &report.detail)] {
         if let Some(words) = words {
             text.push_str(&format!(", {what} {words}"));

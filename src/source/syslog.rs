@@ -11,6 +11,7 @@
 
 mod address;
 mod datagram;
+mod dropped;
 mod framing;
 mod inherited;
 mod intake;

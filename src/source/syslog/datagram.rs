@@ -4,12 +4,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::sys::socket::{SockaddrStorage, cmsg_space, setsockopt, sockopt};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use super::address::OpenError;
+use super::dropped;
 use super::intake::{Room, Sender};
 use super::local::Process;
 use super::{LONGEST_FRAME, Listener};
@@ -24,6 +26,9 @@ const QUEUE: usize = 32 * 1024 * 1024;
 /// Messages read in a row before the others have their turn: a flood of messages that are refused fills no batch,
 /// and would keep us here for good.
 const TURN: usize = 256;
+
+/// When so long no message has come, nobody waits for the next one to hear what the kernel dropped.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Opens a socket, or goes on with the one that systemd has opened.
 pub fn open_udp(at: SocketAddr, inherited: Option<OwnedFd>) -> Result<Udp, OpenError> {
@@ -53,33 +58,48 @@ pub struct Udp {
     drops: Option<u32>,
 }
 
+impl Udp {
+    /// Counts what the kernel has dropped since it was told last, by its count of then or now: a message has that of the
+    /// moment in which it came, and may be read behind a later one.
+    fn note_drops(&mut self, count: u32, listener: &Listener) {
+        let more = count.wrapping_sub(*self.drops.get_or_insert(count));
+        if more == 0 || more > u32::MAX / 2 {
+            return;
+        }
+        self.drops = Some(count);
+        listener.intake.lose(Losses {
+            dropped: more.into(),
+            ..Losses::default()
+        });
+    }
+}
+
 /// Takes messages until the socket fails.
-pub async fn read_udp(listener: &Rc<Listener>, udp: Udp) -> io::Result<()> {
-    let Udp { socket, mut drops } = udp;
+pub async fn read_udp(listener: &Rc<Listener>, mut udp: Udp) -> io::Result<()> {
     let mut buffer = vec![0; LONGEST_FRAME];
     let mut control = [0; cmsg_space::<u32>()];
     // The address of the last sender, spelt once: most messages come from the same one.
     let mut last: (Option<IpAddr>, String) = Default::default();
     loop {
         listener.intake.room(Room::Datagrams).await;
-        socket.readable().await?;
+        let next = tokio::time::timeout(QUIET, udp.socket.readable());
+        if next.await.is_err() {
+            // Where the system does not answer, the next message tells.
+            if let Ok(Some(drops)) = dropped::on(&udp.socket) {
+                udp.note_drops(drops, listener);
+            }
+        }
+        udp.socket.readable().await?;
         for _ in 0..TURN {
             if !listener.intake.has_room(Room::Datagrams) {
                 break;
             }
-            let read = || receive::<SockaddrStorage>(&socket, &mut buffer, &mut control);
-            let Some(message) = unless_empty(socket.try_io(Interest::READABLE, read))? else {
+            let read = || receive::<SockaddrStorage>(&udp.socket, &mut buffer, &mut control);
+            let Some(message) = unless_empty(udp.socket.try_io(Interest::READABLE, read))? else {
                 break;
             };
             // Without a control message nothing was ever dropped.
-            let now = message.drops.unwrap_or_default();
-            let before = drops.replace(now).unwrap_or(now);
-            if now != before {
-                listener.intake.lose(Losses {
-                    dropped: now.wrapping_sub(before).into(),
-                    ..Losses::default()
-                });
-            }
+            udp.note_drops(message.drops.unwrap_or_default(), listener);
             let sender = message.from.as_ref().and_then(address_of);
             let Some(sender) = sender.filter(|sender| listener.admits(*sender)) else {
                 listener.intake.lose(Losses {
