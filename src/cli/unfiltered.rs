@@ -8,7 +8,8 @@ type Service = (&'static [&'static str], &'static str);
 const SERVICES: &[Service] = &[
     (
         &["baserow"],
-        "what it logs of failed logins is not documented; behind a web server, `web-login` counts them",
+        "no line of its logs is known here that has the address of a failed login; behind a web server, `web-login` \
+         counts those that are refused",
     ),
     (
         &["dante", "danted", "sockd"],
@@ -69,7 +70,8 @@ const SERVICES: &[Service] = &[
     ),
     (
         &["unifi", "unifi-network"],
-        "what it logs of failed logins is not documented; behind a web server, `web-login` counts them",
+        "no line of its logs is known here that has the address of a failed login; behind a web server, `web-login` \
+         counts those that are refused",
     ),
 ];
 
