@@ -228,6 +228,11 @@ fn firewalld_keeps_banned_hosts_out_and_gets_back_what_a_reload_wipes() {
     daemon.says("firewalld: somebody else has changed what is in effect");
     scene.must_be_out("192.0.2.7", 22);
     scene.must_be_out("2001:db8:0:7::7", 22);
+    // What firewalld itself does not notice.
+    assert!(scene.world.nft(&["flush", "ruleset"]).status.success());
+    scene.must_be_in("192.0.2.7", 22);
+    scene.must_be_out("192.0.2.7", 22);
+    scene.must_be_out("2001:db8:0:7::7", 22);
 
     daemon.kill();
     let foreign = ["--ipset=f2bd-DROP-ipv4", "--add-entry=203.0.113.9"];
@@ -275,12 +280,73 @@ fn rich_rules_of_firewalld_shut_the_ports_of_the_jail() {
     assert!((firewalld.command(&scene, &["--reload"]).status().unwrap()).success());
     daemon.says("firewalld-rich: somebody else has changed what is in effect");
     scene.must_be_out("192.0.2.7", 22);
+    // What firewalld itself does not notice.
+    assert!(scene.world.nft(&["flush", "ruleset"]).status.success());
+    scene.must_be_in("192.0.2.7", 22);
+    scene.must_be_out("192.0.2.7", 22);
     scene.world.f2bd(&["unban", "192.0.2.7"]);
     scene.must_be_in("192.0.2.7", 22);
     until("the rules are those of the other ban", || {
         let rules = said(&mut firewalld.command(&scene, &["--zone=public", "--list-rich-rules"]));
         (!rules.contains("192.0.2.7") && rules.contains("2001:db8:0:7::/64")).then_some(())
     });
+    daemon.stop();
+}
+
+#[test]
+fn direct_rules_of_firewalld_ask_sets_that_close_the_ports_of_the_jail() {
+    if !is_there("firewalld") || !is_there("dbus-daemon") || !is_there("ipset") {
+        return skipped("firewalld, dbus-daemon or ipset is missing").unwrap_or_default();
+    }
+    let Some(scene) = Scene::new("firewalld-ipset") else {
+        return;
+    };
+    let firewalld = Firewalld::start(&scene);
+    for port in ["8080/tcp", "9000/tcp"] {
+        let open = format!("--add-port={port}");
+        assert!(
+            (firewalld
+                .command(&scene, &["--permanent", &open])
+                .status()
+                .unwrap())
+            .success()
+        );
+    }
+    assert!((firewalld.command(&scene, &["--reload"]).status().unwrap()).success());
+    scene.open_doors(&[22, 8080, 9000]);
+    let daemon = scene.world.start_over(&firewalld.over());
+    scene.must_be_in("192.0.2.7", 22);
+    scene.ban("192.0.2.7");
+    scene.ban("2001:db8:0:7::/64");
+    for from in ["192.0.2.7", "2001:db8:0:7::7"] {
+        scene.must_be_out(from, 22);
+        scene.must_be_out(from, 8080);
+        // It is no port of the jail.
+        scene.must_be_in(from, 9000);
+    }
+    scene.must_be_in("192.0.2.8", 22);
+    assert!((firewalld.command(&scene, &["--reload"]).status().unwrap()).success());
+    daemon.says("firewalld-ipset: somebody else has changed what is in effect");
+    scene.must_be_out("192.0.2.7", 22);
+    scene.must_be_out("2001:db8:0:7::7", 22);
+    daemon.kill();
+    let daemon = scene.world.start_over(&firewalld.over());
+    scene.world.f2bd(&["unban", "192.0.2.7"]);
+    scene.must_be_in("192.0.2.7", 22);
+    assert!(!scene.is_let_in("2001:db8:0:7::7", 22));
+    daemon.stop();
+    // Nobody wants it any more: rules and sets go.
+    scene.world.configure("actions = []\n", "");
+    let daemon = scene.world.start_over(&firewalld.over());
+    until("the rules are gone", || {
+        let rules = said(&mut firewalld.command(&scene, &["--direct", "--get-all-rules"]));
+        rules.is_empty().then_some(())
+    });
+    until("the sets are gone", || {
+        let mut ipset = scene.world.netns.command("ipset");
+        said(ipset.args(["list", "-name"])).is_empty().then_some(())
+    });
+    scene.must_be_in("2001:db8:0:7::7", 22);
     daemon.stop();
 }
 

@@ -87,12 +87,15 @@ struct Words {
     whereabouts: String,
     lines: Vec<String>,
     users: Vec<String>,
+    /// Of whoever has registered the address.
+    whois: String,
 }
 
 fn words() -> impl Strategy<Value = Words> {
     let list = || prop::collection::vec(hostile(), 2);
-    (hostile(), hostile(), hostile(), list(), list()).prop_map(
-        |(name, sentence, whereabouts, lines, mut users): (_, _, _, _, Vec<String>)| {
+    let texts = (hostile(), hostile(), hostile(), hostile());
+    (texts, list(), list()).prop_map(
+        |((name, sentence, whereabouts, whois), lines, mut users): (_, _, Vec<String>)| {
             // One that is tried twice is told once.
             users
                 .iter_mut()
@@ -104,6 +107,8 @@ fn words() -> impl Strategy<Value = Words> {
                 whereabouts,
                 lines,
                 users,
+                // How many lines there are to read is his, and nothing else.
+                whois: whois.replace('\n', " "),
             }
         },
     )
@@ -116,6 +121,7 @@ fn calm() -> Words {
         whereabouts: "whereabouts".into(),
         lines: vec!["one".into(), "two".into()],
         users: vec!["alice".into(), "bob".into()],
+        whois: "inetnum".into(),
     }
 }
 
@@ -185,7 +191,10 @@ fn events(teller: &Teller, words: &Words) -> Vec<Event> {
 
 fn told(teller: &Teller, words: &Words) -> Vec<Job> {
     let events = events(teller, words);
-    let scene = teller.scene("message", events.iter().collect(), 0, "server", &|| NOON);
+    let mut scene = teller.scene("message", events.iter().collect(), 0, "server", &|| NOON);
+    scene
+        .whois
+        .insert("192.0.2.7".parse().unwrap(), words.whois.clone());
     jobs(&teller.steps, &scene)
 }
 

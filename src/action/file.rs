@@ -3,7 +3,9 @@
 //! In: the text of `actions/NAME.toml` and the parameters of `[action.NAME]`. Out: an [`ActionSpec`], or what
 //! is wrong. Where files are looked for is the configuration's business.
 
+mod error;
 mod keys;
+mod place;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,15 +13,17 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+pub use error::FileError;
+
 use super::nftables;
-use super::nftables::ruleset::{Ruleset, TemplateError};
-use super::parameter::{DeclarationError, Given, ParameterError, Parameters, Sort, Values};
+use super::nftables::ruleset::Ruleset;
+use super::parameter::{Given, ParameterError, Parameters, Sort, Values};
 use super::routine::{KeptFile, List, Routine};
 use super::sample::Sample;
 use super::serve::ServeSpec;
 use super::shell::form::ShellForm;
 use super::shell::spec::place_of;
-use super::step::{Lines, Step, StepError, StepForm};
+use super::step::{Lines, Step, StepForm};
 use super::telling::Teller;
 use super::template::Template;
 use super::usual::{Kind, of_keepers, of_shells, of_tellers, own_place};
@@ -60,45 +64,12 @@ enum Body {
     Shell(Box<ShellForm>),
 }
 
-/// A data file that cannot be used.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum FileError {
-    /// It is not of the form that it should have; the error knows where.
-    #[error("{}", .0.message())]
-    Form(#[from] toml::de::Error),
-    /// A part of the ruleset.
-    #[error(transparent)]
-    Template(#[from] TemplateError),
-    /// A declaration of a parameter.
-    #[error(transparent)]
-    Declaration(#[from] DeclarationError),
-    /// A default that is not allowed.
-    #[error(transparent)]
-    Parameter(#[from] ParameterError),
-    /// A step.
-    #[error("`{part}`: {error}")]
-    Step {
-        /// Where.
-        part: &'static str,
-        /// What is wrong.
-        error: StepError,
-    },
-    /// A word or another text.
-    #[error(transparent)]
-    Text(#[from] VocabularyError),
-    /// A key that an action like it makes no use of.
-    #[error("an action {sort} makes no use of `{key}`")]
-    Useless {
-        /// What is written.
-        key: String,
-        /// What the action is like.
-        sort: &'static str,
-        /// Where the key is in the file, in bytes.
-        at: usize,
-    },
-    /// Something that is missing, or that does not go together.
-    #[error("{0}")]
-    Shape(&'static str),
+fn said_in(part: &'static str) -> impl Fn(VocabularyError) -> FileError {
+    move |error| FileError::Text { part, error }
+}
+
+fn misshapen(key: &'static str, words: &'static str) -> FileError {
+    FileError::Shape { key, words }
 }
 
 #[derive(Deserialize)]
@@ -187,7 +158,7 @@ impl ActionFile {
         let mut form: Form = toml::from_str(text)?;
         let is_teller = !form.tell.is_empty();
         if form.kind == Kind::Mail && !is_teller {
-            return Err(FileError::Shape("an action of kind mail needs `tell`"));
+            return Err(misshapen("tell", "an action of kind mail needs `tell`"));
         }
         keys::check(text, keys::Sort::new(form.kind, is_teller))?;
         let usual = match form.kind {
@@ -238,6 +209,11 @@ impl ActionFile {
             file.kind(&BTreeMap::new())?;
         }
         Ok(file)
+    }
+
+    /// Where a sample begins in the file, by its number from 0, in bytes.
+    pub fn place_of_sample(&self, number: usize) -> Option<usize> {
+        place::of_sample(&self.text, number)
     }
 
     /// The action, with these parameters set and the others at their defaults.
@@ -306,7 +282,8 @@ impl Form {
     fn body(&self, is_teller: bool) -> Result<Body, FileError> {
         match self.kind {
             Kind::Nftables => {
-                let ruleset = self.ruleset.as_ref().ok_or(FileError::Shape(
+                let ruleset = self.ruleset.as_ref().ok_or(misshapen(
+                    "ruleset",
                     "an action of kind nftables needs a `ruleset`",
                 ))?;
                 let names = self.parameters.iter().map(|(name, _)| name);
@@ -315,10 +292,10 @@ impl Form {
             }
             Kind::Serve => Ok(Body::Serve),
             Kind::Shell => {
-                let form = self
-                    .shell
-                    .as_ref()
-                    .ok_or(FileError::Shape("an action of kind shell needs `[shell]`"))?;
+                let form = self.shell.as_ref().ok_or(misshapen(
+                    "shell",
+                    "an action of kind shell needs `[shell]`",
+                ))?;
                 self.check_parameters_of_shell()?;
                 Ok(Body::Shell(Box::new(form.clone())))
             }
@@ -334,7 +311,8 @@ impl Form {
             .iter()
             .filter(|(name, _)| usual.iter().all(|(usual, _)| usual != name));
         if own.any(|(_, parameter)| parameter.sort != Sort::Secret) {
-            return Err(FileError::Shape(
+            return Err(misshapen(
+                "parameters",
                 "the parameters of an action of kind shell are secrets, or `timeout`: what else it needs stands in its commands",
             ));
         }
@@ -343,18 +321,23 @@ impl Form {
 
     fn vocabulary(&self, about: About) -> Result<Vocabulary, FileError> {
         let seconds = self.seconds.clone().unwrap_or_default();
-        let mut vocabulary = Vocabulary::new(about, &self.parameters, seconds)?;
+        let mut vocabulary =
+            Vocabulary::new(about, &self.parameters, seconds).map_err(said_in("parameters"))?;
         if let Some(family) = &self.family {
-            vocabulary.define_words(&family.ipv4, &family.ipv6)?;
+            let defined = vocabulary.define_words(&family.ipv4, &family.ipv6);
+            defined.map_err(said_in("family"))?;
         }
         if let Some(destination) = &self.destination {
             if about != About::Jails {
-                return Err(FileError::Shape(
+                return Err(misshapen(
+                    "destination",
                     "where all bans are `shared`, there is no `destination`",
                 ));
             }
             let range = destination.range.as_ref().unwrap_or(&destination.ports);
-            vocabulary.define_destination(&destination.ports, range, &destination.all)?;
+            let defined =
+                vocabulary.define_destination(&destination.ports, range, &destination.all);
+            defined.map_err(said_in("destination"))?;
         }
         Ok(vocabulary)
     }
@@ -372,7 +355,8 @@ impl Form {
             words.iter().any(|word| step.says(word)) || step.names(&Axis::Family)
         };
         if self.names && ban.iter().chain(&unban).any(of_address) {
-            return Err(FileError::Shape(
+            return Err(misshapen(
+                "names",
                 "with `names`, `ban` and `unban` say `<subject>`: a name has no address and no family",
             ));
         }
@@ -380,15 +364,18 @@ impl Form {
         let file = match (self.kind, &self.path, &self.content) {
             (Kind::File, Some(path), Some(content)) => {
                 let path = Template::new(path);
-                vocabulary.check(&path, Place::Name)?;
+                let checked = vocabulary.check(&path, Place::Name);
+                checked.map_err(said_in("path"))?;
                 Some(KeptFile {
                     path,
-                    content: Lines::new(content, Place::File, &vocabulary)?,
+                    content: Lines::new(content, Place::File, &vocabulary)
+                        .map_err(said_in("content"))?,
                     after: steps("after", &self.after)?,
                 })
             }
             (Kind::File, ..) => {
-                return Err(FileError::Shape(
+                return Err(misshapen(
+                    "path",
                     "an action of kind file needs `path` and `content`",
                 ));
             }
@@ -396,29 +383,33 @@ impl Form {
         };
         let lifts_by_itself = self.expires && !reconcile.is_empty();
         if ban.is_empty() != unban.is_empty() && !lifts_by_itself {
-            return Err(FileError::Shape("`ban` and `unban` go together"));
+            return Err(misshapen("ban", "`ban` and `unban` go together"));
         }
         if ban.is_empty() && reconcile.is_empty() && file.is_none() {
-            return Err(FileError::Shape(
+            return Err(misshapen(
+                "ban",
                 "an action needs `ban` and `unban`, or `reconcile`, or `tell`",
             ));
         }
         let list = match &self.list {
             None => None,
             Some(form) => {
-                let mut step = step("list", form, &vocabulary)?;
+                let mut step = step("list", 0, form, &vocabulary)?;
                 let having = self.having.as_deref().map(Template::new);
                 if let Some(having) = &having {
-                    let axes = vocabulary.check(having, Place::Argument)?;
+                    let axes = vocabulary.check(having, Place::Argument);
+                    let axes = axes.map_err(said_in("having"))?;
                     if axes.iter().any(|axis| *axis != Axis::Jail) {
-                        return Err(FileError::Shape(
+                        return Err(misshapen(
+                            "having",
                             "`having` may name parameters and the jail, and no list",
                         ));
                     }
                     step.repeat_for(axes);
                 }
                 if about == About::Jails && !step.is_split_by(&Axis::Jail) {
-                    return Err(FileError::Shape(
+                    return Err(misshapen(
+                        "list",
                         "`list` or `having` must name the jail, or the bans be `shared`",
                     ));
                 }
@@ -467,13 +458,21 @@ fn steps(
     forms: &[StepForm],
     vocabulary: &Vocabulary,
 ) -> Result<Vec<Step>, FileError> {
-    forms
-        .iter()
-        .map(|form| step(part, form, vocabulary))
+    let numbered = forms.iter().enumerate();
+    numbered
+        .map(|(number, form)| step(part, number, form, vocabulary))
         .collect()
 }
 
-fn step(part: &'static str, form: &StepForm, vocabulary: &Vocabulary) -> Result<Step, FileError> {
-    let checked = form.check(vocabulary);
-    checked.map_err(|error| FileError::Step { part, error })
+fn step(
+    part: &'static str,
+    number: usize,
+    form: &StepForm,
+    vocabulary: &Vocabulary,
+) -> Result<Step, FileError> {
+    form.check(vocabulary).map_err(|error| FileError::Step {
+        part,
+        number,
+        error,
+    })
 }

@@ -158,6 +158,12 @@ pub fn open_secrets(values: &Values) -> Result<BTreeMap<String, Opened>, SecretE
     secrets.collect()
 }
 
+/// Whether a program has refused, though it ended well.
+fn refuses(run: &Run, said: &[u8]) -> bool {
+    let said = String::from_utf8_lossy(said);
+    run.refusals.iter().any(|words| said.contains(words))
+}
+
 /// What a program complains of, without what it was told in confidence: its complaint is for everybody to read.
 fn discreet(error: JobError, secrets: &BTreeMap<String, Opened>) -> JobError {
     let quiet = |text: String| without(&text, secrets.values().map(Opened::reveal));
@@ -237,7 +243,7 @@ impl<'v> Hands<'v> {
             environment: Environment::Bare,
         };
         match exec::run(&errand) {
-            Ok(_) => Ok(true),
+            Ok(ended) => Ok(!refuses(run, &ended.output)),
             Err(ExecError::Refused { .. }) => Ok(false),
             Err(error) => Err(error.into()),
         }
@@ -254,8 +260,7 @@ impl<'v> Hands<'v> {
             accepts: &run.accepts,
             environment: Environment::Bare,
         })?;
-        let said = String::from_utf8_lossy(&ended.output);
-        if run.refusals.iter().any(|words| said.contains(words)) {
+        if refuses(run, &ended.output) {
             return Err(JobError::Said {
                 program: run.argv.first().cloned().unwrap_or_default(),
                 complaint: one_line(&ended.output, LONGEST_COMPLAINT),

@@ -158,6 +158,11 @@ impl ActionSpec {
         values.chain(shell.map(|(_, secret)| secret))
     }
 
+    /// Whether others are told by it who is banned, and hold on to that until they are told otherwise.
+    pub fn is_served(&self) -> bool {
+        matches!(self.kind, ActionKind::Serve(_))
+    }
+
     /// The commands that it has a shell run.
     pub fn shell(&self) -> Option<&ShellSpec> {
         match &self.kind {
@@ -232,6 +237,8 @@ pub enum Order {
     /// Others had the same place before, or this action for other jails: with the next reconciliation, what they have left
     /// and nobody wants any more is taken away.
     Inherit(Vec<Trace>),
+    /// These were lifted early, the oldest first; whom an earlier run has told of them does not know yet.
+    Recall(Vec<InForce>),
     /// Tell of this.
     Tell(Vec<Event>),
     /// End.

@@ -77,7 +77,7 @@ pub enum StepError {
     #[error("the program of `run` or `unless` must be a name, a path or one parameter")]
     Program,
     /// A header that cannot be one.
-    #[error("`{0}` cannot be the name of a header")]
+    #[error("`{}` cannot be the name of a header", .0.escape_debug())]
     Header(String),
     /// What is attached has no text, or two.
     #[error("a `part` has either `json` or `text`")]

@@ -267,7 +267,10 @@ impl Worker<'_> {
         match order {
             Order::Tell(events) => self.note(events),
             Order::Stop(_) => self.end = Some(Instant::now() + self.teller.timeout),
-            Order::Reconcile { .. } | Order::Change { .. } | Order::Inherit(_) => {}
+            Order::Reconcile { .. }
+            | Order::Change { .. }
+            | Order::Inherit(_)
+            | Order::Recall(_) => {}
         }
     }
 

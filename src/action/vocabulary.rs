@@ -126,6 +126,8 @@ pub enum VocabularyError {
         /// The placeholder.
         placeholder: String,
         /// Where it stands.
+        text: String,
+        /// What that is.
         place: Place,
         /// Why not.
         because: &'static str,
@@ -357,6 +359,7 @@ impl Vocabulary {
             };
             return Err(VocabularyError::Misplaced {
                 placeholder: name.to_owned(),
+                text: template.fill(|_| None),
                 place,
                 because,
             });

@@ -20,7 +20,7 @@ use super::serve::Publisher;
 use super::shell::Shell;
 use super::telling;
 use super::trace::Trace;
-use super::{ActionKind, ActionSpec, Ending, Order, Report};
+use super::{ActionKind, ActionSpec, Ending, InForce, Order, Report};
 use crate::engine::decision::BanId;
 use crate::engine::input::Outcome;
 use crate::engine::time::Timestamp;
@@ -58,6 +58,9 @@ pub trait Keeper {
 
     /// Takes note of what others have left in its place, to take away what nobody wants any more.
     fn inherit(&mut self, _traces: Vec<Trace>) {}
+
+    /// Takes note of who was lifted early before this began, the oldest first.
+    fn recall(&mut self, _lifted: Vec<InForce>, _clock: Clock<'_>) {}
 
     /// Leaves what is there, or takes it away.
     ///
@@ -264,6 +267,7 @@ impl<K: Keeper> Worker<'_, K> {
         let now = (self.clock)();
         let order = match order {
             Order::Inherit(traces) => return self.keeper.inherit(traces),
+            Order::Recall(lifted) => return self.keeper.recall(lifted, self.clock),
             order => order,
         };
         let waiting = self.waiting.get_or_insert_default();
@@ -286,7 +290,7 @@ impl<K: Keeper> Worker<'_, K> {
                 }
                 waiting.bans.extend(bans.iter().map(|ban| ban.ban));
             }
-            Order::Inherit(_) | Order::Tell(_) | Order::Stop(_) => {}
+            Order::Inherit(_) | Order::Recall(_) | Order::Tell(_) | Order::Stop(_) => {}
         }
     }
 

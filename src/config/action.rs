@@ -13,7 +13,7 @@ use super::keys;
 use super::problem::{Place, Problems, Text};
 use super::section::{Section, unknown};
 use super::surroundings::Surroundings;
-use crate::action::file::{ActionFile, FileError};
+use crate::action::file::ActionFile;
 use crate::action::parameter::{Given, ParameterError};
 use crate::action::secret::SecretError;
 use crate::action::{self, ActionError, ActionKind, ActionSpec};
@@ -74,14 +74,8 @@ fn parsed(text: &Arc<Text>, problems: &mut Problems) -> Option<ActionFile> {
     match ActionFile::parse(&text.content) {
         Ok(file) => Some(file),
         Err(error) => {
-            let place = place_in_file(text, &error);
-            let remedy = match &error {
-                FileError::Useless { key, .. } => {
-                    format!("take `{key}` out, or into a file of its own: see f2bd-action(5)")
-                }
-                _ => "see f2bd-action(5)".to_owned(),
-            };
-            problems.error(&place, error.to_string().trim(), remedy);
+            let place = place_in_file(text, error.place(&text.content));
+            problems.error(&place, error.to_string().trim(), error.remedy());
             None
         }
     }
@@ -272,13 +266,13 @@ fn read(
         return None;
     };
     let file = parsed(&text, problems)?;
-    for sample in &file.samples {
+    for (number, sample) in file.samples.iter().enumerate() {
         if let Err(error) = sample.check(&file) {
             let message = error.to_string();
             problems.error(
-                &Place::whole(&text),
+                &place_in_file(&text, file.place_of_sample(number)),
                 message.trim(),
-                "correct the sample or the ruleset",
+                "correct the sample, or what it is a sample of",
             );
         }
     }
@@ -324,14 +318,8 @@ fn read(
     }
 }
 
-fn place_in_file(text: &Arc<Text>, error: &FileError) -> Place {
-    match error {
-        FileError::Form(error) => error
-            .span()
-            .map_or_else(|| Place::whole(text), |span| Place::at(text, span.start)),
-        FileError::Useless { at, .. } => Place::at(text, *at),
-        _ => Place::whole(text),
-    }
+fn place_in_file(text: &Arc<Text>, offset: Option<usize>) -> Place {
+    offset.map_or_else(|| Place::whole(text), |offset| Place::at(text, offset))
 }
 
 /// Everything that is set beside `use`. Parameters are texts; a number or a flag may stand without quotes.

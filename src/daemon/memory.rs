@@ -378,6 +378,19 @@ impl Memory {
         self.store.as_ref()
     }
 
+    /// The bans that would be in force at `now` but were lifted early, the newest `most` of them; nothing where that cannot
+    /// be read, since no ban depends on it.
+    pub fn lifted(&self, now: Timestamp, most: usize) -> Vec<Ban> {
+        let lifted = self.store.as_ref().map(|store| store.lifted(now, most));
+        lifted.transpose().map_or_else(
+            |error| {
+                log::warn!("who was lifted before is not known, and not told: {error}");
+                Vec::new()
+            },
+            Option::unwrap_or_default,
+        )
+    }
+
     /// How many failures made each ban that has not ended; nothing where that cannot be read, since no ban depends on it.
     pub fn failures_of_standing(&self) -> Counts {
         let counts = self.store.as_ref().map(Store::failures_of_standing);

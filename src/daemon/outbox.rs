@@ -16,6 +16,7 @@ use super::clock;
 use super::events::{self, Counts, Known};
 use super::memory::Memory;
 use crate::action::event::{Event, Occasion};
+use crate::action::serve::listing::MOST_LIFTED;
 use crate::action::shell::spec::ShellSpec;
 use crate::action::telling::Teller;
 use crate::action::trace::Trace;
@@ -209,6 +210,9 @@ impl Outbox {
         for worker in &mut self.workers {
             worker.stale = true;
             worker.settled = worker.spec.teller().is_some();
+            if worker.spec.is_served() {
+                worker.recall(engine, memory);
+            }
         }
         self.catch_up(engine, memory);
         self.dismiss();
@@ -638,6 +642,34 @@ impl Worker {
                 let event = events::of_standing(jail, subject, standing, policy, counts);
                 Arc::new(event)
             }),
+        }
+    }
+
+    /// Tells it who was banned and is so no more, as far as others may not have heard of that: who was lifted early, and who
+    /// is banned by a jail that has another action since the last run.
+    fn recall(&mut self, engine: &Engine, memory: &Memory) {
+        let (ledger, policy) = (engine.ledger(), engine.policy());
+        let was_own = |jail: &JailName| {
+            let mut jails = self.untaken.iter().flat_map(|trace| &trace.jails);
+            jails.any(|own| own.jail == *jail)
+        };
+        let of_others = ledger.iter().filter(|(jail, _, ban)| {
+            was_own(jail) && !policy.puts_into_effect(&self.spec.name, jail, ban)
+        });
+        let of_others = of_others.map(|(jail, subject, standing)| {
+            self.standing(jail, subject, &standing, policy, &Counts::new())
+        });
+        let lifted = memory.lifted(clock::now(), MOST_LIFTED).into_iter();
+        let lifted = lifted.map(|ban| InForce {
+            ban: ban.id,
+            until: ban.until(),
+            jail: ban.jail,
+            subject: ban.subject,
+            event: None,
+        });
+        let all: Vec<_> = of_others.chain(lifted).collect();
+        if !all.is_empty() {
+            self.send(Order::Recall(all));
         }
     }
 

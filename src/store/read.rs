@@ -14,7 +14,7 @@ use super::rows::{
 };
 use super::{Store, StoreError, sightings};
 use crate::engine::cursor::{Cursor, Stream};
-use crate::engine::decision::{Allowance, Awaited, AwaitedId, BanId, FailureId};
+use crate::engine::decision::{Allowance, Awaited, AwaitedId, Ban, BanId, FailureId};
 use crate::engine::filter::Outcome;
 use crate::engine::input::Remembered;
 use crate::engine::jail::escalation::Offence;
@@ -159,6 +159,28 @@ impl Store {
         let waiting = awaited(&self.connection)?;
         let times = times.chain(waiting.into_iter().map(|awaited| awaited.time));
         Ok(times.fold(now, Timestamp::min))
+    }
+
+    /// The bans that would be in force at `now` but were lifted early: the newest of these lifts, at most so many, in
+    /// their order.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn lifted(&self, now: Timestamp, most: usize) -> Result<Vec<Ban>, StoreError> {
+        let mut names = Names::default();
+        let sql = format!(
+            "SELECT {BAN_COLUMNS} FROM all_bans WHERE ended IS NOT NULL AND (until IS NULL OR until > ?1)
+             ORDER BY ended DESC, id DESC LIMIT ?2"
+        );
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut bans = rows(
+            &self.connection,
+            &sql,
+            params![now.as_micros(), most],
+            |row| ban(row, &mut names),
+        )?;
+        bans.reverse();
+        Ok(bans)
     }
 
     /// Where the streams stood.

@@ -5,9 +5,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::daemon::keys;
 use super::{Board, KEY, ban, run};
+use crate::support::netns::Netns;
 use crate::support::skipped;
 use crate::support::wait::until;
+use crate::support::world::World;
+
+/// Has the firewall bouncer keep tables of its own.
+const NFTABLES: &str = "mode: nftables\ndisable_ipv6: false\ndeny_action: DROP\nnftables:\n  \
+    ipv4:\n    enabled: true\n    set-only: false\n    table: crowdsec\n    chain: crowdsec-chain\n  \
+    ipv6:\n    enabled: true\n    set-only: false\n    table: crowdsec6\n    chain: crowdsec6-chain\n";
 
 /// A running bouncer; it is killed when dropped.
 struct Bouncer {
@@ -16,21 +26,25 @@ struct Bouncer {
 }
 
 impl Bouncer {
-    fn start(board: &Board, name: &str, config: &str) -> Option<Bouncer> {
+    fn start(netns: &Netns, home: &Path, name: &str, config: &str) -> Option<Bouncer> {
         let program = unpacked(name)?;
-        let path = board.home.path().join("bouncer.yaml");
-        let log = board.home.path().join("bouncer.log");
+        let path = home.join("bouncer.yaml");
+        let log = home.join("bouncer.log");
         let common = format!(
             "update_frequency: 1s\ndaemonize: false\nlog_mode: stdout\nlog_level: debug\n\
              api_url: http://127.0.0.1:8082/\napi_key: {KEY}\nprometheus:\n  enabled: false\n"
         );
         fs::write(&path, common + config).unwrap();
         let output = fs::File::create(&log).unwrap();
-        let mut command: Command = board.netns.command(program.to_str().unwrap());
+        let mut command: Command = netns.command(program.to_str().unwrap());
         command.arg("-c").arg(&path).stdin(Stdio::null());
         command.stdout(output.try_clone().unwrap()).stderr(output);
         let child = command.spawn().unwrap();
         Some(Bouncer { child, log })
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 }
 
@@ -44,6 +58,13 @@ impl Drop for Bouncer {
                 fs::read_to_string(&self.log).unwrap_or_default()
             );
         }
+    }
+}
+
+impl Board {
+    /// A bouncer beside it.
+    fn bouncer_of(&self, name: &str, config: &str) -> Option<Bouncer> {
+        Bouncer::start(&self.netns, self.home.path(), name, config)
     }
 }
 
@@ -63,10 +84,7 @@ fn the_firewall_bouncer_bans_with_nftables() {
         ban("sshd", "192.0.2.7", Some(3600)),
         ban("sshd", "2001:db8::7/128", Some(3600)),
     ]);
-    let config = "mode: nftables\ndisable_ipv6: false\ndeny_action: DROP\nnftables:\n  \
-        ipv4:\n    enabled: true\n    set-only: false\n    table: crowdsec\n    chain: crowdsec-chain\n  \
-        ipv6:\n    enabled: true\n    set-only: false\n    table: crowdsec6\n    chain: crowdsec6-chain\n";
-    let Some(_bouncer) = Bouncer::start(&board, "crowdsec-firewall-bouncer", config) else {
+    let Some(_bouncer) = board.bouncer_of("crowdsec-firewall-bouncer", NFTABLES) else {
         return;
     };
     let kernel = || run(&board, "nft", &["list", "ruleset"]).unwrap();
@@ -81,6 +99,47 @@ fn the_firewall_bouncer_bans_with_nftables() {
     });
     assert!(kernel().contains("192.0.2.8 timeout"));
     board.stop();
+}
+
+#[test]
+fn the_firewall_bouncer_lifts_what_was_lifted_before_a_crash() {
+    let jail = "actions = [\"serve\"]";
+    let Some(world) = World::new(jail) else {
+        return;
+    };
+    world.configure(jail, &keys(&world));
+    let daemon = world.start();
+    let does = |words: &[&str]| assert!(world.f2bd(words).status.success(), "{words:?}");
+    for host in ["192.0.2.7", "192.0.2.8", "2001:db8::7"] {
+        does(&["ban", "sshd", host, "--for", "1h"]);
+    }
+    let bouncer = Bouncer::start(
+        &world.netns,
+        world.path(),
+        "crowdsec-firewall-bouncer",
+        NFTABLES,
+    );
+    let Some(bouncer) = bouncer else {
+        return;
+    };
+    let keeps_out = |host: &str| until(host, || world.kernel_bans(host).then_some(()));
+    for host in ["192.0.2.7", "192.0.2.8", "2001:db8::7"] {
+        keeps_out(host);
+    }
+    // It hears of nothing as long as it stands still.
+    bouncer.signal(Signal::STOP);
+    does(&["unban", "192.0.2.7"]);
+    does(&["unban", "2001:db8::7"]);
+    does(&["ban", "sshd", "192.0.2.9", "--for", "1h"]);
+    daemon.kill();
+    let daemon = world.start();
+    bouncer.signal(Signal::CONT);
+    keeps_out("192.0.2.9");
+    let lets_in = |host: &str| until(host, || (!world.kernel_bans(host)).then_some(()));
+    lets_in("192.0.2.7");
+    lets_in("2001:db8::7");
+    assert!(world.kernel_bans("192.0.2.8"));
+    daemon.stop();
 }
 
 #[test]
@@ -105,7 +164,7 @@ fn the_firewall_bouncer_bans_networks_with_ipset() {
     ]);
     let config = "mode: ipset\ndisable_ipv6: false\ndeny_action: DROP\n\
         blacklists_ipv4: crowdsec-blacklists\nblacklists_ipv6: crowdsec6-blacklists\n";
-    let Some(_bouncer) = Bouncer::start(&board, "crowdsec-firewall-bouncer", config) else {
+    let Some(_bouncer) = board.bouncer_of("crowdsec-firewall-bouncer", config) else {
         return;
     };
     let holds = |set: &str, address: &str| run(&board, "ipset", &["test", set, address]).is_ok();
@@ -138,7 +197,7 @@ fn the_custom_bouncer_runs_its_script() {
         "bin_path: {}\nfeed_via_stdin: false\ncache_retention_duration: 10s\n",
         script.display()
     );
-    let Some(_bouncer) = Bouncer::start(&board, "crowdsec-custom-bouncer", &config) else {
+    let Some(_bouncer) = board.bouncer_of("crowdsec-custom-bouncer", &config) else {
         return;
     };
     let says = |begin: &str| {

@@ -14,8 +14,9 @@ use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
 /// How many bans are remembered that were lifted early, until clients would have ended them by themselves: the bans of a
-/// large `unban --all`, in some 10 MB. A client that has slept through more is told everything anew.
-const MOST_LIFTED: usize = 65_536;
+/// large `unban --all`, in some 20 MB. A client that has slept through more is told everything anew, and goes on with the
+/// oldest of these until they end.
+pub const MOST_LIFTED: usize = 131_072;
 
 /// The number of a change: who knows it knows all before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,6 +132,39 @@ impl Listing {
         }
     }
 
+    /// Takes note of a ban that was lifted before this list was begun: clients of an earlier run hold on to it until they
+    /// are told.
+    pub fn recall(
+        &mut self,
+        subject: Prefix,
+        jail: &JailName,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        if is_over(until, now) {
+            return;
+        }
+        if let Some(banned) = self.banned.get_mut(&subject) {
+            banned.told = later(banned.told, until);
+            return;
+        }
+        let known = self.lifted.get(&subject).map(|lifted| lifted.told);
+        let told = known.map_or(until, |known| later(known, until));
+        if known == Some(told) {
+            return;
+        }
+        self.unlift(subject);
+        self.last.0 += 1;
+        self.lift(
+            subject,
+            Lifted {
+                jail: jail.clone(),
+                number: self.last,
+                told,
+            },
+        );
+    }
+
     /// Forgets what is over.
     pub fn expire(&mut self, now: Timestamp) {
         while let Some((end, subject)) = self.ends.first().copied().filter(|(end, _)| *end <= now) {
@@ -138,8 +172,7 @@ impl Listing {
             if let Some(lifted) = self.lifted.get(&subject)
                 && is_over(lifted.told, now)
             {
-                self.lifts_by_number.remove(&lifted.number);
-                self.lifted.remove(&subject);
+                self.unlift(subject);
             }
             if let Some(banned) = self.banned.get(&subject) {
                 let by = banned.by.clone();
@@ -198,22 +231,33 @@ impl Listing {
                 let banned = self.banned.get(subject)?;
                 first_listed((*subject, banned))
             });
-        let lifted = self
-            .lifts_by_number
-            .range(next..)
-            .filter_map(|(_, subject)| {
-                self.lifted.get(subject).map(|lifted| Listed {
-                    subject: *subject,
-                    jail: lifted.jail.clone(),
-                    until: None,
-                    number: lifted.number,
-                })
-            });
         Some(News {
             banned: banned.collect(),
-            lifted: lifted.collect(),
+            lifted: self.lifted_since(next),
             position: self.last,
         })
+    }
+
+    /// Everything there is to tell to a client of which nobody knows what it has been told, perhaps by an earlier run.
+    pub fn anew(&self) -> News {
+        News {
+            banned: self.all(None),
+            lifted: self.lifted_since(Position::default()),
+            position: self.last,
+        }
+    }
+
+    fn lifted_since(&self, first: Position) -> Vec<Listed> {
+        let numbers = self.lifts_by_number.range(first..);
+        let lifted = numbers.filter_map(|(_, subject)| {
+            self.lifted.get(subject).map(|lifted| Listed {
+                subject: *subject,
+                jail: lifted.jail.clone(),
+                until: None,
+                number: lifted.number,
+            })
+        });
+        lifted.collect()
     }
 
     /// Who bans the subject now: nobody if `by` is empty, or all of it is over.
@@ -249,12 +293,8 @@ impl Listing {
             }
             self.bans_by_number.remove(&before.number);
         }
-        if let Some(lifted) = self.lifted.remove(&subject) {
+        if let Some(lifted) = self.unlift(subject) {
             told = Some(lifted.told);
-            self.lifts_by_number.remove(&lifted.number);
-            if let Some(end) = lifted.told {
-                self.ends.remove(&(end, subject));
-            }
         }
         match (by.first(), before) {
             (Some(longest), _) => {
@@ -287,13 +327,18 @@ impl Listing {
                 return;
             };
             self.forgotten = number;
-            if let Some(Lifted {
-                told: Some(end), ..
-            }) = self.lifted.remove(&oldest)
-            {
-                self.ends.remove(&(end, oldest));
-            }
+            self.unlift(oldest);
         }
+    }
+
+    /// Forgets that somebody was lifted.
+    fn unlift(&mut self, subject: Prefix) -> Option<Lifted> {
+        let lifted = self.lifted.remove(&subject)?;
+        self.lifts_by_number.remove(&lifted.number);
+        if let Some(end) = lifted.told {
+            self.ends.remove(&(end, subject));
+        }
+        Some(lifted)
     }
 }
 

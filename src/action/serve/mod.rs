@@ -17,11 +17,11 @@ pub mod site;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::Ending;
 use super::parameter::{ParameterError, Value, Values};
 use super::projection::{Projection, Touched};
 use super::secret::{Secret, SecretError};
 use super::worker::{Clock, Keeper};
+use super::{Ending, InForce};
 use crate::engine::name::ActionName;
 use http::{Server, StartError};
 use keys::Keys;
@@ -133,6 +133,15 @@ impl<'s> Publisher<'s> {
 
 impl Keeper for Publisher<'_> {
     type Error = ServeError;
+
+    fn recall(&mut self, lifted: Vec<InForce>, clock: Clock<'_>) {
+        let mut listing = self.site.listing();
+        for ban in lifted {
+            if let Some(network) = ban.subject.network() {
+                listing.recall(network, &ban.jail, ban.until, clock());
+            }
+        }
+    }
 
     fn reconcile(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<(), ServeError> {
         self.site.listing().replace(projection, clock());

@@ -17,7 +17,7 @@ use super::decisions;
 use super::formats::{self, Format};
 use super::http::Answer;
 use super::keys::{Bouncer, Bouncers, KeyNumber, Keys};
-use super::listing::{Listing, News};
+use super::listing::Listing;
 use super::query::{DecisionQuery, ListQuery, QueryError};
 use crate::engine::name::ActionName;
 use crate::engine::time::Timestamp;
@@ -252,13 +252,13 @@ fn stream(site: &Arc<Site>, key: KeyNumber, asked: &Asked) -> Result<Response<An
     };
     let news = {
         let listing = site.listing_at(now);
-        known
-            .and_then(|known| listing.since(known))
-            .unwrap_or_else(|| News {
-                banned: listing.all(None),
-                lifted: Vec::new(),
-                position: listing.last(),
-            })
+        let known = known.and_then(|known| listing.since(known));
+        let mut news = known.unwrap_or_else(|| listing.anew());
+        // Who knows nothing has nothing to forget.
+        if query.startup {
+            news.lifted.clear();
+        }
+        news
     };
     let position = news.position;
     let told = {
