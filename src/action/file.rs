@@ -447,6 +447,7 @@ impl Form {
             values: Values::default(),
             on: BTreeSet::new(),
             every: Duration::ZERO,
+            gather: 1,
             restored: false,
             timeout: Duration::ZERO,
         })

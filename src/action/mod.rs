@@ -15,6 +15,7 @@ pub mod authorities;
 pub mod event;
 pub mod exec;
 pub mod file;
+pub mod found;
 pub mod hands;
 pub mod http;
 pub mod job;
