@@ -143,6 +143,11 @@ impl ActionSpec {
         }
     }
 
+    /// Whether a rule of somebody else that stands above its own may let in whoever is banned.
+    pub fn may_be_outranked(&self) -> bool {
+        matches!(&self.kind, ActionKind::Routine(routine) if routine.outranked)
+    }
+
     /// What it has to know in confidence.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let values = match &self.kind {
