@@ -212,3 +212,69 @@ fn what_is_passed_on_to_a_container_is_said() {
     });
     daemon.stop();
 }
+
+/// Has somebody fail until it is told why his ban does not work.
+fn must_tell(world: &World, address: &str, cause: &str) {
+    let told = format!("{address} fails on though it is banned: {cause}");
+    let log = world.path().join("daemon.log");
+    until(&told, || {
+        world.attack(address, 1);
+        let log = fs::read_to_string(&log).unwrap_or_default();
+        log.contains(&told).then_some(())
+    });
+}
+
+#[test]
+fn a_rule_above_those_of_the_action_is_said() {
+    let Some(cable) = Cable::new() else { return };
+    let jail =
+        "port = [\"ssh\"]\nactions = [\"ipset\"]\nmaxretry = 3\nunhindered = { grace = \"1s\" }\n";
+    let Some(world) = World::on(cable.server, jail, "") else {
+        return;
+    };
+    let iptables = |words: &[&str]| {
+        let output = world.netns.command("iptables").args(words).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !iptables(&["-S"]) || world.netns.command("ipset").output().is_err() {
+        return skipped("iptables or ipset is missing").unwrap_or_default();
+    }
+    let ssh = world.netns.listen(22);
+    thread::spawn(move || ssh.incoming().for_each(drop));
+    let daemon = world.start();
+    world.attack(ATTACKER, 3);
+    let door: SocketAddr = "192.0.2.1:22".parse().unwrap();
+    until("he is out", || {
+        (!cable.attackers.reaches(ATTACKER, door)).then_some(())
+    });
+    let above = ["-I", "INPUT", "-p", "tcp", "--dport", "22", "-j", "ACCEPT"];
+    assert!(iptables(&above));
+    assert!(cable.attackers.reaches(ATTACKER, door), "he is in again");
+    must_tell(
+        &world,
+        ATTACKER,
+        "a rule above those of the action ipset may let it in",
+    );
+    daemon.stop();
+}
+
+#[test]
+fn proxies_are_said() {
+    let jail = "port = [\"ssh\"]\nmaxretry = 3\nunhindered = { grace = \"1s\" }\n";
+    let Some(world) = World::new(jail) else {
+        return;
+    };
+    let _ssh = world.netns.listen(22);
+    let daemon = world.start();
+    must_tell(
+        &world,
+        "198.51.100.7",
+        "all is shut here that it could reach by itself, so that a proxy may speak for it",
+    );
+    must_tell(
+        &world,
+        "10.1.2.3",
+        "it is an address of a private network, perhaps that of a proxy",
+    );
+    daemon.stop();
+}

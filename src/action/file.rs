@@ -92,6 +92,8 @@ struct Form {
     #[serde(default)]
     disjoint: bool,
     #[serde(default)]
+    outranked: bool,
+    #[serde(default)]
     place: Option<String>,
     #[serde(default)]
     seconds: Option<Seconds>,
@@ -428,6 +430,7 @@ impl Form {
             file,
             expires: self.expires,
             disjoint: self.disjoint,
+            outranked: self.outranked,
             names: self.names,
             vocabulary,
             values: Values::default(),
@@ -447,6 +450,7 @@ impl Form {
             values: Values::default(),
             on: BTreeSet::new(),
             every: Duration::ZERO,
+            gather: 1,
             restored: false,
             timeout: Duration::ZERO,
         })

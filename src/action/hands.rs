@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exec::{self, Environment, Errand, ExecError};
-use super::http::{Client, HttpError, Proxy, Request, Settings};
+use super::found::{FoundError, PLACEHOLDER};
+use super::http::{Client, HttpError, Method, Proxy, Request, Settings};
 use super::job::{Job, Post, Run, Send};
 use super::machine;
 use super::mail::{self, Letter, Login, MailError, Part, Security, Server, Transport};
@@ -41,6 +42,9 @@ pub enum JobError {
     /// A request.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// What a service has answered to a question.
+    #[error(transparent)]
+    Found(#[from] FoundError),
     /// A letter.
     #[error(transparent)]
     Mail(#[from] MailError),
@@ -98,6 +102,7 @@ impl JobError {
             JobError::Exec(_)
             | JobError::Said { .. }
             | JobError::Secret(_)
+            | JobError::Found(_)
             | JobError::TooLong
             | JobError::NotAllKnown
             | JobError::CalledOff
@@ -128,7 +133,9 @@ impl JobError {
     /// Whether it is this job that was refused, and another one may be done.
     pub fn is_refusal(&self) -> bool {
         match self {
-            JobError::Exec(ExecError::Refused { .. }) | JobError::Said { .. } => true,
+            JobError::Exec(ExecError::Refused { .. })
+            | JobError::Said { .. }
+            | JobError::Found(_) => true,
             JobError::Http(error @ HttpError::Refused { .. }) => !error.is_of_who_asks(),
             _ => false,
         }
@@ -274,7 +281,39 @@ impl<'v> Hands<'v> {
     }
 
     fn send(&mut self, send: &Send) -> Result<Done, JobError> {
-        let client = match &self.client {
+        let mut url = send.url.clone();
+        if let Some(lookup) = &send.lookup {
+            let answer = self.client()?.send(
+                &Request {
+                    method: Method::Get,
+                    url: lookup.url.clone(),
+                    headers: send.headers.clone(),
+                    body: Vec::new(),
+                },
+                &[],
+            )?;
+            let Some(found) = lookup.finding.of(&answer.body)? else {
+                return Ok(Done::default());
+            };
+            url = url.replace(PLACEHOLDER, &found.to_string());
+        }
+        let request = Request {
+            method: send.method,
+            url,
+            headers: send.headers.clone(),
+            body: send.body.clone().into_bytes(),
+        };
+        let answer = self.client()?.send(&request, &send.accepts)?;
+        Ok(Done {
+            said: answer.body,
+            cut: answer.cut,
+            changed: true,
+        })
+    }
+
+    /// The client, made when it is used for the first time.
+    fn client(&mut self) -> Result<&Client, JobError> {
+        let client = match self.client.take() {
             Some(client) => client,
             None => {
                 let proxy = self.text("proxy");
@@ -284,26 +323,14 @@ impl<'v> Hands<'v> {
                     value: self.text("proxy").unwrap_or_default().to_owned(),
                     wanted: "http://HOST:PORT".to_owned(),
                 };
-                let client = Client::new(&Settings {
+                Client::new(&Settings {
                     deadline: self.deadline,
                     proxy: proxy.transpose().map_err(refused)?,
                     authority: self.text("authority").map(PathBuf::from),
-                })?;
-                self.client.insert(client)
+                })?
             }
         };
-        let request = Request {
-            method: send.method,
-            url: send.url.clone(),
-            headers: send.headers.clone(),
-            body: send.body.clone().into_bytes(),
-        };
-        let answer = client.send(&request, &send.accepts)?;
-        Ok(Done {
-            said: answer.body,
-            cut: false,
-            changed: true,
-        })
+        Ok(self.client.insert(client))
     }
 
     fn post(&self, post: &Post, secrets: &BTreeMap<String, Opened>) -> Result<Done, JobError> {

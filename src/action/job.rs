@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::found::Finding;
 use super::http::Method;
 
 /// One thing to do.
@@ -38,6 +39,8 @@ pub struct Run {
 /// A request to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Send {
+    /// What is asked before, with the same headers; nothing is sent if the answer names nothing.
+    pub lookup: Option<Lookup>,
     /// Its method.
     pub method: Method,
     /// Its address.
@@ -48,6 +51,15 @@ pub struct Send {
     pub body: String,
     /// Answers that are success, beside all from 200 to 299.
     pub accepts: Vec<u16>,
+}
+
+/// A question whose answer completes the address of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookup {
+    /// The address that is asked.
+    pub url: String,
+    /// What is looked for in the answer.
+    pub finding: Finding,
 }
 
 /// A file to write.
@@ -96,6 +108,13 @@ impl fmt::Display for Job {
                 lines(f, &run.input)
             }
             Job::Send(send) => {
+                if let Some(lookup) = &send.lookup {
+                    writeln!(f, "? GET {}", lookup.url)?;
+                    for (place, text) in &lookup.finding.matching {
+                        writeln!(f, "? {place} = {text}")?;
+                    }
+                    writeln!(f, "? {} = <found>", lookup.finding.find)?;
+                }
                 writeln!(f, "{} {}", send.method, send.url)?;
                 for (name, value) in &send.headers {
                     writeln!(f, "{name}: {value}")?;

@@ -15,6 +15,7 @@ pub mod authorities;
 pub mod event;
 pub mod exec;
 pub mod file;
+pub mod found;
 pub mod hands;
 pub mod http;
 pub mod job;
@@ -140,6 +141,11 @@ impl ActionSpec {
             ActionKind::Routine(routine) => routine.sees_forwarded(),
             ActionKind::Serve(_) | ActionKind::Teller(_) | ActionKind::Shell(_) => false,
         }
+    }
+
+    /// Whether a rule of somebody else that stands above its own may let in whoever is banned.
+    pub fn may_be_outranked(&self) -> bool {
+        matches!(&self.kind, ActionKind::Routine(routine) if routine.outranked)
     }
 
     /// What it has to know in confidence.

@@ -45,6 +45,8 @@ pub struct Routine {
     pub expires: bool,
     /// Whether it takes no network that shares addresses with another one.
     pub disjoint: bool,
+    /// Whether a rule of somebody else that stands above its own may let in whoever is banned.
+    pub outranked: bool,
     /// Whether it takes names too.
     pub names: bool,
     /// How long each step may take.

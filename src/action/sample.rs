@@ -29,6 +29,9 @@ const NOON: Timestamp = Timestamp::from_micros(1_767_268_800_000_000);
 /// What the machine of samples is called.
 const HOST: &str = "server";
 
+/// Which other jail has seen the addresses of a sample.
+const OTHER_JAIL: &str = "elsewhere";
+
 /// What the message of a sample is called.
 const MESSAGE: &str = "019b79e3-5a00-8000-8000-000000000001";
 
@@ -169,7 +172,7 @@ impl Sample {
             lines: self.lines.clone(),
             users: self.users.iter().cloned().collect(),
             captures: BTreeMap::new(),
-            history: Vec::new(),
+            history: self.history(&jail.jail),
             restored: false,
             whereabouts: None,
         };
@@ -181,6 +184,14 @@ impl Sample {
         let said = self.whois.join("\n");
         scene.whois = addresses.map(|address| (address, said.clone())).collect();
         Ok(shown(&teller.steps, &scene))
+    }
+
+    /// The lines of the sample, and before them one of another jail.
+    fn history(&self, jail: &JailName) -> Vec<(JailName, String)> {
+        let other = OTHER_JAIL.parse().ok();
+        let other = other.map(|other| (other, "earlier".to_owned()));
+        let own = self.lines.iter().map(|line| (jail.clone(), line.clone()));
+        other.into_iter().chain(own).collect()
     }
 
     fn until(&self) -> Option<Timestamp> {

@@ -465,6 +465,12 @@ fn of_event(name: &str, event: &Event) -> Option<String> {
         "clock" => part(event.time, 11, 19),
         "sentence" => text(&event.sentence),
         "lines" => texts(&mut event.lines.iter()).join("\n"),
+        "history" | "history_of_jail" => {
+            let history = event.history.iter();
+            let own =
+                history.filter(|(jail, _)| name == "history" || Some(jail) == event.jail.as_ref());
+            texts(&mut own.map(|(_, line)| line)).join("\n")
+        }
         "users" => texts(&mut event.users.iter()).join(", "),
         "whereabouts" => event.whereabouts.as_deref().map(text).unwrap_or_default(),
         _ => return None,

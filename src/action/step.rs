@@ -4,6 +4,7 @@
 //! sent here.
 
 mod json;
+mod lookup;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +13,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
 
 use self::json::Json;
+use self::lookup::{LookupForm, Question};
 use super::event::Event;
+use super::found::PLACEHOLDER;
 use super::http::Method;
 use super::job::{Job, Part, Post, Run, Send};
 use super::manner::Manner;
@@ -42,6 +45,7 @@ pub struct StepForm {
     text: Option<String>,
     login: Option<String>,
     answers: Vec<u16>,
+    lookup: Option<LookupForm>,
     to: Option<String>,
     from: Option<String>,
     subject: Option<String>,
@@ -85,6 +89,11 @@ pub enum StepError {
     /// It has more than one body.
     #[error("a request has one of `json`, `form` and `text`")]
     Bodies,
+    /// What it asks before makes no sense.
+    #[error(
+        "a request with `lookup` says `<found>` in its `url`, and `find` and `matching` name places that begin with `/`"
+    )]
+    Lookup,
     /// A text in it.
     #[error(transparent)]
     Text(#[from] VocabularyError),
@@ -118,6 +127,7 @@ enum What {
         login: Option<Template>,
         body: Body,
         answers: Vec<u16>,
+        lookup: Option<Box<Question>>,
     },
     Post {
         to: Template,
@@ -207,8 +217,18 @@ impl StepForm {
     fn check_send(&self, url: &str, vocabulary: &Vocabulary) -> Result<Step, StepError> {
         self.refuse_of_programs()?;
         self.refuse_of_letters()?;
+        let (mut lookup, mut axes) = (None, BTreeSet::new());
+        if let Some(form) = &self.lookup {
+            let (question, named) = form.check(url, vocabulary)?;
+            axes = named;
+            lookup = Some(Box::new(question));
+        }
+        let known = match lookup {
+            Some(_) => url.replace(PLACEHOLDER, ""),
+            None => url.to_owned(),
+        };
+        axes.extend(vocabulary.check(&Template::new(&known), Place::Url)?);
         let url = Template::new(url);
-        let mut axes = vocabulary.check(&url, Place::Url)?;
         let mut headers = Vec::new();
         for (name, value) in &self.headers {
             if !name
@@ -254,6 +274,7 @@ impl StepForm {
                 login,
                 body,
                 answers: self.answers.clone(),
+                lookup,
             },
         })
     }
@@ -325,6 +346,7 @@ impl StepForm {
         refuse("form", !self.form.is_empty())?;
         refuse("text", self.text.is_some())?;
         refuse("login", self.login.is_some())?;
+        refuse("lookup", self.lookup.is_some())?;
         refuse("answers", !self.answers.is_empty())
     }
 
@@ -471,8 +493,17 @@ impl Step {
         match &self.what {
             What::Run { argv, input, .. } => argv.iter().any(is_it) || in_lines(input),
             What::Send {
-                url, headers, body, ..
-            } => is_it(url) || headers.iter().any(|(_, value)| is_it(value)) || body.says(name),
+                url,
+                headers,
+                body,
+                lookup,
+                ..
+            } => {
+                is_it(url)
+                    || headers.iter().any(|(_, value)| is_it(value))
+                    || body.says(name)
+                    || lookup.as_ref().is_some_and(|lookup| lookup.says(name))
+            }
             What::Post {
                 subject,
                 body,
@@ -522,7 +553,10 @@ impl Step {
                 let mut words = argv.iter().filter_map(Template::only_name);
                 words.any(is_one)
             }
-            What::Send { url, .. } => url.names().any(is_one),
+            What::Send { url, lookup, .. } => {
+                let asks = |name| lookup.as_ref().is_some_and(|lookup| lookup.says(name));
+                url.names().any(is_one) || asks("address") || asks("first")
+            }
             What::Post { .. } => false,
         }
     }
@@ -588,6 +622,7 @@ impl Step {
                 login,
                 body,
                 answers,
+                lookup,
             } => {
                 // What names something that is not set is not sent: who has no token needs no header for it.
                 let is_set = |template: &Template| {
@@ -610,17 +645,10 @@ impl Step {
                 if let Some(kind) = kind.filter(|_| !is_said) {
                     headers.push(("Content-Type".to_owned(), kind.to_owned()));
                 }
-                let url = url.fill(|name| {
-                    let value = scene.value(name, context)?;
-                    // What the administrator has written is a part of the address already.
-                    Some(match scene.values.get(name) {
-                        Some(_) => value,
-                        None => percent(&value),
-                    })
-                });
                 Job::Send(Send {
+                    lookup: lookup.as_ref().map(|lookup| lookup.fill(scene, context)),
                     method: *method,
-                    url,
+                    url: address(url, scene, context),
                     headers,
                     body,
                     accepts: answers.clone(),
@@ -669,6 +697,18 @@ fn spelt(name: &str) -> String {
         }
     }
     word
+}
+
+/// Where a request goes.
+fn address<'s>(url: &'s Template, scene: &'s Scene<'s>, context: &Context<'s>) -> String {
+    url.fill(|name| {
+        let value = scene.value(name, context)?;
+        // What the administrator has written is a part of the address already.
+        Some(match scene.values.get(name) {
+            Some(_) => value,
+            None => percent(&value),
+        })
+    })
 }
 
 /// As a part of an address or of a form: all but letters, digits and `-._~` is spelt by numbers.

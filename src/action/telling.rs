@@ -63,6 +63,8 @@ pub struct Teller {
     pub on: BTreeSet<Occasion>,
     /// How long events are gathered for one message.
     pub every: Duration,
+    /// How many are gathered for one message at least, but at the end.
+    pub gather: usize,
     /// Whether it tells of bans again that an earlier run has made.
     pub restored: bool,
     /// How long each step may take.
@@ -90,6 +92,9 @@ impl Teller {
         };
         self.on = words.iter().map(occasion).collect::<Result<_, _>>()?;
         self.every = values.time(KIND, "every")?;
+        let gather = values.text(KIND, "gather")?;
+        // More would never be there.
+        self.gather = gather.parse().unwrap_or(MOST_WAITING).min(MOST_WAITING);
         self.restored = values.text(KIND, "restored")? == "true";
         self.timeout = values.time(KIND, "timeout")?;
         self.values = values;
@@ -289,7 +294,7 @@ impl Worker<'_> {
             self.waiting.drain(begun..begun + more);
             self.untold += more;
         }
-        if self.due.is_none() && !self.waiting.is_empty() {
+        if self.due.is_none() && self.is_gathered() {
             self.due = Some(Instant::now() + self.teller.every);
         }
     }
@@ -331,6 +336,15 @@ impl Worker<'_> {
             self.untold -= begun.untold;
             self.finish();
         }
+        // What came meanwhile may have been counted with what is told now.
+        if !self.is_gathered() {
+            self.due = None;
+        }
+    }
+
+    /// Whether as much waits as one message needs.
+    fn is_gathered(&self) -> bool {
+        !self.waiting.is_empty() && self.waiting.len() >= self.teller.gather
     }
 
     /// The next message is another one.

@@ -142,6 +142,14 @@ pub fn of_tellers(kind: Kind) -> Vec<(&'static str, Parameter)> {
             ),
         ),
         (
+            "gather",
+            parameter(
+                Sort::Number,
+                "1",
+                "How many are gathered for one message at least, but at the end; at most 10000.",
+            ),
+        ),
+        (
             "restored",
             parameter(
                 Sort::Flag,

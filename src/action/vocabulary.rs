@@ -213,7 +213,8 @@ impl Vocabulary {
                 add(&foreign, Sort::Foreign, &[Axis::Event]);
                 add(&["line"], Sort::Foreign, &[Axis::Event, Axis::Line]);
                 add(&["user"], Sort::Foreign, &[Axis::Event, Axis::User]);
-                add(&["lines", "whois"], Sort::Lines, &[Axis::Event]);
+                let lines = ["lines", "whois", "history", "history_of_jail"];
+                add(&lines, Sort::Lines, &[Axis::Event]);
             }
             About::Jails | About::Everybody => {
                 add(&["family"], Sort::Plain, &[Axis::Family]);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::action::ports::{Ports, Protocol};
 use crate::action::sockets::Sockets;
-use crate::action::{ActionJail, ActionSpec};
+use crate::action::{self, ActionJail, ActionKind, ActionSpec};
 use crate::engine::name::ActionName;
 use crate::engine::prefix::Prefix;
 
@@ -58,6 +58,8 @@ pub struct Reach {
     forwarded: bool,
     /// The first action that does not do its work.
     broken: Option<ActionName>,
+    /// The first action whose rules may have others above them, if there is none that has not.
+    outranked: Option<ActionName>,
 }
 
 /// Why a ban does not work.
@@ -73,6 +75,8 @@ pub enum Cause {
     Forwarded(Option<String>),
     /// Somebody listens on these ports too, which the ban leaves open.
     OtherPorts(Vec<u16>),
+    /// A rule above those of this action may let it in, if no proxy speaks for it.
+    Outranked(ActionName),
     /// All is shut that the machine itself listens to.
     Proxy,
     /// Nothing can be said.
@@ -134,7 +138,9 @@ impl Reach {
             protocols: jail.protocols.clone(),
             forwarded: false,
             broken: None,
+            outranked: None,
         };
+        let mut is_sure = false;
         for (spec, works) in actions {
             if spec.closes_all() {
                 reach.ports = Ports::All;
@@ -143,6 +149,15 @@ impl Reach {
             if !works {
                 reach.broken.get_or_insert(spec.name.clone());
             }
+            if spec.may_be_outranked() {
+                reach.outranked.get_or_insert(spec.name.clone());
+            }
+            is_sure |= spec.effect == action::Effect::KeepsOut
+                && matches!(spec.kind, ActionKind::Nftables(_));
+        }
+        // What a chain of nftables drops, no other can let in.
+        if is_sure {
+            reach.outranked = None;
         }
         reach
     }
@@ -175,7 +190,10 @@ fn find(subject: Prefix, reach: &Reach, machine: &Machine) -> Cause {
     if machine.forwards && !reach.forwarded && machine.bridge.is_some() {
         return Cause::Forwarded(machine.bridge.clone());
     }
-    Cause::Proxy
+    match &reach.outranked {
+        Some(action) if is_local => Cause::Outranked(action.clone()),
+        _ => Cause::Proxy,
+    }
 }
 
 /// Whether nobody outside has such an address.
@@ -246,6 +264,10 @@ impl fmt::Display for Cause {
                     [_] => "is",
                     _ => "are",
                 }
+            ),
+            Cause::Outranked(action) => write!(
+                f,
+                "a rule above those of the action {action} may let it in, see the order in which the firewall lists them; or else a proxy may speak for it, see f2bd(8)"
             ),
             Cause::Proxy => f.write_str(
                 "all is shut here that it could reach by itself, so that a proxy may speak for it, see f2bd(8); ban it by an action that tells the proxy",

@@ -366,6 +366,7 @@ impl Outbox {
         let mut tellers = self.tellers();
         let of_lines = ["lines", "line", "users", "user"];
         tellers.any(|teller| of_lines.iter().any(|name| teller.says(name)))
+            || self.wants_history()
             || self.shells().any(ShellSpec::says_lines)
     }
 
@@ -374,8 +375,15 @@ impl Outbox {
         Known {
             policy,
             memory: self.wants_lines().then_some(memory),
-            history: self.shells().any(ShellSpec::says_history),
+            history: self.wants_history(),
         }
+    }
+
+    /// Whether an action tells of lines of earlier bans.
+    fn wants_history(&self) -> bool {
+        let mut tellers = self.tellers();
+        tellers.any(|teller| teller.says("history") || teller.says("history_of_jail"))
+            || self.shells().any(ShellSpec::says_history)
     }
 
     fn shells(&self) -> impl Iterator<Item = &ShellSpec> {

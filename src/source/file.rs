@@ -69,11 +69,11 @@ const MOST_OLD_FILES: usize = 128;
 
 /// The shortest time between two looks. A line that comes alone is read at once; of a burst, each look gets all that came
 /// meanwhile.
-const PACE: Duration = Duration::from_millis(1);
+const PACE: Duration = Duration::from_micros(250);
 
 /// The same for a log that has been busy for a while. Waking up costs far more than the ten or hundred lines that are
-/// there then; on the other hand a ban is to follow within 10 ms.
-const FLOW_PACE: Duration = Duration::from_millis(8);
+/// there then; on the other hand a ban is to follow within 10 ms, whatever else it waits for.
+const FLOW_PACE: Duration = Duration::from_millis(5);
 
 /// How many looks may come at the faster pace, told as the time in which they would at the slower one: the beginning of an
 /// attack, and what comes irregularly, are read at once.

@@ -27,8 +27,14 @@ const MANY: u32 = 100_000;
 /// How many come one by one, each after the one before is in effect.
 const SINGLE: u32 = 1_000;
 
-/// And how many as fast as they can be told.
+/// How many as fast as they can be told.
 const STREAM: u32 = 10_000;
+
+/// And how many at a steady rate, none waiting for the one before.
+const STEADY: u32 = 5_000;
+
+/// That rate, in bans a second.
+const RATE: u32 = 1_000;
 
 /// All figures, each action in a network of its own.
 pub fn firewalls(_: &World) {
@@ -96,6 +102,16 @@ pub fn firewalls(_: &World) {
         print(
             "    as fast as they are told, a second",
             format!("{per_second:.0}"),
+        );
+        let mut spans = action.steady(MANY + SINGLE + STREAM);
+        spans.sort();
+        print(
+            "    1,000 told a second, one by one: order to report, median",
+            milliseconds(spans[spans.len() / 2]),
+        );
+        print(
+            "        99 of 100 within",
+            milliseconds(spans[spans.len() * 99 / 100]),
         );
         let begin = &by_hand[..begin.len()];
         let one = format!("{}\n", each.replace("<>", "203.0.113.1"));
@@ -226,6 +242,33 @@ impl Action {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    /// Tells of bans one by one at a steady rate: how long it took from each order to its report.
+    fn steady(&self, first: u32) -> Vec<Duration> {
+        let due = |turn: u32| Duration::from_secs(1) * turn / RATE;
+        let start = Instant::now();
+        let mut spans = Vec::new();
+        let mut told = 0;
+        while spans.len() < STEADY as usize {
+            while told < STEADY && due(told) <= start.elapsed() {
+                self.order(first + told);
+                told += 1;
+            }
+            let wait = match told {
+                STEADY => Duration::from_secs(60),
+                _ => due(told).saturating_sub(start.elapsed()),
+            };
+            let Ok(report) = self.reports.recv_timeout(wait) else {
+                assert!(told < STEADY, "all bans are reported");
+                continue;
+            };
+            if let Report::Outcome(Outcome::Applied { bans, .. }) = report {
+                let ordered = |ban: &BanId| due(u32::try_from(ban.0 - 1).unwrap() - first);
+                spans.extend(bans.iter().map(|ban| start.elapsed() - ordered(ban)));
+            }
+        }
+        spans
     }
 
     fn stop(self) {

@@ -147,7 +147,7 @@ pub fn files(world: &World) {
             world,
             "    in 10,000 lines a second, 200 tries: line to nftables element",
             101,
-            |text| file.write_all(text.as_bytes()).unwrap(),
+            |text| put(&mut file, text),
         );
         is_over.store(true, Ordering::Relaxed);
     });
@@ -157,7 +157,24 @@ pub fn files(world: &World) {
         world,
         "    calm, 200 tries: line written to nftables element",
         100,
-        |text| file.write_all(text.as_bytes()).unwrap(),
+        |text| put(&mut file, text),
+    );
+    let mut numbers = 0_u32..;
+    latency(
+        world,
+        "    in bursts of 200 lines, 200 tries: line to nftables element",
+        102,
+        |text| {
+            let now = present();
+            for number in numbers.by_ref().take(100).map(peaceful) {
+                put(&mut file, &line(number, &now));
+            }
+            let begun = put(&mut file, text);
+            for number in numbers.by_ref().take(100).map(peaceful) {
+                put(&mut file, &line(number, &now));
+            }
+            begun
+        },
     );
     daemon.stop();
 }
@@ -205,9 +222,11 @@ pub fn syslog(world: &World) {
         "    calm, 200 tries: datagram to nftables element",
         100,
         |text| {
+            let begun = Instant::now();
             for line in text.lines() {
                 socket.send(format!("<38>{line}").as_bytes()).unwrap();
             }
+            begun
         },
     );
     daemon.stop();
@@ -248,6 +267,13 @@ fn send(world: &World, count: u32, rate: u32) {
     assert!(sender.wait().unwrap().success());
 }
 
+/// Writes a text at once, and says when it began.
+fn put(file: &mut File, text: &str) -> Instant {
+    let begun = Instant::now();
+    file.write_all(text.as_bytes()).unwrap();
+    begun
+}
+
 fn append(log: &Path) -> File {
     OpenOptions::new()
         .append(true)
@@ -285,7 +311,9 @@ fn share(figure: &str, daemon: &Daemon, before: Duration, span: Duration) {
 }
 
 /// From the third failure of somebody new, of a network of his own, to the kernel's word.
-fn latency(world: &World, figure: &str, network: u8, mut write: impl FnMut(&str)) {
+///
+/// `write` says when it has begun to write what it is given.
+fn latency(world: &World, figure: &str, network: u8, mut write: impl FnMut(&str) -> Instant) {
     let monitor = Monitor::start(world);
     let mut spans = Vec::new();
     for attempt in 0..200_u32 {
@@ -299,8 +327,7 @@ fn latency(world: &World, figure: &str, network: u8, mut write: impl FnMut(&str)
         write(&format!("{}{}", text(1), text(2)));
         // The pace of an attack, so that nothing is warm by chance.
         std::thread::sleep(Duration::from_millis(u64::from(20 + attempt * 7 % 80)));
-        let start = Instant::now();
-        write(&text(3));
+        let start = write(&text(3));
         spans.push(monitor.sees(&address).saturating_duration_since(start));
     }
     spans.sort();

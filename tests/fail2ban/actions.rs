@@ -2,6 +2,7 @@
 //!
 //! They are really run; what they write is looked at.
 
+mod cloudflare;
 mod firewalld;
 mod letters;
 mod peer;

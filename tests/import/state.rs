@@ -447,28 +447,28 @@ fn what_is_no_database_of_fail2ban_is_refused() {
 }
 
 #[test]
-fn a_hundred_thousand_bans_are_taken_over() {
+fn twenty_thousand_bans_are_taken_over() {
     let Some(world) = World::with(SSHD, KEEP) else {
         return;
     };
     let path = database(world.path(), 4, &[]);
     sql(
         &path,
-        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)
+        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)
          INSERT INTO bips SELECT '10.' || (i >> 16) || '.' || ((i >> 8) & 255) || '.' || (i & 255), 'sshd',
              unixepoch() - 60, 86400, 1, '{\"matches\": [\"a line\", \"and one more\"], \"failures\": 2}' FROM n",
     );
     let daemon = world.start();
     let (code, told) = import(&world, &path);
     assert_eq!((code, &told["taken_by"]), (Some(0), &"daemon".into()));
-    assert_eq!(told["jails"]["sshd"]["in_force"], 100_000);
+    assert_eq!(told["jails"]["sshd"]["in_force"], 20_000);
     kept_out(&world, "10.0.0.0");
-    kept_out(&world, "10.1.134.159");
-    assert_eq!(world.sql("SELECT count(*) FROM active_bans"), "100000");
+    kept_out(&world, "10.0.78.31");
+    assert_eq!(world.sql("SELECT count(*) FROM active_bans"), "20000");
     let (code, told) = import(&world, &path);
     assert_eq!(
         (code, &told["jails"]["sshd"]["known"]),
-        (Some(0), &100_000.into())
+        (Some(0), &20_000.into())
     );
     daemon.stop();
 }

@@ -105,3 +105,113 @@ fn mikrotik_holds_whom_we_ban() {
         &["2001:db8::/64"],
     );
 }
+
+/// What each service of notices says in its manual that it wants to hear.
+#[test]
+fn each_service_hears_what_its_manual_says() {
+    let services = [
+        "discord", "gotify", "matrix", "ntfy", "pushover", "slack", "telegram", "webhook",
+    ];
+    let Some(world) = world("webhook", "url = \"file:/nowhere\"") else {
+        return;
+    };
+    let here = format!("http://127.0.0.1:{WEB}");
+    let at = |name: &str, path: &str| secret(&world, name, &format!("{here}{path}"));
+    let token = secret(&world, "token", "Sesame");
+    let user = secret(&world, "user", "ali-baba");
+    let topic = secret(&world, "topic", "cave");
+    let settings = [
+        format!("url = \"{}\"", at("discord", "/api/webhooks/1/x")),
+        format!("server = \"{here}\"\ntoken = \"{token}\""),
+        format!("server = \"{here}\"\ntoken = \"{token}\"\nroom = \"%21room%3Aexample.org\""),
+        format!("server = \"{here}\"\ntoken = \"{token}\"\ntopic = \"{topic}\""),
+        format!("server = \"{here}\"\ntoken = \"{token}\"\nuser = \"{user}\""),
+        format!("url = \"{}\"", at("slack", "/services/T/B/x")),
+        format!("server = \"{here}\"\ntoken = \"{token}\"\nchat = \"-4711\""),
+        format!("url = \"{}\"", at("webhook", "/hook")),
+    ];
+    let sections = services.iter().zip(&settings);
+    let sections: String = sections
+        .map(|(name, settings)| format!("[action.{name}]\n{settings}\n"))
+        .collect();
+    let jail = format!("maxretry = 1\nactions = {services:?}\n");
+    world.configure(&jail, &sections);
+    let web = Server::web(&world, json!([]));
+    let daemon = world.start();
+    world.mistype("192.0.2.7", "alice");
+    let all: Vec<Value> = services.iter().map(|_| web.told()).collect();
+    let of = |path: &str| {
+        let mut own = all
+            .iter()
+            .filter(|told| told["path"].as_str().unwrap().starts_with(path));
+        let told = own.next().unwrap_or_else(|| panic!("{path}: {all:?}"));
+        let body = told["body"].as_str().unwrap();
+        assert!(body.contains("192.0.2.7"), "{body}");
+        let method = if path.starts_with("/_matrix") {
+            "PUT"
+        } else {
+            "POST"
+        };
+        assert_eq!(told["method"], method, "{path}");
+        let body = serde_json::from_str(body).unwrap_or(Value::Null);
+        (told["headers"].clone(), body, told["body"].clone())
+    };
+    let is_text = |value: &Value| {
+        value
+            .as_str()
+            .is_some_and(|text| text.contains("192.0.2.7"))
+    };
+    let (_, discord, _) = of("/api/webhooks/1/x");
+    assert!(is_text(&discord["content"]), "{discord}");
+    assert_eq!(discord["allowed_mentions"], json!({ "parse": [] }));
+    let (headers, gotify, _) = of("/message");
+    assert_eq!(headers["x-gotify-key"], "Sesame");
+    assert!(
+        is_text(&gotify["message"]) && gotify["priority"] == 5,
+        "{gotify}"
+    );
+    let (headers, matrix, _) =
+        of("/_matrix/client/v3/rooms/%21room%3Aexample.org/send/m.room.message/");
+    assert_eq!(headers["authorization"], "Bearer Sesame");
+    assert!(
+        is_text(&matrix["body"]) && matrix["msgtype"] == "m.notice",
+        "{matrix}"
+    );
+    let ntfy = all.iter().find(|told| told["path"] == "/").unwrap();
+    assert_eq!(ntfy["headers"]["authorization"], "Bearer Sesame");
+    let ntfy: Value = serde_json::from_str(ntfy["body"].as_str().unwrap()).unwrap();
+    assert!(
+        is_text(&ntfy["message"]) && ntfy["topic"] == "cave",
+        "{ntfy}"
+    );
+    assert_eq!(ntfy["priority"], 3, "a number");
+    let (headers, _, pushover) = of("/1/messages.json");
+    assert_eq!(headers["content-type"], "application/x-www-form-urlencoded");
+    let pushover = pushover.as_str().unwrap();
+    assert!(
+        pushover.starts_with("message=") || pushover.contains("&message="),
+        "{pushover}"
+    );
+    assert!(
+        pushover.contains("token=Sesame") && pushover.contains("user=ali-baba"),
+        "{pushover}"
+    );
+    let (_, slack, _) = of("/services/T/B/x");
+    assert!(is_text(&slack["blocks"][0]["text"]["text"]), "{slack}");
+    assert_eq!(slack["blocks"][0]["text"]["type"], "plain_text");
+    let (_, telegram, _) = of("/botSesame/sendMessage");
+    assert!(
+        is_text(&telegram["text"]) && telegram["chat_id"] == "-4711",
+        "{telegram}"
+    );
+    assert_eq!(telegram["parse_mode"], Value::Null, "plain text");
+    let (_, webhook, _) = of("/hook");
+    assert_eq!(webhook["events"][0]["address"], "192.0.2.7");
+    assert_eq!(webhook["events"][0]["users"], json!(["alice"]));
+    let log = daemon.log();
+    assert!(
+        !log.contains("Sesame") && !log.contains("ali-baba"),
+        "{log}"
+    );
+    daemon.stop();
+}

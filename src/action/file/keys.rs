@@ -80,6 +80,7 @@ impl Sort {
                 "names",
                 "expires",
                 "disjoint",
+                "outranked",
                 "place",
                 "seconds",
                 "family",

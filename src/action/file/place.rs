@@ -134,6 +134,7 @@ fn of_step(text: &str, step: &Spot<'_>, error: &StepError) -> usize {
         StepError::Program => under(&[Key("run")]),
         StepError::Header(name) => under(&[Key("headers"), Key(name)]),
         StepError::Part => under(&[Key("part")]),
+        StepError::Lookup => under(&[Key("lookup")]),
         StepError::Text(error) => of_text(text, step, error),
         StepError::Json => under(&[Key("json")]),
     };

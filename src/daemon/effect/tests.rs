@@ -15,6 +15,7 @@ fn reach(word: &str) -> Reach {
         protocols: vec![Protocol::Tcp],
         forwarded: false,
         broken: None,
+        outranked: None,
     }
 }
 
@@ -80,10 +81,27 @@ fn where_all_is_shut_somebody_speaks_for_others() {
 }
 
 #[test]
+fn rules_among_those_of_others_may_be_too_low() {
+    let ipset: ActionName = "ipset".parse().expect("a name");
+    let mut reach = reach("http");
+    reach.outranked = Some(ipset.clone());
+    assert_eq!(
+        cause(A, &reach, &machine(&[80], &[])),
+        Cause::Outranked(ipset)
+    );
+    // Nobody here is asked.
+    assert_eq!(cause(A, &reach, &machine(&[], &[])), Cause::Proxy);
+    assert_eq!(
+        cause(A, &reach, &machine(&[80, 81], &[])),
+        Cause::OtherPorts(vec![81])
+    );
+}
+
+#[test]
 fn an_action_may_shut_more_than_its_jail() {
     let home = tempfile::tempdir().expect("a directory");
     let path = home.path().join("f2bd.conf");
-    let text = "[jail.sshd]\nactions = [\"nftables\", \"all\"]\n\
+    let text = "[jail.sshd]\nactions = [\"nftables\", \"all\", \"ipset\"]\n\
         [action.all]\nuse = \"nftables\"\ntable = \"f2bd_all\"\nports = \"all\"\n";
     std::fs::write(&path, text).expect("a file");
     let loaded = crate::config::load(Some(&path), crate::config::Surroundings::Ignore);
@@ -96,7 +114,14 @@ fn an_action_may_shut_more_than_its_jail() {
         Reach::of(jail, own.map(|(spec, _)| (spec, works)))
     };
     assert_eq!(reached(&["nftables"], true), reach("ssh"));
+    assert_eq!(
+        reached(&["ipset", "nftables"], true),
+        reach("ssh"),
+        "what a chain of nftables drops stays out"
+    );
     assert_eq!(reached(&["nftables", "all"], true), reach("all"));
+    let ipset = reached(&["ipset"], true).outranked;
+    assert_eq!(ipset, Some("ipset".parse().expect("a name")));
     let broken = reached(&["all"], false).broken;
     assert_eq!(broken, Some("all".parse().expect("a name")));
 }

@@ -9,10 +9,11 @@ use f2bd::action::event::Event;
 use f2bd::action::{Ending, Order};
 use f2bd::config::Problems;
 use f2bd::config::fail2ban::action::commands;
+use f2bd::engine::name::JailName;
 
 use super::super::package::Package;
 use super::stock::{one_jail, read, spec_of};
-use super::{Bench, ban};
+use super::{Bench, ban, ban_of};
 use crate::support::guard::Guard;
 use crate::support::wait::until;
 
@@ -108,4 +109,134 @@ fn letters_of_sendmail_tell_the_same() {
     assert_eq!(ours.subject, "[Fail2Ban] sshd: banned 192.0.2.7");
     assert!(ours.names_address);
     assert_eq!(ours, theirs);
+}
+
+/// What both write of bans, each in turn: who is told, and the bodies of the letters.
+fn letters(action: &str, said: &str, events: &[Event]) -> Option<[Vec<String>; 2]> {
+    let package = Package::find()?;
+    let (theirs, ours) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let program = all_letters(theirs.path());
+    let own = format!("{action}[name=sshd, {said}, mailcmd='{program}']");
+    let jail = one_jail(theirs.path(), "sshd", &own);
+    let (asked, carried, problems) = read(&package, theirs.path(), &jail);
+    assert!(carried.natives.is_empty(), "{problems:?}");
+    let spec = commands::read(&asked[0], &mut Problems::default()).unwrap();
+    let mut bench = Bench::with(|_| spec);
+    bench.reconcile();
+    let mut counts = Vec::new();
+    for event in events {
+        bench.ban(ban_of(event.subject.clone().unwrap(), |_| event.clone()));
+        counts.push(of_bans(theirs.path()).len());
+    }
+    bench.stop();
+
+    let jail = one_jail(ours.path(), "sshd", &format!("{action}[{said}]"));
+    let (_, carried, problems) = read(&package, ours.path(), &jail);
+    let (_, native, _) = carried
+        .natives
+        .first()
+        .unwrap_or_else(|| panic!("{problems:?}"));
+    let program = all_letters(ours.path());
+    let mut others = vec![("sendmail", program.as_str())];
+    if native.action.contains("whois") {
+        others.push(("whois_program", "true"));
+    }
+    let guard = Guard::here(spec_of(native, &others));
+    for (event, count) in events.iter().zip(counts) {
+        guard.orders.send(Order::Tell(vec![event.clone()])).unwrap();
+        until("as many letters are written", || {
+            (of_bans(ours.path()).len() == count).then_some(())
+        });
+    }
+    guard.stop(Ending::AsConfigured);
+    Some([of_bans(theirs.path()), of_bans(ours.path())])
+}
+
+/// The letters that tell of bans: of the start and the end of jails ours say nothing.
+fn of_bans(home: &Path) -> Vec<String> {
+    let letters = fs::read_to_string(home.join("letters")).unwrap_or_default();
+    let letters = letters.split_terminator('\0');
+    let letters = letters.filter(|letter| letter.contains("192.0.2."));
+    letters.map(str::to_owned).collect()
+}
+
+/// A script that stands for sendmail and keeps all letters.
+fn all_letters(home: &Path) -> String {
+    let (program, place) = (home.join("sendmail"), home.display());
+    let script = format!(
+        "#!/bin/sh\ncat >{place}/new; printf '\\0' >>{place}/new; cat {place}/new >>{place}/letters\n"
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    program.display().to_string()
+}
+
+/// Which of these words are in each of the letters.
+fn words<'w>(letters: &[String], words: &[&'w str]) -> Vec<Vec<&'w str>> {
+    let of = |letter: &String| {
+        let words = words.iter().filter(|word| letter.contains(**word));
+        words.copied().collect()
+    };
+    letters.iter().map(of).collect()
+}
+
+fn event(subject: &str, change: impl FnOnce(Event) -> Event) -> Event {
+    let event = ban(subject).event.unwrap();
+    let sentence = format!("[sshd] ban {subject} for 1h");
+    change(Event {
+        sentence,
+        ..(*event).clone()
+    })
+}
+
+#[test]
+fn several_bans_are_told_in_one_letter() {
+    let hosts = [
+        "192.0.2.1",
+        "192.0.2.2",
+        "192.0.2.3",
+        "192.0.2.4",
+        "192.0.2.5",
+    ];
+    let events = hosts.map(|host| event(host, |event| event));
+    let buffer = tempfile::tempdir().unwrap();
+    let said = format!("lines=2, tmpfile={}", buffer.path().join("x").display());
+    let Some([theirs, ours]) = letters("sendmail-buffered", &said, &events) else {
+        return;
+    };
+    let told = words(&theirs, &hosts);
+    let pairs: [&[&str]; 3] = [&hosts[..2], &hosts[2..4], &hosts[4..]];
+    assert_eq!(told, pairs, "what is left is told at the end");
+    assert_eq!(words(&ours, &hosts), told, "{ours:?}");
+    let is_known = |letter: &String| letter.contains("Subject: [Fail2Ban] ");
+    assert!(ours.iter().chain(&theirs).all(is_known), "{ours:?}");
+}
+
+#[test]
+fn letters_hold_lines_of_earlier_bans() {
+    let (ftp, sshd): (JailName, JailName) = ("ftp".parse().unwrap(), "sshd".parse().unwrap());
+    let history = [(ftp, "elsewhere"), (sshd, "here before")];
+    let history = history.map(|(jail, line)| (jail, line.to_owned()));
+    let events = [event("192.0.2.7", |event| Event {
+        lines: vec!["only now".to_owned()],
+        history: history.to_vec(),
+        ..event
+    })];
+    for (action, held) in [
+        (
+            "sendmail-whois-ipmatches",
+            &["elsewhere", "here before"][..],
+        ),
+        ("sendmail-whois-ipjailmatches", &["here before"]),
+        ("sendmail-whois-matches", &["only now"]),
+    ] {
+        let Some([theirs, ours]) = letters(action, "dest=root", &events) else {
+            return;
+        };
+        let lines = ["elsewhere", "here before", "only now", "banned 192.0.2.7"];
+        let told = words(&theirs, &lines);
+        assert_eq!(told.len(), 1, "{theirs:?}");
+        assert_eq!(told[0][..held.len()], *held, "{action}");
+        assert_eq!(words(&ours, &lines), told, "{action}: {ours:?}");
+    }
 }

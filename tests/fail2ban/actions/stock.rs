@@ -266,6 +266,12 @@ fn iptables_lives_the_same() {
 }
 
 #[test]
+fn iptables_that_logs_lives_the_same() {
+    let action = "iptables-multiport-log[port=ssh, protocol=tcp]";
+    lives_the_same(&Case::of(action, "f2b-sshd-log"));
+}
+
+#[test]
 fn iptables_for_all_ports_lives_the_same() {
     lives_the_same(&Case::of("iptables-allports[port=ssh]", "f2b-sshd"));
 }
@@ -351,6 +357,7 @@ fn only_what_is_surely_the_same_is_replaced() {
     for ours in [
         "iptables-ipset",
         "iptables-ipset-proto4[maxelem=100000]",
+        "iptables-multiport-log[port=ssh]",
         "route[blocktype=blackhole]",
         "ufw[blocktype=deny]",
         "iptables[name=other]",
@@ -370,7 +377,7 @@ fn only_what_is_surely_the_same_is_replaced() {
         "iptables-ipset[ipmset=other]",
         "iptables-ipset[ipsettime=60]",
         "iptables-new[pre-rule=\"\"]",
-        "iptables-multiport-log",
+        "iptables-xt_recent-echo",
         "route[blocktype=throw]",
         "ufw[application=OpenSSH]",
         "ufw[comment=mine]",
@@ -553,6 +560,10 @@ fn secrets_are_carried_and_not_shown() {
             "blocklist_de[email=me@example.org, service=sshd, apikey=\"Sesame 123\"]",
             "blocklist-de",
         ),
+        (
+            "cloudflare[cfuser=me@x, cftoken=\"Sesame 123\"]",
+            "cloudflare-rules",
+        ),
     ] {
         let jail = one_jail(home.path(), "sshd", said);
         let (_, carried, problems) = read(&package, home.path(), &jail);
@@ -587,13 +598,26 @@ fn letters_and_reports_are_ours_where_they_say_the_same() {
             "mail-whois-lines ",
         ),
         ("sendmail-whois-matches", "mail-whois-lines "),
+        ("sendmail-whois-ipmatches", "mail-whois-history "),
+        ("sendmail-whois-ipjailmatches", "mail-whois-jail-history "),
+        ("sendmail-geoip-lines", "mail-whois-lines "),
+        ("sendmail-buffered[lines=7]", "mail "),
+        ("mail-buffered", "mail "),
         ("dshield[userid=7, port=22]", "dshield "),
+        ("dshield[myip=192.0.2.1]", "dshield "),
         ("hostsdeny[file=/x, daemon_list=sshd]", "hostsdeny-lines "),
         (
             "firewallcmd-ipset[port=ssh, blocktype=DROP]",
             "firewalld-ipset ",
         ),
         ("firewallcmd-rich-rules[port=ssh]", "firewalld-rich "),
+        (
+            "firewallcmd-rich-logging[port=ssh, level=debug]",
+            "firewalld-rich-log ",
+        ),
+        ("firewallcmd-multiport[port=ssh]", "firewalld-direct "),
+        ("firewallcmd-new[port=ssh, chain=MINE]", "firewalld-direct "),
+        ("firewallcmd-allports", "firewalld-direct "),
     ] {
         let own = is(theirs);
         assert!(
@@ -601,24 +625,32 @@ fn letters_and_reports_are_ours_where_they_say_the_same() {
             "{theirs}: {own:?}"
         );
     }
+    let host = is("dshield[myip=192.0.2.1]").unwrap();
+    assert!(host.contains("\"target\": \"192.0.2.1\""), "{host}");
+    let host = is("dshield").unwrap();
+    assert!(!host.contains("target\""), "{host}");
+    let digest = is("sendmail-buffered[lines=7]").unwrap();
+    assert!(digest.contains("\"gather\": \"7\""), "{digest}");
     let from = is("sendmail[sender=\"root@<fq-hostname>\"]").unwrap();
     assert!(from.contains("\"from\": \"root@<host>\""), "{from}");
     for others in [
         "sendmail[mailcmd=/bin/true]",
         "sendmail[dest=\"$(id)\"]",
         "sendmail-whois-lines[grepmax=3]",
-        "sendmail-whois-ipmatches",
-        "sendmail-buffered",
-        "sendmail-geoip-lines",
+        "sendmail-geoip-lines[grepmax=3]",
+        "sendmail-buffered[mailcmd=/bin/true]",
         "abuseipdb",
         "abuseipdb[abuseipdb_apikey=x]",
         "blocklist_de[email=\"root@<fq-hostname>\", service=sshd, apikey=x]",
-        "dshield[myip=192.0.2.1]",
-        "cloudflare[cfuser=me, cftoken=x]",
+        "dshield[lines=5]",
+        "cloudflare[cftoken=x]",
+        "cloudflare-token[cftoken=x]",
+        "cloudflare-token[cfzone=z, cftoken=x, cfmode=whitelist]",
+        "cloudflare-token[cfzone=z, cftoken=x, notes=mine]",
         "xarf-login-attack",
         "firewallcmd-ipset[ipsettype=firewalld]",
-        "firewallcmd-rich-logging[port=ssh]",
-        "firewallcmd-multiport[port=ssh]",
+        "firewallcmd-rich-logging[rich-suffix=drop]",
+        "firewallcmd-multiport[family=eb]",
     ] {
         assert_eq!(is(others), None, "{others}");
     }

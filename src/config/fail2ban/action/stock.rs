@@ -199,9 +199,15 @@ impl Stock {
         };
         let mut closes = counterpart.closes.get(&action.file).copied();
         let mut parameters = rule::plainly(&counterpart.gives);
-        let fill = |of: &Options, text: &str| match text.strip_prefix('<') {
-            Some(key) => said(of, key.trim_end_matches('>')).unwrap_or_default(),
-            None => text.to_owned(),
+        let fill = |of: &Options, text: &str| {
+            let around = text.split_once('<');
+            let around = around.and_then(|(begin, rest)| Some((begin, rest.split_once('>')?)));
+            match around {
+                Some((begin, (key, end))) => {
+                    format!("{begin}{}{end}", said(of, key).unwrap_or_default())
+                }
+                None => text.to_owned(),
+            }
         };
         let has = |key: &String| match is_python(&action.file) {
             true => counterpart.usual.contains_key(key) || action.parameters.has(key),

@@ -24,9 +24,16 @@ const OUR_NAME: &str = "<fq-hostname>";
 #[serde(untagged, deny_unknown_fields)]
 pub enum Rule {
     /// It is one of ours, as it is, if it is a plain word.
-    To { to: String },
+    To {
+        to: String,
+        /// What stands before it.
+        #[serde(default)]
+        behind: String,
+    },
     /// It is one of ours, any text.
     Text { text: String },
+    /// It is one of ours, any text but a command of a shell, for which ours has a default of its own.
+    Known { known: String },
     /// It is one of ours, and for nobody else to read.
     Secret {
         secret: String,
@@ -47,7 +54,7 @@ pub enum Rule {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Case {
-    /// What it says, for IPv4, or `<key>` for the same as another parameter.
+    /// What it says, for IPv4; `<key>` in it is what another parameter says.
     ipv4: String,
     /// What it says for IPv6, if that is not the same.
     ipv6: Option<String>,
@@ -111,7 +118,17 @@ impl Rule {
         let (name, value) = match self {
             // None of ours differs by family.
             _ if four != six => return None,
-            Rule::To { to } => (to, one(four, is_word)?),
+            Rule::To { to, behind } => {
+                let whole = format!("{behind}{four}");
+                (to, one(four, is_word).map(|_| Said::One(whole))?)
+            }
+            Rule::Known { .. } if four.contains(['`', '$']) => {
+                return Some(Comes {
+                    parameters,
+                    closes: None,
+                });
+            }
+            Rule::Known { known } => (known, one(four, is_text)?),
             Rule::Text { text } => (text, one(four, is_text)?),
             Rule::Secret { secret, gives } => {
                 parameters = plainly(gives);
