@@ -860,7 +860,7 @@ fn every_example_of_a_configuration_is_sound() {
         .for_each(|text| is_sound(text));
 
     let filters = literals(&section(&manual("f2bd-filter.5"), "EXAMPLES"));
-    assert_eq!(filters.len(), 3);
+    assert_eq!(filters.len(), 4);
     for text in &filters {
         let text = text.replace("\\e", "\\");
         fs::write(home.path().join("filters/mydoor.toml"), text).unwrap();

@@ -464,6 +464,41 @@ fn a_letter_says_what_whois_knows_and_calls_the_jail_as_it_should() {
     daemon.stop();
 }
 
+#[test]
+fn a_letter_holds_the_lines_of_earlier_bans() {
+    let Some(world) = World::new("") else {
+        return;
+    };
+    let home = world.path().display().to_string();
+    let sendmail = format!("cat >{home}/new; mv {home}/new {home}/letter");
+    let sendmail = program(&world, "sendmail", &sendmail);
+    let whois = program(&world, "whois", "echo \"inetnum: around $1\"");
+    let section = format!(
+        "[action.mail-whois-history]\nsendmail = {sendmail:?}\nwhois_program = {whois:?}\n"
+    );
+    world.configure("actions = [\"mail-whois-history\"]\n", &section);
+    let daemon = world.start();
+    let letter = || {
+        let path = world.path().join("letter");
+        let letter = until("the letter", || fs::read_to_string(&path).ok());
+        fs::remove_file(path).unwrap();
+        letter
+    };
+    let banned_as = |user: &str| {
+        for _ in 0..5 {
+            world.mistype("192.0.2.7", user);
+        }
+        letter()
+    };
+    assert!(banned_as("invalid user first").contains("invalid user first"));
+    assert!(world.f2bd(&["unban", "192.0.2.7"]).status.success());
+    let second = banned_as("invalid user second");
+    for user in ["first", "second"] {
+        assert!(second.contains(&format!("invalid user {user}")), "{second}");
+    }
+    daemon.stop();
+}
+
 /// A digest that says what whois knows of everybody in it.
 const DIGEST: &str = r#"
 kind = "mail"

@@ -147,7 +147,7 @@ fn status_tells_of_every_kind_of_source() {
     let app = told(&world, "app");
     assert!(app.starts_with("Source app: read; 3 records, 6"), "{app}");
     assert!(app.contains(" kB, the newest of 20"), "{app}");
-    assert!(app.contains(", read 1m later"), "{app}");
+    assert!(app.contains(", read 1m"), "{app}");
     assert!(app.contains("1 record too long and cut"), "{app}");
     let net = told(&world, "net");
     assert!(

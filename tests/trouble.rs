@@ -78,6 +78,38 @@ fn a_database_locked_by_somebody_else() {
     daemon.stop();
 }
 
+/// As by a shell that tidies up behind a daemon that was killed.
+#[test]
+fn a_database_that_is_locked_for_a_moment_at_the_start() {
+    let Some(world) = World::new(JAIL) else {
+        return;
+    };
+    let daemon = world.start();
+    world.attack("198.51.100.7", 2);
+    let failures = || world.sql("SELECT count(*) FROM failures");
+    until("two failures are stored", || {
+        (failures() == "2").then_some(())
+    });
+    daemon.kill();
+    let lock = Connection::open(world.database()).unwrap();
+    lock.execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE")
+        .unwrap();
+    let daemon = world.start_unready();
+    let wants = format!("/proc/{}/fd", daemon.pid());
+    until("it wants the database", || {
+        let mut files = fs::read_dir(&wants).ok()?.flatten();
+        files.find(|file| fs::read_link(file.path()).is_ok_and(|path| path == world.database()))
+    });
+    // Longer than anybody may hold it up later; this is no wait for a fact.
+    std::thread::sleep(Duration::from_millis(300));
+    drop(lock);
+    world.attack("198.51.100.7", 1);
+    banned(&world, "198.51.100.7");
+    assert_eq!(failures(), "3", "each is recorded once");
+    assert_eq!(daemon.said("error:"), 0, "{}", daemon.log());
+    daemon.stop();
+}
+
 /// A disk of its own size, gone with the test.
 pub struct TinyDisk(PathBuf);
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::failure::{Exit, Failure};
 use super::output::{self, HEADING, Table, harmless};
+use super::unfiltered;
 use crate::config::filter::{FilterFile, NORMAL};
 use crate::config::{self, Problems};
 
@@ -53,6 +54,9 @@ pub fn run(names: &[String], json: bool, config: Option<&Path>) -> Result<(), Fa
 fn unknown(names: &[String], config: Option<&Path>) -> Failure {
     let known = config::filter_names(config);
     let lines = names.iter().map(|name| {
+        if let Some(reason) = unfiltered::reason(name) {
+            return format!("there is no filter `{name}`: {reason}");
+        }
         let near = config::nearest(name, known.iter().map(String::as_str));
         let near = near.map_or_else(
             || "`f2bd filters` lists all".to_owned(),

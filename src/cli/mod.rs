@@ -27,6 +27,7 @@ mod query;
 mod replay;
 mod report;
 mod summary;
+mod unfiltered;
 mod writing;
 
 use std::borrow::Cow;

@@ -97,7 +97,7 @@ impl Memory {
             effects: None,
             unwritten_loss: None,
         };
-        match Store::open(&memory.path) {
+        match Store::open_at_start(&memory.path) {
             Ok(store) => memory.store = Some(store),
             Err(error @ StoreError::Newer { .. }) => return Err(error),
             Err(error) => memory.failed(now, &error),
@@ -116,7 +116,8 @@ impl Memory {
             let read = store
                 .remembered(now, longest_findtime)
                 .and_then(|remembered| Ok((remembered, store.cursors()?, store.has_losses()?)));
-            match read {
+            // Also if it could not be read: what is tried later holds up bans.
+            match store.end_start().and(read) {
                 Ok((remembered, cursors, has_losses)) => {
                     self.read = Read::Done;
                     self.has_losses |= has_losses;

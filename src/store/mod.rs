@@ -53,6 +53,11 @@ const SCHEMA: &[&str] = &[
 /// must not delay bans by more than a blink.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// The same at the start. A shell that closes a database whose f2bd has just died brings its log together and syncs it, which
+/// takes long where the disk is busy; whoever begins without the database reads the logs anew, and their failures are
+/// recorded twice. The kernel keeps the bans of before meanwhile.
+const PATIENCE_AT_START: Duration = Duration::from_secs(3);
+
 /// So many pages of the write-ahead log, 8 MiB, are brought into the database at once. Those that are written to all the
 /// time, the last ones of each index, are brought there once.
 const LOG_PAGES: i64 = 2048;
@@ -81,10 +86,31 @@ impl Store {
     /// # Errors
     /// Whatever keeps the database from being opened and written; one of a newer f2bd is left alone.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
+        Self::open_within(path, PATIENCE)
+    }
+
+    /// The same at the start, when all depends on what it remembers: until [`Store::end_start`] it waits longer for whoever
+    /// has locked it.
+    ///
+    /// # Errors
+    /// As those of [`Store::open`].
+    pub fn open_at_start(path: &Path) -> Result<Store, StoreError> {
+        Self::open_within(path, PATIENCE_AT_START)
+    }
+
+    /// From now on nobody who locks it may hold up bans.
+    ///
+    /// # Errors
+    /// None that SQLite knows of today.
+    pub fn end_start(&self) -> Result<(), StoreError> {
+        Ok(self.connection.busy_timeout(PATIENCE)?)
+    }
+
+    fn open_within(path: &Path, patience: Duration) -> Result<Store, StoreError> {
         let file = make_file(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let mut connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(PATIENCE)?;
+        connection.busy_timeout(patience)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         // Asked first: a database of a newer f2bd must not be changed in any way.
         refuse_newer(&connection)?;

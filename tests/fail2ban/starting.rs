@@ -27,6 +27,8 @@ client start
 client ping
  Server replied: pong
  = 0
+grep -lx fail2ban-server /proc/[0-9]*/comm | wc -l
+ 1
 client start
  = 255
 HOME/fail2ban-server -c CONFIG 2>>HOME/complaints; echo \"= $?\"

@@ -72,6 +72,11 @@ impl Session {
 
     /// Is the daemon.
     fn stay(&self) -> Result<(), NotDone> {
+        let name = Tool::Server.name();
+        // Who looks for the server looks for this name; that of the program is another one.
+        if let Err(error) = std::fs::write("/proc/self/comm", name) {
+            log::warn!("process lists do not call this {name}: {error}");
+        }
         let options = RunOptions {
             config: self.config(),
             socket: None,
