@@ -17,6 +17,7 @@ mod run;
 mod samples;
 mod socket;
 mod starting;
+mod stock;
 mod transcription;
 mod tree;
 mod views;

@@ -323,7 +323,7 @@ fn every_field_of_json_is_in_the_manual_and_no_other() {
     let [grown, listed] = [
         "factor = 2 }\nclass = { asn = [1], maxretry = 1 }\nsiege = {}\nunhindered = { grace = \"2m\" }\ndistributed = {}\nnetwork = { }\n\
          [daemon]\noperator = \"/nonexistent\"\n#",
-        "multipliers = [1, 2]",
+        "multipliers = [1, 2], later_jitter = \"10m\"",
     ]
     .map(|growth| {
         let path = home.path().join(format!("{}.conf", growth.len()));

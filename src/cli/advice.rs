@@ -13,6 +13,7 @@ use super::writing::Writing;
 use crate::config::{JailSettings, Patterns, Problem, Settings, Severity};
 use crate::engine::filter::likely::Likely;
 use crate::engine::filter::{Capture, LineMemory, View};
+use crate::engine::name::FilterName;
 use crate::engine::policy::FilterId;
 use crate::engine::record::line::LineReader;
 use crate::source::SourceSpec;
@@ -70,6 +71,34 @@ pub fn warnings(
         }
     }
     warnings
+}
+
+/// What is told of all filters at once that another program ships, instead of each of their patterns: nobody has written them
+/// here, and nobody would change them.
+pub fn of_stock_filters(
+    config: &Path,
+    settings: &Settings,
+    stock: &[FilterName],
+) -> Option<Problem> {
+    let filters = &settings.policy.filters;
+    let ids = (0..filters.len()).filter_map(|at| u16::try_from(at).ok().map(FilterId));
+    let forgeable = ids.filter(|id| !filters.forgeable(*id).is_empty());
+    let named: BTreeSet<_> = forgeable
+        .map(|id| filters.spec(id).name.as_str())
+        .filter(|name| stock.iter().any(|stock| stock.as_str() == *name))
+        .collect();
+    (!named.is_empty()).then(|| Problem {
+        file: config.to_owned(),
+        line: None,
+        column: None,
+        severity: Severity::Warning,
+        message: format!(
+            "some patterns of Fail2ban's own might ban whom a client names in his text: {}",
+            named.into_iter().collect::<Vec<_>>().join(", ")
+        ),
+        remedy: "nothing need be done; f2bd's own filters, which `f2bd import` takes where it can, are proven against it"
+            .to_owned(),
+    })
 }
 
 /// Somebody who mistypes his password once is no attacker.

@@ -19,8 +19,10 @@ pub fn run(config: Option<&Path>, json: bool, clock: &Clock) -> Result<(), Failu
         let main = config::files::main_file(config);
         let deaf = deaf::warnings(settings, clock.now);
         let advice = advice::warnings(&main, settings, &loaded.jails, clock);
+        let stock = advice::of_stock_filters(&main, settings, &loaded.stock_filters);
         loaded.problems.extend(deaf);
         loaded.problems.extend(advice);
+        loaded.problems.extend(stock);
     }
     // They are no reason not to start, but whoever asks wants to know.
     let is_left_out = |problem: &config::Problem| problem.severity == Severity::LeftOut;

@@ -111,6 +111,15 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 fn jitter(table: &Section<'_>, problems: &mut Problems) -> Option<Jitter> {
+    if let Some(written) = table.value("later_jitter") {
+        if table.value("jitter").is_some() && table.says("jitter") == table.says("later_jitter") {
+            let message = "`jitter` and `later_jitter` both say by how much bans are longer";
+            problems.error(&written.place, message, "remove one of them");
+        }
+        if !table.says("jitter") || table.says("later_jitter") {
+            return table.span("later_jitter", problems).map(Jitter::Later);
+        }
+    }
     let text = table.span_text("jitter", problems)?;
     let share = text.trim().strip_suffix('%').map(str::trim);
     let jitter = match share {

@@ -47,6 +47,8 @@ pub struct FilterFile {
     samples: Vec<(Sample, Place)>,
     /// What it says of whole lines, if that is what its patterns look at.
     lines: Option<LineRules>,
+    /// Whether another program ships it so, and the administrator has changed nothing of it.
+    is_foreign_stock: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -58,6 +60,11 @@ struct Pattern {
 }
 
 impl FilterFile {
+    /// Whether another program ships it so, and the administrator has changed nothing of it.
+    pub fn is_foreign_stock(&self) -> bool {
+        self.is_foreign_stock
+    }
+
     /// Reads a filter file; `None` if it has a mistake, which is reported.
     pub fn parse(name: FilterName, text: &Arc<Text>, problems: &mut Problems) -> Option<Self> {
         let before = problems.count();
@@ -107,6 +114,7 @@ impl FilterFile {
             ignores: patterns(&top, "ignore", keys::IGNORE, problems),
             samples: samples(&top, quoting(&top, problems), problems),
             lines: lines::read(&top, problems),
+            is_foreign_stock: false,
         };
         let RecordsSpec { reports, bans, .. } = file.records;
         for (takes, what, key) in [(reports, "report", "report"), (bans, "ban", "bans")] {

@@ -457,6 +457,7 @@ pub const ESCALATION: &[Key] = &[
         "a share such as \"10%\", or a time such as \"10m\"",
         "\"0%\"",
     ),
+    key("later_jitter", "a time such as \"10m\"", ""),
     key("memory", "a time such as \"30d\"", ""),
     key("scope", "\"jail\" or \"all\"", "\"jail\""),
 ];

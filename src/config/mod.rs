@@ -98,6 +98,8 @@ pub struct Loaded {
     pub jails: Vec<(JailSettings, Patterns)>,
     /// Everything that is wrong.
     pub problems: Vec<Problem>,
+    /// The filters that another program ships and that nobody has changed.
+    pub stock_filters: Vec<FilterName>,
 }
 
 /// Reads the configuration that `path` names: a file, a directory with an f2bd.conf, or the usual one.
@@ -141,6 +143,7 @@ fn load_and(
             settings: None,
             jails: Vec::new(),
             problems: problems.into_sorted(),
+            stock_filters: Vec::new(),
         };
         return (loaded, None);
     };
@@ -176,7 +179,12 @@ fn load_and(
         problems.warning(
             &Place::whole(&text),
             "no jail is enabled: nothing is protected",
-            "write a section such as [jail.sshd]",
+            match is_tree {
+                true => {
+                    "write enabled = true into the section of a jail in jail.local, such as [sshd]"
+                }
+                false => "write a section such as [jail.sshd]",
+            },
         );
     }
     change::check_jails(changes, &jails, &mut problems);
@@ -200,6 +208,9 @@ fn load_and(
     for file in filters.values().flatten() {
         look_at(file, &mut problems);
     }
+    let stock = filters.values().flatten();
+    let stock = stock.filter(|file| file.is_foreign_stock());
+    let stock_filters = stock.map(|file| file.name().clone()).collect();
     let policy = policy(&jails, &filters, &atlas, &mut problems);
     let changed = changed.and_then(|jails| self::policy(&jails, &filters, &atlas, &mut problems));
     let enabled: Vec<_> = jails.iter().filter(|jail| jail.enabled).collect();
@@ -235,6 +246,7 @@ fn load_and(
         settings,
         jails,
         problems: problems.into_sorted(),
+        stock_filters,
     };
     (loaded, changed)
 }

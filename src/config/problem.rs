@@ -29,7 +29,7 @@ pub struct Place {
 pub enum Severity {
     /// Something is not as it was meant, but all else can work.
     Warning,
-    /// A part cannot be used and is left out, but all else can work.
+    /// A value, an action, a jail or a file cannot be used, but all else can work.
     LeftOut,
     /// These settings cannot be used.
     Error,
@@ -222,7 +222,7 @@ impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Severity::Warning => "warning",
-            Severity::LeftOut => "left out",
+            Severity::LeftOut => "not used",
             Severity::Error => "error",
         })
     }

@@ -154,6 +154,7 @@ fn grown(escalation: &Escalation) -> Value {
             // Of a percentage no more digits than people write.
             Jitter::Share(share) => format!("{}%", (share * 1e8).round() / 1e6).into(),
             Jitter::Span(length) => span(length),
+            Jitter::Later(_) => "0%".into(),
         },
         "memory": escalation.memory.map(span),
         "scope": match escalation.scope {
@@ -161,6 +162,9 @@ fn grown(escalation: &Escalation) -> Value {
             Scope::All => "all",
         },
     });
+    if let Jitter::Later(length) = escalation.jitter {
+        value["later_jitter"] = span(length);
+    }
     match &escalation.growth {
         Growth::Factor(factor) => value["factor"] = (*factor).into(),
         Growth::Multipliers(list) => value["multipliers"] = list.to_vec().into(),

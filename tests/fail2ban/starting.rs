@@ -84,6 +84,22 @@ HOME/fail2ban-server -c CONFIG -f start >>HOME/server.log 2>&1 & until HOME/fail
  = 0
 ";
 
+/// What comes behind that: where a log is missing, nothing is read anew.
+const LACKING: &str = "client start
+ Server ready
+ = 0
+mv HOME/auth.log HOME/gone; client reload
+ = 255
+client reload one
+ = 255
+mv HOME/gone HOME/auth.log; client reload
+ OK
+ = 0
+client stop
+ Shutdown successful
+ = 0
+";
+
 /// What comes behind, where the daemon is asked at the usual socket: without a name, its own configuration is meant.
 const UNNAMED: &str = "client start
  Server ready
@@ -205,6 +221,6 @@ fn so_is_one_with_a_directory_of_fail2ban() {
         &home,
         "HOME/fail2ban",
         "HOME/fail2ban/jail.d/two.conf",
-        &[STEPS, UNNAMED].concat(),
+        &[STEPS, LACKING, UNNAMED].concat(),
     );
 }

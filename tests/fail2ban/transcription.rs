@@ -257,7 +257,7 @@ fn longer_bans_are_those_of_fail2ban() {
         grown("bantime.maxtime = 5w\nbantime.rndtime = 10m\nbantime.overalljails = yes\n");
     assert_eq!(plain["factor"], 2.0);
     assert_eq!(plain["max"], 5 * 604_800);
-    assert_eq!(plain["jitter"], 600);
+    assert_eq!(plain["later_jitter"], 600);
     assert_eq!(plain["scope"], "all");
     assert_eq!(plain["memory"], 86_400);
     assert!(told.is_empty(), "{told:?}");

@@ -182,7 +182,7 @@ impl Session {
                 loaded.settings.is_some() && problems.all(|one| one.severity == Severity::Warning)
             };
             let is_whole = is_whole(&self.load());
-            if !self.has_logs() || !is_whole {
+            if !self.has_logs(None) || !is_whole {
                 complain("ERROR: test configuration failed");
                 return Err(NotDone);
             }
@@ -241,9 +241,9 @@ impl Session {
         loaded
     }
 
-    /// Whether every jail of a tree has a log where it needs one; tells of the first that has none, as Fail2ban does, which
-    /// starts nothing then. f2bd waits for the log.
-    fn has_logs(&self) -> bool {
+    /// Whether every jail of a tree, or this one, has a log where it needs one; tells of the first that has none, as Fail2ban
+    /// does, which starts and reloads nothing then. f2bd waits for the log.
+    fn has_logs(&self, jail: Option<&str>) -> bool {
         let Some(folder) = self.config().filter(|folder| is_tree(folder)) else {
             return true;
         };
@@ -251,7 +251,8 @@ impl Session {
         let Some(tree) = Tree::read(&folder, VERSION, &mut Problems::default()) else {
             return true;
         };
-        let lacking = transcription::without_logs(&tree).next();
+        let mut lacking = transcription::without_logs(&tree);
+        let lacking = lacking.find(|lacking| jail.is_none_or(|jail| jail == *lacking));
         if let Some(jail) = lacking {
             complain(&format!(
                 "Failed during configuration: Have not found any log file for {jail} jail"
@@ -268,6 +269,13 @@ impl Session {
             ["stop"] => self.stop(),
             ["restart"] => self.restart(),
             ["help"] => print(&usage(self.tool)),
+            ["reload", rest @ ..] => {
+                let mut jails = rest.iter().filter(|word| !word.starts_with("--"));
+                match self.has_logs(jails.next().copied()) {
+                    true => self.ask(words),
+                    false => Err(NotDone),
+                }
+            }
             _ => self.ask(words),
         }
     }

@@ -13,6 +13,7 @@ use super::ini::{self, IniFile};
 use super::interpolation::InterpolationError;
 use super::merged::Merged;
 use super::options::{Options, Written};
+use super::traps;
 use crate::config::document;
 use crate::config::problem::{Place, Problems};
 
@@ -209,14 +210,17 @@ impl Files {
         let text = document::read(path, problems);
         if text.is_none() {
             // Nobody would guess that all of it is gone for one letter.
-            let message = "it is left out: nothing that it says holds".to_owned();
+            let message = "nothing that this file says holds".to_owned();
             problems.unreadable(path, message, "mend it, and reload");
             problems.leave_out(before);
         }
         let read = match text {
             None => Reading::Passed,
             Some(text) => match ini::parse(&text) {
-                Ok(file) => Reading::Good(Arc::new(file)),
+                Ok(file) => {
+                    traps::misspelt_sections(&file, problems);
+                    Reading::Good(Arc::new(file))
+                }
                 Err(errors) => {
                     for error in errors {
                         let message = error.mistake.to_string();

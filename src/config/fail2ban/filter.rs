@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::date;
 use super::expression::{Hosts, Translated, expression};
 use super::options::{Options, Written};
+use super::stock;
 use crate::config::filter::{LineFile, MOST_LINES};
 use crate::config::problem::Problems;
 use crate::engine::filter::line::Dating;
@@ -91,6 +92,7 @@ pub fn file(
         },
         failures: own(failures),
         ignores: own(ignores),
+        is_stock: stock::is_shipped(options),
     })
 }
 

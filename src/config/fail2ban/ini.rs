@@ -61,6 +61,19 @@ pub enum Mistake {
     /// The line has no key.
     #[error("this is neither `key = value` nor a [section]")]
     NoOption,
+    /// Nor has this one, which may have been meant as a part of the value above it.
+    #[error(
+        "this is neither `key = value` nor a [section], and without a blank before it no further line of `{0}` above it"
+    )]
+    NotIndented(String),
+    /// A section begins whose bracket is not closed.
+    #[error("this section has no `]`")]
+    Unclosed,
+    /// An editor has put an invisible mark before the first line, which is therefore not what it seems.
+    #[error(
+        "an invisible byte order mark stands before this line: to Fail2ban, too, it is neither a [section] nor a comment"
+    )]
+    ByteOrderMark,
 }
 
 impl Mistake {
@@ -70,12 +83,20 @@ impl Mistake {
             Mistake::SectionTwice(_) => "write all of it into one section",
             Mistake::KeyTwice { .. } => "remove one of them",
             Mistake::NoSection => "write a section such as [DEFAULT] above it",
-            Mistake::NoOption => {
-                "write `key = value`, indent a line that belongs to the value above it, or begin a comment with #"
+            Mistake::NoOption => "write `key = value`, or begin a comment with #",
+            Mistake::NotIndented(_) => {
+                "write blanks before it if it belongs there, write `key = value`, or begin a comment with #"
+            }
+            Mistake::Unclosed => "write `]` behind its name",
+            Mistake::ByteOrderMark => {
+                "save the file as UTF-8 without BOM, or remove the mark: sed -i '1s/^\\xef\\xbb\\xbf//' FILE"
             }
         }
     }
 }
+
+/// What some editors begin a file with.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// So many mistakes of one file are told: what is no such file at all has one in each line.
 const MOST_TOLD: usize = 20;
@@ -89,12 +110,12 @@ pub fn parse(text: &Arc<Text>) -> Result<IniFile, Vec<IniError>> {
     for (offset, line) in lines(&text.content) {
         if let Err(mistake) = reader.take(text, offset, line) {
             let place = Place::at(text, offset + indent_bytes(line));
-            let ends = matches!(mistake, Mistake::NoSection);
+            // Of these, each of the other lines would be the same mistake, or another one for this one's sake.
+            let ends = reader.section.is_none();
             if reader.mistakes.len() < MOST_TOLD {
                 reader.mistakes.push(IniError { place, mistake });
             }
             if ends {
-                // Each of the other lines would be the same mistake.
                 break;
             }
         }
@@ -169,9 +190,20 @@ impl Reader {
             return self.begin(name, place);
         }
         let Some(section) = &self.section else {
-            return Err(Mistake::NoSection);
+            return Err(match value.chars().next() {
+                Some(BYTE_ORDER_MARK) if offset == 0 => Mistake::ByteOrderMark,
+                Some('[') if !value.contains(']') => Mistake::Unclosed,
+                _ => Mistake::NoSection,
+            });
         };
-        let (key, said) = value.split_once(['=', ':']).ok_or(Mistake::NoOption)?;
+        let (key, said) = match (value.split_once(['=', ':']), &self.key) {
+            (Some(both), _) => both,
+            (None, _) if value.starts_with('[') && !value.contains(']') => {
+                return Err(Mistake::Unclosed);
+            }
+            (None, Some(above)) => return Err(Mistake::NotIndented(above.clone())),
+            (None, None) => return Err(Mistake::NoOption),
+        };
         let key = strip(key).to_lowercase();
         if key.is_empty() {
             self.key = None;

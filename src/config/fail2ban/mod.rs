@@ -9,7 +9,8 @@
 //! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not.
 //!
 //! `import` writes all of that as files of f2bd's. `single` is one filter without a jail, `trial` one that somebody tries on a
-//! log, `state` whom a Fail2ban keeps out, by its database; `digest` is by what texts are known again.
+//! log, `state` whom a Fail2ban keeps out, by its database; `digest` is by what texts are known
+//! again, `stock` which filters are Fail2ban's own.
 
 pub mod action;
 pub mod brackets;
@@ -27,6 +28,7 @@ pub mod merged;
 pub mod options;
 pub mod single;
 pub mod state;
+pub mod stock;
 pub mod stream;
 pub mod tags;
 pub mod time;
@@ -125,6 +127,7 @@ impl Tree {
             .filter(|jail| matches!(jail.state, State::On(_)));
         let on: Vec<_> = on.map(|jail| jail.name.as_str()).collect();
         traps::unknown_keys(&merged, &on, problems);
+        traps::open_secrets(&jails, problems);
         Some(Tree {
             folder: folder.to_owned(),
             daemon,

@@ -35,6 +35,8 @@ pub struct LineFile {
     pub failures: Vec<(String, Place)>,
     /// What is no failure all the same.
     pub ignores: Vec<(String, Place)>,
+    /// Whether all of it is as that program ships it.
+    pub is_stock: bool,
 }
 
 impl From<LineFile> for FilterFile {
@@ -68,6 +70,7 @@ impl From<LineFile> for FilterFile {
             ignores: patterns(file.ignores),
             samples: Vec::new(),
             lines: Some(file.rules),
+            is_foreign_stock: file.is_stock,
         }
     }
 }

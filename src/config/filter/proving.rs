@@ -50,7 +50,10 @@ impl FilterFile {
             };
             costly.extend(filters.tried_always(FilterId(0)));
             floating.extend(filters.floating(FilterId(0)));
-            self.warn_of_forgeable(&filters.forgeable(FilterId(0)), problems);
+            // Nobody who has changed nothing of it has anything to mend: `check` tells of all of those at once.
+            if !self.is_foreign_stock {
+                self.warn_of_forgeable(&filters.forgeable(FilterId(0)), problems);
+            }
             let own = |sample: &Sample| sample.mode.as_deref().unwrap_or(NORMAL) == mode;
             let mut sound = Vec::new();
             for (sample, place) in self.samples.iter().filter(|(sample, _)| own(sample)) {

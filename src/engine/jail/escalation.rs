@@ -52,6 +52,8 @@ pub enum Jitter {
     Share(f64),
     /// Of a span.
     Span(Duration),
+    /// Of a span, and nothing to a first ban.
+    Later(Duration),
 }
 
 /// Whose bans count as earlier offences.
@@ -82,7 +84,8 @@ impl Escalation {
         let grown = (first.as_secs_f64() * times).min(most);
         let room = match self.jitter {
             Jitter::Share(share) => grown * share,
-            Jitter::Span(span) => span.as_secs_f64(),
+            Jitter::Later(_) if earlier == 0 => 0.0,
+            Jitter::Span(span) | Jitter::Later(span) => span.as_secs_f64(),
         };
         let seconds = grown + room * lot(subject);
         let micros = (seconds * 1e6).round().min(LONGEST_SPAN.as_micros() as f64);
@@ -273,6 +276,12 @@ mod tests {
             assert!(lots.iter().any(|lot| *lot < most / 5));
             assert!(lots.iter().any(|lot| *lot > most / 5 * 4));
         }
+        let later = jitter(Jitter::Later(HOUR));
+        assert_eq!(hours(&later, 1..=1), [1.0]);
+        assert_eq!(
+            hours(&later, 2..=2),
+            hours(&jitter(Jitter::Span(HOUR)), 2..=2)
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 use super::jail::TreeAction;
 use crate::action::ActionSpec;
-use crate::action::ports::{Ports as KnownPorts, Services};
+use crate::action::ports::{PortError, Ports as KnownPorts, Services};
 use crate::config::document::Table;
 use crate::config::problem::{Place, Problems};
 use crate::engine::name::{ActionName, JailName};
@@ -148,6 +148,10 @@ fn closes(
     });
     let is_left = !closed.ports.is_empty();
     for error in wrong {
+        let error = match error {
+            PortError::Unknown(word) => format!("there is no port `{word}`"),
+            error => error.to_string(),
+        };
         let remedy = "write numbers, ranges such as 9000:9100, or the names of services";
         let name = &action.name;
         match is_left {
@@ -157,7 +161,7 @@ fn closes(
             }
             false => {
                 let message = format!(
-                    "jail `{jail}`: `port`: {error}: the action `{name}` is left out, which would close every port"
+                    "jail `{jail}`: `port`: {error}: the action `{name}` is not run, since without a port it would close every one"
                 );
                 problems.error(place, message, remedy);
             }

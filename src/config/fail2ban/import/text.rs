@@ -18,7 +18,14 @@ const LOCAL: &str = "local";
 const DROP_INS: &str = "jail.d";
 
 /// Keys whose numbers are seconds.
-const SPANS: [&str; 5] = ["findtime", "bantime", "max", "memory", "jitter"];
+const SPANS: [&str; 6] = [
+    "findtime",
+    "bantime",
+    "max",
+    "memory",
+    "jitter",
+    "later_jitter",
+];
 
 /// Units of time, the largest first, with their seconds.
 const UNITS: [(&str, i64); 5] = [

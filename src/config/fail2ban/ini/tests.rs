@@ -83,6 +83,19 @@ fn mistakes_are_found_in_their_lines() {
     );
     assert_eq!(mistakes("# x\n  x = 1\ny\n"), [(6, Mistake::NoSection)]);
     assert_eq!(
+        mistakes("[a]\nx = 1\n/y\n[b\n[]\n"),
+        [
+            (10, Mistake::NotIndented("x".to_owned())),
+            (13, Mistake::Unclosed),
+            (16, Mistake::NotIndented("x".to_owned())),
+        ]
+    );
+    assert_eq!(mistakes("[a\nx = 1\n"), [(0, Mistake::Unclosed)]);
+    for first in ["[a]", "# a", ""] {
+        let content = format!("\u{feff}{first}\n[b]\nx = 1\n");
+        assert_eq!(mistakes(&content), [(0, Mistake::ByteOrderMark)]);
+    }
+    assert_eq!(
         mistakes(&format!("[a]\n{}", "no\n".repeat(99))).len(),
         MOST_TOLD
     );

@@ -69,7 +69,8 @@ pub fn write(
     if let Some(written) = jail.option("bantime.rndtime")
         && let Some(room) = jail.seconds("bantime.rndtime", written, problems)
     {
-        escalation.set("jitter", whole(room, &written.place));
+        // Of who was not banned before, Fail2ban looks nothing up.
+        escalation.set("later_jitter", whole(room, &written.place));
     }
     if jail.is_true("bantime.overalljails") {
         escalation.set("scope", text("all", place));

@@ -70,7 +70,7 @@ impl Filters {
         let file = self.files.get(&name)?.as_ref();
         if file.is_none() {
             let message = format!(
-                "jail `{}` is left out: its filter `{named}` cannot be used",
+                "jail `{}` does not start: its filter `{named}` cannot be used",
                 jail.name
             );
             problems.error(place, message, "mend the filter where that is reported");

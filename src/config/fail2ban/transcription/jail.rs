@@ -162,11 +162,20 @@ impl Jail<'_> {
                 let most = i64::from(MOST_RETRIES);
                 let retries = whole_number(&written.text);
                 let used = retries.unwrap_or(USUAL_RETRIES).clamp(1, most);
-                if retries != Some(used) {
-                    let message =
-                        format!("`maxretry` cannot be `{}`: {used} is taken", written.text);
-                    let remedy = format!("write a number from 1 to {most}, and nothing behind it");
-                    problems.warning(&written.place, message, remedy);
+                let remedy = format!("write a number from 1 to {most}, and nothing behind it");
+                match retries {
+                    None => {
+                        let message = format!(
+                            "`maxretry` is no number: `{}`: Fail2ban would not start, {used} is taken instead",
+                            written.text
+                        );
+                        problems.error(&written.place, message, remedy);
+                    }
+                    Some(retries) if retries != used => {
+                        let message = format!("`maxretry` cannot be {retries}: {used} is taken");
+                        problems.warning(&written.place, message, remedy);
+                    }
+                    Some(_) => {}
                 }
                 number(used, &written.place)
             },

@@ -83,13 +83,13 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
             State::Off => continue,
             State::On(started) => started,
             State::LeftOut(error) => {
-                let message = format!("jail `{}` is left out: {error}", jail.name);
+                let message = format!("jail `{}` does not start: {error}", jail.name);
                 problems.left_out(error.place(), message, error.remedy());
                 continue;
             }
         };
         let Ok(name) = jail.name.parse::<JailName>() else {
-            let message = format!("jail `{}` is left out: that cannot be a name", jail.name);
+            let message = format!("jail `{}` does not start: that cannot be a name", jail.name);
             let remedy =
                 "use 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit";
             problems.left_out(&jail.place, message, remedy);
