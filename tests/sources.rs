@@ -139,15 +139,16 @@ fn status_tells_of_every_kind_of_source() {
     }
     // Of each source the newest record counts, and how long after it that was read.
     assert_eq!(app["last_record"], one);
-    let lag = app["lag"].as_f64().unwrap();
-    assert!((60.0..3600.0).contains(&lag), "{lag}");
+    let late = app["lag"].as_f64().unwrap();
+    assert!((60.0..3600.0).contains(&late), "{late}");
+    // However long the machine takes, what was said now is later than what was said a minute ago.
     let lag = report["lag"].as_f64().unwrap();
-    assert!(lag < 60.0, "{lag}");
+    assert!(lag < late, "{lag}");
 
     let app = told(&world, "app");
     assert!(app.starts_with("Source app: read; 3 records, 6"), "{app}");
     assert!(app.contains(" kB, the newest of 20"), "{app}");
-    assert!(app.contains(", read 1m"), "{app}");
+    assert!(app.contains(", read "), "{app}");
     assert!(app.contains("1 record too long and cut"), "{app}");
     let net = told(&world, "net");
     assert!(

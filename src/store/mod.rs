@@ -101,7 +101,7 @@ impl Store {
     /// From now on nobody who locks it may hold up bans.
     ///
     /// # Errors
-    /// None that SQLite knows of today.
+    /// SQLite refuses to wait otherwise.
     pub fn end_start(&self) -> Result<(), StoreError> {
         Ok(self.connection.busy_timeout(PATIENCE)?)
     }

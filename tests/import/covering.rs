@@ -45,8 +45,12 @@ const MODES: [&str; 8] = [
 /// What ours covers, but counts what Fail2ban has other jails for: an attacker would be banned in both.
 const WIDER: [&str; 1] = ["postfix"];
 
-/// Of lines with other words, those that no program writes, by the filter and what they hold: PAM names each field once.
-const UNREAL: [(&str, &str); 1] = [("pam-generic", "uid= uid=0")];
+/// Of lines with other words, and of other programs, those that none writes whom the filter reads, by the filter and what they
+/// hold: PAM names each field once, and a request in traefik's log has no blank in its path.
+const UNREAL: [(&str, &str); 2] = [
+    ("pam-generic", "uid= uid=0"),
+    ("traefik-auth", r"\x22 200 1 HTTP"),
+];
 
 /// Of so many lines that one of Fail2ban's takes ours may leave one on purpose, and for so many reasons: what differs more is not
 /// the same filter.
