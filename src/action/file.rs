@@ -18,7 +18,7 @@ pub use error::FileError;
 use super::nftables;
 use super::nftables::ruleset::Ruleset;
 use super::parameter::{Given, ParameterError, Parameters, Sort, Values};
-use super::routine::{KeptFile, List, Routine};
+use super::routine::{KeptFile, List, Routine, Widths};
 use super::sample::Sample;
 use super::serve::ServeSpec;
 use super::shell::form::ShellForm;
@@ -101,6 +101,10 @@ struct Form {
     parameters: Parameters,
     #[serde(default)]
     family: Option<FamilyForm>,
+    #[serde(default)]
+    network: Option<FamilyForm>,
+    #[serde(default)]
+    widths: Option<Widths>,
     #[serde(default)]
     destination: Option<DestinationForm>,
     #[serde(default)]
@@ -329,6 +333,10 @@ impl Form {
             let defined = vocabulary.define_words(&family.ipv4, &family.ipv6);
             defined.map_err(said_in("family"))?;
         }
+        if let Some(network) = &self.network {
+            let defined = vocabulary.define_words_of_networks(&network.ipv4, &network.ipv6);
+            defined.map_err(said_in("network"))?;
+        }
         if let Some(destination) = &self.destination {
             if about != About::Jails {
                 return Err(misshapen(
@@ -432,6 +440,7 @@ impl Form {
             disjoint: self.disjoint,
             outranked: self.outranked,
             names: self.names,
+            widths: self.widths.clone(),
             vocabulary,
             values: Values::default(),
             timeout: Duration::ZERO,

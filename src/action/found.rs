@@ -35,6 +35,9 @@ pub enum FoundError {
     /// It is no JSON, or cut off.
     #[error("the service was asked what to remove, and its answer is no JSON")]
     Form,
+    /// It names nothing, and does not say either that there is nothing.
+    #[error("the service was asked what to remove, and its answer has no such list")]
+    Missing,
     /// What it names could mean something else in an address.
     #[error(
         "the service was asked what to remove, and names something else than letters, digits, `-` and `_`, or more than {LONGEST} of them"
@@ -61,10 +64,10 @@ impl fmt::Display for Found {
 }
 
 impl Finding {
-    /// The word; nothing if the answer has none, or is about something else.
+    /// The word; nothing if the list that it would stand in is empty, or what is there is something else.
     ///
     /// # Errors
-    /// The answer is no JSON, or what stands there is no such word.
+    /// The answer is no JSON, it has no such list, or what stands there is no such word.
     pub fn of(&self, answer: &[u8]) -> Result<Option<Found>, FoundError> {
         let answer: Json = serde_json::from_slice(answer).map_err(|_| FoundError::Form)?;
         let is = |(place, wanted): &(String, String)| match answer.pointer(place) {
@@ -72,13 +75,21 @@ impl Finding {
             _ => false,
         };
         match answer.pointer(&self.find) {
-            None | Some(Json::Null) => Ok(None),
+            None if has_empty_list(&answer, &self.find) => Ok(None),
+            None | Some(Json::Null) => Err(FoundError::Missing),
             _ if !self.matching.iter().all(is) => Ok(None),
             Some(Json::String(word)) => word.parse().map(Some),
             Some(Json::Number(number)) => number.to_string().parse().map(Some),
             Some(_) => Err(FoundError::Word),
         }
     }
+}
+
+/// Whether the place would be in a list that is there and empty.
+fn has_empty_list(answer: &Json, place: &str) -> bool {
+    let ends = place.match_indices('/').map(|(end, _)| end);
+    let mut outer = ends.filter_map(|end| answer.pointer(place.get(..end)?));
+    outer.any(|outer| outer.as_array().is_some_and(Vec::is_empty))
 }
 
 /// Whether both are the same text or the same network.
@@ -119,8 +130,16 @@ mod tests {
             ),
             (r#"{"result":[{"id":"a","value":"2001:db8::8"}]}"#, Ok(None)),
             (r#"{"result":[{"id":"a"}]}"#, Ok(None)),
+            (
+                r#"{"result":[{"value":"2001:db8::7"}]}"#,
+                Err(FoundError::Missing),
+            ),
+            (
+                r#"{"success":false,"result":null}"#,
+                Err(FoundError::Missing),
+            ),
+            ("{}", Err(FoundError::Missing)),
             (r#"{"result":[]}"#, Ok(None)),
-            (r#"{"result":null}"#, Ok(None)),
             ("[]", Ok(None)),
             ("", Err(FoundError::Form)),
             (r#"{"result":[{"id":"a""#, Err(FoundError::Form)),

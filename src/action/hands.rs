@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::exec::{self, Environment, Errand, ExecError};
 use super::found::{FoundError, PLACEHOLDER};
@@ -21,6 +21,9 @@ use super::secret::{Opened, SecretError};
 
 /// How long a question may take whether there is anything to do.
 const QUESTION_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The least that is left for a request behind a question: no time at all could be read as no limit.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// How much of what a program says is told: the first lines name the cause.
 const LONGEST_COMPLAINT: usize = 600;
@@ -282,6 +285,7 @@ impl<'v> Hands<'v> {
 
     fn send(&mut self, send: &Send) -> Result<Done, JobError> {
         let mut url = send.url.clone();
+        let (begun, deadline) = (Instant::now(), self.deadline);
         if let Some(lookup) = &send.lookup {
             let answer = self.client()?.send(
                 &Request {
@@ -303,7 +307,9 @@ impl<'v> Hands<'v> {
             headers: send.headers.clone(),
             body: send.body.clone().into_bytes(),
         };
-        let answer = self.client()?.send(&request, &send.accepts)?;
+        // The question and what follows have one time together.
+        let left = deadline.saturating_sub(begun.elapsed()).max(SHORTEST);
+        let answer = self.client()?.send_within(&request, &send.accepts, left)?;
         Ok(Done {
             said: answer.body,
             cut: answer.cut,

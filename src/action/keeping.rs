@@ -61,6 +61,8 @@ pub struct Steps<'r> {
     jails: BTreeMap<JailName, ActionJail>,
     /// Jails that are served no longer, or no longer so, and of which something may be left.
     leaving: BTreeMap<JailName, ActionJail>,
+    /// The family and the width of networks of which it was said that the target takes none: at most 160.
+    left_out: BTreeSet<(bool, u8)>,
     /// What others have left in the same place.
     inherited: Vec<Inherited>,
     /// How often in a row a program has refused to take away what they have had.
@@ -94,6 +96,7 @@ impl<'r> Steps<'r> {
             known: Known::default(),
             jails: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            left_out: BTreeSet::new(),
             inherited: Vec::new(),
             refusals: 0,
             made_at: None,
@@ -113,7 +116,23 @@ impl<'r> Steps<'r> {
     }
 
     fn takes(&self, subject: &Subject) -> bool {
-        subject.network().is_some() || self.routine.names
+        let widths = self.routine.widths.as_ref();
+        match subject.network() {
+            Some(network) => widths.is_none_or(|widths| widths.have(network)),
+            None => self.routine.names,
+        }
+    }
+
+    /// Says once of each width that networks of it are left out.
+    fn tell_left_out<'s>(&mut self, subjects: impl Iterator<Item = &'s Subject>) {
+        for network in subjects.filter_map(Subject::network) {
+            let kind = (network.address().is_ipv6(), network.width());
+            if !self.takes(&Subject::from(network)) && self.left_out.insert(kind) {
+                log::warn!(
+                    "{network} is not put into effect here: the target takes no networks of this width"
+                );
+            }
+        }
     }
 
     /// Everybody who is to be banned, until the last of his bans ends.
@@ -418,6 +437,7 @@ impl Keeper for Steps<'_> {
     fn reconcile(&mut self, projection: &Projection, clock: Clock<'_>) -> Result<(), JobError> {
         let now = self.begin(clock)?;
         self.serve(projection);
+        self.tell_left_out(projection.jails().flat_map(|(_, bans)| bans.keys()));
         self.leave_changed(now)?;
         self.make(projection, now)?;
         if self.leave_inherited(now) {
@@ -442,6 +462,7 @@ impl Keeper for Steps<'_> {
             return self.reconcile(projection, clock);
         }
         let now = self.begin(clock)?;
+        self.tell_left_out(touched.values().flatten());
         let is_sure = self.remembers() && projection.is_complete() && self.made_at.is_some();
         let (mut lifted, mut put, mut renewed) = (Members::new(), Members::new(), Members::new());
         for (jail, subjects) in touched {

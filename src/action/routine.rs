@@ -3,7 +3,7 @@
 //! Pure: steps and values, from which scenes are made. Who takes them, and in which order, is the business of
 //! [`keeping`](super::keeping).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::ActionJail;
@@ -13,6 +13,7 @@ use super::step::{Lines, Step};
 use super::template::Template;
 use super::vocabulary::{About, Vocabulary};
 use crate::engine::name::JailName;
+use crate::engine::prefix::Prefix;
 use crate::engine::subject::Subject;
 use crate::engine::time::Timestamp;
 
@@ -49,6 +50,8 @@ pub struct Routine {
     pub outranked: bool,
     /// Whether it takes names too.
     pub names: bool,
+    /// Which networks it takes; all of them if nothing is said.
+    pub widths: Option<Widths>,
     /// How long each step may take.
     pub timeout: Duration,
     /// How often the target is looked at.
@@ -57,6 +60,25 @@ pub struct Routine {
     pub pause: Duration,
     /// Whether everything is taken away when the daemon ends.
     pub removes_at_end: bool,
+}
+
+/// The widths of networks that a target takes; a single host is as wide as its address.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Widths {
+    ipv4: BTreeSet<u8>,
+    ipv6: BTreeSet<u8>,
+}
+
+impl Widths {
+    /// Whether this is one of them.
+    pub fn have(&self, network: Prefix) -> bool {
+        let widths = match network.address().is_ipv6() {
+            false => &self.ipv4,
+            true => &self.ipv6,
+        };
+        widths.contains(&network.width())
+    }
 }
 
 /// A file whose content is made of the bans.

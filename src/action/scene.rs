@@ -290,9 +290,11 @@ impl<'s> Scene<'s> {
         if let (Some(family), "family") = (context.family, name) {
             return Some(family.word().to_owned());
         }
+        let network = context.member.and_then(|(subject, _)| subject.network());
+        let is_network = network.is_some_and(|network| !network.is_host());
         if let Some(word) = context
             .family
-            .and_then(|family| self.vocabulary.word(family, name))
+            .and_then(|family| self.vocabulary.word(family, is_network, name))
         {
             return Some(self.fill(word, context));
         }

@@ -169,6 +169,8 @@ pub struct Vocabulary {
     /// Those that are numbers, whatever they are set to.
     numbers: BTreeSet<String>,
     families: BTreeMap<Family, BTreeMap<String, Template>>,
+    /// Those words that are others for networks than for single hosts.
+    of_networks: BTreeMap<Family, BTreeMap<String, Template>>,
     /// The words that `<to>` is for a port.
     pub to_ports: Vec<Template>,
     /// The words that it is for a range of several ports.
@@ -256,6 +258,7 @@ impl Vocabulary {
             names,
             numbers: numbers.chain(NUMBERS).map(str::to_owned).collect(),
             families: BTreeMap::new(),
+            of_networks: BTreeMap::new(),
             to_ports: Vec::new(),
             to_range: Vec::new(),
             to_all: Vec::new(),
@@ -289,6 +292,31 @@ impl Vocabulary {
             }
         }
         self.names.extend(known);
+        Ok(())
+    }
+
+    /// Takes in what words of families are for networks instead; such a word is one of whom it concerns.
+    ///
+    /// # Errors
+    /// A word is none of a family, or its text cannot be used.
+    pub fn define_words_of_networks(
+        &mut self,
+        ipv4: &Words,
+        ipv6: &Words,
+    ) -> Result<(), VocabularyError> {
+        for (family, words) in [(Family::Ipv4, ipv4), (Family::Ipv6, ipv6)] {
+            for (name, text) in words {
+                let template = Template::new(text);
+                let axes = self.check(&template, Place::Argument)?;
+                let is_of_family = self.word(family, false, name).is_some();
+                let known = self.names.get_mut(name).filter(|_| is_of_family);
+                let (_, all) = known.ok_or_else(|| VocabularyError::Word(name.clone()))?;
+                all.extend(axes);
+                all.insert(Axis::Member);
+                let words = self.of_networks.entry(family).or_default();
+                words.insert(name.clone(), template);
+            }
+        }
         Ok(())
     }
 
@@ -374,8 +402,10 @@ impl Vocabulary {
     }
 
     /// A word of a family.
-    pub fn word(&self, family: Family, name: &str) -> Option<&Template> {
-        self.families.get(&family)?.get(name)
+    pub fn word(&self, family: Family, is_network: bool, name: &str) -> Option<&Template> {
+        let of_networks = self.of_networks.get(&family).filter(|_| is_network);
+        let own = of_networks.and_then(|words| words.get(name));
+        own.or_else(|| self.families.get(&family)?.get(name))
     }
 
     /// The longest time that the target takes.

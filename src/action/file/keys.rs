@@ -82,8 +82,10 @@ impl Sort {
                 "disjoint",
                 "outranked",
                 "place",
+                "widths",
                 "seconds",
                 "family",
+                "network",
                 "destination",
             ],
         }

@@ -163,6 +163,19 @@ impl Client {
     /// # Errors
     /// There was no such answer; whether it was received, nobody knows if it is late or the connection broke.
     pub fn send(&self, request: &Request, accepts: &[u16]) -> Result<Answer, HttpError> {
+        self.send_within(request, accepts, self.deadline)
+    }
+
+    /// The same, within another time.
+    ///
+    /// # Errors
+    /// Those of `send`.
+    pub fn send_within(
+        &self,
+        request: &Request,
+        accepts: &[u16],
+        deadline: Duration,
+    ) -> Result<Answer, HttpError> {
         let (uri, is_secure) = address(&request.url)?;
         if is_secure && self.nobody_is_believed {
             return Err(AuthorityError::NoneKnown.into());
@@ -185,11 +198,11 @@ impl Client {
             }
         };
         let response = match request.method {
-            Method::Get => without_body(agent.get(uri)),
-            Method::Delete => without_body(agent.delete(uri)),
-            Method::Post => with_body(agent.post(uri)),
-            Method::Put => with_body(agent.put(uri)),
-            Method::Patch => with_body(agent.patch(uri)),
+            Method::Get => without_body(within(agent.get(uri), deadline)),
+            Method::Delete => without_body(within(agent.delete(uri), deadline)),
+            Method::Post => with_body(within(agent.post(uri), deadline)),
+            Method::Put => with_body(within(agent.put(uri), deadline)),
+            Method::Patch => with_body(within(agent.patch(uri), deadline)),
         };
         let mut response = response.map_err(|error| told.failure(error))?;
         let status = response.status();
@@ -256,6 +269,10 @@ fn headers(named: &[(String, String)]) -> Result<Vec<(HeaderName, HeaderValue)>,
         Ok((parsed_name, value))
     };
     named.iter().map(header).collect()
+}
+
+fn within<B>(builder: RequestBuilder<B>, deadline: Duration) -> RequestBuilder<B> {
+    builder.config().timeout_global(Some(deadline)).build()
 }
 
 fn dressed<B>(

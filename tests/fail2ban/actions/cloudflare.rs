@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -35,6 +36,8 @@ struct Held {
     rules: Vec<Value>,
     /// What was removed that is not there.
     missed: Vec<String>,
+    /// What was refused.
+    refused: Vec<Value>,
     /// Who has asked, by headers that tell.
     logins: Vec<BTreeMap<String, String>>,
 }
@@ -45,9 +48,9 @@ struct Service {
     held: Arc<Mutex<Held>>,
 }
 
-/// A rule of somebody else, for a host that is banned here as well.
+/// A rule of somebody else.
 fn foreign() -> Value {
-    json!({ "id": "f0", "mode": "block", "notes": "mine", "configuration": { "target": "ip", "value": "192.0.2.7" } })
+    json!({ "id": "f0", "mode": "block", "notes": "mine", "configuration": { "target": "ip", "value": "198.51.100.1" } })
 }
 
 impl Service {
@@ -65,11 +68,14 @@ impl Service {
         Service { url, held }
     }
 
-    /// All rules but what they are called.
+    /// All rules but what they are called; notes of ours are read as Fail2ban's.
     fn rules(&self) -> Vec<Value> {
         let mut rules = self.held.lock().unwrap().rules.clone();
         for rule in &mut rules {
             rule.as_object_mut().unwrap().remove("id");
+            if rule["notes"] == "[Fail2Ban]" {
+                rule["notes"] = json!("Fail2Ban sshd");
+            }
         }
         rules.sort_by_key(Value::to_string);
         rules
@@ -96,7 +102,10 @@ fn is_asked_for(rule: &Value, query: &str) -> bool {
         let is = |own: &Value| own.as_str() == Some(&value);
         match name.replace('_', ".").as_str() {
             "mode" => is(&rule["mode"]),
-            "notes" => is(&rule["notes"]),
+            "notes" => {
+                let own = rule["notes"].as_str().unwrap().to_lowercase();
+                own.contains(&value.to_lowercase())
+            }
             "configuration.target" => is(&rule["configuration"]["target"]),
             "configuration.value" => {
                 let own: Prefix = rule["configuration"]["value"]
@@ -110,6 +119,29 @@ fn is_asked_for(rule: &Value, query: &str) -> bool {
             other => panic!("{other}"),
         }
     })
+}
+
+/// Why a rule is not taken, with the code of the error.
+fn refusal(rule: &Value, rules: &[Value]) -> Option<(u32, &'static str)> {
+    let target = |rule: &Value| rule["configuration"]["target"].as_str().unwrap().to_owned();
+    let value = |rule: &Value| rule["configuration"]["value"].as_str().unwrap().to_owned();
+    let network: Prefix = value(rule).parse().unwrap();
+    let is_v6 = network.address().is_ipv6();
+    let fits = match target(rule).as_str() {
+        "ip" => !is_v6 && !value(rule).contains('/'),
+        "ip6" => is_v6 && !value(rule).contains('/'),
+        "ip_range" if is_v6 => [32, 48, 64].contains(&network.width()),
+        "ip_range" => [16, 24].contains(&network.width()),
+        _ => false,
+    };
+    let is_same = |other: &Value| value(other).parse::<Prefix>().unwrap() == network;
+    match () {
+        () if !fits => Some((10001, "firewallaccessrules.api.validation_error")),
+        () if rules.iter().any(is_same) => {
+            Some((10009, "firewallaccessrules.api.duplicate_of_existing"))
+        }
+        () => None,
+    }
 }
 
 /// Takes one request.
@@ -143,17 +175,23 @@ fn answer(mut stream: TcpStream, held: &mut Held, temper: Temper) {
     let result = match method {
         "POST" => {
             let mut rule: Value = serde_json::from_slice(&body).unwrap();
+            if let Some((code, message)) = refusal(&rule, &held.rules) {
+                held.refused.push(rule);
+                let errors = json!([{ "code": code, "message": message }]);
+                let body = json!({ "success": false, "errors": errors, "result": null });
+                return say(&mut stream, "400 Bad Request", &body);
+            }
             let number = held.logins.len();
             rule["id"] = match temper {
                 Temper::Hostile => json!(format!("../../../zones/{number}")),
                 _ => json!(format!("{number:032x}")),
             };
             // It spells addresses its own way.
-            if let Ok(std::net::IpAddr::V6(six)) =
-                rule["configuration"]["value"].as_str().unwrap().parse()
-            {
+            let value = rule["configuration"]["value"].as_str().unwrap();
+            let (address, width) = value.split_at(value.find('/').unwrap_or(value.len()));
+            if let Ok(std::net::IpAddr::V6(six)) = address.parse() {
                 let groups = six.segments().map(|group| format!("{group:04x}"));
-                rule["configuration"]["value"] = json!(groups.join(":"));
+                rule["configuration"]["value"] = json!(groups.join(":") + width);
             }
             held.rules.push(rule.clone());
             rule
@@ -174,9 +212,14 @@ fn answer(mut stream: TcpStream, held: &mut Held, temper: Temper) {
         }
         other => panic!("{other}"),
     };
-    let body = json!({ "success": true, "errors": [], "result": result }).to_string();
+    let body = json!({ "success": true, "errors": [], "result": result });
+    say(&mut stream, "200 OK", &body);
+}
+
+fn say(stream: &mut TcpStream, status: &str, body: &Value) {
+    let body = body.to_string();
     let head = format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );
     stream.write_all((head + &body).as_bytes()).unwrap();
@@ -247,16 +290,105 @@ fn rules_of_a_zone_live_the_same() {
     lives_the_same("cloudflare-token[cfzone=z1, cftoken=Sesame, cfmode=challenge]");
 }
 
+/// The shipped action, at this service; the token is in `home`.
+fn at(service: &Service, home: &Path, mode: &str) -> Guard {
+    let token = home.join("token");
+    fs::write(&token, "Sesame").unwrap();
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
+    let token = format!("file:{}", token.display());
+    let parameters = [
+        ("server", service.url.as_str()),
+        ("token", &token),
+        ("mode", mode),
+    ];
+    Guard::here(guard::action("cloudflare-rules", &parameters))
+}
+
+/// Whom the rules of ours concern, by target, and in which mode.
+fn held_of_ours(service: &Service) -> Vec<String> {
+    let rules = service.rules().into_iter();
+    let ours = rules.filter(|rule| rule["notes"] == "[f2bd]");
+    ours.map(|rule| {
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let network: Prefix = text(&rule["configuration"]["value"]).parse().unwrap();
+        let target = text(&rule["configuration"]["target"]);
+        format!("{} {target} {}", text(&rule["mode"]), network.plain())
+    })
+    .collect()
+}
+
+#[test]
+fn a_rule_of_another_mode_is_lifted_after_a_restart() {
+    let (service, home) = (Service::open(Temper::Sound), tempfile::tempdir().unwrap());
+    let jail = guard::jail("sshd", &[]);
+    let first = at(&service, home.path(), "block");
+    let banned = ban("sshd", "192.0.2.7", 600);
+    first.reconcile(std::slice::from_ref(&jail), std::slice::from_ref(&banned));
+    assert_eq!(held_of_ours(&service), ["block ip 192.0.2.7"]);
+    first.die();
+    let second = at(&service, home.path(), "challenge");
+    second.reconcile(&[jail], &[banned]);
+    assert_eq!(held_of_ours(&service), ["block ip 192.0.2.7"]);
+    second.unban(&["192.0.2.7"]);
+    assert_eq!(held_of_ours(&service), [""; 0]);
+    second.die();
+    assert!(service.held.lock().unwrap().refused.is_empty());
+}
+
+#[test]
+fn a_host_of_two_jails_has_one_rule_until_both_bans_end() {
+    let (service, home) = (Service::open(Temper::Sound), tempfile::tempdir().unwrap());
+    // The name of one holds that of the other.
+    let jails = ["sshd", "ssh"].map(|name| guard::jail(name, &[]));
+    let guard = at(&service, home.path(), "block");
+    let both = ["sshd", "ssh"].map(|name| ban(name, "192.0.2.7", 600));
+    let other = ban("ssh", "192.0.2.8", 600);
+    guard.reconcile(&jails, &both);
+    guard.order_change(std::slice::from_ref(&other), &[]);
+    guard.must_apply(1);
+    let all = ["block ip 192.0.2.7", "block ip 192.0.2.8"];
+    assert_eq!(held_of_ours(&service), all);
+    let lift = |jail: &str| {
+        let lifted = (jail.parse().unwrap(), "192.0.2.7".parse().unwrap());
+        guard.order_change(&[], &[lifted]);
+        guard.outcome();
+    };
+    lift("sshd");
+    assert_eq!(held_of_ours(&service), all);
+    // Nor does looking at what is there take anything away.
+    guard.reconcile(&jails, &[both[1].clone(), other]);
+    assert_eq!(held_of_ours(&service), all);
+    lift("ssh");
+    assert_eq!(held_of_ours(&service), all[1..]);
+    guard.die();
+    let held = service.held.lock().unwrap();
+    assert!(held.refused.is_empty(), "{:?}", held.refused);
+}
+
+#[test]
+fn networks_are_sent_as_ranges_or_left_out() {
+    let (service, home) = (Service::open(Temper::Sound), tempfile::tempdir().unwrap());
+    let guard = at(&service, home.path(), "block");
+    let networks = ["2001:db8::/64", "198.51.100.0/24", "2001:db8:1::/56"];
+    let bans = networks.map(|network| ban("sshd", network, 600));
+    guard.reconcile(&[guard::jail("sshd", &[])], &bans);
+    let ranges = [
+        "block ip_range 198.51.100.0/24",
+        "block ip_range 2001:db8::/64",
+    ];
+    assert_eq!(held_of_ours(&service), ranges);
+    guard.unban(&["2001:db8::/64"]);
+    assert_eq!(held_of_ours(&service), ranges[..1]);
+    guard.die();
+    let held = service.held.lock().unwrap();
+    assert!(held.refused.is_empty(), "{:?}", held.refused);
+}
+
 /// What a service tells does not lead anywhere else.
 fn bans_and_lifts(temper: Temper) -> Service {
     let service = Service::open(temper);
     let home = tempfile::tempdir().unwrap();
-    let token = home.path().join("token");
-    fs::write(&token, "Sesame").unwrap();
-    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
-    let token = format!("file:{}", token.display());
-    let parameters = [("server", service.url.as_str()), ("token", &token)];
-    let guard = Guard::here(guard::action("cloudflare-rules", &parameters));
+    let guard = at(&service, home.path(), "block");
     let jail = guard::jail("sshd", &[]);
     guard.order_reconcile(&[jail], &[]);
     guard.outcome();
