@@ -95,6 +95,14 @@ client reload one
 mv HOME/gone HOME/auth.log; client reload
  OK
  = 0
+echo 'bantime = soon' >>HOME/fail2ban/jail.local; client reload; grep -q 'jail.local.*soon' HOME/complaints && echo told
+ OK
+ = 0
+ told
+n=$(grep -c soon HOME/complaints); sed -i '$ d' HOME/fail2ban/jail.local; client reload; [ $n = $(grep -c soon HOME/complaints) ] && echo silent
+ OK
+ = 0
+ silent
 client stop
  Shutdown successful
  = 0

@@ -270,6 +270,8 @@ impl Session {
             ["restart"] => self.restart(),
             ["help"] => print(&usage(self.tool)),
             ["reload", rest @ ..] => {
+                // A slip may cost a jail and still be no error of the daemon's, whose log nobody may be looking at.
+                self.load();
                 let mut jails = rest.iter().filter(|word| !word.starts_with("--"));
                 match self.has_logs(jails.next().copied()) {
                     true => self.ask(words),
