@@ -54,3 +54,22 @@ fn every_file_does_what_its_samples_say() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
+
+/// Rules of iptables, and rich and direct ones of firewalld, stand in lists that others write into as well.
+#[test]
+fn who_shares_a_list_of_rules_says_that_it_may_be_outranked() {
+    let shared = [
+        "\n[parameters.iptables]",
+        "-rich-rule=",
+        ".direct\"",
+        "--direct",
+    ];
+    let mut sharing = Vec::new();
+    for (path, text) in shipped() {
+        if shared.iter().any(|words| text.contains(words)) {
+            assert!(text.contains("\noutranked = true\n"), "{}", path.display());
+            sharing.push(path);
+        }
+    }
+    assert!(sharing.len() >= 7, "{sharing:?}");
+}

@@ -131,7 +131,7 @@ impl Drop for Scene {
 /// A firewalld, on a bus of its own.
 pub struct Firewalld {
     bus: PathBuf,
-    _daemons: [Running; 2],
+    daemons: [Running; 2],
 }
 
 impl Firewalld {
@@ -162,7 +162,7 @@ impl Firewalld {
         command.args(["--mount", "sh", "-c", &script]);
         let firewalld = Firewalld {
             bus,
-            _daemons: [Running::new(&mut command), broker],
+            daemons: [Running::new(&mut command), broker],
         };
         until("firewalld runs", || {
             (firewalld.command(scene, &["--state"]).status().ok()?)
@@ -181,6 +181,26 @@ impl Firewalld {
             .env("DBUS_SYSTEM_BUS_ADDRESS", address)
             .stderr(Stdio::null());
         command
+    }
+
+    /// Takes all rules away; firewalld does not notice, so that somebody else has brought them back when this returns.
+    fn flush(scene: &Scene) {
+        assert!(scene.world.nft(&["flush", "ruleset"]).status.success());
+        until("firewalld's rules are back", || {
+            (Firewalld::has_rules(scene)).then_some(())
+        });
+    }
+
+    fn has_rules(scene: &Scene) -> bool {
+        let chain = ["list", "chain", "inet", "firewalld", "filter_INPUT"];
+        scene.world.nft(&chain).status.success()
+    }
+
+    /// Ends it, and leaves the bus.
+    fn stop(&mut self) {
+        let Running(firewalld) = &mut self.daemons[0];
+        firewalld.kill().unwrap();
+        firewalld.wait().unwrap();
     }
 
     pub fn over(&self) -> [(&'static str, PathBuf); 1] {
@@ -228,9 +248,9 @@ fn firewalld_keeps_banned_hosts_out_and_gets_back_what_a_reload_wipes() {
     daemon.says("firewalld: somebody else has changed what is in effect");
     scene.must_be_out("192.0.2.7", 22);
     scene.must_be_out("2001:db8:0:7::7", 22);
-    // What firewalld itself does not notice.
-    assert!(scene.world.nft(&["flush", "ruleset"]).status.success());
-    scene.must_be_in("192.0.2.7", 22);
+    Firewalld::flush(&scene);
+    // While it is reloaded, nobody gets in.
+    scene.must_be_in("2001:db8:0:8::8", 22);
     scene.must_be_out("192.0.2.7", 22);
     scene.must_be_out("2001:db8:0:7::7", 22);
 
@@ -251,11 +271,44 @@ fn firewalld_keeps_banned_hosts_out_and_gets_back_what_a_reload_wipes() {
 }
 
 #[test]
-fn rich_rules_of_firewalld_shut_the_ports_of_the_jail() {
+fn a_firewalld_that_somebody_has_stopped_gets_no_table() {
     if !is_there("firewalld") || !is_there("dbus-daemon") {
         return skipped("firewalld or dbus-daemon is missing").unwrap_or_default();
     }
-    let Some(scene) = Scene::new("firewalld-rich") else {
+    for (action, asks) in [
+        ("firewalld", "sh"),
+        ("firewalld-rich", "busctl"),
+        ("firewalld-rich-log", "busctl"),
+    ] {
+        let Some(scene) = Scene::new(action) else {
+            return;
+        };
+        let mut firewalld = Firewalld::start(&scene);
+        firewalld.stop();
+        assert!(scene.world.nft(&["flush", "ruleset"]).status.success());
+        let daemon = scene.world.start_over(&firewalld.over());
+        daemon.says(&format!("{action}: {asks} "));
+        let tables = scene.world.nft(&["list", "tables"]).stdout;
+        assert_eq!(String::from_utf8_lossy(&tables), "", "{action}");
+        daemon.kill();
+    }
+}
+
+#[test]
+fn rich_rules_of_firewalld_shut_the_ports_of_the_jail() {
+    rich_rules("firewalld-rich");
+}
+
+#[test]
+fn rich_rules_of_firewalld_that_log_shut_the_ports_of_the_jail() {
+    rich_rules("firewalld-rich-log");
+}
+
+fn rich_rules(action: &str) {
+    if !is_there("firewalld") || !is_there("dbus-daemon") {
+        return skipped("firewalld or dbus-daemon is missing").unwrap_or_default();
+    }
+    let Some(scene) = Scene::new(action) else {
         return;
     };
     let firewalld = Firewalld::start(&scene);
@@ -278,11 +331,12 @@ fn rich_rules_of_firewalld_shut_the_ports_of_the_jail() {
     }
     scene.must_be_in("192.0.2.8", 22);
     assert!((firewalld.command(&scene, &["--reload"]).status().unwrap()).success());
-    daemon.says("firewalld-rich: somebody else has changed what is in effect");
+    daemon.says(&format!(
+        "{action}: somebody else has changed what is in effect"
+    ));
     scene.must_be_out("192.0.2.7", 22);
-    // What firewalld itself does not notice.
-    assert!(scene.world.nft(&["flush", "ruleset"]).status.success());
-    scene.must_be_in("192.0.2.7", 22);
+    Firewalld::flush(&scene);
+    scene.must_be_in("192.0.2.8", 22);
     scene.must_be_out("192.0.2.7", 22);
     scene.world.f2bd(&["unban", "192.0.2.7"]);
     scene.must_be_in("192.0.2.7", 22);
@@ -295,10 +349,19 @@ fn rich_rules_of_firewalld_shut_the_ports_of_the_jail() {
 
 #[test]
 fn direct_rules_of_firewalld_ask_sets_that_close_the_ports_of_the_jail() {
+    direct_rules("firewalld-ipset");
+}
+
+#[test]
+fn direct_rules_of_firewalld_close_the_ports_of_the_jail() {
+    direct_rules("firewalld-direct");
+}
+
+fn direct_rules(action: &str) {
     if !is_there("firewalld") || !is_there("dbus-daemon") || !is_there("ipset") {
         return skipped("firewalld, dbus-daemon or ipset is missing").unwrap_or_default();
     }
-    let Some(scene) = Scene::new("firewalld-ipset") else {
+    let Some(scene) = Scene::new(action) else {
         return;
     };
     let firewalld = Firewalld::start(&scene);
@@ -326,7 +389,9 @@ fn direct_rules_of_firewalld_ask_sets_that_close_the_ports_of_the_jail() {
     }
     scene.must_be_in("192.0.2.8", 22);
     assert!((firewalld.command(&scene, &["--reload"]).status().unwrap()).success());
-    daemon.says("firewalld-ipset: somebody else has changed what is in effect");
+    daemon.says(&format!(
+        "{action}: somebody else has changed what is in effect"
+    ));
     scene.must_be_out("192.0.2.7", 22);
     scene.must_be_out("2001:db8:0:7::7", 22);
     daemon.kill();
@@ -341,6 +406,10 @@ fn direct_rules_of_firewalld_ask_sets_that_close_the_ports_of_the_jail() {
     until("the rules are gone", || {
         let rules = said(&mut firewalld.command(&scene, &["--direct", "--get-all-rules"]));
         rules.is_empty().then_some(())
+    });
+    until("the chains are gone", || {
+        let chains = said(&mut firewalld.command(&scene, &["--direct", "--get-all-chains"]));
+        chains.is_empty().then_some(())
     });
     until("the sets are gone", || {
         let mut ipset = scene.world.netns.command("ipset");

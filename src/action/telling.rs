@@ -75,7 +75,7 @@ impl Teller {
     /// Takes the values of the parameters that every such action has.
     ///
     /// # Errors
-    /// One is missing, or is no occasion.
+    /// One is missing, is no occasion, or is more than there is room for.
     pub fn take_values(&mut self, values: Values) -> Result<(), ParameterError> {
         let Some(Value::List(words)) = values.get("on") else {
             return Err(ParameterError::Missing {
@@ -94,7 +94,12 @@ impl Teller {
         self.every = values.time(KIND, "every")?;
         let gather = values.text(KIND, "gather")?;
         // More would never be there.
-        self.gather = gather.parse().unwrap_or(MOST_WAITING).min(MOST_WAITING);
+        let number = gather.parse().ok().filter(|number| *number <= MOST_WAITING);
+        self.gather = number.ok_or_else(|| ParameterError::Value {
+            name: "gather".to_owned(),
+            value: gather.to_owned(),
+            wanted: format!("a number of at most {MOST_WAITING}"),
+        })?;
         self.restored = values.text(KIND, "restored")? == "true";
         self.timeout = values.time(KIND, "timeout")?;
         self.values = values;
