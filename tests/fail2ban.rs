@@ -15,6 +15,7 @@ mod pair;
 mod regex;
 mod run;
 mod samples;
+mod slips;
 mod socket;
 mod starting;
 mod stock;

@@ -200,6 +200,7 @@ fn policy(scope: Scope, memory: u32, graded: bool) -> Policy {
     Policy {
         filters: FilterSet::compile(vec![spec, successes]).unwrap(),
         jails: vec![one, two, three, four, five, six],
+        left_out: Default::default(),
         atlas: Arc::new(Atlas {
             countries: None,
             operators: Some(Tables::new(networks).unwrap()),

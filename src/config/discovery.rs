@@ -96,6 +96,7 @@ fn read(path: Option<&Path>, problems: &mut Problems) -> Option<(Ground, Policy)
     let policy = Policy {
         filters: compiled,
         jails: usual,
+        left_out: Default::default(),
         atlas,
     };
     let ground = Ground {

@@ -43,7 +43,7 @@ mod subject;
 mod surroundings;
 pub mod toml_text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ use crate::action::{ActionJail, ActionSpec, Effect};
 use crate::control::protocol::JailSettingsRow;
 use crate::engine::atlas::Atlas;
 use crate::engine::filter::{FilterSet, FilterSpec};
-use crate::engine::name::FilterName;
+use crate::engine::name::{FilterName, JailName};
 use crate::engine::policy::{FilterId, JailPolicy, Policy};
 use crate::engine::record::journal::RouteId;
 use crate::ignore::Lists;
@@ -137,6 +137,8 @@ fn load_and(
         table,
         filters,
         actions: given_actions,
+        meant,
+        powerless,
     }) = read(&main, &mut problems)
     else {
         let loaded = Loaded {
@@ -211,7 +213,15 @@ fn load_and(
     let stock = filters.values().flatten();
     let stock = stock.filter(|file| file.is_foreign_stock());
     let stock_filters = stock.map(|file| file.name().clone()).collect();
-    let policy = policy(&jails, &filters, &atlas, &mut problems);
+    let mut policy = policy(&jails, &filters, &atlas, &mut problems);
+    if let Some(policy) = &mut policy {
+        let mut left_out = meant;
+        for jail in &policy.jails {
+            left_out.remove(&jail.name);
+        }
+        left_out.extend(powerless);
+        policy.left_out = left_out;
+    }
     let changed = changed.and_then(|jails| self::policy(&jails, &filters, &atlas, &mut problems));
     let enabled: Vec<_> = jails.iter().filter(|jail| jail.enabled).collect();
     let mut settings = policy
@@ -259,6 +269,10 @@ struct Read {
     filters: BTreeMap<FilterName, Option<FilterFile>>,
     /// Actions that no section describes, each with where it is named.
     actions: Vec<(ActionSpec, Place)>,
+    /// Jails that are meant to run, as far as a mistake can leave out one of them alone.
+    meant: BTreeSet<JailName>,
+    /// Those of them that no action is left of.
+    powerless: BTreeSet<JailName>,
 }
 
 /// Reads f2bd.conf with its drop-ins, or a directory of Fail2ban's.
@@ -269,6 +283,8 @@ fn read(main: &Path, problems: &mut Problems) -> Option<Read> {
             table,
             filters,
             actions,
+            meant,
+            powerless,
             ..
         } = fail2ban::transcription::read(main, problems)?;
         return Some(Read {
@@ -276,6 +292,8 @@ fn read(main: &Path, problems: &mut Problems) -> Option<Read> {
             table,
             filters,
             actions,
+            meant,
+            powerless,
         });
     }
     let (text, table) = files::read(main, problems)?;
@@ -284,6 +302,8 @@ fn read(main: &Path, problems: &mut Problems) -> Option<Read> {
         table,
         filters: BTreeMap::new(),
         actions: Vec::new(),
+        meant: BTreeSet::new(),
+        powerless: BTreeSet::new(),
     })
 }
 
@@ -528,6 +548,7 @@ fn policy(
         Ok(filters) => Some(Policy {
             filters,
             jails: policies,
+            left_out: BTreeSet::new(),
             atlas: Arc::clone(atlas),
         }),
         Err(_) => {

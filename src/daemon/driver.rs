@@ -214,8 +214,14 @@ impl Driver {
                     trial,
                     done,
                 } => {
-                    self.obey(now, *settings, trial);
-                    let _ = done.send(self.trial.as_ref().map(Trial::until));
+                    let obeyed = self.obey(now, *settings, trial);
+                    // Whoever asked may have gone.
+                    let _ = done.send(obeyed.map(|()| self.trial.as_ref().map(Trial::until)));
+                }
+                Letter::Mistakes(mistakes) => {
+                    for mistake in mistakes {
+                        self.told.tell_mistake(now, &mistake);
+                    }
                 }
                 Letter::Tick => {
                     self.decide(now, Input::Tick, None);

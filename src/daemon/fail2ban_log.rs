@@ -120,6 +120,11 @@ impl Fail2banLog {
         self.say(now, ACTIONS, Level::Error, || sentence.to_owned());
     }
 
+    /// Tells that something is wrong with the configuration.
+    pub fn tell_mistake(&mut self, now: Timestamp, sentence: &str) {
+        self.say(now, SERVER, Level::Error, || sentence.to_owned());
+    }
+
     /// Tells the end, and waits until that is written.
     pub fn end(&mut self, now: Timestamp) {
         self.tell_end(now);
@@ -225,6 +230,7 @@ mod tests {
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("a pipe");
         let policy = Policy {
             jails: Vec::new(),
+            left_out: Default::default(),
             filters: FilterSet::default(),
             atlas: Default::default(),
         };

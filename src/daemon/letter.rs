@@ -19,6 +19,11 @@ use crate::source::Delivery;
 /// megabytes; whoever finds the inbox full waits, and the journal keeps what was not read yet.
 pub const MOST_LETTERS: usize = 64;
 
+/// Jails that run would do their work no longer because of a mistake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration leaves out what runs")]
+pub struct JailsLost;
+
 /// One thing for the driver to deal with.
 #[derive(Debug)]
 pub enum Letter {
@@ -65,9 +70,11 @@ pub enum Letter {
         settings: Box<Settings>,
         /// For how long they are on trial; if it is not said, no longer than those in force.
         trial: Option<Duration>,
-        /// The answer, when they are in force: until when they are on trial.
-        done: oneshot::Sender<Option<Timestamp>>,
+        /// The answer, when they are in force: until when they are on trial; or why they will not be.
+        done: oneshot::Sender<Result<Option<Timestamp>, JailsLost>>,
     },
+    /// Something is wrong with the configuration that was read, as it is told.
+    Mistakes(Vec<String>),
     /// The deadline that the driver set has come.
     Tick,
     /// Are you alive? Any answer will do.

@@ -44,7 +44,7 @@ use self::memory::Memory;
 use self::notify::{Announcement, Notifier};
 use self::outbox::Outbox;
 use self::places::{Clients, Places};
-use self::reload::{Reloader, load};
+use self::reload::{Reloader, load, mistakes};
 use self::sources::Sources;
 use crate::action::{self, ActionError};
 use crate::config::files::main_file;
@@ -214,6 +214,10 @@ async fn serve(
         alone: _alone,
     } = places;
 
+    let wrong = mistakes(&told_problems);
+    if !wrong.is_empty() && inbox.send(Letter::Mistakes(wrong)).await.is_err() {
+        log::debug!("the driver has ended already");
+    }
     let (questions, asked) = mpsc::channel(MOST_QUESTIONS);
     let reloader = Arc::new(Reloader {
         options: options.clone(),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::RunOptions;
-use super::letter::Letter;
+use super::letter::{JailsLost, Letter};
 use crate::config::fail2ban::is_tree;
 use crate::config::files::main_file;
 use crate::config::{self, Loaded, Severity, Surroundings};
@@ -53,6 +53,13 @@ fn report_problems(problems: &[config::Problem], told: &mut Vec<config::Problem>
     *told = problems.to_vec();
 }
 
+/// What is told of the mistakes among the problems, which are more than warnings.
+pub fn mistakes(problems: &[config::Problem]) -> Vec<String> {
+    let problems = problems.iter();
+    let mistakes = problems.filter(|problem| problem.severity != Severity::Warning);
+    mistakes.map(config::Problem::told).collect()
+}
+
 /// Who reads the configuration anew.
 pub struct Reloader {
     /// What the command line says.
@@ -82,6 +89,10 @@ impl Reloader {
             return Err(Vec::new());
         };
         *told = now;
+        let mistakes = mistakes(&loaded.problems);
+        if !mistakes.is_empty() && self.inbox.send(Letter::Mistakes(mistakes)).await.is_err() {
+            return Ok(None);
+        }
         let Some(settings) = loaded.settings else {
             return Err(loaded.problems);
         };
@@ -94,8 +105,11 @@ impl Reloader {
         if self.inbox.send(letter).await.is_err() {
             return Ok(None);
         }
-        // The driver answers unless the daemon is ending.
-        Ok(in_force.await.unwrap_or_default())
+        match in_force.await {
+            Ok(answer) => answer.map_err(|JailsLost| loaded.problems),
+            // The daemon is ending.
+            Err(_) => Ok(None),
+        }
     }
 }
 

@@ -66,6 +66,9 @@ pub struct Policy {
     pub filters: FilterSet,
     /// The enabled jails, in the order of the configuration.
     pub jails: Vec<JailPolicy>,
+    /// Jails that are meant to run and do not, or do nothing to whoever is banned, because of a mistake in the configuration:
+    /// nobody has asked for an end of their bans.
+    pub left_out: BTreeSet<JailName>,
     /// What is known of addresses.
     pub atlas: Arc<Atlas>,
 }
@@ -74,6 +77,14 @@ impl Policy {
     /// Whether a jail counts the bans of others.
     pub fn counts_bans(&self, jail: &JailPolicy) -> bool {
         self.filters.spec(jail.filter).records.bans
+    }
+
+    /// The jails that do their work and would do it no longer under `next`, because of a mistake.
+    pub fn lost_in(&self, next: &Policy) -> Vec<JailName> {
+        let names = self.jails.iter().map(|jail| &jail.name);
+        let is_lost =
+            |jail: &&JailName| next.left_out.contains(*jail) && !self.left_out.contains(*jail);
+        names.filter(is_lost).cloned().collect()
     }
 
     /// The first class of a jail that an address belongs to.

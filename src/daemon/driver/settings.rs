@@ -12,6 +12,7 @@ use crate::control::protocol::{DaemonChange, JailChange, Reply};
 use crate::daemon::answer;
 use crate::daemon::circumstances::Circumstances;
 use crate::daemon::clock;
+use crate::daemon::letter::JailsLost;
 use crate::daemon::notice::trouble_text;
 use crate::daemon::trial::{Before, Trial};
 use crate::engine::Input;
@@ -30,9 +31,28 @@ impl Driver {
         self.decide(now, Input::Ignore { set, addresses }, None);
     }
 
-    /// Puts new settings in force. Whatever is read while a configuration is on trial is on trial itself: what comes
+    /// Puts new settings in force, unless jails that run would end by them and nobody has asked for it. Whatever is read while a configuration is on trial is on trial itself: what comes
     /// back in the end is what was in force before all of them.
-    pub(super) fn obey(&mut self, now: Timestamp, settings: Settings, trial: Option<Duration>) {
+    ///
+    /// # Errors
+    /// All is as it was, which has been told.
+    pub(super) fn obey(
+        &mut self,
+        now: Timestamp,
+        settings: Settings,
+        trial: Option<Duration>,
+    ) -> Result<(), JailsLost> {
+        let lost = self.engine.policy().lost_in(&settings.policy);
+        if !lost.is_empty() {
+            let names: Vec<_> = lost.iter().map(JailName::as_str).collect();
+            let sentence = format!(
+                "the new configuration is not taken and the old one stays in force: by a mistake, jails that run would do nothing any more: {}",
+                names.join(", ")
+            );
+            log::error!("{sentence}");
+            self.told.tell_mistake(now, &sentence);
+            return Err(JailsLost);
+        }
         let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
         if let Some(lasting) = trial {
             let before = match self.trial.take() {
@@ -53,6 +73,7 @@ impl Driver {
             ),
             None => log::info!("the new configuration is in force"),
         }
+        Ok(())
     }
 
     /// Puts the settings in force once more, with one of a jail changed. The next configuration that is read knows nothing

@@ -90,6 +90,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
     Policy {
         filters: FilterSet::compile(vec![spec]).expect("a filter set"),
         jails: vec![jail],
+        left_out: Default::default(),
         atlas: Default::default(),
     }
 }

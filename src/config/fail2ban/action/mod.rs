@@ -28,6 +28,9 @@ pub const EVERY_PORT: &str = "0:65535";
 /// How long the part of a name may be that says more than its number: names have at most 64 letters.
 const LONGEST_STEM: usize = 58;
 
+/// What a shell takes for something else than text.
+const OF_SHELLS: [char; 12] = [';', '&', '|', '`', '$', '(', ')', '<', '>', '\n', '"', '\''];
+
 /// What all actions of a tree come to.
 #[derive(Debug, Default)]
 pub struct Actions {
@@ -170,6 +173,24 @@ fn closes(
     is_left
 }
 
+/// Whether what is said of ports is nothing but ports to a shell, which is noted if it is not.
+fn is_no_command(jail: &str, action: &TreeAction, problems: &mut Problems) -> bool {
+    let said = action.combined.get("port");
+    let Some(said) = said.or_else(|| action.parameters.get("port")) else {
+        return true;
+    };
+    if !said.text.contains(OF_SHELLS) {
+        return true;
+    }
+    let message = format!(
+        "jail `{jail}`: `port` cannot be `{}`: the action `{}` is not run, since its shell would take a part of that for a command",
+        said.text, action.name
+    );
+    let remedy = "separate ports by commas, as in ssh,2222";
+    problems.error(&said.place, message, remedy);
+    false
+}
+
 /// The commands of an action; `None` if there is no way, which is noted.
 fn run(
     jail: &str,
@@ -184,6 +205,9 @@ fn run(
         );
         let remedy = format!("f2bd's own `{nearest}` is the nearest: see f2bd-action(5)");
         problems.error(&action.place, message, remedy);
+        return None;
+    }
+    if !is_no_command(jail, action, problems) {
         return None;
     }
     match commands::read(action, problems) {

@@ -13,7 +13,7 @@ pub(super) mod jail;
 mod listening;
 pub mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use values::{flag, table, text};
 
 use super::action;
 use super::files::place_of;
-use super::jail::State;
+use super::jail::{State, TreeJail};
 use super::options::Options;
 use super::{Tree, VERSION};
 use crate::action::ActionSpec;
@@ -46,6 +46,10 @@ pub struct Transcription {
     pub filters: BTreeMap<FilterName, Option<FilterFile>>,
     /// The actions that are not among the sections, each with where a jail names it.
     pub actions: Vec<(ActionSpec, Place)>,
+    /// The jails that are enabled, also those that are left out.
+    pub meant: BTreeSet<JailName>,
+    /// Those that no action is left of, which is reported.
+    pub powerless: BTreeSet<JailName>,
     /// What our own actions do otherwise than Fail2ban's, with the name of the jail.
     pub differences: Vec<(String, String)>,
 }
@@ -78,6 +82,11 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     let place = place_of(&tree.folder);
     let mut filters = Filters::default();
     let (mut read, mut sources) = (Vec::new(), Table::default());
+    let is_on = |jail: &&TreeJail| !matches!(jail.state, State::Off);
+    let on = tree.jails.iter().filter(is_on);
+    // Nobody is banned under what cannot be a name.
+    let meant = on.filter_map(|jail| jail.name.parse().ok()).collect();
+    let mut powerless = BTreeSet::new();
     for jail in &tree.jails {
         let started = match &jail.state {
             State::Off => continue,
@@ -112,7 +121,9 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     let actions = action::carry(named, problems);
     let mut jails = Table::default();
     for (jail, mut section) in read {
-        jail.closing(&actions, &mut section, problems);
+        if !jail.closing(&actions, &mut section, problems) {
+            powerless.insert(jail.name.clone());
+        }
         jails.set(jail.name.as_str(), table(section, jail.place));
     }
     problems.leave_out(before);
@@ -133,6 +144,8 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
         table: all,
         filters: filters.files,
         actions: actions.commands,
+        meant,
+        powerless,
         differences,
     }
 }

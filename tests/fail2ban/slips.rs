@@ -1,0 +1,119 @@
+//! Facts about slips in a directory of Fail2ban's: they end no ban that is in force.
+
+use std::fs;
+use std::process::Command;
+
+use super::package::Package;
+use super::run::Daemon;
+use crate::support::netns::Netns;
+use crate::support::wait::until;
+
+/// Two jails with stock filters and actions.
+const JAILS: &str = "[DEFAULT]
+banaction = nftables-multiport
+ignoreself = false
+backend = polling
+bantime = 1h
+[sshd]
+enabled = true
+logpath = HOME/auth.log
+[web]
+enabled = true
+filter = nginx-http-auth
+port = http
+logpath = HOME/auth.log
+";
+
+/// Each ends the work of `sshd` or of both, and is in a line of its own.
+const SLIPS: [(&str, &str); 7] = [
+    ("nftables-multiport", "nftables-multiprot"),
+    ("[sshd]", "[sshd]\nfilter = shsd"),
+    ("[sshd]", "[sshd]\nbackend = systmed"),
+    ("[sshd]", "[sshd]\naction = %(action_mlw)s%(nobody)s"),
+    ("ignoreself", "action = %(nobody)s\nignoreself"),
+    ("[sshd]", "[sshd]\nport = sssh"),
+    ("[sshd]", "[sshd]\nport = ssh;2222"),
+];
+
+#[test]
+fn a_slip_ends_no_ban() {
+    let (Some(package), Some(netns)) = (Package::find(), Netns::new()) else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let jails = JAILS.replace("HOME", &home.path().display().to_string());
+    package.copy_to(&at("fail2ban"), home.path());
+    let write = |text: &str| fs::write(at("fail2ban/jail.local"), text).unwrap();
+    write(&jails);
+    fs::write(at("auth.log"), "").unwrap();
+    fs::create_dir(at("database")).unwrap();
+    let database = at("database");
+    let kept = [("/var/lib/f2bd", database.as_path())];
+    let shut_out = || {
+        let set = netns.nft(&["list", "set", "inet", "f2b-table", "addr-set-sshd"]);
+        set.is_ok_and(|set| set.contains("192.0.2.7"))
+    };
+    let reload = || {
+        let mut client = Command::new(at("fail2ban-client"));
+        client.arg("-c").arg(at("fail2ban"));
+        client.arg("-s").arg(at("fail2ban.sock")).arg("reload");
+        let output = client.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said)
+    };
+    let lasts = |daemon: &Daemon<'_>| daemon.client(&["get", "sshd", "banip", "--with-time"]);
+
+    let daemon = Daemon::start(&netns, home.path(), &kept);
+    assert_eq!(daemon.client(&["set", "sshd", "banip", "192.0.2.7"]), "1\n");
+    until("it is shut out", || shut_out().then_some(()));
+    let until_when = lasts(&daemon);
+    let running = daemon.client(&["status"]);
+    for (good, slip) in SLIPS {
+        write(&jails.replacen(good, slip, 1));
+        let (code, said) = reload();
+        assert_eq!(code, Some(255), "{slip}: {said}");
+        assert!(said.contains("jail.local:"), "{slip}: {said}");
+        assert_eq!(daemon.client(&["status"]), running, "{slip}");
+        assert_eq!(lasts(&daemon), until_when, "{slip}");
+        assert!(shut_out(), "{slip}");
+    }
+    let log = until("the log says so", || {
+        let log = fs::read_to_string(at("fail2ban.log")).ok()?;
+        log.contains("old one stays in force").then_some(log)
+    });
+    assert!(log.contains("ERROR") && log.contains("systmed"), "{log}");
+    drop(daemon);
+
+    // Nobody can refuse a start; the bans wait for their jail.
+    write(&jails.replacen("[sshd]", "[sshd]\nfilter = shsd", 1));
+    let daemon = Daemon::start(&netns, home.path(), &kept);
+    assert!(daemon.client(&["status"]).contains("Jail list:\tweb\n"));
+    // A mistake that has cost nobody anything since is no reason against another change.
+    let (code, said) = reload();
+    assert_eq!(code, Some(0), "{said}");
+    write(&jails);
+    let (code, said) = reload();
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(lasts(&daemon), until_when);
+    until("it is shut out again", || shut_out().then_some(()));
+    drop(daemon);
+
+    write(&jails.replacen("[sshd]", "[sshd]\nbackend = systmed", 1));
+    drop(Daemon::start(&netns, home.path(), &kept));
+    write(&jails);
+    let daemon = Daemon::start(&netns, home.path(), &kept);
+    assert_eq!(lasts(&daemon), until_when);
+    until("it is shut out after another start", || {
+        shut_out().then_some(())
+    });
+
+    // Whoever wants it ends it.
+    write(&jails.replacen("[sshd]\nenabled = true", "[sshd]\nenabled = false", 1));
+    let (code, said) = reload();
+    assert_eq!(code, Some(0), "{said}");
+    until("it is let in", || (!shut_out()).then_some(()));
+    write(&jails);
+    assert_eq!(reload().0, Some(0));
+    assert_eq!(lasts(&daemon), "\n");
+}
