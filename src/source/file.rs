@@ -73,7 +73,7 @@ const PACE: Duration = Duration::from_micros(250);
 
 /// The same for a log that has been busy for a while. Waking up costs far more than the ten or hundred lines that are
 /// there then; on the other hand a ban is to follow within 10 ms, whatever else it waits for.
-const FLOW_PACE: Duration = Duration::from_millis(5);
+const FLOW_PACE: Duration = Duration::from_millis(8);
 
 /// How many looks may come at the faster pace, told as the time in which they would at the slower one: the beginning of an
 /// attack, and what comes irregularly, are read at once.

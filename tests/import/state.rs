@@ -237,8 +237,8 @@ fn nobody_is_freed_by_the_change() {
     assert_eq!(told["jails"]["sshd"]["in_force"], 3);
     assert_eq!(told["jails"]["keep"]["in_force"], 2);
     let left_out = serde_json::json!([
-        {"jail": "sshd", "subject": "203.0.113.5", "why": "ignored"},
         {"jail": "other", "subject": "198.51.100.8", "why": "no_jail"},
+        {"jail": "sshd", "subject": "203.0.113.5", "why": "ignored"},
     ]);
     assert_eq!(told["left_out"], left_out);
     assert_eq!(world.sql(OURS), theirs);

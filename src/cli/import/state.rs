@@ -43,7 +43,7 @@ struct Report<'a> {
     /// Whether a daemon has them, and they are in force, or the database in which one will find them.
     taken_by: TakenBy,
     jails: BTreeMap<&'a str, JailCount>,
-    /// Who is not kept out though Fail2ban does.
+    /// Who is not kept out though Fail2ban does, by jail and subject.
     left_out: Vec<LeftOut<'a>>,
     /// Rows that make no sense.
     strange: usize,
@@ -279,6 +279,8 @@ fn report<'a>(
             }
         }
     }
+    // Of bans of one second it is not known which came first.
+    left_out.sort_unstable_by_key(|left| (left.jail, left.subject));
     Report {
         state: path,
         schema: state.schema,
