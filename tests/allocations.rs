@@ -168,6 +168,7 @@ fn engine() -> Engine {
     Engine::new(Policy {
         filters,
         jails,
+        left_out: Default::default(),
         atlas: Default::default(),
     })
 }

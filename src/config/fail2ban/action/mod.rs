@@ -90,7 +90,11 @@ pub fn carry<'t>(
         for action in actions {
             let mut fit = stock.native(jail, action);
             let closed = fit.as_mut().and_then(|fit| fit.ports.as_mut());
-            if closed.is_none_or(|closed| closes(closed, jail, action, &services, problems)) {
+            let is_sound = match closed {
+                Some(closed) => closes(closed, jail, action, &services, problems),
+                None => fit.is_some() || is_no_command(jail, action, problems),
+            };
+            if is_sound {
                 asked.push(Asked { jail, action, fit });
             }
         }
@@ -205,9 +209,6 @@ fn run(
         );
         let remedy = format!("f2bd's own `{nearest}` is the nearest: see f2bd-action(5)");
         problems.error(&action.place, message, remedy);
-        return None;
-    }
-    if !is_no_command(jail, action, problems) {
         return None;
     }
     match commands::read(action, problems) {
