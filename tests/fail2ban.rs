@@ -10,6 +10,7 @@ mod expressions;
 mod fuzz;
 mod log;
 mod monitors;
+mod overriding;
 mod package;
 mod pair;
 mod regex;

@@ -102,6 +102,16 @@ impl ActionSpec {
         }
     }
 
+    /// Whether one of both is of commands for a shell, and these speak of what the other one has for its own: rules of the same
+    /// names are there once, so that they cannot come before the old ones have gone. That is not sure, but nearly so.
+    pub fn meddles_with(&self, other: &ActionSpec) -> bool {
+        match (self.shell(), other.shell()) {
+            (Some(shell), None) => other.place.as_ref().is_some_and(|own| shell.speaks_of(own)),
+            (None, Some(shell)) => self.place.as_ref().is_some_and(|own| shell.speaks_of(own)),
+            _ => false,
+        }
+    }
+
     /// Whether what it has put into effect ends by itself, so that nobody has to lift what is over.
     pub fn ends_by_itself(&self) -> bool {
         match &self.kind {

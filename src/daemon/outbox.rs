@@ -67,7 +67,7 @@ pub struct Outbox {
 /// A worker that has been told to end.
 struct Leaving {
     action: ActionName,
-    thread: JoinHandle<()>,
+    thread: Arc<JoinHandle<()>>,
     /// What it takes away before it does.
     trace: Option<Trace>,
 }
@@ -77,7 +77,7 @@ struct Worker {
     spec: ActionSpec,
     jails: Vec<ActionJail>,
     orders: SyncSender<Order>,
-    thread: JoinHandle<()>,
+    thread: Arc<JoinHandle<()>>,
     /// The worker has to be told everything anew.
     stale: bool,
     trouble: bool,
@@ -159,6 +159,14 @@ impl Outbox {
         self.workers = stay;
         let mut predecessors = Vec::new();
         for worker in leave {
+            let meddlers = meddlers(&worker, actions);
+            if !meddlers.is_empty() {
+                let leaving = worker.begin_to_end(Ending::Remove);
+                let behind = |spec| (spec, Vec::new(), Some(Arc::clone(&leaving.thread)));
+                predecessors.extend(meddlers.into_iter().map(behind));
+                self.leaving.push(leaving);
+                continue;
+            }
             let successor = actions
                 .iter()
                 .find(|(spec, _)| spec.shares_place_with(&worker.spec));
@@ -181,7 +189,18 @@ impl Outbox {
                 .find(|(spec, _)| *spec == trace.spec || spec.shares_place_with(&trace.spec));
             match successor {
                 Some((spec, _)) => predecessors.push((spec, vec![trace], None)),
-                None => self.retire(trace, engine)?,
+                None => {
+                    let worker = self.resurrect(trace, engine)?;
+                    let meddlers = meddlers(&worker, actions);
+                    if meddlers.is_empty() {
+                        self.retired.push(worker);
+                    } else {
+                        let leaving = worker.begin_to_end(Ending::Remove);
+                        let behind = |spec| (spec, Vec::new(), Some(Arc::clone(&leaving.thread)));
+                        predecessors.extend(meddlers.into_iter().map(behind));
+                        self.leaving.push(leaving);
+                    }
+                }
             }
             self.inherited.remove(0);
         }
@@ -219,8 +238,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Has an action of an earlier run go on with what it has left, until all others protect.
-    fn retire(&mut self, trace: Trace, engine: &Engine) -> std::io::Result<()> {
+    /// Has an action of an earlier run go on with what it has left, until it is told to end.
+    fn resurrect(&mut self, trace: Trace, engine: &Engine) -> std::io::Result<Worker> {
         log::info!(
             "{}: is not wanted any more; what it has left is taken away",
             trace.spec.name
@@ -232,15 +251,14 @@ impl Outbox {
             bans,
             complete: self.complete,
         });
-        self.retired.push(worker);
-        Ok(())
+        Ok(worker)
     }
 
     fn hire(
         &mut self,
         spec: ActionSpec,
         jails: Vec<ActionJail>,
-        before: Vec<JoinHandle<()>>,
+        before: Vec<Arc<JoinHandle<()>>>,
     ) -> std::io::Result<Worker> {
         self.next_id += 1;
         hire(
@@ -507,6 +525,19 @@ impl Outbox {
     }
 }
 
+/// The actions that cannot begin before this one has taken away what is there of it: rules of the same names would be taken
+/// away with the old ones, or never.
+fn meddlers<'a>(
+    worker: &Worker,
+    actions: &'a [(ActionSpec, Vec<ActionJail>)],
+) -> Vec<&'a ActionSpec> {
+    let all = actions.iter();
+    let those = all.filter(|(spec, jails)| {
+        spec.meddles_with(&worker.spec) && jails.iter().any(|jail| worker.serves(&jail.jail))
+    });
+    those.map(|(spec, _)| spec).collect()
+}
+
 fn wants_restored(teller: &Teller) -> bool {
     teller.restored && teller.on.contains(&Occasion::Ban)
 }
@@ -731,7 +762,7 @@ fn hire(
     id: WorkerId,
     spec: ActionSpec,
     jails: Vec<ActionJail>,
-    before: Vec<JoinHandle<()>>,
+    before: Vec<Arc<JoinHandle<()>>>,
     reports: Reports,
 ) -> std::io::Result<Worker> {
     let (orders, receiver) = sync_channel(MOST_ORDERS);
@@ -740,9 +771,9 @@ fn hire(
     let thread = std::thread::Builder::new()
         .name(format!("action-{}", spec.name))
         .spawn(move || {
-            for thread in before {
-                // One that has died has been reported by its panic.
-                let _ = thread.join();
+            // One that has died has been reported by its panic. Several may wait for the same one.
+            while before.iter().any(|thread| !thread.is_finished()) {
+                std::thread::sleep(LOOK_EVERY);
             }
             work(id, &own, receiver, &reports);
         })?;
@@ -751,7 +782,7 @@ fn hire(
         spec,
         jails,
         orders,
-        thread,
+        thread: Arc::new(thread),
         stale: true,
         trouble: false,
         reason: None,
@@ -823,7 +854,7 @@ mod tests {
                 spec,
                 jails,
                 orders,
-                thread: std::thread::spawn(|| ()),
+                thread: Arc::new(std::thread::spawn(|| ())),
                 stale: false,
                 trouble: false,
                 reason: None,

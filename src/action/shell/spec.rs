@@ -203,12 +203,21 @@ impl ShellSpec {
     }
 
     fn tags(&self) -> impl Iterator<Item = &str> {
+        self.scripts().flat_map(Script::tags)
+    }
+
+    fn scripts(&self) -> impl Iterator<Item = &Script> {
         let sets = match &self.commands {
             Commands::Same(set) => vec![set],
             Commands::ByFamily { ipv4, ipv6 } => vec![ipv4, ipv6],
         };
-        let scripts = sets.into_iter().flat_map(|set| set.0.values());
-        scripts.flat_map(Script::tags)
+        sets.into_iter().flat_map(|set| set.0.values())
+    }
+
+    /// Whether a command says the last word of a place, which is what tells it from others, such as the name of a table.
+    pub fn speaks_of(&self, place: &str) -> bool {
+        let last = place.split_whitespace().next_back();
+        last.is_some_and(|word| self.scripts().any(|script| script.text().contains(word)))
     }
 
     pub(super) fn commands_of(&self, side: Side) -> &CommandSet {
