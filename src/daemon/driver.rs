@@ -223,6 +223,13 @@ impl Driver {
                         self.told.tell_mistake(now, &mistake);
                     }
                 }
+                Letter::Tree(answer) => {
+                    let _ = answer.send(self.circumstances.tree.clone());
+                }
+                Letter::Rewritten { rewriting, done } => {
+                    // Whoever asked may have gone.
+                    let _ = done.send(self.rewrite(now, *rewriting));
+                }
                 Letter::Tick => {
                     self.decide(now, Input::Tick, None);
                     self.housekeeping(now);
