@@ -108,6 +108,32 @@ client stop
  = 0
 ";
 
+/// What comes behind that: who looks for the process finds it, after one that was killed as well, and nothing once it has ended.
+const FOUND: &str = "pid=/run/fail2ban/fail2ban.pid; there() { grep -lx fail2ban-server /proc/$(cat $pid)/comm | wc -l; }; client start
+ Server ready
+ = 0
+there; wc -l <$pid
+ 1
+ 1
+kill -9 $(cat $pid); while there >/dev/null 2>&1 && [ $(there) = 1 ]; do :; done 2>/dev/null; [ -e $pid ] && echo stale
+ stale
+client start
+ Server ready
+ = 0
+there; client stop; [ -e $pid ] || echo gone
+ 1
+ Shutdown successful
+ = 0
+ gone
+client -p HOME/own/pid start; pid=HOME/own/pid; there; client stop; [ -e $pid ] || echo gone
+ Server ready
+ = 0
+ 1
+ Shutdown successful
+ = 0
+ gone
+";
+
 /// What comes behind, where the daemon is asked at the usual socket: without a name, its own configuration is meant.
 const UNNAMED: &str = "client start
  Server ready
@@ -229,6 +255,6 @@ fn so_is_one_with_a_directory_of_fail2ban() {
         &home,
         "HOME/fail2ban",
         "HOME/fail2ban/jail.d/two.conf",
-        &[STEPS, LACKING, UNNAMED].concat(),
+        &[STEPS, LACKING, FOUND, UNNAMED].concat(),
     );
 }

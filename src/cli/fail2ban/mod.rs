@@ -396,6 +396,7 @@ f2bd understands the commands of Fail2ban {SPOKEN_VERSION} and answers in its fo
 Options:
     -c, --conf DIR       the configuration: an f2bd.conf, its directory, or a tree of Fail2ban
     -s, --socket FILE    the socket
+    -p, --pidfile FILE   where the server writes the number of its process
     -f                   start the server in the foreground
     -b                   start the server in the background (this is usual)
     -t, --test           look whether the configuration is sound
@@ -405,7 +406,7 @@ Options:
     --str2sec TIME       tell a time in seconds
     -V, --version        tell the version, -V as programs want it
     -h, --help           tell this
-    -p -x -v -q --pidfile --pname --loglevel --logtarget --syslogsocket --async
+    -x -v -q --pname --loglevel --logtarget --syslogsocket --async
                          taken, and of no effect
 
 Commands:

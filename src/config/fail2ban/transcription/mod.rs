@@ -137,7 +137,7 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     }
 }
 
-/// `[daemon]`. Those who ask Fail2ban's socket or read its log find them where they were. The database is f2bd's own, and history is kept as it usually keeps it: what Fail2ban forgets earlier is said
+/// `[daemon]`. Those who ask Fail2ban's socket, read its log or look for its process find them where they were. The database is f2bd's own, and history is kept as it usually keeps it: what Fail2ban forgets earlier is said
 /// with each jail.
 fn daemon(options: &Options) -> Table {
     let mut section = Table::default();
@@ -157,7 +157,11 @@ fn daemon(options: &Options) -> Table {
         section.set("log_level", text(word, &level.place));
     }
     // Words such as SYSLOG are no files.
-    for (key, own) in [("socket", "fail2ban_socket"), ("logtarget", "fail2ban_log")] {
+    for (key, own) in [
+        ("socket", "fail2ban_socket"),
+        ("logtarget", "fail2ban_log"),
+        ("pidfile", "pid_file"),
+    ] {
         if let Some(path) = options.get(key).filter(|path| path.text.starts_with('/')) {
             section.set(own, text(&path.text, &path.place));
         }
