@@ -128,6 +128,9 @@ pub fn run(options: &RunOptions) -> Result<(), StartError> {
             }
         }
     }
+    if let Some(waiting) = config::fail2ban::state::waiting_for(&settings.daemon.database) {
+        log::info!("{}", waiting.told());
+    }
     want_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -145,14 +145,7 @@ impl Pair {
         symlink(F2BD, at("fail2ban-client")).unwrap();
         symlink(F2BD, at("fail2ban-server")).unwrap();
         let told = File::create(at("daemon.log")).unwrap();
-        let own = Command::new(F2BD)
-            .args(["run", "--dry-run", "--config"])
-            .arg(at("f2bd.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(told)
-            .spawn()
-            .unwrap();
+        let own = daemon(&home, told);
         let mut pair = Pair {
             home,
             package,
@@ -167,6 +160,18 @@ impl Pair {
             (pair.ours(&["ping"]).code == Some(0)).then_some(())
         });
         Some(pair)
+    }
+
+    /// Ends both and begins both anew.
+    pub fn restart_both(&mut self) {
+        assert_eq!(self.theirs(&["restart"]).code, Some(0));
+        assert_eq!(self.ours(&["stop"]).code, Some(0));
+        self.own.wait().unwrap();
+        let told = File::create(self.path("daemon-again.log")).unwrap();
+        self.own = daemon(&self.home, told);
+        until("f2bd answers again", || {
+            (self.ours(&["ping"]).code == Some(0)).then_some(())
+        });
     }
 
     /// A file of theirs or ours.
@@ -259,6 +264,18 @@ impl Pair {
             (ours == theirs && ours.out.contains(expected)).then_some(ours.out)
         })
     }
+}
+
+/// f2bd, on its way.
+fn daemon(home: &tempfile::TempDir, told: File) -> Child {
+    Command::new(F2BD)
+        .args(["run", "--dry-run", "--config"])
+        .arg(home.path().join("f2bd.conf"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(told)
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Pair {

@@ -3,6 +3,7 @@
 //! Where systemd runs and has a unit for f2bd, it owns the daemon and is asked to start it; else a process is started that
 //! goes on when this one has ended. A command line that names a configuration, a socket or a pid file means a daemon of its own.
 
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,7 +38,16 @@ impl Session {
         if self.options.foreground {
             return self.stay();
         }
-        if self.load().settings.is_none() {
+        let Some(settings) = self.load().settings else {
+            return Err(NotDone);
+        };
+        let socket = self.options.socket.as_ref();
+        let socket = socket.or(settings.daemon.fail2ban_socket.as_ref());
+        if let Some(socket) = socket.filter(|socket| UnixStream::connect(socket).is_ok()) {
+            complain(&format!(
+                "Server already running: another program, perhaps Fail2ban itself, answers at {}; end it first, for instance by `systemctl stop fail2ban`",
+                socket.display()
+            ));
             return Err(NotDone);
         }
         let mut child = match self.is_own() && has_unit() {

@@ -21,6 +21,7 @@ use filters::Filters;
 pub(super) use filters::zone;
 pub use ignoring::plain_word;
 use jail::Jail;
+pub use listening::Needing;
 pub(super) use listening::alternatives;
 use values::{flag, table, text};
 
@@ -57,8 +58,8 @@ pub fn read(folder: &Path, problems: &mut Problems) -> Option<Transcription> {
 }
 
 /// The jails that need a log file where there is none, in their order: Fail2ban starts nothing with them.
-pub fn without_logs(tree: &Tree) -> impl Iterator<Item = &str> {
-    let lacking = tree.jails.iter().filter(|jail| match &jail.state {
+pub fn without_logs(tree: &Tree, needing: Needing) -> impl Iterator<Item = &str> {
+    let lacking = tree.jails.iter().filter(move |jail| match &jail.state {
         State::On(started) => {
             let own = jail.name.parse().ok().map(|name| Jail {
                 name,
@@ -66,7 +67,7 @@ pub fn without_logs(tree: &Tree) -> impl Iterator<Item = &str> {
                 started,
                 daemon: &tree.daemon,
             });
-            own.is_some_and(|own| !own.counts_bans()) && listening::lacks_logs(started)
+            own.is_some_and(|own| !own.counts_bans()) && listening::lacks_logs(started, needing)
         }
         State::Off | State::LeftOut(_) => false,
     });
