@@ -343,6 +343,15 @@ async fn forward_questions(
             });
             continue;
         }
+        if let Request::Rewrite { jail, change } = question.request {
+            let reloader = Arc::clone(&reloader);
+            // It takes as long as a reload.
+            tokio::spawn(async move {
+                // Whoever asked may have gone.
+                let _ = question.reply.send(reloader.rewrite(jail, change).await);
+            });
+            continue;
+        }
         let is_ban = matches!(question.request, Request::Ban { .. });
         let guarded = match is_ban && wanted.borrow().contains(&SetName::Guarded) {
             true => tokio::task::spawn_blocking(ignore::guard::addresses).await,

@@ -415,10 +415,15 @@ Commands:
     set loglevel LEVEL, set logtarget FILE|STDERR, set dbpurgeage TIME
     set JAIL addignoreip IP..., delignoreip IP, ignoreself true|false, bantime TIME, findtime TIME,
         maxretry NUMBER: at once, and until the configuration is read again
+    set JAIL, of a directory of Fail2ban's, addlogpath FILE, dellogpath FILE,
+        addfailregex REGEX, delfailregex NUMBER,
+        addignoreregex REGEX, delignoreregex NUMBER, addjournalmatch TERM..., deljournalmatch TERM...,
+        usedns, prefregex, datepattern, maxlines, logencoding, logtimezone, ignorecommand,
+        bantime.increment, .factor, .formula, .multipliers, .maxtime, .rndtime, .overalljails VALUE
     get JAIL banned [IP...], banip [SEPARATOR|--with-time], logpath, logencoding, journalmatch,
         ignoreself, ignoreip, ignorecommand, ignorecache, prefregex, failregex, ignoreregex,
-        datepattern, logtimezone, maxlines, usedns, findtime, bantime, maxretry, actions,
-        actionproperties ACTION, actionmethods ACTION
+        datepattern, logtimezone, maxlines, usedns, findtime, bantime, bantime.increment...,
+        maxretry, actions, actionproperties ACTION, actionmethods ACTION
 
 See f2bd(8).",
         tool.name()

@@ -13,7 +13,7 @@ use self::settings::{FIXED, JAIL_SETTINGS, SETTINGS, known};
 pub use self::settings::{JailSetting, SETTABLE, Setting, settings};
 use super::fault::Fault;
 use super::value::Value;
-use crate::control::protocol::{DaemonChange, JailChange};
+use crate::control::protocol::{DaemonChange, JailChange, TreeChange, TreeOption};
 
 /// What somebody wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub enum Command {
     Set(DaemonChange),
     /// `set JAIL X VALUE`
     SetOf(Jail, JailChange),
+    /// The same for what is as if a directory of Fail2ban's said it.
+    Rewrite(Jail, TreeChange),
     /// `reload`
     Reload(Reload),
     /// `flushlogs`
@@ -138,6 +140,9 @@ pub const NAMES: [&str; 13] = [
     "server-status",
 ];
 
+/// With what the options begin that say how bans grow.
+const GROWTH: &str = "bantime.";
+
 /// The words that are left.
 struct Words(VecDeque<String>);
 
@@ -212,10 +217,8 @@ fn fixed(key: &str, jail: Option<&str>, write: &str) -> Fault {
 }
 
 /// That lines are not kept by number.
-fn keeps_all(key: &str) -> Fault {
-    Fault::Refused(format!(
-        "f2bd has no `{key}`: a ban keeps the lines of the failures that made it"
-    ))
+fn keeps_all(key: &str) -> String {
+    format!("f2bd has no `{key}`: a ban keeps the lines of the failures that made it")
 }
 
 fn status(mut words: Words) -> Result<Command, Fault> {
@@ -247,7 +250,7 @@ fn get(mut words: Words) -> Result<Command, Fault> {
         || Fault::Refused("Invalid command (no get action or not yet implemented)".to_owned());
     match first.as_str() {
         "thread" => return Err(unknown()),
-        "dbmaxmatches" => return Err(keeps_all(&first)),
+        "dbmaxmatches" => return Err(Fault::Refused(keeps_all(&first))),
         _ => {}
     }
     let (jail, what) = (Jail(first), words.next()?);
@@ -267,12 +270,12 @@ fn get(mut words: Words) -> Result<Command, Fault> {
                 "an action of f2bd has no properties that could be asked for: `f2bd actions {action}` tells of it"
             )));
         }
-        "maxmatches" => return Err(keeps_all(&what)),
-        what if what.starts_with("bantime.") => {
-            return Err(Fault::Refused(format!(
-                "f2bd tells how bans grow by `f2bd check --json`, under `escalation` of the jail {}",
-                jail.0
-            )));
+        "maxmatches" => {
+            return Err(Fault::Refused(keeps_all("maxmatches")));
+        }
+        what if what.starts_with(GROWTH) => {
+            let option = what.parse().map_err(|_| unknown())?;
+            Command::GetOf(jail, JailSetting::Growth(option))
         }
         what => Command::GetOf(jail, known(JAIL_SETTINGS, what).ok_or_else(unknown)?),
     })
@@ -285,7 +288,7 @@ fn set(mut words: Words) -> Result<Command, Fault> {
         "logtarget" => return log_target(words.next()?).map(Command::Set),
         "dbfile" => return Err(fixed("dbfile", None, "`database` under [daemon]")),
         "dbpurgeage" => return Ok(Command::Set(DaemonChange::KeepBans(words.next()?))),
-        "dbmaxmatches" => return Err(keeps_all(&first)),
+        "dbmaxmatches" => return Err(Fault::Refused(keeps_all(&first))),
         "syslogsocket" | "allowipv6" | "thread" => {
             return Err(Fault::Refused(format!("f2bd has no `{first}`")));
         }
@@ -307,22 +310,83 @@ fn set(mut words: Words) -> Result<Command, Fault> {
         "ignoreself" => Command::SetOf(jail, JailChange::Ignoreself(is_true(&words.next()?))),
         "addignoreip" => Command::SetOf(jail, JailChange::Addignoreip(words.rest())),
         "delignoreip" => Command::SetOf(jail, JailChange::Delignoreip(words.next()?)),
-        "attempt" => {
-            return Err(Fault::Refused(
-                "f2bd counts what its sources tell: `f2bd report` tells it of a failure".to_owned(),
-            ));
+        what => return change(jail, what, words),
+    })
+}
+
+/// What is to be as if a directory of Fail2ban's said it.
+fn change(jail: Jail, what: &str, mut words: Words) -> Result<Command, Fault> {
+    let change = match what {
+        "addlogpath" => return add_log(jail, words),
+        "dellogpath" => TreeChange::Dellogpath(words.next()?),
+        "addfailregex" => TreeChange::Addfailregex(words.next()?),
+        "delfailregex" => TreeChange::Delfailregex(whole_number(&words.next()?)?),
+        "addignoreregex" => TreeChange::Addignoreregex(words.next()?),
+        "delignoreregex" => TreeChange::Delignoreregex(whole_number(&words.next()?)?),
+        "addjournalmatch" => TreeChange::Addjournalmatch(words.rest()),
+        "deljournalmatch" => TreeChange::Deljournalmatch(words.rest()),
+        what => match what.parse::<TreeOption>() {
+            Ok(option) => {
+                let value = words.next()?;
+                if what == "maxlines" && whole_number(&value)? <= 0 {
+                    let text = "maxlines must be integer greater than zero";
+                    return Err(Fault::BadWord(text.to_owned()));
+                }
+                TreeChange::Option { option, value }
+            }
+            Err(_) if what == "idle" && !matches!(words.next()?.as_str(), "on" | "off") => {
+                let text = "Invalid idle option, must be 'on' or 'off'";
+                return Err(Fault::Refused(text.to_owned()));
+            }
+            Err(_) => return Err(unchanged(&jail, what)),
+        },
+    };
+    Ok(Command::Rewrite(jail, change))
+}
+
+/// A log, and from where on it is read.
+fn add_log(jail: Jail, mut words: Words) -> Result<Command, Fault> {
+    let path = words.next()?;
+    let option = words.next().ok().map(|word| word.to_ascii_lowercase());
+    if !words.0.is_empty() {
+        let text = "Only one file can be added at a time";
+        return Err(Fault::BadWord(text.to_owned()));
+    }
+    match option.as_deref() {
+        None | Some("head") => Ok(Command::Rewrite(jail, TreeChange::Addlogpath(path))),
+        Some("tail") => Err(Fault::Refused(
+            "f2bd counts what a log that it has never read tells of the last findtime: leave `tail` out if that may be".to_owned(),
+        )),
+        Some(_) => {
+            let text = "File option must be 'head' or 'tail'";
+            Err(Fault::BadWord(text.to_owned()))
         }
+    }
+}
+
+/// Why something cannot be changed, and what there is instead.
+fn unchanged(jail: &Jail, what: &str) -> Fault {
+    let text = match what {
+        "attempt" => {
+            "f2bd counts what its sources tell: `f2bd report` tells it of a failure".to_owned()
+        }
+        "maxmatches" => keeps_all("maxmatches"),
+        "ignorecache" => "f2bd has no `ignorecache`: it asks `ignorecommand` each time".to_owned(),
+        "idle" => format!(
+            "f2bd has no idle jails: `stop {0}` ends one, which lets go whom it has banned, and `set {0} maxretry 1000` keeps them and hardly bans anybody else",
+            jail.0
+        ),
         what => {
-            let key =
-                known(FIXED, what).or_else(|| what.starts_with("bantime.").then_some("bantime.*"));
-            return Err(match key {
+            let key = known(FIXED, what);
+            return match key {
                 Some(key) => fixed(key, Some(&jail.0), "the new value"),
                 None => Fault::Refused(format!(
                     "Invalid command '{what}' (no set action or not yet implemented)"
                 )),
-            });
+            };
         }
-    })
+    };
+    Fault::Refused(text)
 }
 
 /// Where it is told what happens, in Fail2ban's words: a file, or with the daemon's own messages alone.
@@ -449,6 +513,18 @@ mod tests {
                 "set logtarget stdout",
                 Command::Set(DaemonChange::Fail2banLog(None)),
             ),
+            (
+                "set sshd addfailregex x",
+                Command::Rewrite(jail(), TreeChange::Addfailregex("x".to_owned())),
+            ),
+            (
+                "set sshd delignoreregex -1",
+                Command::Rewrite(jail(), TreeChange::Delignoreregex(-1)),
+            ),
+            (
+                "set sshd addlogpath /x HEAD",
+                Command::Rewrite(jail(), TreeChange::Addlogpath("/x".to_owned())),
+            ),
             ("unban --all", Command::UnbanAll),
             ("unban 192.0.2.7", Command::Unban(ip())),
             (
@@ -486,10 +562,10 @@ mod tests {
             let said = heard(text).expect_err(text).to_string();
             assert!(said.starts_with("Invalid command"), "{text}: {said}");
         }
-        let said = heard("set sshd addfailregex x")
+        let said = heard("set sshd addaction x")
             .expect_err("a fault")
             .to_string();
-        assert!(said.contains("`failregex` of the jail sshd"), "{said}");
+        assert!(said.contains("`action` of the jail sshd"), "{said}");
     }
 
     #[test]

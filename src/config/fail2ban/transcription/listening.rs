@@ -53,11 +53,7 @@ pub fn write(
         .filter(|matches| !strip(&matches.text).is_empty());
     let paths = jail.option("logpath");
     let is_auto = word == "auto";
-    let may_switch = jail
-        .option("systemd_if_nologs")
-        .is_none_or(Written::is_true);
-    let has_logs = || paths.is_some_and(|paths| logs(paths).any(|path| !there(path).is_empty()));
-    if word == "systemd" || is_auto && may_switch && matches.is_some() && !has_logs() {
+    if reads_journal(jail.started, &word) {
         if let Some(paths) = paths.filter(|_| is_auto) {
             let missing: Vec<_> = logs(paths).collect();
             let message = format!(
@@ -136,6 +132,19 @@ pub enum Needing {
     AlsoIfSwitched,
 }
 
+/// Whether a jail reads the journal, if this is the word of its backend.
+pub(in crate::config::fail2ban) fn reads_journal(started: &Started, backend: &str) -> bool {
+    let options = started.filter_options();
+    let has_match = options
+        .get("journalmatch")
+        .is_some_and(|matches| !strip(&matches.text).is_empty());
+    let may_switch = started.options.get("systemd_if_nologs");
+    let may_switch = may_switch.is_none_or(Written::is_true);
+    let paths = started.options.get("logpath");
+    let has_logs = || paths.is_some_and(|paths| logs(paths).any(|path| !there(path).is_empty()));
+    backend == "systemd" || backend == "auto" && may_switch && has_match && !has_logs()
+}
+
 /// Whether a jail needs a log file and there is none, so that Fail2ban would start nothing at all.
 pub(super) fn lacks_logs(started: &Started, needing: Needing) -> bool {
     let option = |key: &str| started.options.get(key);
@@ -164,7 +173,7 @@ fn is_stock(place: &Place) -> bool {
 }
 
 /// The paths of a list of logs, without the word that says where to begin.
-pub(super) fn logs(paths: &Written) -> impl Iterator<Item = &str> {
+pub(in crate::config::fail2ban) fn logs(paths: &Written) -> impl Iterator<Item = &str> {
     let lines = paths
         .text
         .split('\n')

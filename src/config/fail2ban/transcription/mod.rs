@@ -14,7 +14,6 @@ mod listening;
 pub mod values;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use filters::Filters;
@@ -22,14 +21,14 @@ pub(super) use filters::zone;
 pub use ignoring::plain_word;
 use jail::Jail;
 pub use listening::Needing;
-pub(super) use listening::alternatives;
+pub(super) use listening::{alternatives, logs, reads_journal};
 use values::{flag, table, text};
 
+use super::Tree;
 use super::action;
 use super::files::place_of;
 use super::jail::State;
 use super::options::Options;
-use super::{Tree, VERSION};
 use crate::action::ActionSpec;
 use crate::config::document::Table;
 use crate::config::filter::FilterFile;
@@ -49,12 +48,6 @@ pub struct Transcription {
     pub actions: Vec<(ActionSpec, Place)>,
     /// What our own actions do otherwise than Fail2ban's, with the name of the jail.
     pub differences: Vec<(String, String)>,
-}
-
-/// Reads a directory. `None` if Fail2ban would not start with it, which is reported.
-pub fn read(folder: &Path, problems: &mut Problems) -> Option<Transcription> {
-    let tree = Tree::read(folder, VERSION, problems)?;
-    Some(transcribe(&tree, problems))
 }
 
 /// The jails that need a log file where there is none, in their order: Fail2ban starts nothing with them.
