@@ -31,12 +31,16 @@ pub fn load(
             // Fail2ban itself may be at work with it.
             settings.daemon.fail2ban_socket = None;
             settings.daemon.fail2ban_log = None;
+            settings.daemon.pid_file = None;
         }
         if let Some(socket) = &options.socket {
             settings.daemon.socket.clone_from(socket);
         }
         if let Some(socket) = &options.fail2ban_socket {
             settings.daemon.fail2ban_socket = Some(socket.clone());
+        }
+        if let Some(file) = &options.pid_file {
+            settings.daemon.pid_file = Some(file.clone());
         }
     }
     report_problems(&loaded.problems, told);
@@ -187,6 +191,7 @@ mod tests {
                 config: Some(home.path().to_owned()),
                 socket: None,
                 fail2ban_socket: socket.cloned(),
+                pid_file: None,
                 dry_run,
             };
             let loaded = load(&options, Surroundings::Report, &mut Vec::new());

@@ -305,3 +305,36 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
     assert_eq!(pair.ours(&["reload"]).out, "OK\n");
     assert!(!pair.ours(&["status"]).out.contains("lasting"));
 }
+
+#[test]
+fn bans_grow_and_lines_are_cut_from_then_on() {
+    let Some(pair) = Pair::of_trees() else {
+        return;
+    };
+    let auth = "auth.log";
+    set(&pair, &["bantime", "1"]);
+    banned(&pair, auth, "refused", "192.0.2.1");
+    until("that ban is over", || {
+        (!is_banned(&pair, "192.0.2.1")).then_some(())
+    });
+    set(&pair, &["bantime.increment", "true"]);
+    set(&pair, &["bantime", "1h"]);
+    // What is of the second in which the ban ended does not count.
+    until("he is banned again", || {
+        pair.tell(auth, "refused 192.0.2.1", 3);
+        is_banned(&pair, "192.0.2.1").then_some(())
+    });
+    let said = pair.ours(&["get", "sshd", "banip", "--with-time"]).out;
+    assert!(said.contains(" + 7200 = "), "{said}");
+
+    let prefix = r"^ \S+ <F-CONTENT>.+</F-CONTENT>$";
+    set(&pair, &["addfailregex", "^guest: held <HOST>$"]);
+    pair.tell(auth, "held 192.0.2.2", 3);
+    banned(&pair, auth, "refused", "192.0.2.3");
+    assert!(!is_banned(&pair, "192.0.2.2"));
+    set(&pair, &["prefregex", prefix]);
+    banned(&pair, auth, "held", "192.0.2.4");
+    set(&pair, &["prefregex", ""]);
+    banned(&pair, auth, "refused", "192.0.2.5");
+    assert!(is_banned(&pair, "192.0.2.1") && is_banned(&pair, "192.0.2.4"));
+}

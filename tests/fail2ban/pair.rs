@@ -206,6 +206,25 @@ impl Pair {
         pair
     }
 
+    /// Ends both and begins both anew.
+    pub fn restart_both(&mut self) {
+        assert_eq!(self.theirs(&["restart"]).code, Some(0));
+        assert_eq!(self.ours(&["stop"]).code, Some(0));
+        self.own.wait().unwrap();
+        let told = File::create(self.path("daemon-again.log")).unwrap();
+        self.own = Command::new(F2BD)
+            .args(["run", "--dry-run", "--config"])
+            .arg(self.path("f2bd.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(told)
+            .spawn()
+            .unwrap();
+        until("f2bd answers again", || {
+            (self.ours(&["ping"]).code == Some(0)).then_some(())
+        });
+    }
+
     /// A file of theirs or ours.
     pub fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)

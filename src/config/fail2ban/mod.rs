@@ -52,6 +52,9 @@ pub use files::is_tree;
 /// The Fail2ban whose configuration is understood, for those who ask.
 pub const VERSION: &str = SPOKEN_VERSION;
 
+/// Where Fail2ban's own is.
+pub const USUAL: &str = "/etc/fail2ban";
+
 /// The options of fail2ban.conf.
 const DAEMON_OPTIONS: &[&str] = &[
     "loglevel",

@@ -137,6 +137,12 @@ impl<E> Answers<'_, E> {
                 self.done(Request::EndJail { jail })?;
                 Value::Nothing
             }
+            Command::StopAllJails => {
+                for row in self.status(None)?.jails {
+                    self.done(Request::EndJail { jail: row.jail })?;
+                }
+                Value::Nothing
+            }
             // Whatever jail there is was started with the daemon.
             Command::Start(jail) => {
                 self.known(&jail)?;

@@ -72,6 +72,8 @@ pub enum Command {
     Stop,
     /// `stop JAIL`
     StopJail(Jail),
+    /// `stop --all`
+    StopAllJails,
 }
 
 /// The name of a jail, as somebody has typed it.
@@ -86,6 +88,8 @@ pub enum Flavor {
     Basic,
     /// Not who is banned.
     Short,
+    /// Also where they are who are banned.
+    Whereabouts,
     /// Numbers alone.
     Statistics,
 }
@@ -135,10 +139,6 @@ pub const NAMES: [&str; 13] = [
     "stop",
     "server-status",
 ];
-
-/// What is said of `maxmatches`.
-const NO_MAXMATCHES: &str =
-    "f2bd has no `maxmatches`: a ban keeps the lines of the failures that made it";
 
 /// With what the options begin that say how bans grow.
 const GROWTH: &str = "bantime.";
@@ -197,6 +197,7 @@ pub fn understand(words: impl IntoIterator<Item = String>) -> Result<Command, Fa
         "restart" if !words.0.is_empty() => return reload(words),
         "flushlogs" => Command::FlushLogs,
         "stop" if words.0.is_empty() => Command::Stop,
+        "stop" if words.take("--all") => Command::StopAllJails,
         "start" => Command::Start(Jail(words.next()?)),
         "stop" => Command::StopJail(Jail(words.next()?)),
         "add" => return Err(fixed("enabled", Some(&words.next()?), "`enabled = true`")),
@@ -215,6 +216,11 @@ fn fixed(key: &str, jail: Option<&str>, write: &str) -> Fault {
     ))
 }
 
+/// That lines are not kept by number.
+fn keeps_all(key: &str) -> String {
+    format!("f2bd has no `{key}`: a ban keeps the lines of the failures that made it")
+}
+
 fn status(mut words: Words) -> Result<Command, Fault> {
     let Ok(jail) = words.next() else {
         return Ok(Command::Status);
@@ -222,11 +228,7 @@ fn status(mut words: Words) -> Result<Command, Fault> {
     let flavor = match words.next().as_deref() {
         Ok("short") => Flavor::Short,
         Ok("stats") => Flavor::Statistics,
-        Ok("cymru") => {
-            return Err(Fault::Refused(
-                "f2bd asks no stranger whose addresses it bans: set `country` and `operator` in its configuration, and `f2bd bans` tells both".to_owned(),
-            ));
-        }
+        Ok("cymru") => Flavor::Whereabouts,
         // Fail2ban takes what it does not know for this as well.
         _ => Flavor::Basic,
     };
@@ -246,8 +248,10 @@ fn get(mut words: Words) -> Result<Command, Fault> {
     }
     let unknown =
         || Fault::Refused("Invalid command (no get action or not yet implemented)".to_owned());
-    if matches!(first.as_str(), "thread" | "dbmaxmatches") {
-        return Err(unknown());
+    match first.as_str() {
+        "thread" => return Err(unknown()),
+        "dbmaxmatches" => return Err(Fault::Refused(keeps_all(&first))),
+        _ => {}
     }
     let (jail, what) = (Jail(first), words.next()?);
     Ok(match what.as_str() {
@@ -267,7 +271,7 @@ fn get(mut words: Words) -> Result<Command, Fault> {
             )));
         }
         "maxmatches" => {
-            return Err(Fault::Refused(NO_MAXMATCHES.to_owned()));
+            return Err(Fault::Refused(keeps_all("maxmatches")));
         }
         what if what.starts_with(GROWTH) => {
             let option = what.parse().map_err(|_| unknown())?;
@@ -284,7 +288,8 @@ fn set(mut words: Words) -> Result<Command, Fault> {
         "logtarget" => return log_target(words.next()?).map(Command::Set),
         "dbfile" => return Err(fixed("dbfile", None, "`database` under [daemon]")),
         "dbpurgeage" => return Ok(Command::Set(DaemonChange::KeepBans(words.next()?))),
-        "syslogsocket" | "allowipv6" | "thread" | "dbmaxmatches" => {
+        "dbmaxmatches" => return Err(Fault::Refused(keeps_all(&first))),
+        "syslogsocket" | "allowipv6" | "thread" => {
             return Err(Fault::Refused(format!("f2bd has no `{first}`")));
         }
         _ => {}
@@ -365,7 +370,7 @@ fn unchanged(jail: &Jail, what: &str) -> Fault {
         "attempt" => {
             "f2bd counts what its sources tell: `f2bd report` tells it of a failure".to_owned()
         }
-        "maxmatches" => NO_MAXMATCHES.to_owned(),
+        "maxmatches" => keeps_all("maxmatches"),
         "ignorecache" => "f2bd has no `ignorecache`: it asks `ignorecommand` each time".to_owned(),
         "idle" => format!(
             "f2bd has no idle jails: `stop {0}` ends one, which lets go whom it has banned, and `set {0} maxretry 1000` keeps them and hardly bans anybody else",
@@ -434,11 +439,19 @@ fn reload(mut words: Words) -> Result<Command, Fault> {
 /// Fail2ban's levels, by word or number. It tells bans at NOTICE, f2bd at info.
 fn level(word: &str) -> Result<LevelFilter, Fault> {
     let word = word.to_ascii_uppercase();
+    let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     Ok(match word.as_str() {
-        "CRITICAL" | "ERROR" | "50" | "40" => LevelFilter::Error,
-        "WARNING" | "30" => LevelFilter::Warn,
-        "NOTICE" | "INFO" | "25" | "20" => LevelFilter::Info,
-        "DEBUG" | "TRACEDEBUG" | "HEAVYDEBUG" | "10" | "7" | "5" => LevelFilter::Debug,
+        "CRITICAL" | "ERROR" => LevelFilter::Error,
+        "WARNING" => LevelFilter::Warn,
+        "NOTICE" | "INFO" => LevelFilter::Info,
+        "DEBUG" | "TRACEDEBUG" | "HEAVYDEBUG" => LevelFilter::Debug,
+        // One that is too large for this matters no less than the largest.
+        number if is_number => match number.parse().unwrap_or(u32::MAX) {
+            40.. => LevelFilter::Error,
+            30.. => LevelFilter::Warn,
+            20.. => LevelFilter::Info,
+            _ => LevelFilter::Debug,
+        },
         _ => return Err(Fault::BadWord(format!("Invalid log level '{word}'"))),
     })
 }

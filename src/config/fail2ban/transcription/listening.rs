@@ -123,6 +123,15 @@ pub fn write(
     !good.is_empty()
 }
 
+/// Which jails need a log file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needing {
+    /// Those that read nothing else.
+    OnlyFiles,
+    /// Also those that read the journal where there is none, if the administrator has named the log.
+    AlsoIfSwitched,
+}
+
 /// Whether a jail reads the journal, if this is the word of its backend.
 pub(in crate::config::fail2ban) fn reads_journal(started: &Started, backend: &str) -> bool {
     let options = started.filter_options();
@@ -137,7 +146,7 @@ pub(in crate::config::fail2ban) fn reads_journal(started: &Started, backend: &st
 }
 
 /// Whether a jail needs a log file and there is none, so that Fail2ban would start nothing at all.
-pub(super) fn lacks_logs(started: &Started) -> bool {
+pub(super) fn lacks_logs(started: &Started, needing: Needing) -> bool {
     let option = |key: &str| started.options.get(key);
     let Some(paths) = option("logpath") else {
         return false;
@@ -147,11 +156,20 @@ pub(super) fn lacks_logs(started: &Started) -> bool {
     let has_match = options
         .get("journalmatch")
         .is_some_and(|matches| !strip(&matches.text).is_empty());
-    let may_switch = has_match && option("systemd_if_nologs").is_none_or(Written::is_true);
+    let may_switch = has_match
+        && option("systemd_if_nologs").is_none_or(Written::is_true)
+        && (needing == Needing::OnlyFiles || is_stock(&paths.place));
     let needs_none = backend.starts_with("systemd")
         || backend == "auto" && may_switch
         || option("skip_if_nologs").is_some_and(Written::is_true);
     !needs_none && logs(paths).all(|path| there(path).is_empty())
+}
+
+/// Whether something stands in a file that a package brings, which tells where a log is on many machines.
+fn is_stock(place: &Place) -> bool {
+    let name = place.text().path.file_name();
+    let name = name.and_then(|name| name.to_str()).unwrap_or_default();
+    name == "jail.conf" || name.starts_with("paths-")
 }
 
 /// The paths of a list of logs, without the word that says where to begin.
