@@ -4,6 +4,7 @@
 
 mod actions;
 mod bad;
+mod changes;
 mod clients;
 mod dates;
 mod expressions;

@@ -20,6 +20,9 @@ pub fn run(config: Option<&Path>, json: bool, clock: &Clock) -> Result<(), Failu
         let deaf = deaf::warnings(settings, clock.now);
         let advice = advice::warnings(&main, settings, &loaded.jails, clock);
         let stock = advice::of_stock_filters(&main, settings, &loaded.stock_filters);
+        let database = &settings.daemon.database;
+        let bans = config::fail2ban::state::waiting_for(database);
+        loaded.problems.extend(bans);
         loaded.problems.extend(deaf);
         loaded.problems.extend(advice);
         loaded.problems.extend(stock);

@@ -301,6 +301,7 @@ fn run_daemon(common: Common, dry_run: bool) -> Result<(), Failure> {
         config: common.config,
         socket: common.socket,
         fail2ban_socket: None,
+        pid_file: None,
         dry_run,
     };
     daemon::run(&options).map_err(|error| {

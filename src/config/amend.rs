@@ -96,6 +96,31 @@ pub fn take_out(
     Ok(())
 }
 
+/// Has jails that were read anew decide as those in force, as far as somebody may have changed what these decide: who failed too
+/// often, how long he is banned and who is spared. Only whose `ignorecommand` is otherwise asks another one.
+pub fn carry_over(policy: &mut Policy, told: &mut [JailSettingsRow], in_force: &Policy) {
+    for jail in &mut policy.jails {
+        let mut before = in_force.jails.iter();
+        let Some(before) = before.find(|before| before.name == jail.name) else {
+            continue;
+        };
+        let asks = jail.ignore.sets().map(|(set, _)| set.clone());
+        let asks: Vec<_> = asks
+            .filter(|set| matches!(set, SetName::Command(_)))
+            .collect();
+        jail.ignore = before.ignore.clone();
+        let is_asked = |set: &SetName| matches!(set, SetName::Command(_)) && !asks.contains(set);
+        jail.ignore.give_up(|_| false, is_asked);
+        jail.ignore.extend(Vec::new(), asks.iter().cloned());
+        jail.maxretry = before.maxretry;
+        jail.findtime = before.findtime;
+        jail.bantime = before.bantime;
+        if let Some(row) = told.iter_mut().find(|row| row.jail == jail.name) {
+            rows::follow(row, jail);
+        }
+    }
+}
+
 fn set(jail: &mut JailPolicy, change: &JailChange) -> Result<(), AmendError> {
     match change {
         JailChange::Maxretry(retries) => {

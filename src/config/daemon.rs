@@ -36,6 +36,8 @@ pub struct DaemonSettings {
     pub fail2ban_socket: Option<PathBuf>,
     /// Where what happens is told in Fail2ban's words.
     pub fail2ban_log: Option<PathBuf>,
+    /// Where the number of the process is written while it runs.
+    pub pid_file: Option<PathBuf>,
 }
 
 impl DaemonSettings {
@@ -62,6 +64,7 @@ impl DaemonSettings {
             guard: section.flag("guard", problems).unwrap_or(true),
             fail2ban_socket: optional_path(section, "fail2ban_socket", problems),
             fail2ban_log: optional_path(section, "fail2ban_log", problems),
+            pid_file: optional_path(section, "pid_file", problems),
         }
     }
 }

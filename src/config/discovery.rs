@@ -57,7 +57,7 @@ fn read(path: Option<&Path>, problems: &mut Problems) -> Option<(Ground, Policy)
     let (table, filters) = match is_missing {
         true => Default::default(),
         false => {
-            let read = super::read(&main, problems)?;
+            let read = super::read(&super::Origin::Path(path), &main, problems)?;
             (read.table, read.filters)
         }
     };

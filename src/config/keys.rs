@@ -66,6 +66,7 @@ pub const DAEMON: &[Key] = &[
         "a path such as \"/var/log/fail2ban.log\"",
         "",
     ),
+    key("pid_file", "a path such as \"/run/f2bd/f2bd.pid\"", ""),
 ];
 
 /// `[source.NAME]`, of any type.

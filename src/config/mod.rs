@@ -67,6 +67,7 @@ use crate::ignore::Lists;
 use crate::source::SourceSpec;
 use base::{Base, part};
 use document::{Kind, Table};
+use fail2ban::Tree;
 use files::{Data, SearchPath};
 use filter::FilterFile;
 use section::{Section, unknown};
@@ -87,6 +88,8 @@ pub struct Settings {
     pub actions: Vec<(ActionSpec, Vec<ActionJail>)>,
     /// What is told of the enabled jails to whoever asks.
     pub rows: Vec<JailSettingsRow>,
+    /// The directory of Fail2ban's that all of this was read from, if it was one.
+    pub tree: Option<Arc<Tree>>,
 }
 
 /// What came of reading a configuration.
@@ -106,38 +109,69 @@ pub struct Loaded {
 pub fn load(path: Option<&Path>, surroundings: Surroundings) -> Loaded {
     // Something that works must not wait.
     let asks = surroundings != Surroundings::Require;
-    load_and(path, surroundings, asks, &[], |_, _| ()).0
+    load_and(&Origin::Path(path), surroundings, asks, &[], |_, _| ()).0
+}
+
+/// Reads what is left of the configuration when a directory of Fail2ban's has been read, as a reload would.
+pub fn load_tree(tree: &Arc<Tree>) -> Loaded {
+    let origin = Origin::Tree(tree);
+    load_and(&origin, Surroundings::Require, false, &[], |_, _| ()).0
 }
 
 /// Reads the configuration for old logs, as it is and with some settings changed: the second policy has the same
 /// jails as the first. It is `None` without changes, and where there is a mistake.
 pub fn load_changed(path: Option<&Path>, changes: &[Change]) -> (Loaded, Option<Policy>) {
-    load_and(path, Surroundings::Ignore, true, changes, |_, _| ())
+    load_and(
+        &Origin::Path(path),
+        Surroundings::Ignore,
+        true,
+        changes,
+        |_, _| (),
+    )
 }
 
 /// As [`load`], and lets every filter that is used prove itself by its samples.
 pub fn load_and_prove(path: Option<&Path>) -> Loaded {
-    let (loaded, _) = load_and(path, Surroundings::Require, true, &[], |file, problems| {
-        file.prove(problems);
-    });
+    let origin = Origin::Path(path);
+    let (loaded, _) = load_and(
+        &origin,
+        Surroundings::Require,
+        true,
+        &[],
+        |file, problems| {
+            file.prove(problems);
+        },
+    );
     loaded
 }
 
+/// Where a configuration comes from.
+enum Origin<'o> {
+    /// It is read: a file, a directory, or the usual file.
+    Path(Option<&'o Path>),
+    /// A directory of Fail2ban's that was read, whatever it says now.
+    Tree(&'o Arc<Tree>),
+}
+
 fn load_and(
-    path: Option<&Path>,
+    origin: &Origin<'_>,
     surroundings: Surroundings,
     asks: bool,
     changes: &[Change],
     look_at: impl Fn(&FilterFile, &mut Problems),
 ) -> (Loaded, Option<Policy>) {
     let mut problems = Problems::default();
-    let main = files::main_file(path);
+    let main = match origin {
+        Origin::Path(path) => files::main_file(*path),
+        Origin::Tree(tree) => tree.folder.clone(),
+    };
     let Some(Read {
         text,
         table,
         filters,
         actions: given_actions,
-    }) = read(&main, &mut problems)
+        tree,
+    }) = read(origin, &main, &mut problems)
     else {
         let loaded = Loaded {
             settings: None,
@@ -230,6 +264,7 @@ fn load_and(
                 .map(|action| with_jails(action, &enabled))
                 .collect(),
             rows: Vec::new(),
+            tree: None,
         });
     let jails: Vec<_> = jails
         .into_iter()
@@ -240,6 +275,12 @@ fn load_and(
         .collect();
     if let Some(settings) = &mut settings {
         settings.rows = rows::rows(&jails, &settings.sources);
+        if let Some(tree) = &tree {
+            for row in &mut settings.rows {
+                row.said = tree.said(&row.jail);
+            }
+        }
+        settings.tree = tree;
     }
     let changed = changed.filter(|_| settings.is_some());
     let loaded = Loaded {
@@ -259,23 +300,34 @@ struct Read {
     filters: BTreeMap<FilterName, Option<FilterFile>>,
     /// Actions that no section describes, each with where it is named.
     actions: Vec<(ActionSpec, Place)>,
+    /// The directory of Fail2ban's, if it is one.
+    tree: Option<Arc<Tree>>,
 }
 
 /// Reads f2bd.conf with its drop-ins, or a directory of Fail2ban's.
-fn read(main: &Path, problems: &mut Problems) -> Option<Read> {
-    if main.is_dir() {
+fn read(origin: &Origin<'_>, main: &Path, problems: &mut Problems) -> Option<Read> {
+    let tree = match origin {
+        Origin::Tree(tree) => Some(Arc::clone(tree)),
+        Origin::Path(_) if main.is_dir() => {
+            let tree = Tree::read(main, fail2ban::VERSION, problems)?;
+            Some(Arc::new(tree))
+        }
+        Origin::Path(_) => None,
+    };
+    if let Some(tree) = tree {
         let fail2ban::transcription::Transcription {
             text,
             table,
             filters,
             actions,
             ..
-        } = fail2ban::transcription::read(main, problems)?;
+        } = fail2ban::transcription::transcribe(&tree, problems);
         return Some(Read {
             text,
             table,
             filters,
             actions,
+            tree: Some(tree),
         });
     }
     let (text, table) = files::read(main, problems)?;
@@ -284,6 +336,7 @@ fn read(main: &Path, problems: &mut Problems) -> Option<Read> {
         table,
         filters: BTreeMap::new(),
         actions: Vec::new(),
+        tree: None,
     })
 }
 

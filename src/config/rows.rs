@@ -59,6 +59,7 @@ fn row(
         ignorecommand: command.unwrap_or_default(),
         usedns: jail.usedns,
         lines: patterns.lines.as_ref().map(lines),
+        said: None,
     }
 }
 

@@ -10,7 +10,10 @@ use std::time::Duration;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
-pub use super::settings::{DaemonChange, JailChange, JailSettingsRow, LinesRow, SettingsRow};
+pub use super::settings::{
+    DaemonChange, JailChange, JailSettingsRow, LinesRow, NoOption, SettingsRow, TreeChange,
+    TreeOption,
+};
 
 use super::health::HealthRow;
 use super::text;
@@ -178,6 +181,15 @@ pub enum Request {
         #[serde(flatten)]
         change: JailChange,
     },
+    /// Have a jail of a directory of Fail2ban's do otherwise than that says, until it is read again.
+    Rewrite {
+        /// Which one.
+        #[serde(with = "text")]
+        jail: JailName,
+        /// What is as if it were written otherwise.
+        #[serde(flatten)]
+        change: TreeChange,
+    },
     /// Have a jail end, which lets go whom it has banned, until the configuration is read again.
     EndJail {
         /// Which one.
@@ -208,6 +220,7 @@ impl Request {
             | Request::Flush
             | Request::LogLevel { .. }
             | Request::Set { .. }
+            | Request::Rewrite { .. }
             | Request::EndJail { .. }
             | Request::SetDaemon { .. }
             | Request::Stop => true,
@@ -439,6 +452,9 @@ pub struct JailRow {
     pub failures: u64,
     /// Bans since the daemon began.
     pub bans: u64,
+    /// Bans from before that were in force when it began.
+    #[serde(default)]
+    pub restored: u64,
     /// Records that its filter was asked about since the daemon began.
     pub records: u64,
 }
@@ -936,6 +952,11 @@ mod tests {
         let change = JailChange::Maxretry(3);
         assert_eq!(envelope.request, Request::Set { jail, change });
         assert_eq!(serde_json::to_string(&envelope).expect("JSON"), line);
+        let line = r#"{"version":1,"request":"rewrite","jail":"sshd","key":"option","value":{"option":"usedns","value":"no"}}"#;
+        let envelope: Envelope = serde_json::from_str(line).expect("a request");
+        assert_eq!(serde_json::to_string(&envelope).expect("JSON"), line);
+        let strange = line.replace("usedns", "action");
+        assert!(serde_json::from_str::<Envelope>(&strange).is_err());
     }
 
     #[test]

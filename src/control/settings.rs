@@ -3,7 +3,9 @@
 //! The rows of a reply, and the changes of a request; nothing is looked up here. The settings that decide are the engine's, in
 //! types; these are the words that people wrote.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,10 @@ pub struct JailSettingsRow {
     /// What its filter says of whole lines; null if it looks at messages.
     #[serde(default)]
     pub lines: Option<LinesRow>,
+    /// The options that a directory of Fail2ban's says of it and that can be asked for in its own words; null if it is not
+    /// from such a directory.
+    #[serde(default)]
+    pub said: Option<BTreeMap<String, String>>,
 }
 
 /// What a filter says of whole lines.
@@ -87,6 +93,120 @@ pub enum JailChange {
     Addignoreip(Vec<String>),
     /// This one is no longer spared by that.
     Delignoreip(String),
+}
+
+/// What a jail of a directory of Fail2ban's can be told to do otherwise as if the directory said so. Values are words as its
+/// files have them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "key", content = "value", rename_all = "snake_case")]
+pub enum TreeChange {
+    /// It reads this log too.
+    Addlogpath(String),
+    /// It does not read this one any more.
+    Dellogpath(String),
+    /// This is a failure too.
+    Addfailregex(String),
+    /// The pattern of this number is none any more. As in Python, numbers below 0 count from the end.
+    Delfailregex(i64),
+    /// This is no failure.
+    Addignoreregex(String),
+    /// The same for this one.
+    Delignoreregex(i64),
+    /// It wants these entries of the journal too.
+    Addjournalmatch(Vec<String>),
+    /// And these no more.
+    Deljournalmatch(Vec<String>),
+    /// An option has this value.
+    Option {
+        /// Which one.
+        #[serde(with = "text")]
+        option: TreeOption,
+        /// What it says.
+        value: String,
+    },
+}
+
+/// An option of a jail of Fail2ban's that has one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TreeOption(&'static str);
+
+/// It is no option, or none that can be changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no option that can be changed is called `{0}`")]
+pub struct NoOption(String);
+
+impl TreeOption {
+    /// All of them.
+    pub const ALL: [&'static str; 14] = [
+        "usedns",
+        "prefregex",
+        "maxlines",
+        "datepattern",
+        "logtimezone",
+        "logencoding",
+        "ignorecommand",
+        "bantime.increment",
+        "bantime.factor",
+        "bantime.formula",
+        "bantime.multipliers",
+        "bantime.maxtime",
+        "bantime.rndtime",
+        "bantime.overalljails",
+    ];
+
+    /// Its name in the files.
+    pub fn name(self) -> &'static str {
+        self.0
+    }
+}
+
+impl FromStr for TreeOption {
+    type Err = NoOption;
+
+    fn from_str(word: &str) -> Result<Self, NoOption> {
+        let known = Self::ALL.into_iter().find(|known| *known == word);
+        known
+            .map(TreeOption)
+            .ok_or_else(|| NoOption(word.to_owned()))
+    }
+}
+
+/// Its name.
+impl fmt::Display for TreeOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl TreeChange {
+    /// The key that the files have for it.
+    pub fn key(&self) -> &'static str {
+        match self {
+            TreeChange::Addlogpath(_) | TreeChange::Dellogpath(_) => "logpath",
+            TreeChange::Addfailregex(_) | TreeChange::Delfailregex(_) => "failregex",
+            TreeChange::Addignoreregex(_) | TreeChange::Delignoreregex(_) => "ignoreregex",
+            TreeChange::Addjournalmatch(_) | TreeChange::Deljournalmatch(_) => "journalmatch",
+            TreeChange::Option { option, .. } => option.name(),
+        }
+    }
+}
+
+/// As it is told: `addlogpath /var/log/auth.log`. Control characters are shown as escapes, so that it stays one line.
+impl fmt::Display for TreeChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (word, value) = match self {
+            TreeChange::Addlogpath(path) => ("addlogpath", path.clone()),
+            TreeChange::Dellogpath(path) => ("dellogpath", path.clone()),
+            TreeChange::Addfailregex(pattern) => ("addfailregex", pattern.clone()),
+            TreeChange::Delfailregex(at) => ("delfailregex", at.to_string()),
+            TreeChange::Addignoreregex(pattern) => ("addignoreregex", pattern.clone()),
+            TreeChange::Delignoreregex(at) => ("delignoreregex", at.to_string()),
+            TreeChange::Addjournalmatch(terms) => ("addjournalmatch", terms.join(" ")),
+            TreeChange::Deljournalmatch(terms) => ("deljournalmatch", terms.join(" ")),
+            TreeChange::Option { option, value } => (option.name(), value.clone()),
+        };
+        write!(f, "{word} {}", value.escape_debug())
+    }
 }
 
 /// And the daemon.

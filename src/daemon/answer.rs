@@ -19,10 +19,11 @@ use super::outbox::Outbox;
 use super::sources::Sources;
 use crate::config::Problem;
 use crate::config::amend::AmendError;
+use crate::config::fail2ban::overlay::OverlayError;
 use crate::control::protocol::{
     ActionRow, AllowedRow, BanRow, ConfigurationRow, DatabaseRow, FailureRow, FileRow, FollowLine,
     HistoryRow, JailRow, LONGEST_ALLOWANCE, MOST_TAKEN_OVER, OperatorRow, PAGE, Refusal, Reply,
-    Request, ResponseRow, SettingsRow, SiegeRow, SourceRow, Status, Why,
+    Request, ResponseRow, SettingsRow, SiegeRow, SourceRow, Status, TreeChange, Why,
 };
 use crate::engine::decision::{Allowance, Origin, Release};
 use crate::engine::ledger::Standing;
@@ -244,6 +245,43 @@ pub fn not_so(error: &AmendError) -> Reply {
     refused(why, error.to_string())
 }
 
+/// The reply to a change of what a directory says that cannot be.
+pub fn not_written(error: &OverlayError) -> Reply {
+    let why = match error {
+        OverlayError::Jail(_) | OverlayError::NoMatch(_) => Why::NotSo,
+        OverlayError::TooMuch(_) => Why::Unable,
+        _ => Why::Usage,
+    };
+    refused(why, error.to_string())
+}
+
+/// The reply to one that comes to something else than was meant.
+pub fn not_meant(problem: &Problem) -> Reply {
+    refused(
+        Why::Usage,
+        format!("{}: {}", problem.message, problem.remedy),
+    )
+}
+
+/// The reply to one while f2bd runs with a configuration of its own.
+pub fn no_tree(change: &TreeChange) -> Reply {
+    refused(
+        Why::Usage,
+        format!(
+            "f2bd does not change `{}` of its own configuration while it runs: write the new value into the configuration, then reload",
+            change.key()
+        ),
+    )
+}
+
+/// The reply to one that another configuration has come before.
+pub fn overtaken() -> Reply {
+    refused(
+        Why::Unable,
+        "f2bd ends, or another configuration came in force meanwhile; try again".to_owned(),
+    )
+}
+
 /// The reply to more bans than can be taken over at once.
 pub fn too_many() -> Reply {
     let message = format!("at most {MOST_TAKEN_OVER} bans are taken over at once");
@@ -317,6 +355,7 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         | Request::Confirm
         | Request::LogLevel { .. }
         | Request::Set { .. }
+        | Request::Rewrite { .. }
         | Request::EndJail { .. }
         | Request::SetDaemon { .. }
         | Request::Stop
@@ -403,6 +442,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         unhindered: state.unhindered,
         failures: state.failures,
         bans: state.bans,
+        restored: state.restored,
         records: state.records,
     });
     let sources = view.sources.states().into_iter().map(|source| SourceRow {

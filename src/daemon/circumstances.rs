@@ -4,13 +4,15 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use log::LevelFilter;
 
 use crate::action::{ActionJail, ActionSpec};
 use crate::config::Settings;
 use crate::config::amend::{self, AmendError};
-use crate::control::protocol::{DaemonChange, JailChange, JailSettingsRow};
+use crate::config::fail2ban::Tree;
+use crate::control::protocol::{DaemonChange, JailChange, JailSettingsRow, TreeChange};
 use crate::engine::name::JailName;
 use crate::engine::policy::Policy;
 use crate::engine::time::Timestamp;
@@ -37,6 +39,8 @@ pub struct Circumstances {
     pub fail2ban_log: Option<PathBuf>,
     /// What is told of the settings of jails.
     pub rows: Vec<JailSettingsRow>,
+    /// The directory of Fail2ban's from which it was read, with what somebody has changed since.
+    pub tree: Option<Arc<Tree>>,
     /// What is otherwise than the files of the configuration say, since somebody has said so.
     pub set: BTreeSet<String>,
     dry_run: bool,
@@ -65,6 +69,7 @@ impl Circumstances {
             actions: settings.actions,
             fail2ban_log: settings.daemon.fail2ban_log,
             rows: settings.rows,
+            tree: settings.tree,
             set: BTreeSet::new(),
             dry_run,
             since: now,
@@ -100,6 +105,38 @@ impl Circumstances {
     ) -> Result<(Self, Policy), AmendError> {
         let (mut new, mut policy) = (self.clone(), policy.clone());
         amend::amend(&mut policy, &mut new.rows, jail, change)?;
+        new.set.insert(format!("{} of {jail}", change.key()));
+        Ok((new, policy))
+    }
+
+    /// The same with settings that come of a change in the directory: what somebody has changed otherwise stays.
+    ///
+    /// # Errors
+    /// The jail is not among them.
+    pub fn rewritten(
+        &self,
+        in_force: &Policy,
+        settings: Settings,
+        jail: &JailName,
+        change: &TreeChange,
+    ) -> Result<(Self, Policy), AmendError> {
+        let mut new = self.clone();
+        let mut policy = settings.policy;
+        new.sources = settings.sources;
+        new.actions = settings.actions;
+        new.rows = settings.rows;
+        new.tree = settings.tree;
+        let is_known =
+            |policy: &Policy, name: &JailName| policy.jails.iter().any(|jail| jail.name == *name);
+        let names = policy.jails.iter().map(|jail| jail.name.clone());
+        let ended: Vec<_> = names.filter(|name| !is_known(in_force, name)).collect();
+        for name in &ended {
+            amend::take_out(&mut policy, &mut new.rows, &mut new.actions, name)?;
+        }
+        if !is_known(&policy, jail) {
+            return Err(AmendError::Jail(jail.clone()));
+        }
+        amend::carry_over(&mut policy, &mut new.rows, in_force);
         new.set.insert(format!("{} of {jail}", change.key()));
         Ok((new, policy))
     }

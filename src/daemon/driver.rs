@@ -217,6 +217,13 @@ impl Driver {
                     self.obey(now, *settings, trial);
                     let _ = done.send(self.trial.as_ref().map(Trial::until));
                 }
+                Letter::Tree(answer) => {
+                    let _ = answer.send(self.circumstances.tree.clone());
+                }
+                Letter::Rewritten { rewriting, done } => {
+                    // Whoever asked may have gone.
+                    let _ = done.send(self.rewrite(now, *rewriting));
+                }
                 Letter::Tick => {
                     self.decide(now, Input::Tick, None);
                     self.housekeeping(now);

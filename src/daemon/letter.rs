@@ -1,6 +1,7 @@
 //! What can reach the driver? One inbox, one kind of letter.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -8,9 +9,11 @@ use tokio::sync::oneshot;
 use super::outbox::WorkerId;
 use crate::action;
 use crate::config::Settings;
+use crate::config::fail2ban::Tree;
 use crate::control::Question;
+use crate::control::protocol::{Reply, TreeChange};
 use crate::engine::host::HostName;
-use crate::engine::name::ActionName;
+use crate::engine::name::{ActionName, JailName};
 use crate::engine::policy::{AddressSet, SetName};
 use crate::engine::time::Timestamp;
 use crate::source::Delivery;
@@ -18,6 +21,19 @@ use crate::source::Delivery;
 /// How many letters may wait. A source's letter is a batch of records, so this bounds memory to a few
 /// megabytes; whoever finds the inbox full waits, and the journal keeps what was not read yet.
 pub const MOST_LETTERS: usize = 64;
+
+/// What comes of a directory of Fail2ban's when somebody has changed what it says of a jail.
+#[derive(Debug)]
+pub struct Rewriting {
+    /// The jail.
+    pub jail: JailName,
+    /// What was changed.
+    pub change: TreeChange,
+    /// The directory without that; it must still be in force.
+    pub before: Arc<Tree>,
+    /// What it comes to, complete and checked.
+    pub settings: Settings,
+}
 
 /// One thing for the driver to deal with.
 #[derive(Debug)]
@@ -67,6 +83,15 @@ pub enum Letter {
         trial: Option<Duration>,
         /// The answer, when they are in force: until when they are on trial.
         done: oneshot::Sender<Option<Timestamp>>,
+    },
+    /// Which directory of Fail2ban's is in force, as it was read and changed since? None if the configuration is no such directory.
+    Tree(oneshot::Sender<Option<Arc<Tree>>>),
+    /// Settings with a change of that directory.
+    Rewritten {
+        /// The change.
+        rewriting: Box<Rewriting>,
+        /// The answer.
+        done: oneshot::Sender<Reply>,
     },
     /// The deadline that the driver set has come.
     Tick,

@@ -18,6 +18,7 @@ pub mod memory;
 mod notice;
 mod notify;
 mod outbox;
+mod pid_file;
 mod places;
 mod reader;
 mod reload;
@@ -43,6 +44,7 @@ use self::lookups::Lookups;
 use self::memory::Memory;
 use self::notify::{Announcement, Notifier};
 use self::outbox::Outbox;
+use self::pid_file::PidFile;
 use self::places::{Clients, Places};
 use self::reload::{Reloader, load};
 use self::sources::Sources;
@@ -79,6 +81,8 @@ pub struct RunOptions {
     pub socket: Option<PathBuf>,
     /// The socket for Fail2ban's clients, if not the configured one.
     pub fail2ban_socket: Option<PathBuf>,
+    /// The file with the number of the process, if not the configured one.
+    pub pid_file: Option<PathBuf>,
     /// Decide and record, touch no firewall.
     pub dry_run: bool,
 }
@@ -123,6 +127,9 @@ pub fn run(options: &RunOptions) -> Result<(), StartError> {
                 Err(error @ ActionError::NoProgram { .. }) => log::warn!("{error}"),
             }
         }
+    }
+    if let Some(waiting) = config::fail2ban::state::waiting_for(&settings.daemon.database) {
+        log::info!("{}", waiting.told());
     }
     want_descriptors();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -173,6 +180,8 @@ async fn serve(
     };
     let places = Places::take(&settings.daemon, clients)?;
     let paths = places.paths();
+    let pid_file = settings.daemon.pid_file.as_deref();
+    let pid_file = pid_file.and_then(PidFile::write);
     if options.dry_run {
         log::warn!("this is a dry run: everything is decided and recorded, and nobody is kept out");
     }
@@ -252,6 +261,8 @@ async fn serve(
     // The driver may be gone already; then there is nothing to tell it.
     let _ = inbox.send(Letter::Shutdown).await;
     let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+    // Whoever sees that nobody answers any more must not find it.
+    drop(pid_file);
     for task in served.into_iter().chain(tasks) {
         task.abort();
     }
@@ -329,6 +340,15 @@ async fn forward_questions(
                 };
                 // Whoever asked may have gone.
                 let _ = question.reply.send(reply);
+            });
+            continue;
+        }
+        if let Request::Rewrite { jail, change } = question.request {
+            let reloader = Arc::clone(&reloader);
+            // It takes as long as a reload.
+            tokio::spawn(async move {
+                // Whoever asked may have gone.
+                let _ = question.reply.send(reloader.rewrite(jail, change).await);
             });
             continue;
         }

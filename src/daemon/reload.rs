@@ -1,4 +1,4 @@
-//! How is the configuration read, at the start and again?
+//! How is the configuration read, at the start, again, and with a change?
 //!
 //! Comes in: what the command line says. Goes out: settings, to the driver if it is a reload; what is wrong with them is
 //! told. Nothing is decided here.
@@ -9,11 +9,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::RunOptions;
-use super::letter::Letter;
-use crate::config::fail2ban::is_tree;
+use super::answer;
+use super::letter::{Letter, Rewriting};
+use crate::config::fail2ban::{Tree, is_tree};
 use crate::config::files::main_file;
 use crate::config::{self, Loaded, Severity, Surroundings};
-use crate::control::protocol::LONGEST_TRIAL;
+use crate::control::protocol::{LONGEST_TRIAL, Reply, TreeChange};
+use crate::engine::name::JailName;
 use crate::engine::time::Timestamp;
 
 /// Reads the configuration; what the command line says goes before it. `told` is what was wrong with it before.
@@ -29,12 +31,16 @@ pub fn load(
             // Fail2ban itself may be at work with it.
             settings.daemon.fail2ban_socket = None;
             settings.daemon.fail2ban_log = None;
+            settings.daemon.pid_file = None;
         }
         if let Some(socket) = &options.socket {
             settings.daemon.socket.clone_from(socket);
         }
         if let Some(socket) = &options.fail2ban_socket {
             settings.daemon.fail2ban_socket = Some(socket.clone());
+        }
+        if let Some(file) = &options.pid_file {
+            settings.daemon.pid_file = Some(file.clone());
         }
     }
     report_problems(&loaded.problems, told);
@@ -99,6 +105,59 @@ impl Reloader {
     }
 }
 
+impl Reloader {
+    /// Has a jail of a directory of Fail2ban's do as if that said otherwise. Its files are not read again: what somebody has
+    /// written meanwhile is for a reload.
+    pub async fn rewrite(self: &Arc<Self>, jail: JailName, change: TreeChange) -> Reply {
+        // One after the other, and none while a reload reads.
+        let _turn = self.told.lock().await;
+        let (answer, in_force) = oneshot::channel();
+        if self.inbox.send(Letter::Tree(answer)).await.is_err() {
+            return answer::overtaken();
+        }
+        // The driver answers unless the daemon is ending.
+        let Some(before) = in_force.await.unwrap_or_default() else {
+            return answer::no_tree(&change);
+        };
+        let read = tokio::task::spawn_blocking(move || rewritten(before, jail, change)).await;
+        let rewriting = match read {
+            Ok(Ok(rewriting)) => Box::new(rewriting),
+            Ok(Err(reply)) => return reply,
+            Err(_) => return answer::overtaken(),
+        };
+        let (done, replied) = oneshot::channel();
+        let letter = Letter::Rewritten { rewriting, done };
+        if self.inbox.send(letter).await.is_err() {
+            return answer::overtaken();
+        }
+        replied.await.unwrap_or_else(|_| answer::overtaken())
+    }
+}
+
+/// What comes of a change, or the reply if nothing does.
+fn rewritten(before: Arc<Tree>, jail: JailName, change: TreeChange) -> Result<Rewriting, Reply> {
+    let overlaid = match before.with(&jail, &change) {
+        Ok(Some(overlaid)) => overlaid,
+        // It is so already.
+        Ok(None) => return Err(answer::done(&[])),
+        Err(error) => return Err(answer::not_written(&error)),
+    };
+    let Loaded {
+        settings, problems, ..
+    } = config::load_tree(&overlaid.tree);
+    let mut blamed = problems.iter().filter(|one| overlaid.is_blamed_by(one));
+    if let Some(problem) = blamed.next() {
+        return Err(answer::not_meant(problem));
+    }
+    let settings = settings.ok_or_else(|| answer::bad_configuration(&problems))?;
+    Ok(Rewriting {
+        jail,
+        change,
+        before,
+        settings,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -118,6 +177,7 @@ mod tests {
                 config: Some(home.path().to_owned()),
                 socket: None,
                 fail2ban_socket: socket.cloned(),
+                pid_file: None,
                 dry_run,
             };
             let loaded = load(&options, Surroundings::Report, &mut Vec::new());

@@ -116,6 +116,7 @@ struct JailState {
     future_told: bool,
     failures: u64,
     bans: u64,
+    restored: u64,
     /// Without those that `heard` holds.
     records: u64,
 }
@@ -130,6 +131,7 @@ impl Default for JailState {
             future_told: false,
             failures: 0,
             bans: 0,
+            restored: 0,
             records: 0,
         }
     }
@@ -294,6 +296,7 @@ impl Engine {
                         .unhindered_in(&policy.name, now.before(policy.findtime.0)),
                     failures: state.failures,
                     bans: state.bans,
+                    restored: state.restored,
                     records: state.records + self.heard.by(policy),
                 }
             })

@@ -108,6 +108,38 @@ client stop
  = 0
 ";
 
+/// What comes behind that: who looks for the process finds it, after one that was killed as well, and nothing once it has ended.
+const FOUND: &str = "pid=/run/fail2ban/fail2ban.pid; there() { grep -lx fail2ban-server /proc/$(cat $pid)/comm | wc -l; }; client start
+ Server ready
+ = 0
+there; wc -l <$pid
+ 1
+ 1
+kill -9 $(cat $pid); while there >/dev/null 2>&1 && [ $(there) = 1 ]; do :; done 2>/dev/null; [ -e $pid ] && echo stale
+ stale
+client start
+ Server ready
+ = 0
+there; client stop; [ -e $pid ] || echo gone
+ 1
+ Shutdown successful
+ = 0
+ gone
+printf '[typo]\\nenabled = true\\nfilter = sshd\\nbackend = auto\\nlogpath = HOME/nowhere.log\\n' >HOME/fail2ban/jail.d/typo.conf; client -t; grep -q 'jail.d/typo.conf:5:.*nowhere.log' HOME/complaints && echo told; rm HOME/fail2ban/jail.d/typo.conf
+ = 255
+ told
+python3 -c \"import socket,sys,time; s=socket.socket(socket.AF_UNIX); s.bind('/run/fail2ban.sock'); s.listen(9); time.sleep(60)\" & other=$!; until [ -S /run/fail2ban.sock ]; do :; done; client start; kill $other; wait $other 2>/dev/null; rm /run/fail2ban.sock; grep -q 'perhaps Fail2ban itself, answers at /run/fail2ban.sock' HOME/complaints && echo told
+ = 255
+ told
+client -p HOME/own/pid start; pid=HOME/own/pid; there; client stop; [ -e $pid ] || echo gone
+ Server ready
+ = 0
+ 1
+ Shutdown successful
+ = 0
+ gone
+";
+
 /// What comes behind, where the daemon is asked at the usual socket: without a name, its own configuration is meant.
 const UNNAMED: &str = "client start
  Server ready
@@ -127,6 +159,23 @@ unnamed -t
 unnamed stop
  Shutdown successful
  = 0
+";
+
+/// Where there is Fail2ban's configuration and none of f2bd's, f2bd under its own name tells how to take that.
+const BARE: &str = "mount -t tmpfs none /etc; mkdir /etc/fail2ban; echo >/etc/fail2ban/jail.conf; for what in check run; do (exec -a f2bd HOME/fail2ban-client $what 2>&1) | grep -c -e '--config /etc/fail2ban'; done
+ 1
+ 1
+rm /etc/fail2ban/jail.conf; (exec -a f2bd HOME/fail2ban-client check 2>&1) | grep -c -e '--config /etc/fail2ban'
+ 0
+waits() { (exec -a f2bd HOME/fail2ban-client check --config HOME/fail2ban 2>&1) | grep -c 'f2bd import --state'; }; rm -f /var/lib/f2bd/f2bd.db; mount -t tmpfs none /var/lib/fail2ban 2>/dev/null || { mount -t tmpfs none /var/lib; mkdir /var/lib/fail2ban; }; waits; touch /var/lib/fail2ban/fail2ban.sqlite3; waits; grep -c 'f2bd import --state' HOME/server.log
+ 0
+ 1
+ 0
+HOME/fail2ban-server -c HOME/fail2ban -f start >>HOME/server.log 2>&1 & until HOME/fail2ban-client -c HOME/fail2ban ping >/dev/null 2>&1; do :; done; client stop; wait $!; grep -c 'f2bd import --state' HOME/server.log; waits
+ Shutdown successful
+ = 0
+ 1
+ 0
 ";
 
 /// Runs all steps with a configuration, to which a file is added on the way, and holds against each other what they print
@@ -229,6 +278,6 @@ fn so_is_one_with_a_directory_of_fail2ban() {
         &home,
         "HOME/fail2ban",
         "HOME/fail2ban/jail.d/two.conf",
-        &[STEPS, LACKING, UNNAMED].concat(),
+        &[STEPS, LACKING, FOUND, UNNAMED, BARE].concat(),
     );
 }

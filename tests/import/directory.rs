@@ -311,14 +311,16 @@ fn what_the_unit_needs_is_told() {
     let (out, _, report) = import(&tree, &[]);
     let main = fs::read_to_string(out.join("f2bd.conf")).unwrap();
     let needs = report["needs"].as_array().unwrap();
-    assert_eq!(needs.len(), 2, "{report}");
-    for (need, remedy) in needs
-        .iter()
-        .zip(["`RuntimeDirectory=fail2ban`", "`ReadWritePaths=/var/log`"])
-    {
+    assert_eq!(needs.len(), 3, "{report}");
+    let remedies = [
+        ("fail2ban_socket", "`RuntimeDirectory=fail2ban`"),
+        ("fail2ban_log", "`ReadWritePaths=/var/log`"),
+        ("pid_file", "`RuntimeDirectory=fail2ban`"),
+    ];
+    for (need, (key, remedy)) in needs.iter().zip(remedies) {
         let need = need.as_str().unwrap();
         assert!(need.contains(remedy), "{report}");
-        assert!(main.contains(&format!("\n# {need}.\nfail2ban_")), "{main}");
+        assert!(main.contains(&format!("\n# {need}.\n{key} = ")), "{main}");
     }
     // A path of two lines is one comment, and no setting.
     fs::write(

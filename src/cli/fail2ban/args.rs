@@ -12,6 +12,8 @@ pub struct Options {
     pub conf: Option<PathBuf>,
     /// `-s`: the socket.
     pub socket: Option<PathBuf>,
+    /// `-p`: the file with the number of the process.
+    pub pid_file: Option<PathBuf>,
     /// `-f`: do not leave the terminal.
     pub foreground: bool,
     /// `-t`: only look whether the configuration is sound.
@@ -60,6 +62,7 @@ pub struct OptionError(String);
 enum Known {
     Conf,
     Socket,
+    PidFile,
     Foreground,
     Background,
     Test,
@@ -71,7 +74,7 @@ enum Known {
     Help,
     Version,
     ShortVersion,
-    /// Of no meaning here: f2bd has no pid file, and its configuration says where it logs.
+    /// Of no meaning here: the configuration says where it logs.
     Nothing,
 }
 
@@ -82,7 +85,7 @@ const LETTERS: &[(&str, Known, bool)] = &[
     ("h", Help, false),
     ("c", Conf, true),
     ("s", Socket, true),
-    ("p", Nothing, true),
+    ("p", PidFile, true),
     ("x", Nothing, false),
     ("f", Foreground, false),
     ("b", Background, false),
@@ -102,7 +105,7 @@ const NAMES: &[(&str, Known, bool)] = &[
     ("test", Test, false),
     ("async", Nothing, false),
     ("conf", Conf, true),
-    ("pidfile", Nothing, true),
+    ("pidfile", PidFile, true),
     ("pname", Nothing, true),
     ("socket", Socket, true),
     ("timeout", Timeout, true),
@@ -200,6 +203,7 @@ impl Options {
         match known {
             Conf => self.conf = Some(value.into()),
             Socket => self.socket = Some(value.into()),
+            PidFile => self.pid_file = Some(value.into()),
             Foreground => self.foreground = true,
             Background => self.foreground = false,
             Test => self.test = true,
@@ -231,7 +235,8 @@ mod tests {
 
     #[test]
     fn options_end_at_the_command() {
-        let options = read_words("-xf -c/etc/x --sock=/s --timeout 5 -vvq status --all -h");
+        let options =
+            read_words("-xf -c/etc/x --sock=/s --pidfile=/p --timeout 5 -vvq status --all -h");
         let options = options.expect("options");
         assert_eq!(options.conf, Some("/etc/x".into()));
         assert_eq!(options.socket, Some("/s".into()));
@@ -239,6 +244,8 @@ mod tests {
         assert_eq!(options.timeout.as_deref(), Some("5"));
         assert_eq!(options.told, None);
         assert_eq!(options.command, ["status", "--all", "-h"]);
+        let options = read_words("-p/one").expect("options");
+        assert_eq!(options.pid_file, Some("/one".into()));
         let options = read_words("--str2sec 1d12h -V").expect("options");
         assert_eq!(options.told, Some(Told::Seconds("1d12h".to_owned())));
         assert_eq!(

@@ -31,10 +31,22 @@ pub fn text(words: &[String], value: &Value, letters: table::Letters) -> String 
             age => format!("Current database purge age is:\n`- {age}seconds"),
         },
         ("get", jail, what) => of_setting(jail, what, word(3), value),
-        ("set" | "multi-set", jail, "addignoreip" | "delignoreip") => {
-            of_setting(jail, "ignoreip", "", value)
-        }
+        ("set" | "multi-set", jail, what) => of_setting(jail, asked_by(what), "", value),
         _ => value.plain(),
+    }
+}
+
+/// Under which name it is asked for what a command changes.
+fn asked_by(change: &str) -> &str {
+    match change {
+        "addignoreip" | "delignoreip" => "ignoreip",
+        "addlogpath" | "dellogpath" => "logpath",
+        "addjournalmatch" | "deljournalmatch" => "journalmatch",
+        "addfailregex" | "delfailregex" => "failregex",
+        "addignoreregex" | "delignoreregex" => "ignoreregex",
+        // Of these Fail2ban prints the bare value.
+        "banip" => "",
+        other => other,
     }
 }
 

@@ -22,7 +22,8 @@ use jiff::tz::TimeZone;
 use self::args::{Dump, Options, Told};
 use self::table::Letters;
 use super::connected_from;
-use crate::config::fail2ban::{Tree, VERSION, is_tree, time, transcription};
+use crate::config::fail2ban::transcription::Needing;
+use crate::config::fail2ban::{Tree, USUAL, VERSION, is_tree, time, transcription};
 use crate::config::{self, Problems, Severity};
 use crate::control::client::{Client, ClientError};
 use crate::control::fail2ban::SPOKEN_VERSION;
@@ -31,9 +32,6 @@ use crate::control::fail2ban::command;
 use crate::control::fail2ban::fault::Fault;
 use crate::control::fail2ban::line::{Level, Line};
 use crate::control::protocol::{Reply, Request};
-
-/// Fail2ban's configuration.
-const USUAL_TREE: &str = "/etc/fail2ban";
 
 /// The exit code of whatever went wrong.
 const FAILED: u8 = 255;
@@ -80,10 +78,10 @@ pub fn called(program: &Path, words: impl Iterator<Item = OsString>) -> Option<E
 /// The configuration for somebody who has Fail2ban's: the one that is named, or ours, or Fail2ban's if there is none of ours.
 pub fn config_of(named: Option<&Path>) -> Option<PathBuf> {
     let ours = || config::files::main_file(None).exists();
-    let tree = || Path::new(USUAL_TREE).is_dir();
+    let tree = || Path::new(USUAL).is_dir();
     match named {
         Some(named) => Some(named.to_owned()),
-        None if !ours() && tree() => Some(PathBuf::from(USUAL_TREE)),
+        None if !ours() && tree() => Some(PathBuf::from(USUAL)),
         None => None,
     }
 }
@@ -182,7 +180,7 @@ impl Session {
                 loaded.settings.is_some() && problems.all(|one| one.severity == Severity::Warning)
             };
             let is_whole = is_whole(&self.load());
-            if !self.has_logs(None) || !is_whole {
+            if !self.has_logs(None, Needing::AlsoIfSwitched) || !is_whole {
                 complain("ERROR: test configuration failed");
                 return Err(NotDone);
             }
@@ -243,7 +241,7 @@ impl Session {
 
     /// Whether every jail of a tree, or this one, has a log where it needs one; tells of the first that has none, as Fail2ban
     /// does, which starts and reloads nothing then. f2bd waits for the log.
-    fn has_logs(&self, jail: Option<&str>) -> bool {
+    fn has_logs(&self, jail: Option<&str>, needing: Needing) -> bool {
         let Some(folder) = self.config().filter(|folder| is_tree(folder)) else {
             return true;
         };
@@ -251,7 +249,7 @@ impl Session {
         let Some(tree) = Tree::read(&folder, VERSION, &mut Problems::default()) else {
             return true;
         };
-        let mut lacking = transcription::without_logs(&tree);
+        let mut lacking = transcription::without_logs(&tree, needing);
         let lacking = lacking.find(|lacking| jail.is_none_or(|jail| jail == *lacking));
         if let Some(jail) = lacking {
             complain(&format!(
@@ -273,7 +271,7 @@ impl Session {
                 // A slip may cost a jail and still be no error of the daemon's, whose log nobody may be looking at.
                 self.load();
                 let mut jails = rest.iter().filter(|word| !word.starts_with("--"));
-                match self.has_logs(jails.next().copied()) {
+                match self.has_logs(jails.next().copied(), Needing::OnlyFiles) {
                     true => self.ask(words),
                     false => Err(NotDone),
                 }
@@ -396,6 +394,7 @@ f2bd understands the commands of Fail2ban {SPOKEN_VERSION} and answers in its fo
 Options:
     -c, --conf DIR       the configuration: an f2bd.conf, its directory, or a tree of Fail2ban
     -s, --socket FILE    the socket
+    -p, --pidfile FILE   where the server writes the number of its process
     -f                   start the server in the foreground
     -b                   start the server in the background (this is usual)
     -t, --test           look whether the configuration is sound
@@ -405,21 +404,26 @@ Options:
     --str2sec TIME       tell a time in seconds
     -V, --version        tell the version, -V as programs want it
     -h, --help           tell this
-    -p -x -v -q --pidfile --pname --loglevel --logtarget --syslogsocket --async
+    -x -v -q --pname --loglevel --logtarget --syslogsocket --async
                          taken, and of no effect
 
 Commands:
-    start, restart, reload [--unban] [--if-exists] [JAIL], stop
-    ping, version, echo TEXT, status [--all|JAIL] [basic|short|stats], stats, banned [IP...]
+    start, restart, reload [--unban] [--if-exists] [JAIL], stop [--all|JAIL]
+    ping, version, echo TEXT, status [--all|JAIL] [basic|short|cymru|stats], stats, banned [IP...]
     unban --all, unban IP..., set JAIL banip IP..., set JAIL unbanip [--report-absent] IP...
     get loglevel, logtarget, syslogsocket, dbfile, dbpurgeage; flushlogs
     set loglevel LEVEL, set logtarget FILE|STDERR, set dbpurgeage TIME
     set JAIL addignoreip IP..., delignoreip IP, ignoreself true|false, bantime TIME, findtime TIME,
         maxretry NUMBER: at once, and until the configuration is read again
+    set JAIL, of a directory of Fail2ban's, addlogpath FILE, dellogpath FILE,
+        addfailregex REGEX, delfailregex NUMBER,
+        addignoreregex REGEX, delignoreregex NUMBER, addjournalmatch TERM..., deljournalmatch TERM...,
+        usedns, prefregex, datepattern, maxlines, logencoding, logtimezone, ignorecommand,
+        bantime.increment, .factor, .formula, .multipliers, .maxtime, .rndtime, .overalljails VALUE
     get JAIL banned [IP...], banip [SEPARATOR|--with-time], logpath, logencoding, journalmatch,
         ignoreself, ignoreip, ignorecommand, ignorecache, prefregex, failregex, ignoreregex,
-        datepattern, logtimezone, maxlines, usedns, findtime, bantime, maxretry, actions,
-        actionproperties ACTION, actionmethods ACTION
+        datepattern, logtimezone, maxlines, usedns, findtime, bantime, bantime.increment...,
+        maxretry, actions, actionproperties ACTION, actionmethods ACTION
 
 See f2bd(8).",
         tool.name()

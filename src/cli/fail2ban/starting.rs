@@ -1,8 +1,9 @@
 //! How do `fail2ban-client start`, `restart` and `fail2ban-server` begin and end a daemon?
 //!
 //! Where systemd runs and has a unit for f2bd, it owns the daemon and is asked to start it; else a process is started that
-//! goes on when this one has ended. A command line that names a configuration or a socket means a daemon of its own.
+//! goes on when this one has ended. A command line that names a configuration, a socket or a pid file means a daemon of its own.
 
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -37,7 +38,16 @@ impl Session {
         if self.options.foreground {
             return self.stay();
         }
-        if self.load().settings.is_none() {
+        let Some(settings) = self.load().settings else {
+            return Err(NotDone);
+        };
+        let socket = self.options.socket.as_ref();
+        let socket = socket.or(settings.daemon.fail2ban_socket.as_ref());
+        if let Some(socket) = socket.filter(|socket| UnixStream::connect(socket).is_ok()) {
+            complain(&format!(
+                "Server already running: another program, perhaps Fail2ban itself, answers at {}; end it first, for instance by `systemctl stop fail2ban`",
+                socket.display()
+            ));
             return Err(NotDone);
         }
         let mut child = match self.is_own() && has_unit() {
@@ -81,6 +91,7 @@ impl Session {
             config: self.config(),
             socket: None,
             fail2ban_socket: self.options.socket.clone(),
+            pid_file: self.options.pid_file.clone(),
             dry_run: false,
         };
         daemon::run(&options).map_err(|error| {
@@ -91,7 +102,8 @@ impl Session {
 
     /// Whether it is about the daemon of this machine.
     fn is_own(&self) -> bool {
-        self.options.conf.is_none() && self.options.socket.is_none()
+        let options = &self.options;
+        options.conf.is_none() && options.socket.is_none() && options.pid_file.is_none()
     }
 
     fn ask_systemd(&self) -> Result<Option<Child>, NotDone> {
@@ -109,7 +121,11 @@ impl Session {
     fn spawn(&self) -> Result<Child, NotDone> {
         let mut command = Command::new("/proc/self/exe");
         command.arg0(Tool::Server.name()).arg("-f");
-        for (option, value) in [("-c", &self.options.conf), ("-s", &self.options.socket)] {
+        for (option, value) in [
+            ("-c", &self.options.conf),
+            ("-s", &self.options.socket),
+            ("-p", &self.options.pid_file),
+        ] {
             if let Some(value) = value {
                 command.arg(option).arg(value);
             }

@@ -72,9 +72,26 @@ pub fn title(patterns: &str) -> (Option<String>, String) {
     let many = || (None, "Default Detectors".to_owned());
     match &*lines {
         lines if lines.iter().any(|line| stands_for_many(line)) => many(),
-        [first] | [first, _] => (Some((*first).to_owned()), named(first)),
+        [first] | [first, _] => match without_pattern(first) {
+            Some(name) => (None, name),
+            None => (Some((*first).to_owned()), named(first)),
+        },
         _ => many(),
     }
+}
+
+/// How Fail2ban calls dates that are seconds alone, which are no pattern to it.
+fn without_pattern(line: &str) -> Option<String> {
+    const AT_FIRST: &str = "{^LN-BEG}";
+    let rest = line.strip_prefix(AT_FIRST);
+    let word = match rest.unwrap_or(line).to_ascii_uppercase().as_str() {
+        "EPOCH" => "Epoch",
+        "LEPOCH" => "LongEpoch",
+        "TAI64N" => "TAI64N",
+        _ => return None,
+    };
+    let before = rest.map_or("", |_| AT_FIRST);
+    Some(format!("{before}{word}"))
 }
 
 /// A pattern with words for its codes.

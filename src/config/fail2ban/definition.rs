@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::interpolation::InterpolationError;
 use super::merged::{Merged, condition};
@@ -24,7 +24,7 @@ const KNOWN: &str = "known/";
 /// A filter or an action on the way.
 #[derive(Debug)]
 pub struct Definition {
-    files: Rc<Merged>,
+    files: Arc<Merged>,
     /// The parameters.
     init: Options,
     /// Those that the brackets say.
@@ -36,7 +36,7 @@ pub struct Definition {
 
 impl Definition {
     /// The definition of some files, with the parameters of brackets.
-    pub fn new(files: Rc<Merged>, parameters: Options) -> Self {
+    pub fn new(files: Arc<Merged>, parameters: Options) -> Self {
         Definition {
             files,
             bracketed: parameters.iter().map(|(key, _)| key.to_owned()).collect(),
@@ -79,7 +79,7 @@ impl Definition {
         for (key, value) in given.iter() {
             self.given.set(key.to_lowercase(), value.clone());
         }
-        let files = Rc::clone(&self.files);
+        let files = Arc::clone(&self.files);
         for name in names.iter().filter(|name| !given.has(name)) {
             if let Some(value) = files.get(DEFINITION, name, &self.given)? {
                 self.options.set(*name, value);

@@ -6,7 +6,7 @@
 pub mod keys;
 mod reader;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::brackets::BracketError;
 use super::files::FilesError;
@@ -20,7 +20,7 @@ use keys::FILTER_OPTIONS;
 pub use reader::JailsReader;
 
 /// A jail.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TreeJail {
     /// Its name.
     pub name: String,
@@ -31,7 +31,7 @@ pub struct TreeJail {
 }
 
 /// What becomes of a jail.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum State {
     /// It is not enabled.
     Off,
@@ -42,7 +42,7 @@ pub enum State {
 }
 
 /// A jail that would be started.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Started {
     /// The options it has of [`JAIL_OPTIONS`] and [`FILTER_OPTIONS`], its own or those of `[DEFAULT]`.
     pub options: Options,
@@ -84,7 +84,7 @@ impl Started {
 }
 
 /// The filter of a jail.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TreeFilter {
     /// The name of its file.
     pub name: String,
@@ -98,7 +98,7 @@ pub struct TreeFilter {
 }
 
 /// An action of a jail.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TreeAction {
     /// The name of its file.
     pub file: String,
@@ -113,7 +113,7 @@ pub struct TreeAction {
     /// All of these, and with them parameters into which everything is put that is known.
     pub combined: Options,
     /// What its files say, put together and otherwise as it is written.
-    pub files: Rc<Merged>,
+    pub files: Arc<Merged>,
 }
 
 /// Why a jail cannot be started.

@@ -9,7 +9,7 @@
 //! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not.
 //!
 //! `import` writes all of that as files of f2bd's. `single` is one filter without a jail, `trial` one that somebody tries on a
-//! log, `state` whom a Fail2ban keeps out, by its database; `digest` is by what texts are known
+//! log, `overlay` what somebody changes while the daemon runs, `state` whom a Fail2ban keeps out, by its database; `digest` is by what texts are known
 //! again, `stock` which filters are Fail2ban's own.
 
 pub mod action;
@@ -26,6 +26,7 @@ pub mod interpolation;
 pub mod jail;
 pub mod merged;
 pub mod options;
+pub mod overlay;
 pub mod single;
 pub mod state;
 pub mod stock;
@@ -51,6 +52,9 @@ pub use files::is_tree;
 /// The Fail2ban whose configuration is understood, for those who ask.
 pub const VERSION: &str = SPOKEN_VERSION;
 
+/// Where Fail2ban's own is.
+pub const USUAL: &str = "/etc/fail2ban";
+
 /// The options of fail2ban.conf.
 const DAEMON_OPTIONS: &[&str] = &[
     "loglevel",
@@ -65,7 +69,7 @@ const DAEMON_OPTIONS: &[&str] = &[
 ];
 
 /// What a directory says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tree {
     /// The directory.
     pub folder: PathBuf,

@@ -104,6 +104,13 @@ impl Options {
         }
     }
 
+    /// Leaves a key out.
+    pub fn remove(&mut self, key: &str) {
+        self.said.retain(|(said, _)| said != key);
+        let keys = self.said.iter().enumerate();
+        self.at = keys.map(|(at, (key, _))| (key.clone(), at)).collect();
+    }
+
     /// The value of a key, to be changed.
     pub fn get_mut(&mut self, key: &str) -> Option<&mut Written> {
         self.at.get(key).map(|at| &mut self.said[*at].1)

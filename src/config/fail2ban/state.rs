@@ -13,8 +13,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
+use crate::config::problem::{Problem, Severity};
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::time::{BanTime, Timestamp};
+
+/// Where Fail2ban's own is.
+const USUAL: &str = "/var/lib/fail2ban/fail2ban.sqlite3";
 
 /// The newest schema that is understood.
 const SCHEMA: i64 = 4;
@@ -24,6 +28,20 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Rows that are read of each table, the newest ones: as many bans as can be in force here.
 const MOST_ROWS: usize = MOST_BANS;
+
+/// That there are bans of Fail2ban's to be taken over, as long as f2bd has no database of its own at this path.
+pub fn waiting_for(own: &Path) -> Option<Problem> {
+    let waits = Path::new(USUAL).is_file() && !own.exists();
+    waits.then(|| Problem {
+        file: PathBuf::from(USUAL),
+        line: None,
+        column: None,
+        severity: Severity::Warning,
+        message: "Fail2ban has left bans here, which f2bd does not know".to_owned(),
+        remedy: "once f2bd runs, `f2bd import --state` takes them over, so that nobody is freed by the change"
+            .to_owned(),
+    })
+}
 
 /// What a database of Fail2ban holds.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use super::fault::Fault;
 use super::value::Value;
 use crate::control::protocol::{
     DaemonChange, JailChange, JailRow, JailSettingsRow, Refusal, Reply, Request, SettingsRow,
-    Status, Why,
+    Status, TreeChange, Why,
 };
 use crate::engine::name::JailName;
 use crate::engine::time::BanTime;
@@ -121,6 +121,7 @@ impl<E> Answers<'_, E> {
                 self.setting(setting)?
             }
             Command::SetOf(jail, change) => self.change(&jail, change)?,
+            Command::Rewrite(jail, change) => self.rewrite(&jail, change)?,
             Command::Reload(reload) => self.reload(reload)?,
             Command::FlushLogs => match self.settings(None)?.fail2ban_log {
                 // Whoever writes it looks whether it is still there, before each line.
@@ -134,6 +135,12 @@ impl<E> Answers<'_, E> {
             Command::StopJail(jail) => {
                 let jail = self.known(&jail)?;
                 self.done(Request::EndJail { jail })?;
+                Value::Nothing
+            }
+            Command::StopAllJails => {
+                for row in self.status(None)?.jails {
+                    self.done(Request::EndJail { jail: row.jail })?;
+                }
                 Value::Nothing
             }
             // Whatever jail there is was started with the daemon.
@@ -212,6 +219,24 @@ impl<E> Answers<'_, E> {
         };
         let name = self.known(jail)?;
         self.done(Request::Set { jail: name, change })?;
+        self.setting_of(jail, setting)
+    }
+
+    /// The same as if a directory said so.
+    fn rewrite(&mut self, jail: &Jail, change: TreeChange) -> Result<Value, Failed<E>> {
+        let setting = match &change {
+            TreeChange::Addlogpath(_) | TreeChange::Dellogpath(_) => JailSetting::LogPath,
+            TreeChange::Addfailregex(_) | TreeChange::Delfailregex(_) => JailSetting::FailRegex,
+            TreeChange::Addignoreregex(_) | TreeChange::Delignoreregex(_) => {
+                JailSetting::IgnoreRegex
+            }
+            TreeChange::Addjournalmatch(_) | TreeChange::Deljournalmatch(_) => {
+                JailSetting::JournalMatch
+            }
+            TreeChange::Option { option, .. } => JailSetting::of(*option),
+        };
+        let name = self.known(jail)?;
+        self.done(Request::Rewrite { jail: name, change })?;
         self.setting_of(jail, setting)
     }
 

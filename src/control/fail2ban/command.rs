@@ -13,7 +13,7 @@ use self::settings::{FIXED, JAIL_SETTINGS, SETTINGS, known};
 pub use self::settings::{JailSetting, SETTABLE, Setting, settings};
 use super::fault::Fault;
 use super::value::Value;
-use crate::control::protocol::{DaemonChange, JailChange};
+use crate::control::protocol::{DaemonChange, JailChange, TreeChange, TreeOption};
 
 /// What somebody wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub enum Command {
     Set(DaemonChange),
     /// `set JAIL X VALUE`
     SetOf(Jail, JailChange),
+    /// The same for what is as if a directory of Fail2ban's said it.
+    Rewrite(Jail, TreeChange),
     /// `reload`
     Reload(Reload),
     /// `flushlogs`
@@ -70,6 +72,8 @@ pub enum Command {
     Stop,
     /// `stop JAIL`
     StopJail(Jail),
+    /// `stop --all`
+    StopAllJails,
 }
 
 /// The name of a jail, as somebody has typed it.
@@ -84,6 +88,8 @@ pub enum Flavor {
     Basic,
     /// Not who is banned.
     Short,
+    /// Also where they are who are banned.
+    Whereabouts,
     /// Numbers alone.
     Statistics,
 }
@@ -133,6 +139,9 @@ pub const NAMES: [&str; 13] = [
     "stop",
     "server-status",
 ];
+
+/// With what the options begin that say how bans grow.
+const GROWTH: &str = "bantime.";
 
 /// The words that are left.
 struct Words(VecDeque<String>);
@@ -188,6 +197,7 @@ pub fn understand(words: impl IntoIterator<Item = String>) -> Result<Command, Fa
         "restart" if !words.0.is_empty() => return reload(words),
         "flushlogs" => Command::FlushLogs,
         "stop" if words.0.is_empty() => Command::Stop,
+        "stop" if words.take("--all") => Command::StopAllJails,
         "start" => Command::Start(Jail(words.next()?)),
         "stop" => Command::StopJail(Jail(words.next()?)),
         "add" => return Err(fixed("enabled", Some(&words.next()?), "`enabled = true`")),
@@ -206,6 +216,11 @@ fn fixed(key: &str, jail: Option<&str>, write: &str) -> Fault {
     ))
 }
 
+/// That lines are not kept by number.
+fn keeps_all(key: &str) -> String {
+    format!("f2bd has no `{key}`: a ban keeps the lines of the failures that made it")
+}
+
 fn status(mut words: Words) -> Result<Command, Fault> {
     let Ok(jail) = words.next() else {
         return Ok(Command::Status);
@@ -213,11 +228,7 @@ fn status(mut words: Words) -> Result<Command, Fault> {
     let flavor = match words.next().as_deref() {
         Ok("short") => Flavor::Short,
         Ok("stats") => Flavor::Statistics,
-        Ok("cymru") => {
-            return Err(Fault::Refused(
-                "f2bd asks no stranger whose addresses it bans: set `country` and `operator` in its configuration, and `f2bd bans` tells both".to_owned(),
-            ));
-        }
+        Ok("cymru") => Flavor::Whereabouts,
         // Fail2ban takes what it does not know for this as well.
         _ => Flavor::Basic,
     };
@@ -237,8 +248,10 @@ fn get(mut words: Words) -> Result<Command, Fault> {
     }
     let unknown =
         || Fault::Refused("Invalid command (no get action or not yet implemented)".to_owned());
-    if matches!(first.as_str(), "thread" | "dbmaxmatches") {
-        return Err(unknown());
+    match first.as_str() {
+        "thread" => return Err(unknown()),
+        "dbmaxmatches" => return Err(Fault::Refused(keeps_all(&first))),
+        _ => {}
     }
     let (jail, what) = (Jail(first), words.next()?);
     Ok(match what.as_str() {
@@ -258,16 +271,11 @@ fn get(mut words: Words) -> Result<Command, Fault> {
             )));
         }
         "maxmatches" => {
-            return Err(Fault::Refused(
-                "f2bd has no `maxmatches`: a ban keeps the lines of the failures that made it"
-                    .to_owned(),
-            ));
+            return Err(Fault::Refused(keeps_all("maxmatches")));
         }
-        what if what.starts_with("bantime.") => {
-            return Err(Fault::Refused(format!(
-                "f2bd tells how bans grow by `f2bd check --json`, under `escalation` of the jail {}",
-                jail.0
-            )));
+        what if what.starts_with(GROWTH) => {
+            let option = what.parse().map_err(|_| unknown())?;
+            Command::GetOf(jail, JailSetting::Growth(option))
         }
         what => Command::GetOf(jail, known(JAIL_SETTINGS, what).ok_or_else(unknown)?),
     })
@@ -280,7 +288,8 @@ fn set(mut words: Words) -> Result<Command, Fault> {
         "logtarget" => return log_target(words.next()?).map(Command::Set),
         "dbfile" => return Err(fixed("dbfile", None, "`database` under [daemon]")),
         "dbpurgeage" => return Ok(Command::Set(DaemonChange::KeepBans(words.next()?))),
-        "syslogsocket" | "allowipv6" | "thread" | "dbmaxmatches" => {
+        "dbmaxmatches" => return Err(Fault::Refused(keeps_all(&first))),
+        "syslogsocket" | "allowipv6" | "thread" => {
             return Err(Fault::Refused(format!("f2bd has no `{first}`")));
         }
         _ => {}
@@ -301,22 +310,83 @@ fn set(mut words: Words) -> Result<Command, Fault> {
         "ignoreself" => Command::SetOf(jail, JailChange::Ignoreself(is_true(&words.next()?))),
         "addignoreip" => Command::SetOf(jail, JailChange::Addignoreip(words.rest())),
         "delignoreip" => Command::SetOf(jail, JailChange::Delignoreip(words.next()?)),
-        "attempt" => {
-            return Err(Fault::Refused(
-                "f2bd counts what its sources tell: `f2bd report` tells it of a failure".to_owned(),
-            ));
+        what => return change(jail, what, words),
+    })
+}
+
+/// What is to be as if a directory of Fail2ban's said it.
+fn change(jail: Jail, what: &str, mut words: Words) -> Result<Command, Fault> {
+    let change = match what {
+        "addlogpath" => return add_log(jail, words),
+        "dellogpath" => TreeChange::Dellogpath(words.next()?),
+        "addfailregex" => TreeChange::Addfailregex(words.next()?),
+        "delfailregex" => TreeChange::Delfailregex(whole_number(&words.next()?)?),
+        "addignoreregex" => TreeChange::Addignoreregex(words.next()?),
+        "delignoreregex" => TreeChange::Delignoreregex(whole_number(&words.next()?)?),
+        "addjournalmatch" => TreeChange::Addjournalmatch(words.rest()),
+        "deljournalmatch" => TreeChange::Deljournalmatch(words.rest()),
+        what => match what.parse::<TreeOption>() {
+            Ok(option) => {
+                let value = words.next()?;
+                if what == "maxlines" && whole_number(&value)? <= 0 {
+                    let text = "maxlines must be integer greater than zero";
+                    return Err(Fault::BadWord(text.to_owned()));
+                }
+                TreeChange::Option { option, value }
+            }
+            Err(_) if what == "idle" && !matches!(words.next()?.as_str(), "on" | "off") => {
+                let text = "Invalid idle option, must be 'on' or 'off'";
+                return Err(Fault::Refused(text.to_owned()));
+            }
+            Err(_) => return Err(unchanged(&jail, what)),
+        },
+    };
+    Ok(Command::Rewrite(jail, change))
+}
+
+/// A log, and from where on it is read.
+fn add_log(jail: Jail, mut words: Words) -> Result<Command, Fault> {
+    let path = words.next()?;
+    let option = words.next().ok().map(|word| word.to_ascii_lowercase());
+    if !words.0.is_empty() {
+        let text = "Only one file can be added at a time";
+        return Err(Fault::BadWord(text.to_owned()));
+    }
+    match option.as_deref() {
+        None | Some("head") => Ok(Command::Rewrite(jail, TreeChange::Addlogpath(path))),
+        Some("tail") => Err(Fault::Refused(
+            "f2bd counts what a log that it has never read tells of the last findtime: leave `tail` out if that may be".to_owned(),
+        )),
+        Some(_) => {
+            let text = "File option must be 'head' or 'tail'";
+            Err(Fault::BadWord(text.to_owned()))
         }
+    }
+}
+
+/// Why something cannot be changed, and what there is instead.
+fn unchanged(jail: &Jail, what: &str) -> Fault {
+    let text = match what {
+        "attempt" => {
+            "f2bd counts what its sources tell: `f2bd report` tells it of a failure".to_owned()
+        }
+        "maxmatches" => keeps_all("maxmatches"),
+        "ignorecache" => "f2bd has no `ignorecache`: it asks `ignorecommand` each time".to_owned(),
+        "idle" => format!(
+            "f2bd has no idle jails: `stop {0}` ends one, which lets go whom it has banned, and `set {0} maxretry 1000` keeps them and hardly bans anybody else",
+            jail.0
+        ),
         what => {
-            let key =
-                known(FIXED, what).or_else(|| what.starts_with("bantime.").then_some("bantime.*"));
-            return Err(match key {
+            let key = known(FIXED, what);
+            return match key {
                 Some(key) => fixed(key, Some(&jail.0), "the new value"),
                 None => Fault::Refused(format!(
                     "Invalid command '{what}' (no set action or not yet implemented)"
                 )),
-            });
+            };
         }
-    })
+    };
+    Fault::Refused(text)
 }
 
 /// Where it is told what happens, in Fail2ban's words: a file, or with the daemon's own messages alone.
@@ -369,11 +439,19 @@ fn reload(mut words: Words) -> Result<Command, Fault> {
 /// Fail2ban's levels, by word or number. It tells bans at NOTICE, f2bd at info.
 fn level(word: &str) -> Result<LevelFilter, Fault> {
     let word = word.to_ascii_uppercase();
+    let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     Ok(match word.as_str() {
-        "CRITICAL" | "ERROR" | "50" | "40" => LevelFilter::Error,
-        "WARNING" | "30" => LevelFilter::Warn,
-        "NOTICE" | "INFO" | "25" | "20" => LevelFilter::Info,
-        "DEBUG" | "TRACEDEBUG" | "HEAVYDEBUG" | "10" | "7" | "5" => LevelFilter::Debug,
+        "CRITICAL" | "ERROR" => LevelFilter::Error,
+        "WARNING" => LevelFilter::Warn,
+        "NOTICE" | "INFO" => LevelFilter::Info,
+        "DEBUG" | "TRACEDEBUG" | "HEAVYDEBUG" => LevelFilter::Debug,
+        // One that is too large for this matters no less than the largest.
+        number if is_number => match number.parse().unwrap_or(u32::MAX) {
+            40.. => LevelFilter::Error,
+            30.. => LevelFilter::Warn,
+            20.. => LevelFilter::Info,
+            _ => LevelFilter::Debug,
+        },
         _ => return Err(Fault::BadWord(format!("Invalid log level '{word}'"))),
     })
 }
@@ -435,6 +513,18 @@ mod tests {
                 "set logtarget stdout",
                 Command::Set(DaemonChange::Fail2banLog(None)),
             ),
+            (
+                "set sshd addfailregex x",
+                Command::Rewrite(jail(), TreeChange::Addfailregex("x".to_owned())),
+            ),
+            (
+                "set sshd delignoreregex -1",
+                Command::Rewrite(jail(), TreeChange::Delignoreregex(-1)),
+            ),
+            (
+                "set sshd addlogpath /x HEAD",
+                Command::Rewrite(jail(), TreeChange::Addlogpath("/x".to_owned())),
+            ),
             ("unban --all", Command::UnbanAll),
             ("unban 192.0.2.7", Command::Unban(ip())),
             (
@@ -472,10 +562,10 @@ mod tests {
             let said = heard(text).expect_err(text).to_string();
             assert!(said.starts_with("Invalid command"), "{text}: {said}");
         }
-        let said = heard("set sshd addfailregex x")
+        let said = heard("set sshd addaction x")
             .expect_err("a fault")
             .to_string();
-        assert!(said.contains("`failregex` of the jail sshd"), "{said}");
+        assert!(said.contains("`action` of the jail sshd"), "{said}");
     }
 
     #[test]

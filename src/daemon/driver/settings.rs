@@ -3,6 +3,7 @@
 //! In: a configuration that was read, or a change of one in force. Out: the engine, the actions and the sources go by it.
 //! How a configuration is read is not known here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Driver;
@@ -12,6 +13,7 @@ use crate::control::protocol::{DaemonChange, JailChange, Reply};
 use crate::daemon::answer;
 use crate::daemon::circumstances::Circumstances;
 use crate::daemon::clock;
+use crate::daemon::letter::Rewriting;
 use crate::daemon::notice::trouble_text;
 use crate::daemon::trial::{Before, Trial};
 use crate::engine::Input;
@@ -63,6 +65,33 @@ impl Driver {
                 Ok(changed) => changed,
                 Err(error) => return answer::not_so(&error),
             };
+        self.put_in_force(now, circumstances, policy);
+        log::info!(
+            "[{jail}] somebody has set {change}; that holds until the configuration is read again"
+        );
+        answer::done(&[])
+    }
+
+    /// The same with settings that were read for that. What was read before another configuration came in force is none of it.
+    pub(super) fn rewrite(&mut self, now: Timestamp, rewriting: Rewriting) -> Reply {
+        let Rewriting {
+            jail,
+            change,
+            before,
+            settings,
+        } = rewriting;
+        let tree = self.circumstances.tree.as_ref();
+        if !tree.is_some_and(|tree| Arc::ptr_eq(tree, &before)) {
+            return answer::overtaken();
+        }
+        let policy = self.engine.policy();
+        let (circumstances, policy) = match self
+            .circumstances
+            .rewritten(policy, settings, &jail, &change)
+        {
+            Ok(changed) => changed,
+            Err(error) => return answer::not_so(&error),
+        };
         self.put_in_force(now, circumstances, policy);
         log::info!(
             "[{jail}] somebody has set {change}; that holds until the configuration is read again"

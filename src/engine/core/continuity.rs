@@ -52,6 +52,10 @@ impl Engine {
             }
             let by = self.keepers_of(ban);
             self.ledger.enter(ban, by);
+            let lasts = ban.until().is_none_or(|until| until > now);
+            if let Some(at) = self.place(&ban.jail).filter(|_| lasts) {
+                self.jails[at].restored += 1;
+            }
         }
         for (jail, subject, time) in &remembered.unhindered {
             self.ledger.restore_unhindered(jail, subject, *time);

@@ -1,6 +1,7 @@
-//! What does the user of f2bd's unit need so that Fail2ban's clients find their socket, and the readers of its log their file?
+//! What does the user of f2bd's unit need so that Fail2ban's clients find their socket, the readers of its log their file, and
+//! those who look for its process the number?
 //!
-//! Both are where Fail2ban had them, and it runs as root. Where f2bd may not make them, it tells so and protects without.
+//! All are where Fail2ban had them, and it runs as root. Where f2bd may not make them, it tells so and protects without.
 
 use std::path::Path;
 
@@ -31,7 +32,7 @@ pub(super) fn need(key: &str, value: &Kind) -> Option<String> {
     let shown = folder.display().to_string();
     let shown = shown.escape_debug();
     match key {
-        "fail2ban_socket" => {
+        "fail2ban_socket" | "pid_file" => {
             let of_runtime = RUNTIME.iter().find_map(|run| folder.strip_prefix(run).ok());
             let directory = of_runtime.filter(|rest| !rest.as_os_str().is_empty());
             let line = match directory {
@@ -41,8 +42,12 @@ pub(super) fn need(key: &str, value: &Kind) -> Option<String> {
                 ),
                 None => format!("`ReadWritePaths={shown}`, with the right to write there,"),
             };
+            let without = match key {
+                "pid_file" => "goes on without",
+                _ => "answers none of Fail2ban's clients",
+            };
             Some(format!(
-                "{key}: the user of f2bd's unit cannot make {text}; once Fail2ban is off, {line} below [Service] in `systemctl edit f2bd` allows it. Until then f2bd says so and answers none of Fail2ban's clients"
+                "{key}: the user of f2bd's unit cannot make {text}; once Fail2ban is off, {line} below [Service] in `systemctl edit f2bd` allows it. Until then f2bd says so and {without}"
             ))
         }
         "fail2ban_log" => Some(format!(

@@ -4,7 +4,7 @@
 //! reason why it is not.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::keys::{ACTION_OPTIONS, FILTER_OPTIONS, JAIL_OPTIONS, OptionKind};
 use super::{JailError, Started, TreeAction, TreeFilter, is_python};
@@ -42,7 +42,7 @@ const USUAL: [(&str, &str); 4] = [
 pub struct JailsReader<'f> {
     files: &'f mut Files,
     /// Filters and actions that were read, by their names with the directory.
-    definitions: HashMap<String, Result<Rc<Merged>, FilesError>>,
+    definitions: HashMap<String, Result<Arc<Merged>, FilesError>>,
 }
 
 impl<'f> JailsReader<'f> {
@@ -190,7 +190,7 @@ impl<'f> JailsReader<'f> {
                 parameters,
                 options: Options::default(),
                 combined: Options::default(),
-                files: Rc::default(),
+                files: Arc::default(),
             });
         }
         if !parameters.has("name") {
@@ -207,7 +207,7 @@ impl<'f> JailsReader<'f> {
         }
         let name = parameters.text("actname").unwrap_or_default().to_owned();
         let files = self.definition("action", named.name, place, problems)?;
-        let mut definition = Definition::new(Rc::clone(&files), parameters);
+        let mut definition = Definition::new(Arc::clone(&files), parameters);
         definition.read(&names(ACTION_OPTIONS), given, false)?;
         let combined = definition.combined(&OF_BANS)?;
         let (mut options, mut parameters) = (Options::default(), Options::default());
@@ -237,12 +237,12 @@ impl<'f> JailsReader<'f> {
         name: &str,
         place: &Place,
         problems: &mut Problems,
-    ) -> Result<Rc<Merged>, JailError> {
+    ) -> Result<Arc<Merged>, JailError> {
         let file = format!("{what}.d/{name}");
         let read = match self.definitions.get(&file) {
             Some(read) => read.clone(),
             None => {
-                let read = self.files.read(&file, problems).map(Rc::new);
+                let read = self.files.read(&file, problems).map(Arc::new);
                 self.definitions.insert(file, read.clone());
                 read
             }

@@ -53,11 +53,7 @@ pub fn write(
         .filter(|matches| !strip(&matches.text).is_empty());
     let paths = jail.option("logpath");
     let is_auto = word == "auto";
-    let may_switch = jail
-        .option("systemd_if_nologs")
-        .is_none_or(Written::is_true);
-    let has_logs = || paths.is_some_and(|paths| logs(paths).any(|path| !there(path).is_empty()));
-    if word == "systemd" || is_auto && may_switch && matches.is_some() && !has_logs() {
+    if reads_journal(jail.started, &word) {
         if let Some(paths) = paths.filter(|_| is_auto) {
             let missing: Vec<_> = logs(paths).collect();
             let message = format!(
@@ -127,8 +123,30 @@ pub fn write(
     !good.is_empty()
 }
 
+/// Which jails need a log file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needing {
+    /// Those that read nothing else.
+    OnlyFiles,
+    /// Also those that read the journal where there is none, if the administrator has named the log.
+    AlsoIfSwitched,
+}
+
+/// Whether a jail reads the journal, if this is the word of its backend.
+pub(in crate::config::fail2ban) fn reads_journal(started: &Started, backend: &str) -> bool {
+    let options = started.filter_options();
+    let has_match = options
+        .get("journalmatch")
+        .is_some_and(|matches| !strip(&matches.text).is_empty());
+    let may_switch = started.options.get("systemd_if_nologs");
+    let may_switch = may_switch.is_none_or(Written::is_true);
+    let paths = started.options.get("logpath");
+    let has_logs = || paths.is_some_and(|paths| logs(paths).any(|path| !there(path).is_empty()));
+    backend == "systemd" || backend == "auto" && may_switch && has_match && !has_logs()
+}
+
 /// Whether a jail needs a log file and there is none, so that Fail2ban would start nothing at all.
-pub(super) fn lacks_logs(started: &Started) -> bool {
+pub(super) fn lacks_logs(started: &Started, needing: Needing) -> bool {
     let option = |key: &str| started.options.get(key);
     let Some(paths) = option("logpath") else {
         return false;
@@ -138,15 +156,24 @@ pub(super) fn lacks_logs(started: &Started) -> bool {
     let has_match = options
         .get("journalmatch")
         .is_some_and(|matches| !strip(&matches.text).is_empty());
-    let may_switch = has_match && option("systemd_if_nologs").is_none_or(Written::is_true);
+    let may_switch = has_match
+        && option("systemd_if_nologs").is_none_or(Written::is_true)
+        && (needing == Needing::OnlyFiles || is_stock(&paths.place));
     let needs_none = backend.starts_with("systemd")
         || backend == "auto" && may_switch
         || option("skip_if_nologs").is_some_and(Written::is_true);
     !needs_none && logs(paths).all(|path| there(path).is_empty())
 }
 
+/// Whether something stands in a file that a package brings, which tells where a log is on many machines.
+fn is_stock(place: &Place) -> bool {
+    let name = place.text().path.file_name();
+    let name = name.and_then(|name| name.to_str()).unwrap_or_default();
+    name == "jail.conf" || name.starts_with("paths-")
+}
+
 /// The paths of a list of logs, without the word that says where to begin.
-pub(super) fn logs(paths: &Written) -> impl Iterator<Item = &str> {
+pub(in crate::config::fail2ban) fn logs(paths: &Written) -> impl Iterator<Item = &str> {
     let lines = paths
         .text
         .split('\n')

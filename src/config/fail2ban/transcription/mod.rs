@@ -14,21 +14,21 @@ mod listening;
 pub mod values;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
 use filters::Filters;
 pub(super) use filters::zone;
 pub use ignoring::plain_word;
 use jail::Jail;
-pub(super) use listening::alternatives;
+pub use listening::Needing;
+pub(super) use listening::{alternatives, logs, reads_journal};
 use values::{flag, table, text};
 
+use super::Tree;
 use super::action;
 use super::files::place_of;
 use super::jail::State;
 use super::options::Options;
-use super::{Tree, VERSION};
 use crate::action::ActionSpec;
 use crate::config::document::Table;
 use crate::config::filter::FilterFile;
@@ -50,15 +50,9 @@ pub struct Transcription {
     pub differences: Vec<(String, String)>,
 }
 
-/// Reads a directory. `None` if Fail2ban would not start with it, which is reported.
-pub fn read(folder: &Path, problems: &mut Problems) -> Option<Transcription> {
-    let tree = Tree::read(folder, VERSION, problems)?;
-    Some(transcribe(&tree, problems))
-}
-
 /// The jails that need a log file where there is none, in their order: Fail2ban starts nothing with them.
-pub fn without_logs(tree: &Tree) -> impl Iterator<Item = &str> {
-    let lacking = tree.jails.iter().filter(|jail| match &jail.state {
+pub fn without_logs(tree: &Tree, needing: Needing) -> impl Iterator<Item = &str> {
+    let lacking = tree.jails.iter().filter(move |jail| match &jail.state {
         State::On(started) => {
             let own = jail.name.parse().ok().map(|name| Jail {
                 name,
@@ -66,7 +60,7 @@ pub fn without_logs(tree: &Tree) -> impl Iterator<Item = &str> {
                 started,
                 daemon: &tree.daemon,
             });
-            own.is_some_and(|own| !own.counts_bans()) && listening::lacks_logs(started)
+            own.is_some_and(|own| !own.counts_bans()) && listening::lacks_logs(started, needing)
         }
         State::Off | State::LeftOut(_) => false,
     });
@@ -137,7 +131,7 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     }
 }
 
-/// `[daemon]`. Those who ask Fail2ban's socket or read its log find them where they were. The database is f2bd's own, and history is kept as it usually keeps it: what Fail2ban forgets earlier is said
+/// `[daemon]`. Those who ask Fail2ban's socket, read its log or look for its process find them where they were. The database is f2bd's own, and history is kept as it usually keeps it: what Fail2ban forgets earlier is said
 /// with each jail.
 fn daemon(options: &Options) -> Table {
     let mut section = Table::default();
@@ -157,7 +151,11 @@ fn daemon(options: &Options) -> Table {
         section.set("log_level", text(word, &level.place));
     }
     // Words such as SYSLOG are no files.
-    for (key, own) in [("socket", "fail2ban_socket"), ("logtarget", "fail2ban_log")] {
+    for (key, own) in [
+        ("socket", "fail2ban_socket"),
+        ("logtarget", "fail2ban_log"),
+        ("pidfile", "pid_file"),
+    ] {
         if let Some(path) = options.get(key).filter(|path| path.text.starts_with('/')) {
             section.set(own, text(&path.text, &path.place));
         }

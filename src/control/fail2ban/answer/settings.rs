@@ -9,8 +9,10 @@ use log::LevelFilter;
 use super::status::reads_journal;
 use super::{Answers, Failed, seconds};
 use crate::control::fail2ban::command::{Jail, JailSetting, Setting};
+use crate::control::fail2ban::fault::Fault;
 use crate::control::fail2ban::files;
 use crate::control::fail2ban::value::Value;
+use crate::control::protocol::{JailSettingsRow, TreeOption};
 use crate::engine::prefix::Prefix;
 
 /// What is answered where no file is written: the daemon tells the service manager's journal or the terminal.
@@ -18,6 +20,9 @@ const STANDARD_ERROR: &str = "STDERR";
 
 /// What Fail2ban calls dates that are written in any way that is known.
 const ANY_DATE: &str = "Default Detectors";
+
+/// The encoding that Python takes if it may choose.
+const USUAL_ENCODING: &str = "UTF-8";
 
 impl<E> Answers<'_, E> {
     pub(super) fn setting(&mut self, setting: Setting) -> Result<Value, Failed<E>> {
@@ -42,7 +47,11 @@ impl<E> Answers<'_, E> {
         let settings = self.jail_settings(jail)?;
         Ok(match setting {
             JailSetting::LogPath => Value::texts(files::there(&settings.logpath)),
-            JailSetting::LogEncoding => settings.logencoding.into(),
+            JailSetting::LogEncoding => match said(&settings, "logencoding") {
+                Some(word) if !word.eq_ignore_ascii_case("auto") => word.into(),
+                _ if settings.said.is_some() => USUAL_ENCODING.into(),
+                _ => settings.logencoding.into(),
+            },
             JailSetting::JournalMatch => {
                 let alternatives = settings.journalmatch.split(" + ");
                 let alternatives = alternatives.filter(|terms| !terms.is_empty());
@@ -51,7 +60,10 @@ impl<E> Answers<'_, E> {
             }
             JailSetting::IgnoreSelf => Value::Flag(settings.ignoreself),
             JailSetting::IgnoreIp => Value::texts(in_their_order(&settings.ignoreip)),
-            JailSetting::IgnoreCommand => settings.ignorecommand.into(),
+            JailSetting::IgnoreCommand => match said(&settings, "ignorecommand") {
+                Some(command) => command.into(),
+                None => settings.ignorecommand.into(),
+            },
             JailSetting::FailRegex => Value::texts(settings.failregex),
             JailSetting::IgnoreRegex => Value::texts(settings.ignoreregex),
             JailSetting::PrefRegex => {
@@ -67,13 +79,19 @@ impl<E> Answers<'_, E> {
                 Value::Tuple(vec![pattern, title.into()])
             }
             JailSetting::LogTimeZone => {
-                let zone = settings.lines.and_then(|lines| lines.logtimezone);
+                let said = said(&settings, "logtimezone").map(str::to_owned);
+                let zone = || settings.lines.and_then(|lines| lines.logtimezone);
+                let zone = said.filter(|zone| !zone.is_empty()).or_else(zone);
                 zone.map_or(Value::Nothing, Value::from)
             }
             JailSetting::MaxLines => Value::count(settings.lines.map_or(1, |lines| lines.maxlines)),
             // Every answer is asked for.
             JailSetting::IgnoreCache => Value::Nothing,
-            JailSetting::UseDns => settings.usedns.to_string().into(),
+            JailSetting::UseDns => match said(&settings, "usedns") {
+                Some(word) => word.into(),
+                None => settings.usedns.to_string().into(),
+            },
+            JailSetting::Growth(option) => growth(&settings, option)?,
             JailSetting::FindTime => {
                 let span = Duration::try_from_secs_f64(row.findtime).unwrap_or_default();
                 Value::count(span.as_secs())
@@ -83,6 +101,31 @@ impl<E> Answers<'_, E> {
             JailSetting::Actions => Value::texts(row.actions),
         })
     }
+}
+
+/// What a directory of Fail2ban's says of an option.
+fn said<'s>(settings: &'s JailSettingsRow, option: &str) -> Option<&'s str> {
+    let said = settings.said.as_ref()?;
+    said.get(option).map(String::as_str)
+}
+
+/// How bans grow, as Python's values: what a configuration of f2bd's says of it has no such words.
+fn growth(settings: &JailSettingsRow, option: TreeOption) -> Result<Value, Fault> {
+    if settings.said.is_none() {
+        return Err(Fault::Refused(format!(
+            "f2bd tells how bans grow by `f2bd check --json`, under `escalation` of the jail {}",
+            settings.jail
+        )));
+    }
+    let Some(word) = said(settings, option.name()) else {
+        return Ok(Value::Nothing);
+    };
+    let number = || word.parse().ok().map(Value::Whole);
+    Ok(match option.name() {
+        "bantime.increment" | "bantime.overalljails" => Value::Flag(word == "True"),
+        "bantime.maxtime" | "bantime.rndtime" => number().unwrap_or_else(|| word.into()),
+        _ => word.into(),
+    })
 }
 
 /// Who is spared, as Fail2ban tells it: networks and names first, then single addresses.

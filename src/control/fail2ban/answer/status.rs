@@ -2,12 +2,14 @@
 //!
 //! In: rows of the daemon. Out: titles with what is theirs, in Fail2ban's words and order.
 
+use std::collections::BTreeSet;
+
 use super::bans::who;
 use super::{Answers, Failed, strange};
 use crate::control::fail2ban::command::Flavor;
 use crate::control::fail2ban::files;
 use crate::control::fail2ban::value::Value;
-use crate::control::protocol::{JailRow, JailSettingsRow, Status};
+use crate::control::protocol::{BanRow, JailRow, JailSettingsRow, Status};
 
 impl<E> Answers<'_, E> {
     pub(super) fn status_of(
@@ -29,18 +31,46 @@ impl<E> Answers<'_, E> {
         });
         let mut actions = vec![
             Value::titled("Currently banned", Value::count(row.banned)),
-            Value::titled("Total banned", Value::count(row.bans)),
+            Value::titled("Total banned", Value::count(total(row))),
         ];
-        if flavor == Flavor::Basic {
+        if matches!(flavor, Flavor::Basic | Flavor::Whereabouts) {
             let bans = self.bans_by_end(&row.jail)?;
             let list = Value::texts(bans.iter().map(who));
             actions[0] = Value::titled("Currently banned", Value::count(bans.len()));
             actions.push(Value::titled("Banned IP list", list));
+            if flavor == Flavor::Whereabouts {
+                actions.extend(self.whereabouts(&bans));
+            }
         }
         Ok(Value::List(vec![
             Value::titled("Filter", Value::List(filter)),
             Value::titled("Actions", Value::List(actions)),
         ]))
+    }
+
+    /// Where the banned are, as far as f2bd's own databases tell. Fail2ban asks a stranger, and writes this word where it
+    /// cannot.
+    fn whereabouts(&mut self, bans: &[BanRow]) -> Vec<Value> {
+        let known = |values: BTreeSet<String>| match values.is_empty() {
+            true => Value::texts(["error"]),
+            false => Value::texts(values),
+        };
+        let operators = bans.iter().filter_map(|ban| ban.operator.as_ref());
+        let operators = operators.map(|operator| operator.asn.to_string()).collect();
+        let countries = bans.iter().filter_map(|ban| ban.country.clone()).collect();
+        let lists = [
+            ("Banned ASN list", known(operators)),
+            ("Banned Country list", known(countries)),
+            ("Banned RIR list", known(BTreeSet::new())),
+        ];
+        (self.complain)(
+            "f2bd asks no stranger whose addresses it bans: networks and countries are told by the databases that `operator` and `country` in its configuration name, registries by none"
+                .to_owned(),
+        );
+        let lists = lists.into_iter();
+        lists
+            .map(|(title, list)| Value::titled(title, list))
+            .collect()
     }
 
     pub(super) fn status_of_all(&mut self, flavor: Flavor) -> Result<Value, Failed<E>> {
@@ -85,6 +115,11 @@ impl<E> Answers<'_, E> {
     }
 }
 
+/// All bans of a jail. Fail2ban takes those of an earlier run for bans of this one.
+fn total(row: &JailRow) -> u64 {
+    row.bans + row.restored
+}
+
 /// The jails by name.
 pub(super) fn summary(status: &Status) -> Value {
     let mut jails: Vec<_> = status.jails.iter().map(|row| row.jail.as_str()).collect();
@@ -107,7 +142,7 @@ fn counted(row: &JailRow, settings: &JailSettingsRow) -> Value {
     Value::List(vec![
         backend.into(),
         pair(row.watched, row.failures),
-        pair(row.banned, row.bans),
+        pair(row.banned, total(row)),
     ])
 }
 

@@ -2,6 +2,8 @@
 //!
 //! In: the words of Fail2ban's commands. Out: settings by name. What they are is not known here.
 
+use crate::control::protocol::TreeOption;
+
 /// A setting of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
@@ -56,6 +58,8 @@ pub enum JailSetting {
     MaxRetry,
     /// `actions`
     Actions,
+    /// `bantime.increment` and the others of its kind.
+    Growth(TreeOption),
 }
 
 /// The settings of the server that can be asked for.
@@ -99,28 +103,18 @@ pub(super) const JAIL_SETTINGS: &[(&str, JailSetting)] = &[
 
 /// What can be set while Fail2ban runs, and not while f2bd does: the key to be edited instead.
 pub(super) const FIXED: &[(&str, &str)] = &[
-    ("ignorecommand", "ignorecommand"),
-    ("ignorecache", "ignorecommand"),
-    ("addlogpath", "logpath"),
-    ("dellogpath", "logpath"),
-    ("logencoding", "logencoding"),
-    ("addjournalmatch", "journalmatch"),
-    ("deljournalmatch", "journalmatch"),
-    ("prefregex", "prefregex"),
-    ("addfailregex", "failregex"),
-    ("delfailregex", "failregex"),
-    ("addignoreregex", "ignoreregex"),
-    ("delignoreregex", "ignoreregex"),
-    ("usedns", "usedns"),
-    ("datepattern", "datepattern"),
-    ("logtimezone", "logtimezone"),
-    ("maxmatches", "maxmatches"),
-    ("maxlines", "maxlines"),
     ("addaction", "action"),
     ("delaction", "action"),
     ("action", "action"),
-    ("idle", "enabled"),
 ];
+
+impl JailSetting {
+    /// What is told of an option.
+    pub fn of(option: TreeOption) -> Self {
+        let known = known(JAIL_SETTINGS, option.name());
+        known.unwrap_or(JailSetting::Growth(option))
+    }
+}
 
 /// What a word of a list means.
 pub(super) fn known<T: Copy>(list: &[(&str, T)], word: &str) -> Option<T> {
