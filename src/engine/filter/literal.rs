@@ -88,20 +88,22 @@ fn collect_of_concat(parts: &[Hir], options: &mut Vec<Texts>) {
             continue;
         }
         let Some(next) = exact(part) else {
-            options.push(reduced(std::mem::replace(&mut run, vec![Vec::new()])));
+            let run = std::mem::replace(&mut run, vec![Vec::new()]);
+            let behind = leading(part);
+            if behind.iter().any(|text| !text.is_empty()) {
+                options.extend(joined_if_few(&run, &behind).map(reduced));
+            }
+            options.push(reduced(run));
             collect(part, options);
             continue;
         };
         if next.len() > 1 {
             options.push(reduced(run.clone()));
         }
-        run = match run.len() * next.len() <= MOST {
-            true => joined(&run, &next),
-            false => {
-                options.push(reduced(run));
-                next
-            }
-        };
+        run = joined_if_few(&run, &next).unwrap_or_else(|| {
+            options.push(reduced(std::mem::take(&mut run)));
+            next
+        });
     }
     options.push(reduced(run));
 }
@@ -140,14 +142,50 @@ fn exact(hir: &Hir) -> Option<Texts> {
             }
         }
         HirKind::Concat(parts) => parts.iter().try_fold(vec![Vec::new()], |run, part| {
-            let next = exact(part)?;
-            (run.len() * next.len() <= MOST).then(|| joined(&run, &next))
+            joined_if_few(&run, &exact(part)?)
         }),
         HirKind::Alternation(parts) => {
             let each = parts.iter().map(exact).collect::<Option<Vec<_>>>()?;
             let all: Vec<_> = each.into_iter().flatten().collect();
             (all.len() <= MOST).then_some(all)
         }
+    }
+}
+
+/// Texts, folded, of which everything that `hir` takes begins with one; the empty one if nothing is known of it.
+fn leading(hir: &Hir) -> Texts {
+    if let Some(all) = exact(hir) {
+        return all;
+    }
+    let any = || vec![Vec::new()];
+    match hir.kind() {
+        HirKind::Capture(group) => leading(&group.sub),
+        // One text is found sooner than ten that are a digit longer.
+        HirKind::Repetition(repeated) if repeated.min > 0 => match repeated.sub.kind() {
+            HirKind::Class(_) => any(),
+            _ => leading(&repeated.sub),
+        },
+        HirKind::Concat(parts) => {
+            let mut run = any();
+            for part in parts {
+                let next = exact(part);
+                let is_last = next.is_none();
+                let joined = joined_if_few(&run, &next.unwrap_or_else(|| leading(part)));
+                match joined {
+                    Some(longer) => run = longer,
+                    None => break,
+                }
+                if is_last {
+                    break;
+                }
+            }
+            run
+        }
+        HirKind::Alternation(parts) => {
+            let all: Texts = parts.iter().flat_map(leading).collect();
+            if all.len() <= MOST { all } else { any() }
+        }
+        _ => any(),
     }
 }
 
@@ -162,6 +200,11 @@ fn reduced(mut texts: Texts) -> Texts {
         }
     }
     needed
+}
+
+/// Each of `first` with each of `second` behind it, if these are not too many.
+fn joined_if_few(first: &[Vec<u8>], second: &[Vec<u8>]) -> Option<Texts> {
+    (first.len() * second.len() <= MOST).then(|| joined(first, second))
 }
 
 /// Each of `first` with each of `second` behind it.
@@ -222,6 +265,10 @@ mod tests {
             ("^(?:closed|reset) by <ip>$", &["closed by ", "reset by "]),
             ("^(?:error: )?no route from <ip>$", &["no route from "]),
             ("^(?:x|yy)?<user> rejected <ip>$", &[" rejected "]),
+            (
+                "^Took (?:a key|a word(?:/[a-z]+)?|(?:no)+thing) of <ip>$",
+                &["took a key", "took a word", "took no"],
+            ),
             ("^<ip> (?:a+|b) denied [0-9]{3}$", &[" denied "]),
             (
                 "^(?:from|to)? ?<ip> (?:was banned|is listed)$",

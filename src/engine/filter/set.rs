@@ -319,6 +319,15 @@ impl FilterSet {
 }
 
 impl<'v> Verdicts<'_, 'v> {
+    /// Whether an earlier pattern of the same filter has spoken, so that this one does not matter.
+    fn are_before(&self, one: &Use) -> bool {
+        let found = self.found.iter();
+        let mut found = found.map(|finding| (finding.filter, finding.place));
+        let mut doubtful = self.doubtful.iter().map(|of| (of.filter, of.place));
+        let is_earlier = |(filter, place)| filter == one.filter && place < one.place;
+        found.any(is_earlier) || doubtful.any(is_earlier)
+    }
+
     /// Takes what a pattern makes of the record, for all filters that have it.
     fn take<'u>(
         &mut self,
@@ -364,7 +373,10 @@ impl Shared {
         let Some(first) = uses.next() else {
             return;
         };
-        verdicts.take(self.pattern.find(view), first, uses);
+        let is_needed = |one| !verdicts.are_before(one);
+        if is_needed(first) || uses.clone().any(is_needed) {
+            verdicts.take(self.pattern.find(view), first, uses);
+        }
     }
 }
 

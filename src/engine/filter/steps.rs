@@ -103,6 +103,17 @@ impl Steps {
         (Steps(steps.into()), parts.len())
     }
 
+    /// How they go from `start` if they are one of several choices. Most of these are a word, for which a call takes most of
+    /// the time.
+    fn branch(&self, text: &[u8], start: usize) -> Walk {
+        let end = match &*self.0 {
+            [] => Some(start),
+            [Step::Text(wanted)] => wanted.end(text, start),
+            _ => return self.walk(text, start),
+        };
+        end.map_or(Walk::Nowhere, |end| Walk::Through { end, chose: false })
+    }
+
     /// How they go from `start`.
     pub(super) fn walk(&self, text: &[u8], start: usize) -> Walk {
         let (mut at, mut chosen) = (start, false);
@@ -123,9 +134,7 @@ impl Steps {
             let next = text.get(at);
             let may_be = |first: &Bytes| next.is_none_or(|next| first.holds(*next));
             let end = match step {
-                Step::Text(wanted) => wanted
-                    .begins(&text[at..])
-                    .then_some(at + wanted.bytes.len()),
+                Step::Text(wanted) => wanted.end(text, at),
                 Step::End => (at == text.len()).then_some(at),
                 Step::Run {
                     class,
@@ -168,7 +177,7 @@ impl Steps {
                         let Some((_, alternative)) = left.next() else {
                             break None;
                         };
-                        match alternative.walk(text, at) {
+                        match alternative.branch(text, at) {
                             Walk::Nowhere => {}
                             Walk::Unclear => return Walk::Unclear,
                             Walk::Through { end, chose } => {
@@ -215,14 +224,17 @@ impl Exact {
         }
     }
 
-    fn begins(&self, text: &[u8]) -> bool {
-        match text.first_chunk() {
+    /// Where it ends if it begins at `start`.
+    fn end(&self, text: &[u8], start: usize) -> Option<usize> {
+        let text = &text[start..];
+        let is_there = match text.first_chunk() {
             Some(eight) => {
                 u64::from_le_bytes(*eight) & self.mask == self.head
                     && (self.bytes.len() <= 8 || text.starts_with(&self.bytes))
             }
             None => text.starts_with(&self.bytes),
-        }
+        };
+        is_there.then_some(start + self.bytes.len())
     }
 }
 

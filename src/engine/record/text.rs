@@ -263,6 +263,10 @@ fn is_level(word: &[u8]) -> bool {
     const LEVELS: [&[u8]; 8] = [
         b"emerg", b"alert", b"crit", b"err", b"warn", b"notice", b"info", b"debug",
     ];
+    // What names the program ends with a colon.
+    if !word.last().is_some_and(u8::is_ascii_lowercase) {
+        return false;
+    }
     let dot = word.iter().position(|byte| *byte == b'.');
     dot.is_some_and(|dot| {
         let (facility, level) = (&word[..dot], &word[dot + 1..]);
@@ -302,16 +306,33 @@ struct Tag<'l> {
 impl<'l> Tag<'l> {
     /// The word as one: `sshd[42]:`, `kernel:`.
     fn of(word: &'l str) -> Option<Self> {
-        let name = word.strip_suffix(':').filter(|name| !name.is_empty())?;
-        let open = name
-            .strip_suffix(']')
-            .and_then(|name| name.bytes().rposition(|byte| byte == b'['));
-        let (program, pid) = match open {
-            None => (name, None),
-            Some(open) => (&name[..open], name[open + 1..name.len() - 1].parse().ok()),
+        let [name @ .., b':'] = word.as_bytes() else {
+            return None;
         };
-        Some(Tag { program, pid })
+        let open = match name {
+            [] => return None,
+            [inner @ .., b']'] => inner.iter().rposition(|byte| *byte == b'['),
+            _ => None,
+        };
+        let (program, pid) = match open {
+            None => (name.len(), None),
+            Some(open) => (open, number(&name[open + 1..name.len() - 1])),
+        };
+        Some(Tag {
+            program: &word[..program],
+            pid,
+        })
     }
+}
+
+/// The number that a text is.
+fn number(text: &[u8]) -> Option<u32> {
+    let append = |number: u32, digit: &u8| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        number.checked_mul(10)?.checked_add(u32::from(digit))
+    };
+    let number = text.iter().try_fold(0, append);
+    number.filter(|_| !text.is_empty())
 }
 
 #[cfg(test)]
