@@ -220,12 +220,12 @@ mod tests {
         for (text, named) in [
             ("^%Y-%m-%d %k:%M:%S%%", "^Year-Month-Day %k:Minute:Second%"),
             ("%ExY%Exm%Exd", "ExYearExMonthExDay"),
-            ("{^LN-BEG}EPOCH", "{^LN-BEG}Epoch"),
             ("(?:%a )?%b %d, %Exy", "(?:DAY )?MON Day, ExYear2"),
         ] {
             let expected = (Some(text.to_owned()), named.to_owned());
             assert_eq!(title(text), expected);
         }
+        assert_eq!(title("{^LN-BEG}EPOCH"), (None, "{^LN-BEG}Epoch".to_owned()));
         for text in [
             "",
             "{^LN-BEG}",
