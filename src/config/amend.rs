@@ -88,7 +88,7 @@ pub fn take_out(
     policy
         .jails
         .remove(place.ok_or_else(|| AmendError::Jail(jail.clone()))?);
-    policy.left_out.remove(jail);
+    policy.left_out.end(jail);
     told.retain(|row| row.jail != *jail);
     for (_, served) in &mut *actions {
         served.retain(|one| one.jail != *jail);

@@ -61,7 +61,7 @@ use crate::control::protocol::JailSettingsRow;
 use crate::engine::atlas::Atlas;
 use crate::engine::filter::{FilterSet, FilterSpec};
 use crate::engine::name::{FilterName, JailName};
-use crate::engine::policy::{FilterId, JailPolicy, Policy};
+use crate::engine::policy::{FilterId, JailPolicy, LeftOut, Policy};
 use crate::engine::record::journal::RouteId;
 use crate::ignore::Lists;
 use crate::source::SourceSpec;
@@ -171,7 +171,7 @@ fn load_and(
         filters,
         actions: given_actions,
         meant,
-        powerless,
+        weakened,
         tree,
     }) = read(origin, &main, &mut problems)
     else {
@@ -204,6 +204,15 @@ fn load_and(
         // Fail2ban starts the others, too.
         problems.leave_out(before);
     }
+    // Others of their actions may keep out whom these would have.
+    let keeps_out = |jail: &JailName| {
+        let mut used = reader.actions.iter().filter(|used| used.jail == *jail);
+        used.any(|used| keepers(&actions).any(|keeper| keeper.name == used.action))
+    };
+    let powerless: BTreeSet<_> = weakened
+        .into_iter()
+        .filter(|jail| !keeps_out(jail))
+        .collect();
     for jail in &mut jails {
         jail.responses.note(|name| {
             let mut specs = actions.iter();
@@ -249,12 +258,13 @@ fn load_and(
     let stock_filters = stock.map(|file| file.name().clone()).collect();
     let mut policy = policy(&jails, &filters, &atlas, &mut problems);
     if let Some(policy) = &mut policy {
-        let mut left_out = meant;
-        for jail in &policy.jails {
-            left_out.remove(&jail.name);
-        }
-        left_out.extend(powerless);
-        policy.left_out = left_out;
+        let works = |name: &JailName| {
+            let is_there = policy.jails.iter().any(|jail| jail.name == *name);
+            is_there && !powerless.contains(name)
+        };
+        let known = meant.into_iter().filter(|name| !works(name)).collect();
+        let has_others = tree.as_ref().is_some_and(|tree| tree.lacks_files);
+        policy.left_out = LeftOut::of(known, has_others);
     }
     let changed = changed.and_then(|jails| self::policy(&jails, &filters, &atlas, &mut problems));
     let enabled: Vec<_> = jails.iter().filter(|jail| jail.enabled).collect();
@@ -302,6 +312,11 @@ fn load_and(
     (loaded, changed)
 }
 
+/// The actions that do more than tell.
+fn keepers(actions: &[ActionSpec]) -> impl Iterator<Item = &ActionSpec> {
+    actions.iter().filter(|spec| spec.teller().is_none())
+}
+
 /// What is written, before anybody knows what it means.
 struct Read {
     text: Arc<Text>,
@@ -312,8 +327,8 @@ struct Read {
     actions: Vec<(ActionSpec, Place)>,
     /// Jails that are meant to run, as far as a mistake can leave out one of them alone.
     meant: BTreeSet<JailName>,
-    /// Those of them that no action is left of.
-    powerless: BTreeSet<JailName>,
+    /// Those of them that lack an action that they name.
+    weakened: BTreeSet<JailName>,
     /// The directory of Fail2ban's, if it is one.
     tree: Option<Arc<Tree>>,
 }
@@ -335,7 +350,7 @@ fn read(origin: &Origin<'_>, main: &Path, problems: &mut Problems) -> Option<Rea
             filters,
             actions,
             meant,
-            powerless,
+            weakened,
             ..
         } = fail2ban::transcription::transcribe(&tree, problems);
         return Some(Read {
@@ -344,7 +359,7 @@ fn read(origin: &Origin<'_>, main: &Path, problems: &mut Problems) -> Option<Rea
             filters,
             actions,
             meant,
-            powerless,
+            weakened,
             tree: Some(tree),
         });
     }
@@ -355,7 +370,7 @@ fn read(origin: &Origin<'_>, main: &Path, problems: &mut Problems) -> Option<Rea
         filters: BTreeMap::new(),
         actions: Vec::new(),
         meant: BTreeSet::new(),
-        powerless: BTreeSet::new(),
+        weakened: BTreeSet::new(),
         tree: None,
     })
 }
@@ -601,7 +616,7 @@ fn policy(
         Ok(filters) => Some(Policy {
             filters,
             jails: policies,
-            left_out: BTreeSet::new(),
+            left_out: LeftOut::default(),
             atlas: Arc::clone(atlas),
         }),
         Err(_) => {

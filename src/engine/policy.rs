@@ -66,11 +66,39 @@ pub struct Policy {
     pub filters: FilterSet,
     /// The enabled jails, in the order of the configuration.
     pub jails: Vec<JailPolicy>,
-    /// Jails that are meant to run and do not, or do nothing to whoever is banned, because of a mistake in the configuration:
-    /// nobody has asked for an end of their bans.
-    pub left_out: BTreeSet<JailName>,
+    /// Jails that are left out by a mistake.
+    pub left_out: LeftOut,
     /// What is known of addresses.
     pub atlas: Arc<Atlas>,
+}
+
+/// Jails that are meant to run and do not, or do nothing to whoever is banned, because of a mistake in the configuration: nobody
+/// has asked for an end of their bans.
+#[derive(Clone, Debug, Default)]
+pub struct LeftOut {
+    /// Those that are known.
+    known: BTreeSet<JailName>,
+    /// Whether any other jail may be one of them, since a part of the configuration could not be read.
+    has_others: bool,
+    /// Those that somebody ended since.
+    ended: BTreeSet<JailName>,
+}
+
+impl LeftOut {
+    /// These are known, and there may be others.
+    pub fn of(known: BTreeSet<JailName>, has_others: bool) -> LeftOut {
+        LeftOut {
+            known,
+            has_others,
+            ended: BTreeSet::new(),
+        }
+    }
+
+    /// Notes that somebody wants the end of a jail.
+    pub fn end(&mut self, jail: &JailName) {
+        self.known.remove(jail);
+        self.ended.insert(jail.clone());
+    }
 }
 
 impl Policy {
@@ -82,9 +110,16 @@ impl Policy {
     /// The jails that do their work and would do it no longer under `next`, because of a mistake.
     pub fn lost_in(&self, next: &Policy) -> Vec<JailName> {
         let names = self.jails.iter().map(|jail| &jail.name);
-        let is_lost =
-            |jail: &&JailName| next.left_out.contains(*jail) && !self.left_out.contains(*jail);
+        let is_lost = |jail: &&JailName| next.misses(jail) && !self.misses(jail);
         names.filter(is_lost).cloned().collect()
+    }
+
+    /// Whether a jail does not do its work because of a mistake.
+    pub fn misses(&self, jail: &JailName) -> bool {
+        let left_out = &self.left_out;
+        let is_there = || self.jails.iter().any(|one| one.name == *jail);
+        left_out.known.contains(jail)
+            || (left_out.has_others && !left_out.ended.contains(jail) && !is_there())
     }
 
     /// The first class of a jail that an address belongs to.

@@ -25,7 +25,7 @@ logpath = HOME/auth.log
 ";
 
 /// Each ends the work of `sshd` or of both, and is in a line of its own.
-const SLIPS: [(&str, &str); 7] = [
+const SLIPS: [(&str, &str); 11] = [
     ("nftables-multiport", "nftables-multiprot"),
     ("[sshd]", "[sshd]\nfilter = shsd"),
     ("[sshd]", "[sshd]\nbackend = systmed"),
@@ -33,6 +33,14 @@ const SLIPS: [(&str, &str); 7] = [
     ("ignoreself", "action = %(nobody)s\nignoreself"),
     ("[sshd]", "[sshd]\nport = sssh"),
     ("[sshd]", "[sshd]\nport = ssh;2222"),
+    // The letters are left, and keep nobody out.
+    ("[sshd]", "[sshd]\naction = %(action_mwl)s\nport = sssh"),
+    (
+        "[sshd]",
+        "[sshd]\naction = nobody.py\n sendmail-whois[name=sshd]",
+    ),
+    ("enabled = true", "enabled = ture"),
+    ("enabled = true", "enabled = true # for now"),
 ];
 
 #[test]
@@ -78,6 +86,13 @@ fn a_slip_ends_no_ban() {
         assert_eq!(lasts(&daemon), until_when, "{slip}");
         assert!(shut_out(), "{slip}");
     }
+    let mut no_text = jails.clone().into_bytes();
+    no_text.extend(b"# caf\xe9\n");
+    fs::write(at("fail2ban/jail.local"), &no_text).unwrap();
+    let (code, said) = reload();
+    assert_eq!(code, Some(255), "{said}");
+    assert_eq!(daemon.client(&["status"]), running);
+    assert_eq!(lasts(&daemon), until_when);
     let log = until("the log says so", || {
         let log = fs::read_to_string(at("fail2ban.log")).ok()?;
         log.contains("old one stays in force").then_some(log)
@@ -107,6 +122,15 @@ fn a_slip_ends_no_ban() {
     until("it is shut out after another start", || {
         shut_out().then_some(())
     });
+
+    drop(daemon);
+
+    // Nor does a file that is no text end bans at a start: they wait for its jails.
+    fs::write(at("fail2ban/jail.local"), &no_text).unwrap();
+    drop(Daemon::start(&netns, home.path(), &kept));
+    write(&jails);
+    let daemon = Daemon::start(&netns, home.path(), &kept);
+    assert_eq!(lasts(&daemon), until_when);
 
     // Whoever wants it ends it.
     write(&jails.replacen("[sshd]\nenabled = true", "[sshd]\nenabled = false", 1));

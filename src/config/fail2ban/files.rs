@@ -93,6 +93,12 @@ impl Files {
         &self.folder
     }
 
+    /// Whether one of those that were read so far was passed over: unreadable, or no text.
+    pub fn has_passed_over(&self) -> bool {
+        let mut read = self.read.values();
+        read.any(|reading| matches!(reading, Reading::Passed))
+    }
+
     /// Reads all files of a name.
     ///
     /// # Errors

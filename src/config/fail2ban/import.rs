@@ -83,7 +83,7 @@ pub fn convert(folder: &Path, output: &Path, problems: &mut Problems) -> Option<
     let (mut filters, mut actions) = (FilterFiles::default(), ActionFiles::new(output));
     let (mut carried, mut sections) = (Vec::new(), Table::default());
     for jail in jails {
-        if matches!(jail.state, State::Off) {
+        if matches!(jail.state, State::Off | State::Doubtful) {
             continue;
         }
         let row = started(&jail).and_then(|jail| covered.row(jail));
@@ -136,7 +136,7 @@ pub fn convert(folder: &Path, output: &Path, problems: &mut Problems) -> Option<
 fn started(jail: &TreeJail) -> Option<&Started> {
     match &jail.state {
         State::On(started) => Some(started),
-        State::Off | State::LeftOut(_) => None,
+        State::Off | State::Doubtful | State::LeftOut(_) => None,
     }
 }
 

@@ -35,6 +35,8 @@ pub struct TreeJail {
 pub enum State {
     /// It is not enabled.
     Off,
+    /// What it says of that is neither true nor false: Fail2ban takes it for false, and nobody has asked for that.
+    Doubtful,
     /// It would be started.
     On(Box<Started>),
     /// It cannot be read; Fail2ban starts the others without it, if at all.

@@ -79,14 +79,16 @@ pub struct Tree {
     pub threads: Options,
     /// All jails, in the order in which Fail2ban starts them.
     pub jails: Vec<TreeJail>,
+    /// Whether a file of jails was passed over, in which there may be others.
+    pub lacks_files: bool,
 }
 
 impl Tree {
     /// Reads a directory. `None` if Fail2ban would not start at all; what is wrong, with the directory or with single jails, is
     /// noted in `problems`.
     pub fn read(folder: &Path, version: &str, problems: &mut Problems) -> Option<Tree> {
+        let (daemon, threads) = daemon(&mut Files::of(folder), problems)?;
         let mut files = Files::of(folder);
-        let (daemon, threads) = daemon(&mut files, problems)?;
         let mut merged = match files.read("jail", problems) {
             Ok(merged) => merged,
             Err(FilesError::Missing) => {
@@ -100,6 +102,7 @@ impl Tree {
             }
             Err(FilesError::Broken) => return None,
         };
+        let lacks_files = files.has_passed_over();
         let path = folder.to_string_lossy();
         let place = files::place_of(folder);
         for (key, value) in [
@@ -117,11 +120,8 @@ impl Tree {
         let mut reader = JailsReader::new(&mut files);
         let mut jails = Vec::new();
         for (name, place) in names {
-            let state = match reader.read(&name, &place, &mut merged, problems) {
-                Ok(None) => State::Off,
-                Ok(Some(started)) => State::On(Box::new(started)),
-                Err(error) => State::LeftOut(error),
-            };
+            let read = reader.read(&name, &place, &mut merged, problems);
+            let state = read.unwrap_or_else(State::LeftOut);
             jails.push(TreeJail { name, place, state });
         }
         // What is wrong with a filter or an action concerns its jails alone.
@@ -137,6 +137,7 @@ impl Tree {
             daemon,
             threads,
             jails,
+            lacks_files,
         })
     }
 }

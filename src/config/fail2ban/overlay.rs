@@ -91,7 +91,7 @@ impl Tree {
         let mut jails = self.jails.iter_mut();
         match &mut jails.find(|one| one.name == jail.as_str())?.state {
             State::On(started) => Some(started),
-            State::Off | State::LeftOut(_) => None,
+            State::Off | State::Doubtful | State::LeftOut(_) => None,
         }
     }
 

@@ -11,7 +11,7 @@ use super::brackets;
 use super::expression::Hosts;
 use super::files::{Files, place_of};
 use super::filter::{self, Reading};
-use super::jail::JailsReader;
+use super::jail::{JailsReader, State};
 use super::merged::Merged;
 use super::options::{Options, Written, strip};
 use crate::config::filter::FilterFile;
@@ -67,12 +67,14 @@ impl Whereabouts {
         {
             section.set(key, Written::new(value, &place));
         }
-        let started = JailsReader::new(&mut files).read(JAIL, &place, &mut jails, problems);
-        let started = started.unwrap_or_else(|error| {
-            problems.error(error.place(), error.to_string(), error.remedy());
-            None
-        })?;
-        Some(started.filter_options())
+        match JailsReader::new(&mut files).read(JAIL, &place, &mut jails, problems) {
+            Ok(State::On(started)) => Some(started.filter_options()),
+            Ok(State::Off | State::Doubtful) => None,
+            Err(error) | Ok(State::LeftOut(error)) => {
+                problems.error(error.place(), error.to_string(), error.remedy());
+                None
+            }
+        }
     }
 
     /// Reads it; what is wrong with it is noted in `problems`.

@@ -21,7 +21,7 @@ pub fn commands(tree: &Tree) -> Vec<Command> {
     let mut starts = Vec::new();
     for jail in &tree.jails {
         match &jail.state {
-            State::Off => {}
+            State::Off | State::Doubtful => {}
             State::On(started) => {
                 commands.extend(self::jail(&tree.folder, &jail.name, started));
                 starts.push(command(&["start", &jail.name]));

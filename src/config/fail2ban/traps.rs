@@ -113,7 +113,7 @@ pub fn open_secrets(jails: &[TreeJail], problems: &mut Problems) {
     let mut told = HashSet::new();
     let started = jails.iter().filter_map(|jail| match &jail.state {
         State::On(started) => Some(started),
-        State::Off | State::LeftOut(_) => None,
+        State::Off | State::Doubtful | State::LeftOut(_) => None,
     });
     let actions = started.flat_map(|jail| &jail.actions);
     for (key, value) in actions.flat_map(|action| action.parameters.iter()) {

@@ -340,7 +340,7 @@ impl Engine {
     /// Lifts the bans that the settings no longer want.
     fn respect_policy(&mut self, now: Timestamp, out: &mut Vec<Decision>) {
         for name in self.ledger.jails() {
-            if self.place(&name).is_none() && !self.policy.left_out.contains(&name) {
+            if self.place(&name).is_none() && !self.policy.misses(&name) {
                 self.release(&name, now, Release::JailGone, out, |_| true);
             }
         }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::keys::{ACTION_OPTIONS, FILTER_OPTIONS, JAIL_OPTIONS, OptionKind};
-use super::{JailError, Started, TreeAction, TreeFilter, is_python};
+use super::{JailError, Started, State, TreeAction, TreeFilter, is_python};
 use crate::config::fail2ban::brackets::{self, Named};
 use crate::config::fail2ban::definition::Definition;
 use crate::config::fail2ban::files::{Files, FilesError};
@@ -64,12 +64,16 @@ impl<'f> JailsReader<'f> {
         place: &Place,
         jails: &mut Merged,
         problems: &mut Problems,
-    ) -> Result<Option<Started>, JailError> {
+    ) -> Result<State, JailError> {
         let first = options(jails, name, place, &JAIL_OPTIONS[..2])?;
         let filter = options(jails, name, place, &[("filter", OptionKind::Text)])?;
-        if !first.get("enabled").is_some_and(Written::is_true) {
+        let enabled = first.get("enabled");
+        if !enabled.is_some_and(Written::is_true) {
             traps::strange_flags(name, &first, problems);
-            return Ok(None);
+            return Ok(match enabled.is_none_or(Written::is_false) {
+                true => State::Off,
+                false => State::Doubtful,
+            });
         }
         let named = filter
             .get("filter")
@@ -105,12 +109,12 @@ impl<'f> JailsReader<'f> {
                 actions.push(self.action(entry, list, name, &given, problems)?);
             }
         }
-        Ok(Some(Started {
+        Ok(State::On(Box::new(Started {
             others: others(jails, name, &options),
             options,
             filter,
             actions,
-        }))
+        })))
     }
 
     fn filter(

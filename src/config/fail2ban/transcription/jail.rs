@@ -272,7 +272,7 @@ impl Jail<'_> {
     }
 
     /// What a ban closes, and by what: what most actions close stands in the jail's section, what one calls or closes
-    /// otherwise beside its name. False if none of its actions is left, which is reported.
+    /// otherwise beside its name. False if one of its actions is not left, which is reported.
     pub fn closing(&self, actions: &Actions, section: &mut Table, problems: &mut Problems) -> bool {
         self.addressing(actions, section, problems);
         let uses = actions.uses.iter();
@@ -285,7 +285,6 @@ impl Jail<'_> {
             let remedy = "give it an action that f2bd has or can run: see f2bd-action(5)";
             problems.error(&first.place, message, remedy);
         }
-        let has_power = !uses.is_empty() || self.started.actions.is_empty();
         let place = self
             .option("action")
             .map_or(self.place, |action| &action.place);
@@ -308,7 +307,7 @@ impl Jail<'_> {
         if let Some(ports) = usual {
             close(ports, place, section);
         }
-        has_power
+        uses.len() == self.started.actions.len()
     }
 }
 

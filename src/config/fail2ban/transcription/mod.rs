@@ -46,10 +46,10 @@ pub struct Transcription {
     pub filters: BTreeMap<FilterName, Option<FilterFile>>,
     /// The actions that are not among the sections, each with where a jail names it.
     pub actions: Vec<(ActionSpec, Place)>,
-    /// The jails that are enabled, also those that are left out.
+    /// The jails that are enabled, or may be meant to be, also those that are left out.
     pub meant: BTreeSet<JailName>,
-    /// Those that no action is left of, which is reported.
-    pub powerless: BTreeSet<JailName>,
+    /// Those that lack an action that they name, which is reported.
+    pub weakened: BTreeSet<JailName>,
     /// What our own actions do otherwise than Fail2ban's, with the name of the jail.
     pub differences: Vec<(String, String)>,
 }
@@ -66,7 +66,7 @@ pub fn without_logs(tree: &Tree, needing: Needing) -> impl Iterator<Item = &str>
             });
             own.is_some_and(|own| !own.counts_bans()) && listening::lacks_logs(started, needing)
         }
-        State::Off | State::LeftOut(_) => false,
+        State::Off | State::Doubtful | State::LeftOut(_) => false,
     });
     lacking.map(|jail| jail.name.as_str())
 }
@@ -76,14 +76,14 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     let place = place_of(&tree.folder);
     let mut filters = Filters::default();
     let (mut read, mut sources) = (Vec::new(), Table::default());
-    let is_on = |jail: &&TreeJail| !matches!(jail.state, State::Off);
-    let on = tree.jails.iter().filter(is_on);
+    let is_meant = |jail: &&TreeJail| !matches!(jail.state, State::Off);
+    let meant = tree.jails.iter().filter(is_meant);
     // Nobody is banned under what cannot be a name.
-    let meant = on.filter_map(|jail| jail.name.parse().ok()).collect();
-    let mut powerless = BTreeSet::new();
+    let meant = meant.filter_map(|jail| jail.name.parse().ok()).collect();
+    let mut weakened = BTreeSet::new();
     for jail in &tree.jails {
         let started = match &jail.state {
-            State::Off => continue,
+            State::Off | State::Doubtful => continue,
             State::On(started) => started,
             State::LeftOut(error) => {
                 let message = format!("jail `{}` does not start: {error}", jail.name);
@@ -116,7 +116,7 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     let mut jails = Table::default();
     for (jail, mut section) in read {
         if !jail.closing(&actions, &mut section, problems) {
-            powerless.insert(jail.name.clone());
+            weakened.insert(jail.name.clone());
         }
         jails.set(jail.name.as_str(), table(section, jail.place));
     }
@@ -139,7 +139,7 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
         filters: filters.files,
         actions: actions.commands,
         meant,
-        powerless,
+        weakened,
         differences,
     }
 }
