@@ -225,12 +225,17 @@ impl Outbox {
                 }
             }
         }
+        let is_served = self.workers.iter().any(|worker| worker.spec.is_served());
+        let lifted = match is_served {
+            true => memory.lifted(clock::now(), MOST_LIFTED),
+            false => Vec::new(),
+        };
         // Nobody else is retired before each of these has put into effect what it is told now.
         for worker in &mut self.workers {
             worker.stale = true;
             worker.settled = worker.spec.teller().is_some();
             if worker.spec.is_served() {
-                worker.recall(engine, memory);
+                worker.recall(engine, &lifted);
             }
         }
         self.catch_up(engine, memory);
@@ -684,9 +689,9 @@ impl Worker {
         }
     }
 
-    /// Tells it who was banned and is so no more, as far as others may not have heard of that: who was lifted early, and who
-    /// is banned by a jail that has another action since the last run.
-    fn recall(&mut self, engine: &Engine, memory: &Memory) {
+    /// Tells it who was banned and is so no more, as far as others may not have heard of that: whose bans were `lifted` early,
+    /// and who is banned by a jail that has another action since the last run.
+    fn recall(&mut self, engine: &Engine, lifted: &[Ban]) {
         let (ledger, policy) = (engine.ledger(), engine.policy());
         let was_own = |jail: &JailName| {
             let mut jails = self.untaken.iter().flat_map(|trace| &trace.jails);
@@ -698,12 +703,11 @@ impl Worker {
         let of_others = of_others.map(|(jail, subject, standing)| {
             self.standing(jail, subject, &standing, policy, &Counts::new())
         });
-        let lifted = memory.lifted(clock::now(), MOST_LIFTED).into_iter();
-        let lifted = lifted.map(|ban| InForce {
+        let lifted = lifted.iter().map(|ban| InForce {
             ban: ban.id,
             until: ban.until(),
-            jail: ban.jail,
-            subject: ban.subject,
+            jail: ban.jail.clone(),
+            subject: ban.subject.clone(),
             event: None,
         });
         let all: Vec<_> = of_others.chain(lifted).collect();
