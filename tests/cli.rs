@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::support::journald::Journald;
 use crate::support::skipped;
 use crate::support::wait::until;
-use crate::support::world::F2BD;
+use crate::support::world::{F2BD, copy_program};
 
 /// Three failures, one of them forged, between lines that are none.
 const LOG: &[u8] = b"Feb 12 14:10:20 www sshd[101]: Server listening on 0.0.0.0 port 22.
@@ -229,7 +229,7 @@ fn a_log_that_may_not_be_read_is_77() {
     fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
     // The build directory may be closed to others.
     let program = home.path().join("f2bd");
-    fs::copy(F2BD, &program).unwrap();
+    copy_program(&program);
     let log = home.path().join("secret.log");
     fs::write(&log, LOG).unwrap();
     fs::set_permissions(&log, PermissionsExt::from_mode(0o600)).unwrap();

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::support::skipped;
-use crate::support::world::F2BD;
+use crate::support::world::{F2BD, copy_program};
 
 /// All cases of a kind, by name.
 fn cases(kind: &str) -> Vec<PathBuf> {
@@ -461,7 +461,7 @@ fn a_file_without_permission_is_told() {
     fs::set_permissions(home.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = home.path().join("f2bd");
     // The build directory may be closed to others.
-    fs::copy(F2BD, &program).unwrap();
+    copy_program(&program);
     let output = Command::new("setpriv")
         .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
         .arg(&program)

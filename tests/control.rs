@@ -25,7 +25,7 @@ use regex::Regex;
 use serde::de::DeserializeOwned;
 
 use crate::support::wait::{DEADLINE, until};
-use crate::support::world::{F2BD, World};
+use crate::support::world::{F2BD, World, copy_program};
 
 /// Three failures are a ban; documentation networks may be attacked from, one of them is spared.
 const JAIL: &str = "maxretry = 3\nfindtime = \"1h\"\nbantime = \"1h\"\nignoreself = false\nignoreip = [\"203.0.113.0/24\"]";
@@ -793,7 +793,7 @@ fn clients_that_say_or_read_nothing_are_in_nobodys_way() {
 fn open_to_a_group(world: &World) -> PathBuf {
     fs::set_permissions(world.path(), PermissionsExt::from_mode(0o755)).unwrap();
     let program = world.path().join("f2bd");
-    fs::copy(F2BD, &program).unwrap();
+    copy_program(&program);
     chown(world.socket(), None, Some(GROUP)).unwrap();
     program
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::support::journald::Journald;
 use crate::support::skipped;
 use crate::support::wait::until;
-use crate::support::world::F2BD;
+use crate::support::world::{F2BD, copy_program};
 
 /// When it is, for those that read old logs.
 const NOW: &str = "2026-02-13T00:00:00Z";
@@ -597,7 +597,7 @@ fn a_log_that_may_not_be_read_is_told_and_the_others_are_read() {
     all(case.home.path(), 0o755);
     all(Path::new(&closed), 0o000);
     let binary = case.path("f2bd");
-    fs::copy(F2BD, &binary).unwrap();
+    copy_program(&binary);
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
         .arg(&binary)

@@ -253,7 +253,8 @@ pub enum Order {
     /// Others had the same place before, or this action for other jails: with the next reconciliation, what they have left
     /// and nobody wants any more is taken away.
     Inherit(Vec<Trace>),
-    /// These were lifted early, the oldest first; whom an earlier run has told of them does not know yet.
+    /// These are banned no more: lifted early, the oldest first, or of a jail that has another action now. Whom an earlier run
+    /// has told of them does not know yet.
     Recall(Vec<InForce>),
     /// Tell of this.
     Tell(Vec<Event>),

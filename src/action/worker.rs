@@ -59,7 +59,7 @@ pub trait Keeper {
     /// Takes note of what others have left in its place, to take away what nobody wants any more.
     fn inherit(&mut self, _traces: Vec<Trace>) {}
 
-    /// Takes note of who was lifted early before this began, the oldest first.
+    /// Takes note of who had been banned before this began and is no more; of those who were lifted early, the oldest first.
     fn recall(&mut self, _lifted: Vec<InForce>, _clock: Clock<'_>) {}
 
     /// Leaves what is there, or takes it away.

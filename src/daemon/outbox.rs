@@ -64,12 +64,15 @@ pub struct Outbox {
     complete: bool,
 }
 
+/// What an action comes after: what was there in its place, and the thread that has to end before it begins.
+type Predecessor<'a> = (&'a ActionSpec, Vec<Trace>, Option<Arc<JoinHandle<()>>>);
+
 /// A worker that has been told to end.
 struct Leaving {
     action: ActionName,
     thread: Arc<JoinHandle<()>>,
     /// What it takes away before it does.
-    trace: Option<Trace>,
+    traces: Vec<Trace>,
 }
 
 struct Worker {
@@ -137,7 +140,35 @@ impl Outbox {
     fn still_there(&self) -> impl Iterator<Item = (&ActionName, &Trace)> {
         let leaving = self.leaving.iter();
         let leaving = leaving.filter(|leaving| !leaving.thread.is_finished());
-        leaving.filter_map(|leaving| Some((&leaving.action, leaving.trace.as_ref()?)))
+        leaving.flat_map(|leaving| {
+            let traces = leaving.traces.iter();
+            traces.map(|trace| (&leaving.action, trace))
+        })
+    }
+
+    /// Has a worker that nobody wants any more protect until all others do, or end at once if there are actions that cannot begin
+    /// before it has: those, and its thread, for which they wait.
+    fn clear_for_meddlers<'a>(
+        &mut self,
+        worker: Worker,
+        actions: &'a [(ActionSpec, Vec<ActionJail>)],
+    ) -> Vec<Predecessor<'a>> {
+        // Those that run already do in spite of it.
+        let new = actions.iter().filter(|(spec, _)| {
+            let mut running = self.workers.iter();
+            !running.any(|running| running.spec == *spec)
+        });
+        let meddlers = new.filter(|(spec, jails)| meddles(spec, jails, &worker));
+        let meddlers: Vec<_> = meddlers.map(|(spec, _)| spec).collect();
+        if meddlers.is_empty() {
+            self.retired.push(worker);
+            return Vec::new();
+        }
+        let leaving = worker.begin_to_end(Ending::Remove);
+        let behind = |spec| (spec, Vec::new(), Some(Arc::clone(&leaving.thread)));
+        let predecessors = meddlers.into_iter().map(behind).collect();
+        self.leaving.push(leaving);
+        predecessors
     }
 
     /// Makes the running workers those of `actions`, each for its own jails, and has each of them make
@@ -159,14 +190,6 @@ impl Outbox {
         self.workers = stay;
         let mut predecessors = Vec::new();
         for worker in leave {
-            let meddlers = meddlers(&worker, actions);
-            if !meddlers.is_empty() {
-                let leaving = worker.begin_to_end(Ending::Remove);
-                let behind = |spec| (spec, Vec::new(), Some(Arc::clone(&leaving.thread)));
-                predecessors.extend(meddlers.into_iter().map(behind));
-                self.leaving.push(leaving);
-                continue;
-            }
             let successor = actions
                 .iter()
                 .find(|(spec, _)| spec.shares_place_with(&worker.spec));
@@ -179,7 +202,7 @@ impl Outbox {
                 None if worker.spec.teller().is_some() => {
                     self.leaving.push(worker.begin_to_end(Ending::AsConfigured));
                 }
-                None => self.retired.push(worker),
+                None => predecessors.extend(self.clear_for_meddlers(worker, actions)),
             }
         }
         // One whose thread the system refuses is not forgotten: nobody else knows what it has left.
@@ -191,15 +214,7 @@ impl Outbox {
                 Some((spec, _)) => predecessors.push((spec, vec![trace], None)),
                 None => {
                     let worker = self.resurrect(trace, engine)?;
-                    let meddlers = meddlers(&worker, actions);
-                    if meddlers.is_empty() {
-                        self.retired.push(worker);
-                    } else {
-                        let leaving = worker.begin_to_end(Ending::Remove);
-                        let behind = |spec| (spec, Vec::new(), Some(Arc::clone(&leaving.thread)));
-                        predecessors.extend(meddlers.into_iter().map(behind));
-                        self.leaving.push(leaving);
-                    }
+                    predecessors.extend(self.clear_for_meddlers(worker, actions));
                 }
             }
             self.inherited.remove(0);
@@ -225,12 +240,17 @@ impl Outbox {
                 }
             }
         }
+        let is_served = self.workers.iter().any(|worker| worker.spec.is_served());
+        let lifted = match is_served {
+            true => memory.lifted(clock::now(), MOST_LIFTED),
+            false => Vec::new(),
+        };
         // Nobody else is retired before each of these has put into effect what it is told now.
         for worker in &mut self.workers {
             worker.stale = true;
             worker.settled = worker.spec.teller().is_some();
             if worker.spec.is_served() {
-                worker.recall(engine, memory);
+                worker.recall(engine, &lifted);
             }
         }
         self.catch_up(engine, memory);
@@ -525,17 +545,10 @@ impl Outbox {
     }
 }
 
-/// The actions that cannot begin before this one has taken away what is there of it: rules of the same names would be taken
+/// Whether an action cannot begin before a worker has taken away what is there of it: rules of the same names would be taken
 /// away with the old ones, or never.
-fn meddlers<'a>(
-    worker: &Worker,
-    actions: &'a [(ActionSpec, Vec<ActionJail>)],
-) -> Vec<&'a ActionSpec> {
-    let all = actions.iter();
-    let those = all.filter(|(spec, jails)| {
-        spec.meddles_with(&worker.spec) && jails.iter().any(|jail| worker.serves(&jail.jail))
-    });
-    those.map(|(spec, _)| spec).collect()
+fn meddles(spec: &ActionSpec, jails: &[ActionJail], worker: &Worker) -> bool {
+    spec.meddles_with(&worker.spec) && jails.iter().any(|jail| worker.serves(&jail.jail))
 }
 
 fn wants_restored(teller: &Teller) -> bool {
@@ -684,9 +697,9 @@ impl Worker {
         }
     }
 
-    /// Tells it who was banned and is so no more, as far as others may not have heard of that: who was lifted early, and who
-    /// is banned by a jail that has another action since the last run.
-    fn recall(&mut self, engine: &Engine, memory: &Memory) {
+    /// Tells it who was banned and is so no more, as far as others may not have heard of that: whose bans were `lifted` early,
+    /// and who is banned by a jail that has another action since the last run.
+    fn recall(&mut self, engine: &Engine, lifted: &[Ban]) {
         let (ledger, policy) = (engine.ledger(), engine.policy());
         let was_own = |jail: &JailName| {
             let mut jails = self.untaken.iter().flat_map(|trace| &trace.jails);
@@ -698,12 +711,11 @@ impl Worker {
         let of_others = of_others.map(|(jail, subject, standing)| {
             self.standing(jail, subject, &standing, policy, &Counts::new())
         });
-        let lifted = memory.lifted(clock::now(), MOST_LIFTED).into_iter();
-        let lifted = lifted.map(|ban| InForce {
+        let lifted = lifted.iter().map(|ban| InForce {
             ban: ban.id,
             until: ban.until(),
-            jail: ban.jail,
-            subject: ban.subject,
+            jail: ban.jail.clone(),
+            subject: ban.subject.clone(),
             event: None,
         });
         let all: Vec<_> = of_others.chain(lifted).collect();
@@ -740,7 +752,10 @@ impl Worker {
     /// Tells it to end. Nobody waits for that; its thread shows when it has.
     fn begin_to_end(self, ending: Ending) -> Leaving {
         let action = self.spec.name.clone();
-        let trace = (ending == Ending::Remove).then(|| self.trace());
+        let traces = match ending {
+            Ending::Remove => self.traces(),
+            Ending::Leave | Ending::AsConfigured => Vec::new(),
+        };
         if let Err(TrySendError::Full(stop)) = self.orders.try_send(Order::Stop(ending)) {
             // It has to arrive, also where the queue has no room for a while.
             let orders = self.orders;
@@ -752,7 +767,7 @@ impl Worker {
         Leaving {
             action,
             thread: self.thread,
-            trace,
+            traces,
         }
     }
 }

@@ -16,6 +16,13 @@ use super::wait::{DEADLINE, uninterrupted, until};
 /// The binary under test.
 pub const F2BD: &str = env!("CARGO_BIN_EXE_f2bd");
 
+/// Copies the binary to a place where others can run it. Another program does that: were the copy open in this process,
+/// another test's child might have it open too for a moment, and the kernel runs nothing that somebody writes to.
+pub fn copy_program(to: &Path) {
+    let copied = Command::new("cp").arg(F2BD).arg(to).status();
+    assert!(copied.expect("cp").success());
+}
+
 /// What every world's configuration begins with: entries that the tests write count as sshd's.
 const JAIL: &str = "[jail.sshd]\njournalmatch = [\"SYSLOG_IDENTIFIER=sshd\"]\n";
 
@@ -171,7 +178,7 @@ impl World {
     /// A copy of the binary that everybody can reach and run.
     pub fn public_binary(&self) -> PathBuf {
         let path = self.path().join("f2bd");
-        fs::copy(F2BD, &path).expect("a copy");
+        copy_program(&path);
         path
     }
 

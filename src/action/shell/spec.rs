@@ -217,7 +217,7 @@ impl ShellSpec {
     /// Whether a command says the last word of a place, which is what tells it from others, such as the name of a table.
     pub fn speaks_of(&self, place: &str) -> bool {
         let last = place.split_whitespace().next_back();
-        last.is_some_and(|word| self.scripts().any(|script| script.text().contains(word)))
+        last.is_some_and(|word| self.scripts().any(|script| holds_word(script.text(), word)))
     }
 
     pub(super) fn commands_of(&self, side: Side) -> &CommandSet {
@@ -278,6 +278,37 @@ impl Side {
             Side::Any => "",
             Side::Ipv4 => "inet4",
             Side::Ipv6 => "inet6",
+        }
+    }
+}
+
+/// Whether a text holds a word that is no part of a longer one, nor of a path.
+fn holds_word(text: &str, word: &str) -> bool {
+    let is_part = |letter: char| letter.is_alphanumeric() || "-_./".contains(letter);
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let behind = text[at + word.len()..].chars().next();
+        !before.is_some_and(is_part) && !behind.is_some_and(is_part)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::holds_word;
+
+    #[test]
+    fn a_word_is_found_as_a_whole() {
+        for text in ["nft add table inet f2b-table;", "(f2b-table)", "f2b-table"] {
+            assert!(holds_word(text, "f2b-table"), "{text}");
+        }
+        for text in [
+            "f2b-table2",
+            "/etc/f2b-table",
+            "af2b-table",
+            "f2b-table.conf",
+            "",
+        ] {
+            assert!(!holds_word(text, "f2b-table"), "{text}");
         }
     }
 }

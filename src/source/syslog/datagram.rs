@@ -84,7 +84,7 @@ pub async fn read_udp(listener: &Rc<Listener>, mut udp: Udp) -> io::Result<()> {
         listener.intake.room(Room::Datagrams).await;
         let next = tokio::time::timeout(QUIET, udp.socket.readable());
         if next.await.is_err() {
-            // Where the system does not answer, the next message tells.
+            // Where the tables cannot be read, the next message tells: every message has the whole count.
             if let Ok(Some(drops)) = dropped::on(&udp.socket) {
                 udp.note_drops(drops, listener);
             }

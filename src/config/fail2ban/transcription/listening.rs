@@ -128,7 +128,8 @@ pub fn write(
 pub enum Needing {
     /// Those that read nothing else.
     OnlyFiles,
-    /// Also those that read the journal where there is none, if the administrator has named the log.
+    /// Also those that read the journal where there is none, if the administrator has named the log and no match of the
+    /// journal.
     AlsoIfSwitched,
 }
 
@@ -158,7 +159,9 @@ pub(super) fn lacks_logs(started: &Started, needing: Needing) -> bool {
         .is_some_and(|matches| !strip(&matches.text).is_empty());
     let may_switch = has_match
         && option("systemd_if_nologs").is_none_or(Written::is_true)
-        && (needing == Needing::OnlyFiles || is_stock(&paths.place));
+        && (needing == Needing::OnlyFiles
+            || option("journalmatch").is_some()
+            || is_stock(&paths.place));
     let needs_none = backend.starts_with("systemd")
         || backend == "auto" && may_switch
         || option("skip_if_nologs").is_some_and(Written::is_true);
