@@ -282,6 +282,14 @@ pub fn overtaken() -> Reply {
     )
 }
 
+/// The reply to a reload that comes too late.
+pub fn ending() -> Reply {
+    refused(
+        Why::Unable,
+        "f2bd ends: nothing comes in force any more".to_owned(),
+    )
+}
+
 /// The reply to more bans than can be taken over at once.
 pub fn too_many() -> Reply {
     let message = format!("at most {MOST_TAKEN_OVER} bans are taken over at once");

@@ -46,7 +46,7 @@ use self::notify::{Announcement, Notifier};
 use self::outbox::Outbox;
 use self::pid_file::PidFile;
 use self::places::{Clients, Places};
-use self::reload::{Reloader, load, mistakes};
+use self::reload::{ReloadError, Reloader, load, mistakes};
 use self::sources::Sources;
 use crate::action::{self, ActionError};
 use crate::config::files::main_file;
@@ -340,7 +340,8 @@ async fn forward_questions(
             tokio::spawn(async move {
                 let reply = match reloader.reload(confirm.map(Duration::from_secs)).await {
                     Ok(confirm_by) => Reply::InForce { confirm_by },
-                    Err(problems) => answer::bad_configuration(&problems),
+                    Err(ReloadError::Mistakes(problems)) => answer::bad_configuration(&problems),
+                    Err(ReloadError::Ending) => answer::ending(),
                 };
                 // Whoever asked may have gone.
                 let _ = question.reply.send(reply);
@@ -461,8 +462,8 @@ async fn wait_for_the_end(
             _ = hangup.recv() => {
                 let reloader = Arc::clone(reloader);
                 tokio::spawn(async move {
-                    if reloader.reload(None).await.is_err() {
-                        log::error!("the new configuration has mistakes; the old one stays in force");
+                    if let Err(error) = reloader.reload(None).await {
+                        log::error!("{error}");
                     }
                 });
             }

@@ -66,6 +66,17 @@ pub fn mistakes(problems: &[config::Problem]) -> Vec<String> {
     mistakes.map(config::Problem::told).collect()
 }
 
+/// Why a configuration that was read anew did not come in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It has mistakes.
+    #[error("the new configuration has mistakes; the old one stays in force")]
+    Mistakes(Vec<config::Problem>),
+    /// The driver is gone or goes.
+    #[error("f2bd ends")]
+    Ending,
+}
+
 /// Who reads the configuration anew.
 pub struct Reloader {
     /// What the command line says.
@@ -83,7 +94,7 @@ impl Reloader {
     pub async fn reload(
         self: &Arc<Self>,
         trial: Option<Duration>,
-    ) -> Result<Option<Timestamp>, Vec<config::Problem>> {
+    ) -> Result<Option<Timestamp>, ReloadError> {
         let mut told = self.told.lock().await;
         // Reading may wait for files and for names to be resolved.
         let (reloader, mut before) = (Arc::clone(self), std::mem::take(&mut *told));
@@ -92,15 +103,15 @@ impl Reloader {
             (loaded, before)
         });
         let Ok((loaded, now)) = read.await else {
-            return Err(Vec::new());
+            return Err(ReloadError::Mistakes(Vec::new()));
         };
         *told = now;
         let mistakes = mistakes(&loaded.problems);
         if !mistakes.is_empty() && self.inbox.send(Letter::Mistakes(mistakes)).await.is_err() {
-            return Ok(None);
+            return Err(ReloadError::Ending);
         }
         let Some(settings) = loaded.settings else {
-            return Err(loaded.problems);
+            return Err(ReloadError::Mistakes(loaded.problems));
         };
         let (done, in_force) = oneshot::channel();
         let letter = Letter::Settings {
@@ -109,12 +120,11 @@ impl Reloader {
             done,
         };
         if self.inbox.send(letter).await.is_err() {
-            return Ok(None);
+            return Err(ReloadError::Ending);
         }
         match in_force.await {
-            Ok(answer) => answer.map_err(|JailsLost| loaded.problems),
-            // The daemon is ending.
-            Err(_) => Ok(None),
+            Ok(answer) => answer.map_err(|JailsLost| ReloadError::Mistakes(loaded.problems)),
+            Err(_) => Err(ReloadError::Ending),
         }
     }
 }
@@ -203,5 +213,27 @@ mod tests {
         assert_eq!(read(false, None), (log, socket));
         assert_eq!(read(true, None), (None, None));
         assert_eq!(read(true, Some(&own)), (None, Some(own.clone())));
+    }
+
+    #[tokio::test]
+    async fn a_reload_without_a_driver_is_not_said_to_be_in_force() {
+        let home = tempfile::tempdir().expect("a directory");
+        let file = home.path().join("f2bd.conf");
+        fs::write(&file, "[source.journal]\nenabled = false\n").expect("a configuration");
+        let (inbox, driver) = mpsc::channel(1);
+        drop(driver);
+        let reloader = Arc::new(Reloader {
+            options: RunOptions {
+                config: Some(file),
+                socket: None,
+                fail2ban_socket: None,
+                pid_file: None,
+                dry_run: false,
+            },
+            inbox,
+            told: tokio::sync::Mutex::default(),
+        });
+        let reloaded = reloader.reload(None).await;
+        assert!(matches!(reloaded, Err(ReloadError::Ending)), "{reloaded:?}");
     }
 }

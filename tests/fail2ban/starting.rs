@@ -10,12 +10,13 @@ use crate::support::netns::Netns;
 use crate::support::world::F2BD;
 
 /// Whoever runs this is the first process of its own: when it ends, so do all daemons that were started. The system's places
-/// are others there.
+/// are others there. What is waited for is looked at now and again, and not for ever.
 const SURROUNDINGS: &str = "set -u
 mount -t tmpfs none /run
 mkdir -p /var/lib/f2bd && mount -t tmpfs none /var/lib/f2bd
 cd HOME
 client() { HOME/fail2ban-client -c CONFIG \"$@\" 2>>HOME/complaints; echo \"= $?\"; }
+until_so() { local end=$((SECONDS + 30)); until \"$@\" >/dev/null 2>&1; do [ $SECONDS -lt $end ] || { echo \"in vain: $*\"; return 1; }; sleep 0.02; done; }
 ";
 
 /// What is done, and what is printed; a line that begins with a blank is printed.
@@ -78,7 +79,7 @@ rm INTO; HOME/fail2ban-server -c CONFIG 2>>HOME/complaints; echo \"= $?\"
 client stop
  Shutdown successful
  = 0
-HOME/fail2ban-server -c CONFIG -f start >>HOME/server.log 2>&1 & until HOME/fail2ban-client -c CONFIG ping >/dev/null 2>&1; do :; done; client stop; wait $!; echo \"= $?\"
+HOME/fail2ban-server -c CONFIG -f start >>HOME/server.log 2>&1 & until_so HOME/fail2ban-client -c CONFIG ping; client stop; wait $!; echo \"= $?\"
  Shutdown successful
  = 0
  = 0
@@ -115,7 +116,7 @@ const FOUND: &str = "pid=/run/fail2ban/fail2ban.pid; there() { grep -lx fail2ban
 there; wc -l <$pid
  1
  1
-kill -9 $(cat $pid); while there >/dev/null 2>&1 && [ $(there) = 1 ]; do :; done 2>/dev/null; [ -e $pid ] && echo stale
+over() { [ \"$(there)\" != 1 ]; }; kill -9 $(cat $pid); until_so over; [ -e $pid ] && echo stale
  stale
 client start
  Server ready
@@ -128,7 +129,7 @@ there; client stop; [ -e $pid ] || echo gone
 printf '[typo]\\nenabled = true\\nfilter = sshd\\nbackend = auto\\nlogpath = HOME/nowhere.log\\n' >HOME/fail2ban/jail.d/typo.conf; client -t; grep -q 'jail.d/typo.conf:5:.*nowhere.log' HOME/complaints && echo told; rm HOME/fail2ban/jail.d/typo.conf
  = 255
  told
-python3 -c \"import socket,sys,time; s=socket.socket(socket.AF_UNIX); s.bind('/run/fail2ban.sock'); s.listen(9); time.sleep(60)\" & other=$!; until [ -S /run/fail2ban.sock ]; do :; done; client start; kill $other; wait $other 2>/dev/null; rm /run/fail2ban.sock; grep -q 'perhaps Fail2ban itself, answers at /run/fail2ban.sock' HOME/complaints && echo told
+python3 -c \"import os,signal,socket; s=socket.socket(socket.AF_UNIX); s.bind('/run/unheard.sock'); s.listen(9); os.rename('/run/unheard.sock', '/run/fail2ban.sock'); signal.pause()\" & other=$!; until_so [ -S /run/fail2ban.sock ]; client start; kill $other; wait $other 2>/dev/null; rm /run/fail2ban.sock; grep -q 'perhaps Fail2ban itself, answers at /run/fail2ban.sock' HOME/complaints && echo told
  = 255
  told
 client -p HOME/own/pid start; pid=HOME/own/pid; there; client stop; [ -e $pid ] || echo gone
@@ -171,7 +172,7 @@ waits() { (exec -a f2bd HOME/fail2ban-client check --config HOME/fail2ban 2>&1) 
  0
  1
  0
-HOME/fail2ban-server -c HOME/fail2ban -f start >>HOME/server.log 2>&1 & until HOME/fail2ban-client -c HOME/fail2ban ping >/dev/null 2>&1; do :; done; client stop; wait $!; grep -c 'f2bd import --state' HOME/server.log; waits
+HOME/fail2ban-server -c HOME/fail2ban -f start >>HOME/server.log 2>&1 & until_so HOME/fail2ban-client -c HOME/fail2ban ping; client stop; wait $!; grep -c 'f2bd import --state' HOME/server.log; waits
  Shutdown successful
  = 0
  1

@@ -31,7 +31,9 @@ const MOST_ROWS: usize = MOST_BANS;
 
 /// That there are bans of Fail2ban's to be taken over, as long as f2bd has no database of its own at this path.
 pub fn waiting_for(own: &Path) -> Option<Problem> {
-    let waits = Path::new(USUAL).is_file() && !own.exists();
+    // Who may not look whether there is one knows of nothing that waits.
+    let lacks_own = own.try_exists().is_ok_and(|there| !there);
+    let waits = lacks_own && Path::new(USUAL).is_file();
     waits.then(|| Problem {
         file: PathBuf::from(USUAL),
         line: None,

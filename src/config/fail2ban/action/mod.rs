@@ -28,9 +28,6 @@ pub const EVERY_PORT: &str = "0:65535";
 /// How long the part of a name may be that says more than its number: names have at most 64 letters.
 const LONGEST_STEM: usize = 58;
 
-/// What a shell takes for something else than text.
-const OF_SHELLS: [char; 12] = [';', '&', '|', '`', '$', '(', ')', '<', '>', '\n', '"', '\''];
-
 /// What all actions of a tree come to.
 #[derive(Debug, Default)]
 pub struct Actions {
@@ -183,16 +180,21 @@ fn is_no_command(jail: &str, action: &TreeAction, problems: &mut Problems) -> bo
     let Some(said) = said.or_else(|| action.parameters.get("port")) else {
         return true;
     };
-    if !said.text.contains(OF_SHELLS) {
+    if said.text.chars().all(is_of_ports) {
         return true;
     }
     let message = format!(
-        "jail `{jail}`: `port` cannot be `{}`: the action `{}` is not run, since its shell would take a part of that for a command",
+        "jail `{jail}`: `port` cannot be `{}`: the action `{}` is not run, since its shell might not take all of that for ports",
         said.text, action.name
     );
     let remedy = "separate ports by commas, as in ssh,2222";
     problems.error(&said.place, message, remedy);
     false
+}
+
+/// Whether a character may be a part of ports that are handed to a shell: none of these means anything else to one.
+fn is_of_ports(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, ',' | ':' | '-' | '_' | ' ')
 }
 
 /// The commands of an action; `None` if there is no way, which is noted.
@@ -248,6 +250,24 @@ impl Names {
             }
             number += 1;
             name = format!("{stem}-{number}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_ports;
+
+    #[test]
+    fn only_what_a_shell_takes_as_it_is_may_be_said_of_ports() {
+        for good in ["ssh", "0:65535", "http, https", "9000-9100", "iso_tsap"] {
+            assert!(good.chars().all(is_of_ports), "{good}");
+        }
+        for bad in [
+            "ssh #x", "ssh;id", "$x", "`id`", "ssh\\", "ss*", "ss?", "{a,b}", "~", "a\tb", "a\nb",
+            "!x", "[a]", "é",
+        ] {
+            assert!(!bad.chars().all(is_of_ports), "{bad}");
         }
     }
 }
