@@ -169,6 +169,7 @@ fn rewritten(before: Arc<Tree>, jail: JailName, change: TreeChange) -> Result<Re
         change,
         before,
         settings,
+        problems,
     })
 }
 
