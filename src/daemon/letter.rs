@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use super::outbox::WorkerId;
 use crate::action;
-use crate::config::Settings;
 use crate::config::fail2ban::Tree;
+use crate::config::{Problem, Settings};
 use crate::control::Question;
 use crate::control::protocol::{Reply, TreeChange};
 use crate::engine::host::HostName;
@@ -38,6 +38,8 @@ pub struct Rewriting {
     pub before: Arc<Tree>,
     /// What it comes to, complete and checked.
     pub settings: Settings,
+    /// What is wrong with it, none of which is the change's.
+    pub problems: Vec<Problem>,
 }
 
 /// One thing for the driver to deal with.

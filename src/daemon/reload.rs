@@ -179,6 +179,7 @@ fn rewritten(before: Arc<Tree>, jail: JailName, change: TreeChange) -> Result<Re
         change,
         before,
         settings,
+        problems,
     })
 }
 

@@ -43,7 +43,8 @@ impl Package {
     pub fn program(&self, program: &str) -> Command {
         let mut python = Command::new("python3");
         let packages = self.root.join("usr/lib/python3/dist-packages");
-        python.env("PYTHONPATH", packages);
+        // What its logs are written in is what the locale says.
+        python.env("PYTHONPATH", packages).env("LC_ALL", "C.UTF-8");
         python.arg("-B").arg(self.root.join(program));
         python
     }

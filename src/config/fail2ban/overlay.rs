@@ -143,6 +143,9 @@ impl Laid<'_> {
             TreeChange::Addlogpath(path) => self.add_log(path),
             TreeChange::Dellogpath(path) => self.remove_log(path),
             TreeChange::Addfailregex(pattern) | TreeChange::Addignoreregex(pattern) => {
+                if strip(pattern).is_empty() {
+                    return Err(OverlayError::NoPattern(key));
+                }
                 let mut patterns = self.lines(key);
                 patterns.push(pattern.clone());
                 self.say(key, &patterns)?;

@@ -99,12 +99,17 @@ impl Driver {
             change,
             before,
             settings,
+            problems,
         } = rewriting;
         let tree = self.circumstances.tree.as_ref();
         if !tree.is_some_and(|tree| Arc::ptr_eq(tree, &before)) {
             return answer::overtaken();
         }
         let policy = self.engine.policy();
+        // The change may bring out a mistake elsewhere, and what a jail needs may have gone since it was read.
+        if !policy.lost_in(&settings.policy).is_empty() {
+            return answer::bad_configuration(&problems);
+        }
         let (circumstances, policy) = match self
             .circumstances
             .rewritten(policy, settings, &jail, &change)

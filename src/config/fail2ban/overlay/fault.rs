@@ -42,6 +42,9 @@ pub enum OverlayError {
     /// There is no such thing in a list.
     #[error("Match {0} not found")]
     NoMatch(String),
+    /// A pattern has nothing in it.
+    #[error("an empty pattern is none: write one for `{0}`")]
+    NoPattern(&'static str),
     /// A value goes over several lines.
     #[error("a line feed parts two values of `{0}`: write \\n for one")]
     Lines(&'static str),

@@ -30,13 +30,19 @@ pub fn write(
     section: &mut Table,
     problems: &mut Problems,
 ) {
-    let Some(increment) = jail
-        .option("bantime.increment")
-        .filter(|value| value.is_true())
-    else {
+    let increment = jail.option("bantime.increment");
+    let increment = increment.filter(|value| value.is_true());
+    let place = increment.map_or(jail.place, |increment| &increment.place);
+    let mut escalation = Table::default();
+    // Also while nothing grows: what is wrong then would be found only when somebody has bans grow.
+    growth(jail, place, &mut escalation, problems);
+    let [max, room] = ["bantime.maxtime", "bantime.rndtime"].map(|key| {
+        let written = jail.option(key)?;
+        Some((jail.seconds(key, written, problems)?, &written.place))
+    });
+    let (Some(_), Some(bantime)) = (increment, bantime) else {
         return;
     };
-    let Some(bantime) = bantime else { return };
     if let Some(database) = jail
         .daemon
         .get("dbfile")
@@ -50,27 +56,16 @@ pub fn write(
             "remove bantime.increment, or name a database",
         );
     }
-    let place = &increment.place;
-    let mut escalation = Table::default();
-    growth(jail, place, &mut escalation, problems);
-    if let Some(written) = jail.option("bantime.maxtime")
-        && let Some(max) = jail.seconds("bantime.maxtime", written, problems)
-    {
+    if let Some((max, place)) = max {
         if max < bantime {
             let message = "`bantime.maxtime` is shorter than bantime, which is taken";
-            problems.warning(
-                &written.place,
-                message,
-                "write a longer one, or a shorter bantime",
-            );
+            problems.warning(place, message, "write a longer one, or a shorter bantime");
         }
-        escalation.set("max", whole(max.max(bantime), &written.place));
+        escalation.set("max", whole(max.max(bantime), place));
     }
-    if let Some(written) = jail.option("bantime.rndtime")
-        && let Some(room) = jail.seconds("bantime.rndtime", written, problems)
-    {
+    if let Some((room, place)) = room {
         // Of who was not banned before, Fail2ban looks nothing up.
-        escalation.set("later_jitter", whole(room, &written.place));
+        escalation.set("later_jitter", whole(room, place));
     }
     if jail.is_true("bantime.overalljails") {
         escalation.set("scope", text("all", place));
