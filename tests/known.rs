@@ -93,7 +93,7 @@ struct Tally {
     failures: usize,
     /// Counted for the right host.
     right: usize,
-    /// Another line of the same process counts for the right host.
+    /// Another line of the same process, or about the same attempt, counts for the right host.
     tied: usize,
     /// Counted otherwise on purpose.
     meant: usize,
@@ -107,6 +107,15 @@ impl Tally {
     fn is_enough(&self) -> bool {
         self.counted() * 100 >= self.failures * LEAST
     }
+}
+
+/// Why a line need not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Excuse {
+    /// Another line about the same attempt counts.
+    Tied,
+    /// It is no failure to us.
+    Meant,
 }
 
 /// What is found out about all services.
@@ -132,7 +141,7 @@ fn what_others_annotated_is_counted() {
         findings.add(&folder, &name);
     }
     eprintln!(
-        "service: failures counted for the right host + those that another line of the same process counts / of all; differing on purpose"
+        "service: failures counted for the right host + those of which another line counts / of all; differing on purpose"
     );
     for (name, tally) in &findings.tallies {
         let Tally {
@@ -202,16 +211,19 @@ impl Findings {
             };
             let is_right = counted.as_ref().is_some_and(|one| one.is(host));
             let is_tied = is_tied(&by_process, host);
-            let is_meant = !is_right && !is_tied && self.excuse(name, log, line, host, counted);
+            let excuse = match is_right || is_tied {
+                true => None,
+                false => self.excuse(name, log, line, host, counted),
+            };
             let tally = self.tallies.entry(name.to_owned()).or_default();
             tally.failures += 1;
             tally.right += usize::from(is_right);
-            tally.tied += usize::from(!is_right && is_tied);
-            tally.meant += usize::from(is_meant);
+            tally.tied += usize::from(!is_right && is_tied || excuse == Some(Excuse::Tied));
+            tally.meant += usize::from(excuse == Some(Excuse::Meant));
         }
     }
 
-    /// Whether the list says why this line is counted otherwise, and is right.
+    /// Why this line is counted otherwise, if the list says it and is right.
     fn excuse(
         &mut self,
         name: &str,
@@ -219,27 +231,31 @@ impl Findings {
         line: &Line,
         host: &str,
         counted: &Option<Counted>,
-    ) -> bool {
+    ) -> Option<Excuse> {
         let got = counted.as_ref().map(|counted| &counted.hosts[0]);
         let Some(difference) = self.differences.find(name, &line.text) else {
             self.tell(&format!("{}: {got:?} should be {host:?}", line.place));
-            return false;
+            return None;
         };
         eprintln!(
             "{}: {got:?} instead of {host}: {}",
             line.place, difference.why
         );
         let untrue = untrue(difference, log, line, host, got);
+        let excuse = match difference.by {
+            Some(_) => Excuse::Tied,
+            None => Excuse::Meant,
+        };
         let key = (name.to_owned(), difference.holds.clone());
         self.excused
             .entry(key)
             .or_default()
             .insert(line.place.clone());
         match untrue {
-            None => true,
+            None => Some(excuse),
             Some(untrue) => {
                 self.tell(&format!("{}: {untrue}", line.place));
-                false
+                None
             }
         }
     }
@@ -259,22 +275,16 @@ impl Findings {
         }
         for (name, tally) in self.tallies.clone() {
             let counted = format!("{}/{}", tally.counted(), tally.failures);
-            let listed: Vec<_> = list
-                .below
-                .iter()
-                .filter(|one| one.service == name)
-                .collect();
-            match &listed[..] {
-                [] if tally.is_enough() => {}
-                [one] if !tally.is_enough() && one.counted == counted => {}
-                _ => self.tell(&format!(
+            let listed = list.below.get(&name);
+            if listed != Some(&counted).filter(|_| !tally.is_enough()) {
+                self.tell(&format!(
                     "{name}: {counted} are counted, the list says {listed:?}"
-                )),
+                ));
             }
         }
-        for one in &list.below {
-            if !self.tallies.contains_key(&one.service) {
-                self.tell(&format!("{}: there are no logs", one.service));
+        for name in list.below.keys() {
+            if !self.tallies.contains_key(name) {
+                self.tell(&format!("{name}: there are no logs"));
             }
         }
     }
@@ -323,12 +333,16 @@ fn untrue(
     }
     if let Some(by) = by {
         let counted = count(service, &log.mode, &log.lines);
-        let mut others = log.lines.iter().zip(counted);
-        let counts = others.any(|(other, counted)| {
+        let mut next = log
+            .lines
+            .iter()
+            .zip(counted)
+            .skip(at.unwrap_or_default() + 1);
+        let counts = next.next().is_some_and(|(other, counted)| {
             other.text.contains(by) && counted.is_some_and(|counted| counted.is(host))
         });
         if !counts {
-            return Some(format!("no line with {by:?} counts for {host}"));
+            return Some(format!("no next line with {by:?} counts for {host}"));
         }
     }
     if let Some(next) = next {

@@ -55,9 +55,12 @@ impl Line {
         (is_number && rest.starts_with(':')).then_some(pid)
     }
 
-    /// The same line with another message.
+    /// The same line with another message; a message with a date is all of it.
     pub fn with_message(&self, message: &str) -> Line {
-        let before = self.text.split_inclusive("]: ").next().unwrap_or_default();
+        let before = match message.starts_with(|first: char| first.is_ascii_digit()) {
+            true => "",
+            false => self.text.split_inclusive("]: ").next().unwrap_or_default(),
+        };
         Line {
             text: format!("{before}{message}"),
             said: None,

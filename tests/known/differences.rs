@@ -1,5 +1,7 @@
 //! What is counted otherwise on purpose, and why? The lists are read here; whether they are true is shown elsewhere.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 /// A difference that is meant.
@@ -18,7 +20,7 @@ pub struct Difference {
     pub mode: Option<String>,
     /// The filter that counts the lines.
     pub filter: Option<String>,
-    /// What stands in another line of the log, which counts for the same host.
+    /// What stands in the next line of the log, which is about the same attempt and counts for the same host.
     pub by: Option<String>,
     /// The message that the process writes next, which counts for the host `{host}`.
     pub next: Option<String>,
@@ -26,25 +28,14 @@ pub struct Difference {
     pub blames: Option<String>,
 }
 
-/// A service of which less than is asked for is really counted.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Below {
-    pub service: String,
-    /// How many failures are counted for the right host, of how many.
-    pub counted: String,
-    /// For the reader of the list.
-    #[expect(dead_code, reason = "for the reader of the list")]
-    pub why: String,
-}
-
 /// All of them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Differences {
     pub difference: Vec<Difference>,
+    /// The services of which less than is asked for is really counted: how many failures, of how many.
     #[serde(default)]
-    pub below: Vec<Below>,
+    pub below: BTreeMap<String, String>,
 }
 
 impl Differences {
