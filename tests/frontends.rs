@@ -279,6 +279,8 @@ fn a_firewalld_that_somebody_has_stopped_gets_no_table() {
         ("firewalld", "sh"),
         ("firewalld-rich", "busctl"),
         ("firewalld-rich-log", "busctl"),
+        ("firewalld-ipset", "sh"),
+        ("firewalld-direct", "sh"),
     ] {
         let Some(scene) = Scene::new(action) else {
             return;
@@ -392,6 +394,10 @@ fn direct_rules(action: &str) {
     daemon.says(&format!(
         "{action}: somebody else has changed what is in effect"
     ));
+    scene.must_be_out("192.0.2.7", 22);
+    scene.must_be_out("2001:db8:0:7::7", 22);
+    Firewalld::flush(&scene);
+    scene.must_be_in("192.0.2.8", 22);
     scene.must_be_out("192.0.2.7", 22);
     scene.must_be_out("2001:db8:0:7::7", 22);
     daemon.kill();
