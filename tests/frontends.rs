@@ -277,8 +277,10 @@ fn a_firewalld_that_somebody_has_stopped_gets_no_table() {
     }
     for (action, asks) in [
         ("firewalld", "sh"),
-        ("firewalld-rich", "busctl"),
-        ("firewalld-rich-log", "busctl"),
+        ("firewalld-rich", "sh"),
+        ("firewalld-rich-log", "sh"),
+        ("firewalld-ipset", "sh"),
+        ("firewalld-direct", "sh"),
     ] {
         let Some(scene) = Scene::new(action) else {
             return;
@@ -392,6 +394,10 @@ fn direct_rules(action: &str) {
     daemon.says(&format!(
         "{action}: somebody else has changed what is in effect"
     ));
+    scene.must_be_out("192.0.2.7", 22);
+    scene.must_be_out("2001:db8:0:7::7", 22);
+    Firewalld::flush(&scene);
+    scene.must_be_in("192.0.2.8", 22);
     scene.must_be_out("192.0.2.7", 22);
     scene.must_be_out("2001:db8:0:7::7", 22);
     daemon.kill();

@@ -174,13 +174,16 @@ fn closes(
     is_left
 }
 
-/// Whether what is said of ports is nothing but ports to a shell, which is noted if it is not.
+/// Whether what the jail says of ports is nothing but ports to a shell, which is noted if it is not. What the action's own file
+/// says is written by whom its commands are.
 fn is_no_command(jail: &str, action: &TreeAction, problems: &mut Problems) -> bool {
-    let said = action.combined.get("port");
-    let Some(said) = said.or_else(|| action.parameters.get("port")) else {
+    let Some(given) = action.parameters.get("port") else {
         return true;
     };
-    if said.text.chars().all(is_of_ports) {
+    let said = action.combined.get("port").unwrap_or(given);
+    let init = action.files.section("Init");
+    let is_of_file = init.and_then(|init| init.text("port")) == Some(&given.text);
+    if is_of_file || said.text.chars().all(is_of_ports) {
         return true;
     }
     let message = format!(
