@@ -277,8 +277,8 @@ fn a_firewalld_that_somebody_has_stopped_gets_no_table() {
     }
     for (action, asks) in [
         ("firewalld", "sh"),
-        ("firewalld-rich", "busctl"),
-        ("firewalld-rich-log", "busctl"),
+        ("firewalld-rich", "sh"),
+        ("firewalld-rich-log", "sh"),
         ("firewalld-ipset", "sh"),
         ("firewalld-direct", "sh"),
     ] {
