@@ -2,26 +2,32 @@
 //! of very many services in which each line says whether it tells of a failure, and whose.
 //!
 //! They are read from there, and none of them is in this tree. Where a filter counts otherwise on purpose,
-//! `known/differences.toml` says why. One attempt counts once here, so that in what a service ties together, such as the
-//! lines of one process of sshd, any line may be the one that counts.
+//! `known/differences.toml` says why, and what it says is shown to be so. One attempt counts once here, so that in what a
+//! service ties together, such as the lines of one process of sshd, any line may be the one that counts.
 
-use std::collections::BTreeMap;
+mod annotated;
+mod differences;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use f2bd::engine::filter::session::Sessions;
 use f2bd::engine::filter::{FilterSet, View};
 use f2bd::engine::policy::FilterId;
+use f2bd::engine::record::Record;
 use f2bd::engine::record::line::{LineForm, LineReader};
 use f2bd::engine::time::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
 
 use crate::filters;
 use crate::support::samples;
+use annotated::{Line, Log};
+use differences::Difference;
+pub use differences::Differences;
 
-/// The least share of annotated failures, in percent, that is counted with the right host or differs on purpose.
+/// The least share of annotated failures, in percent, that is counted with the right host; `below` names the services with
+/// less.
 const LEAST: usize = 98;
 
 /// Where the package has them.
@@ -32,76 +38,17 @@ fn logs() -> Option<PathBuf> {
     Some(root.join(LOGS))
 }
 
-/// What is said of the line that follows.
-#[derive(Clone, Debug, Deserialize)]
-struct Said {
-    #[serde(rename = "match", default = "yes")]
-    is_failure: bool,
-    #[serde(default)]
-    host: String,
-    /// Of which settings that is said, in a language that is not read here.
-    constraint: Option<String>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-/// With which settings the lines that follow are read.
-#[derive(Clone, Debug, Default, Deserialize)]
-struct Settings {
-    #[serde(default)]
-    mode: String,
-    /// What stands before each line.
-    #[serde(rename = "test.prefix-line", default)]
-    prefix: String,
-}
-
-/// A line, and what is said of it; of some nothing is said, and these are no failures.
-#[derive(Clone, Debug)]
-struct Line {
-    number: usize,
-    text: String,
-    said: Option<Said>,
-}
-
-/// The lines of one log, by the mode in which they are read.
-fn read(text: &str) -> BTreeMap<String, Vec<Line>> {
-    let mut by_mode: BTreeMap<_, Vec<_>> = BTreeMap::new();
-    let (mut settings, mut said) = (vec![Settings::default()], None);
-    for (line, number) in text.lines().zip(1..) {
-        let directive = |name: &str| {
-            let rest = line.trim_start_matches('#').trim_start();
-            let rest = rest.strip_prefix(name)?.strip_prefix(':')?;
-            line.starts_with('#').then_some(rest)
-        };
-        if let Some(json) = directive("failJSON") {
-            said = Some(serde_json::from_str::<Said>(json).unwrap());
-        } else if let Some(json) = directive("filterOptions") {
-            settings = serde_json::from_str(json)
-                .or_else(|_| serde_json::from_str(json).map(|one| vec![one]))
-                .unwrap();
-        } else if !line.starts_with('#') && !line.trim().is_empty() {
-            let said = said.take();
-            for settings in &settings {
-                by_mode
-                    .entry(settings.mode.clone())
-                    .or_default()
-                    .push(Line {
-                        number,
-                        text: format!("{}{line}", settings.prefix),
-                        said: said.clone(),
-                    });
-            }
-        }
-    }
-    by_mode
-}
-
-/// What a filter counts of a line.
+/// What a filter counts of a line: the host as it was written, and its address.
 #[derive(Clone, Debug)]
 struct Counted {
     hosts: [String; 2],
+}
+
+impl Counted {
+    fn is(&self, host: &str) -> bool {
+        // Of some nothing is said.
+        host.is_empty() || self.hosts.iter().any(|one| one == host)
+    }
 }
 
 /// What a filter makes of the lines, in their order.
@@ -113,7 +60,19 @@ fn count(filter: &str, mode: &str, lines: &[Line]) -> Vec<Option<Counted>> {
     let mut reader = LineReader::new(&LineForm::in_zone(zone), now);
     let mut sessions = Sessions::default();
     let counted = lines.iter().map(|line| {
-        let record = reader.read(line.text.as_bytes()).ok().flatten()?;
+        // An entry of a journal is made of the same, but of no line.
+        let text = match line.is_journal {
+            true => format!("Aug 14 10:00:00 {}", line.text),
+            false => line.text.clone(),
+        };
+        let record = reader.read(text.as_bytes()).ok().flatten()?;
+        let record = match line.is_journal {
+            true => Record {
+                line: b"",
+                ..record
+            },
+            false => record,
+        };
         let view = View::from(record);
         let found = filters.find(FilterId(0), &view)?;
         let spec = filters.spec(FilterId(0));
@@ -128,180 +87,276 @@ fn count(filter: &str, mode: &str, lines: &[Line]) -> Vec<Option<Counted>> {
     counted.collect()
 }
 
-/// What ties a line to others: its process, where the filter goes by that.
-fn session(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once('[')?;
-    let (pid, rest) = rest.split_once(']')?;
-    let is_number = !pid.is_empty() && pid.bytes().all(|byte| byte.is_ascii_digit());
-    (is_number && rest.starts_with(':')).then_some(pid)
-}
-
-/// A difference that is meant.
-#[derive(Debug, Deserialize)]
-struct Difference {
-    service: String,
-    /// What stands in the lines.
-    holds: String,
-    /// For the reader of the list.
-    why: String,
-}
-
-/// All of them.
-#[derive(Debug, Deserialize)]
-pub struct Differences {
-    difference: Vec<Difference>,
-}
-
-impl Differences {
-    /// The list.
-    pub fn read() -> Differences {
-        toml::from_str(include_str!("known/differences.toml")).unwrap()
-    }
-
-    /// The same, and those of another list.
-    pub fn and(mut self, list: &str) -> Differences {
-        let others: Differences = toml::from_str(list).unwrap();
-        self.difference.extend(others.difference);
-        self
-    }
-
-    /// Why some filter counts this line otherwise.
-    pub fn whys<'d>(&'d self, line: &'d str) -> impl Iterator<Item = &'d str> {
-        let all = self.difference.iter();
-        let all = all.filter(move |one| line.contains(&one.holds));
-        all.map(|one| one.why.as_str())
-    }
-
-    /// Why a filter counts this line otherwise, if that is meant.
-    pub fn why(&self, service: &str, line: &str) -> Option<&str> {
-        let mut of_service = self.difference.iter().filter(|one| one.service == service);
-        let found = of_service.find(|one| line.contains(&one.holds));
-        found.map(|one| one.why.as_str())
-    }
-}
-
+/// How many annotated failures of a service became what.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tally {
     failures: usize,
+    /// Counted for the right host.
     right: usize,
+    /// Another line of the same process, or about the same attempt, counts for the right host.
+    tied: usize,
+    /// Counted otherwise on purpose.
     meant: usize,
-    others: usize,
+}
+
+impl Tally {
+    fn counted(&self) -> usize {
+        self.right + self.tied
+    }
+
+    fn is_enough(&self) -> bool {
+        self.counted() * 100 >= self.failures * LEAST
+    }
+}
+
+/// Why a line need not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Excuse {
+    /// Another line about the same attempt counts.
+    Tied,
+    /// It is no failure to us.
+    Meant,
+}
+
+/// What is found out about all services.
+#[derive(Debug)]
+struct Findings {
+    differences: Differences,
+    tallies: BTreeMap<String, Tally>,
+    /// The lines that differ, by what stands in them, see [`Difference::holds`].
+    excused: BTreeMap<(String, String), BTreeSet<String>>,
+    wrong: String,
 }
 
 #[test]
 fn what_others_annotated_is_counted() {
     let Some(folder) = logs() else { return };
-    let differences = Differences::read();
-    let mut unmeant = String::new();
-    let mut tallies = BTreeMap::new();
+    let mut findings = Findings {
+        differences: Differences::read(),
+        tallies: BTreeMap::new(),
+        excused: BTreeMap::new(),
+        wrong: String::new(),
+    };
     for name in filters::names() {
-        let reads_no_log = filters::filter(&name, "normal").0.records.bans;
-        let Some(bytes) = fs::read(folder.join(&name)).ok().filter(|_| !reads_no_log) else {
-            continue;
-        };
-        let tally: &mut Tally = tallies.entry(name.clone()).or_default();
-        let own = filters::modes(&name);
-        for (mode, lines) in read(&String::from_utf8_lossy(&bytes)) {
-            let mode = own
-                .iter()
-                .find(|own| **own == mode)
-                .map_or("normal", String::as_str);
-            let counted = count(&name, mode, &lines);
-            compare(&name, &lines, &counted, &differences, tally, &mut unmeant);
-        }
+        findings.add(&folder, &name);
     }
     eprintln!(
-        "service: failures counted as annotated / differing on purpose / of all; others counted by mistake"
+        "service: failures counted for the right host + those of which another line counts / of all; differing on purpose"
     );
-    for (name, tally) in &tallies {
+    for (name, tally) in &findings.tallies {
         let Tally {
             failures,
             right,
+            tied,
             meant,
-            others,
         } = tally;
-        eprintln!("{name}: {right} / {meant} / {failures}; {others}");
+        eprintln!("{name}: {right} + {tied} / {failures}; {meant}");
     }
-    let bad = tallies.iter().filter(|(_, tally)| {
-        (tally.right + tally.meant) * 100 < tally.failures * LEAST || tally.others > 0
-    });
-    let bad: Vec<_> = bad.map(|(name, _)| name).collect();
-    assert!(bad.is_empty(), "{bad:?} differ:\n{unmeant}");
-    assert!(
-        tallies.len() > 80,
-        "there are logs of {} services",
-        tallies.len()
-    );
+    let tallies = findings.tallies.len();
+    assert!(tallies > 80, "there are logs of {tallies} services");
+    findings.hold_against_list();
+    assert!(findings.wrong.is_empty(), "{}", findings.wrong);
 }
 
-fn compare(
-    name: &str,
-    lines: &[Line],
-    counted: &[Option<Counted>],
-    differences: &Differences,
-    tally: &mut Tally,
-    unmeant: &mut String,
-) {
-    let ties = filters::filter(name, "normal").0.session_by_pid;
-    let session = |line: &Line| session(&line.text).filter(|_| ties).map(str::to_owned);
-    let mut of_sessions: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut wanted: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (line, counted) in lines.iter().zip(counted) {
-        let Some(session) = session(line) else {
-            continue;
-        };
-        if let Some(counted) = counted {
-            of_sessions
-                .entry(session.clone())
-                .or_default()
-                .extend(counted.hosts.clone());
+impl Findings {
+    fn tell(&mut self, what: &str) {
+        writeln!(self.wrong, "{what}").unwrap();
+    }
+
+    /// Reads the logs of a service, if there are any.
+    fn add(&mut self, folder: &Path, name: &str) {
+        if filters::filter(name, "normal").0.records.bans {
+            return;
         }
-        if let Some(said) = line.said.as_ref().filter(|said| said.is_failure) {
-            wanted.entry(session).or_default().push(said.host.clone());
+        let Some(logs) = annotated::read(folder, name, &filters::modes(name)) else {
+            return;
+        };
+        self.tallies.insert(name.to_owned(), Tally::default());
+        for log in logs {
+            self.compare(name, &log);
         }
     }
-    let is_meant = |line: &Line| differences.why(name, &line.text).is_some();
-    for (line, counted) in lines.iter().zip(counted) {
-        let by_session = |hosts: &BTreeMap<String, Vec<String>>, host: &str| {
-            let hosts = session(line).and_then(|session| hosts.get(&session));
-            hosts.is_some_and(|hosts| hosts.iter().any(|one| one == host))
-        };
-        match &line.said {
-            Some(Said {
-                constraint: Some(_),
-                ..
-            }) => {}
-            Some(said) if said.is_failure => {
-                tally.failures += 1;
-                let is_right = counted
-                    .as_ref()
-                    .is_some_and(|one| one.hosts.contains(&said.host));
-                if is_right || by_session(&of_sessions, &said.host) {
-                    tally.right += 1;
-                } else if is_meant(line) {
-                    tally.meant += 1;
-                } else {
-                    let got = counted.as_ref().map(|counted| &counted.hosts[0]);
-                    let _ = writeln!(
-                        unmeant,
-                        "{name}:{}: {:?} should be {:?}",
-                        line.number, got, said.host
-                    );
-                }
-            }
-            _ => {
-                if let Some(counted) = counted
-                    && !by_session(&wanted, &counted.hosts[0])
-                    && !is_meant(line)
+
+    /// Holds what is counted of a log against what is said of its lines.
+    fn compare(&mut self, name: &str, log: &Log) {
+        let counted = count(name, &log.mode, &log.lines);
+        let ties = filters::filter(name, "normal").0.session_by_pid;
+        let process = |line: &Line| line.process().filter(|_| ties).map(str::to_owned);
+        let lines = || log.lines.iter().zip(&counted);
+        let mut by_process: BTreeSet<(String, String)> = BTreeSet::new();
+        let mut wanted: BTreeSet<(String, String)> = BTreeSet::new();
+        for (line, counted) in lines() {
+            let Some(process) = process(line) else {
+                continue;
+            };
+            let hosts = counted.iter().flat_map(|one| &one.hosts);
+            by_process.extend(hosts.map(|host| (process.clone(), host.clone())));
+            wanted.extend(
+                line.failure()
+                    .map(|host| (process.clone(), host.to_owned())),
+            );
+        }
+        for (line, counted) in lines().filter(|(line, _)| !line.depends()) {
+            let is_tied = |to: &BTreeSet<(String, String)>, host: &str| {
+                let process = process(line);
+                process.is_some_and(|process| to.contains(&(process, host.to_owned())))
+            };
+            let Some(host) = line.failure() else {
+                if let Some(Counted { hosts: [host, _] }) = counted
+                    && !is_tied(&wanted, host)
                 {
-                    tally.others += 1;
-                    let _ = writeln!(
-                        unmeant,
-                        "{name}:{}: {:?} is no failure",
-                        line.number, counted.hosts[0]
-                    );
+                    self.tell(&format!("{}: {host:?} is no failure", line.place));
                 }
+                continue;
+            };
+            let is_right = counted.as_ref().is_some_and(|one| one.is(host));
+            let is_tied = is_tied(&by_process, host);
+            let excuse = match is_right || is_tied {
+                true => None,
+                false => self.excuse(name, log, line, host, counted),
+            };
+            let tally = self.tallies.entry(name.to_owned()).or_default();
+            tally.failures += 1;
+            tally.right += usize::from(is_right);
+            tally.tied += usize::from(!is_right && is_tied || excuse == Some(Excuse::Tied));
+            tally.meant += usize::from(excuse == Some(Excuse::Meant));
+        }
+    }
+
+    /// Why this line is counted otherwise, if the list says it and is right.
+    fn excuse(
+        &mut self,
+        name: &str,
+        log: &Log,
+        line: &Line,
+        host: &str,
+        counted: &Option<Counted>,
+    ) -> Option<Excuse> {
+        let got = counted.as_ref().map(|counted| &counted.hosts[0]);
+        let Some(difference) = self.differences.find(name, &line.text) else {
+            self.tell(&format!("{}: {got:?} should be {host:?}", line.place));
+            return None;
+        };
+        eprintln!(
+            "{}: {got:?} instead of {host}: {}",
+            line.place, difference.why
+        );
+        let untrue = untrue(difference, log, line, host, got);
+        let excuse = match difference.by {
+            Some(_) => Excuse::Tied,
+            None => Excuse::Meant,
+        };
+        let key = (name.to_owned(), difference.holds.clone());
+        self.excused
+            .entry(key)
+            .or_default()
+            .insert(line.place.clone());
+        match untrue {
+            None => Some(excuse),
+            Some(untrue) => {
+                self.tell(&format!("{}: {untrue}", line.place));
+                None
             }
         }
     }
+
+    /// The list is of these lines and services, and of no others.
+    fn hold_against_list(&mut self) {
+        let list = std::mem::replace(&mut self.differences, Differences::parse("difference = []"));
+        for one in &list.difference {
+            let key = (one.service.clone(), one.holds.clone());
+            let lines = self.excused.get(&key).map_or(0, BTreeSet::len);
+            if lines == 0 || lines != one.lines {
+                self.tell(&format!(
+                    "{}: {lines} lines with {:?} differ, not {}",
+                    one.service, one.holds, one.lines
+                ));
+            }
+        }
+        for (name, tally) in self.tallies.clone() {
+            let counted = format!("{}/{}", tally.counted(), tally.failures);
+            let listed = list.below.get(&name);
+            if listed != Some(&counted).filter(|_| !tally.is_enough()) {
+                self.tell(&format!(
+                    "{name}: {counted} are counted, the list says {listed:?}"
+                ));
+            }
+        }
+        for name in list.below.keys() {
+            if !self.tallies.contains_key(name) {
+                self.tell(&format!("{name}: there are no logs"));
+            }
+        }
+    }
+}
+
+/// What a difference says of a line that is not so.
+fn untrue(
+    difference: &Difference,
+    log: &Log,
+    line: &Line,
+    host: &str,
+    got: Option<&String>,
+) -> Option<String> {
+    let Difference {
+        service,
+        why,
+        mode,
+        filter,
+        by,
+        next,
+        blames,
+        ..
+    } = difference;
+    if got != blames.as_ref() {
+        return Some(format!("{got:?} counts, not {blames:?}"));
+    }
+    let at = log.lines.iter().position(|one| one.place == line.place);
+    let counts = |filter: &str, mode: &str| {
+        let counted = count(filter, mode, &log.lines);
+        at.and_then(|at| counted[at].clone())
+            .is_some_and(|counted| counted.is(host))
+    };
+    let told = mode.as_ref().map(|mode| format!("counted in mode {mode}"));
+    if why.contains("counted in mode") && !told.is_some_and(|told| why.contains(&told)) {
+        return Some("the mode in which it counts is not named".to_owned());
+    }
+    if let Some(mode) = mode
+        && !counts(service, mode)
+    {
+        return Some(format!("it does not count in mode {mode}"));
+    }
+    if let Some(filter) = filter
+        && !counts(filter, "normal")
+    {
+        return Some(format!("the filter {filter} does not count it"));
+    }
+    if let Some(by) = by {
+        let counted = count(service, &log.mode, &log.lines);
+        let mut next = log
+            .lines
+            .iter()
+            .zip(counted)
+            .skip(at.unwrap_or_default() + 1);
+        let counts = next.next().is_some_and(|(other, counted)| {
+            other.text.contains(by) && counted.is_some_and(|counted| counted.is(host))
+        });
+        if !counts {
+            return Some(format!("no next line with {by:?} counts for {host}"));
+        }
+    }
+    if let Some(next) = next {
+        // A name is told in place of an address.
+        let address = if host.bytes().any(|byte| byte.is_ascii_lowercase()) && !host.contains(':') {
+            "192.0.2.7"
+        } else {
+            host
+        };
+        let next = line.with_message(&next.replace("{host}", address));
+        let counted = count(service, &log.mode, &[line.clone(), next]);
+        if !matches!(&counted[..], [None, Some(counted)] if counted.is(address)) {
+            return Some(format!("with its next line it counts as {counted:?}"));
+        }
+    }
+    None
 }

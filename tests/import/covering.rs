@@ -76,6 +76,8 @@ struct Candidate {
     /// How many others it does not take on purpose, and why.
     left: usize,
     differs: BTreeSet<String>,
+    /// Which differences those are: the service, and what its lines hold.
+    used: BTreeSet<(String, String)>,
 }
 
 impl Candidate {
@@ -178,6 +180,7 @@ fn candidates(root: &Path) -> Vec<Candidate> {
             variants: BTreeSet::new(),
             left: 0,
             differs: BTreeSet::new(),
+            used: BTreeSet::new(),
         });
     }
     candidates
@@ -352,10 +355,12 @@ fn compare(
                 if is_taken || is_unreal {
                     continue;
                 }
-                match differences.why(&candidate.ours, &lines[*number]) {
-                    Some(why) => {
+                match differences.find(&candidate.ours, &lines[*number]) {
+                    Some(one) => {
                         candidate.left += 1;
-                        candidate.differs.insert(why.to_owned());
+                        candidate.differs.insert(one.why.clone());
+                        let key = (one.service.clone(), one.holds.clone());
+                        candidate.used.insert(key);
                     }
                     None => {
                         let line = format!("{host}: {}", lines[*number]);
@@ -391,7 +396,8 @@ fn what_covers_what_is_shown_by_all_logs() {
         specs[kind].extend(ours);
     }
     let sets = specs.map(|specs| FilterSet::compile(specs).unwrap());
-    let differences = Differences::read().and(include_str!("differences.toml"));
+    let own = || Differences::parse(include_str!("differences.toml"));
+    let differences = Differences::read().and(own());
     for log in logs(&root) {
         compare(&log, &differences, &sets, &at, &mut candidates);
     }
@@ -420,6 +426,13 @@ fn what_covers_what_is_shown_by_all_logs() {
     for candidate in &candidates {
         let row = known.rows().iter().find(|row| row.stock == candidate.stock);
         judge(candidate, row, &mut wrong);
+    }
+    for one in own().difference {
+        let key = (one.service, one.holds);
+        let is_used = candidates.iter().any(|one| one.used.contains(&key));
+        if !is_used {
+            writeln!(wrong, "no line differs as the list says: {key:?}").unwrap();
+        }
     }
     for row in known.rows() {
         let is_known = candidates.iter().any(|one| one.stock == row.stock);

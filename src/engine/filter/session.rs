@@ -1,9 +1,11 @@
 //! Has this session counted a failure already?
 //!
 //! In: what was found, from which machine and when. Out: whether it counts. The closing line of a
-//! connection whose failed attempts were logged before is not one more attempt. No failure is kept here.
+//! connection whose failed attempts were logged before is not one more attempt. If these were of another address, it is
+//! another connection: a busy machine gives the number of a process again within minutes. No failure is kept here.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::hashed::{ByHash, Names};
@@ -62,7 +64,25 @@ pub struct Sessions {
 /// divided by the golden ratio.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 
-type Times = ByHash<u64, Timestamp>;
+type Times = ByHash<u64, Counted>;
+
+/// What a session counted last.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    time: Timestamp,
+    /// Whose it was, if that is known.
+    address: Option<IpAddr>,
+}
+
+impl Counted {
+    /// Whether both may be of one session.
+    fn goes_with(self, later: Counted) -> bool {
+        let is_other = self
+            .address
+            .is_some_and(|own| later.address.is_some_and(|other| own != other));
+        !is_other && later.time.since(self.time) <= IDLE
+    }
+}
 
 impl Sessions {
     /// Whether the failure, of a record of `host`, counts; it is noted if it does.
@@ -80,14 +100,22 @@ impl Sessions {
             Session::Process(pid) => self.process(filter, *pid, host),
             Session::Captured(text) => self.written(filter, &parts(text, host).concat()),
         };
-        let before = self.note(hash, time, found.unless_counted);
-        before.is_none_or(|before| time.since(before) > IDLE)
+        let counted = Counted {
+            time,
+            address: found.ip.map(|ip| ip.to_canonical()),
+        };
+        let before = self.note(hash, counted, found.unless_counted);
+        before.is_none_or(|before| !before.goes_with(counted))
     }
 
     /// Marks the session as used and counted, one that counted before a restart; `key` is what [`key`] made of it.
     pub fn restore(&mut self, filter: &FilterSpec, key: &str, time: Timestamp) {
         let hash = self.written(filter, key);
-        self.note(hash, time, false);
+        let counted = Counted {
+            time,
+            address: None,
+        };
+        self.note(hash, counted, false);
     }
 
     /// The hash of what a session is known by: of a process if it is written as one.
@@ -113,9 +141,9 @@ impl Sessions {
             .wrapping_add(u64::from(pid).wrapping_mul(SPREAD).rotate_left(32))
     }
 
-    /// Notes that a session was used; answers when it was before, if somebody `asks`.
-    fn note(&mut self, session: u64, time: Timestamp, asks: bool) -> Option<Timestamp> {
-        let recent = self.recent.insert(session, time);
+    /// Notes that a session was used; answers what it counted before, if somebody `asks`.
+    fn note(&mut self, session: u64, counted: Counted, asks: bool) -> Option<Counted> {
+        let recent = self.recent.insert(session, counted);
         let before = match asks {
             true => recent.or_else(|| self.earlier.get(&session).copied()),
             false => None,
@@ -199,6 +227,31 @@ mod tests {
         let late = found("8", true);
         assert!(!sessions.counts(&filter(), "a", &late, Timestamp::default()));
         assert_eq!(key("a", &late).as_deref(), Some("8@a"));
+    }
+
+    #[test]
+    fn a_process_that_fails_from_elsewhere_is_another_one() {
+        let mut sessions = Sessions::default();
+        let mut counts = |address: &str, unless_counted| {
+            let found = Found {
+                ip: Some(address.parse().expect("an address")),
+                ..found("1", unless_counted)
+            };
+            sessions.counts(&filter(), "a", &found, Timestamp::default())
+        };
+        assert!(counts("192.0.2.7", false));
+        assert!(!counts("::ffff:192.0.2.7", true));
+        assert!(counts("192.0.2.8", true));
+        assert!(!counts("192.0.2.8", true));
+        sessions.restore(&filter(), "1@a", Timestamp::default());
+        let mut counts = |address: &str| {
+            let found = Found {
+                ip: Some(address.parse().expect("an address")),
+                ..found("1", true)
+            };
+            sessions.counts(&filter(), "a", &found, Timestamp::default())
+        };
+        assert!(!counts("192.0.2.9"), "of the last run nobody knows whose");
     }
 
     #[test]

@@ -237,14 +237,15 @@ fn after_priority(line: &[u8]) -> &[u8] {
 }
 
 /// Host, program and message in the text behind the date of a syslog line, if ` host program[pid]: ` stands there; the host
-/// may be missing before a program with its pid.
+/// may be missing before a program with its pid, and leave its blanks.
 fn header(text: &[u8]) -> Option<(&str, Tag<'_>, &[u8])> {
     let text = text.strip_prefix(b" ")?;
-    let (first, rest) = word(text);
-    let alone = || Tag::of(std::str::from_utf8(first).ok()?).filter(|tag| tag.pid.is_some());
-    if let Some(tag) = first.ends_with(b":").then(alone).flatten() {
+    let (only, rest) = word(text.trim_ascii_start());
+    let alone = || Tag::of(std::str::from_utf8(only).ok()?).filter(|tag| tag.pid.is_some());
+    if let Some(tag) = only.ends_with(b":").then(alone).flatten() {
         return Some(("", tag, rest));
     }
+    let (first, rest) = word(text);
     let (second, message) = word(rest);
     if is_level(second) {
         let (third, message) = word(message);
@@ -396,6 +397,19 @@ mod tests {
         ] {
             let line = format!("Feb 12 14:10:21 box sshd[42]: {said}");
             assert_eq!(reader().read(line.as_bytes()).message, message.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_host_may_be_missing() {
+        for line in [
+            "Feb 12 14:10:21 sshd[42]: Failed x",
+            "Feb 12 14:10:21   sshd[42]: Failed x",
+        ] {
+            let mut reader = reader();
+            let record = reader.read(line.as_bytes());
+            let names = (record.host, record.program, record.pid, record.message);
+            assert_eq!(names, ("", "sshd", Some(42), &b"Failed x"[..]), "{line}");
         }
     }
 
