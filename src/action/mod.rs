@@ -187,6 +187,16 @@ impl ActionSpec {
         }
     }
 
+    /// Whether it does more about bans than tell of them, as far as one can see: whoever keeps somebody out also lets him in
+    /// again, and commands that send letters or reports do not.
+    pub fn lifts_bans(&self) -> bool {
+        match &self.kind {
+            ActionKind::Teller(_) => false,
+            ActionKind::Shell(shell) => shell.lifts_bans(),
+            ActionKind::Nftables(_) | ActionKind::Serve(_) | ActionKind::Routine(_) => true,
+        }
+    }
+
     /// Of what it tells; nothing if it puts bans into effect.
     pub fn teller(&self) -> Option<&Teller> {
         match &self.kind {

@@ -207,7 +207,8 @@ fn load_and(
     // Others of their actions may keep out whom these would have.
     let keeps_out = |jail: &JailName| {
         let mut used = reader.actions.iter().filter(|used| used.jail == *jail);
-        used.any(|used| keepers(&actions).any(|keeper| keeper.name == used.action))
+        let keepers = || actions.iter().filter(|spec| spec.lifts_bans());
+        used.any(|used| keepers().any(|keeper| keeper.name == used.action))
     };
     let powerless: BTreeSet<_> = weakened
         .into_iter()
@@ -263,8 +264,10 @@ fn load_and(
             is_there && !powerless.contains(name)
         };
         let known = meant.into_iter().filter(|name| !works(name)).collect();
-        let has_others = tree.as_ref().is_some_and(|tree| tree.lacks_files);
-        policy.left_out = LeftOut::of(known, has_others);
+        let tree = tree.as_ref();
+        let off = tree.map(|tree| tree.said_off.iter().cloned().collect());
+        let has_others = tree.is_some_and(|tree| tree.lacks_parts);
+        policy.left_out = LeftOut::of(known, off.unwrap_or_default(), has_others);
     }
     let changed = changed.and_then(|jails| self::policy(&jails, &filters, &atlas, &mut problems));
     let enabled: Vec<_> = jails.iter().filter(|jail| jail.enabled).collect();
@@ -310,11 +313,6 @@ fn load_and(
         stock_filters,
     };
     (loaded, changed)
-}
-
-/// The actions that do more than tell.
-fn keepers(actions: &[ActionSpec]) -> impl Iterator<Item = &ActionSpec> {
-    actions.iter().filter(|spec| spec.teller().is_none())
 }
 
 /// What is written, before anybody knows what it means.

@@ -7,6 +7,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::engine::name::slips;
+
 /// A file as it was read.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Text {
@@ -257,14 +259,10 @@ impl fmt::Display for Problem {
 
 /// The candidate that `word` was probably meant to be.
 pub fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    // A third of the letters may be wrong; beyond that the guess would only confuse.
-    let most = (word.chars().count() / 3).max(1);
-    candidates
-        .into_iter()
-        .map(|candidate| (strsim::osa_distance(word, candidate), candidate))
-        .filter(|(distance, _)| *distance <= most)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+    let candidates = candidates.into_iter();
+    let near = candidates.filter_map(|candidate| Some((slips(word, candidate)?, candidate)));
+    let nearest = near.min_by_key(|(slips, _)| *slips);
+    nearest.map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

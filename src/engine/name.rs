@@ -64,6 +64,13 @@ names! {
     ActionName;
 }
 
+/// By how many slips of the pen `word` may have been written for `meant`; `None` if it surely was not.
+pub fn slips(word: &str, meant: &str) -> Option<usize> {
+    // A third of the letters may be wrong; beyond that the guess would only confuse.
+    let most = (word.chars().count() / 3).max(1);
+    Some(strsim::osa_distance(word, meant)).filter(|slips| *slips <= most)
+}
+
 fn check(text: &str) -> Result<(), NameError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let begins_well = text.starts_with(|c: char| c.is_ascii_alphanumeric());

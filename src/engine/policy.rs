@@ -21,7 +21,7 @@ use super::jail::network::NetworkRule;
 use super::jail::response::{Response, Responses};
 use super::jail::siege::SiegeRule;
 use super::ledger::Standing;
-use super::name::{ActionName, JailName, SourceName};
+use super::name::{ActionName, JailName, SourceName, slips};
 use super::prefix::{Prefix, SubjectWidth};
 use super::record::journal::RouteId;
 use super::subject::Subject;
@@ -78,6 +78,8 @@ pub struct Policy {
 pub struct LeftOut {
     /// Those that are known.
     known: BTreeSet<JailName>,
+    /// Those that the configuration wants off, in so many words.
+    off: BTreeSet<JailName>,
     /// Whether any other jail may be one of them, since a part of the configuration could not be read.
     has_others: bool,
     /// Those that somebody ended since.
@@ -85,13 +87,20 @@ pub struct LeftOut {
 }
 
 impl LeftOut {
-    /// These are known, and there may be others.
-    pub fn of(known: BTreeSet<JailName>, has_others: bool) -> LeftOut {
+    /// These are known, those are meant to be off, and there may be others.
+    pub fn of(known: BTreeSet<JailName>, off: BTreeSet<JailName>, has_others: bool) -> LeftOut {
         LeftOut {
             known,
+            off,
             has_others,
             ended: BTreeSet::new(),
         }
+    }
+
+    /// Whether a jail of which nothing is said may be one of these, under a name with a slip of the pen.
+    fn has_misspelt(&self, jail: &JailName) -> bool {
+        let mut known = self.known.iter();
+        !self.off.contains(jail) && known.any(|one| slips(one.as_str(), jail.as_str()).is_some())
     }
 
     /// Notes that somebody wants the end of a jail.
@@ -117,9 +126,12 @@ impl Policy {
     /// Whether a jail does not do its work because of a mistake.
     pub fn misses(&self, jail: &JailName) -> bool {
         let left_out = &self.left_out;
+        if left_out.known.contains(jail) {
+            return true;
+        }
         let is_there = || self.jails.iter().any(|one| one.name == *jail);
-        left_out.known.contains(jail)
-            || (left_out.has_others && !left_out.ended.contains(jail) && !is_there())
+        let may_be_another = left_out.has_others || left_out.has_misspelt(jail);
+        may_be_another && !left_out.ended.contains(jail) && !is_there()
     }
 
     /// The first class of a jail that an address belongs to.

@@ -759,6 +759,21 @@ fn slips_of_the_pen_are_told_with_what_to_do() {
             &["the jail is off", "`enabled`"],
         ),
         (
+            format!("[DEFAULT]\nenabeld = true\n[sshd]\n{on}"),
+            2,
+            &["it starts no jail", "`enabled`"],
+        ),
+        (
+            format!("[sshd]\n{on}[dropbaer]\nenabled = true\n"),
+            4,
+            &["no filter is named so", "did you mean [dropbear]?"],
+        ),
+        (
+            format!("[DEFUALT]\nenabled = true\n[sshd]\n{on}"),
+            1,
+            &["no filter is named so", "did you mean [DEFAULT]?"],
+        ),
+        (
             format!("[sshd]\n{on}maxretry = 5 # five\n"),
             4,
             &["would not start", "3 is taken instead", "write a number"],

@@ -166,6 +166,12 @@ impl ShellSpec {
         }
     }
 
+    /// Whether a command is run when a ban is lifted.
+    pub fn lifts_bans(&self) -> bool {
+        let mut sets = self.sets().into_iter();
+        sets.any(|set| set.on(Occasion::Unban).is_some())
+    }
+
     /// Whether a command says something of the lines behind a ban.
     pub fn says_lines(&self) -> bool {
         self.says_history() || self.says(|tag| tag == "matches" || tag.starts_with("F-"))
@@ -207,11 +213,14 @@ impl ShellSpec {
     }
 
     fn scripts(&self) -> impl Iterator<Item = &Script> {
-        let sets = match &self.commands {
+        self.sets().into_iter().flat_map(|set| set.0.values())
+    }
+
+    fn sets(&self) -> Vec<&CommandSet> {
+        match &self.commands {
             Commands::Same(set) => vec![set],
             Commands::ByFamily { ipv4, ipv6 } => vec![ipv4, ipv6],
-        };
-        sets.into_iter().flat_map(|set| set.0.values())
+        }
     }
 
     /// Whether a command says the last word of a place, which is what tells it from others, such as the name of a table.

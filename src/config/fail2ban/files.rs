@@ -32,6 +32,8 @@ const MOST_FILES: usize = 1_000;
 pub struct Files {
     folder: PathBuf,
     read: HashMap<PathBuf, Reading>,
+    /// Whether a file that another one includes is not there.
+    lacks_included: bool,
 }
 
 /// What came of reading a file.
@@ -85,6 +87,7 @@ impl Files {
         Files {
             folder: folder.to_owned(),
             read: HashMap::new(),
+            lacks_included: false,
         }
     }
 
@@ -93,10 +96,10 @@ impl Files {
         &self.folder
     }
 
-    /// Whether one of those that were read so far was passed over: unreadable, or no text.
-    pub fn has_passed_over(&self) -> bool {
+    /// Whether one of those that were wanted so far was passed over: unreadable, or no text, or not there.
+    pub fn has_gaps(&self) -> bool {
         let mut read = self.read.values();
-        read.any(|reading| matches!(reading, Reading::Passed))
+        self.lacks_included || read.any(|reading| matches!(reading, Reading::Passed))
     }
 
     /// Reads all files of a name.
@@ -193,6 +196,7 @@ impl Files {
                 .collect();
             // A file that ends so is for changes that nobody has to make.
             if there.is_empty() && !name.ends_with(".local") {
+                self.lacks_included = true;
                 problems.warning(
                     &names.place,
                     format!("there is no file `{name}` to include: Fail2ban goes on without it"),

@@ -6,10 +6,10 @@
 //! `ini` reads one file, `files` finds those that belong together, `merged` lays them over each other, `interpolation` puts in
 //! what values refer to, `brackets` and `tags` what stands in these, `definition` and `jail` put jails together; `time` reads
 //! times; `expression` translates the regular expressions of filters, `filter` and `action` say what these come to; `stream` is
-//! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not.
+//! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not, `slips` by which of them jails are off.
 //!
 //! `import` writes all of that as files of f2bd's. `single` is one filter without a jail, `trial` one that somebody tries on a
-//! log, `overlay` what somebody changes while the daemon runs, `state` whom a Fail2ban keeps out, by its database; `digest` is by what texts are known
+//! log, `overlay` what somebody changes while the daemon runs, `state` whom a Fail2ban keeps out, by its database; `logging` where Fail2ban's log goes; `digest` is by what texts are known
 //! again, `stock` which filters are Fail2ban's own.
 
 pub mod action;
@@ -24,10 +24,12 @@ pub mod import;
 pub mod ini;
 pub mod interpolation;
 pub mod jail;
+pub mod logging;
 pub mod merged;
 pub mod options;
 pub mod overlay;
 pub mod single;
+mod slips;
 pub mod state;
 pub mod stock;
 pub mod stream;
@@ -46,6 +48,7 @@ use options::{Options, Written};
 
 use crate::config::problem::Problems;
 use crate::control::fail2ban::SPOKEN_VERSION;
+use crate::engine::name::JailName;
 
 pub use files::is_tree;
 
@@ -79,8 +82,11 @@ pub struct Tree {
     pub threads: Options,
     /// All jails, in the order in which Fail2ban starts them.
     pub jails: Vec<TreeJail>,
-    /// Whether a file of jails was passed over, in which there may be others.
-    pub lacks_files: bool,
+    /// Jails that are off because their own sections say so.
+    pub said_off: Vec<JailName>,
+    /// Whether a part of what is said of jails has no effect, in which there may be others: a file was passed over, or is
+    /// not where it is looked for.
+    pub lacks_parts: bool,
 }
 
 impl Tree {
@@ -102,7 +108,7 @@ impl Tree {
             }
             Err(FilesError::Broken) => return None,
         };
-        let lacks_files = files.has_passed_over();
+        let lacks_files = files.has_gaps();
         let path = folder.to_string_lossy();
         let place = files::place_of(folder);
         for (key, value) in [
@@ -124,6 +130,7 @@ impl Tree {
             let state = read.unwrap_or_else(State::LeftOut);
             jails.push(TreeJail { name, place, state });
         }
+        slips::doubt(&merged, &mut jails, problems);
         // What is wrong with a filter or an action concerns its jails alone.
         problems.leave_out(before);
         let on = jails
@@ -132,13 +139,16 @@ impl Tree {
         let on: Vec<_> = on.map(|jail| jail.name.as_str()).collect();
         traps::unknown_keys(&merged, &on, problems);
         traps::open_secrets(&jails, problems);
-        Some(Tree {
+        let tree = Tree {
             folder: folder.to_owned(),
             daemon,
             threads,
+            said_off: slips::said_off(&merged, &jails),
+            lacks_parts: lacks_files || slips::lacks_defaults(&jails),
             jails,
-            lacks_files,
-        })
+        };
+        slips::misspelt_sections(&tree, problems);
+        Some(tree)
     }
 }
 

@@ -18,9 +18,6 @@ use crate::config::problem::{Problems, nearest};
 /// The bit of a file's mode by which all may read it.
 const READABLE_BY_OTHERS: u32 = 0o004;
 
-/// What starts a jail.
-const ENABLED: &str = "enabled";
-
 /// Keys that actions are usually given, whether or not the ones that are used look at them.
 const OF_ACTIONS: &[&str] = &["port", "protocol", "chain", "banaction", "mode"];
 
@@ -46,10 +43,7 @@ pub fn misspelt_sections(file: &IniFile, problems: &mut Problems) {
 
 /// Tells of keys of the enabled jails, and of all jails together, that have no effect.
 pub fn unknown_keys(jails: &Merged, enabled: &[&str], problems: &mut Problems) {
-    let mut said = vec![jails.defaults()];
-    said.extend(jails.sections().filter_map(|(name, _)| jails.section(name)));
-    let texts = said.iter().flat_map(|options| options.iter());
-    let used: HashSet<String> = texts.flat_map(|(_, value)| referred(&value.text)).collect();
+    let used = referred_in(jails);
     let options = JAIL_OPTIONS.iter().chain(FILTER_OPTIONS);
     let known: Vec<_> = options
         .map(|(key, _)| *key)
@@ -86,19 +80,6 @@ pub fn unknown_keys(jails: &Merged, enabled: &[&str], problems: &mut Problems) {
     for name in enabled {
         if let Some(options) = jails.section(name) {
             look(name, options);
-        }
-    }
-    let off = jails
-        .sections()
-        .filter(|(name, _)| !enabled.contains(name) && *name != INCLUDES);
-    for (name, _) in off {
-        let options = jails.section(name).into_iter().flat_map(Options::iter);
-        let meant = |key: &str| key != ENABLED && nearest(key, [ENABLED]).is_some();
-        for (key, value) in options.filter(|(key, _)| meant(key) && !used.contains(*key)) {
-            let message = format!(
-                "`{key}` in [{name}] is no option: the jail is off, as if it were not said"
-            );
-            problems.warning(&value.place, message, format!("did you mean `{ENABLED}`?"));
         }
     }
 }
@@ -154,6 +135,14 @@ pub fn strange_flags(jail: &str, options: &Options, problems: &mut Problems) {
             "write true or false, and comments into lines of their own or behind a semicolon";
         problems.warning(&value.place, message, remedy);
     }
+}
+
+/// The keys that any value refers to.
+pub fn referred_in(jails: &Merged) -> HashSet<String> {
+    let mut said = vec![jails.defaults()];
+    said.extend(jails.sections().filter_map(|(name, _)| jails.section(name)));
+    let texts = said.iter().flat_map(|options| options.iter());
+    texts.flat_map(|(_, value)| referred(&value.text)).collect()
 }
 
 /// The keys that a text refers to.

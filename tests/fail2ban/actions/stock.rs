@@ -399,6 +399,15 @@ fn only_what_is_surely_the_same_is_replaced() {
     assert_eq!(is("iptables"), None);
     assert_eq!(is("iptables-multiport"), None, "which includes it");
     assert!(is("nftables").is_some());
+    let stock = home.path().join("fail2ban/action.d/nftables.conf");
+    let text = fs::read_to_string(&stock).unwrap();
+    fs::write(&stock, format!("# mine\n{text}")).unwrap();
+    assert!(is("nftables").is_some());
+    assert!(text.contains("\nactionban = "), "{text}");
+    let edited = text.replace("\nactionban = ", "\nactionban = logger <ip>; ");
+    fs::write(&stock, edited).unwrap();
+    assert_eq!(is("nftables"), None);
+    assert_eq!(is("nftables-multiport"), None, "which includes it");
 }
 
 #[test]
