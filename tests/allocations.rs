@@ -145,6 +145,7 @@ fn engine() -> Engine {
             name: format!("jail{}", filter.0).parse().unwrap(),
             filter,
             logins,
+            is_idle: false,
             sources: vec!["log".parse().unwrap()],
             named_only: Vec::new(),
             route: None,

@@ -124,6 +124,7 @@ pub fn carry_over(policy: &mut Policy, told: &mut [JailSettingsRow], in_force: &
         jail.maxretry = before.maxretry;
         jail.findtime = before.findtime;
         jail.bantime = before.bantime;
+        jail.is_idle = before.is_idle;
         if let Some(row) = told.iter_mut().find(|row| row.jail == jail.name) {
             rows::follow(row, jail);
         }
@@ -159,6 +160,7 @@ fn set(jail: &mut JailPolicy, change: &JailChange) -> Result<(), AmendError> {
             }
         }
         JailChange::Delignoreip(word) => spare_no_longer(&mut jail.ignore, &plain_word(word))?,
+        JailChange::Idle(is_idle) => jail.is_idle = *is_idle,
     }
     Ok(())
 }

@@ -190,6 +190,7 @@ impl<'c> JailReader<'c> {
             name,
             filter,
             logins: None,
+            is_idle: false,
             sources: Vec::new(),
             named_only: Vec::new(),
             route: Some(RouteId(filter.0)),

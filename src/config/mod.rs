@@ -301,6 +301,10 @@ fn load_and(
         if let Some(tree) = &tree {
             for row in &mut settings.rows {
                 row.said = tree.said(&row.jail);
+                // It hears of bans itself, where Fail2ban reads its own log.
+                if row.logpath.is_empty() && row.journalmatch.is_empty() {
+                    row.logpath = tree.logs(&row.jail);
+                }
             }
         }
         settings.tree = tree;
@@ -589,6 +593,7 @@ fn policy(
             name: jail.name.clone(),
             filter: FilterId(u16::try_from(at).ok()?),
             logins: None,
+            is_idle: false,
             sources: jail.sources.clone(),
             named_only: jail.named_only.clone(),
             route: Some(RouteId(u16::try_from(route).ok()?)),

@@ -51,6 +51,7 @@ fn row(
         jail: jail.name.clone(),
         logpath: globs.map(ToString::to_string).collect(),
         journalmatch: jail.journalmatch.to_string(),
+        idle: false,
         logencoding: encoding.unwrap_or_default().to_string(),
         failregex: patterns.failures.clone(),
         ignoreregex: patterns.ignores.clone(),
@@ -95,6 +96,7 @@ fn zone_name(zone: &TimeZone) -> String {
 pub fn follow(row: &mut JailSettingsRow, jail: &JailPolicy) {
     row.ignoreip = ignored(&jail.ignore);
     row.ignoreself = spares_itself(&jail.ignore);
+    row.idle = jail.is_idle;
 }
 
 fn spares_itself(list: &IgnoreList) -> bool {

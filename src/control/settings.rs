@@ -43,6 +43,9 @@ pub struct JailSettingsRow {
     pub logpath: Vec<String>,
     /// Which entries of journals it wants, alternatives with `+` between them; empty if it listens to no journal.
     pub journalmatch: String,
+    /// Whether it passes over all that it hears, since somebody has said so.
+    #[serde(default)]
+    pub idle: bool,
     /// The encoding of its log files.
     pub logencoding: String,
     /// The patterns of failures, as they are written.
@@ -98,6 +101,8 @@ pub enum JailChange {
     Addignoreip(Vec<String>),
     /// This one is no longer spared by that.
     Delignoreip(String),
+    /// Whether it passes over all that it hears.
+    Idle(bool),
 }
 
 /// What a jail of a directory of Fail2ban's can be told to do otherwise as if the directory said so. Values are words as its
@@ -237,6 +242,7 @@ impl JailChange {
             JailChange::Bantime(_) => "bantime",
             JailChange::Ignoreself(_) => "ignoreself",
             JailChange::Addignoreip(_) | JailChange::Delignoreip(_) => "ignoreip",
+            JailChange::Idle(_) => "idle",
         }
     }
 }
@@ -265,6 +271,8 @@ impl fmt::Display for JailChange {
                 write!(f, "addignoreip {}", words.join(" ").escape_debug())
             }
             JailChange::Delignoreip(word) => write!(f, "delignoreip {}", word.escape_debug()),
+            JailChange::Idle(true) => f.write_str("idle on"),
+            JailChange::Idle(false) => f.write_str("idle off"),
         }
     }
 }

@@ -223,6 +223,8 @@ pub struct JailPolicy {
     pub filter: FilterId,
     /// Which one recognises who was let in; `None` if its filter knows nothing of that.
     pub logins: Option<FilterId>,
+    /// Whether it passes over all that it hears, since somebody has said so while it ran. Its bans go on.
+    pub is_idle: bool,
     /// The sources it listens to.
     pub sources: Vec<SourceName>,
     /// Of these, the sources of which only records count that name their program, since its filter names programs and

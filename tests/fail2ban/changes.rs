@@ -86,6 +86,10 @@ const ALIKE: &[&str] = &[
     "set sshd bantime.increment false",
     "get sshd journalmatch",
     "set sshd idle perhaps",
+    "set sshd idle",
+    "set sshd idle on",
+    "set sshd idle off",
+    "set nope idle on",
     "set nope addfailregex x<HOST>",
     "set nope addlogpath HOME/more.log",
     "set nope usedns no",
@@ -295,7 +299,6 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
         (&["bantime.rndtime", "soon"], "bantime.rndtime"),
         (&["bantime.factor", "much"], "bantime.factor"),
         (&["bantime.multipliers", "1 x"], "bantime.multipliers"),
-        (&["idle", "on"], "`stop sshd` ends one"),
         (&["maxmatches", "5"], "has no `maxmatches`"),
         (&["ignorecache", "x"], "has no `ignorecache`"),
     ] {
@@ -314,6 +317,58 @@ fn what_cannot_be_meant_is_refused_and_changes_nothing() {
     assert!(pair.ours(&["status"]).out.contains("lasting, sshd"));
     assert_eq!(pair.ours(&["reload"]).out, "OK\n");
     assert!(!pair.ours(&["status"]).out.contains("lasting"));
+}
+
+#[test]
+fn an_idle_jail_passes_over_what_it_hears_and_keeps_its_bans() {
+    let Some(pair) = Pair::of_trees() else {
+        return;
+    };
+    let auth = "auth.log";
+    banned(&pair, auth, "refused", "192.0.2.1");
+    set(&pair, &["idle", "on"]);
+    assert_eq!(pair.ours(&["get", "sshd", "idle"]).out, "True\n");
+    pair.tell(auth, "refused 192.0.2.2", 3);
+    // Another jail hears the same lines; where it bans, this one has passed over them.
+    until("the other jail bans", || {
+        let said = pair.ours(&["get", "lasting", "banned", "192.0.2.2"]);
+        (said.out == "1\n").then_some(())
+    });
+    // It stays so where something else is set.
+    set(&pair, &["addignoreregex", "refused 192.0.2.9$"]);
+    assert_eq!(pair.ours(&["get", "sshd", "idle"]).out, "True\n");
+    assert!(is_banned(&pair, "192.0.2.1") && !is_banned(&pair, "192.0.2.2"));
+    set(&pair, &["idle", "off"]);
+    banned(&pair, auth, "refused", "192.0.2.3");
+    assert!(!is_banned(&pair, "192.0.2.2"));
+    set(&pair, &["idle", "on"]);
+    assert_eq!(pair.ours(&["reload"]).out, "OK\n");
+    banned(&pair, auth, "refused", "192.0.2.4");
+}
+
+#[test]
+fn a_jail_that_counts_bans_shows_the_logs_it_is_to_read() {
+    let Some(pair) = Pair::of_trees() else {
+        return;
+    };
+    let filter = "[Definition]\nfailregex = NOTICE +\\[[^]]+\\] +Ban <HOST>$\n";
+    let logs = ["own.log", "theirs.log"].map(|log| pair.path(log).display().to_string());
+    let jail = format!(
+        "[recidive]\nenabled = true\nfilter = recidive\nlogpath = {}\n    {}\n    /nowhere/*.log\n",
+        logs[0], logs[1]
+    );
+    for folder in ["etc", "own"] {
+        let at = |name: &str| pair.path(folder).join(name);
+        fs::write(at("filter.d/recidive.conf"), filter).unwrap();
+        fs::write(at("jail.local"), &jail).unwrap();
+    }
+    assert_eq!(pair.theirs(&["reload"]).out, "OK\n");
+    assert_eq!(pair.ours(&["reload"]).out, "OK\n");
+    for words in [&["status", "recidive"][..], &["get", "recidive", "logpath"]] {
+        let (ours, theirs) = (pair.ours(words), pair.theirs(words));
+        assert_eq!(ours, theirs, "{words:?}");
+        assert!(ours.out.contains("own.log"), "{ours:?}");
+    }
 }
 
 #[test]

@@ -150,6 +150,20 @@ impl Tree {
         slips::misspelt_sections(&tree, problems);
         Some(tree)
     }
+
+    /// Which log files a jail is to read, perhaps with wildcards; none if it is to read the journal.
+    pub fn logs(&self, jail: &JailName) -> Vec<String> {
+        let mut jails = self.jails.iter();
+        let known = jails.find(|known| known.name == jail.as_str());
+        let Some(State::On(started)) = known.map(|known| &known.state) else {
+            return Vec::new();
+        };
+        let backend = started.options.get("backend");
+        let reads_journal = backend.is_some_and(|backend| backend.text.starts_with("systemd"));
+        let paths = started.options.get("logpath").filter(|_| !reads_journal);
+        let paths = paths.into_iter().flat_map(transcription::logs);
+        paths.map(str::to_owned).collect()
+    }
 }
 
 /// The options of fail2ban.conf.

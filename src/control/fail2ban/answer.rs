@@ -216,6 +216,7 @@ impl<E> Answers<'_, E> {
             JailChange::Bantime(_) => JailSetting::BanTime,
             JailChange::Ignoreself(_) => JailSetting::IgnoreSelf,
             JailChange::Addignoreip(_) | JailChange::Delignoreip(_) => JailSetting::IgnoreIp,
+            JailChange::Idle(_) => JailSetting::Idle,
         };
         let name = self.known(jail)?;
         self.done(Request::Set { jail: name, change })?;

@@ -310,6 +310,17 @@ fn set(mut words: Words) -> Result<Command, Fault> {
         "findtime" => Command::SetOf(jail, JailChange::Findtime(words.next()?)),
         "bantime" => Command::SetOf(jail, JailChange::Bantime(words.next()?)),
         "ignoreself" => Command::SetOf(jail, JailChange::Ignoreself(is_true(&words.next()?))),
+        "idle" => {
+            let is_idle = match words.next()?.as_str() {
+                "on" => true,
+                "off" => false,
+                _ => {
+                    let text = "Invalid idle option, must be 'on' or 'off'";
+                    return Err(Fault::Refused(text.to_owned()));
+                }
+            };
+            Command::SetOf(jail, JailChange::Idle(is_idle))
+        }
         "addignoreip" => Command::SetOf(jail, JailChange::Addignoreip(words.rest())),
         "delignoreip" => Command::SetOf(jail, JailChange::Delignoreip(words.next()?)),
         what => return change(jail, what, words),
@@ -335,10 +346,6 @@ fn change(jail: Jail, what: &str, mut words: Words) -> Result<Command, Fault> {
                     return Err(Fault::BadWord(text.to_owned()));
                 }
                 TreeChange::Option { option, value }
-            }
-            Err(_) if what == "idle" && !matches!(words.next()?.as_str(), "on" | "off") => {
-                let text = "Invalid idle option, must be 'on' or 'off'";
-                return Err(Fault::Refused(text.to_owned()));
             }
             Err(_) => return Err(unchanged(&jail, what)),
         },
@@ -374,10 +381,6 @@ fn unchanged(jail: &Jail, what: &str) -> Fault {
         }
         "maxmatches" => keeps_all("maxmatches"),
         "ignorecache" => "f2bd has no `ignorecache`: it asks `ignorecommand` each time".to_owned(),
-        "idle" => format!(
-            "f2bd has no idle jails: `stop {0}` ends one, which lets go whom it has banned, and `set {0} maxretry 1000` keeps them and hardly bans anybody else",
-            jail.0
-        ),
         what => {
             let key = known(FIXED, what);
             return match key {

@@ -132,7 +132,8 @@ impl Engine {
         for turn in 0..self.listeners[usize::from(filter.0)].len() {
             let (at, outcome) = self.listeners[usize::from(filter.0)][turn];
             let is_nameless = record.program.is_empty();
-            if !wants(&self.policy.jails[at], source, record.routes, is_nameless) {
+            let jail = &self.policy.jails[at];
+            if jail.is_idle || !wants(jail, source, record.routes, is_nameless) {
                 continue;
             }
             is_heard = true;
@@ -291,7 +292,8 @@ impl Engine {
         for at in 0..self.policy.jails.len() {
             let jail = &self.policy.jails[at];
             let is_alike = by.is_some_and(|by| by == jail.named_by);
-            if jail.name == ban.jail || !self.policy.counts_bans(jail) || !is_alike {
+            let is_deaf = jail.is_idle || jail.name == ban.jail;
+            if is_deaf || !self.policy.counts_bans(jail) || !is_alike {
                 continue;
             }
             let address = ban.subject.network().map(Prefix::address);

@@ -68,6 +68,7 @@ fn policy(maxretry: u32, findtime: u64, bantime: BanTime, ignore: &[&str]) -> Po
         name: "test".parse().expect("a name"),
         filter: FilterId(0),
         logins: None,
+        is_idle: false,
         sources: vec!["journal".parse().expect("a name")],
         named_only: Vec::new(),
         route: None,

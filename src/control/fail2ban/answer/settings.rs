@@ -56,6 +56,7 @@ impl<E> Answers<'_, E> {
                 let terms = |terms: &str| Value::texts(terms.split(' '));
                 Value::List(alternatives.map(terms).collect())
             }
+            JailSetting::Idle => Value::Flag(settings.idle),
             JailSetting::IgnoreSelf => Value::Flag(settings.ignoreself),
             JailSetting::IgnoreIp => Value::texts(in_their_order(&settings.ignoreip)),
             JailSetting::IgnoreCommand => match said(&settings, "ignorecommand") {

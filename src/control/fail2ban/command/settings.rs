@@ -28,6 +28,8 @@ pub enum JailSetting {
     LogEncoding,
     /// `journalmatch`
     JournalMatch,
+    /// `idle`, which Fail2ban itself does not tell.
+    Idle,
     /// `ignoreself`
     IgnoreSelf,
     /// `ignoreip`
@@ -84,6 +86,7 @@ pub(super) const JAIL_SETTINGS: &[(&str, JailSetting)] = &[
     ("logpath", JailSetting::LogPath),
     ("logencoding", JailSetting::LogEncoding),
     ("journalmatch", JailSetting::JournalMatch),
+    ("idle", JailSetting::Idle),
     ("ignoreself", JailSetting::IgnoreSelf),
     ("ignoreip", JailSetting::IgnoreIp),
     ("ignorecommand", JailSetting::IgnoreCommand),

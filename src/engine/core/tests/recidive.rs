@@ -74,6 +74,18 @@ fn who_is_banned_again_and_again_is_banned_for_long() {
 }
 
 #[test]
+fn an_idle_jail_counts_neither_lines_nor_bans() {
+    let mut policy = three_jails();
+    policy.jails[1].is_idle = true;
+    policy.jails[2].is_idle = true;
+    let mut engine = Engine::new(policy);
+    for time in [1, 100, 200, 300] {
+        let out = hear(&mut engine, time, &[(time, A)]);
+        assert_eq!(told(&out), ["test 192.0.2.7 1"], "{time}");
+    }
+}
+
+#[test]
 fn bans_by_hand_are_no_offence() {
     let mut engine = Engine::new(three_jails());
     for time in 0..5 {
