@@ -21,6 +21,7 @@ mod slips;
 mod socket;
 mod starting;
 mod stock;
+mod targets;
 mod transcription;
 mod tree;
 mod views;

@@ -217,7 +217,6 @@ const OWN: &[(&str, &[u16])] = &[
     ("horde", &[1]),
     ("ispconfig", &[1]),
     ("matrix-synapse", &[1]),
-    ("mongodb-auth", &[1, 2]),
     ("moodle", &[1]),
     ("navidrome", &[4]),
     ("nginx-http-auth", &[1, 2, 3]),

@@ -302,6 +302,7 @@ fn run_daemon(common: Common, dry_run: bool) -> Result<(), Failure> {
         socket: common.socket,
         fail2ban_socket: None,
         pid_file: None,
+        logging: Default::default(),
         dry_run,
     };
     daemon::run(&options).map_err(|error| {

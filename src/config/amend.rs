@@ -5,8 +5,10 @@
 //! is put in force here.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::fail2ban::logging::LogTargetError;
 use super::fail2ban::time::{self, TimeError};
 use super::fail2ban::transcription::plain_word;
 use super::keys::MOST_RETRIES;
@@ -42,9 +44,15 @@ pub enum AmendError {
     /// It names nobody.
     #[error("{0}, nor a range, a host name or a path")]
     Nobody(#[from] PrefixError),
-    /// It is no path of a file.
-    #[error("write an absolute path")]
-    NoPath,
+    /// Nothing can be told there.
+    #[error("Failed to change log target: {0}")]
+    LogTarget(#[from] LogTargetError),
+    /// There is no directory for that file, or it is one itself.
+    #[error("Failed to change log target: {} cannot be a file", .0.display())]
+    NoFile(PathBuf),
+    /// The system's log is not there.
+    #[error("Failed to change log target: {} is no socket: start the system's log, or `set syslogsocket` to where it listens", .0.display())]
+    NoSyslog(PathBuf),
     /// Nobody is spared because of it.
     #[error("list.remove(x): x not in list")]
     NotListed,

@@ -6,8 +6,10 @@ use std::time::Duration;
 use log::LevelFilter;
 
 use super::document::{Kind, Table, Value};
+use super::fail2ban::logging::{LogTarget, Logging, SyslogSocket};
 use super::problem::{Place, Problems};
 use super::section::{Section, unknown};
+use crate::control::fail2ban::threshold::NoLevel;
 use crate::store::Retention;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -35,7 +37,7 @@ pub struct DaemonSettings {
     /// Where those are answered who speak as Fail2ban's clients do.
     pub fail2ban_socket: Option<PathBuf>,
     /// Where what happens is told in Fail2ban's words.
-    pub fail2ban_log: Option<PathBuf>,
+    pub logging: Logging,
     /// Where the number of the process is written while it runs.
     pub pid_file: Option<PathBuf>,
 }
@@ -50,20 +52,21 @@ impl DaemonSettings {
             failures: span("keep_failures", 30 * DAY),
             max_failures: 1_000_000,
         };
+        let log_level = log_level(section, problems);
         let most = section.number("max_failures", 1_000, 100_000_000, problems);
         DaemonSettings {
             database: path(section, "database", "/var/lib/f2bd/f2bd.db", problems),
             socket: path(section, "socket", "/run/f2bd/control.sock", problems),
             country: optional_path(section, "country", problems),
             operator: optional_path(section, "operator", problems),
-            log_level: log_level(section, problems),
+            log_level,
             retention: Retention {
                 max_failures: most.map_or(retention.max_failures, i64::unsigned_abs),
                 ..retention
             },
             guard: section.flag("guard", problems).unwrap_or(true),
             fail2ban_socket: optional_path(section, "fail2ban_socket", problems),
-            fail2ban_log: optional_path(section, "fail2ban_log", problems),
+            logging: logging(section, log_level, problems),
             pid_file: optional_path(section, "pid_file", problems),
         }
     }
@@ -101,6 +104,35 @@ fn log_level(section: &Section<'_>, problems: &mut Problems) -> LevelFilter {
             }
             LevelFilter::Info
         }
+    }
+}
+
+/// Fail2ban's log tells what our own does, if nothing else is said.
+fn logging(section: &Section<'_>, own: LevelFilter, problems: &mut Problems) -> Logging {
+    let target = section.text("fail2ban_log", problems);
+    let target = target.map(LogTarget::parse).transpose();
+    let socket = section.text("fail2ban_syslog_socket", problems);
+    let threshold = section.text("fail2ban_log_level", problems);
+    let threshold = threshold.map(str::parse).transpose();
+    let mut wrong = |key: &str, message: String, remedy: &str| {
+        if let Some(value) = section.value(key) {
+            problems.error(&value.place, format!("`{key}`: {message}"), remedy);
+        }
+    };
+    Logging {
+        target: target.unwrap_or_else(|error| {
+            let remedy = "write a path such as \"/var/log/fail2ban.log\"";
+            wrong("fail2ban_log", error.to_string(), remedy);
+            None
+        }),
+        socket: socket.map(SyslogSocket::named).unwrap_or_default(),
+        threshold: threshold
+            .unwrap_or_else(|error: NoLevel| {
+                let remedy = "write \"ERROR\", \"WARNING\", \"NOTICE\", \"INFO\" or \"DEBUG\"";
+                wrong("fail2ban_log_level", error.to_string(), remedy);
+                None
+            })
+            .unwrap_or_else(|| own.into()),
     }
 }
 

@@ -63,8 +63,18 @@ pub const DAEMON: &[Key] = &[
     ),
     key(
         "fail2ban_log",
-        "a path such as \"/var/log/fail2ban.log\"",
+        "a path such as \"/var/log/fail2ban.log\", \"SYSLOG\", \"SYSTEMD-JOURNAL\", \"STDOUT\" or \"STDERR\"",
         "",
+    ),
+    key(
+        "fail2ban_log_level",
+        "\"ERROR\", \"WARNING\", \"NOTICE\", \"INFO\" or \"DEBUG\"",
+        "",
+    ),
+    key(
+        "fail2ban_syslog_socket",
+        "\"auto\" or a path such as \"/dev/log\"",
+        "\"auto\"",
     ),
     key("pid_file", "a path such as \"/run/f2bd/f2bd.pid\"", ""),
 ];

@@ -7,7 +7,6 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
 pub use super::settings::{
@@ -166,12 +165,6 @@ pub enum Request {
         #[serde(with = "text::option", default)]
         jail: Option<JailName>,
     },
-    /// Tell of more or less than is configured, until the configuration is read again.
-    LogLevel {
-        /// Of what.
-        #[serde(with = "text")]
-        level: LevelFilter,
-    },
     /// Have a jail do otherwise than is configured, until the configuration is read again.
     Set {
         /// Which one.
@@ -218,7 +211,6 @@ impl Request {
             | Request::Reload { .. }
             | Request::Confirm
             | Request::Flush
-            | Request::LogLevel { .. }
             | Request::Set { .. }
             | Request::Rewrite { .. }
             | Request::EndJail { .. }

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
+use super::fail2ban::threshold::Threshold;
 use super::text;
 use crate::engine::name::JailName;
 use crate::engine::policy::UseDns;
@@ -20,8 +21,12 @@ pub struct SettingsRow {
     /// What the daemon tells of.
     #[serde(with = "text")]
     pub log_level: LevelFilter,
-    /// The file that it writes in Fail2ban's form; null if it writes none.
+    /// Where it tells of it in Fail2ban's form, in Fail2ban's words; null if nowhere.
     pub fail2ban_log: Option<String>,
+    /// From which of Fail2ban's levels on.
+    pub fail2ban_log_level: String,
+    /// The socket of the system's log, or `auto`.
+    pub fail2ban_syslog_socket: String,
     /// How long bans that are over are kept, in seconds.
     pub keep_bans: u64,
     /// The enabled jails that were asked for, in the order of the configuration.
@@ -215,8 +220,12 @@ impl fmt::Display for TreeChange {
 pub enum DaemonChange {
     /// Bans that are over are kept for this time.
     KeepBans(String),
-    /// What happens is told in this file in Fail2ban's form; in none if it is null.
-    Fail2banLog(Option<String>),
+    /// What happens is told there in Fail2ban's form: as `logtarget` has it.
+    Fail2banLog(String),
+    /// So much of it, and of what our own log tells.
+    LogLevel(Threshold),
+    /// There the system's log listens; `auto` where it usually does.
+    SyslogSocket(String),
 }
 
 impl JailChange {
@@ -238,6 +247,8 @@ impl DaemonChange {
         match self {
             DaemonChange::KeepBans(_) => "keep_bans",
             DaemonChange::Fail2banLog(_) => "fail2ban_log",
+            DaemonChange::LogLevel(_) => "log_level",
+            DaemonChange::SyslogSocket(_) => "fail2ban_syslog_socket",
         }
     }
 }
@@ -263,10 +274,11 @@ impl fmt::Display for DaemonChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DaemonChange::KeepBans(text) => write!(f, "keep_bans {}", text.escape_debug()),
-            DaemonChange::Fail2banLog(Some(path)) => {
-                write!(f, "fail2ban_log {}", path.escape_debug())
+            DaemonChange::Fail2banLog(text) => write!(f, "fail2ban_log {}", text.escape_debug()),
+            DaemonChange::LogLevel(threshold) => write!(f, "log_level {threshold}"),
+            DaemonChange::SyslogSocket(text) => {
+                write!(f, "fail2ban_syslog_socket {}", text.escape_debug())
             }
-            DaemonChange::Fail2banLog(None) => f.write_str("no fail2ban_log"),
         }
     }
 }

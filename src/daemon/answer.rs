@@ -361,7 +361,6 @@ pub fn view(view: &View<'_>, request: &Request) -> Reply {
         | Request::Disallow { .. }
         | Request::Reload { .. }
         | Request::Confirm
-        | Request::LogLevel { .. }
         | Request::Set { .. }
         | Request::Rewrite { .. }
         | Request::EndJail { .. }
@@ -519,10 +518,13 @@ fn settings(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
     let circumstances = view.circumstances;
     let rows = circumstances.rows.iter();
     let rows = rows.filter(|row| only.is_none_or(|jail| *jail == row.jail));
-    let file = circumstances.fail2ban_log.as_ref();
+    let logging = &circumstances.logging;
+    let target = logging.target.as_ref();
     Ok(Reply::Settings(Box::new(SettingsRow {
         log_level: log::max_level(),
-        fail2ban_log: file.map(|file| file.display().to_string()),
+        fail2ban_log: target.map(|target| target.name().to_owned()),
+        fail2ban_log_level: logging.threshold.to_string(),
+        fail2ban_syslog_socket: logging.syslog_word(),
         keep_bans: circumstances.retention.history.as_secs(),
         jails: rows.cloned().collect(),
     })))

@@ -3,7 +3,8 @@
 //! In: settings, or a change of what holds. Out: what holds then. Nothing is put in force here.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use log::LevelFilter;
@@ -12,6 +13,7 @@ use crate::action::{ActionJail, ActionSpec};
 use crate::config::Settings;
 use crate::config::amend::{self, AmendError};
 use crate::config::fail2ban::Tree;
+use crate::config::fail2ban::logging::{LogPlace, LogTarget, Logging, SyslogSocket};
 use crate::control::protocol::{DaemonChange, JailChange, JailSettingsRow, TreeChange};
 use crate::engine::name::JailName;
 use crate::engine::policy::Policy;
@@ -36,7 +38,7 @@ pub struct Circumstances {
     fail2ban_socket: Option<PathBuf>,
     actions: Vec<(ActionSpec, Vec<ActionJail>)>,
     /// Where what happens is told in Fail2ban's words.
-    pub fail2ban_log: Option<PathBuf>,
+    pub logging: Logging,
     /// What is told of the settings of jails.
     pub rows: Vec<JailSettingsRow>,
     /// The directory of Fail2ban's from which it was read, with what somebody has changed since.
@@ -67,7 +69,7 @@ impl Circumstances {
             socket: settings.daemon.socket,
             fail2ban_socket: settings.daemon.fail2ban_socket,
             actions: settings.actions,
-            fail2ban_log: settings.daemon.fail2ban_log,
+            logging: settings.daemon.logging,
             rows: settings.rows,
             tree: settings.tree,
             set: BTreeSet::new(),
@@ -163,10 +165,18 @@ impl Circumstances {
                 let span = amend::span(text)?.filter(|span| !span.is_zero());
                 new.retention.history = span.ok_or(AmendError::NoTime("keep_bans"))?;
             }
-            DaemonChange::Fail2banLog(Some(path)) if !path.starts_with('/') => {
-                return Err(AmendError::NoPath);
+            DaemonChange::LogLevel(threshold) => {
+                new.log_level = threshold.own();
+                new.logging.threshold = threshold.clone();
             }
-            DaemonChange::Fail2banLog(path) => new.fail2ban_log = path.as_ref().map(PathBuf::from),
+            DaemonChange::Fail2banLog(text) => {
+                new.logging.target = Some(LogTarget::parse(text)?);
+                prove(&new.logging)?;
+            }
+            DaemonChange::SyslogSocket(word) => {
+                new.logging.socket = SyslogSocket::named(word);
+                prove(&new.logging)?;
+            }
         }
         new.set.insert(change.key().to_owned());
         Ok(new)
@@ -180,6 +190,28 @@ impl Circumstances {
     /// The actions to run, each for its jails: none in a dry run.
     pub fn actions(&self) -> &[(ActionSpec, Vec<ActionJail>)] {
         if self.dry_run { &[] } else { &self.actions }
+    }
+}
+
+/// Looks whether lines could get there, without opening it.
+fn prove(logging: &Logging) -> Result<(), AmendError> {
+    match logging.target.as_ref().map(|target| &target.place) {
+        Some(LogPlace::File(path)) => {
+            let folder = path.parent();
+            match folder.is_some_and(Path::is_dir) && !path.is_dir() {
+                true => Ok(()),
+                false => Err(AmendError::NoFile(path.clone())),
+            }
+        }
+        Some(LogPlace::Syslog(_)) => {
+            let path = logging.syslog();
+            let is_socket = path.metadata().is_ok_and(|is| is.file_type().is_socket());
+            match is_socket {
+                true => Ok(()),
+                false => Err(AmendError::NoSyslog(path.to_owned())),
+            }
+        }
+        _ => Ok(()),
     }
 }
 

@@ -155,11 +155,9 @@ impl Driver {
             announcement: Announcement::default(),
             last_letter: (now, Instant::now()),
         };
-        driver.told.go_on(
-            now,
-            driver.circumstances.fail2ban_log.as_deref(),
-            driver.engine.policy(),
-        );
+        driver
+            .told
+            .go_on(now, &driver.circumstances.logging, driver.engine.policy());
         // Before anybody can be banned for what is read first.
         driver.guard(now, guard::addresses());
         if let Err(error) = driver.engine.watch(now) {
@@ -473,12 +471,6 @@ impl Driver {
             Request::Set { jail, change } => return self.set(now, &jail, &change),
             Request::EndJail { jail } => return self.end_jail(now, &jail),
             Request::SetDaemon { change } => return self.set_daemon(now, &change),
-            Request::LogLevel { level } => {
-                self.circumstances.log_level = level;
-                self.circumstances.set.insert("log_level".to_owned());
-                log::set_max_level(level);
-                return answer::done(&[]);
-            }
             _ => {}
         }
         match answer::order(&self.engine, &request, guarded) {

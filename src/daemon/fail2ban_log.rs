@@ -1,16 +1,16 @@
 //! What stands in the log that is written as Fail2ban would write it?
 //!
-//! In: decisions, and the jails there are. Out: lines that logwatch, a SIEM or somebody's `recidive` reads. [`writer`] writes
-//! them.
+//! In: decisions, and the jails there are. Out: lines that logwatch, a SIEM or somebody's `recidive` reads. [`writer`] has
+//! them written, `outlet` knows where they go.
 
+mod outlet;
 mod writer;
-
-use std::path::Path;
 
 use jiff::tz::TimeZone;
 
 use self::writer::{Entry, Writer};
 use super::notice::notice_text;
+use crate::config::fail2ban::logging::Logging;
 use crate::control::fail2ban::SPOKEN_VERSION;
 use crate::control::fail2ban::line::{Level, moment};
 use crate::engine::decision::{Ban, Failure, Notice, Release};
@@ -27,9 +27,11 @@ const FILTER: &str = "fail2ban.filter";
 const ACTIONS: &str = "fail2ban.actions";
 const OBSERVER: &str = "fail2ban.observer";
 
-/// The log; nothing is written while it has no file.
+/// The log; nothing is written while it has no target.
 pub struct Fail2banLog {
     writer: Option<Writer>,
+    /// As it was put in force last.
+    logging: Option<Logging>,
     zone: TimeZone,
     /// The jails that are said to run.
     jails: Vec<JailName>,
@@ -39,6 +41,7 @@ impl Default for Fail2banLog {
     fn default() -> Self {
         Fail2banLog {
             writer: None,
+            logging: None,
             zone: TimeZone::system(),
             jails: Vec::new(),
         }
@@ -46,12 +49,16 @@ impl Default for Fail2banLog {
 }
 
 impl Fail2banLog {
-    /// Goes on in this file, or in none, and tells which jails have come and gone.
-    pub fn go_on(&mut self, now: Timestamp, path: Option<&Path>, policy: &Policy) {
-        if self.writer.as_ref().map(Writer::path) != path {
+    /// Goes on where it is to be told now, perhaps nowhere, and tells which jails have come and gone.
+    pub fn go_on(&mut self, now: Timestamp, logging: &Logging, policy: &Policy) {
+        let place = |logging: &Logging| (logging.target.clone(), logging.syslog().to_owned());
+        let is_same = self.logging.as_ref().map(place) == Some(place(logging));
+        self.logging = Some(logging.clone());
+        if !is_same {
             self.tell_end(now);
             // What was told until now is written there without anybody waiting for it.
-            self.writer = path.and_then(Writer::start);
+            let target = logging.target.as_ref();
+            self.writer = target.and_then(|target| Writer::start(target, logging));
             let text = format!("Starting Fail2ban v{SPOKEN_VERSION}");
             self.say(now, SERVER, Level::Info, || text);
         }
@@ -174,7 +181,7 @@ impl Fail2banLog {
         self.say(now, ACTIONS, Level::Notice, text);
     }
 
-    /// Has a line written, unless the daemon is to tell less than that.
+    /// Has a line written, unless less than that is to be told.
     fn say(
         &mut self,
         time: Timestamp,
@@ -182,13 +189,10 @@ impl Fail2banLog {
         level: Level,
         text: impl FnOnce() -> String,
     ) {
-        let own = match level {
-            Level::Error => log::Level::Error,
-            Level::Warning => log::Level::Warn,
-            Level::Notice | Level::Info => log::Level::Info,
-        };
+        let logging = self.logging.as_ref();
+        let is_told = logging.is_some_and(|logging| logging.threshold.lets_through(level));
         if let Some(writer) = &mut self.writer
-            && own <= log::max_level()
+            && is_told
         {
             let text = text();
             writer.write(Entry {
@@ -221,6 +225,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::fail2ban::logging::LogTarget;
     use crate::engine::filter::FilterSet;
 
     #[test]
@@ -235,11 +240,16 @@ mod tests {
             filters: FilterSet::default(),
             atlas: Default::default(),
         };
-        log::set_max_level(log::LevelFilter::Info);
+        let to = |target| Logging {
+            target,
+            socket: Default::default(),
+            threshold: log::LevelFilter::Info.into(),
+        };
+        let target = LogTarget::parse(pipe.to_str().expect("a path")).expect("a target");
         let mut log = Fail2banLog::default();
-        log.go_on(Timestamp::default(), Some(&pipe), &policy);
+        log.go_on(Timestamp::default(), &to(Some(target)), &policy);
         // Nobody reads, so that the writer cannot go on.
-        log.go_on(Timestamp::default(), None, &policy);
+        log.go_on(Timestamp::default(), &to(None), &policy);
         let text = std::fs::read_to_string(&pipe).expect("what was told");
         let said: Vec<_> = text
             .lines()

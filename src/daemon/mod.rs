@@ -49,6 +49,7 @@ use self::places::{Clients, Places};
 use self::reload::{ReloadError, Reloader, load, mistakes};
 use self::sources::Sources;
 use crate::action::{self, ActionError};
+use crate::config::fail2ban::logging::Said;
 use crate::config::files::main_file;
 use crate::config::{self, Settings, Surroundings};
 use crate::control::protocol::{Reply, Request};
@@ -83,6 +84,8 @@ pub struct RunOptions {
     pub fail2ban_socket: Option<PathBuf>,
     /// The file with the number of the process, if not the configured one.
     pub pid_file: Option<PathBuf>,
+    /// Where Fail2ban's log goes, if not where it is configured to.
+    pub logging: Said,
     /// Decide and record, touch no firewall.
     pub dry_run: bool,
 }

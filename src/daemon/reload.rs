@@ -30,7 +30,7 @@ pub fn load(
         if options.dry_run && is_tree(&main_file(path)) {
             // Fail2ban itself may be at work with it.
             settings.daemon.fail2ban_socket = None;
-            settings.daemon.fail2ban_log = None;
+            settings.daemon.logging.target = None;
             settings.daemon.pid_file = None;
         }
         if let Some(socket) = &options.socket {
@@ -38,6 +38,10 @@ pub fn load(
         }
         if let Some(socket) = &options.fail2ban_socket {
             settings.daemon.fail2ban_socket = Some(socket.clone());
+        }
+        settings.daemon.logging.overrule(&options.logging);
+        if let Some(threshold) = &options.logging.threshold {
+            settings.daemon.log_level = threshold.own();
         }
         if let Some(file) = &options.pid_file {
             settings.daemon.pid_file = Some(file.clone());
@@ -189,6 +193,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::config::fail2ban::logging::Said;
 
     #[test]
     fn a_dry_run_leaves_a_log_and_a_socket_to_fail2ban() {
@@ -203,11 +208,14 @@ mod tests {
                 socket: None,
                 fail2ban_socket: socket.cloned(),
                 pid_file: None,
+                logging: Said::default(),
                 dry_run,
             };
             let loaded = load(&options, Surroundings::Report, &mut Vec::new());
             let daemon = loaded.settings.expect("a good tree").daemon;
-            (daemon.fail2ban_log, daemon.fail2ban_socket)
+            let target = daemon.logging.target;
+            let target = target.map(|target| PathBuf::from(target.name()));
+            (target, daemon.fail2ban_socket)
         };
         let theirs = ["/var/log/theirs", "/run/theirs"].map(PathBuf::from);
         let [log, socket] = theirs.map(Some);
@@ -229,6 +237,7 @@ mod tests {
                 socket: None,
                 fail2ban_socket: None,
                 pid_file: None,
+                logging: Said::default(),
                 dry_run: false,
             },
             inbox,

@@ -235,13 +235,8 @@ fn newer_commands_and_those_of_f2bd_alone() {
         out(&both(&["get", "loglevel"])),
         "Current logging level is 'DEBUG'\n"
     );
-    for (number, word) in [
-        ("4", "DEBUG"),
-        ("30", "WARNING"),
-        ("60", "ERROR"),
-        ("20", "INFO"),
-    ] {
-        let expected = format!("Current logging level is '{word}'\n");
+    for number in ["4", "30", "60", "20"] {
+        let expected = format!("Current logging level is '{number}'\n");
         assert_eq!(out(&both(&["set", "loglevel", number])), expected);
         assert_eq!(out(&both(&["get", "loglevel"])), expected);
     }

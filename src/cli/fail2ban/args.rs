@@ -22,12 +22,25 @@ pub struct Options {
     pub dump: Option<Dump>,
     /// `-i`
     pub interactive: bool,
+    /// `--logtarget`, `--syslogsocket` and `--loglevel`
+    pub logging: Logging,
     /// `--timeout`, as it was written.
     pub timeout: Option<String>,
     /// What is only told.
     pub told: Option<Told>,
     /// The command.
     pub command: Vec<String>,
+}
+
+/// What is said of the log, as it was written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Logging {
+    /// `--logtarget`
+    pub target: Option<String>,
+    /// `--syslogsocket`
+    pub socket: Option<String>,
+    /// `--loglevel`
+    pub level: Option<String>,
 }
 
 /// How settings are listed.
@@ -70,11 +83,14 @@ enum Known {
     DumpPretty,
     Interactive,
     Timeout,
+    LogTarget,
+    SyslogSocket,
+    LogLevel,
     Seconds,
     Help,
     Version,
     ShortVersion,
-    /// Of no meaning here: the configuration says where it logs.
+    /// Of no meaning here.
     Nothing,
 }
 
@@ -99,9 +115,9 @@ const LETTERS: &[(&str, Known, bool)] = &[
 
 /// The names, and whether they take a value.
 const NAMES: &[(&str, Known, bool)] = &[
-    ("loglevel", Nothing, true),
-    ("logtarget", Nothing, true),
-    ("syslogsocket", Nothing, true),
+    ("loglevel", LogLevel, true),
+    ("logtarget", LogTarget, true),
+    ("syslogsocket", SyslogSocket, true),
     ("test", Test, false),
     ("async", Nothing, false),
     ("conf", Conf, true),
@@ -211,6 +227,9 @@ impl Options {
             DumpPretty => self.dump = Some(self::Dump::Pretty),
             Interactive => self.interactive = true,
             Timeout => self.timeout = Some(value),
+            LogTarget => self.logging.target = Some(value),
+            SyslogSocket => self.logging.socket = Some(value),
+            LogLevel => self.logging.level = Some(value),
             Seconds => self.tell(Told::Seconds(value)),
             Help => self.tell(Told::Help),
             Version => self.tell(Told::Version),

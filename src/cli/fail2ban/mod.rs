@@ -30,7 +30,7 @@ use crate::control::fail2ban::SPOKEN_VERSION;
 use crate::control::fail2ban::answer::{Answers, Failed};
 use crate::control::fail2ban::command;
 use crate::control::fail2ban::fault::Fault;
-use crate::control::fail2ban::line::{Level, Line};
+use crate::control::fail2ban::line::{Form, Level, Line};
 use crate::control::protocol::{Reply, Request};
 
 /// The exit code of whatever went wrong.
@@ -127,6 +127,7 @@ fn tell(level: Level, text: &str) {
         logger: "fail2ban",
         process: std::process::id(),
         level,
+        form: Form::default(),
         text,
     };
     // If even this cannot be printed, nobody reads it.
@@ -404,7 +405,11 @@ Options:
     --str2sec TIME       tell a time in seconds
     -V, --version        tell the version, -V as programs want it
     -h, --help           tell this
-    -x -v -q --pname --loglevel --logtarget --syslogsocket --async
+    --logtarget TARGET   where the server that is started tells what happens: a file, SYSLOG,
+                         SYSTEMD-JOURNAL, STDOUT, SYSOUT or STDERR
+    --loglevel LEVEL     how much of it
+    --syslogsocket FILE  where syslog listens, or auto
+    -x -v -q --pname --async
                          taken, and of no effect
 
 Commands:
@@ -412,7 +417,7 @@ Commands:
     ping, version, echo TEXT, status [--all|JAIL] [basic|short|cymru|stats], stats, banned [IP...]
     unban --all, unban IP..., set JAIL banip IP..., set JAIL unbanip [--report-absent] IP...
     get loglevel, logtarget, syslogsocket, dbfile, dbpurgeage; flushlogs
-    set loglevel LEVEL, set logtarget FILE|STDERR, set dbpurgeage TIME
+    set loglevel LEVEL, set logtarget TARGET, set syslogsocket FILE, set dbpurgeage TIME
     set JAIL addignoreip IP..., delignoreip IP, ignoreself true|false, bantime TIME, findtime TIME,
         maxretry NUMBER: at once, and until the configuration is read again
     set JAIL, of a directory of Fail2ban's, addlogpath FILE, dellogpath FILE,

@@ -9,10 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use super::args::Logging;
 use super::{NotDone, Session, Tool, complain, print};
+use crate::config::fail2ban::logging::{LogTarget, Said, SyslogSocket};
 use crate::config::fail2ban::time;
 use crate::config::files::main_file;
 use crate::control::client::Client;
+use crate::control::fail2ban::threshold::NoLevel;
 use crate::control::protocol::Request;
 use crate::daemon::{self, RunOptions};
 
@@ -31,12 +34,13 @@ const SYSTEMD: &str = "/run/systemd/system";
 impl Session {
     /// Starts a daemon.
     pub(super) fn start(&self) -> Result<(), NotDone> {
+        let logging = self.logging()?;
         if self.is_answered()? {
             complain("Server already running");
             return Err(NotDone);
         }
         if self.options.foreground {
-            return self.stay();
+            return self.stay(logging);
         }
         let Some(settings) = self.load().settings else {
             return Err(NotDone);
@@ -51,7 +55,14 @@ impl Session {
             return Err(NotDone);
         }
         let mut child = match self.is_own() && has_unit() {
-            true => self.ask_systemd()?,
+            true => {
+                if self.options.logging != Logging::default() {
+                    complain(&format!(
+                        "{UNIT} does not hear of --logtarget, --loglevel and --syslogsocket: write them into the configuration, or use `set` once it runs"
+                    ));
+                }
+                self.ask_systemd()?
+            }
             false => Some(self.spawn()?),
         };
         self.wait_for(true, child.as_mut())?;
@@ -81,7 +92,7 @@ impl Session {
     }
 
     /// Is the daemon.
-    fn stay(&self) -> Result<(), NotDone> {
+    fn stay(&self, logging: Said) -> Result<(), NotDone> {
         let name = Tool::Server.name();
         // Who looks for the server looks for this name; that of the program is another one.
         if let Err(error) = std::fs::write("/proc/self/comm", name) {
@@ -92,11 +103,32 @@ impl Session {
             socket: None,
             fail2ban_socket: self.options.socket.clone(),
             pid_file: self.options.pid_file.clone(),
+            logging,
             dry_run: false,
         };
         daemon::run(&options).map_err(|error| {
             log::error!("{error}");
             NotDone
+        })
+    }
+
+    /// What the command line says of Fail2ban's log.
+    fn logging(&self) -> Result<Said, NotDone> {
+        let Logging {
+            target,
+            socket,
+            level,
+        } = &self.options.logging;
+        let wrong = |option: &str, error: &dyn std::fmt::Display| {
+            complain(&format!("{option}: {error}"));
+            NotDone
+        };
+        let target = target.as_deref().map(LogTarget::parse).transpose();
+        let level = level.as_deref().map(str::parse).transpose();
+        Ok(Said {
+            target: target.map_err(|error| wrong("--logtarget", &error))?,
+            socket: socket.as_deref().map(SyslogSocket::named),
+            threshold: level.map_err(|error: NoLevel| wrong("--loglevel", &error))?,
         })
     }
 
@@ -125,6 +157,16 @@ impl Session {
             ("-c", &self.options.conf),
             ("-s", &self.options.socket),
             ("-p", &self.options.pid_file),
+        ] {
+            if let Some(value) = value {
+                command.arg(option).arg(value);
+            }
+        }
+        let logging = &self.options.logging;
+        for (option, value) in [
+            ("--logtarget", &logging.target),
+            ("--syslogsocket", &logging.socket),
+            ("--loglevel", &logging.level),
         ] {
             if let Some(value) = value {
                 command.arg(option).arg(value);

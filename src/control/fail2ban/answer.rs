@@ -13,7 +13,6 @@ use std::net::IpAddr;
 
 use jiff::tz::TimeZone;
 
-use self::settings::level_word;
 use self::status::summary;
 use super::SPOKEN_VERSION;
 use super::command::{Absent, Command, Jail, JailSetting, Reload, Setting};
@@ -25,6 +24,9 @@ use crate::control::protocol::{
 };
 use crate::engine::name::JailName;
 use crate::engine::time::BanTime;
+
+/// Where Fail2ban has nothing to roll over.
+const STREAMS: [&str; 4] = ["STDERR", "STDOUT", "SYSLOG", "SYSTEMD-JOURNAL"];
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -109,14 +111,12 @@ impl<E> Answers<'_, E> {
             }
             Command::Unban(subjects) => self.unban(None, subjects, Absent::Passed)?,
             Command::UnbanAll => Value::count(self.lift(None, None)?),
-            Command::SetLogLevel(level) => {
-                self.done(Request::LogLevel { level })?;
-                level_word(level).into()
-            }
             Command::Set(change) => {
                 let setting = match &change {
                     DaemonChange::KeepBans(_) => Setting::PurgeAge,
                     DaemonChange::Fail2banLog(_) => Setting::LogTarget,
+                    DaemonChange::LogLevel(_) => Setting::LogLevel,
+                    DaemonChange::SyslogSocket(_) => Setting::SyslogSocket,
                 };
                 self.done(Request::SetDaemon { change })?;
                 self.setting(setting)?
@@ -126,8 +126,8 @@ impl<E> Answers<'_, E> {
             Command::Reload(reload) => self.reload(reload)?,
             Command::FlushLogs => match self.settings(None)?.fail2ban_log {
                 // Whoever writes it looks whether it is still there, before each line.
-                Some(_) => "rolled over".into(),
-                None => "flushed".into(),
+                Some(target) if !STREAMS.contains(&target.as_str()) => "rolled over".into(),
+                _ => "flushed".into(),
             },
             Command::Stop => {
                 self.done(Request::Stop)?;

@@ -7,11 +7,10 @@ mod settings;
 
 use std::collections::VecDeque;
 
-use log::LevelFilter;
-
 use self::settings::{FIXED, JAIL_SETTINGS, SETTINGS, known};
 pub use self::settings::{JailSetting, SETTABLE, Setting, settings};
 use super::fault::Fault;
+use super::threshold::NoLevel;
 use super::value::Value;
 use crate::control::protocol::{DaemonChange, JailChange, TreeChange, TreeOption};
 
@@ -54,8 +53,6 @@ pub enum Command {
     Ban(Jail, Vec<String>),
     /// `set JAIL unbanip IP…`
     UnbanIn(Jail, Vec<String>, Absent),
-    /// `set loglevel LEVEL`
-    SetLogLevel(LevelFilter),
     /// `set X VALUE`
     Set(DaemonChange),
     /// `set JAIL X VALUE`
@@ -284,12 +281,17 @@ fn get(mut words: Words) -> Result<Command, Fault> {
 fn set(mut words: Words) -> Result<Command, Fault> {
     let first = words.next()?;
     match first.as_str() {
-        "loglevel" => return Ok(Command::SetLogLevel(level(&words.next()?)?)),
-        "logtarget" => return log_target(words.next()?).map(Command::Set),
+        "loglevel" => {
+            let level = words.next()?.parse();
+            let level = level.map_err(|error: NoLevel| Fault::BadWord(error.to_string()))?;
+            return Ok(Command::Set(DaemonChange::LogLevel(level)));
+        }
+        "logtarget" => return Ok(Command::Set(DaemonChange::Fail2banLog(words.next()?))),
+        "syslogsocket" => return Ok(Command::Set(DaemonChange::SyslogSocket(words.next()?))),
         "dbfile" => return Err(fixed("dbfile", None, "`database` under [daemon]")),
         "dbpurgeage" => return Ok(Command::Set(DaemonChange::KeepBans(words.next()?))),
         "dbmaxmatches" => return Err(Fault::Refused(keeps_all(&first))),
-        "syslogsocket" | "allowipv6" | "thread" => {
+        "allowipv6" | "thread" => {
             return Err(Fault::Refused(format!("f2bd has no `{first}`")));
         }
         _ => {}
@@ -389,18 +391,6 @@ fn unchanged(jail: &Jail, what: &str) -> Fault {
     Fault::Refused(text)
 }
 
-/// Where it is told what happens, in Fail2ban's words: a file, or with the daemon's own messages alone.
-fn log_target(word: String) -> Result<DaemonChange, Fault> {
-    if word.starts_with('/') {
-        return Ok(DaemonChange::Fail2banLog(Some(word)));
-    }
-    let own = ["STDERR", "STDOUT", "SYSOUT", "SYSTEMD-JOURNAL"];
-    match own.contains(&word.to_ascii_uppercase().as_str()) {
-        true => Ok(DaemonChange::Fail2banLog(None)),
-        false => Err(Fault::Refused("Failed to change log target".to_owned())),
-    }
-}
-
 /// A number as Python reads it.
 fn whole_number(word: &str) -> Result<i64, Fault> {
     word.trim().parse().map_err(|_| {
@@ -434,26 +424,6 @@ fn reload(mut words: Words) -> Result<Command, Fault> {
         )));
     }
     Ok(Command::Reload(reload))
-}
-
-/// Fail2ban's levels, by word or number. It tells bans at NOTICE, f2bd at info.
-fn level(word: &str) -> Result<LevelFilter, Fault> {
-    let word = word.to_ascii_uppercase();
-    let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-    Ok(match word.as_str() {
-        "CRITICAL" | "ERROR" => LevelFilter::Error,
-        "WARNING" => LevelFilter::Warn,
-        "NOTICE" | "INFO" => LevelFilter::Info,
-        "DEBUG" | "TRACEDEBUG" | "HEAVYDEBUG" => LevelFilter::Debug,
-        // One that is too large for this matters no less than the largest.
-        number if is_number => match number.parse().unwrap_or(u32::MAX) {
-            40.. => LevelFilter::Error,
-            30.. => LevelFilter::Warn,
-            20.. => LevelFilter::Info,
-            _ => LevelFilter::Debug,
-        },
-        _ => return Err(Fault::BadWord(format!("Invalid log level '{word}'"))),
-    })
 }
 
 #[cfg(test)]
@@ -511,7 +481,7 @@ mod tests {
             ),
             (
                 "set logtarget stdout",
-                Command::Set(DaemonChange::Fail2banLog(None)),
+                Command::Set(DaemonChange::Fail2banLog("stdout".to_owned())),
             ),
             (
                 "set sshd addfailregex x",
@@ -529,7 +499,7 @@ mod tests {
             ("unban 192.0.2.7", Command::Unban(ip())),
             (
                 "set loglevel notice",
-                Command::SetLogLevel(LevelFilter::Info),
+                Command::Set(DaemonChange::LogLevel("NOTICE".parse().expect("a level"))),
             ),
             (
                 "reload --restart --unban sshd",

@@ -23,6 +23,26 @@ pub enum Level {
 }
 
 impl Level {
+    /// The number that Python has for it: what matters more has a higher one.
+    pub fn number(self) -> u32 {
+        match self {
+            Level::Error => 40,
+            Level::Warning => 30,
+            Level::Notice => 25,
+            Level::Info => 20,
+        }
+    }
+
+    /// Its severity in syslog.
+    pub fn severity(self) -> u8 {
+        match self {
+            Level::Error => 3,
+            Level::Warning => 4,
+            Level::Notice => 5,
+            Level::Info => 6,
+        }
+    }
+
     fn word(self) -> &'static str {
         match self {
             Level::Error => "ERROR",
@@ -44,6 +64,39 @@ pub fn moment(time: Option<Timestamp>, zone: &TimeZone) -> String {
     })
 }
 
+/// What a line looks like: not everybody who takes one needs all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Whether it begins with the time.
+    pub is_stamped: bool,
+    /// Whether its parts stand below those of the line before.
+    pub is_padded: bool,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Form {
+            is_stamped: true,
+            is_padded: true,
+        }
+    }
+}
+
+/// A text whose control characters are shown as escapes, so that it stays one line.
+pub struct OneLine<'t>(pub &'t str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            match c.is_control() {
+                true => write!(f, "{}", c.escape_default())?,
+                false => write!(f, "{c}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// A line without its end.
 #[derive(Clone, Copy, Debug)]
 pub struct Line<'l> {
@@ -57,28 +110,30 @@ pub struct Line<'l> {
     pub process: u32,
     /// How much it matters.
     pub level: Level,
+    /// What it looks like.
+    pub form: Form,
     /// What it says. Control characters of it are shown as escapes, so that it stays one line.
     pub text: &'l str,
 }
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.time.as_micros().rem_euclid(1_000_000) / 1_000;
+        if self.form.is_stamped {
+            let millis = self.time.as_micros().rem_euclid(1_000_000) / 1_000;
+            write!(f, "{},{millis:03} ", moment(Some(self.time), self.zone))?;
+        }
+        let (logger, level) = match self.form.is_padded {
+            true => (24, 7),
+            false => (0, 0),
+        };
         write!(
             f,
-            "{},{millis:03} {:<24}[{}]: {:<7} ",
-            moment(Some(self.time), self.zone),
+            "{:<logger$}[{}]: {:<level$} {}",
             self.logger,
             self.process,
             self.level.word(),
-        )?;
-        for c in self.text.chars() {
-            match c.is_control() {
-                true => write!(f, "{}", c.escape_default())?,
-                false => write!(f, "{c}")?,
-            }
-        }
-        Ok(())
+            OneLine(self.text),
+        )
     }
 }
 
@@ -95,11 +150,23 @@ mod tests {
             logger: "fail2ban.filter",
             process: 22_329,
             level: Level::Info,
+            form: Form::default(),
             text: "[sshd] Found 192.0.2.9 - 2026-11-21 01:33:04\n",
         };
         assert_eq!(
             line.to_string(),
             "2026-11-21 01:33:04,854 fail2ban.filter         [22329]: INFO    [sshd] Found 192.0.2.9 - 2026-11-21 01:33:04\\n"
+        );
+        let short = Line {
+            form: Form {
+                is_stamped: false,
+                is_padded: false,
+            },
+            ..line
+        };
+        assert_eq!(
+            short.to_string(),
+            "fail2ban.filter[22329]: INFO [sshd] Found 192.0.2.9 - 2026-11-21 01:33:04\\n"
         );
         assert_eq!(moment(None, &zone), "9999-12-31 23:59:59");
     }

@@ -3,7 +3,8 @@
 //! In: the words of a command, as `fail2ban-client` takes them, from our own command line or from Fail2ban's socket. Out:
 //! what Fail2ban would answer, as a value of Python. [`command`] understands the words, [`answer`] finds the answer
 //! by asking the daemon over the control protocol's requests, [`value`] is what is answered, [`pickle`] is how values
-//! travel, [`socket`] is Fail2ban's socket, and [`line`] is the form of a line in Fail2ban's log.
+//! travel, [`socket`] is Fail2ban's socket, [`line`] is the form of a line in Fail2ban's log, and [`threshold`] which of
+//! them are written.
 
 pub mod answer;
 pub mod command;
@@ -12,6 +13,7 @@ pub mod files;
 pub mod line;
 pub mod pickle;
 pub mod socket;
+pub mod threshold;
 pub mod value;
 
 /// The version of Fail2ban whose commands and formats are spoken. Programs ask for it to know what they may ask for.

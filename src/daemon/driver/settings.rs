@@ -156,11 +156,8 @@ impl Driver {
         self.circumstances = circumstances;
         self.commands = policy.commands();
         self.decide(now, Input::Policy(Box::new(policy)), None);
-        self.told.go_on(
-            now,
-            self.circumstances.fail2ban_log.as_deref(),
-            self.engine.policy(),
-        );
+        self.told
+            .go_on(now, &self.circumstances.logging, self.engine.policy());
         if !self.circumstances.guard {
             self.guard(now, AddressSet::default());
         }

@@ -1,25 +1,18 @@
-//! How do lines get into the file, whatever the disk does?
+//! How do lines get out, whatever the disk does?
 //!
-//! A thread writes them, so that a disk that hangs holds up nobody, and looks before each line whether the file is still
-//! the one of that name: when it was rotated it is opened anew. What cannot be written is told once.
+//! A thread writes them, so that a disk that hangs, or a log of the system that is busy, holds up nobody. What cannot be
+//! written is told once.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use jiff::tz::TimeZone;
-
-use crate::control::fail2ban::line::{Level, Line};
+use super::outlet::Outlet;
+use crate::config::fail2ban::logging::{LogTarget, Logging};
+use crate::control::fail2ban::line::Level;
 use crate::engine::time::Timestamp;
 
 /// How many lines may wait for the disk: a second of the heaviest attack. More of them are not written.
 const MOST_WAITING: usize = 16_384;
-
-/// The owner writes, the owner's group reads.
-const MODE: u32 = 0o640;
 
 /// A line to be written.
 #[derive(Debug)]
@@ -36,7 +29,7 @@ pub struct Entry {
 
 /// Whoever writes. What was told until it is dropped is written still.
 pub struct Writer {
-    path: PathBuf,
+    name: String,
     entries: SyncSender<Entry>,
     thread: JoinHandle<()>,
     /// Whether lines are being lost, which has been told.
@@ -44,30 +37,26 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins to write into a file; nothing if the system gives no thread, which is told.
-    pub fn start(path: &Path) -> Option<Writer> {
+    /// Begins to write; nothing if the system gives no thread, which is told.
+    pub fn start(target: &LogTarget, logging: &Logging) -> Option<Writer> {
         let (entries, waiting) = sync_channel(MOST_WAITING);
-        let own = path.to_owned();
+        let (name, own) = (target.name().to_owned(), target.name().to_owned());
+        let outlet = Outlet::new(target, logging);
         let thread = std::thread::Builder::new()
             .name("fail2ban-log".to_owned())
-            .spawn(move || write_all(&own, &waiting));
+            .spawn(move || write_all(&own, outlet, &waiting));
         match thread {
             Ok(thread) => Some(Writer {
-                path: path.to_owned(),
+                name,
                 entries,
                 thread,
                 loses: false,
             }),
             Err(error) => {
-                log::error!("cannot write {}: {error}", path.display());
+                log::error!("cannot write {name}: {error}");
                 None
             }
         }
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Has a line written; if too many wait, it is lost.
@@ -76,7 +65,7 @@ impl Writer {
         if is_lost && !self.loses {
             log::warn!(
                 "{} cannot be written as fast as things happen: lines of it are missing",
-                self.path.display()
+                self.name
             );
         }
         self.loses = is_lost;
@@ -86,58 +75,41 @@ impl Writer {
     pub fn end(self) {
         drop(self.entries);
         if self.thread.join().is_err() {
-            log::error!("the writer of {} has died", self.path.display());
+            log::error!("the writer of {} has died", self.name);
         }
     }
 }
 
 /// Writes lines until there will be no more.
-fn write_all(path: &Path, waiting: &Receiver<Entry>) {
-    let (mut file, mut fails) = (None, false);
-    let zone = TimeZone::system();
+fn write_all(name: &str, mut outlet: Outlet, waiting: &Receiver<Entry>) {
+    let mut fails = false;
     for entry in waiting {
-        let line = Line {
-            time: entry.time,
-            zone: &zone,
-            logger: entry.logger,
-            process: std::process::id(),
-            level: entry.level,
-            text: &entry.text,
-        };
-        let written = write(path, &mut file, format!("{line}\n").as_bytes());
+        let written = outlet.write(&entry);
         match (&written, fails) {
             (Err(error), false) => log::error!(
-                "cannot write {}: {error}; what happens is not told there until it can",
-                path.display()
+                "cannot write {name}: {error}; what happens is not told there until it can"
             ),
-            (Ok(()), true) => log::info!("{} can be written again", path.display()),
+            (Ok(()), true) => log::info!("{name} can be written again"),
             _ => {}
         }
         fails = written.is_err();
     }
 }
 
-fn write(path: &Path, file: &mut Option<File>, line: &[u8]) -> io::Result<()> {
-    let is_same = |file: &File| -> io::Result<bool> {
-        let (there, ours) = (std::fs::metadata(path)?, file.metadata()?);
-        Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino()))
-    };
-    // One that is gone, or cannot be looked at, is opened anew, and that tells why it cannot.
-    let kept = file.take().filter(|file| is_same(file).unwrap_or(false));
-    let opened = match kept {
-        Some(kept) => kept,
-        None => {
-            let mut options = OpenOptions::new();
-            options.create(true).append(true).mode(MODE);
-            options.open(path)?
-        }
-    };
-    file.insert(opened).write_all(line)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::fail2ban::logging::SyslogSocket;
+
+    fn writer(path: &str) -> Writer {
+        let target = LogTarget::parse(path).expect("a target");
+        let logging = Logging {
+            target: Some(target.clone()),
+            socket: SyslogSocket::Auto,
+            threshold: log::LevelFilter::Info.into(),
+        };
+        Writer::start(&target, &logging).expect("a thread")
+    }
 
     fn entry(text: &str) -> Entry {
         Entry {
@@ -148,44 +120,23 @@ mod tests {
         }
     }
 
-    fn texts(path: &Path) -> Vec<String> {
-        let text = std::fs::read_to_string(path).expect("a log");
-        let lines = text.lines();
-        let said = lines.filter_map(|line| Some(line.split_once("NOTICE  ")?.1.to_owned()));
-        said.collect()
-    }
-
-    #[test]
-    fn a_rotated_file_is_opened_anew() {
-        let home = tempfile::tempdir().expect("a directory");
-        let (path, old) = (home.path().join("log"), home.path().join("log.1"));
-        for (text, rotated) in [("one", true), ("two", false)] {
-            let mut file = None;
-            write(&path, &mut file, b"NOTICE  before\n").expect("a line");
-            if rotated {
-                std::fs::rename(&path, &old).expect("rotation");
-            }
-            write(&path, &mut file, format!("NOTICE  {text}\n").as_bytes()).expect("a line");
-        }
-        assert_eq!(texts(&old), ["before"]);
-        assert_eq!(texts(&path), ["one", "before", "two"]);
-    }
-
     #[test]
     fn all_that_was_told_is_written_at_the_end() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("log");
-        let mut writer = Writer::start(&path).expect("a thread");
+        let mut writer = writer(path.to_str().expect("a path"));
         for number in 0..1_000 {
             writer.write(entry(&number.to_string()));
         }
         writer.end();
-        assert_eq!(texts(&path).len(), 1_000);
+        let text = std::fs::read_to_string(&path).expect("a log");
+        assert_eq!(text.lines().count(), 1_000);
+        assert!(text.ends_with("NOTICE  999\n"), "{text}");
     }
 
     #[test]
     fn a_file_that_cannot_be_written_holds_up_nobody() {
-        let mut writer = Writer::start(Path::new("/nonexistent/log")).expect("a thread");
+        let mut writer = writer("/nonexistent/log");
         writer.write(entry("lost"));
         writer.end();
     }

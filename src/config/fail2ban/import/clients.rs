@@ -50,7 +50,7 @@ pub(super) fn need(key: &str, value: &Kind) -> Option<String> {
                 "{key}: the user of f2bd's unit cannot make {text}; once Fail2ban is off, {line} below [Service] in `systemctl edit f2bd` allows it. Until then f2bd says so and {without}"
             ))
         }
-        "fail2ban_log" => Some(format!(
+        "fail2ban_log" if path.is_absolute() => Some(format!(
             "{key}: the user of f2bd's unit cannot write {text}; `chown f2bd {text}`, the same owner where it is rotated, and `ReadWritePaths={shown}` below [Service] in `systemctl edit f2bd` allow it. Until then f2bd says so and writes none of it"
         )),
         _ => None,

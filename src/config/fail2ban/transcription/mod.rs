@@ -16,6 +16,8 @@ pub mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use log::LevelFilter;
+
 use filters::Filters;
 pub(super) use filters::zone;
 pub use ignoring::plain_word;
@@ -28,11 +30,13 @@ use super::Tree;
 use super::action;
 use super::files::place_of;
 use super::jail::{State, TreeJail};
+use super::logging::{AUTO, LogTarget};
 use super::options::Options;
 use crate::action::ActionSpec;
 use crate::config::document::Table;
 use crate::config::filter::FilterFile;
 use crate::config::problem::{Place, Problems, Text};
+use crate::control::fail2ban::threshold::Threshold;
 use crate::engine::name::{FilterName, JailName};
 
 /// What a directory comes to.
@@ -128,7 +132,7 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     });
     let differences = differences.collect();
     let mut all = Table::default();
-    all.set("daemon", table(daemon(&tree.daemon), &place));
+    all.set("daemon", table(daemon(&tree.daemon, problems), &place));
     all.set("source", table(sources, &place));
     all.set("defaults", table(defaults(&place), &place));
     all.set("jail", table(jails, &place));
@@ -146,34 +150,65 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
 
 /// `[daemon]`. Those who ask Fail2ban's socket, read its log or look for its process find them where they were. The database is f2bd's own, and history is kept as it usually keeps it: what Fail2ban forgets earlier is said
 /// with each jail.
-fn daemon(options: &Options) -> Table {
+fn daemon(options: &Options, problems: &mut Problems) -> Table {
     let mut section = Table::default();
-    if let Some(level) = options.get("loglevel") {
-        let word = match level.text.to_uppercase().as_str() {
-            "CRITICAL" | "ERROR" => "error",
-            "WARNING" => "warning",
-            "NOTICE" | "INFO" => "info",
-            // Numbers say it too, the lower the more.
-            other => match other.parse::<u32>() {
-                Ok(40..) => "error",
-                Ok(30..) => "warning",
-                Ok(20..) => "info",
-                _ => "debug",
-            },
-        };
-        section.set("log_level", text(word, &level.place));
+    let path = |key: &str| options.get(key).filter(|path| path.text.starts_with('/'));
+    if let Some(path) = path("socket") {
+        section.set("fail2ban_socket", text(&path.text, &path.place));
     }
-    // Words such as SYSLOG are no files.
-    for (key, own) in [
-        ("socket", "fail2ban_socket"),
-        ("logtarget", "fail2ban_log"),
-        ("pidfile", "pid_file"),
-    ] {
-        if let Some(path) = options.get(key).filter(|path| path.text.starts_with('/')) {
-            section.set(own, text(&path.text, &path.place));
-        }
+    logging(options, &mut section, problems);
+    if let Some(path) = path("pidfile") {
+        section.set("pid_file", text(&path.text, &path.place));
     }
     section
+}
+
+/// What is told in its words, and where. What cannot be a target, or a level, is told of: an administrator who has it would
+/// look for the lines in vain.
+fn logging(options: &Options, section: &mut Table, problems: &mut Problems) {
+    if let Some(level) = options.get("loglevel") {
+        match level.text.parse::<Threshold>() {
+            Ok(threshold) => {
+                let own = match threshold.own() {
+                    LevelFilter::Off | LevelFilter::Error => "error",
+                    LevelFilter::Warn => "warning",
+                    LevelFilter::Info => "info",
+                    LevelFilter::Debug | LevelFilter::Trace => "debug",
+                };
+                section.set("log_level", text(own, &level.place));
+                let word = threshold.to_string();
+                section.set("fail2ban_log_level", text(&word, &level.place));
+            }
+            Err(error) => {
+                let message = format!("`loglevel`: {error}: INFO is taken");
+                let remedy = "write ERROR, WARNING, NOTICE, INFO or DEBUG";
+                problems.warning(&level.place, message, remedy);
+            }
+        }
+    }
+    if let Some(target) = options.get("logtarget") {
+        let place = &target.place;
+        match LogTarget::parse(&target.text) {
+            Ok(parsed) => {
+                if parsed.asks_for_format {
+                    let message = "`logtarget`: f2bd writes lines in the usual format only";
+                    problems.warning(place, message, "leave `format` out");
+                }
+                section.set("fail2ban_log", text(&target.text, place));
+            }
+            Err(error) => {
+                let message = format!("`logtarget`: {error}; nothing is told in Fail2ban's form");
+                let remedy = "write an absolute path, or SYSLOG; what happens is also in f2bd's own log, on standard error";
+                problems.warning(place, message, remedy);
+            }
+        }
+    }
+    if let Some(socket) = options
+        .get("syslogsocket")
+        .filter(|socket| socket.text != AUTO)
+    {
+        section.set("fail2ban_syslog_socket", text(&socket.text, &socket.place));
+    }
 }
 
 /// `[defaults]`: what Fail2ban does and f2bd would do otherwise.

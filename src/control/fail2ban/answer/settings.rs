@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use log::LevelFilter;
-
 use super::status::reads_journal;
 use super::{Answers, Failed, seconds};
 use crate::control::fail2ban::command::{Jail, JailSetting, Setting};
@@ -15,7 +13,7 @@ use crate::control::fail2ban::value::Value;
 use crate::control::protocol::{JailSettingsRow, TreeOption};
 use crate::engine::prefix::Prefix;
 
-/// What is answered where no file is written: the daemon tells the service manager's journal or the terminal.
+/// What is answered where nothing is told in Fail2ban's form: the daemon tells the service manager's journal or the terminal.
 const STANDARD_ERROR: &str = "STDERR";
 
 /// What Fail2ban calls dates that are written in any way that is known.
@@ -27,12 +25,12 @@ const USUAL_ENCODING: &str = "UTF-8";
 impl<E> Answers<'_, E> {
     pub(super) fn setting(&mut self, setting: Setting) -> Result<Value, Failed<E>> {
         Ok(match setting {
-            Setting::LogLevel => level_word(self.settings(None)?.log_level).into(),
+            Setting::LogLevel => self.settings(None)?.fail2ban_log_level.into(),
             Setting::LogTarget => {
-                let file = self.settings(None)?.fail2ban_log;
-                file.unwrap_or_else(|| STANDARD_ERROR.to_owned()).into()
+                let target = self.settings(None)?.fail2ban_log;
+                target.unwrap_or_else(|| STANDARD_ERROR.to_owned()).into()
             }
-            Setting::SyslogSocket => "auto".into(),
+            Setting::SyslogSocket => self.settings(None)?.fail2ban_syslog_socket.into(),
             Setting::Database => self.status(None)?.database.path.into(),
             Setting::PurgeAge => Value::count(self.settings(None)?.keep_bans),
         })
@@ -137,13 +135,4 @@ fn in_their_order(words: &[String]) -> impl Iterator<Item = String> {
     let (single, wide): (Vec<_>, Vec<_>) =
         words.iter().map(plain).partition(|(is_host, _)| *is_host);
     wide.into_iter().chain(single).map(|(_, word)| word)
-}
-
-pub(super) fn level_word(level: LevelFilter) -> &'static str {
-    match level {
-        LevelFilter::Off | LevelFilter::Error => "ERROR",
-        LevelFilter::Warn => "WARNING",
-        LevelFilter::Info => "INFO",
-        LevelFilter::Debug | LevelFilter::Trace => "DEBUG",
-    }
 }

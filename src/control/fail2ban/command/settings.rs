@@ -68,7 +68,7 @@ pub fn settings() -> impl Iterator<Item = &'static str> {
 }
 
 /// The settings of the server that can be made others.
-pub const SETTABLE: [&str; 3] = ["loglevel", "logtarget", "dbpurgeage"];
+pub const SETTABLE: [&str; 4] = ["loglevel", "logtarget", "syslogsocket", "dbpurgeage"];
 
 /// The settings of the server by their words.
 pub(super) const SETTINGS: &[(&str, Setting)] = &[
