@@ -115,6 +115,7 @@ fn policy(scope: Scope, memory: u32, graded: bool) -> Policy {
         name: "one".parse().unwrap(),
         filter: FilterId(0),
         logins: Some(FilterId(1)),
+        is_idle: false,
         sources: vec!["journal".parse().unwrap()],
         named_only: Vec::new(),
         route: None,
