@@ -6,25 +6,20 @@
 //! service ties together, such as the lines of one process of sshd, any line may be the one that counts.
 
 mod annotated;
+mod counting;
 mod differences;
+mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use f2bd::engine::filter::session::Sessions;
-use f2bd::engine::filter::{FilterSet, View};
-use f2bd::engine::policy::FilterId;
-use f2bd::engine::record::Record;
-use f2bd::engine::record::line::{LineForm, LineReader};
-use f2bd::engine::time::Timestamp;
-use jiff::tz::TimeZone;
-
 use crate::filters;
 use crate::support::samples;
 use annotated::{Line, Log};
-use differences::Difference;
+use counting::{Counted, count};
 pub use differences::Differences;
+use truth::untrue;
 
 /// The least share of annotated failures, in percent, that is counted with the right host; `below` names the services with
 /// less.
@@ -36,55 +31,6 @@ const LOGS: &str = "usr/lib/python3/dist-packages/fail2ban/tests/files/logs";
 fn logs() -> Option<PathBuf> {
     let root = samples::root(LOGS)?;
     Some(root.join(LOGS))
-}
-
-/// What a filter counts of a line: the host as it was written, and its address.
-#[derive(Clone, Debug)]
-struct Counted {
-    hosts: [String; 2],
-}
-
-impl Counted {
-    fn is(&self, host: &str) -> bool {
-        // Of some nothing is said.
-        host.is_empty() || self.hosts.iter().any(|one| one == host)
-    }
-}
-
-/// What a filter makes of the lines, in their order.
-fn count(filter: &str, mode: &str, lines: &[Line]) -> Vec<Option<Counted>> {
-    let (spec, _) = filters::filter(filter, mode);
-    let filters = FilterSet::compile(vec![spec]).unwrap();
-    let zone = TimeZone::get("Europe/Berlin").unwrap();
-    let now: Timestamp = "2005-08-14T10:00:00Z".parse().unwrap();
-    let mut reader = LineReader::new(&LineForm::in_zone(zone), now);
-    let mut sessions = Sessions::default();
-    let counted = lines.iter().map(|line| {
-        // An entry of a journal is made of the same, but of no line.
-        let text = match line.is_journal {
-            true => format!("Aug 14 10:00:00 {}", line.text),
-            false => line.text.clone(),
-        };
-        let record = reader.read(text.as_bytes()).ok().flatten()?;
-        let record = match line.is_journal {
-            true => Record {
-                line: b"",
-                ..record
-            },
-            false => record,
-        };
-        let view = View::from(record);
-        let found = filters.find(FilterId(0), &view)?;
-        let spec = filters.spec(FilterId(0));
-        let counts = sessions.counts(spec, record.host, &found, record.time);
-        counts.then(|| Counted {
-            hosts: [
-                found.host.to_string(),
-                found.ip.map(|ip| ip.to_string()).unwrap_or_default(),
-            ],
-        })
-    });
-    counted.collect()
 }
 
 /// How many annotated failures of a service became what.
@@ -202,7 +148,9 @@ impl Findings {
                 process.is_some_and(|process| to.contains(&(process, host.to_owned())))
             };
             let Some(host) = line.failure() else {
-                if let Some(Counted { hosts: [host, _] }) = counted
+                if let Some(Counted {
+                    hosts: [host, _], ..
+                }) = counted
                     && !is_tied(&wanted, host)
                 {
                     self.tell(&format!("{}: {host:?} is no failure", line.place));
@@ -288,75 +236,4 @@ impl Findings {
             }
         }
     }
-}
-
-/// What a difference says of a line that is not so.
-fn untrue(
-    difference: &Difference,
-    log: &Log,
-    line: &Line,
-    host: &str,
-    got: Option<&String>,
-) -> Option<String> {
-    let Difference {
-        service,
-        why,
-        mode,
-        filter,
-        by,
-        next,
-        blames,
-        ..
-    } = difference;
-    if got != blames.as_ref() {
-        return Some(format!("{got:?} counts, not {blames:?}"));
-    }
-    let at = log.lines.iter().position(|one| one.place == line.place);
-    let counts = |filter: &str, mode: &str| {
-        let counted = count(filter, mode, &log.lines);
-        at.and_then(|at| counted[at].clone())
-            .is_some_and(|counted| counted.is(host))
-    };
-    let told = mode.as_ref().map(|mode| format!("counted in mode {mode}"));
-    if why.contains("counted in mode") && !told.is_some_and(|told| why.contains(&told)) {
-        return Some("the mode in which it counts is not named".to_owned());
-    }
-    if let Some(mode) = mode
-        && !counts(service, mode)
-    {
-        return Some(format!("it does not count in mode {mode}"));
-    }
-    if let Some(filter) = filter
-        && !counts(filter, "normal")
-    {
-        return Some(format!("the filter {filter} does not count it"));
-    }
-    if let Some(by) = by {
-        let counted = count(service, &log.mode, &log.lines);
-        let mut next = log
-            .lines
-            .iter()
-            .zip(counted)
-            .skip(at.unwrap_or_default() + 1);
-        let counts = next.next().is_some_and(|(other, counted)| {
-            other.text.contains(by) && counted.is_some_and(|counted| counted.is(host))
-        });
-        if !counts {
-            return Some(format!("no next line with {by:?} counts for {host}"));
-        }
-    }
-    if let Some(next) = next {
-        // A name is told in place of an address.
-        let address = if host.bytes().any(|byte| byte.is_ascii_lowercase()) && !host.contains(':') {
-            "192.0.2.7"
-        } else {
-            host
-        };
-        let next = line.with_message(&next.replace("{host}", address));
-        let counted = count(service, &log.mode, &[line.clone(), next]);
-        if !matches!(&counted[..], [None, Some(counted)] if counted.is(address)) {
-            return Some(format!("with its next line it counts as {counted:?}"));
-        }
-    }
-    None
 }

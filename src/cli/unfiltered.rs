@@ -1,85 +1,45 @@
 //! Which services that people run have no filter of their own, and why?
 //!
-//! In: the name of a service. Out: the reason, and what helps instead. f2bd-filter(5) lists the same names.
+//! In: the name of a service. Out: the reason, and what helps instead. The answers are data, in `unfiltered.toml`;
+//! f2bd-filter(5) lists the same names.
 
-/// Names of a service, as they may be asked for, and what there is to say of it.
-type Service = (&'static [&'static str], &'static str);
+use serde::Deserialize;
 
-const SERVICES: &[Service] = &[
-    (
-        &["baserow"],
-        "no line of its logs is known here that has the address of a failed login; behind a web server, `web-login` \
-         counts those that are refused",
-    ),
-    (
-        &["dante", "danted", "sockd"],
-        "its log has address and port in one, as 192.0.2.7.4242, which only a filter over whole lines can read: see \
-         `[lines]` in f2bd-filter(5)",
-    ),
-    (
-        &["filebrowser"],
-        "its log has paths of clients as they are, line ends too, and the address that any client claims to have; \
-         behind a web server, `web-login` counts its refused logins",
-    ),
-    (
-        &["joplin", "joplin-server"],
-        "its log has no addresses; behind a web server, `web-login` counts its refused logins",
-    ),
-    (
-        &["lemonldap", "lemonldap-ng", "llng"],
-        "its lines of wrong passwords have the name, but no address",
-    ),
-    (
-        &["magento"],
-        "it logs no failed logins, and answers them as it answers others, so that the web server's log does not tell",
-    ),
-    (
-        &["mailenable"],
-        "its log has text of clients as it is, so that they could write whole lines",
-    ),
-    (
-        &["n8n"],
-        "its events of failed logins have the name, but no address; behind a web server, `web-login` counts them",
-    ),
-    (
-        &["photoprism"],
-        "it keeps failed logins in its database; behind a web server, `web-login` counts them",
-    ),
-    (
-        &["pi-hole", "pihole", "pihole-ftl"],
-        "it logs addresses of logins only in debugging (debug.api); behind a web server, `web-login` counts those \
-         that are refused",
-    ),
-    (
-        &["portainer"],
-        "its log has no addresses; behind a web server, `web-login` counts its refused logins",
-    ),
-    (
-        &["pterodactyl", "pterodactyl-wings", "wings"],
-        "the log of its SFTP server has names of clients as they are, line ends too, so that they could write whole \
-         lines",
-    ),
-    (
-        &["slapd", "openldap"],
-        "its line of a failure has no address, and only that of the connection does; a filter over whole lines ties \
-         them together: f2bd-filter(5) has one as an example",
-    ),
-    (
-        &["technitium", "technitium-dns"],
-        "its log has names of clients as they are, line ends too, so that they could write whole lines",
-    ),
-    (
-        &["unifi", "unifi-network"],
-        "no line of its logs is known here that has the address of a failed login; behind a web server, `web-login` \
-         counts those that are refused",
-    ),
-];
+/// What has no filter.
+const UNFILTERED: &str = include_str!("unfiltered.toml");
+
+/// All that is known.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unfiltered {
+    service: Vec<Service>,
+}
+
+/// One service.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    /// As it may be asked for.
+    names: Vec<String>,
+    /// What there is to say of it.
+    why: String,
+}
+
+fn services() -> Vec<Service> {
+    let known: Result<Unfiltered, _> = toml::from_str(UNFILTERED);
+    let known = known.unwrap_or_else(|error| {
+        // It is a part of the program, and a test reads it.
+        log::error!("which services have no filter is not known: {error}");
+        Unfiltered::default()
+    });
+    known.service
+}
 
 /// Why there is no filter for what is called so; `None` if nothing is known of it.
-pub fn reason(name: &str) -> Option<&'static str> {
-    let mut services = SERVICES.iter();
-    let (_, reason) = services.find(|(names, _)| names.contains(&name))?;
-    Some(reason)
+pub fn reason(name: &str) -> Option<String> {
+    let mut services = services().into_iter();
+    let found = services.find(|service| service.names.iter().any(|one| one == name))?;
+    Some(found.why)
 }
 
 #[cfg(test)]
@@ -91,9 +51,10 @@ mod tests {
     fn no_service_of_these_has_a_filter_and_the_manual_names_each() {
         let manual = include_str!("../../man/f2bd-filter.5");
         let filters = config::filter_names(None);
-        for (names, _) in SERVICES {
-            for name in *names {
-                assert!(!filters.iter().any(|filter| filter == name), "{name}");
+        assert!(!services().is_empty());
+        for Service { names, .. } in services() {
+            for name in &names {
+                assert!(!filters.contains(name), "{name}");
             }
             let first = names.first().expect("a name");
             let listed = manual.lines().any(|line| line == format!(".It Li {first}"));

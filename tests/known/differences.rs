@@ -26,6 +26,8 @@ pub struct Difference {
     pub next: Option<String>,
     /// Who is counted instead; nobody, if it is not said.
     pub blames: Option<String>,
+    /// The proxy that is counted instead, unless a jail trusts it.
+    pub trusted: Option<String>,
 }
 
 /// All of them.
