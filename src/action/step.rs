@@ -536,11 +536,6 @@ impl Step {
         matches!(self.what, What::Run { .. })
     }
 
-    /// Whether it sends a letter.
-    pub fn posts(&self) -> bool {
-        matches!(self.what, What::Post { .. })
-    }
-
     /// The programs that it runs.
     pub fn programs(&self) -> impl Iterator<Item = &Template> {
         let (argv, unless) = match &self.what {

@@ -120,17 +120,7 @@ impl Teller {
     pub fn programs(&self) -> Vec<String> {
         let programs = self.steps.iter().flat_map(Step::programs);
         let programs = programs.map(|program| self.values.fill(program));
-        let mut programs: Vec<_> = programs.filter(|program| !program.contains('<')).collect();
-        let said = |name| match self.values.get(name) {
-            Some(Value::Text(text)) if !text.is_empty() => Some(text.clone()),
-            _ => None,
-        };
-        // Letters go to a server, or else to a program.
-        if self.steps.iter().any(Step::posts) && said("server").is_none() {
-            programs.extend(said("sendmail"));
-        }
-        programs.extend(said("whois_program"));
-        programs
+        programs.filter(|program| !program.contains('<')).collect()
     }
 
     /// The scene of some events, told by the message of this name.

@@ -209,10 +209,7 @@ fn refuse_wider_that_only_tell(
 fn look_around(specs: &[(ActionSpec, Place)], problems: &mut Problems) {
     for (spec, place) in specs {
         if let Err(error @ ActionError::NoProgram { .. }) = action::check(spec) {
-            let remedy = format!(
-                "until it is there, `{}` cannot do all that it is for",
-                spec.name
-            );
+            let remedy = format!("until it is there, `{}` does nothing", spec.name);
             problems.warning(place, error.to_string(), remedy);
         }
         for secret in spec.secrets() {

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use super::guarding::spares;
 use super::{Engine, MOST_FORGOTTEN, is_open};
@@ -141,8 +140,7 @@ impl Engine {
         };
         let held = |banned: &Subject| {
             offences.last(banned).is_some_and(|last| {
-                let is_within =
-                    last.start <= time && last.end.is_none_or(|end| is_surely_before(time, end));
+                let is_within = last.start <= time && last.end.is_none_or(|end| time < end);
                 is_within
                     && !jail
                         .responses
@@ -581,15 +579,6 @@ impl Engine {
             self.leave_behind(&jail, &subject, time);
             out.push(unban(&jail, subject, standing, time, Release::Expired));
         }
-    }
-}
-
-/// Whether what was logged with this time came before that end. Most logs tell whole seconds, which is the time of whatever
-/// came in that second: of the second in which somebody was let go, what counts is what comes after.
-fn is_surely_before(time: Timestamp, end: Timestamp) -> bool {
-    match time.as_micros().rem_euclid(1_000_000) {
-        0 => time.after(Duration::from_secs(1)) <= end,
-        _ => time < end,
     }
 }
 

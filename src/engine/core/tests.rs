@@ -258,26 +258,6 @@ fn a_ban_that_is_over_when_it_is_decided_is_history_only() {
 }
 
 #[test]
-fn what_is_of_the_second_in_which_a_ban_ended_counts() {
-    let micros = Timestamp::from_micros;
-    let mut engine = Engine::new(policy(2, 600, ten_minutes(), &[]));
-    let out = hear(&mut engine, 3, &[(3, A), (3, A)]);
-    assert_eq!(short(&out), ["+192.0.2.7 @3 #1"]);
-    let unban = Input::Unban {
-        jail: None,
-        subject: Some(A.parse().expect("a prefix")),
-        forget: false,
-        reason: None,
-    };
-    engine.handle(micros(5_400_000), unban, &mut Vec::new());
-    // What came before it is history.
-    let out = hear(&mut engine, 6, &[(4, A), (4, A)]);
-    assert_eq!(short(&out), [""; 0]);
-    let out = hear(&mut engine, 6, &[(5, A), (5, A)]);
-    assert_eq!(short(&out), ["+192.0.2.7 @5 #2"]);
-}
-
-#[test]
 fn the_future_counts_as_now_and_is_told_once() {
     let mut engine = Engine::new(policy(2, 600, ten_minutes(), &[]));
     let out = hear(&mut engine, 100, &[(5_000, A), (6_000, A)]);
