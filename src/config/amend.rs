@@ -82,7 +82,7 @@ pub fn amend(
     Ok(())
 }
 
-/// Takes a jail out, and actions that served no other.
+/// Takes a jail out, and actions that served no other. One that is left out by a mistake is not missed any longer.
 ///
 /// # Errors
 /// There is no such jail.
@@ -92,10 +92,11 @@ pub fn take_out(
     actions: &mut Vec<(ActionSpec, Vec<ActionJail>)>,
     jail: &JailName,
 ) -> Result<(), AmendError> {
-    let place = policy.jails.iter().position(|one| one.name == *jail);
-    policy
-        .jails
-        .remove(place.ok_or_else(|| AmendError::Jail(jail.clone()))?);
+    match policy.jails.iter().position(|one| one.name == *jail) {
+        Some(place) => drop(policy.jails.remove(place)),
+        None if policy.misses(jail) => {}
+        None => return Err(AmendError::Jail(jail.clone())),
+    }
     policy.left_out.end(jail);
     told.retain(|row| row.jail != *jail);
     for (_, served) in &mut *actions {

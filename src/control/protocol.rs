@@ -444,9 +444,9 @@ pub struct JailRow {
     pub failures: u64,
     /// Bans since the daemon began.
     pub bans: u64,
-    /// Bans from before that were in force when it began.
+    /// Bans from before that were in force when the jail began.
     #[serde(default)]
-    pub restored: u64,
+    pub inherited: u64,
     /// Records that its filter was asked about since the daemon began.
     pub records: u64,
 }

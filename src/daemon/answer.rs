@@ -449,7 +449,7 @@ fn status(view: &View<'_>, only: Option<&JailName>) -> Result<Reply, Reply> {
         unhindered: state.unhindered,
         failures: state.failures,
         bans: state.bans,
-        restored: state.restored,
+        inherited: state.inherited,
         records: state.records,
     });
     let sources = view.sources.states().into_iter().map(|source| SourceRow {

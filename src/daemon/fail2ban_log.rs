@@ -165,7 +165,8 @@ impl Fail2banLog {
         self.say(now, ACTIONS, Level::Notice, text);
         let mut jails = policy.jails.iter();
         let grows = jails.any(|policy| policy.name == *jail && policy.escalation.is_some());
-        if grows && ban.offence > 1 {
+        let ends = ban.bantime != BanTime::Forever;
+        if grows && ends && ban.offence > 1 {
             let (offence, length) = (ban.offence, length(ban.bantime));
             let end = moment(ban.until(), &self.zone);
             let text =

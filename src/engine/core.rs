@@ -116,7 +116,7 @@ struct JailState {
     future_told: bool,
     failures: u64,
     bans: u64,
-    restored: u64,
+    inherited: u64,
     /// Without those that `heard` holds.
     records: u64,
 }
@@ -131,7 +131,7 @@ impl Default for JailState {
             future_told: false,
             failures: 0,
             bans: 0,
-            restored: 0,
+            inherited: 0,
             records: 0,
         }
     }
@@ -296,7 +296,7 @@ impl Engine {
                         .unhindered_in(&policy.name, now.before(policy.findtime.0)),
                     failures: state.failures,
                     bans: state.bans,
-                    restored: state.restored,
+                    inherited: state.inherited,
                     records: state.records + self.heard.by(policy),
                 }
             })

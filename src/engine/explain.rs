@@ -117,8 +117,8 @@ pub struct JailStatus {
     pub failures: u64,
     /// Bans made since the engine began.
     pub bans: u64,
-    /// Bans of earlier that were in force when the engine was told of them.
-    pub restored: u64,
+    /// Bans of earlier that were in force when the jail began.
+    pub inherited: u64,
     /// Records that its filter was asked about since the engine began.
     pub records: u64,
 }

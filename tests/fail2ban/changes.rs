@@ -352,14 +352,24 @@ fn bans_grow_and_lines_are_cut_from_then_on() {
         return;
     };
     let auth = "auth.log";
+    // What its files say of that lasts for ever.
+    let set_lasting = |words: &[&str]| {
+        let said = pair.ours(&[&["set", "lasting"], words].concat());
+        assert_eq!(said.code, Some(0), "{said:?}");
+    };
+    let bans_of_lasting = || pair.ours(&["get", "lasting", "banip", "--with-time"]).out;
     set(&pair, &["bantime", "1"]);
+    set_lasting(&["bantime", "1"]);
     pair.tell(auth, "refused 192.0.2.1", 3);
     // The ban itself may be over before anybody has looked.
     until("somebody was banned, and that ban is over", || {
         let said = pair.ours(&["status", "sshd"]).out;
         let was_banned = said.contains("Total banned:\t1\n");
-        (was_banned && !is_banned(&pair, "192.0.2.1")).then_some(())
+        let is_over = !is_banned(&pair, "192.0.2.1") && bans_of_lasting() == "\n";
+        (was_banned && is_over).then_some(())
     });
+    set_lasting(&["bantime.increment", "true"]);
+    set_lasting(&["bantime", "1h"]);
     set(&pair, &["bantime.increment", "true"]);
     set(&pair, &["bantime", "1h"]);
     // What is of the second in which the ban ended does not count.
@@ -369,6 +379,9 @@ fn bans_grow_and_lines_are_cut_from_then_on() {
     });
     let said = pair.ours(&["get", "sshd", "banip", "--with-time"]).out;
     assert!(said.contains(" + 7200 = "), "{said}");
+    until("the other jail bans him for longer, too", || {
+        bans_of_lasting().contains(" + 7200 = ").then_some(())
+    });
 
     let prefix = r"^ \S+ <F-CONTENT>.+</F-CONTENT>$";
     set(&pair, &["addfailregex", "^guest: held <HOST>$"]);

@@ -194,4 +194,19 @@ fn a_slip_ends_no_ban() {
     write(&jails);
     assert_eq!(reload().0, Some(0));
     assert_eq!(lasts(&daemon), None);
+
+    // Whoever ends a jail that does not run ends the bans that wait for it.
+    let mut daemon = daemon;
+    for ended in ["sshd", "--all"] {
+        assert_eq!(daemon.client(&["set", "sshd", "banip", "192.0.2.7"]), "1\n");
+        drop(daemon);
+        write(&jails.replacen("[sshd]", "[sshd]\nfilter = shsd", 1));
+        daemon = Daemon::start(&netns, home.path(), &kept);
+        let unknown = daemon.client(&["stop", "nobody"]);
+        assert!(unknown.contains("does not exist"), "{unknown}");
+        assert_eq!(daemon.client(&["stop", ended]), "Jail stopped\n");
+        write(&jails);
+        assert_eq!(reload().0, Some(0));
+        assert_eq!(lasts(&daemon), None, "{ended}");
+    }
 }

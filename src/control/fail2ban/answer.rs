@@ -8,6 +8,7 @@ mod bans;
 mod settings;
 mod status;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use jiff::tz::TimeZone;
@@ -133,13 +134,18 @@ impl<E> Answers<'_, E> {
                 Value::Nothing
             }
             Command::StopJail(jail) => {
-                let jail = self.known(&jail)?;
-                self.done(Request::EndJail { jail })?;
+                self.end(&jail)?;
                 Value::Nothing
             }
             Command::StopAllJails => {
                 for row in self.status(None)?.jails {
                     self.done(Request::EndJail { jail: row.jail })?;
+                }
+                // Those whose jails are left out by a mistake.
+                let waiting: BTreeSet<_> =
+                    self.bans(None)?.into_iter().map(|ban| ban.jail).collect();
+                for jail in waiting {
+                    self.done(Request::EndJail { jail })?;
                 }
                 Value::Nothing
             }
@@ -183,6 +189,18 @@ impl<E> Answers<'_, E> {
     /// The name of a jail that there is.
     fn known(&mut self, jail: &Jail) -> Result<JailName, Failed<E>> {
         Ok(self.jail(jail)?.jail)
+    }
+
+    /// Ends a jail, also one that does not run and has bans that wait for it.
+    fn end(&mut self, jail: &Jail) -> Result<(), Failed<E>> {
+        let unknown = || Fault::UnknownJail(jail.0.clone());
+        let name = jail.0.parse().map_err(|_| unknown())?;
+        match (self.ask)(Request::EndJail { jail: name }).map_err(Failed::Daemon)? {
+            Reply::Done { .. } => Ok(()),
+            Reply::Refused(refusal) if refusal.why == Why::NotSo => Err(unknown().into()),
+            Reply::Refused(refusal) => Err(refusal.into()),
+            _ => Err(strange()),
+        }
     }
 
     /// How a jail is doing.

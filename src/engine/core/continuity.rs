@@ -37,6 +37,7 @@ impl Engine {
         self.next_awaited = self
             .next_awaited
             .max(remembered.next_awaited.unwrap_or(self.next_awaited));
+        let mut banned_anew = HashSet::new();
         for ban in &remembered.bans {
             // Banned anew before the database could be read: one of them stays, the longer one.
             if let Some(newer) = self.ledger.find(&ban.jail, &ban.subject) {
@@ -45,6 +46,7 @@ impl Engine {
                     out.push(replaced(ban, now));
                     continue;
                 }
+                banned_anew.insert(ban.id);
                 self.ledger.strike(&ban.jail, &ban.subject);
                 let (subject, release) = (ban.subject.clone(), Release::Replaced);
                 out.push(unban(&ban.jail, subject, newer, now, release));
@@ -52,10 +54,6 @@ impl Engine {
             }
             let by = self.keepers_of(ban);
             self.ledger.enter(ban, by);
-            let lasts = ban.until().is_none_or(|until| until > now);
-            if let Some(at) = self.place(&ban.jail).filter(|_| lasts) {
-                self.jails[at].restored += 1;
-            }
         }
         for (jail, subject, time) in &remembered.unhindered {
             self.ledger.restore_unhindered(jail, subject, *time);
@@ -96,6 +94,16 @@ impl Engine {
         self.end_allowances(now, out);
         self.spare_the_allowed(now, out);
         self.respect_policy(now, out);
+        for ban in &remembered.bans {
+            let standing = self.ledger.find(&ban.jail, &ban.subject);
+            // Whoever was banned anew counts already.
+            if standing.is_some_and(|one| one.id == ban.id)
+                && !banned_anew.contains(&ban.id)
+                && let Some(at) = self.place(&ban.jail)
+            {
+                self.jails[at].inherited += 1;
+            }
+        }
         self.tell_deaf(now, out);
     }
 
@@ -317,6 +325,13 @@ impl Engine {
             source.as_ref().is_none_or(listens)
         });
         self.respect_policy(now, out);
+        // Bans have waited for these.
+        for (jail, state) in self.policy.jails.iter().zip(&mut self.jails) {
+            if !looked_for.contains_key(&jail.name) {
+                state.inherited =
+                    u64::try_from(self.ledger.count_in(&jail.name)).unwrap_or(u64::MAX);
+            }
+        }
     }
 
     /// Takes note of what a set of addresses holds now.

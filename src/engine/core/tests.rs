@@ -1,5 +1,6 @@
 //! Facts about the engine's door, one after the other.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 
 use proptest::prelude::*;
@@ -14,7 +15,7 @@ use crate::engine::jail::network::{NetworkRule, NetworkWidth};
 use crate::engine::jail::response::Responses;
 use crate::engine::name::JailName;
 use crate::engine::policy::{
-    Counting, FilterId, IgnoreList, IgnoreRule, JailPolicy, MaxRetry, UseDns,
+    Counting, FilterId, IgnoreList, IgnoreRule, JailPolicy, LeftOut, MaxRetry, UseDns,
 };
 use crate::engine::prefix::SubjectWidth;
 use crate::engine::record::{Batch, Record};
@@ -194,6 +195,35 @@ fn a_ban_begins_with_the_deciding_record_and_ends_by_time() {
         short(&hear(&mut engine, 700, &[(700, A), (701, A), (702, A)])),
         ["+192.0.2.7 @700 #2"]
     );
+}
+
+#[test]
+fn a_failure_of_the_second_in_which_a_ban_ended_counts() {
+    let mut engine = Engine::new(policy(1, 600, ten_minutes(), &[]));
+    assert_eq!(
+        short(&hear(&mut engine, 5, &[(3, A)])),
+        ["+192.0.2.7 @3 #1"]
+    );
+    let unban = Input::Unban {
+        jail: None,
+        subject: Some(A.parse().expect("a subject")),
+        forget: false,
+        reason: None,
+    };
+    engine.handle(at(8).after(SECOND / 2), unban, &mut Vec::new());
+    let mut hear = |now| {
+        let mut out = Vec::new();
+        let records = Input::Records {
+            source: None,
+            batch: &batch(&[(8, A)]),
+            more: false,
+        };
+        engine.handle(now, records, &mut out);
+        short(&out)
+    };
+    // It was logged before, since it is there already.
+    assert_eq!(hear(at(8).after(SECOND / 4)), Vec::<String>::new());
+    assert_eq!(hear(at(8).after(SECOND * 3 / 4)), ["+192.0.2.7 @8 #2"]);
 }
 
 #[test]
@@ -379,6 +409,37 @@ fn a_reload_keeps_windows_and_bans_and_respects_the_new_settings() {
     nobody.jails.clear();
     engine.handle(at(5), Input::Policy(Box::new(nobody)), &mut out);
     assert_eq!(short(&out), ["-192.0.2.8 @5 JailGone"]);
+}
+
+#[test]
+fn bans_of_earlier_count_once_for_a_jail_in_which_they_are_in_force() {
+    let with = |ignore: &[&str]| policy(1, 600, ten_minutes(), ignore);
+    let other = "192.0.2.8";
+    let out = hear(&mut Engine::new(with(&[])), 1, &[(1, A), (1, other)]);
+    let restored = |engine: &mut Engine| {
+        engine.handle(at(2), Input::Restore(remembered(&out)), &mut Vec::new());
+        let jails = engine.jails(at(2));
+        jails.first().map(|jail| (jail.bans, jail.inherited))
+    };
+    assert_eq!(restored(&mut Engine::new(with(&[]))), Some((0, 2)));
+    assert_eq!(restored(&mut Engine::new(with(&[other]))), Some((0, 1)));
+
+    let shorter = policy(1, 600, BanTime::For(60 * SECOND), &[]);
+    let mut anew = Engine::new(shorter);
+    hear(&mut anew, 2, &[(2, A)]);
+    assert_eq!(restored(&mut anew), Some((1, 1)));
+
+    // A mistake leaves it out, and is mended.
+    let mut left_out = with(&[]);
+    let names = left_out.jails.drain(..).map(|jail| jail.name).collect();
+    left_out.left_out = LeftOut::of(names, BTreeSet::new(), false);
+    let mut mended = Engine::new(left_out);
+    assert_eq!(restored(&mut mended), None);
+    for _ in 0..2 {
+        let input = Input::Policy(Box::new(with(&[])));
+        mended.handle(at(3), input, &mut Vec::new());
+        assert_eq!(mended.jails(at(3))[0].inherited, 2);
+    }
 }
 
 #[test]

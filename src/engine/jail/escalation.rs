@@ -24,7 +24,7 @@ const FORGOTTEN_PART: usize = 8;
 pub struct Escalation {
     /// By how much.
     pub growth: Growth,
-    /// The longest ban, but for its jitter.
+    /// The longest ban, but for its jitter, and for a first one that is longer.
     pub max: Option<Duration>,
     /// By how much longer it is, so that not all who were banned together come back together.
     pub jitter: Jitter,
@@ -80,7 +80,8 @@ impl Escalation {
                 list.get(place).copied().unwrap_or(1.0)
             }
         };
-        let most = self.max.unwrap_or(LONGEST_SPAN).as_secs_f64();
+        // Somebody may have changed how long the first one lasts.
+        let most = self.max.unwrap_or(LONGEST_SPAN).max(first).as_secs_f64();
         let grown = (first.as_secs_f64() * times).min(most);
         let room = match self.jitter {
             Jitter::Share(share) => grown * share,
@@ -244,6 +245,8 @@ mod tests {
         };
         assert_eq!(hours(&most, 1..=3), [1.0, 2.0, 3.0]);
         assert_eq!(hours(&most, u32::MAX..=u32::MAX), [3.0]);
+        let longer = most.lasting(BanTime::For(5 * HOUR), 2, &subject(1));
+        assert_eq!(longer, BanTime::For(5 * HOUR));
         let forever = most.lasting(BanTime::Forever, 2, &subject(1));
         assert_eq!(forever, BanTime::Forever);
     }

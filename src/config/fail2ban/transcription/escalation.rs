@@ -23,7 +23,7 @@ const LEAST_TIMES: f64 = 0.001;
 const DOUBLES: &str = "ban.Time*(1<<(ban.Countifban.Count<20else20))*banFactor";
 const GROWS: &str = "ban.Time*math.exp(float(ban.Count+1)*banFactor)/math.exp(1*banFactor)";
 
-/// Writes it for a jail whose first ban lasts `bantime`; nothing grows beyond forever.
+/// Writes it for a jail whose first ban lasts `bantime`; nothing grows beyond forever, until somebody changes that.
 pub fn write(
     jail: &Jail<'_>,
     bantime: Option<Duration>,
@@ -40,9 +40,9 @@ pub fn write(
         let written = jail.option(key)?;
         Some((jail.seconds(key, written, problems)?, &written.place))
     });
-    let (Some(_), Some(bantime)) = (increment, bantime) else {
+    if increment.is_none() {
         return;
-    };
+    }
     if let Some(database) = jail
         .daemon
         .get("dbfile")
@@ -57,6 +57,7 @@ pub fn write(
         );
     }
     if let Some((max, place)) = max {
+        let bantime = bantime.unwrap_or_default();
         if max < bantime {
             let message = "`bantime.maxtime` is shorter than bantime, which is taken";
             problems.warning(place, message, "write a longer one, or a shorter bantime");

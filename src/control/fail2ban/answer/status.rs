@@ -117,7 +117,7 @@ impl<E> Answers<'_, E> {
 
 /// All bans of a jail. Fail2ban takes those of an earlier run for bans of this one.
 fn total(row: &JailRow) -> u64 {
-    row.bans + row.restored
+    row.bans + row.inherited
 }
 
 /// The jails by name.
