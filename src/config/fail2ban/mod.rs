@@ -8,7 +8,7 @@
 //! times; `expression` translates the regular expressions of filters, `filter` and `action` say what these come to; `stream` is
 //! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not, `slips` by which of them jails are off.
 //!
-//! `import` writes all of that as files of f2bd's. `single` is one filter without a jail, `trial` one that somebody tries on a
+//! `import` writes all of that as files of f2bd's. `shown` is how patterns are told, `single` one filter without a jail, `trial` one that somebody tries on a
 //! log, `overlay` what somebody changes while the daemon runs, `state` whom a Fail2ban keeps out, by its database; `logging` where Fail2ban's log goes; `digest` is by what texts are known
 //! again, `stock` which filters are Fail2ban's own.
 
@@ -28,6 +28,7 @@ pub mod logging;
 pub mod merged;
 pub mod options;
 pub mod overlay;
+pub mod shown;
 pub mod single;
 mod slips;
 pub mod state;
@@ -149,20 +150,6 @@ impl Tree {
         };
         slips::misspelt_sections(&tree, problems);
         Some(tree)
-    }
-
-    /// Which log files a jail is to read, perhaps with wildcards; none if it is to read the journal.
-    pub fn logs(&self, jail: &JailName) -> Vec<String> {
-        let mut jails = self.jails.iter();
-        let known = jails.find(|known| known.name == jail.as_str());
-        let Some(State::On(started)) = known.map(|known| &known.state) else {
-            return Vec::new();
-        };
-        let backend = started.options.get("backend");
-        let reads_journal = backend.is_some_and(|backend| backend.text.starts_with("systemd"));
-        let paths = started.options.get("logpath").filter(|_| !reads_journal);
-        let paths = paths.into_iter().flat_map(transcription::logs);
-        paths.map(str::to_owned).collect()
     }
 }
 
