@@ -17,6 +17,7 @@ mod pair;
 mod regex;
 mod run;
 mod samples;
+mod shown;
 mod slips;
 mod socket;
 mod starting;

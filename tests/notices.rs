@@ -572,3 +572,34 @@ fn a_letter_of_many_asks_whois_of_few() {
         "{letter}"
     );
 }
+
+#[test]
+fn programs_that_letters_need_and_that_are_missing_are_told() {
+    let home = tempfile::tempdir().unwrap();
+    let check = |settings: &str| {
+        let text = format!(
+            "[source.journal]\nenabled = false\n[source.auth]\ntype = \"file\"\npath = [\"/dev/null\"]\n{settings}\n[jail.sshd]\nsources = [\"auth\"]\nactions = [\"nftables\", \"mail-whois\"]\n"
+        );
+        let file = home.path().join("f2bd.conf");
+        std::fs::write(&file, text).unwrap();
+        let mut command = std::process::Command::new(crate::support::world::F2BD);
+        let output = command.args(["check", "--config"]).arg(&file).output();
+        let output = output.unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let needs = |program: &str| {
+        format!(
+            "the action `mail-whois` needs the program `{program}`, which is not there: install it"
+        )
+    };
+    let to = "[action.mail-whois]\nto = [\"root@example.org\"]\nfrom = \"root@example.org\"\n";
+    let missing = "sendmail = \"/nowhere/sendmail\"\nwhois_program = \"/bin/true\"\n";
+    let told = check(&format!("{to}{missing}"));
+    assert!(told.contains(&needs("/nowhere/sendmail")), "{told}");
+    // A mail server needs none.
+    let told = check(&format!("{to}{missing}server = \"mail.example.org\"\n"));
+    assert!(!told.contains("needs the program"), "{told}");
+    let missing = "sendmail = \"/bin/true\"\nwhois_program = \"/nowhere/whois\"\n";
+    let told = check(&format!("{to}{missing}"));
+    assert!(told.contains(&needs("/nowhere/whois")), "{told}");
+}

@@ -120,7 +120,14 @@ impl Teller {
     pub fn programs(&self) -> Vec<String> {
         let programs = self.steps.iter().flat_map(Step::programs);
         let programs = programs.map(|program| self.values.fill(program));
-        programs.filter(|program| !program.contains('<')).collect()
+        let named = |name| self.values.text(KIND, name).ok();
+        let named = |name| named(name).filter(|text| !text.is_empty());
+        // A mail server takes letters instead.
+        let sends = named("sendmail").filter(|_| named("server").is_none());
+        let asks = named("whois_program");
+        let others = sends.into_iter().chain(asks).map(str::to_owned);
+        let programs = programs.filter(|program| !program.contains('<'));
+        programs.chain(others).collect()
     }
 
     /// The scene of some events, told by the message of this name.

@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use jiff::tz::{Offset, TimeZone};
 
+/// A second, in microseconds.
+const SECOND: i64 = 1_000_000;
+
 /// A moment: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -39,6 +42,15 @@ impl Timestamp {
     /// How long after `earlier` this moment is; zero if it is not after it.
     pub fn since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// The last moment that a date may mean which says this: most logs have whole seconds.
+    #[must_use]
+    pub fn at_latest(self) -> Self {
+        match self.0.rem_euclid(SECOND) {
+            0 => Timestamp(self.0.saturating_add(SECOND - 1)),
+            _ => self,
+        }
     }
 }
 

@@ -55,6 +55,11 @@ impl Translated {
     }
 }
 
+/// An expression of Fail2ban with its tags replaced, in Python's language still.
+pub fn python(text: &str, hosts: Hosts) -> String {
+    tags::replace(text, hosts == Hosts::Named).text
+}
+
 /// Translates an expression of Fail2ban.
 ///
 /// # Errors

@@ -8,7 +8,7 @@
 //! times; `expression` translates the regular expressions of filters, `filter` and `action` say what these come to; `stream` is
 //! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not, `slips` by which of them jails are off.
 //!
-//! `import` writes all of that as files of f2bd's. `single` is one filter without a jail, `trial` one that somebody tries on a
+//! `import` writes all of that as files of f2bd's. `shown` is how patterns are told, `single` one filter without a jail, `trial` one that somebody tries on a
 //! log, `overlay` what somebody changes while the daemon runs, `state` whom a Fail2ban keeps out, by its database; `logging` where Fail2ban's log goes; `digest` is by what texts are known
 //! again, `stock` which filters are Fail2ban's own.
 
@@ -28,6 +28,7 @@ pub mod logging;
 pub mod merged;
 pub mod options;
 pub mod overlay;
+pub mod shown;
 pub mod single;
 mod slips;
 pub mod state;

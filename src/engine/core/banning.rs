@@ -138,9 +138,10 @@ impl Engine {
         let Some(offences) = self.offences.get(&jail.name) else {
             return false;
         };
+        let latest = self.latest(time);
         let held = |banned: &Subject| {
             offences.last(banned).is_some_and(|last| {
-                let is_within = last.start <= time && last.end.is_none_or(|end| time < end);
+                let is_within = last.start <= time && last.end.is_none_or(|end| latest < end);
                 is_within
                     && !jail
                         .responses

@@ -185,7 +185,7 @@ impl Engine {
         // What ended before this record was logged must not stand in its way.
         let time = whom.time;
         self.convict_before(at, source, time, out);
-        self.expire(time, out);
+        self.expire(self.latest(time), out);
         let text = || Text {
             user: found.user.as_deref().map(Box::from),
             target: found.target.as_deref().map(Box::from),
@@ -195,6 +195,11 @@ impl Engine {
         let tried = Tried { account, attacked };
         self.count(at, whom, tried, found.pattern, text, out);
         self.convict_before(at, source, time, out);
+    }
+
+    /// When a record with this date was logged at the latest.
+    pub(super) fn latest(&self, date: Timestamp) -> Timestamp {
+        date.at_latest().min(self.present).max(date)
     }
 
     /// Tells once if the records of a jail come from the future.

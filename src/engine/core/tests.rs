@@ -198,6 +198,35 @@ fn a_ban_begins_with_the_deciding_record_and_ends_by_time() {
 }
 
 #[test]
+fn a_failure_of_the_second_in_which_a_ban_ended_counts() {
+    let mut engine = Engine::new(policy(1, 600, ten_minutes(), &[]));
+    assert_eq!(
+        short(&hear(&mut engine, 5, &[(3, A)])),
+        ["+192.0.2.7 @3 #1"]
+    );
+    let unban = Input::Unban {
+        jail: None,
+        subject: Some(A.parse().expect("a subject")),
+        forget: false,
+        reason: None,
+    };
+    engine.handle(at(8).after(SECOND / 2), unban, &mut Vec::new());
+    let mut hear = |now| {
+        let mut out = Vec::new();
+        let records = Input::Records {
+            source: None,
+            batch: &batch(&[(8, A)]),
+            more: false,
+        };
+        engine.handle(now, records, &mut out);
+        short(&out)
+    };
+    // It was logged before, since it is there already.
+    assert_eq!(hear(at(8).after(SECOND / 4)), Vec::<String>::new());
+    assert_eq!(hear(at(8).after(SECOND * 3 / 4)), ["+192.0.2.7 @8 #2"]);
+}
+
+#[test]
 fn catching_up_comes_to_the_same_bans_as_being_there() {
     let lines = [(0, A), (1, A), (2, A), (700, A), (701, A), (702, A)];
     let mut late = Engine::new(policy(3, 600, ten_minutes(), &[]));
