@@ -209,7 +209,10 @@ fn refuse_wider_that_only_tell(
 fn look_around(specs: &[(ActionSpec, Place)], problems: &mut Problems) {
     for (spec, place) in specs {
         if let Err(error @ ActionError::NoProgram { .. }) = action::check(spec) {
-            let remedy = format!("until it is there, `{}` does not do what it should", spec.name);
+            let remedy = format!(
+                "until it is there, `{}` does not do what it should",
+                spec.name
+            );
             problems.warning(place, error.to_string(), remedy);
         }
         for secret in spec.secrets() {
