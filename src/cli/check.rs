@@ -21,7 +21,7 @@ pub fn run(config: Option<&Path>, json: bool, clock: &Clock) -> Result<(), Failu
         let advice = advice::warnings(&main, settings, &loaded.jails, clock);
         let stock = advice::of_stock_filters(&main, settings, &loaded.stock_filters);
         let database = &settings.daemon.database;
-        let bans = config::fail2ban::state::waiting_for(database);
+        let bans = config::fail2ban::state::waiting_for(database, settings.tree.as_deref());
         loaded.problems.extend(bans);
         loaded.problems.extend(deaf);
         loaded.problems.extend(advice);

@@ -131,7 +131,9 @@ pub fn run(options: &RunOptions) -> Result<(), StartError> {
             }
         }
     }
-    if let Some(waiting) = config::fail2ban::state::waiting_for(&settings.daemon.database) {
+    let database = &settings.daemon.database;
+    let tree = settings.tree.as_deref();
+    if let Some(waiting) = config::fail2ban::state::waiting_for(database, tree) {
         log::info!("{}", waiting.told());
     }
     want_descriptors();

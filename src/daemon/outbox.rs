@@ -35,6 +35,9 @@ const MOST_ORDERS: usize = 64;
 /// How many events may wait for room in a queue: what a minute of a hard attack brings.
 const MOST_UNTOLD: usize = 10_000;
 
+/// How long an action waits for another one to end before that is told: programs of firewalls end within a second or two.
+const LONG_WAIT: Duration = Duration::from_secs(5);
+
 /// How long all actions may take to end when the daemon does, together: less than service managers wait.
 const LONGEST_END: Duration = Duration::from_secs(45);
 
@@ -786,10 +789,7 @@ fn hire(
     let thread = std::thread::Builder::new()
         .name(format!("action-{}", spec.name))
         .spawn(move || {
-            // One that has died has been reported by its panic. Several may wait for the same one.
-            while before.iter().any(|thread| !thread.is_finished()) {
-                std::thread::sleep(LOOK_EVERY);
-            }
+            wait_for(&own.name, &before);
             work(id, &own, receiver, &reports);
         })?;
     Ok(Worker {
@@ -807,6 +807,21 @@ fn hire(
         untaken: Vec::new(),
         inherited: Vec::new(),
     })
+}
+
+/// Returns when these have ended; tells if that takes long, since until then nobody is kept out by the one that waits.
+fn wait_for(name: &ActionName, before: &[Arc<JoinHandle<()>>]) {
+    let (begin, mut is_told) = (Instant::now(), false);
+    // One that has died has been reported by its panic. Several may wait for the same one.
+    while before.iter().any(|thread| !thread.is_finished()) {
+        if !is_told && begin.elapsed() > LONG_WAIT {
+            log::warn!(
+                "{name}: waits for an action before it to end, which has the same place; look whether a command of that hangs, such as its actionstop"
+            );
+            is_told = true;
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
 }
 
 fn work(id: WorkerId, spec: &ActionSpec, orders: Receiver<Order>, reports: &Reports) {

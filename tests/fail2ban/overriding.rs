@@ -63,13 +63,13 @@ fn an_override_takes_the_place_of_the_action_and_gives_it_back() {
         let tree = at("fail2ban").display().to_string();
         assert_eq!(daemon.client(&["-c", &tree, "reload"]), "OK\n");
     };
-    let mut daemon = Daemon::start(&netns, home.path(), &kept);
+    let daemon = Daemon::start(&netns, home.path(), &kept);
     for (jail, address) in [("sshd", "192.0.2.7"), ("web", "192.0.2.8")] {
         assert_eq!(daemon.client(&["set", jail, "banip", address]), "1\n");
     }
     both("192.0.2.7", "192.0.2.8", "f2bd's own action keeps out");
 
-    for round in 0..2 {
+    for _ in 0..2 {
         fs::write(&local, OVERRIDE).unwrap();
         reload(&daemon);
         // The stock commands know no timeouts.
@@ -86,34 +86,66 @@ fn an_override_takes_the_place_of_the_action_and_gives_it_back() {
         assert_eq!(daemon.client(&["set", jail, "unbanip", in_and_out]), "1\n");
         until("it is let in", || is_free(in_and_out).then_some(()));
 
-        if round == 0 {
-            fs::remove_file(&local).unwrap();
-            reload(&daemon);
-        } else {
-            // Killed: what it has left is taken over.
-            fs::remove_file(&local).unwrap();
-            reload(&daemon);
-            until("f2bd's own action keeps out", || {
-                rules().ok()?.contains("timeout").then_some(())
-            });
-            both("192.0.2.7", "192.0.2.8", "f2bd's own action keeps out");
-            drop(daemon);
-            fs::write(&local, OVERRIDE).unwrap();
-            daemon = Daemon::start(&netns, home.path(), &kept);
-            until("the commands keep out after a crash", || {
-                (!rules().ok()?.contains("timeout")).then_some(())
-            });
-            both("192.0.2.7", "192.0.2.8", "the commands keep out");
-            break;
-        }
+        fs::remove_file(&local).unwrap();
+        reload(&daemon);
         until("f2bd's own action keeps out", || {
             rules().ok()?.contains("timeout").then_some(())
         });
         both("192.0.2.7", "192.0.2.8", "f2bd's own action keeps out");
     }
+    // Killed: what it has left is taken over.
+    drop(daemon);
+    fs::write(&local, OVERRIDE).unwrap();
+    let mut daemon = Daemon::start(&netns, home.path(), &kept);
+    until("the commands keep out after a crash", || {
+        (!rules().ok()?.contains("timeout")).then_some(())
+    });
+    both("192.0.2.7", "192.0.2.8", "the commands keep out");
     daemon.must_run();
     assert_eq!(daemon.client(&["unban", "--all"]), "2\n");
     until("all are let in", || {
         (is_free("192.0.2.7") && is_free("192.0.2.8")).then_some(())
     });
+}
+
+/// The action's end waits for somebody to say so.
+#[test]
+fn who_waits_for_an_action_that_hangs_tells() {
+    let (Some(package), Some(netns)) = (Package::find(), Netns::new()) else {
+        return;
+    };
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    package.copy_to(&at("fail2ban"), home.path());
+    let here = home.path().display().to_string();
+    let jails = JAILS.replace("HOME", &here);
+    let own = jails.replace("banaction = nftables-multiport", "action = own");
+    fs::write(at("fail2ban/jail.local"), own).unwrap();
+    fs::write(at("auth.log"), "").unwrap();
+    let write = |ban: &str| {
+        let text = format!(
+            "[Definition]\nactionban = echo {ban} <ip> >> {here}/banned\nactionunban = true\nactionstop = while [ ! -e {here}/go ]; do sleep 0.1; done\n"
+        );
+        fs::write(at("fail2ban/action.d/own.conf"), text).unwrap();
+    };
+    write("one");
+    let daemon = Daemon::start(&netns, home.path(), &[]);
+    let banned = |line: &str| {
+        until(line, || {
+            let banned = fs::read_to_string(at("banned")).unwrap_or_default();
+            banned.lines().any(|banned| banned == line).then_some(())
+        });
+    };
+    assert_eq!(daemon.client(&["set", "sshd", "banip", "192.0.2.7"]), "1\n");
+    banned("one 192.0.2.7");
+    write("two");
+    assert_eq!(daemon.client(&["reload"]), "OK\n");
+    until("it is told that one waits", || {
+        let told = fs::read_to_string(at("daemon.log")).unwrap();
+        let is_told = told.contains("sshd-own: waits for an action before it to end");
+        is_told.then_some(())
+    });
+    fs::write(at("go"), "").unwrap();
+    assert_eq!(daemon.client(&["set", "sshd", "banip", "192.0.2.8"]), "1\n");
+    banned("two 192.0.2.8");
 }

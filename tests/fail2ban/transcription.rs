@@ -270,7 +270,10 @@ fn longer_bans_are_those_of_fail2ban() {
     assert_eq!(list["multipliers"], json!([1.0, 5.0, 30.0]));
     let (program, told) = grown("bantime.formula = ban.Time * random.random()\n");
     assert_eq!(program["factor"], 2.0);
-    assert!(told[0].contains("bantime.formula"), "{told:?}");
+    assert!(
+        told[0].contains("bantime.formula") && told[0].contains("where bans grow"),
+        "{told:?}"
+    );
 }
 
 #[test]

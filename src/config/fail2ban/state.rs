@@ -4,6 +4,7 @@
 //! left behind, and nothing in that file is trusted: it is bounded, and a row that makes no sense is counted and left out.
 
 mod row;
+mod waiting;
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,12 +14,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::config::problem::{Problem, Severity};
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::time::{BanTime, Timestamp};
 
-/// Where Fail2ban's own is.
-const USUAL: &str = "/var/lib/fail2ban/fail2ban.sqlite3";
+pub use waiting::waiting_for;
 
 /// The newest schema that is understood.
 const SCHEMA: i64 = 4;
@@ -28,22 +27,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Rows that are read of each table, the newest ones: as many bans as can be in force here.
 const MOST_ROWS: usize = MOST_BANS;
-
-/// That there are bans of Fail2ban's to be taken over, as long as f2bd has no database of its own at this path.
-pub fn waiting_for(own: &Path) -> Option<Problem> {
-    // Who may not look whether there is one knows of nothing that waits.
-    let lacks_own = own.try_exists().is_ok_and(|there| !there);
-    let waits = lacks_own && Path::new(USUAL).is_file();
-    waits.then(|| Problem {
-        file: PathBuf::from(USUAL),
-        line: None,
-        column: None,
-        severity: Severity::Warning,
-        message: "Fail2ban has left bans here, which f2bd does not know".to_owned(),
-        remedy: "once f2bd runs, `f2bd import --state` takes them over, so that nobody is freed by the change"
-            .to_owned(),
-    })
-}
 
 /// What a database of Fail2ban holds.
 #[derive(Debug)]

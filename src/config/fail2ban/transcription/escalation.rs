@@ -105,7 +105,7 @@ fn growth(jail: &Jail<'_>, place: &Place, escalation: &mut Table, problems: &mut
                 return;
             }
             None => {
-                let message = "`bantime.multipliers` is no list of numbers: bans are doubled";
+                let message = "`bantime.multipliers` is no list of numbers: where bans grow, they are doubled";
                 problems.warning(&written.place, message, "write numbers such as 1 2 4 8");
             }
         }
@@ -118,7 +118,7 @@ fn growth(jail: &Jail<'_>, place: &Place, escalation: &mut Table, problems: &mut
                 return;
             }
             _ => {
-                let message = "`bantime.formula` is a program, which f2bd does not run: bans are doubled instead";
+                let message = "`bantime.formula` is a program, which f2bd does not run: where bans grow, they are doubled instead";
                 let remedy = "write bantime.multipliers, such as 1 2 4 8 16";
                 problems.warning(&written.place, message, remedy);
             }
