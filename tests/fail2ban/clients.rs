@@ -108,8 +108,16 @@ fn answers_are_those_of_fail2ban() {
     }
     // Of a tree both list the same.
     let tree = pair.path("etc").display().to_string();
-    for option in ["-d", "--dp"] {
-        let (ours, theirs) = (pair.ours(&["-c", &tree, option]), pair.theirs(&[option]));
+    let logging = [
+        "--logtarget=STDOUT",
+        "--loglevel",
+        "debug",
+        "--syslogsocket=/x",
+    ];
+    for (option, logging) in [("-d", &[][..]), ("--dp", &logging)] {
+        let words = [logging, &[option]].concat();
+        let ours = [&["-c", &tree], &*words].concat();
+        let (ours, theirs) = (pair.ours(&ours), pair.theirs(&words));
         assert_eq!(ours.out, theirs.out, "{option}");
     }
     // By hand.
