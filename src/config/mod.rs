@@ -299,8 +299,10 @@ fn load_and(
     if let Some(settings) = &mut settings {
         settings.rows = rows::rows(&jails, &settings.sources);
         if let Some(tree) = &tree {
+            let mut said_actions = tree.said_actions();
             for row in &mut settings.rows {
                 row.said = tree.said(&row.jail);
+                row.said_actions = said_actions.remove(&row.jail).unwrap_or_default();
                 let Some(shown) = tree.shown(&row.jail) else {
                     continue;
                 };

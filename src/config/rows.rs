@@ -48,6 +48,7 @@ fn row(
         _ => None,
     });
     JailSettingsRow {
+        said_actions: Vec::new(),
         jail: jail.name.clone(),
         logpath: globs.map(ToString::to_string).collect(),
         journalmatch: jail.journalmatch.to_string(),

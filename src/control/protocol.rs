@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::settings::{
-    DaemonChange, JailChange, JailSettingsRow, LinesRow, NoOption, SettingsRow, TreeChange,
-    TreeOption,
+    DaemonChange, JailChange, JailSettingsRow, LinesRow, NoOption, SaidAction, SettingsRow,
+    TreeChange, TreeOption,
 };
 
 use super::health::HealthRow;

@@ -47,6 +47,7 @@ const ALIKE: &[&[&str]] = &[
     &["get", "sshd", "bantime"],
     &["get", "lasting", "bantime"],
     &["get", "sshd", "maxretry"],
+    &["get", "sshd", "maxmatches"],
     &["get", "sshd", "usedns"],
     &["get", "loglevel"],
     &["get", "syslogsocket"],
@@ -273,9 +274,8 @@ fn newer_commands_and_those_of_f2bd_alone() {
     assert_eq!(out(&both(&["reload", "--if-exists", "nope"])), "OK\n");
     // What f2bd has not says so, and where to look instead.
     for (what, word) in [
-        (&["maxmatches"][..], "has no `maxmatches`"),
         (
-            &["action", "nftables", "actionban"],
+            &["action", "nftables", "actionban"][..],
             "`f2bd actions nftables`",
         ),
         (&["bantime.increment"], "`escalation` of the jail sshd"),

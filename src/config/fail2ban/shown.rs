@@ -3,6 +3,8 @@
 //! In: a jail of a [`Tree`]. Out: each pattern in Python's language as it was written, with its tags replaced, in the order
 //! by which they are deleted. What addresses look like is our own expression, as it is wherever a filter is read.
 
+mod actions;
+
 use std::sync::LazyLock;
 
 use regex::Regex;
