@@ -123,15 +123,15 @@ pub(super) fn asks_for_borders(source: &str) -> bool {
     tokens(source).any(|token| matches!(token, Token::Escape(r"\b" | r"\B")))
 }
 
-fn looks_around(open: &str) -> bool {
+pub(super) fn looks_around(open: &str) -> bool {
     matches!(open, "(?=" | "(?!" | "(?<=" | "(?<!")
 }
 
-fn is_condition(open: &str) -> bool {
+pub(super) fn is_condition(open: &str) -> bool {
     open.starts_with("(?(")
 }
 
-fn refers(escape: &str) -> bool {
+pub(super) fn refers(escape: &str) -> bool {
     escape[1..].starts_with(|first: char| first == 'k' || first.is_ascii_digit())
 }
 
@@ -234,7 +234,7 @@ fn spelt_out_class(class: &str, spelt: &mut String) {
     }
 }
 
-fn text<'s>(token: Token<'s>) -> &'s str {
+pub(super) fn text<'s>(token: Token<'s>) -> &'s str {
     match token {
         Token::Escape(text) | Token::Class(text) | Token::Open(text) | Token::Other(text) => text,
         Token::Close => ")",
@@ -262,49 +262,5 @@ impl OpenGroups {
             _ => {}
         }
         false
-    }
-}
-
-/// An expression for `regex` that takes all that `source` takes and more: what looks around is left out, what refers to a
-/// group takes anything, and of a condition either branch will do.
-pub(in crate::engine) fn relaxed(source: &str) -> String {
-    let mut relaxed = String::with_capacity(source.len());
-    let mut groups = OpenGroups::default();
-    let mut tokens = tokens(source);
-    while let Some(token) = tokens.next() {
-        if let Token::Open(open) = token
-            && looks_around(open)
-        {
-            skip_group(&mut tokens);
-            // Something has to be there for what may repeat it.
-            relaxed.push_str("(?:)");
-            continue;
-        }
-        if groups.pass(token) {
-            relaxed.push('|');
-        }
-        relaxed.push_str(match token {
-            Token::Open("(?>") => "(?:",
-            Token::Open(open) if is_condition(open) => "(?:",
-            Token::Escape(escape) if refers(escape) => "(?s:.*)",
-            Token::Escape(r"\b" | r"\B") => "(?:)",
-            other => text(other),
-        });
-    }
-    spelt_out(&relaxed, Borders::Ascii)
-}
-
-/// Goes behind the end of the group whose beginning was the last part.
-fn skip_group(tokens: &mut Tokens<'_>) {
-    let mut depth = 1_usize;
-    for token in tokens {
-        match token {
-            Token::Open(open) => depth += usize::from(!open.ends_with(')') || is_condition(open)),
-            Token::Close => depth -= 1,
-            _ => {}
-        }
-        if depth == 0 {
-            return;
-        }
     }
 }

@@ -10,13 +10,15 @@ use std::sync::{Arc, OnceLock};
 
 use fancy_regex::{BytesMode, RegexBuilder};
 use regex::bytes::CaptureLocations;
-use regex_automata::util::pool::Pool;
+use regex_automata::util::pool::{Pool, PoolGuard};
 use regex_syntax::hir::{Hir, HirKind};
 use smallvec::SmallVec;
 use thiserror::Error;
 
 use super::dialect::{self, Borders};
 use super::linear::{self, Expression, LARGEST_PROGRAM};
+use super::loose::Loose;
+use super::write;
 
 /// The most steps back that one expression may take on one line. No line that is written by a service needs a tenth of
 /// it. An attacker's costs some milliseconds, with Fail2ban's own expressions 15 at most; with one that looks to the end of
@@ -36,15 +38,9 @@ pub struct LimitReached;
 pub struct LineExpression {
     source: Box<str>,
     multi_line: bool,
-    groups: Box<[Group]>,
+    /// Of its groups, in their order.
+    names: Box<[Arc<str>]>,
     engine: Engine,
-}
-
-/// A group that has a name.
-#[derive(Clone, Debug)]
-struct Group {
-    name: Arc<str>,
-    number: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +55,8 @@ enum Engine {
 #[derive(Clone, Debug)]
 struct Linear {
     expression: Expression,
+    /// Of each name, the number of its group.
+    groups: Box<[usize]>,
     rooms: OnceLock<Arc<Rooms>>,
 }
 
@@ -69,8 +67,9 @@ type MakeRoom = Box<dyn Fn() -> CaptureLocations + Send + Sync + UnwindSafe + Re
 /// What goes back and tries again.
 #[derive(Clone, Debug)]
 struct Backtracking {
-    /// Takes all that the other takes, and more, in linear time.
-    relaxed: Expression,
+    loose: Loose,
+    /// Of each name, the number of its group.
+    groups: Box<[usize]>,
     regex: fancy_regex::Regex,
 }
 
@@ -85,32 +84,24 @@ impl LineExpression {
                 "this is no part of the language of patterns over lines: {what}"
             ));
         }
-        let (engine, groups) = match dialect::needs_backtracking(source) {
+        let (engine, names) = match dialect::needs_backtracking(source) {
             true => {
-                let engine = Backtracking::new(source, multi_line)?;
-                let groups = engine.groups();
-                (Engine::Backtracking(engine), groups)
+                let (engine, names) = Backtracking::new(source, multi_line)?;
+                (Engine::Backtracking(engine), names)
             }
             false => {
-                let ascii = with_flags(&dialect::spelt_out(source, Borders::Ascii), multi_line);
-                let hir = linear::parse(&ascii)?;
-                let mut groups = Vec::new();
-                collect_groups(&hir, &mut groups);
-                let linear = Linear {
-                    expression: Expression::new(ascii, &hir)?,
-                    rooms: OnceLock::new(),
-                };
+                let (linear, names) = Linear::new(source, multi_line)?;
                 let engine = match dialect::asks_for_borders(source) {
-                    true => Engine::LinearInAscii(linear, Backtracking::new(source, multi_line)?),
+                    true => Engine::LinearInAscii(linear, Backtracking::new(source, multi_line)?.0),
                     false => Engine::Linear(linear),
                 };
-                (engine, groups)
+                (engine, names)
             }
         };
         Ok(LineExpression {
             source: source.into(),
             multi_line,
-            groups: groups.into(),
+            names: names.into(),
             engine,
         })
     }
@@ -127,15 +118,16 @@ impl LineExpression {
 
     /// The names of its groups, in their order.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &Arc<str>> {
-        self.groups.iter().map(|group| &group.name)
+        self.names.iter()
     }
 
     /// The structure of an expression that takes all that this one takes, and more: it neither looks around nor refers to
     /// what a group has taken.
     pub fn relaxed(&self) -> Hir {
-        let relaxed = with_flags(&dialect::relaxed(&self.source), self.multi_line);
+        let relaxed = write::relaxed(&self.source).map(|text| with_flags(&text, self.multi_line));
+        let relaxed = relaxed.map(|relaxed| linear::parse(&relaxed));
         // It was sound when this was made; and what takes everything is right in any case.
-        linear::parse(&relaxed).unwrap_or_else(|_| Hir::empty())
+        relaxed.ok().and_then(Result::ok).unwrap_or_else(Hir::empty)
     }
 
     /// Where it first takes something of `text`; `None` if it takes nothing, which costs no memory.
@@ -159,32 +151,28 @@ impl LineExpression {
     /// # Errors
     /// It cannot tell in so few steps.
     pub fn takes(&self, text: &[u8]) -> Result<bool, LimitReached> {
-        let is_there = |expression: &Expression| {
-            let regex = expression.regex();
-            regex.is_some_and(|regex| regex.is_match(text))
-        };
         match &self.engine {
-            Engine::Linear(linear) => Ok(is_there(&linear.expression)),
-            Engine::LinearInAscii(linear, _) if text.is_ascii() => Ok(is_there(&linear.expression)),
+            Engine::Linear(linear) => Ok(linear.takes(text)),
+            Engine::LinearInAscii(linear, _) if text.is_ascii() => Ok(linear.takes(text)),
             Engine::LinearInAscii(_, other) | Engine::Backtracking(other) => {
-                // All that can fail at this point is a limit.
-                let takes = || other.regex.is_match(text).map_err(|_| LimitReached);
-                Ok(is_there(&other.relaxed) && takes()?)
+                match other.loose.is_told() {
+                    true => Ok(self.backtracking_captures(other, text)?.is_some()),
+                    false if !other.loose.takes(text) => Ok(false),
+                    // All that can fail at this point is a limit.
+                    false => other.regex.is_match(text).map_err(|_| LimitReached),
+                }
             }
         }
     }
 
     fn linear_captures(&self, linear: &Linear, text: &[u8]) -> Option<Captures<'_>> {
-        let regex = linear.expression.regex()?;
-        let rooms = linear.rooms.get_or_init(|| {
-            let regex = regex.clone();
-            let make: MakeRoom = Box::new(move || regex.capture_locations());
-            Arc::new(Pool::new(make))
-        });
-        let mut places = rooms.get();
-        regex.captures_read(&mut places, text)?;
-        let range = |number| places.get(number).map(|(start, end)| start..end);
-        Some(self.found(range))
+        let places = linear.places(text)?;
+        let range = |number: &usize| places.get(*number).map(|(start, end)| start..end);
+        Some(Captures {
+            expression: self,
+            whole: range(&0).unwrap_or_default(),
+            ranges: linear.groups.iter().map(range).collect(),
+        })
     }
 
     fn backtracking_captures(
@@ -192,28 +180,38 @@ impl LineExpression {
         engine: &Backtracking,
         text: &[u8],
     ) -> Result<Option<Captures<'_>>, LimitReached> {
-        let relaxed = engine.relaxed.regex();
-        if !relaxed.is_some_and(|relaxed| relaxed.is_match(text)) {
+        if engine.loose.is_told() {
+            let Some(found) = engine.loose.found(text) else {
+                return Ok(None);
+            };
+            if found.keeps_rules(text) {
+                return Ok(Some(Captures {
+                    expression: self,
+                    whole: found.whole(),
+                    ranges: found.groups().collect(),
+                }));
+            }
+        } else if !engine.loose.takes(text) {
             return Ok(None);
         }
+        self.go_back(engine, text)
+    }
+
+    fn go_back(
+        &self,
+        engine: &Backtracking,
+        text: &[u8],
+    ) -> Result<Option<Captures<'_>>, LimitReached> {
         // All that can fail at this point is a limit.
         let captures = engine.regex.captures(text).map_err(|_| LimitReached)?;
         Ok(captures.map(|captures| {
-            let range = |number| captures.get(number).map(|group| group.range());
-            self.found(range)
+            let range = |number: &usize| captures.get(*number).map(|group| group.range());
+            Captures {
+                expression: self,
+                whole: range(&0).unwrap_or_default(),
+                ranges: engine.groups.iter().map(range).collect(),
+            }
         }))
-    }
-
-    fn found(&self, range: impl Fn(usize) -> Option<Range<usize>>) -> Captures<'_> {
-        Captures {
-            expression: self,
-            whole: range(0).unwrap_or_default(),
-            ranges: self
-                .groups
-                .iter()
-                .map(|group| range(group.number))
-                .collect(),
-        }
     }
 }
 
@@ -249,11 +247,47 @@ impl Captures<'_> {
     }
 }
 
+impl Linear {
+    /// What takes `source`, and the names of its groups.
+    fn new(source: &str, multi_line: bool) -> Result<(Self, Vec<Arc<str>>), String> {
+        let ascii = with_flags(&dialect::spelt_out(source, Borders::Ascii), multi_line);
+        let hir = linear::parse(&ascii)?;
+        let (mut names, mut groups) = (Vec::new(), Vec::new());
+        collect_groups(&hir, &mut |name, number| {
+            names.push(name);
+            groups.push(number);
+        });
+        let expression = Expression::new(ascii, &hir)?;
+        let linear = Linear {
+            expression,
+            groups: groups.into(),
+            rooms: OnceLock::new(),
+        };
+        Ok((linear, names))
+    }
+
+    fn takes(&self, text: &[u8]) -> bool {
+        let regex = self.expression.regex();
+        regex.is_some_and(|regex| regex.is_match(text))
+    }
+
+    /// Where its groups stand in a text, if it takes it.
+    fn places(&self, text: &[u8]) -> Option<PoolGuard<'_, CaptureLocations, MakeRoom>> {
+        let regex = self.expression.regex()?;
+        let rooms = self.rooms.get_or_init(|| {
+            let regex = regex.clone();
+            let make: MakeRoom = Box::new(move || regex.capture_locations());
+            Arc::new(Pool::new(make))
+        });
+        let mut places = rooms.get();
+        regex.captures_read(&mut places, text)?;
+        Some(places)
+    }
+}
+
 impl Backtracking {
-    fn new(source: &str, multi_line: bool) -> Result<Self, String> {
-        let relaxed = with_flags(&dialect::relaxed(source), multi_line);
-        let hir = linear::parse(&relaxed)?;
-        let relaxed = Expression::new(relaxed, &hir)?;
+    /// What takes `source`, and the names of its groups.
+    fn new(source: &str, multi_line: bool) -> Result<(Self, Vec<Arc<str>>), String> {
         let spelt = dialect::spelt_out(source, Borders::Looked);
         let regex = RegexBuilder::new(&spelt)
             .bytes_mode(BytesMode::Ascii)
@@ -264,38 +298,35 @@ impl Backtracking {
             .max_prog_size(MOST_INSTRUCTIONS)
             .build()
             .map_err(|error| format!("this is no regular expression: {error}"))?;
-        Ok(Backtracking { relaxed, regex })
-    }
-
-    fn groups(&self) -> Vec<Group> {
-        let names = self.regex.capture_names().enumerate();
-        let named = names.filter_map(|(number, name)| {
-            let name = Arc::from(name?);
-            Some(Group { name, number })
-        });
-        named.collect()
+        let named = regex.capture_names().enumerate();
+        let named = named.filter_map(|(number, name)| Some((Arc::from(name?), number)));
+        let (names, groups): (Vec<Arc<str>>, Vec<usize>) = named.unzip();
+        let engine = Backtracking {
+            loose: Loose::new(source, multi_line, &names)?,
+            groups: groups.into(),
+            regex,
+        };
+        Ok((engine, names))
     }
 }
 
 /// The expression as the engines of this house want it, who take any byte for `.` unless they are told otherwise.
-fn with_flags(source: &str, multi_line: bool) -> String {
+pub(super) fn with_flags(source: &str, multi_line: bool) -> String {
     let flags = if multi_line { "(?m-s)" } else { "(?-s)" };
     format!("{flags}{source}")
 }
 
-fn collect_groups(hir: &Hir, groups: &mut Vec<Group>) {
+fn collect_groups(hir: &Hir, found: &mut impl FnMut(Arc<str>, usize)) {
     match hir.kind() {
         HirKind::Capture(capture) => {
             if let Some(name) = &capture.name {
-                let number = capture.index as usize;
-                let name = Arc::from(&**name);
-                groups.push(Group { name, number });
+                found(Arc::from(&**name), capture.index as usize);
             }
-            collect_groups(&capture.sub, groups);
+            collect_groups(&capture.sub, found);
         }
-        HirKind::Repetition(repeated) => collect_groups(&repeated.sub, groups),
+        HirKind::Repetition(repeated) => collect_groups(&repeated.sub, found),
         HirKind::Concat(parts) | HirKind::Alternation(parts) => {
-            parts.iter().for_each(|part| collect_groups(part, groups));
+            parts.iter().for_each(|part| collect_groups(part, found));
         }
         HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => {}
     }
@@ -304,6 +335,7 @@ fn collect_groups(hir: &Hir, groups: &mut Vec<Group>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn expression(source: &str) -> LineExpression {
         LineExpression::new(source, false).expect(source)
@@ -436,6 +468,66 @@ mod tests {
         }
     }
 
+    /// Those of which the loose expression tells all, unless they go back over a text that breaks a rule.
+    const TOLD: &[&str] = &[
+        r"^f (?P<a>in )?(?P<b>(?P<c>\S+)|(?(<a>)(?:(?! fr ).)*?|[^:]+)) fr (?P<d>\d+)(?: x)?(?(<c>):|(?:(?! fr ).)*$)",
+        "(?P<a>a+)(?!b)(?P<b>.*)",
+        "(?P<a>a|ab)(?=c|$)(?P<b>.*?)(?<!b)$",
+        "(?P<a>a)?(?P<b>b|(?P<c>c))(?(<a>)(?(<c>)d|e)|f?)(?P<d>.*)",
+        "(?P<a>(?P<b>a)|b(?P<c>c)?)??(?P<d>[ab]*?)(?(<b>)b|(?(<c>)a))(?P<e>.?)",
+        "(?P<a>a*)x(?:(?P<b>b)|c)(?(<b>)(?i:C(?!D))|[^d]d)",
+        r"(?=a)\b(?P<a>[a-c ]+)\b(?P<b>.)",
+        "(?:(?!ab)[a-c])+(?P<a>.*)",
+        "(?P<a>[ab]+)(?P<b>a)?(?(<b>)b?|a?)",
+        "(?P<a>a+)(?(<a>)b|c)|(?(<a>)c|d)(?P<b>e?)",
+    ];
+    /// Those that it only takes less often than it might.
+    const UNTOLD: &[&str] = &[
+        "(?P<a>[ab]+(?P<b>a)?)(?(<b>)b?|a?)",
+        "(?:(?P<a>a)|(?P<b>b))*(?(<a>)c|d)",
+        "(?P<a>[ab]+(?:(?P<b>a)|c))(?(<b>)c|d)",
+        "(?:(?!b)[abc]{2})*(?P<a>.*)",
+        "(?P<a>a|b)\\k<a>(?P<b>.*)",
+        "(?>a+|b)(?P<a>.*)",
+        "(?:a(?!b)){1,3}(?P<a>.*)",
+        "(?i)(?P<a>A)?(?(<a>)b|c)",
+        "(?=(?P<a>a))(?P<b>.*)",
+    ];
+
+    #[test]
+    fn what_the_loose_expression_tells() {
+        for (told, sources) in [(true, TOLD), (false, UNTOLD)] {
+            for source in sources {
+                let Engine::Backtracking(engine) = expression(source).engine else {
+                    panic!("{source} is linear");
+                };
+                assert_eq!(engine.loose.is_told(), told, "{source}");
+            }
+        }
+    }
+
+    proptest! {
+        /// Whether or not the loose expression tells it, the same is taken.
+        #[test]
+        fn either_engine_takes_the_same(
+            which in 0..TOLD.len() + UNTOLD.len(),
+            text in "[ab]{0,6}|[a-e]{0,4}|(f (in )?)?[a-fx: ]{0,6}( fr [0-9]{0,2})?[a-fCD:x ]{0,5}( fr |é)?",
+        ) {
+            let source = TOLD.iter().chain(UNTOLD).nth(which).expect("it is one of them");
+            let expression = expression(source);
+            let Engine::Backtracking(engine) = &expression.engine else {
+                panic!("{source} is linear");
+            };
+            let places = |captures: Option<Captures<'_>>| {
+                captures.map(|captures| (captures.whole, captures.ranges))
+            };
+            let quick = places(expression.captures(text.as_bytes()).expect("few steps"));
+            let slow = places(expression.go_back(engine, text.as_bytes()).expect("few steps"));
+            prop_assert_eq!(expression.takes(text.as_bytes()), Ok(slow.is_some()));
+            prop_assert_eq!(quick, slow, "{} {}", source, text);
+        }
+    }
+
     #[test]
     fn the_relaxed_expression_takes_more() {
         for (source, relaxed) in [
@@ -449,7 +541,7 @@ mod tests {
             (r"(?>a+)\b[(?=]\(?=", r"(?:a+)(?:)[(?=]\(?="),
             (r"(?i)(?=(?s)a)b", "(?i)(?:)b"),
         ] {
-            assert_eq!(dialect::relaxed(source), relaxed, "{source}");
+            assert_eq!(write::relaxed(source).as_deref(), Ok(relaxed), "{source}");
         }
     }
 }

@@ -6,6 +6,8 @@
 use std::sync::OnceLock;
 
 use regex::bytes::{Regex, RegexBuilder};
+use regex_automata::meta;
+use regex_automata::util::syntax;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// The most memory that one compiled program may take: ten times what the largest shipped pattern needs.
@@ -49,9 +51,9 @@ impl Expression {
     /// # Errors
     /// It is too large.
     pub(in crate::engine) fn new(source: String, hir: &Hir) -> Result<Self, String> {
-        let regex = match size(hir) > SURELY_SMALL {
-            true => OnceLock::from(Some(compile(&source)?)),
-            false => OnceLock::new(),
+        let regex = match are_surely_small([hir]) {
+            true => OnceLock::new(),
+            false => OnceLock::from(Some(compile(&source)?)),
         };
         let source = source.into();
         Ok(Expression { source, regex })
@@ -71,6 +73,26 @@ impl Expression {
 
 /// A program with no more steps than this is not too large: none of them takes 128 bytes.
 const SURELY_SMALL: usize = LARGEST_PROGRAM / 128;
+
+/// Whether a program of all these is not too large; that of a large one may still not be.
+pub(super) fn are_surely_small<'h>(all: impl IntoIterator<Item = &'h Hir>) -> bool {
+    let sizes = all.into_iter().map(size);
+    sizes.fold(0, usize::saturating_add) <= SURELY_SMALL
+}
+
+/// What compiles expressions that are looked for together, into so large a program, which may take so much memory, in bytes,
+/// to become fast.
+pub(in crate::engine) fn builder(program: usize, cache: usize) -> meta::Builder {
+    let config = meta::Config::new()
+        .utf8_empty(false)
+        .nfa_size_limit(Some(program))
+        .hybrid_cache_capacity(cache);
+    let mut builder = meta::Builder::new();
+    builder
+        .configure(config)
+        .syntax(syntax::Config::new().unicode(false).utf8(false));
+    builder
+}
 
 /// How many steps a program has at the most.
 fn size(hir: &Hir) -> usize {

@@ -7,9 +7,13 @@
 mod dialect;
 mod line;
 mod linear;
+mod loose;
+mod rule;
+mod tree;
+mod ways;
+mod write;
 
-pub(in crate::engine) use self::dialect::{
-    Borders, foreign, needs_backtracking, relaxed, spelt_out,
-};
+pub(in crate::engine) use self::dialect::{Borders, foreign, needs_backtracking, spelt_out};
 pub use self::line::{Captures, LimitReached, LineExpression, MOST_STEPS};
-pub(in crate::engine) use self::linear::{Expression, LARGEST_PROGRAM, parse};
+pub(in crate::engine) use self::linear::{Expression, LARGEST_PROGRAM, builder, parse};
+pub(in crate::engine) use self::write::relaxed;

@@ -43,7 +43,7 @@ impl Joint {
 
     /// Of a template; `None` if it cuts something out at the beginning or the end of a line only.
     pub fn of(placed: &Placed) -> Option<Self> {
-        let Ok(hir) = parse(&relaxed(placed.body())) else {
+        let Ok(hir) = relaxed(placed.body()).and_then(|text| parse(&text)) else {
             return Some(Joint::ANYWHERE);
         };
         let beside = |place: Place, side| match place {

@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use regex_automata::util::primitives::NonMaxUsize;
-use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, Match, PatternID, meta};
 use smallvec::SmallVec;
 
@@ -16,7 +15,7 @@ use super::DateTemplateError;
 use super::codes::Field;
 use super::placed::{CUT, Placed};
 use crate::engine::expression::{
-    Borders, LimitReached, LineExpression, foreign, needs_backtracking, spelt_out,
+    Borders, LimitReached, LineExpression, builder, foreign, needs_backtracking, spelt_out,
 };
 
 /// The most memory, in bytes, that the program of one set of templates may take: ten times that of all usual ones.
@@ -111,7 +110,7 @@ impl Search {
                 linear.push(number);
             }
         }
-        let regex = builder()
+        let regex = builder(LARGEST_PROGRAM, LARGEST_CACHE)
             .build_many(&texts)
             .map_err(|error| match error.pattern() {
                 Some(pattern) => {
@@ -217,9 +216,13 @@ impl Pattern {
     /// Where its groups are in what it took of `line`.
     fn hit(&self, line: &[u8], span: Range<usize>) -> Option<Hit> {
         // What could be compiled among others can be compiled alone.
-        let alone = self
-            .alone
-            .get_or_init(|| Some(Alone::new(builder().build(&self.text).ok()?)));
+        let alone = self.alone.get_or_init(|| {
+            Some(Alone::new(
+                builder(LARGEST_PROGRAM, LARGEST_CACHE)
+                    .build(&self.text)
+                    .ok()?,
+            ))
+        });
         let Alone { regex, cut, groups } = alone.as_ref()?;
         let mut slots: SmallVec<[Option<NonMaxUsize>; 32]> = SmallVec::new();
         slots.resize(regex.group_info().slot_len(), None);
@@ -252,18 +255,6 @@ impl Alone {
             regex,
         }
     }
-}
-
-fn builder() -> meta::Builder {
-    let config = meta::Config::new()
-        .utf8_empty(false)
-        .nfa_size_limit(Some(LARGEST_PROGRAM))
-        .hybrid_cache_capacity(LARGEST_CACHE);
-    let mut builder = meta::Builder::new();
-    builder
-        .configure(config)
-        .syntax(syntax::Config::new().unicode(false).utf8(false));
-    builder
 }
 
 fn wrong(origin: &str, reason: &str) -> DateTemplateError {
