@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::settings::{
-    DaemonChange, JailChange, JailSettingsRow, LinesRow, NoOption, SettingsRow, TreeChange,
+    DaemonChange, GrowthOption, JailChange, JailSettingsRow, LinesRow, SettingsRow, TreeChange,
     TreeOption,
 };
 
