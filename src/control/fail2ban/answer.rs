@@ -142,15 +142,11 @@ impl<E> Answers<'_, E> {
                 Value::Nothing
             }
             Command::StopAllJails => {
-                for row in self.status(None)?.jails {
-                    self.done(Request::EndJail { jail: row.jail })?;
-                }
+                let jails = self.status(None)?.jails.into_iter().map(|row| row.jail);
+                self.end_all(jails)?;
                 // Those whose jails are left out by a mistake.
-                let waiting: BTreeSet<_> =
-                    self.bans(None)?.into_iter().map(|ban| ban.jail).collect();
-                for jail in waiting {
-                    self.done(Request::EndJail { jail })?;
-                }
+                let waiting = self.bans(None)?.into_iter().map(|ban| ban.jail);
+                self.end_all(waiting.collect::<BTreeSet<_>>())?;
                 Value::Nothing
             }
             // Whatever jail there is was started with the daemon.
@@ -205,6 +201,17 @@ impl<E> Answers<'_, E> {
             Reply::Refused(refusal) => Err(refusal.into()),
             _ => Err(strange()),
         }
+    }
+
+    /// The same for several, some of which somebody else may have ended just now.
+    fn end_all(&mut self, jails: impl IntoIterator<Item = JailName>) -> Result<(), Failed<E>> {
+        for jail in jails {
+            match self.end(&Jail(jail.to_string())) {
+                Err(Failed::Fault(Fault::UnknownJail(_))) => {}
+                ended => ended?,
+            }
+        }
+        Ok(())
     }
 
     /// How a jail is doing.
