@@ -29,12 +29,14 @@ pub fn rows(
         _ => None,
     });
     let files: Vec<_> = files.collect();
+    let mut said_actions = tree.map(Tree::said_actions).unwrap_or_default();
     let enabled = jails.iter().filter(|(jail, _)| jail.enabled).enumerate();
     enabled
         .map(|(at, (jail, patterns))| {
             let mut row = row(at, jail, patterns, &files);
             if let Some(started) = tree.and_then(|tree| tree.started(&jail.name)) {
                 retell(&mut row, Shown::of(started));
+                row.said_actions = said_actions.remove(&jail.name).unwrap_or_default();
             }
             row
         })
@@ -75,6 +77,7 @@ fn row(
         _ => None,
     });
     JailSettingsRow {
+        said_actions: Vec::new(),
         jail: jail.name.clone(),
         logpath: globs.map(ToString::to_string).collect(),
         journalmatch: jail.journalmatch.to_string(),

@@ -10,8 +10,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::settings::{
-    DaemonChange, GrowthOption, JailChange, JailSettingsRow, LinesRow, SettingsRow, TreeChange,
-    TreeOption,
+    DaemonChange, GrowthOption, JailChange, JailSettingsRow, LinesRow, SaidAction, SettingsRow,
+    TreeChange, TreeOption,
 };
 
 use super::health::HealthRow;

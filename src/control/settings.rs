@@ -72,6 +72,20 @@ pub struct JailSettingsRow {
     /// from such a directory.
     #[serde(default)]
     pub said: Option<BTreeMap<String, String>>,
+    /// What such a directory says of its actions, in its order.
+    #[serde(default)]
+    pub said_actions: Vec<SaidAction>,
+}
+
+/// What a directory of Fail2ban's says of an action.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SaidAction {
+    /// The name by which its jail knows it.
+    pub action: String,
+    /// What does the same here, if its commands are not run.
+    pub instead: Option<String>,
+    /// The commands and parameters that it has. Their values may be secrets, and are not for all who may ask.
+    pub properties: Vec<String>,
 }
 
 /// What a filter says of whole lines.

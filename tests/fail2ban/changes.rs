@@ -93,6 +93,13 @@ const ALIKE: &[&str] = &[
     "get lasting bantime.increment",
     "set sshd bantime.increment false",
     "get sshd journalmatch",
+    "get sshd maxmatches",
+    "get sshd actions",
+    "get sshd actionproperties dummy",
+    "get sshd actionproperties sshd-dummy",
+    "get sshd action dummy nope",
+    "get sshd action nope actionban",
+    "get sshd action dummy",
     "set sshd idle perhaps",
     "set sshd idle",
     "set sshd idle on",
@@ -136,6 +143,10 @@ fn changes_are_answered_as_by_fail2ban() {
     let commands: Vec<Vec<&str>> = commands.collect();
     let commands: Vec<&[&str]> = commands.iter().map(Vec::as_slice).collect();
     pair.compare_as(&commands, without_addresses(&pair));
+    // What an action is made of may be a secret.
+    let said = pair.ours(&["get", "sshd", "action", "dummy", "actionban"]);
+    let why = "`fail2ban-client -d` lists `actionban` of `dummy`";
+    assert!(said.code == Some(255) && said.out.contains(why), "{said:?}");
     // The same by Fail2ban's own client, with exit codes.
     for words in [
         &["set", "sshd", "addignoreregex", "from 192.0.2.9$"][..],

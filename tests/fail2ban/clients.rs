@@ -47,6 +47,7 @@ const ALIKE: &[&[&str]] = &[
     &["get", "sshd", "bantime"],
     &["get", "lasting", "bantime"],
     &["get", "sshd", "maxretry"],
+    &["get", "sshd", "maxmatches"],
     &["get", "sshd", "usedns"],
     &["get", "loglevel"],
     &["get", "syslogsocket"],
@@ -110,8 +111,16 @@ fn answers_are_those_of_fail2ban() {
     }
     // Of a tree both list the same.
     let tree = pair.path("etc").display().to_string();
-    for option in ["-d", "--dp"] {
-        let (ours, theirs) = (pair.ours(&["-c", &tree, option]), pair.theirs(&[option]));
+    let logging = [
+        "--logtarget=STDOUT",
+        "--loglevel",
+        "debug",
+        "--syslogsocket=/x",
+    ];
+    for (option, logging) in [("-d", &[][..]), ("--dp", &logging)] {
+        let words = [logging, &[option]].concat();
+        let ours = [&["-c", &tree], &*words].concat();
+        let (ours, theirs) = (pair.ours(&ours), pair.theirs(&words));
         assert_eq!(ours.out, theirs.out, "{option}");
     }
     // By hand.
@@ -267,9 +276,8 @@ fn newer_commands_and_those_of_f2bd_alone() {
     assert_eq!(out(&both(&["reload", "--if-exists", "nope"])), "OK\n");
     // What f2bd has not says so, and where to look instead.
     for (what, word) in [
-        (&["maxmatches"][..], "has no `maxmatches`"),
         (
-            &["action", "nftables", "actionban"],
+            &["action", "nftables", "actionban"][..],
             "`f2bd actions nftables`",
         ),
         (&["bantime.increment"], "`escalation` of the jail sshd"),

@@ -41,6 +41,7 @@ ignoreself = false
 ignoreip = 203.0.113.0/24 198.51.100.200
 usedns = no
 ignorecommand =
+maxmatches = %(maxretry)s
 backend = polling
 filter = sshd
 logpath = LOG

@@ -140,6 +140,8 @@ fn a_slip_ends_no_ban() {
     fs::write(at("fail2ban/jail.local"), &no_text).unwrap();
     let (code, said) = reload();
     assert_eq!(code, Some(255), "{said}");
+    let lost = said.lines().find(|line| line.contains("any more: "));
+    assert!(lost.is_some_and(|line| line.contains("sshd")), "{said}");
     assert_eq!(daemon.client(&["status"]), running);
     assert_eq!(lasts(&daemon), until_when);
     assert!(is_still_out(&daemon));

@@ -1,15 +1,17 @@
 //! Facts about where Fail2ban's log goes and how much it tells: every target of `logtarget` takes the lines that Fail2ban's own
 //! daemon sends there, and what is in force is told in its words.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use regex::Regex;
 
 use crate::fail2ban::pair::Pair;
+use crate::support::journald::Journald;
 use crate::support::netns::Netns;
 use crate::support::wait::until;
 
@@ -169,6 +171,21 @@ fn told(file: &Path) -> Vec<String> {
     lines
 }
 
+/// What a journal says under these terms.
+fn entries(journal: &Path, terms: &str) -> Vec<serde_json::Value> {
+    let mut journalctl = Command::new("journalctl");
+    journalctl.arg("--directory").arg(journal);
+    let output = journalctl
+        .args(["--output=json", terms])
+        .output()
+        .expect("journalctl, of systemd");
+    let lines = output.stdout.split(|byte| *byte == b'\n');
+    let lines = lines.filter(|line| !line.is_empty());
+    lines
+        .map(|line| serde_json::from_slice(line).expect("an entry"))
+        .collect()
+}
+
 /// Servers that run where somebody looks; they end when dropped.
 struct Servers([Child; 2]);
 
@@ -198,9 +215,14 @@ fn a_command_line_goes_before_the_configuration() {
         "-p",
         &at("f.pid"),
     ]);
+    let journald = Journald::start();
+    let sockets = journald
+        .as_ref()
+        .map_or_else(|| pair.path("none"), Journald::sockets);
     let script = format!(
-        "set -e; mount -t tmpfs none /run; mount -t tmpfs none /var/lib/f2bd; exec {0}/fail2ban-server -f -c {0}/own -s {0}/o.sock --logtarget STDOUT --loglevel NOTICE start",
-        at("")
+        "set -e; mount -t tmpfs none /run; mkdir -p /run/systemd; ln -s {1} /run/systemd/journal; mount -t tmpfs none /var/lib/f2bd; exec {0}/fail2ban-server -f -c {0}/own -s {0}/o.sock --logtarget STDOUT --loglevel NOTICE start",
+        at(""),
+        sockets.display()
     );
     let mut ours = netns.command("unshare");
     ours.args(["--mount", "sh", "-c", &script]);
@@ -236,6 +258,37 @@ fn a_command_line_goes_before_the_configuration() {
         lines[0].contains("NOTICE  [lasting] Ban 192.0.2.7"),
         "{lines:?}"
     );
+    if let Some(journald) = journald {
+        let socket = pair.path("o.sock").display().to_string();
+        let etc = pair.path("etc").display().to_string();
+        let words = [
+            "-c",
+            &etc,
+            "-s",
+            &socket,
+            "set",
+            "logtarget",
+            "SYSTEMD-JOURNAL",
+        ];
+        let said = pair.program("usr/bin/fail2ban-client", &words);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        pair.refuse(&["192.0.2.8"; 3]);
+        let entries = until("the journal has been told of the bans", || {
+            let all = entries(&journald.directory(), "SYSLOG_IDENTIFIER=fail2ban");
+            let bans = all
+                .into_iter()
+                .filter(|entry| entry["LOGGER"] == "fail2ban.actions");
+            let bans: Vec<_> = bans.collect();
+            (bans.len() == 2).then_some(bans)
+        });
+        let messages: BTreeSet<_> = entries.iter().map(|one| one["MESSAGE"].as_str()).collect();
+        let expected = ["[lasting] Ban 192.0.2.8", "[sshd] Ban 192.0.2.8"];
+        assert_eq!(messages, expected.map(Some).into());
+        assert!(
+            entries.iter().all(|entry| entry["PRIORITY"] == "5"),
+            "{entries:?}"
+        );
+    }
     // What nobody can mean starts nothing.
     for (option, value, why) in [
         ("--logtarget", "log/here", "write an absolute path"),

@@ -39,7 +39,7 @@ pub fn write_logs(tree: &Tree, home: &Path) {
 }
 
 fn ours(tree: &Tree) -> Vec<String> {
-    let commands = stream::commands(tree).into_iter();
+    let commands = stream::commands(tree, &[]).into_iter();
     commands
         .map(|command| Value::List(command).to_string())
         .collect()

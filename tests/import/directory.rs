@@ -356,6 +356,13 @@ fn nothing_is_overwritten_and_comments_are_kept() {
         (&"sshd".into(), &"exactly".into()),
         "{report}"
     );
+    // Where none of ours takes a filter's place, it is told why.
+    let why = |jail: usize| report["jails"][jail]["converted"].as_str().unwrap_or("");
+    assert_eq!(
+        why(0),
+        "f2bd's own `sshd` is not known to count all that it counts"
+    );
+    assert_eq!(why(1), "", "{report}");
     assert!(main.contains("filter = \"nginx-http-auth\"\n"), "{main}");
     assert!(main.contains("filter = \"fail2ban-sshd\"\n"), "{main}");
     // What is the same in all jails stands above them, in words that people use.

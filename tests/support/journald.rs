@@ -135,6 +135,11 @@ impl Journald {
         }
     }
 
+    /// The sockets that programs know in /run/systemd/journal.
+    pub fn sockets(&self) -> PathBuf {
+        self.home.path().join("sockets")
+    }
+
     /// The socket that programs know as /dev/log.
     pub fn dev_log(&self) -> PathBuf {
         self.home.path().join("sockets/dev-log")

@@ -43,6 +43,19 @@ pub struct Logging {
     pub level: Option<String>,
 }
 
+impl Logging {
+    /// What is said, by the keys of fail2ban.conf.
+    pub fn said(&self) -> impl Iterator<Item = (&str, &str)> {
+        let all = [
+            ("logtarget", &self.target),
+            ("syslogsocket", &self.socket),
+            ("loglevel", &self.level),
+        ];
+        let said = all.into_iter();
+        said.filter_map(|(key, value)| Some((key, value.as_deref()?)))
+    }
+}
+
 /// How settings are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dump {

@@ -21,6 +21,7 @@ impl Session {
             );
             return Err(NotDone);
         };
+        self.logging()?;
         let mut problems = Problems::default();
         let tree = Tree::read(&folder, VERSION, &mut problems);
         for problem in problems.into_sorted() {
@@ -30,7 +31,9 @@ impl Session {
             print("ERROR: The configuration stream failed because of the invalid syntax.")?;
             return Err(NotDone);
         };
-        let commands = stream::commands(&tree).into_iter().map(Value::List);
+        let said: Vec<_> = self.options.logging.said().collect();
+        let commands = stream::commands(&tree, &said);
+        let commands = commands.into_iter().map(Value::List);
         let lines = commands.map(|command| match dump {
             Dump::Plain => command.to_string(),
             Dump::Pretty => pretty(&command, 0),

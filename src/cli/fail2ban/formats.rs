@@ -80,6 +80,11 @@ fn of_setting(jail: &str, what: &str, separator: &str, value: &Value) -> String 
         ("actionproperties", Value::List(all)) if all.is_empty() => {
             format!("No properties for jail {jail} action {separator}")
         }
+        ("actionproperties", Value::List(all)) => {
+            let names: Vec<_> = all.iter().map(Value::plain).collect();
+            let names = names.join(", ");
+            format!("The jail {jail} action {separator} has the following properties:\n{names}")
+        }
         ("actionmethods", Value::List(all)) if all.is_empty() => {
             format!("No methods for jail {jail} action {separator}")
         }

@@ -432,7 +432,7 @@ Commands:
     get JAIL banned [IP...], banip [SEPARATOR|--with-time], logpath, logencoding, journalmatch,
         ignoreself, ignoreip, ignorecommand, ignorecache, prefregex, failregex, ignoreregex,
         datepattern, logtimezone, maxlines, usedns, findtime, bantime, bantime.increment...,
-        maxretry, actions, actionproperties ACTION, actionmethods ACTION
+        maxretry, maxmatches, actions, actionproperties ACTION, actionmethods ACTION
 
 See f2bd(8).",
         tool.name()

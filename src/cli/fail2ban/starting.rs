@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// What the command line says of Fail2ban's log.
-    fn logging(&self) -> Result<Said, NotDone> {
+    pub(super) fn logging(&self) -> Result<Said, NotDone> {
         let Logging {
             target,
             socket,
@@ -162,15 +162,8 @@ impl Session {
                 command.arg(option).arg(value);
             }
         }
-        let logging = &self.options.logging;
-        for (option, value) in [
-            ("--logtarget", &logging.target),
-            ("--syslogsocket", &logging.socket),
-            ("--loglevel", &logging.level),
-        ] {
-            if let Some(value) = value {
-                command.arg(option).arg(value);
-            }
+        for (key, value) in self.options.logging.said() {
+            command.arg(format!("--{key}")).arg(value);
         }
         command.arg("start");
         command

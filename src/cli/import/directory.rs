@@ -32,6 +32,7 @@ struct JailRow<'a> {
     jail: &'a str,
     carried: &'static str,
     differences: &'a [String],
+    converted: Option<&'a str>,
 }
 
 /// Converts `folder` into `output`.
@@ -121,6 +122,7 @@ fn report(converted: &Converted) -> Report<'_> {
         jail: &jail.jail,
         carried: carried(jail),
         differences: &jail.differences,
+        converted: jail.converted.as_deref(),
     });
     Report {
         files: files.map(|path| path.display().to_string()).collect(),
@@ -143,6 +145,9 @@ fn print(out: &mut impl Write, converted: &Converted, output: &Path) -> io::Resu
         writeln!(out, "{style}{}{style:#} {words}", harmless(&jail.jail))?;
         for difference in &jail.differences {
             writeln!(out, "    {}", harmless(difference))?;
+        }
+        if let Some(why) = &jail.converted {
+            writeln!(out, "    its filter is converted: {}", harmless(why))?;
         }
     }
     for need in &converted.needs {

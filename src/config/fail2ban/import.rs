@@ -70,6 +70,8 @@ pub struct Carried {
     pub is_there: bool,
     /// What is otherwise, or why it is not there; nothing if it was carried over exactly.
     pub differences: Vec<String>,
+    /// Why its filter was converted where none of ours takes its place.
+    pub converted: Option<String>,
 }
 
 /// Converts the directory `folder` for `output`, where the files will be; both are whole paths. `None` if Fail2ban would not
@@ -86,20 +88,21 @@ pub fn convert(folder: &Path, output: &Path, problems: &mut Problems) -> Option<
         if matches!(jail.state, State::Off | State::Doubtful) {
             continue;
         }
-        let row = started(&jail).and_then(|jail| covered.row(jail));
+        let row = started(&jail).map(|jail| covered.row(jail));
         let name = jail.name.clone();
         let mut differences = alone(&mut tree, jail);
         let place = all.text_place();
+        let mut converted = None;
         let section = all.take_section(&name).and_then(|mut section| {
-            let own = match row {
-                Some(row) => {
-                    differences.push(row.difference());
-                    use_ours(row, &mut section);
-                    Ok(())
-                }
-                None => filters.add(&all, &mut section),
-            };
-            own.map_err(|why| differences.push(why)).ok()?;
+            if let Some(Ok(row)) = &row {
+                differences.push(row.difference());
+                use_ours(row, &mut section);
+            } else {
+                let added = filters.add(&all, &mut section);
+                let is_new = added.map_err(|why| differences.push(why)).ok()?;
+                let why = row.and_then(Result::err).filter(|_| is_new);
+                converted = why.map(|why| why.to_string());
+            }
             differences.extend(otherwise(&section));
             let of_actions = all.differences.iter().filter(|(jail, _)| *jail == name);
             differences.extend(of_actions.map(|(_, told)| told.clone()));
@@ -113,6 +116,7 @@ pub fn convert(folder: &Path, output: &Path, problems: &mut Problems) -> Option<
             jail: name.clone(),
             is_there: section.is_some(),
             differences,
+            converted,
         });
         if let Some(section) = section {
             sections.set(&name, table(section, &place));

@@ -4,6 +4,8 @@
 //! by which they are deleted; options as Fail2ban's server keeps them. What addresses look like is our own expression, as it
 //! is wherever a filter is read.
 
+mod actions;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 

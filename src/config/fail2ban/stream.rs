@@ -15,9 +15,9 @@ use crate::control::fail2ban::value::Value;
 /// A command: its words.
 pub type Command = Vec<Value>;
 
-/// The commands for a whole tree.
-pub fn commands(tree: &Tree) -> Vec<Command> {
-    let mut commands = daemon(tree);
+/// The commands for a whole tree, before which goes what was `said` of the daemon on a command line, by its keys.
+pub fn commands(tree: &Tree, said: &[(&str, &str)]) -> Vec<Command> {
+    let mut commands = daemon(tree, said);
     let mut starts = Vec::new();
     for jail in &tree.jails {
         match &jail.state {
@@ -67,7 +67,7 @@ fn set(words: &[&str], value: Value) -> Command {
     command
 }
 
-fn daemon(tree: &Tree) -> Vec<Command> {
+fn daemon(tree: &Tree, said: &[(&str, &str)]) -> Vec<Command> {
     let mut commands = Vec::new();
     if let Some(size) = tree.threads.get("stacksize") {
         let size = vec![("stacksize".to_owned(), number(size))];
@@ -82,7 +82,9 @@ fn daemon(tree: &Tree) -> Vec<Command> {
         ("dbmaxmatches", None),
         ("dbpurgeage", Some("1d")),
     ] {
+        let said = said.iter().find(|(known, _)| *known == key);
         let value = match tree.daemon.get(key) {
+            _ if said.is_some() => said.map(|(_, value)| Value::from(*value)),
             Some(value) if key == "dbmaxmatches" => Some(number(value)),
             Some(value) => Some(Value::from(value.text.as_str())),
             None => usual.map(Value::from),

@@ -2,8 +2,10 @@
 //!
 //! In: a command, and a way to ask the daemon. Out: the value that Fail2ban's server would send. What f2bd orders or names
 //! otherwise is put into Fail2ban's order and words here; how it is printed is the client's affair. `status` is how jails are
-//! doing, `bans` who is banned, `settings` what is configured.
+//! doing, `bans` who is banned, `actions` what
+//! is said of actions, `settings` what is configured.
 
+mod actions;
 mod bans;
 mod settings;
 mod status;
@@ -95,15 +97,17 @@ impl<E> Answers<'_, E> {
             Command::BanList(jail, times) => self.ban_list(&jail, times)?,
             Command::Get(setting) => self.setting(setting)?,
             Command::GetOf(jail, setting) => self.setting_of(&jail, setting)?,
-            Command::PropertiesOf(jail, action) => {
-                let row = self.jail(&jail)?;
-                if !row.actions.contains(&action) {
-                    let text = format!("Invalid Action name: {action}");
-                    return Err(Fault::Missing(text).into());
-                }
+            Command::PropertiesOf(jail, action) => self.properties_of(&jail, &action)?,
+            Command::MethodsOf(jail, action) => {
+                self.action_of(&jail, &action)?;
                 // There is no object of Python behind it.
                 Value::List(Vec::new())
             }
+            Command::PropertyOf {
+                jail,
+                action,
+                property,
+            } => self.property_of(&jail, &action, &property)?,
             Command::Ban(jail, subjects) => self.ban(&jail, subjects)?,
             Command::UnbanIn(jail, subjects, absent) => {
                 let name = self.known(&jail)?;
@@ -138,15 +142,11 @@ impl<E> Answers<'_, E> {
                 Value::Nothing
             }
             Command::StopAllJails => {
-                for row in self.status(None)?.jails {
-                    self.done(Request::EndJail { jail: row.jail })?;
-                }
+                let jails = self.status(None)?.jails.into_iter().map(|row| row.jail);
+                self.end_all(jails)?;
                 // Those whose jails are left out by a mistake.
-                let waiting: BTreeSet<_> =
-                    self.bans(None)?.into_iter().map(|ban| ban.jail).collect();
-                for jail in waiting {
-                    self.done(Request::EndJail { jail })?;
-                }
+                let waiting = self.bans(None)?.into_iter().map(|ban| ban.jail);
+                self.end_all(waiting.collect::<BTreeSet<_>>())?;
                 Value::Nothing
             }
             // Whatever jail there is was started with the daemon.
@@ -201,6 +201,17 @@ impl<E> Answers<'_, E> {
             Reply::Refused(refusal) => Err(refusal.into()),
             _ => Err(strange()),
         }
+    }
+
+    /// The same for several, some of which somebody else may have ended just now.
+    fn end_all(&mut self, jails: impl IntoIterator<Item = JailName>) -> Result<(), Failed<E>> {
+        for jail in jails {
+            match self.end(&Jail(jail.to_string())) {
+                Err(Failed::Fault(Fault::UnknownJail(_))) => {}
+                ended => ended?,
+            }
+        }
+        Ok(())
     }
 
     /// How a jail is doing.

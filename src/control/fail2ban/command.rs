@@ -43,8 +43,19 @@ pub enum Command {
     Get(Setting),
     /// `get JAIL X`
     GetOf(Jail, JailSetting),
-    /// `get JAIL actionproperties ACTION`, `get JAIL actionmethods ACTION`
+    /// `get JAIL actionproperties ACTION`
     PropertiesOf(Jail, String),
+    /// `get JAIL actionmethods ACTION`
+    MethodsOf(Jail, String),
+    /// `get JAIL action ACTION PROPERTY`
+    PropertyOf {
+        /// Of this jail
+        jail: Jail,
+        /// this action
+        action: String,
+        /// has this one.
+        property: String,
+    },
     /// `get JAIL banned [IP…]`
     BannedIn(Jail, Vec<String>),
     /// `get JAIL banip [SEPARATOR]`
@@ -257,15 +268,15 @@ fn get(mut words: Words) -> Result<Command, Fault> {
             };
             Command::BanList(jail, times)
         }
-        "actionproperties" | "actionmethods" => Command::PropertiesOf(jail, words.next()?),
+        "actionproperties" => Command::PropertiesOf(jail, words.next()?),
+        "actionmethods" => Command::MethodsOf(jail, words.next()?),
         "action" => {
-            let (action, _) = (words.next()?, words.next()?);
-            return Err(Fault::Refused(format!(
-                "an action of f2bd has no properties that could be asked for: `f2bd actions {action}` tells of it"
-            )));
-        }
-        "maxmatches" => {
-            return Err(Fault::Refused(keeps_all("maxmatches")));
+            let (action, property) = (words.next()?, words.next()?);
+            Command::PropertyOf {
+                jail,
+                action,
+                property,
+            }
         }
         what => {
             let setting =
@@ -377,7 +388,10 @@ fn unchanged(jail: &Jail, what: &str) -> Fault {
             "f2bd counts what its sources tell: `f2bd report` tells it of a failure".to_owned()
         }
         "maxmatches" => keeps_all("maxmatches"),
-        "ignorecache" => "f2bd has no `ignorecache`: it asks `ignorecommand` each time".to_owned(),
+        "ignorecache" => {
+            "f2bd has no `ignorecache`: what `ignorecommand` answers of an address holds for five minutes"
+                .to_owned()
+        }
         what => {
             let key = known(FIXED, what);
             return match key {

@@ -18,6 +18,8 @@ pub enum Fault {
     BadWord(String),
     /// There is no such thing.
     Missing(String),
+    /// A thing has no such property.
+    NoProperty(String),
 }
 
 impl Fault {
@@ -29,6 +31,7 @@ impl Fault {
             Fault::Refused(_) => ("builtins", "Exception"),
             Fault::BadWord(_) => ("builtins", "ValueError"),
             Fault::Missing(_) => ("builtins", "KeyError"),
+            Fault::NoProperty(_) => ("builtins", "AttributeError"),
         }
     }
 
@@ -38,7 +41,8 @@ impl Fault {
             Fault::UnknownJail(text)
             | Fault::Refused(text)
             | Fault::BadWord(text)
-            | Fault::Missing(text) => text,
+            | Fault::Missing(text)
+            | Fault::NoProperty(text) => text,
             Fault::Incomplete => "list index out of range",
         };
         Value::Tuple(vec![text.into()])
@@ -51,7 +55,9 @@ impl fmt::Display for Fault {
         match self {
             Fault::UnknownJail(jail) => write!(f, "Sorry but the jail '{jail}' does not exist"),
             Fault::Incomplete => f.write_str("Sorry but the command is invalid"),
-            Fault::Refused(text) | Fault::BadWord(text) => f.write_str(text),
+            Fault::Refused(text) | Fault::BadWord(text) | Fault::NoProperty(text) => {
+                f.write_str(text)
+            }
             // Python tells what is missing as it would write it.
             Fault::Missing(text) => write!(f, "{}", Value::from(&**text)),
         }

@@ -45,14 +45,13 @@ impl Driver {
     ) -> Result<(), JailsLost> {
         let lost = self.engine.policy().lost_in(&settings.policy);
         if !lost.is_empty() {
-            let names: Vec<_> = lost.iter().map(JailName::as_str).collect();
+            let lost = JailsLost(lost);
             let sentence = format!(
-                "the new configuration is not taken and the old one stays in force: by a mistake, jails that run would do nothing any more: {}",
-                names.join(", ")
+                "the new configuration is not taken and the old one stays in force: {lost}"
             );
             log::error!("{sentence}");
             self.told.tell_mistake(now, &sentence);
-            return Err(JailsLost);
+            return Err(lost);
         }
         let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
         if let Some(lasting) = trial {
@@ -107,8 +106,9 @@ impl Driver {
         }
         let policy = self.engine.policy();
         // The change may bring out a mistake elsewhere, and what a jail needs may have gone since it was read.
-        if !policy.lost_in(&settings.policy).is_empty() {
-            return answer::bad_configuration(&problems);
+        let lost = policy.lost_in(&settings.policy);
+        if !lost.is_empty() {
+            return answer::jails_lost(&JailsLost(lost), &problems);
         }
         let (circumstances, policy) = match self
             .circumstances

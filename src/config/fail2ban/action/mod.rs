@@ -19,8 +19,7 @@ use crate::config::document::Table;
 use crate::config::problem::{Place, Problems};
 use crate::engine::name::{ActionName, JailName};
 use places::{Asked, Seats};
-use stock::Stock;
-pub use stock::{Native, Ports, Said};
+pub use stock::{Native, Ports, Said, Stock};
 
 /// How Fail2ban's jail.conf says that all ports are meant.
 pub const EVERY_PORT: &str = "0:65535";

@@ -67,15 +67,70 @@ impl Covered {
         &self.filter
     }
 
-    /// What covers the filter of a jail; `None` if nothing surely does.
-    pub fn row(&self, jail: &Started) -> Option<&Row> {
-        let has_zone = jail.options.get("logtimezone");
-        if has_zone.is_some_and(|zone| !strip(&zone.text).is_empty()) {
-            return None;
+    /// What covers the filter of a jail.
+    ///
+    /// # Errors
+    /// Nothing surely does; why.
+    pub fn row(&self, jail: &Started) -> Result<&Row, Uncovered> {
+        let says = |key: &str| {
+            let said = jail.options.text(key);
+            said.is_some_and(|text| !strip(text).is_empty())
+        };
+        if says("logtimezone") {
+            return Err(Uncovered::Said(vec!["logtimezone"]));
         }
-        let digest = digest(&jail.filter_options());
-        self.filter.iter().find(|row| row.known.contains(&digest))
+        let known = |options: &Options| {
+            let digest = digest(options);
+            self.filter.iter().find(|row| row.known.contains(&digest))
+        };
+        if let Some(row) = known(&jail.filter_options()) {
+            return Ok(row);
+        }
+        let Some(filter) = &jail.filter else {
+            return Err(Uncovered::Unknown);
+        };
+        let said: Vec<_> = PATTERNS.into_iter().filter(|key| says(key)).collect();
+        if !said.is_empty() && known(&filter.options).is_some() {
+            return Err(Uncovered::Said(said));
+        }
+        let is_of_it = |row: &Row| {
+            let (name, _) = row.stock.split_once('[').unwrap_or((&row.stock, ""));
+            name == filter.name
+        };
+        let name = filter.name.clone();
+        let has_namesake = shipped::FILTERS.iter().any(|(ours, _)| *ours == name);
+        Err(if self.filter.iter().any(is_of_it) {
+            Uncovered::Otherwise(name)
+        } else if has_namesake {
+            Uncovered::Less(name)
+        } else {
+            Uncovered::Unknown
+        })
     }
+}
+
+/// Why no filter of ours surely covers that of a jail.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Uncovered {
+    /// The jail says something that is no part of one of ours.
+    #[error("the jail itself sets {}", listed(.0))]
+    Said(Vec<&'static str>),
+    /// One of ours covers it as Fail2ban ships it in some mode, but it is otherwise.
+    #[error(
+        "its mode, parameters or files make of `{0}` none that one of f2bd's is known to cover"
+    )]
+    Otherwise(String),
+    /// One of ours has its name, and leaves some of what it counts.
+    #[error("f2bd's own `{0}` is not known to count all that it counts")]
+    Less(String),
+    /// There is none.
+    #[error("none of f2bd's is known to count all that it counts")]
+    Unknown,
+}
+
+fn listed(keys: &[&str]) -> String {
+    let keys: Vec<_> = keys.iter().map(|key| format!("`{key}`")).collect();
+    keys.join(" and ")
 }
 
 impl Row {
@@ -123,4 +178,84 @@ pub fn digest(options: &Options) -> String {
         }
     }
     sha256(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::fail2ban::jail::TreeFilter;
+    use crate::config::fail2ban::options::Written;
+    use crate::config::problem::Place;
+
+    /// A jail whose filter is one that ours covers, if it has this pattern.
+    fn jail(name: &str, pattern: &str, said: &[(&str, &str)]) -> Started {
+        let place = Place::whole(&Arc::new(Text {
+            path: "jail.local".into(),
+            content: String::new(),
+        }));
+        let options = |all: &[(&str, &str)]| {
+            let mut options = Options::default();
+            for (key, value) in all {
+                options.set(*key, Written::new(*value, &place));
+            }
+            options
+        };
+        Started {
+            options: options(said),
+            others: Options::default(),
+            filter: Some(TreeFilter {
+                name: name.to_owned(),
+                parameters: Options::default(),
+                modes: Vec::new(),
+                options: options(&[("failregex", pattern)]),
+            }),
+            actions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn it_is_told_why_nothing_covers_a_filter() {
+        let mut own = jail("nginx-http-auth", "^refused <HOST>$", &[]);
+        let covered = Covered {
+            filter: vec![Row {
+                stock: "nginx-http-auth[mode=normal]".to_owned(),
+                known: vec![digest(&own.filter_options())],
+                uses: "nginx-http-auth".to_owned(),
+                mode: None,
+                differs: Vec::new(),
+            }],
+        };
+        assert!(covered.row(&own).is_ok());
+        for (changed, why) in [
+            (
+                jail(
+                    "nginx-http-auth",
+                    "^refused <HOST>$",
+                    &[("logtimezone", "UTC")],
+                ),
+                Uncovered::Said(vec!["logtimezone"]),
+            ),
+            (
+                jail(
+                    "nginx-http-auth",
+                    "^refused <HOST>$",
+                    &[("failregex", "^<HOST>"), ("datepattern", "EPOCH")],
+                ),
+                Uncovered::Said(vec!["failregex", "datepattern"]),
+            ),
+            (
+                jail("nginx-http-auth", "^denied <HOST>$", &[]),
+                Uncovered::Otherwise("nginx-http-auth".to_owned()),
+            ),
+            (
+                jail("sshd", "^denied <HOST>$", &[]),
+                Uncovered::Less("sshd".to_owned()),
+            ),
+            (jail("mine", "^denied <HOST>$", &[]), Uncovered::Unknown),
+        ] {
+            assert_eq!(covered.row(&changed).err(), Some(why));
+        }
+        own.filter = None;
+        assert_eq!(covered.row(&own).err(), Some(Uncovered::Unknown));
+    }
 }

@@ -28,21 +28,22 @@ const THEIRS: &str = "fail2ban-";
 pub struct FilterFiles(BTreeMap<FilterName, String>);
 
 impl FilterFiles {
-    /// Adds the filter that the section of a jail names, which is known by another name from now on if one of ours has its own.
+    /// Adds the filter that the section of a jail names, which is known by another name from now on if one of ours has its own;
+    /// whether there is a file of it.
     ///
     /// # Errors
     /// Why it cannot be written.
-    pub fn add(&mut self, all: &Transcription, section: &mut Table) -> Result<(), String> {
+    pub fn add(&mut self, all: &Transcription, section: &mut Table) -> Result<bool, String> {
         let written = section.get("filter").cloned();
         let Some(Kind::Text(named)) = written.as_ref().map(|value| &value.kind) else {
-            return Ok(());
+            return Ok(false);
         };
         let name: FilterName = named
             .parse()
             .map_err(|error: NameError| error.to_string())?;
         // The filter of bans is ours, and has no file here.
         let Some(Some(file)) = all.filters.get(&name) else {
-            return Ok(());
+            return Ok(false);
         };
         let is_ours = shipped::FILTERS.iter().any(|(ours, _)| *ours == named);
         let (named, name) = match is_ours {
@@ -61,7 +62,7 @@ impl FilterFiles {
         if let Entry::Vacant(free) = self.0.entry(name) {
             free.insert(self::file(&file.spec(NORMAL))?);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The files, by their paths.

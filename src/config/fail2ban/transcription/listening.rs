@@ -3,7 +3,9 @@
 //! In: its backend, its logs, its matches of the journal. Out: `sources`, `logpath` and `journalmatch`, and sources of their own
 //! for what is read otherwise than the rest.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::env;
 
 use super::super::brackets;
 use super::super::jail::Started;
@@ -96,6 +98,7 @@ pub fn write(
     }
     let mut good = Vec::new();
     for path in logs(paths) {
+        let path = whole(path, &paths.place, problems);
         match path.parse::<FileGlob>() {
             Ok(_) => good.push(path),
             Err(error) => problems.error(
@@ -108,13 +111,16 @@ pub fn write(
     match jail.option("logencoding").and_then(special) {
         None => {
             section.set("sources", texts(["files"], place));
-            section.set("logpath", texts(good.iter().copied(), &paths.place));
+            section.set(
+                "logpath",
+                texts(good.iter().map(|path| &**path), &paths.place),
+            );
         }
         Some((encoding, place)) => {
             let name = format!("files-{}", jail.name);
             let mut source = Table::default();
             source.set("type", text("file", place));
-            source.set("path", texts(good.iter().copied(), &paths.place));
+            source.set("path", texts(good.iter().map(|path| &**path), &paths.place));
             source.set("encoding", text(encoding, place));
             sources.set(&name, table(source, place));
             section.set("sources", texts([name.as_str()], place));
@@ -203,6 +209,26 @@ pub(in crate::config::fail2ban) fn logs(paths: &Written) -> impl Iterator<Item =
         Some((path, "head" | "tail")) => strip(path),
         _ => line,
     })
+}
+
+/// A path from the root on. Fail2ban looks for others from wherever it runs, which is the root for its unit.
+fn whole<'p>(path: &'p str, place: &Place, problems: &mut Problems) -> Cow<'p, str> {
+    if path.starts_with('/') {
+        return Cow::Borrowed(path);
+    }
+    // What cannot be told is refused like any other path that is none.
+    let Some(folder) = env::current_dir()
+        .ok()
+        .and_then(|at| at.into_os_string().into_string().ok())
+    else {
+        return Cow::Borrowed(path);
+    };
+    let whole = format!("{}/{path}", folder.trim_end_matches('/'));
+    let message = format!(
+        "`logpath`: `{path}` is `{whole}` for whoever starts here, and another file elsewhere"
+    );
+    problems.warning(place, message, "write the whole path");
+    Cow::Owned(whole)
 }
 
 /// An encoding that is not the usual one. Python's names differ from others' in little.

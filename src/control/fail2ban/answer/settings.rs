@@ -84,7 +84,7 @@ impl<E> Answers<'_, E> {
                 zone.map_or(Value::Nothing, Value::from)
             }
             JailSetting::MaxLines => Value::count(settings.lines.map_or(1, |lines| lines.maxlines)),
-            // Every answer is asked for.
+            // Answers hold for a while, of which nothing can be said.
             JailSetting::IgnoreCache => Value::Nothing,
             JailSetting::UseDns => match said(&settings, TreeOption::UseDns) {
                 Some(word) => word.into(),
@@ -96,7 +96,12 @@ impl<E> Answers<'_, E> {
                 Value::count(span.as_secs())
             }
             JailSetting::BanTime => Value::Whole(seconds(row.bantime)),
-            JailSetting::MaxRetry => Value::count(row.maxretry),
+            // The lines that a ban keeps are those of the failures that made it.
+            JailSetting::MaxRetry | JailSetting::MaxMatches => Value::count(row.maxretry),
+            JailSetting::Actions if settings.said.is_some() => {
+                let said = settings.said_actions.into_iter();
+                Value::texts(said.map(|said| said.action))
+            }
             JailSetting::Actions => Value::texts(row.actions),
         })
     }

@@ -58,6 +58,8 @@ pub enum JailSetting {
     BanTime,
     /// `maxretry`
     MaxRetry,
+    /// `maxmatches`
+    MaxMatches,
     /// `actions`
     Actions,
     /// `bantime.increment` and the others of its kind.
@@ -101,6 +103,7 @@ pub(super) const JAIL_SETTINGS: &[(&str, JailSetting)] = &[
     ("findtime", JailSetting::FindTime),
     ("bantime", JailSetting::BanTime),
     ("maxretry", JailSetting::MaxRetry),
+    ("maxmatches", JailSetting::MaxMatches),
     ("actions", JailSetting::Actions),
 ];
 
