@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Driver;
 use crate::action::trace::Trace;
 use crate::config::Settings;
+use crate::config::amend::AmendError;
 use crate::control::protocol::{DaemonChange, JailChange, Reply};
 use crate::daemon::answer;
 use crate::daemon::circumstances::Circumstances;
@@ -20,6 +21,9 @@ use crate::engine::Input;
 use crate::engine::name::JailName;
 use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::time::Timestamp;
+
+/// For how long a change of what is in force holds.
+const UNTIL: &str = "that holds until the configuration is read again";
 
 impl Driver {
     /// Has the engine know who would be locked out, if the settings want that.
@@ -79,16 +83,8 @@ impl Driver {
     /// Puts the settings in force once more, with one of a jail changed. The next configuration that is read knows nothing
     /// of it.
     pub(super) fn set(&mut self, now: Timestamp, jail: &JailName, change: &JailChange) -> Reply {
-        let (circumstances, policy) =
-            match self.circumstances.with(self.engine.policy(), jail, change) {
-                Ok(changed) => changed,
-                Err(error) => return answer::not_so(&error),
-            };
-        self.put_in_force(now, circumstances, policy);
-        log::info!(
-            "[{jail}] somebody has set {change}; that holds until the configuration is read again"
-        );
-        answer::done(&[])
+        let changed = self.circumstances.with(self.engine.policy(), jail, change);
+        self.change(now, changed, &format!("[{jail}] somebody has set {change}"))
     }
 
     /// The same with settings that were read for that. What was read before another configuration came in force is none of it.
@@ -110,54 +106,58 @@ impl Driver {
         if !lost.is_empty() {
             return answer::jails_lost(&JailsLost(lost), &problems);
         }
-        let (circumstances, policy) = match self
-            .circumstances
-            .rewritten(policy, settings, &jail, &change)
-        {
-            Ok(changed) => changed,
-            Err(error) => return answer::not_so(&error),
-        };
-        self.put_in_force(now, circumstances, policy);
-        log::info!(
-            "[{jail}] somebody has set {change}; that holds until the configuration is read again"
-        );
-        answer::done(&[])
+        let circumstances = &self.circumstances;
+        let changed = circumstances.rewritten(policy, settings, &jail, &change);
+        self.change(now, changed, &format!("[{jail}] somebody has set {change}"))
     }
 
     /// The same without a jail.
     pub(super) fn end_jail(&mut self, now: Timestamp, jail: &JailName) -> Reply {
-        let (circumstances, policy) = match self.circumstances.without(self.engine.policy(), jail) {
-            Ok(changed) => changed,
-            Err(error) => return answer::not_so(&error),
-        };
-        self.put_in_force(now, circumstances, policy);
-        log::info!(
-            "[{jail}] somebody has ended it; that holds until the configuration is read again"
-        );
-        answer::done(&[])
+        let changed = self.circumstances.without(self.engine.policy(), jail);
+        self.change(now, changed, &format!("[{jail}] somebody has ended it"))
     }
 
-    /// The same with a setting of the daemon.
+    /// The same with a setting of the daemon, which no jail, source or action has to hear of.
     pub(super) fn set_daemon(&mut self, now: Timestamp, change: &DaemonChange) -> Reply {
-        let circumstances = match self.circumstances.with_daemon(change) {
+        self.circumstances = match self.circumstances.with_daemon(change) {
             Ok(circumstances) => circumstances,
             Err(error) => return answer::not_so(&error),
         };
-        let policy = self.engine.policy().clone();
-        self.put_in_force(now, circumstances, policy);
-        log::info!("somebody has set {change}; that holds until the configuration is read again");
+        self.tell_as_set(now);
+        log::info!("somebody has set {change}; {UNTIL}");
         answer::done(&[])
+    }
+
+    fn change(
+        &mut self,
+        now: Timestamp,
+        changed: Result<(Circumstances, Policy), AmendError>,
+        what: &str,
+    ) -> Reply {
+        match changed {
+            Ok((circumstances, policy)) => {
+                self.put_in_force(now, circumstances, policy);
+                log::info!("{what}; {UNTIL}");
+                answer::done(&[])
+            }
+            Err(error) => answer::not_so(&error),
+        }
+    }
+
+    /// Has both logs tell what they are to.
+    fn tell_as_set(&mut self, now: Timestamp) {
+        log::set_max_level(self.circumstances.log_level);
+        self.told
+            .go_on(now, &self.circumstances.logging, self.engine.policy());
     }
 
     fn put_in_force(&mut self, now: Timestamp, circumstances: Circumstances, policy: Policy) {
         let since = now.before(crate::daemon::longest_findtime(&policy));
         let wanted = policy.sets(circumstances.guard);
-        log::set_max_level(circumstances.log_level);
         self.circumstances = circumstances;
         self.commands = policy.commands();
         self.decide(now, Input::Policy(Box::new(policy)), None);
-        self.told
-            .go_on(now, &self.circumstances.logging, self.engine.policy());
+        self.tell_as_set(now);
         if !self.circumstances.guard {
             self.guard(now, AddressSet::default());
         }
