@@ -98,7 +98,8 @@ pub enum Letter {
     },
     /// Something is wrong with the configuration that was read, as it is told.
     Mistakes(Vec<String>),
-    /// Which directory of Fail2ban's is in force, as it was read and changed since? None if the configuration is no such directory.
+    /// Which directory of Fail2ban's is in force, as it was read and changed since? None if the configuration is no such
+    /// directory.
     Tree(oneshot::Sender<Option<Arc<Tree>>>),
     /// Settings with a change of that directory.
     Rewritten {

@@ -134,9 +134,7 @@ impl Reloader {
             Err(_) => Err(ReloadError::Ending),
         }
     }
-}
 
-impl Reloader {
     /// Has a jail of a directory of Fail2ban's do as if that said otherwise. Its files are not read again: what somebody has
     /// written meanwhile is for a reload.
     pub async fn rewrite(self: &Arc<Self>, jail: JailName, change: TreeChange) -> Reply {

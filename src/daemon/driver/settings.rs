@@ -32,8 +32,8 @@ impl Driver {
         self.decide(now, Input::Ignore { set, addresses }, None);
     }
 
-    /// Puts new settings in force, unless jails that run would end by them and nobody has asked for it. Whatever is read while a configuration is on trial is on trial itself: what comes
-    /// back in the end is what was in force before all of them.
+    /// Puts new settings in force, unless jails that run would end by them and nobody has asked for it. Whatever is read while
+    /// a configuration is on trial is on trial itself: what comes back in the end is what was in force before all of them.
     ///
     /// # Errors
     /// All is as it was, which has been told.
