@@ -113,7 +113,13 @@ impl Driver {
 
     /// The same without a jail.
     pub(super) fn end_jail(&mut self, now: Timestamp, jail: &JailName) -> Reply {
-        let changed = self.circumstances.without(self.engine.policy(), jail);
+        let policy = self.engine.policy();
+        let runs = policy.jails.iter().any(|one| one.name == *jail);
+        // Where a file cannot be read, any name may be that of a jail that is left out; bans tell which was one.
+        let changed = match runs || self.engine.ledger().count_in(jail) > 0 {
+            true => self.circumstances.without(policy, jail),
+            false => Err(AmendError::Jail(jail.clone())),
+        };
         self.change(now, changed, &format!("[{jail}] somebody has ended it"))
     }
 
