@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::failure::{Exit, Failure};
 use super::output::{self, HEADING, Table, harmless};
 use crate::action::parameter::{Given, Parameter, Sort};
+use crate::config::fail2ban::is_tree;
 use crate::config::{self, ListedAction, Problems};
 
 /// Prints all actions, or these.
@@ -21,7 +22,9 @@ pub fn run(names: &[String], json: bool, config: Option<&Path>) -> Result<(), Fa
     let known = config::action_names(config);
     let asked = if names.is_empty() { &known } else { names };
     if let Some(name) = asked.iter().find(|name| !known.contains(name)) {
-        return Err(unknown(name, &known));
+        return Err(config
+            .and_then(|folder| of_tree(name, folder))
+            .unwrap_or_else(|| unknown(name, &known)));
     }
     let read = |name: &String| config::read_action(name, config, &mut problems);
     let actions: Vec<ListedAction> = asked.iter().filter_map(read).collect();
@@ -46,6 +49,22 @@ pub fn run(names: &[String], json: bool, config: Option<&Path>) -> Result<(), Fa
         [] => Ok(()),
         problems => Err(Failure::of_problems(problems)),
     }
+}
+
+/// What is said of an action of a directory of Fail2ban's: nothing here can set its parameters.
+fn of_tree(name: &str, folder: &Path) -> Option<Failure> {
+    if !is_tree(folder) || name.contains('/') {
+        return None;
+    }
+    let mut files = [".conf", ".local", ""]
+        .iter()
+        .map(|end| folder.join("action.d").join(format!("{name}{end}")));
+    let file = files.find(|file| file.is_file())?;
+    let (name, file) = (harmless(name), file.display());
+    let text = format!(
+        "`{name}` is an action of Fail2ban's, in {file}: `fail2ban-client -d` lists what its jails make of it"
+    );
+    Some(Failure::new(Exit::NoInput, text))
 }
 
 fn unknown(name: &str, known: &[String]) -> Failure {

@@ -92,18 +92,39 @@ pub fn take_out(
     actions: &mut Vec<(ActionSpec, Vec<ActionJail>)>,
     jail: &JailName,
 ) -> Result<(), AmendError> {
-    match policy.jails.iter().position(|one| one.name == *jail) {
-        Some(place) => drop(policy.jails.remove(place)),
-        None if policy.misses(jail) => {}
-        None => return Err(AmendError::Jail(jail.clone())),
+    let is_there = policy.jails.iter().any(|one| one.name == *jail);
+    if !is_there && !policy.misses(jail) {
+        return Err(AmendError::Jail(jail.clone()));
     }
+    end(policy, told, actions, jail);
+    Ok(())
+}
+
+fn end(
+    policy: &mut Policy,
+    told: &mut Vec<JailSettingsRow>,
+    actions: &mut Vec<(ActionSpec, Vec<ActionJail>)>,
+    jail: &JailName,
+) {
+    policy.jails.retain(|one| one.name != *jail);
     policy.left_out.end(jail);
     told.retain(|row| row.jail != *jail);
     for (_, served) in &mut *actions {
         served.retain(|one| one.jail != *jail);
     }
     actions.retain(|(_, served)| !served.is_empty());
-    Ok(())
+}
+
+/// Takes out of what was read anew the jails that somebody has ended since.
+pub fn keep_ended(
+    policy: &mut Policy,
+    told: &mut Vec<JailSettingsRow>,
+    actions: &mut Vec<(ActionSpec, Vec<ActionJail>)>,
+    in_force: &Policy,
+) {
+    for jail in in_force.left_out.ended() {
+        end(policy, told, actions, jail);
+    }
 }
 
 /// Has jails that were read anew decide as those in force, as far as somebody may have changed what these decide: who failed too

@@ -11,8 +11,6 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::fail2ban::{self, is_tree};
-use super::files::USUAL;
 use super::problem::{Place, Problems, Text};
 use crate::action::secret::Opened;
 
@@ -289,17 +287,7 @@ pub fn read(path: &Path, problems: &mut Problems) -> Option<Arc<Text>> {
                 }
                 _ => "look at the file system",
             };
-            let may_be_meant = error.kind() == std::io::ErrorKind::NotFound
-                && path == Path::new(USUAL)
-                && is_tree(Path::new(fail2ban::USUAL));
-            let remedy = match may_be_meant {
-                true => format!(
-                    "for Fail2ban's own configuration write --config {}, or {remedy}",
-                    fail2ban::USUAL
-                ),
-                false => remedy.to_owned(),
-            };
-            problems.unreadable(path, format!("cannot be read: {error}"), &remedy);
+            problems.unreadable(path, format!("cannot be read: {error}"), remedy);
             return None;
         }
     };

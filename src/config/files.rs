@@ -56,6 +56,15 @@ pub fn main_file(path: Option<&Path>) -> PathBuf {
 
 /// Reads f2bd.conf and lays its drop-ins over it, in the order of their names.
 pub fn read(main: &Path, problems: &mut Problems) -> Option<(Arc<Text>, Table)> {
+    let is_missing = main == Path::new(USUAL) && main.try_exists().is_ok_and(|there| !there);
+    if is_missing && fail2ban::is_tree(Path::new(fail2ban::USUAL)) {
+        let remedy = format!(
+            "for Fail2ban's own configuration write --config {}, or create it as f2bd.conf(5) says",
+            fail2ban::USUAL
+        );
+        problems.unreadable(main, "is not there".to_owned(), &remedy);
+        return None;
+    }
     let text = document::read(main, problems)?;
     let mut table = document::parse(&text, problems);
     for path in drop_ins(main, problems) {

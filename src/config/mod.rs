@@ -297,27 +297,7 @@ fn load_and(
         })
         .collect();
     if let Some(settings) = &mut settings {
-        settings.rows = rows::rows(&jails, &settings.sources);
-        if let Some(tree) = &tree {
-            let mut said_actions = tree.said_actions();
-            for row in &mut settings.rows {
-                row.said = tree.said(&row.jail);
-                row.said_actions = said_actions.remove(&row.jail).unwrap_or_default();
-                let Some(shown) = tree.shown(&row.jail) else {
-                    continue;
-                };
-                row.failregex = shown.failregex;
-                row.ignoreregex = shown.ignoreregex;
-                // A jail that counts bans reads none of it: f2bd knows of its bans.
-                if row.logpath.is_empty() && row.journalmatch.is_empty() {
-                    row.logpath = shown.logpath;
-                    row.journalmatch = shown.journalmatch;
-                }
-                if let Some(lines) = &mut row.lines {
-                    lines.prefregex = shown.prefregex;
-                }
-            }
-        }
+        settings.rows = rows::rows(&jails, &settings.sources, tree.as_deref());
         settings.tree = tree;
     }
     let changed = changed.filter(|_| settings.is_some());

@@ -4,7 +4,8 @@
 
 use jiff::tz::TimeZone;
 
-use super::fail2ban::date;
+use super::fail2ban::shown::Shown;
+use super::fail2ban::{Tree, date};
 use super::jail::JailSettings;
 use super::resolved::Patterns;
 use crate::control::protocol::{JailSettingsRow, LinesRow};
@@ -16,17 +17,45 @@ use crate::source::file::FilesSpec;
 /// What is told where no date is looked for.
 const NO_DATES: &str = "{NONE}";
 
-/// The enabled jails, in their order; by that the sources know which files each of them wants.
-pub fn rows(jails: &[(JailSettings, Patterns)], sources: &[SourceSpec]) -> Vec<JailSettingsRow> {
+/// The enabled jails, in their order; by that the sources know which files each of them wants. Those of a directory of
+/// Fail2ban's are told in its words.
+pub fn rows(
+    jails: &[(JailSettings, Patterns)],
+    sources: &[SourceSpec],
+    tree: Option<&Tree>,
+) -> Vec<JailSettingsRow> {
     let files = sources.iter().filter_map(|source| match source {
         SourceSpec::Files(files) => Some(files),
         _ => None,
     });
     let files: Vec<_> = files.collect();
+    let mut said_actions = tree.map(Tree::said_actions).unwrap_or_default();
     let enabled = jails.iter().filter(|(jail, _)| jail.enabled).enumerate();
     enabled
-        .map(|(at, (jail, patterns))| row(at, jail, patterns, &files))
+        .map(|(at, (jail, patterns))| {
+            let mut row = row(at, jail, patterns, &files);
+            if let Some(started) = tree.and_then(|tree| tree.started(&jail.name)) {
+                retell(&mut row, Shown::of(started));
+                row.said_actions = said_actions.remove(&jail.name).unwrap_or_default();
+            }
+            row
+        })
         .collect()
+}
+
+/// Tells in Fail2ban's words what its directory says.
+fn retell(row: &mut JailSettingsRow, shown: Shown) {
+    row.said = Some(shown.said);
+    row.failregex = shown.failregex;
+    row.ignoreregex = shown.ignoreregex;
+    // A jail that counts bans reads none of it: f2bd knows of its bans.
+    if row.logpath.is_empty() && row.journalmatch.is_empty() {
+        row.logpath = shown.logpath;
+        row.journalmatch = shown.journalmatch;
+    }
+    if let Some(lines) = &mut row.lines {
+        lines.prefregex = shown.prefregex;
+    }
 }
 
 fn row(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::settings::{
-    DaemonChange, JailChange, JailSettingsRow, LinesRow, NoOption, SaidAction, SettingsRow,
+    DaemonChange, GrowthOption, JailChange, JailSettingsRow, LinesRow, SaidAction, SettingsRow,
     TreeChange, TreeOption,
 };
 

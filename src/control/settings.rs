@@ -3,17 +3,21 @@
 //! The rows of a reply, and the changes of a request; nothing is looked up here. The settings that decide are the engine's, in
 //! types; these are the words that people wrote.
 
+mod option;
+
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use log::LevelFilter;
 use serde::{Deserialize, Serialize};
 
+use super::fail2ban::line::OneLine;
 use super::fail2ban::threshold::Threshold;
 use super::text;
 use crate::engine::name::JailName;
 use crate::engine::policy::UseDns;
+
+pub use option::{GrowthOption, TreeOption};
 
 /// What is configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,58 +154,6 @@ pub enum TreeChange {
     },
 }
 
-/// An option of a jail of Fail2ban's that has one value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TreeOption(&'static str);
-
-/// It is no option, or none that can be changed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no option that can be changed is called `{0}`")]
-pub struct NoOption(String);
-
-impl TreeOption {
-    /// All of them.
-    pub const ALL: [&'static str; 14] = [
-        "usedns",
-        "prefregex",
-        "maxlines",
-        "datepattern",
-        "logtimezone",
-        "logencoding",
-        "ignorecommand",
-        "bantime.increment",
-        "bantime.factor",
-        "bantime.formula",
-        "bantime.multipliers",
-        "bantime.maxtime",
-        "bantime.rndtime",
-        "bantime.overalljails",
-    ];
-
-    /// Its name in the files.
-    pub fn name(self) -> &'static str {
-        self.0
-    }
-}
-
-impl FromStr for TreeOption {
-    type Err = NoOption;
-
-    fn from_str(word: &str) -> Result<Self, NoOption> {
-        let known = Self::ALL.into_iter().find(|known| *known == word);
-        known
-            .map(TreeOption)
-            .ok_or_else(|| NoOption(word.to_owned()))
-    }
-}
-
-/// Its name.
-impl fmt::Display for TreeOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
 impl TreeChange {
     /// The key that the files have for it.
     pub fn key(&self) -> &'static str {
@@ -229,7 +181,7 @@ impl fmt::Display for TreeChange {
             TreeChange::Deljournalmatch(terms) => ("deljournalmatch", terms.join(" ")),
             TreeChange::Option { option, value } => (option.name(), value.clone()),
         };
-        write!(f, "{word} {}", value.escape_debug())
+        write!(f, "{word} {}", OneLine(&value))
     }
 }
 
@@ -278,13 +230,13 @@ impl fmt::Display for JailChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             JailChange::Maxretry(retries) => write!(f, "maxretry {retries}"),
-            JailChange::Findtime(text) => write!(f, "findtime {}", text.escape_debug()),
-            JailChange::Bantime(text) => write!(f, "bantime {}", text.escape_debug()),
+            JailChange::Findtime(text) => write!(f, "findtime {}", OneLine(text)),
+            JailChange::Bantime(text) => write!(f, "bantime {}", OneLine(text)),
             JailChange::Ignoreself(is_so) => write!(f, "ignoreself {is_so}"),
             JailChange::Addignoreip(words) => {
-                write!(f, "addignoreip {}", words.join(" ").escape_debug())
+                write!(f, "addignoreip {}", OneLine(&words.join(" ")))
             }
-            JailChange::Delignoreip(word) => write!(f, "delignoreip {}", word.escape_debug()),
+            JailChange::Delignoreip(word) => write!(f, "delignoreip {}", OneLine(word)),
             JailChange::Idle(true) => f.write_str("idle on"),
             JailChange::Idle(false) => f.write_str("idle off"),
         }
@@ -295,12 +247,31 @@ impl fmt::Display for JailChange {
 impl fmt::Display for DaemonChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DaemonChange::KeepBans(text) => write!(f, "keep_bans {}", text.escape_debug()),
-            DaemonChange::Fail2banLog(text) => write!(f, "fail2ban_log {}", text.escape_debug()),
+            DaemonChange::KeepBans(text) => write!(f, "keep_bans {}", OneLine(text)),
+            DaemonChange::Fail2banLog(text) => write!(f, "fail2ban_log {}", OneLine(text)),
             DaemonChange::LogLevel(threshold) => write!(f, "log_level {threshold}"),
             DaemonChange::SyslogSocket(text) => {
-                write!(f, "fail2ban_syslog_socket {}", text.escape_debug())
+                write!(f, "fail2ban_syslog_socket {}", OneLine(text))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_as_it_was_written_in_one_line() {
+        let change = TreeChange::Addfailregex("^\\d \"x\" <HOST>\n$".to_owned());
+        assert_eq!(change.to_string(), r#"addfailregex ^\d "x" <HOST>\n$"#);
+    }
+
+    #[test]
+    fn options_are_known_by_their_names() {
+        for option in TreeOption::all() {
+            assert_eq!(option.name().parse(), Ok(option));
+        }
+        assert!("action".parse::<TreeOption>().is_err());
     }
 }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::circumstances::Circumstances;
+use super::letter::JailsLost;
 use super::memory::Memory;
 use super::notice::{
     allowed_text, cleared_text, disallowed_text, forgiven_text, notice_text, remark_text,
@@ -298,9 +299,18 @@ pub fn too_many() -> Reply {
 
 /// The reply to a configuration that has mistakes.
 pub fn bad_configuration(problems: &[Problem]) -> Reply {
+    not_taken(String::new(), problems)
+}
+
+/// The reply to one by which jails that run would end.
+pub fn jails_lost(lost: &JailsLost, problems: &[Problem]) -> Reply {
+    not_taken(format!(": {lost}"), problems)
+}
+
+fn not_taken(why: String, problems: &[Problem]) -> Reply {
     Reply::Refused(Refusal {
         why: Why::BadConfiguration,
-        message: "the configuration has mistakes; the old one stays in force".to_owned(),
+        message: format!("the configuration has mistakes; the old one stays in force{why}"),
         details: problems.iter().map(ToString::to_string).collect(),
     })
 }

@@ -128,14 +128,8 @@ impl Circumstances {
         new.actions = settings.actions;
         new.rows = settings.rows;
         new.tree = settings.tree;
-        let is_known =
-            |policy: &Policy, name: &JailName| policy.jails.iter().any(|jail| jail.name == *name);
-        let names = policy.jails.iter().map(|jail| jail.name.clone());
-        let ended: Vec<_> = names.filter(|name| !is_known(in_force, name)).collect();
-        for name in &ended {
-            amend::take_out(&mut policy, &mut new.rows, &mut new.actions, name)?;
-        }
-        if !is_known(&policy, jail) {
+        amend::keep_ended(&mut policy, &mut new.rows, &mut new.actions, in_force);
+        if !policy.jails.iter().any(|known| known.name == *jail) {
             return Err(AmendError::Jail(jail.clone()));
         }
         amend::carry_over(&mut policy, &mut new.rows, in_force);
@@ -224,5 +218,63 @@ fn keep(what: &str, new: &mut PathBuf, old: &PathBuf) {
             new.display()
         );
         new.clone_from(old);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::config::{self, Surroundings};
+
+    const JAILS: &str = "[DEFAULT]
+backend = polling
+filter = sshd
+[sshd]
+enabled = true
+logpath = /var/log/sshd.log
+[late]
+enabled = true
+";
+
+    /// What a directory comes to whose jail `late` says this as well.
+    fn settings(said: &str) -> Settings {
+        let home = tempfile::tempdir().expect("a directory");
+        let at = |name: &str| home.path().join(name);
+        fs::create_dir(at("filter.d")).expect("a directory");
+        let filter = "[Definition]\nfailregex = ^x <HOST>$\n";
+        fs::write(at("filter.d/sshd.conf"), filter).expect("a filter");
+        fs::write(at("jail.conf"), format!("{JAILS}{said}\n")).expect("jails");
+        let loaded = config::load(Some(home.path()), Surroundings::Ignore);
+        loaded.settings.expect("a good tree")
+    }
+
+    #[test]
+    fn a_change_of_one_jail_ends_no_other_for_which_bans_wait() {
+        let [sshd, late] = ["sshd", "late"].map(|name| name.parse::<JailName>().expect("a name"));
+        let change = TreeChange::Addfailregex("y".to_owned());
+        let broken = settings("");
+        assert!(broken.policy.misses(&late));
+        let start =
+            |settings| Circumstances::new(settings, PathBuf::new(), true, Timestamp::default());
+        let (before, in_force) = start(broken);
+        let whole = || settings("logpath = /var/log/late.log");
+        let names = |policy: &Policy| -> Vec<_> {
+            let jails = policy.jails.iter();
+            jails.map(|jail| jail.name.to_string()).collect()
+        };
+
+        // What it lacked has come since.
+        let rewritten = before.rewritten(&in_force, whole(), &sshd, &change);
+        let (_, policy) = rewritten.expect("a change");
+        assert_eq!(names(&policy), ["sshd", "late"]);
+
+        // Somebody has ended it, and so it stays.
+        let (ended, in_force) = before.without(&in_force, &late).expect("an end");
+        let rewritten = ended.rewritten(&in_force, whole(), &sshd, &change);
+        let (_, policy) = rewritten.expect("a change");
+        assert_eq!(names(&policy), ["sshd"]);
+        assert!(!policy.misses(&late));
     }
 }

@@ -6,6 +6,8 @@
 mod outlet;
 mod writer;
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 
 use self::writer::{Entry, Writer};
@@ -26,6 +28,10 @@ const JAIL: &str = "fail2ban.jail";
 const FILTER: &str = "fail2ban.filter";
 const ACTIONS: &str = "fail2ban.actions";
 const OBSERVER: &str = "fail2ban.observer";
+
+/// How long the end of the daemon waits for the last lines: a log of the system that has ended before takes none, and service
+/// managers lose patience.
+const LONGEST_END: Duration = Duration::from_secs(5);
 
 /// The log; nothing is written while it has no target.
 pub struct Fail2banLog {
@@ -51,7 +57,12 @@ impl Default for Fail2banLog {
 impl Fail2banLog {
     /// Goes on where it is to be told now, perhaps nowhere, and tells which jails have come and gone.
     pub fn go_on(&mut self, now: Timestamp, logging: &Logging, policy: &Policy) {
-        let place = |logging: &Logging| (logging.target.clone(), logging.syslog().to_owned());
+        let place = |logging: &Logging| {
+            let socket = logging
+                .speaks_to_syslog()
+                .then(|| logging.syslog().to_owned());
+            (logging.target.clone(), socket)
+        };
         let is_same = self.logging.as_ref().map(place) == Some(place(logging));
         self.logging = Some(logging.clone());
         if !is_same {
@@ -132,11 +143,11 @@ impl Fail2banLog {
         self.say(now, SERVER, Level::Error, || sentence.to_owned());
     }
 
-    /// Tells the end, and waits until that is written.
+    /// Tells the end, and waits for a while until that is written.
     pub fn end(&mut self, now: Timestamp) {
         self.tell_end(now);
         if let Some(writer) = self.writer.take() {
-            writer.end();
+            writer.end(LONGEST_END);
         }
     }
 
@@ -222,10 +233,8 @@ fn length(bantime: BanTime) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::config::fail2ban::logging::LogTarget;
+    use crate::config::fail2ban::logging::{LogTarget, SyslogSocket};
     use crate::engine::filter::FilterSet;
 
     #[test]
@@ -247,14 +256,20 @@ mod tests {
         };
         let target = LogTarget::parse(pipe.to_str().expect("a path")).expect("a target");
         let mut log = Fail2banLog::default();
-        log.go_on(Timestamp::default(), &to(Some(target)), &policy);
-        // Nobody reads, so that the writer cannot go on.
+        log.go_on(Timestamp::default(), &to(Some(target.clone())), &policy);
+        // Nobody reads, so that the writer cannot go on. It has nothing to do with that socket.
+        let moved = Logging {
+            socket: SyslogSocket::named("/nowhere"),
+            ..to(Some(target))
+        };
+        log.go_on(Timestamp::default(), &moved, &policy);
         log.go_on(Timestamp::default(), &to(None), &policy);
         let text = std::fs::read_to_string(&pipe).expect("what was told");
         let said: Vec<_> = text
             .lines()
             .filter_map(|line| line.split("INFO").nth(1))
             .collect();
+        assert_eq!(said.len(), 2, "{text}");
         assert!(said[0].contains("Starting Fail2ban"), "{text}");
         assert!(said[1].contains("Exiting Fail2ban"), "{text}");
     }

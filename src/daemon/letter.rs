@@ -23,9 +23,14 @@ use crate::source::Delivery;
 pub const MOST_LETTERS: usize = 64;
 
 /// Jails that run would do their work no longer because of a mistake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the configuration leaves out what runs")]
-pub struct JailsLost;
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("by a mistake, jails that run would do nothing any more: {}", names(.0))]
+pub struct JailsLost(pub Vec<JailName>);
+
+fn names(jails: &[JailName]) -> String {
+    let names: Vec<_> = jails.iter().map(JailName::as_str).collect();
+    names.join(", ")
+}
 
 /// What comes of a directory of Fail2ban's when somebody has changed what it says of a jail.
 #[derive(Debug)]
@@ -93,7 +98,8 @@ pub enum Letter {
     },
     /// Something is wrong with the configuration that was read, as it is told.
     Mistakes(Vec<String>),
-    /// Which directory of Fail2ban's is in force, as it was read and changed since? None if the configuration is no such directory.
+    /// Which directory of Fail2ban's is in force, as it was read and changed since? None if the configuration is no such
+    /// directory.
     Tree(oneshot::Sender<Option<Arc<Tree>>>),
     /// Settings with a change of that directory.
     Rewritten {

@@ -346,6 +346,7 @@ async fn forward_questions(
                 let reply = match reloader.reload(confirm.map(Duration::from_secs)).await {
                     Ok(confirm_by) => Reply::InForce { confirm_by },
                     Err(ReloadError::Mistakes(problems)) => answer::bad_configuration(&problems),
+                    Err(ReloadError::Lost(lost, problems)) => answer::jails_lost(&lost, &problems),
                     Err(ReloadError::Ending) => answer::ending(),
                 };
                 // Whoever asked may have gone.

@@ -149,8 +149,8 @@ impl Outbox {
         })
     }
 
-    /// Has a worker that nobody wants any more protect until all others do, or end at once if there are actions that cannot begin
-    /// before it has: those, and its thread, for which they wait.
+    /// Has a worker that nobody wants any more protect until all others do, or end at once if there are actions that cannot
+    /// begin before it has: those, and its thread, for which they wait.
     fn clear_for_meddlers<'a>(
         &mut self,
         worker: Worker,

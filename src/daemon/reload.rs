@@ -76,6 +76,9 @@ pub enum ReloadError {
     /// It has mistakes.
     #[error("the new configuration has mistakes; the old one stays in force")]
     Mistakes(Vec<config::Problem>),
+    /// By one of these mistakes jails that run would end.
+    #[error("{0}; the old configuration stays in force")]
+    Lost(JailsLost, Vec<config::Problem>),
     /// The driver is gone or goes.
     #[error("f2bd ends")]
     Ending,
@@ -127,13 +130,11 @@ impl Reloader {
             return Err(ReloadError::Ending);
         }
         match in_force.await {
-            Ok(answer) => answer.map_err(|JailsLost| ReloadError::Mistakes(loaded.problems)),
+            Ok(answer) => answer.map_err(|lost| ReloadError::Lost(lost, loaded.problems)),
             Err(_) => Err(ReloadError::Ending),
         }
     }
-}
 
-impl Reloader {
     /// Has a jail of a directory of Fail2ban's do as if that said otherwise. Its files are not read again: what somebody has
     /// written meanwhile is for a reload.
     pub async fn rewrite(self: &Arc<Self>, jail: JailName, change: TreeChange) -> Reply {

@@ -108,6 +108,11 @@ impl LeftOut {
         self.known.remove(jail);
         self.ended.insert(jail.clone());
     }
+
+    /// The jails that somebody ended since the configuration was read.
+    pub fn ended(&self) -> impl Iterator<Item = &JailName> {
+        self.ended.iter()
+    }
 }
 
 impl Policy {

@@ -204,12 +204,6 @@ fn a_bad_jail_is_left_out_and_the_good_one_is_there() {
             "filter.d/bad.conf:3",
         ),
         (
-            "a log with no absolute path",
-            jail("").replace("/var/log/bad.log", "bad.log"),
-            good.clone(),
-            "jail.local:4",
-        ),
-        (
             "no log at all",
             jail("").replace("/var/log/bad.log", ""),
             good.clone(),
@@ -610,16 +604,25 @@ fn a_jail_that_is_left_out_fails_the_test_of_the_configuration() {
 
 #[test]
 fn a_directory_that_is_named_by_a_relative_path_knows_its_place() {
-    let local = "[good]\nignorecommand = %(fail2ban_confpath)s/spare <ip>\n";
+    let local = "[good]\nignorecommand = %(fail2ban_confpath)s/spare <ip>\nlogpath = good.log\n";
     let (home, _) = load(&[("jail.local", local.as_bytes())]);
     let name = home.path().file_name().unwrap();
+    let around = home.path().parent().unwrap();
     let checked = Command::new(F2BD)
-        .args(["check", "--config"])
+        .args(["check", "--json", "--config"])
         .arg(name)
-        .current_dir(home.path().parent().unwrap())
+        .current_dir(around)
         .output()
         .unwrap();
     assert!(checked.status.success(), "{checked:?}");
+    // So does a log, as with Fail2ban.
+    let checked: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    let log = around.join("good.log").display().to_string();
+    assert_eq!(checked["jails"]["good"]["logpath"], json!([log]));
+    let problems = checked["problems"].as_array().unwrap();
+    let told = problems.iter().find(|one| one["line"] == 3).unwrap();
+    assert_eq!(told["severity"], "warning");
+    assert!(told["message"].as_str().unwrap().contains(&log), "{told}");
 }
 
 /// What Fail2ban counts of other machines' bans it reads in their logs.

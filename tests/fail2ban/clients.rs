@@ -64,6 +64,8 @@ const ALIKE: &[&[&str]] = &[
     &["nonsense"],
     &["ping"],
     &["echo", "one", "two"],
+    &["echo", "'one", "two'", r"three\ four"],
+    &["echo", "'one", "two"],
 ];
 
 /// The same with exit codes; each takes Python a while.

@@ -140,6 +140,8 @@ fn a_slip_ends_no_ban() {
     fs::write(at("fail2ban/jail.local"), &no_text).unwrap();
     let (code, said) = reload();
     assert_eq!(code, Some(255), "{said}");
+    let lost = said.lines().find(|line| line.contains("any more: "));
+    assert!(lost.is_some_and(|line| line.contains("sshd")), "{said}");
     assert_eq!(daemon.client(&["status"]), running);
     assert_eq!(lasts(&daemon), until_when);
     assert!(is_still_out(&daemon));
@@ -181,7 +183,11 @@ fn a_slip_ends_no_ban() {
 
     // Nor does a file that is no text end bans at a start: they wait for its jails.
     fs::write(at("fail2ban/jail.local"), &no_text).unwrap();
-    drop(Daemon::start(&netns, home.path(), &kept));
+    let daemon = Daemon::start(&netns, home.path(), &kept);
+    // It may have other jails, and still none that nobody has heard of.
+    let unknown = daemon.client(&["stop", "nobody"]);
+    assert!(unknown.contains("does not exist"), "{unknown}");
+    drop(daemon);
     write(&jails);
     let daemon = Daemon::start(&netns, home.path(), &kept);
     assert_eq!(lasts(&daemon), until_when);

@@ -298,7 +298,7 @@ fn what_is_otherwise_whatever_is_said_is_told() {
     };
     assert!(told("recidive").contains("none by hand"), "{report}");
     assert!(
-        told("sshd").contains("asked when somebody is banned"),
+        told("sshd").contains("nobody waits for `ignorecommand`"),
         "{report}"
     );
 }

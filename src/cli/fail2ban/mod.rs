@@ -361,7 +361,11 @@ impl Session {
             let Some(Ok(line)) = lines.next() else {
                 return print("");
             };
-            let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+            // As a shell does, so that a pattern can have blanks.
+            let Some(words) = shlex::split(&line) else {
+                complain("No closing quotation");
+                continue;
+            };
             match words.first().map(String::as_str) {
                 None => {}
                 Some("exit" | "quit") => return Ok(()),

@@ -130,12 +130,16 @@ impl Logging {
         }
     }
 
+    /// Whether lines go to the system's log.
+    pub fn speaks_to_syslog(&self) -> bool {
+        let target = self.target.as_ref();
+        target.is_some_and(|target| matches!(target.place, LogPlace::Syslog(_)))
+    }
+
     /// What Fail2ban calls the socket: once it was looked for, what was found.
     pub fn syslog_word(&self) -> String {
-        let target = self.target.as_ref();
-        let is_used = target.is_some_and(|target| matches!(target.place, LogPlace::Syslog(_)));
         match &self.socket {
-            SyslogSocket::Auto if !is_used => AUTO.to_owned(),
+            SyslogSocket::Auto if !self.speaks_to_syslog() => AUTO.to_owned(),
             _ => self.syslog().display().to_string(),
         }
     }

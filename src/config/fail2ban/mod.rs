@@ -6,11 +6,13 @@
 //! `ini` reads one file, `files` finds those that belong together, `merged` lays them over each other, `interpolation` puts in
 //! what values refer to, `brackets` and `tags` what stands in these, `definition` and `jail` put jails together; `time` reads
 //! times; `expression` translates the regular expressions of filters, `filter` and `action` say what these come to; `stream` is
-//! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not, `slips` by which of them jails are off.
+//! the tree in the words of Fail2ban's own server, `transcription` in those of f2bd.conf; `traps` tells what Fail2ban does not,
+//! `slips` by which of them jails are off.
 //!
-//! `import` writes all of that as files of f2bd's. `shown` is how patterns are told, `single` one filter without a jail, `trial` one that somebody tries on a
-//! log, `overlay` what somebody changes while the daemon runs, `state` whom a Fail2ban keeps out, by its database; `logging` where Fail2ban's log goes; `digest` is by what texts are known
-//! again, `stock` which filters are Fail2ban's own.
+//! `import` writes all of that as files of f2bd's. `shown` is how a jail is told, `single` one filter without a jail, `trial` one
+//! that somebody tries on a log, `overlay` what somebody changes while the daemon runs, `state` whom a Fail2ban keeps out, by
+//! its database; `logging` where Fail2ban's log goes; `digest` is by what texts are known again, `stock` which filters are
+//! Fail2ban's own.
 
 pub mod action;
 pub mod brackets;
@@ -44,7 +46,7 @@ use std::path::{Path, PathBuf};
 
 use files::{Files, FilesError, INCLUDES};
 use interpolation::InterpolationError;
-use jail::{JailsReader, State, TreeJail};
+use jail::{JailsReader, Started, State, TreeJail};
 use options::{Options, Written};
 
 use crate::config::problem::Problems;
@@ -91,6 +93,15 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// What a jail is started with, if it is.
+    pub fn started(&self, jail: &JailName) -> Option<&Started> {
+        let mut jails = self.jails.iter();
+        match &jails.find(|one| one.name == jail.as_str())?.state {
+            State::On(started) => Some(started),
+            State::Off | State::Doubtful | State::LeftOut(_) => None,
+        }
+    }
+
     /// Reads a directory. `None` if Fail2ban would not start at all; what is wrong, with the directory or with single jails, is
     /// noted in `problems`.
     pub fn read(folder: &Path, version: &str, problems: &mut Problems) -> Option<Tree> {

@@ -4,14 +4,11 @@
 //! of it goes the way of a reload; nothing is put in force here, and no file is written.
 
 mod fault;
+mod logs;
 mod matches;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use fault::MOST_ENTRIES;
@@ -19,31 +16,12 @@ pub use fault::OverlayError;
 
 use super::Tree;
 use super::interpolation::LONGEST_VALUE;
-use super::jail::keys::{FILTER_OPTIONS, JAIL_OPTIONS, OptionKind};
 use super::jail::{Started, State};
 use super::options::{Written, strip};
-use super::stream::there;
-use super::time;
-use super::transcription::{logs, reads_journal};
+use super::transcription::reads_journal;
 use crate::config::problem::{Place, Problem, Text};
-use crate::control::fail2ban::value::Value;
 use crate::control::protocol::{TreeChange, TreeOption};
 use crate::engine::name::JailName;
-
-/// The options that are told to those who ask.
-const TOLD: &[&str] = &[
-    "usedns",
-    "logencoding",
-    "logtimezone",
-    "ignorecommand",
-    "bantime.increment",
-    "bantime.factor",
-    "bantime.formula",
-    "bantime.multipliers",
-    "bantime.maxtime",
-    "bantime.rndtime",
-    "bantime.overalljails",
-];
 
 /// A tree with a change, and how what is wrong with the change can be told from the rest.
 #[derive(Debug)]
@@ -93,37 +71,6 @@ impl Tree {
             State::On(started) => Some(started),
             State::Off | State::Doubtful | State::LeftOut(_) => None,
         }
-    }
-
-    /// What is told of a jail's options in Fail2ban's own words.
-    pub fn said(&self, jail: &JailName) -> Option<BTreeMap<String, String>> {
-        let mut jails = self.jails.iter();
-        let State::On(started) = &jails.find(|one| one.name == jail.as_str())?.state else {
-            return None;
-        };
-        let mut options = started.options.clone();
-        options.lay(&started.filter_options());
-        let told = TOLD.iter().filter_map(|key| {
-            let written = options.get(key)?;
-            Some(((*key).to_owned(), told(key, written)))
-        });
-        Some(told.collect())
-    }
-}
-
-/// A value as Fail2ban's server keeps it.
-fn told(key: &str, written: &Written) -> String {
-    let mut kinds = FILTER_OPTIONS.iter().chain(JAIL_OPTIONS);
-    let kind = kinds.find(|(known, _)| *known == key);
-    match (key, kind) {
-        ("usedns", _) => written.text.to_lowercase(),
-        (_, Some((_, OptionKind::Flag))) if written.is_true() => "True".to_owned(),
-        (_, Some((_, OptionKind::Flag))) => "False".to_owned(),
-        ("bantime.maxtime" | "bantime.rndtime", _) => match time::seconds(&written.text) {
-            Ok(seconds) => seconds.to_string(),
-            Err(_) => written.text.clone(),
-        },
-        _ => written.text.clone(),
     }
 }
 
@@ -215,7 +162,7 @@ impl Laid<'_> {
             return Err(OverlayError::TooMuch(key));
         }
         // As if it had never been said.
-        if value.is_empty() && key.starts_with("bantime.") {
+        if value.is_empty() && matches!(option, TreeOption::Growth(_)) {
             self.started.options.remove(key);
             return Ok(true);
         }
@@ -223,73 +170,20 @@ impl Laid<'_> {
         Ok(true)
     }
 
-    fn backend(&self) -> &str {
-        self.started.options.text("backend").unwrap_or("auto")
-    }
-
     fn needs_files(&self) -> Result<(), OverlayError> {
-        let backend = strip(self.backend()).to_lowercase();
-        let is_journal = backend.starts_with("systemd") || reads_journal(self.started, &backend);
         let reads = "the journal and no file";
-        (!is_journal)
-            .then_some(())
-            .ok_or(OverlayError::Backend { reads })
+        match reads_journal(self.started) {
+            true => Err(OverlayError::Backend { reads }),
+            false => Ok(()),
+        }
     }
 
     fn needs_journal(&self) -> Result<(), OverlayError> {
         let reads = "files and not the journal";
-        match self.needs_files() {
-            Ok(()) => Err(OverlayError::Backend { reads }),
-            Err(_) => Ok(()),
+        match reads_journal(self.started) {
+            true => Ok(()),
+            false => Err(OverlayError::Backend { reads }),
         }
-    }
-
-    /// The logs, perhaps with wildcards.
-    fn logs(&self) -> Vec<String> {
-        let paths = self.started.options.get("logpath");
-        let paths = paths.into_iter().flat_map(logs);
-        paths.map(str::to_owned).collect()
-    }
-
-    fn add_log(&mut self, path: &str) -> Result<bool, OverlayError> {
-        self.needs_files()?;
-        if !path.starts_with('/') || path.contains(['*', '?', '[', ']', '\n']) {
-            return Err(OverlayError::NoPath);
-        }
-        readable(path)?;
-        let mut logs = self.logs();
-        let is_there = |log: &String| log == path || there(log).iter().any(|file| file == path);
-        if logs.iter().any(is_there) {
-            return Ok(false);
-        }
-        logs.push(path.to_owned());
-        self.say("logpath", &logs)?;
-        Ok(true)
-    }
-
-    /// Of a path with wildcards the other files stay, and none is added that comes to be there.
-    fn remove_log(&mut self, path: &str) -> Result<bool, OverlayError> {
-        self.needs_files()?;
-        let (mut left, mut is_found) = (Vec::new(), false);
-        for log in self.logs() {
-            let files = there(&log);
-            if log == path {
-                is_found = true;
-            } else if files.iter().any(|file| file == path) {
-                is_found = true;
-                left.extend(files.into_iter().filter(|file| file != path));
-            } else {
-                left.push(log);
-            }
-        }
-        if !is_found {
-            return Ok(false);
-        }
-        if left.is_empty() {
-            return Err(self.last("logpath"));
-        }
-        self.say("logpath", &left)?;
-        Ok(true)
     }
 }
 
@@ -300,21 +194,4 @@ fn place_in(at: i64, count: usize) -> Option<usize> {
         _ => usize::try_from(at).ok()?,
     };
     (at < count).then_some(at)
-}
-
-/// Whether a log can be read.
-fn readable(path: &str) -> Result<(), OverlayError> {
-    let python = |number: i32, text: &str| {
-        OverlayError::Log(format!("[Errno {number}] {text}: {}", Value::from(path)))
-    };
-    // Nothing is opened: of a pipe that would wait.
-    match fs::metadata(Path::new(path)) {
-        Ok(data) if data.is_dir() => Err(python(21, "Is a directory")),
-        Ok(data) if !data.is_file() => Err(OverlayError::NoPath),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(python(2, "No such file or directory"))
-        }
-        Err(error) => Err(OverlayError::Log(format!("{path}: {error}"))),
-    }
 }

@@ -1,22 +1,25 @@
-//! What are the patterns and the logs of a jail to those who ask in Fail2ban's words?
+//! What is a jail to those who ask in Fail2ban's words: its patterns, its logs and its options?
 //!
 //! In: a jail of a [`Tree`]. Out: each pattern in Python's language as it was written, with its tags replaced, in the order
-//! by which they are deleted. What addresses look like is our own expression, as it is wherever a filter is read.
+//! by which they are deleted; options as Fail2ban's server keeps them. What addresses look like is our own expression, as it
+//! is wherever a filter is read.
 
 mod actions;
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::Tree;
 use super::expression::{Hosts, python};
-use super::jail::State;
-use super::options::{Options, strip};
-use super::transcription::logs;
-use crate::engine::name::JailName;
+use super::jail::Started;
+use super::jail::keys::{FILTER_OPTIONS, JAIL_OPTIONS, OptionKind};
+use super::options::{Options, Written, strip};
+use super::time;
+use super::transcription::{logs, reads_journal};
+use crate::control::protocol::{GrowthOption, TreeOption};
 
-/// The patterns of a jail, and its logs.
+/// What is shown of a jail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     /// What is a failure.
@@ -25,47 +28,65 @@ pub struct Shown {
     pub ignoreregex: Vec<String>,
     /// What a line must match first; empty if that is nothing.
     pub prefregex: String,
-    /// The logs that it names, perhaps with wildcards; none if it names a journal.
+    /// The logs that it names, perhaps with wildcards; none if it reads the journal.
     pub logpath: Vec<String>,
-    /// The entries of a journal that it names, alternatives with `+` between them.
+    /// The entries of a journal that it names, alternatives with `+` between them; empty if it reads files.
     pub journalmatch: String,
+    /// What it says of options, by their names.
+    pub said: BTreeMap<String, String>,
 }
 
-impl Tree {
-    /// What is shown of a jail.
-    pub fn shown(&self, jail: &JailName) -> Option<Shown> {
-        let mut jails = self.jails.iter();
-        let State::On(started) = &jails.find(|one| one.name == jail.as_str())?.state else {
-            return None;
-        };
+impl Shown {
+    /// What is shown of this one.
+    pub fn of(started: &Started) -> Shown {
         let options = started.filter_options();
         let lines = |key: &str| {
             let lines = options.text(key).unwrap_or_default().split('\n');
             lines.map(strip).filter(|line| !line.is_empty())
         };
         let all = |key: &str| lines(key).map(|line| shown(line, &options)).collect();
-        let backend = started.options.text("backend").unwrap_or_default();
-        let is_journal = backend.starts_with("systemd");
         let prefix = options.text("prefregex").map(strip).unwrap_or_default();
-        Some(Shown {
+        let (logpath, journalmatch) = match reads_journal(started) {
+            true => (None, lines("journalmatch").collect()),
+            false => (started.options.get("logpath"), Vec::new()),
+        };
+        let logpath = logpath.into_iter().flat_map(logs);
+        Shown {
             failregex: all("failregex"),
             ignoreregex: all("ignoreregex"),
             prefregex: shown(prefix, &options),
-            logpath: match is_journal {
-                true => Vec::new(),
-                false => started
-                    .options
-                    .get("logpath")
-                    .into_iter()
-                    .flat_map(logs)
-                    .map(str::to_owned)
-                    .collect(),
-            },
-            journalmatch: match is_journal {
-                true => lines("journalmatch").collect::<Vec<_>>().join(" + "),
-                false => String::new(),
-            },
-        })
+            logpath: logpath.map(str::to_owned).collect(),
+            journalmatch: journalmatch.join(" + "),
+            said: said(started, &options),
+        }
+    }
+}
+
+fn said(started: &Started, of_filter: &Options) -> BTreeMap<String, String> {
+    let mut options = started.options.clone();
+    options.lay(of_filter);
+    let said = TreeOption::all().filter_map(|option| {
+        let written = options.get(option.name())?;
+        Some((option.name().to_owned(), kept(option, written)))
+    });
+    said.collect()
+}
+
+/// A value as Fail2ban's server keeps it.
+fn kept(option: TreeOption, written: &Written) -> String {
+    let mut kinds = FILTER_OPTIONS.iter().chain(JAIL_OPTIONS);
+    let kind = kinds.find(|(known, _)| *known == option.name());
+    match (option, kind) {
+        (TreeOption::UseDns, _) => written.text.to_lowercase(),
+        (_, Some((_, OptionKind::Flag))) if written.is_true() => "True".to_owned(),
+        (_, Some((_, OptionKind::Flag))) => "False".to_owned(),
+        (TreeOption::Growth(GrowthOption::MaxTime | GrowthOption::RandomTime), _) => {
+            match time::seconds(&written.text) {
+                Ok(seconds) => seconds.to_string(),
+                Err(_) => written.text.clone(),
+            }
+        }
+        _ => written.text.clone(),
     }
 }
 

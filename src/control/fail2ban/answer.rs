@@ -142,15 +142,11 @@ impl<E> Answers<'_, E> {
                 Value::Nothing
             }
             Command::StopAllJails => {
-                for row in self.status(None)?.jails {
-                    self.done(Request::EndJail { jail: row.jail })?;
-                }
+                let jails = self.status(None)?.jails.into_iter().map(|row| row.jail);
+                self.end_all(jails)?;
                 // Those whose jails are left out by a mistake.
-                let waiting: BTreeSet<_> =
-                    self.bans(None)?.into_iter().map(|ban| ban.jail).collect();
-                for jail in waiting {
-                    self.done(Request::EndJail { jail })?;
-                }
+                let waiting = self.bans(None)?.into_iter().map(|ban| ban.jail);
+                self.end_all(waiting.collect::<BTreeSet<_>>())?;
                 Value::Nothing
             }
             // Whatever jail there is was started with the daemon.
@@ -205,6 +201,17 @@ impl<E> Answers<'_, E> {
             Reply::Refused(refusal) => Err(refusal.into()),
             _ => Err(strange()),
         }
+    }
+
+    /// The same for several, some of which somebody else may have ended just now.
+    fn end_all(&mut self, jails: impl IntoIterator<Item = JailName>) -> Result<(), Failed<E>> {
+        for jail in jails {
+            match self.end(&Jail(jail.to_string())) {
+                Err(Failed::Fault(Fault::UnknownJail(_))) => {}
+                ended => ended?,
+            }
+        }
+        Ok(())
     }
 
     /// How a jail is doing.
@@ -289,5 +296,65 @@ fn seconds(bantime: BanTime) -> i64 {
     match bantime {
         BanTime::For(span) => i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
         BanTime::Forever => -1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+    use crate::control::protocol::Refusal;
+
+    fn status(jails: &[&str]) -> Status {
+        let rows = jails.iter().map(|jail| {
+            serde_json::json!({
+                "jail": jail, "filter": "x", "maxretry": 1, "distinct": false, "findtime": 1.0, "bantime": 1,
+                "siege": null, "actions": [], "watched": 0, "most_watched": 0, "failing": 0, "banned": 0,
+                "failures": 0, "bans": 0, "records": 0,
+            })
+        });
+        serde_json::from_value(serde_json::json!({
+            "version": "0", "since": "2026-11-23T08:00:00Z", "dry_run": false, "sources": [], "actions": [],
+            "configuration": {"confirm_by": null, "restored": null},
+            "database": {"path": "", "up_to_date": true},
+            "jails": rows.collect::<Vec<_>>(),
+        }))
+        .expect("a status")
+    }
+
+    #[test]
+    fn all_jails_end_though_one_has_just_ended() {
+        let mut ended = Vec::new();
+        let mut ask = |request| {
+            Ok::<_, Infallible>(match request {
+                Request::Status { .. } => Reply::Status(Box::new(status(&["a", "b", "c"]))),
+                Request::EndJail { jail } if jail.as_str() == "b" => Reply::Refused(Refusal {
+                    why: Why::NotSo,
+                    message: String::new(),
+                    details: Vec::new(),
+                }),
+                Request::EndJail { jail } => {
+                    ended.push(jail.to_string());
+                    Reply::Done {
+                        changed: 0,
+                        resumed: 0,
+                    }
+                }
+                _ => Reply::Bans {
+                    rows: Vec::new(),
+                    more: false,
+                },
+            })
+        };
+        let mut answers = Answers {
+            ask: &mut ask,
+            zone: &TimeZone::UTC,
+            from: None,
+            complain: &mut |_| {},
+        };
+        let answer = answers.answer(Command::StopAllJails);
+        assert_eq!(answer.expect("an answer"), Value::Nothing);
+        assert_eq!(ended, ["a", "c"]);
     }
 }

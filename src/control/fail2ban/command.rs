@@ -148,9 +148,6 @@ pub const NAMES: [&str; 13] = [
     "server-status",
 ];
 
-/// With what the options begin that say how bans grow.
-const GROWTH: &str = "bantime.";
-
 /// The words that are left.
 struct Words(VecDeque<String>);
 
@@ -281,11 +278,11 @@ fn get(mut words: Words) -> Result<Command, Fault> {
                 property,
             }
         }
-        what if what.starts_with(GROWTH) => {
-            let option = what.parse().map_err(|_| unknown())?;
-            Command::GetOf(jail, JailSetting::Growth(option))
+        what => {
+            let setting =
+                known(JAIL_SETTINGS, what).or_else(|| what.parse().ok().map(JailSetting::of));
+            Command::GetOf(jail, setting.ok_or_else(unknown)?)
         }
-        what => Command::GetOf(jail, known(JAIL_SETTINGS, what).ok_or_else(unknown)?),
     })
 }
 
@@ -352,7 +349,7 @@ fn change(jail: Jail, what: &str, mut words: Words) -> Result<Command, Fault> {
         what => match what.parse::<TreeOption>() {
             Ok(option) => {
                 let value = words.next()?;
-                if what == "maxlines" && whole_number(&value)? <= 0 {
+                if option == TreeOption::MaxLines && whole_number(&value)? <= 0 {
                     let text = "maxlines must be integer greater than zero";
                     return Err(Fault::BadWord(text.to_owned()));
                 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Driver;
 use crate::action::trace::Trace;
 use crate::config::Settings;
+use crate::config::amend::AmendError;
 use crate::control::protocol::{DaemonChange, JailChange, Reply};
 use crate::daemon::answer;
 use crate::daemon::circumstances::Circumstances;
@@ -21,6 +22,9 @@ use crate::engine::name::JailName;
 use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::time::Timestamp;
 
+/// For how long a change of what is in force holds.
+const UNTIL: &str = "that holds until the configuration is read again";
+
 impl Driver {
     /// Has the engine know who would be locked out, if the settings want that.
     pub(super) fn guard(&mut self, now: Timestamp, guarded: AddressSet) {
@@ -32,8 +36,8 @@ impl Driver {
         self.decide(now, Input::Ignore { set, addresses }, None);
     }
 
-    /// Puts new settings in force, unless jails that run would end by them and nobody has asked for it. Whatever is read while a configuration is on trial is on trial itself: what comes
-    /// back in the end is what was in force before all of them.
+    /// Puts new settings in force, unless jails that run would end by them and nobody has asked for it. Whatever is read while
+    /// a configuration is on trial is on trial itself: what comes back in the end is what was in force before all of them.
     ///
     /// # Errors
     /// All is as it was, which has been told.
@@ -45,14 +49,13 @@ impl Driver {
     ) -> Result<(), JailsLost> {
         let lost = self.engine.policy().lost_in(&settings.policy);
         if !lost.is_empty() {
-            let names: Vec<_> = lost.iter().map(JailName::as_str).collect();
+            let lost = JailsLost(lost);
             let sentence = format!(
-                "the new configuration is not taken and the old one stays in force: by a mistake, jails that run would do nothing any more: {}",
-                names.join(", ")
+                "the new configuration is not taken and the old one stays in force: {lost}"
             );
             log::error!("{sentence}");
             self.told.tell_mistake(now, &sentence);
-            return Err(JailsLost);
+            return Err(lost);
         }
         let (circumstances, policy) = Circumstances::of(settings, &self.circumstances);
         if let Some(lasting) = trial {
@@ -80,16 +83,8 @@ impl Driver {
     /// Puts the settings in force once more, with one of a jail changed. The next configuration that is read knows nothing
     /// of it.
     pub(super) fn set(&mut self, now: Timestamp, jail: &JailName, change: &JailChange) -> Reply {
-        let (circumstances, policy) =
-            match self.circumstances.with(self.engine.policy(), jail, change) {
-                Ok(changed) => changed,
-                Err(error) => return answer::not_so(&error),
-            };
-        self.put_in_force(now, circumstances, policy);
-        log::info!(
-            "[{jail}] somebody has set {change}; that holds until the configuration is read again"
-        );
-        answer::done(&[])
+        let changed = self.circumstances.with(self.engine.policy(), jail, change);
+        self.change(now, changed, &format!("[{jail}] somebody has set {change}"))
     }
 
     /// The same with settings that were read for that. What was read before another configuration came in force is none of it.
@@ -107,57 +102,68 @@ impl Driver {
         }
         let policy = self.engine.policy();
         // The change may bring out a mistake elsewhere, and what a jail needs may have gone since it was read.
-        if !policy.lost_in(&settings.policy).is_empty() {
-            return answer::bad_configuration(&problems);
+        let lost = policy.lost_in(&settings.policy);
+        if !lost.is_empty() {
+            return answer::jails_lost(&JailsLost(lost), &problems);
         }
-        let (circumstances, policy) = match self
-            .circumstances
-            .rewritten(policy, settings, &jail, &change)
-        {
-            Ok(changed) => changed,
-            Err(error) => return answer::not_so(&error),
-        };
-        self.put_in_force(now, circumstances, policy);
-        log::info!(
-            "[{jail}] somebody has set {change}; that holds until the configuration is read again"
-        );
-        answer::done(&[])
+        let circumstances = &self.circumstances;
+        let changed = circumstances.rewritten(policy, settings, &jail, &change);
+        self.change(now, changed, &format!("[{jail}] somebody has set {change}"))
     }
 
     /// The same without a jail.
     pub(super) fn end_jail(&mut self, now: Timestamp, jail: &JailName) -> Reply {
-        let (circumstances, policy) = match self.circumstances.without(self.engine.policy(), jail) {
-            Ok(changed) => changed,
-            Err(error) => return answer::not_so(&error),
+        let policy = self.engine.policy();
+        let runs = policy.jails.iter().any(|one| one.name == *jail);
+        // Where a file cannot be read, any name may be that of a jail that is left out; bans tell which was one.
+        let changed = match runs || self.engine.ledger().count_in(jail) > 0 {
+            true => self.circumstances.without(policy, jail),
+            false => Err(AmendError::Jail(jail.clone())),
         };
-        self.put_in_force(now, circumstances, policy);
-        log::info!(
-            "[{jail}] somebody has ended it; that holds until the configuration is read again"
-        );
-        answer::done(&[])
+        self.change(now, changed, &format!("[{jail}] somebody has ended it"))
     }
 
-    /// The same with a setting of the daemon.
+    /// The same with a setting of the daemon, which no jail, source or action has to hear of.
     pub(super) fn set_daemon(&mut self, now: Timestamp, change: &DaemonChange) -> Reply {
-        let circumstances = match self.circumstances.with_daemon(change) {
+        self.circumstances = match self.circumstances.with_daemon(change) {
             Ok(circumstances) => circumstances,
             Err(error) => return answer::not_so(&error),
         };
-        let policy = self.engine.policy().clone();
-        self.put_in_force(now, circumstances, policy);
-        log::info!("somebody has set {change}; that holds until the configuration is read again");
+        self.tell_as_set(now);
+        log::info!("somebody has set {change}; {UNTIL}");
         answer::done(&[])
+    }
+
+    fn change(
+        &mut self,
+        now: Timestamp,
+        changed: Result<(Circumstances, Policy), AmendError>,
+        what: &str,
+    ) -> Reply {
+        match changed {
+            Ok((circumstances, policy)) => {
+                self.put_in_force(now, circumstances, policy);
+                log::info!("{what}; {UNTIL}");
+                answer::done(&[])
+            }
+            Err(error) => answer::not_so(&error),
+        }
+    }
+
+    /// Has both logs tell what they are to.
+    fn tell_as_set(&mut self, now: Timestamp) {
+        log::set_max_level(self.circumstances.log_level);
+        self.told
+            .go_on(now, &self.circumstances.logging, self.engine.policy());
     }
 
     fn put_in_force(&mut self, now: Timestamp, circumstances: Circumstances, policy: Policy) {
         let since = now.before(crate::daemon::longest_findtime(&policy));
         let wanted = policy.sets(circumstances.guard);
-        log::set_max_level(circumstances.log_level);
         self.circumstances = circumstances;
         self.commands = policy.commands();
         self.decide(now, Input::Policy(Box::new(policy)), None);
-        self.told
-            .go_on(now, &self.circumstances.logging, self.engine.policy());
+        self.tell_as_set(now);
         if !self.circumstances.guard {
             self.guard(now, AddressSet::default());
         }

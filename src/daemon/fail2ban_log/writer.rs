@@ -3,8 +3,9 @@
 //! A thread writes them, so that a disk that hangs, or a log of the system that is busy, holds up nobody. What cannot be
 //! written is told once.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::outlet::Outlet;
 use crate::config::fail2ban::logging::{LogTarget, Logging};
@@ -32,6 +33,8 @@ pub struct Writer {
     name: String,
     entries: SyncSender<Entry>,
     thread: JoinHandle<()>,
+    /// Breaks off when the thread ends.
+    ended: Receiver<()>,
     /// Whether lines are being lost, which has been told.
     loses: bool,
 }
@@ -40,16 +43,21 @@ impl Writer {
     /// Begins to write; nothing if the system gives no thread, which is told.
     pub fn start(target: &LogTarget, logging: &Logging) -> Option<Writer> {
         let (entries, waiting) = sync_channel(MOST_WAITING);
+        let (running, ended) = sync_channel(0);
         let (name, own) = (target.name().to_owned(), target.name().to_owned());
         let outlet = Outlet::new(target, logging);
         let thread = std::thread::Builder::new()
             .name("fail2ban-log".to_owned())
-            .spawn(move || write_all(&own, outlet, &waiting));
+            .spawn(move || {
+                let _running: SyncSender<()> = running;
+                write_all(&own, outlet, &waiting);
+            });
         match thread {
             Ok(thread) => Some(Writer {
                 name,
                 entries,
                 thread,
+                ended,
                 loses: false,
             }),
             Err(error) => {
@@ -71,9 +79,13 @@ impl Writer {
         self.loses = is_lost;
     }
 
-    /// Waits until all that was told is written.
-    pub fn end(self) {
+    /// Waits until all that was told is written, but no longer than this.
+    pub fn end(self, longest: Duration) {
         drop(self.entries);
+        if self.ended.recv_timeout(longest) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("{} takes nothing: its last lines are missing", self.name);
+            return;
+        }
         if self.thread.join().is_err() {
             log::error!("the writer of {} has died", self.name);
         }
@@ -100,6 +112,8 @@ fn write_all(name: &str, mut outlet: Outlet, waiting: &Receiver<Entry>) {
 mod tests {
     use super::*;
     use crate::config::fail2ban::logging::SyslogSocket;
+
+    const MINUTE: Duration = Duration::from_secs(60);
 
     fn writer(path: &str) -> Writer {
         let target = LogTarget::parse(path).expect("a target");
@@ -128,16 +142,28 @@ mod tests {
         for number in 0..1_000 {
             writer.write(entry(&number.to_string()));
         }
-        writer.end();
+        writer.end(MINUTE);
         let text = std::fs::read_to_string(&path).expect("a log");
         assert_eq!(text.lines().count(), 1_000);
         assert!(text.ends_with("NOTICE  999\n"), "{text}");
     }
 
     #[test]
+    fn what_takes_nothing_holds_up_no_end() {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).expect("a pipe");
+        let mut writer = writer(path.to_str().expect("a path"));
+        writer.write(entry("lost"));
+        // Nobody reads.
+        writer.end(Duration::ZERO);
+    }
+
+    #[test]
     fn a_file_that_cannot_be_written_holds_up_nobody() {
         let mut writer = writer("/nonexistent/log");
         writer.write(entry("lost"));
-        writer.end();
+        writer.end(MINUTE);
     }
 }

@@ -165,6 +165,7 @@ impl Engine {
         let attacked = self.attacked(jail, account, failure.target.as_deref(), || {
             failure.session.clone()
         });
+        let latest = self.latest(failure.time);
         let state = &mut self.jails[at];
         let offences = self.offences.get(&jail.name);
         if let Some(rule) = &jail.siege {
@@ -192,8 +193,13 @@ impl Engine {
         }
         let last = offences.and_then(|offences| offences.last(subject));
         let last_end = last.and_then(|last| last.end);
-        // What it failed while it was let through went with its ban.
-        let is_behind = last_end.is_some_and(|end| time <= end && end <= now);
+        // What it failed while it was let through went with its ban. Who was kept out failed afterwards, if it may be.
+        let lets_through = last.is_some_and(|last| {
+            let response = jail.responses.to(last.number, Origin::Failures);
+            response.lets_through
+        });
+        let failed = if lets_through { time } else { latest };
+        let is_behind = last_end.is_some_and(|end| failed <= end && end <= now);
         let counts = fate != Fate::Used && jail.bans(subject);
         if counts && !is_behind && is_open(jail, offences, subject, time) {
             let threshold = jail.threshold(self.policy.maxretry(jail, address));

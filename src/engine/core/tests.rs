@@ -112,10 +112,11 @@ fn batch(lines: &[(i64, &str)]) -> Batch {
     batch
 }
 
+/// Hears these at the end of the second, until which they may have been logged.
 fn hear(engine: &mut Engine, now: i64, lines: &[(i64, &str)]) -> Vec<Decision> {
     let mut out = Vec::new();
     engine.handle(
-        at(now),
+        at(now).at_latest(),
         Input::Records {
             source: None,
             batch: &batch(lines),
@@ -225,6 +226,32 @@ fn a_failure_of_the_second_in_which_a_ban_ended_counts() {
     // It was logged before, since it is there already.
     assert_eq!(hear(at(8).after(SECOND / 4)), Vec::<String>::new());
     assert_eq!(hear(at(8).after(SECOND * 3 / 4)), ["+192.0.2.7 @8 #2"]);
+}
+
+#[test]
+fn a_failure_of_the_second_in_which_a_ban_ended_counts_after_a_restart_as_well() {
+    let engine = || Engine::new(policy(2, 600, ten_minutes(), &[]));
+    let mut before = engine();
+    let mut all = hear(&mut before, 3, &[(3, A), (3, A)]);
+    let unban = Input::Unban {
+        jail: None,
+        subject: Some(A.parse().expect("a subject")),
+        forget: false,
+        reason: None,
+    };
+    let ended = at(8).after(SECOND / 2);
+    before.handle(ended, unban, &mut Vec::new());
+    all.retain(|decision| matches!(decision, Decision::Ban(_)));
+    all.extend(hear(&mut before, 9, &[(8, A)]));
+    let mut remembered = remembered(&all);
+    remembered.bans.clear();
+    remembered.offences[0].2.end = Some(ended);
+    let mut after = engine();
+    after.handle(at(10), Input::Restore(remembered), &mut Vec::new());
+    for mut engine in [before, after] {
+        let out = hear(&mut engine, 11, &[(11, A)]);
+        assert_eq!(short(&out), ["+192.0.2.7 @11 #2"]);
+    }
 }
 
 #[test]

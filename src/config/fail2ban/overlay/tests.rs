@@ -1,5 +1,7 @@
 //! Facts about changes of a tree in memory.
 
+use std::fs;
+
 use proptest::prelude::*;
 
 use super::*;

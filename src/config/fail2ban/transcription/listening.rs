@@ -3,7 +3,9 @@
 //! In: its backend, its logs, its matches of the journal. Out: `sources`, `logpath` and `journalmatch`, and sources of their own
 //! for what is read otherwise than the rest.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::env;
 
 use super::super::brackets;
 use super::super::jail::Started;
@@ -53,7 +55,7 @@ pub fn write(
         .filter(|matches| !strip(&matches.text).is_empty());
     let paths = jail.option("logpath");
     let is_auto = word == "auto";
-    if reads_journal(jail.started, &word) {
+    if reads_journal(jail.started) {
         if let Some(paths) = paths.filter(|_| is_auto) {
             let missing: Vec<_> = logs(paths).collect();
             let message = format!(
@@ -96,6 +98,7 @@ pub fn write(
     }
     let mut good = Vec::new();
     for path in logs(paths) {
+        let path = whole(path, &paths.place, problems);
         match path.parse::<FileGlob>() {
             Ok(_) => good.push(path),
             Err(error) => problems.error(
@@ -108,13 +111,16 @@ pub fn write(
     match jail.option("logencoding").and_then(special) {
         None => {
             section.set("sources", texts(["files"], place));
-            section.set("logpath", texts(good.iter().copied(), &paths.place));
+            section.set(
+                "logpath",
+                texts(good.iter().map(|path| &**path), &paths.place),
+            );
         }
         Some((encoding, place)) => {
             let name = format!("files-{}", jail.name);
             let mut source = Table::default();
             source.set("type", text("file", place));
-            source.set("path", texts(good.iter().copied(), &paths.place));
+            source.set("path", texts(good.iter().map(|path| &**path), &paths.place));
             source.set("encoding", text(encoding, place));
             sources.set(&name, table(source, place));
             section.set("sources", texts([name.as_str()], place));
@@ -133,17 +139,34 @@ pub enum Needing {
     AlsoIfSwitched,
 }
 
-/// Whether a jail reads the journal, if this is the word of its backend.
-pub(in crate::config::fail2ban) fn reads_journal(started: &Started, backend: &str) -> bool {
+/// Whether a jail reads the journal.
+pub(in crate::config::fail2ban) fn reads_journal(started: &Started) -> bool {
+    let has_logs = || {
+        let paths = started.options.get("logpath");
+        paths.is_some_and(|paths| logs(paths).any(|path| !there(path).is_empty()))
+    };
+    match backend(started).as_deref() {
+        Some("systemd") => true,
+        Some("auto") => may_switch(started) && !has_logs(),
+        _ => false,
+    }
+}
+
+/// The word of a jail's backend, without options.
+fn backend(started: &Started) -> Option<String> {
+    let text = started.options.text("backend").unwrap_or("auto");
+    let named = brackets::part(text).ok()?;
+    Some(strip(named.name).to_lowercase())
+}
+
+/// Whether a jail that may choose reads the journal where there is no log file.
+fn may_switch(started: &Started) -> bool {
     let options = started.filter_options();
     let has_match = options
         .get("journalmatch")
         .is_some_and(|matches| !strip(&matches.text).is_empty());
     let may_switch = started.options.get("systemd_if_nologs");
-    let may_switch = may_switch.is_none_or(Written::is_true);
-    let paths = started.options.get("logpath");
-    let has_logs = || paths.is_some_and(|paths| logs(paths).any(|path| !there(path).is_empty()));
-    backend == "systemd" || backend == "auto" && may_switch && has_match && !has_logs()
+    has_match && may_switch.is_none_or(Written::is_true)
 }
 
 /// Whether a jail needs a log file and there is none, so that Fail2ban would start nothing at all.
@@ -152,23 +175,23 @@ pub(super) fn lacks_logs(started: &Started, needing: Needing) -> bool {
     let Some(paths) = option("logpath") else {
         return false;
     };
-    let backend = option("backend").map_or("auto", |backend| backend.text.as_str());
-    let options = started.filter_options();
-    let has_match = options
-        .get("journalmatch")
-        .is_some_and(|matches| !strip(&matches.text).is_empty());
-    let may_switch = has_match
-        && option("systemd_if_nologs").is_none_or(Written::is_true)
-        && (needing == Needing::OnlyFiles
-            || option("journalmatch").is_some()
-            || is_stock(&paths.place));
-    let needs_none = backend.starts_with("systemd")
-        || backend == "auto" && may_switch
-        || option("skip_if_nologs").is_some_and(Written::is_true);
-    !needs_none && logs(paths).all(|path| there(path).is_empty())
+    let is_switched = || {
+        may_switch(started)
+            && (needing == Needing::OnlyFiles
+                || option("journalmatch").is_some()
+                || is_stock(&paths.place))
+    };
+    let needs_none = match backend(started).as_deref() {
+        Some("systemd") => true,
+        Some("auto") => is_switched(),
+        _ => false,
+    };
+    let is_skipped = option("skip_if_nologs").is_some_and(Written::is_true);
+    !needs_none && !is_skipped && logs(paths).all(|path| there(path).is_empty())
 }
 
-/// Whether something stands in a file that a package brings, which tells where a log is on many machines.
+/// Whether something stands in a file that a package brings, which tells where a log is on many machines. The name decides:
+/// what packages write there changes with each release, and administrators have files of other names for what is theirs.
 fn is_stock(place: &Place) -> bool {
     let name = place.text().path.file_name();
     let name = name.and_then(|name| name.to_str()).unwrap_or_default();
@@ -186,6 +209,26 @@ pub(in crate::config::fail2ban) fn logs(paths: &Written) -> impl Iterator<Item =
         Some((path, "head" | "tail")) => strip(path),
         _ => line,
     })
+}
+
+/// A path from the root on. Fail2ban looks for others from wherever it runs, which is the root for its unit.
+fn whole<'p>(path: &'p str, place: &Place, problems: &mut Problems) -> Cow<'p, str> {
+    if path.starts_with('/') {
+        return Cow::Borrowed(path);
+    }
+    // What cannot be told is refused like any other path that is none.
+    let Some(folder) = env::current_dir()
+        .ok()
+        .and_then(|at| at.into_os_string().into_string().ok())
+    else {
+        return Cow::Borrowed(path);
+    };
+    let whole = format!("{}/{path}", folder.trim_end_matches('/'));
+    let message = format!(
+        "`logpath`: `{path}` is `{whole}` for whoever starts here, and another file elsewhere"
+    );
+    problems.warning(place, message, "write the whole path");
+    Cow::Owned(whole)
 }
 
 /// An encoding that is not the usual one. Python's names differ from others' in little.

@@ -148,8 +148,8 @@ pub fn transcribe(tree: &Tree, problems: &mut Problems) -> Transcription {
     }
 }
 
-/// `[daemon]`. Those who ask Fail2ban's socket, read its log or look for its process find them where they were. The database is f2bd's own, and history is kept as it usually keeps it: what Fail2ban forgets earlier is said
-/// with each jail.
+/// `[daemon]`. Those who ask Fail2ban's socket, read its log or look for its process find them where they were. The database
+/// is f2bd's own, and history is kept as it usually keeps it: what Fail2ban forgets earlier is said with each jail.
 fn daemon(options: &Options, problems: &mut Problems) -> Table {
     let mut section = Table::default();
     let path = |key: &str| options.get(key).filter(|path| path.text.starts_with('/'));

@@ -10,7 +10,7 @@ use crate::control::fail2ban::command::{Jail, JailSetting, Setting};
 use crate::control::fail2ban::fault::Fault;
 use crate::control::fail2ban::files;
 use crate::control::fail2ban::value::Value;
-use crate::control::protocol::{JailSettingsRow, TreeOption};
+use crate::control::protocol::{GrowthOption, JailSettingsRow, TreeOption};
 use crate::engine::prefix::Prefix;
 
 /// What is answered where nothing is told in Fail2ban's form: the daemon tells the service manager's journal or the terminal.
@@ -45,7 +45,7 @@ impl<E> Answers<'_, E> {
         let settings = self.jail_settings(jail)?;
         Ok(match setting {
             JailSetting::LogPath => Value::texts(files::there(&settings.logpath)),
-            JailSetting::LogEncoding => match said(&settings, "logencoding") {
+            JailSetting::LogEncoding => match said(&settings, TreeOption::LogEncoding) {
                 Some(word) if !word.eq_ignore_ascii_case("auto") => word.into(),
                 _ if settings.said.is_some() => USUAL_ENCODING.into(),
                 _ => settings.logencoding.into(),
@@ -59,7 +59,7 @@ impl<E> Answers<'_, E> {
             JailSetting::Idle => Value::Flag(settings.idle),
             JailSetting::IgnoreSelf => Value::Flag(settings.ignoreself),
             JailSetting::IgnoreIp => Value::texts(in_their_order(&settings.ignoreip)),
-            JailSetting::IgnoreCommand => match said(&settings, "ignorecommand") {
+            JailSetting::IgnoreCommand => match said(&settings, TreeOption::IgnoreCommand) {
                 Some(command) => command.into(),
                 None => settings.ignorecommand.into(),
             },
@@ -78,7 +78,7 @@ impl<E> Answers<'_, E> {
                 Value::Tuple(vec![pattern, title.into()])
             }
             JailSetting::LogTimeZone => {
-                let said = said(&settings, "logtimezone").map(str::to_owned);
+                let said = said(&settings, TreeOption::LogTimeZone).map(str::to_owned);
                 let zone = || settings.lines.and_then(|lines| lines.logtimezone);
                 let zone = said.filter(|zone| !zone.is_empty()).or_else(zone);
                 zone.map_or(Value::Nothing, Value::from)
@@ -86,7 +86,7 @@ impl<E> Answers<'_, E> {
             JailSetting::MaxLines => Value::count(settings.lines.map_or(1, |lines| lines.maxlines)),
             // Answers hold for a while, of which nothing can be said.
             JailSetting::IgnoreCache => Value::Nothing,
-            JailSetting::UseDns => match said(&settings, "usedns") {
+            JailSetting::UseDns => match said(&settings, TreeOption::UseDns) {
                 Some(word) => word.into(),
                 None => settings.usedns.to_string().into(),
             },
@@ -108,27 +108,27 @@ impl<E> Answers<'_, E> {
 }
 
 /// What a directory of Fail2ban's says of an option.
-fn said<'s>(settings: &'s JailSettingsRow, option: &str) -> Option<&'s str> {
+fn said(settings: &JailSettingsRow, option: TreeOption) -> Option<&str> {
     let said = settings.said.as_ref()?;
-    said.get(option).map(String::as_str)
+    said.get(option.name()).map(String::as_str)
 }
 
 /// How bans grow, as Python's values: what a configuration of f2bd's says of it has no such words.
-fn growth(settings: &JailSettingsRow, option: TreeOption) -> Result<Value, Fault> {
+fn growth(settings: &JailSettingsRow, option: GrowthOption) -> Result<Value, Fault> {
     if settings.said.is_none() {
         return Err(Fault::Refused(format!(
             "f2bd tells how bans grow by `f2bd check --json`, under `escalation` of the jail {}",
             settings.jail
         )));
     }
-    let Some(word) = said(settings, option.name()) else {
+    let Some(word) = said(settings, TreeOption::Growth(option)) else {
         return Ok(Value::Nothing);
     };
     let number = || word.parse().ok().map(Value::Whole);
-    Ok(match option.name() {
-        "bantime.increment" | "bantime.overalljails" => Value::Flag(word == "True"),
-        "bantime.maxtime" | "bantime.rndtime" => number().unwrap_or_else(|| word.into()),
-        _ => word.into(),
+    Ok(match option {
+        GrowthOption::Increment | GrowthOption::OverAllJails => Value::Flag(word == "True"),
+        GrowthOption::MaxTime | GrowthOption::RandomTime => number().unwrap_or_else(|| word.into()),
+        GrowthOption::Factor | GrowthOption::Formula | GrowthOption::Multipliers => word.into(),
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! In: the words of Fail2ban's commands. Out: settings by name. What they are is not known here.
 
-use crate::control::protocol::TreeOption;
+use crate::control::protocol::{GrowthOption, TreeOption};
 
 /// A setting of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub enum JailSetting {
     /// `actions`
     Actions,
     /// `bantime.increment` and the others of its kind.
-    Growth(TreeOption),
+    Growth(GrowthOption),
 }
 
 /// The settings of the server that can be asked for.
@@ -117,8 +117,16 @@ pub(super) const FIXED: &[(&str, &str)] = &[
 impl JailSetting {
     /// What is told of an option.
     pub fn of(option: TreeOption) -> Self {
-        let known = known(JAIL_SETTINGS, option.name());
-        known.unwrap_or(JailSetting::Growth(option))
+        match option {
+            TreeOption::UseDns => JailSetting::UseDns,
+            TreeOption::PrefRegex => JailSetting::PrefRegex,
+            TreeOption::MaxLines => JailSetting::MaxLines,
+            TreeOption::DatePattern => JailSetting::DatePattern,
+            TreeOption::LogTimeZone => JailSetting::LogTimeZone,
+            TreeOption::LogEncoding => JailSetting::LogEncoding,
+            TreeOption::IgnoreCommand => JailSetting::IgnoreCommand,
+            TreeOption::Growth(option) => JailSetting::Growth(option),
+        }
     }
 }
 

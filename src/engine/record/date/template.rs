@@ -93,6 +93,8 @@ struct Compiled {
     is_none: bool,
     /// Each template as somebody can write it; several have one name where one line stands for several.
     names: Vec<Box<str>>,
+    /// Which of them are usual ones.
+    usual: Box<[bool]>,
     /// As they are written, one a line.
     text: Box<str>,
 }
@@ -177,23 +179,41 @@ impl DateTemplates {
         };
         let (number, start) = (place.number, place.span.start);
         let seen = Seen::at(&place, line, self, now);
-        Ok(last.in_zone(zone).told(seen, start, |calendar| {
-            let Hit { cut, groups } = place.hit(line)?;
-            let groups = groups.into_iter();
-            let groups = groups.filter_map(|(field, place)| Some((field, line.get(place)?)));
-            let moment = match cut.is_empty() {
+        let read = |hit: &Hit, calendar: &mut _| {
+            let groups = hit.groups.iter();
+            let groups =
+                groups.filter_map(|(field, place)| Some((*field, line.get(place.clone())?)));
+            let moment = match hit.cut.is_empty() {
                 true => None,
                 false => reading::moment(groups, calendar, now),
             };
-            Some(TemplateDate {
+            TemplateDate {
                 time: moment.map(|(time, _)| time),
-                cut,
+                cut: hit.cut.clone(),
                 template: Some(TemplateUse {
                     number,
                     tells_zone: moment.is_some_and(|(_, tells_zone)| tells_zone),
                 }),
-            })
-        }))
+            }
+        };
+        let last = last.in_zone(zone);
+        Ok(last.told(seen, start, || place.hit(line), read))
+    }
+
+    /// Whether the numbers of a template stand in the same places of all texts that it takes and that differ in digits alone:
+    /// in the usual ones something else stands between two numbers, or each has its width.
+    fn is_regular(&self, number: usize) -> bool {
+        self.compiled.usual.get(number) == Some(&true)
+    }
+}
+
+impl TemplateDate {
+    /// The same elsewhere in a line.
+    fn moved(&self, to: impl Fn(usize) -> usize) -> Self {
+        TemplateDate {
+            cut: to(self.cut.start)..to(self.cut.end),
+            ..*self
+        }
     }
 }
 
@@ -210,15 +230,16 @@ const ALL: &str = "{DEFAULT}";
 const ALL_AT_HEAD: &str = "{^LN-BEG}";
 
 fn compile(lines: &[&str]) -> Result<DateTemplates, DateTemplateError> {
-    let (mut all, mut names) = (Vec::new(), Vec::new());
+    let (mut all, mut names, mut are_usual) = (Vec::new(), Vec::new(), Vec::new());
     for &line in lines {
         let usual = match line.to_ascii_uppercase().as_str() {
             ALL => usual::all(),
             ALL_AT_HEAD => usual::at_head(),
             _ => Vec::new(),
         };
+        let is_usual = !usual.is_empty();
         let mut placed = Vec::new();
-        if usual.is_empty() {
+        if !is_usual {
             placed = expressions(line)?;
             names.extend(placed.iter().map(|_| Box::from(line)));
         }
@@ -227,6 +248,7 @@ fn compile(lines: &[&str]) -> Result<DateTemplates, DateTemplateError> {
             names.extend(own.iter().map(|_| Box::from(&*text)));
             placed.extend(own);
         }
+        are_usual.resize(names.len(), is_usual);
         all.extend(placed.into_iter().map(|placed| (line, placed)));
     }
     let joints = all.iter().filter_map(|(_, placed)| Joint::of(placed));
@@ -238,6 +260,7 @@ fn compile(lines: &[&str]) -> Result<DateTemplates, DateTemplateError> {
             joint,
             is_none: matches!(*all, [(line, _)] if line.eq_ignore_ascii_case(NONE)),
             names,
+            usual: are_usual.into(),
             text: lines.join("\n").into(),
         }),
     })

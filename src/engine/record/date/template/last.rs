@@ -1,12 +1,13 @@
 //! Was that date read just now?
 //!
-//! Many lines have the date of the line before. In: where a template found something, and what reads it. Out: what it tells, which
-//! is not read where the same is found again. Only what depends on nothing else is remembered.
+//! Many lines have the date of the line before, and most have one that is written like it. In: where a template found something,
+//! and what reads it. Out: what it tells, which is not read where the same is found again; and where its numbers stand, which
+//! is not asked where it is written alike. Only what depends on nothing else is remembered.
 
 use jiff::tz::TimeZone;
 use smallvec::SmallVec;
 
-use super::search::Place;
+use super::search::{Hit, Place};
 use super::{DateTemplates, TemplateDate};
 use crate::engine::record::date::calendar::Calendar;
 use crate::engine::time::Timestamp;
@@ -22,8 +23,15 @@ pub struct LastDate(Option<InZone>);
 #[derive(Debug)]
 pub(super) struct InZone {
     calendar: Calendar,
-    /// Where to cut is counted from the start of what the template took.
-    last: Option<(Seen, TemplateDate)>,
+    last: Option<Last>,
+}
+
+/// What was read. Places are counted from the start of what the template took.
+#[derive(Debug)]
+struct Last {
+    seen: Seen,
+    hit: Hit,
+    date: TemplateDate,
 }
 
 /// What was seen: all that it depends on what a date in a zone tells.
@@ -33,6 +41,8 @@ pub(super) struct Seen {
     now: Timestamp,
     /// By the how manyth template.
     number: usize,
+    /// Whether its groups stand in the same places of all texts that differ in digits alone.
+    is_regular: bool,
     /// What the template took, with the byte before it and the one behind it, where there are any: expressions ask what
     /// stands next to a date, and no further.
     text: SmallVec<[u8; 48]>,
@@ -57,10 +67,24 @@ impl Seen {
             templates: templates.clone(),
             now,
             number: place.number,
+            is_regular: templates.is_regular(place.number),
             text: text.into(),
             has_before,
             has_after,
         })
+    }
+
+    /// Whether the groups of the template stand in the same places of both.
+    fn is_written_like(&self, other: &Seen) -> bool {
+        let alike = |(one, other): (&u8, &u8)| {
+            one == other || one.is_ascii_digit() && other.is_ascii_digit()
+        };
+        self.is_regular
+            && self.number == other.number
+            && self.text.len() == other.text.len()
+            && (self.has_before, self.has_after) == (other.has_before, other.has_after)
+            && self.text.iter().zip(&other.text).all(alike)
+            && self.templates == other.templates
     }
 }
 
@@ -76,27 +100,34 @@ impl LastDate {
 }
 
 impl InZone {
-    /// What is told by what was seen, which begins at `start` of a line; `read` reads it.
+    /// What is told by what was seen, which begins at `start` of a line; `find` finds its groups, and `read` reads them.
     pub(super) fn told(
         &mut self,
         seen: Option<Seen>,
         start: usize,
-        read: impl FnOnce(&mut Calendar) -> Option<TemplateDate>,
+        find: impl FnOnce() -> Option<Hit>,
+        read: impl FnOnce(&Hit, &mut Calendar) -> TemplateDate,
     ) -> Option<TemplateDate> {
-        if let Some((last, date)) = &self.last
-            && seen.as_ref() == Some(last)
+        let known = self.last.take();
+        let known = known.zip(seen.as_ref());
+        if let Some((last, seen)) = known.as_ref()
+            && last.seen == **seen
         {
-            return Some(TemplateDate {
-                cut: date.cut.start + start..date.cut.end + start,
-                ..*date
-            });
+            let date = last.date.moved(|at| at + start);
+            self.last = known.map(|(last, _)| last);
+            return Some(date);
         }
-        let date = read(&mut self.calendar)?;
-        let from_start = |at: usize| at.checked_sub(start);
-        let cut = from_start(date.cut.start).zip(from_start(date.cut.end));
-        self.last = seen.zip(cut).map(|(seen, (start, end))| {
-            let cut = start..end;
-            (seen, TemplateDate { cut, ..date })
+        let alike = known.filter(|(last, seen)| seen.is_written_like(&last.seen));
+        let hit = match alike {
+            Some((last, _)) => last.hit.moved(|at| at + start),
+            None => find()?,
+        };
+        let date = read(&hit, &mut self.calendar);
+        // What is cut stands behind the start, or is nothing at all.
+        self.last = seen.filter(|_| hit.begins_at(start)).map(|seen| Last {
+            seen,
+            hit: hit.moved(|at| at - start),
+            date: date.moved(|at| at - start),
         });
         Some(date)
     }

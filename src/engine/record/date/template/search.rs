@@ -41,6 +41,7 @@ enum How<'s> {
 }
 
 /// What was found says so.
+#[derive(Clone, Debug)]
 pub struct Hit {
     /// What is to be cut out.
     pub cut: Range<usize>,
@@ -194,6 +195,25 @@ impl Search {
     fn rank(&self, found: &Match) -> Option<Rank> {
         let pattern = self.patterns.get(found.pattern().as_usize())?;
         Some(Rank::new(found.start(), pattern.number))
+    }
+}
+
+impl Hit {
+    /// Whether nothing of it stands before `start`.
+    pub fn begins_at(&self, start: usize) -> bool {
+        let mut groups = self.groups.iter();
+        self.cut.start >= start && groups.all(|(_, place)| place.start >= start)
+    }
+
+    /// The same elsewhere.
+    pub fn moved(&self, to: impl Fn(usize) -> usize) -> Self {
+        let moved = |place: &Range<usize>| to(place.start)..to(place.end);
+        Hit {
+            cut: moved(&self.cut),
+            groups: (self.groups.iter())
+                .map(|(field, place)| (*field, moved(place)))
+                .collect(),
+        }
     }
 }
 

@@ -298,6 +298,42 @@ proptest! {
             prop_assert_eq!(find(last), find(&mut LastDate::default()), "{}", line);
         }
     }
+
+    /// Where one usual template finds a date that is written like the last one, its numbers stand in the same places.
+    #[test]
+    fn numbers_stand_where_they_stood(
+        which in any::<prop::sample::Index>(),
+        digits in proptest::collection::vec(proptest::collection::vec(0..10_u8, 40), 2..12),
+        likely in any::<bool>(),
+        around in 0..4_usize,
+    ) {
+        let dates = [
+            "2005-08-14 09:59:58", "2005/8/4T9:59:58.123456+0200", "2005.11.14  09:59:58,123 UTC", "2005-08-14 09:59:58 -01:00",
+            "Sun Aug 14 09:59:58.123 2005", "Aug  4 9:59:58", "Aug 24 19:59:58 2005", "Sun Aug 14 2005 09:59:58.123",
+            "14/08/2005 09:59:58", "14-8-05 9:59:58", "14/Aug/2005:09:59:58.1 +0200", "14-Aug-2005 09:59:58",
+            "08/14/2005:09:59:58", "08-14-2005 9:59:58.123", "1124013598", "1124013598.123456", "1124013598123", "[1124013598]",
+            "09:59:58", "9:5:8", "<08/14/05@09:59:58>", "050814  9:59:58", "050814 09:59:58", "Aug 14, 2005 09:59:58 AM",
+            "Aug-14-05 9:59:58", "20050814T095958.123Z", "20050814 095958", "CEST Sun Aug 14 09:59:58 2005",
+            "+0200 Aug 14 09:59:58 2005", "@4000000042ff1b5e1a2b3c4d", "@400000004a32392b2aa21dac",
+        ];
+        let date = dates[which.index(dates.len())];
+        let around = [("", ""), ("", " x"), ("[", "]"), ("a 7 ", "8")][around];
+        let templates = DateTemplates::usual();
+        let last = &mut LastDate::default();
+        let now = "2026-10-27T12:00:00Z".parse::<Timestamp>().expect("a moment");
+        for digits in digits {
+            let mut digits = digits.into_iter();
+            let written: String = date.chars().map(|character| match digits.next() {
+                // Any digit is seldom a date.
+                Some(digit) if character.is_ascii_digit() && likely => char::from(b'0' + digit % (1 + character as u8 - b'0')),
+                Some(digit) if character.is_ascii_digit() => char::from(b'0' + digit),
+                _ => character,
+            }).collect();
+            let line = format!("{}{written}{}", around.0, around.1);
+            let find = |last| templates.find(line.as_bytes(), &TimeZone::UTC, now, last);
+            prop_assert_eq!(find(last), find(&mut LastDate::default()), "{}", line);
+        }
+    }
 }
 
 /// What is found is in the line.
