@@ -27,7 +27,7 @@ const PATTERNS: [&str; 4] = [
 const FIELD: (&str, &str) = ("client", "^<ip>$");
 
 /// How dates are written, with what stands around them; `<>` is the message.
-const DATED: [&str; 20] = [
+const DATED: [&str; 23] = [
     "%b %e %H:%M:%S box sshd[42]: <>",
     "%b %e %H:%M:%S box sshd[42]: <>",
     "%b %e %H:%M:%S box app: <>",
@@ -48,6 +48,10 @@ const DATED: [&str; 20] = [
     "time=\"%Y-%m-%dT%H:%M:%SZ\" msg=<>",
     "type=LOGIN msg=audit(%s.25:7): <>",
     "%Y-%m-%dT%H:%M:%S.000000001Z stdout F <>",
+    // Those that are none.
+    "192.0.2.9 - - [%d/%b/%Y:%H:%M:99 +0000] \"<>\" 200 denied",
+    "192.0.2.9 - - [%d/%b/%Y:%H:60:%S +0000] \"<>\" 200 denied",
+    "192.0.2.9 - - [%d/%b/%Y:%H:%M:5x +0000] \"<>\" 200 denied",
 ];
 
 /// Dates that are read as those of other lines are: in their order of day and month, or since each line has one.

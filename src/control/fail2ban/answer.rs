@@ -2,8 +2,7 @@
 //!
 //! In: a command, and a way to ask the daemon. Out: the value that Fail2ban's server would send. What f2bd orders or names
 //! otherwise is put into Fail2ban's order and words here; how it is printed is the client's affair. `status` is how jails are
-//! doing, `bans` who is banned, `actions` what
-//! is said of actions, `settings` what is configured.
+//! doing, `bans` who is banned, `actions` what is said of actions, `settings` what is configured.
 
 mod actions;
 mod bans;

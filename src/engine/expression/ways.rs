@@ -48,7 +48,7 @@ pub(super) fn ways<'s>(branches: &[Row<'s>]) -> Vec<Vec<Row<'s>>> {
 struct Cutting<'s> {
     /// The groups that conditions ask for.
     asked: Vec<&'s str>,
-    /// How many there are until now.
+    /// How many ways there are more than one.
     cuts: usize,
 }
 
@@ -65,10 +65,11 @@ impl<'s> Cutting<'s> {
     fn row(&mut self, row: &[Item<'s>], mut way: Way<'s>) -> Option<Vec<Row<'s>>> {
         for (place, item) in row.iter().enumerate() {
             let rest = &row[place + 1..];
+            let is_group = matches!(item.part, Part::Group(..));
             let mut ways = match self.differs(item) {
                 true => self.ways(item, &way.taken)?,
                 // What offers a choice is better cut before something is decided behind it.
-                false if rest.iter().any(|item| self.is_asked(item)) => {
+                false if is_group && rest.iter().any(|item| self.is_asked(item)) => {
                     let with_it = way.clone().and(Way::of(item));
                     match is_single(&with_it.row) {
                         true => vec![Way::of(item)],

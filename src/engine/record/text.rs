@@ -457,6 +457,41 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_passed_over_has_a_date_only_if_it_is_one() {
+        let line = |time: &str| format!("192.0.2.7 - - [12/Feb/2026:{time} +0000] \"GET\"\n");
+        for (passed, is_dated) in [
+            ("14:59:59", true),
+            ("14:00:00", true),
+            ("13:00:00", true),
+            ("14:60:00", false),
+            ("14:10:99", false),
+            ("14:1x:00", false),
+            ("14-10-21", false),
+            ("24:10:21", false),
+        ] {
+            let (mut fast, mut slow) = (reader(), reader());
+            for reader in [&mut fast, &mut slow] {
+                for second in 10..40 {
+                    reader.read(line(&format!("14:10:{second}")).as_bytes());
+                }
+                assert!(reader.is_settled());
+            }
+            // One without a date is forgiven.
+            let (passed, next) = (line(passed).repeat(2), line("14:20:30"));
+            fast.pass(passed.as_bytes(), next.as_bytes());
+            for line in passed.lines() {
+                slow.read(line.as_bytes());
+            }
+            let mut time = |reader: &mut TextReader| reader.read(next.trim_end().as_bytes()).time;
+            let time = [&mut fast, &mut slow].map(&mut time);
+            assert_eq!(time[0], time[1], "{passed}");
+            // Where several lines have no date, none of those within are believed any more.
+            let is_believed = time[0].to_string() == "2026-02-12T14:20:30Z";
+            assert_eq!(is_believed, is_dated, "{passed}");
+        }
+    }
+
+    #[test]
     fn a_log_without_dates_is_of_the_present() {
         let start = Timestamp::from_micros(1_770_000_000_000_000);
         let mut reader = TextReader::new(TimeZone::UTC, &[], start);

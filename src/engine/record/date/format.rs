@@ -126,7 +126,7 @@ impl TimeFormat {
         )
     }
 
-    /// Whether it has hours and minutes with a colon between them.
+    /// Whether it has an hour, a minute and a second with colons between them.
     pub(super) fn has_clock(&self) -> bool {
         let clock = |item: &Item| matches!(item, Item::Clock(_));
         self.items.iter().any(clock)

@@ -121,6 +121,8 @@ impl Latest {
 struct Guess {
     /// It and the signs beside it.
     text: Vec<u8>,
+    /// Where in it the minute and the second are told, `:10:21`, if they are.
+    clock: Option<usize>,
     now: Timestamp,
     /// What it tells, unless that depends on more.
     time: Option<Timestamp>,
@@ -132,12 +134,36 @@ impl Guess {
         self.time.filter(|_| is_same())
     }
 
-    fn keep(&mut self, text: &[u8], now: Timestamp, time: Option<Timestamp>) {
+    fn keep(&mut self, text: &[u8], has_clock: bool, now: Timestamp, time: Option<Timestamp>) {
         self.text.clear();
         self.text.extend_from_slice(text);
+        // Nothing that may follow a clock looks like its end.
+        let last = || text.windows(CLOCK).rposition(is_clock);
+        self.clock = has_clock.then(last).flatten();
         self.now = now;
         self.time = time;
     }
+
+    /// Whether `text` begins with it, or with another of the same hour.
+    fn begins(&self, text: &[u8]) -> bool {
+        let Some(clock) = self.clock else {
+            return text.starts_with(&self.text);
+        };
+        let (before, behind) = (&self.text[..clock], &self.text[clock + CLOCK..]);
+        let rest = text
+            .strip_prefix(before)
+            .and_then(<[u8]>::split_first_chunk);
+        rest.is_some_and(|(at, rest): (&[u8; CLOCK], _)| is_clock(at) && rest.starts_with(behind))
+    }
+}
+
+/// How long `:10:21` is.
+const CLOCK: usize = 6;
+
+/// Whether these are a minute and a second, each of two digits, as any hour has them.
+fn is_clock(bytes: &[u8]) -> bool {
+    let is_of_sixty = |bytes: &[u8]| matches!(bytes, [b':', tens, ones] if (b'0'..=b'5').contains(tens) && ones.is_ascii_digit());
+    bytes.len() == CLOCK && bytes.chunks(CLOCK / 2).all(is_of_sixty)
 }
 
 #[derive(Clone, Debug)]
@@ -221,14 +247,14 @@ impl Dates {
         self.head.is_some() || self.within.is_some_and(|lock| lock.confirmed)
     }
 
-    /// Whether the very date of the last line that had one within stands in this one too, between the same signs.
+    /// Whether the date of the last line that had one within, or another of its hour, stands in this one too, between the same
+    /// signs.
     pub fn repeats_guess(&self, line: &[u8]) -> bool {
         let text = line.get(..SEARCHED).unwrap_or(line);
-        let guess = &self.guess.text;
-        let Some(first) = guess.first() else {
+        let Some(first) = self.guess.text.first() else {
             return false;
         };
-        memchr_iter(*first, text).any(|at| text[at..].starts_with(guess))
+        memchr_iter(*first, text).any(|at| self.guess.begins(&text[at..]))
     }
 
     /// Whether `line`, whose text begins at `head`, begins with a date as others before.
@@ -308,7 +334,10 @@ impl Dates {
                     let all = &signs[..before.len() + reading.end - start + behind.len()];
                     // Nothing of a date can be a bracket that closes, so what follows it makes no difference.
                     let alone = behind.starts_with(b"]") && choice.rival.is_none();
-                    self.guess.keep(all, now, alone.then_some(reading.time));
+                    let form = self.forms.all().get(choice.form);
+                    let has_clock = form.is_some_and(|form| form.format.has_clock());
+                    let time = alone.then_some(reading.time);
+                    self.guess.keep(all, has_clock, now, time);
                 }
                 self.within = Some(Within {
                     choice,
