@@ -429,7 +429,7 @@ fn a_program_spares_whom_it_knows_and_is_asked_once() {
     );
     world.configure(&jail, "");
     let daemon = world.start();
-    world.attack("198.51.100.7", 1);
+    world.attack("198.51.100.7", 3);
     until("it is spared", || {
         let because =
             format!("never banned by jail sshd: ignorecommand {program} --strict says so");
@@ -451,27 +451,45 @@ fn a_program_spares_whom_it_knows_and_is_asked_once() {
 }
 
 #[test]
-fn a_ban_that_a_program_regrets_is_lifted() {
+fn failures_wait_for_a_program_also_across_a_kill() {
     let Some(world) = World::new("") else {
         return;
     };
-    let program = program(&world, "slow", "sleep 1");
+    let go = world.path().join("go");
+    let text = format!(
+        "until test -e {}; do sleep 0.02; done\ntest \"$1\" = 198.51.100.7",
+        go.display()
+    );
+    let program = program(&world, "slow", &text);
     world.configure(
         &format!("{STRICT}\nignoreself = false\nignorecommand = [{program:?}]"),
         "",
     );
     let daemon = world.start();
-    world.attack("198.51.100.7", 1);
-    until("it was banned, and is not any more", || {
+    for last in [7, 8] {
+        world.attack(&format!("198.51.100.{last}"), 1);
+    }
+    let waiting =
+        || world.sql("SELECT group_concat(host) FROM (SELECT host FROM unresolved ORDER BY host)");
+    until("both wait", || {
         let there = world.database().exists();
-        (there && world.sql("SELECT release FROM bans") == "ignored").then_some(())
+        (there && waiting() == "198.51.100.7,198.51.100.8").then_some(())
     });
-    until_banned(&world, "198.51.100.7", false);
+    assert_eq!(world.sql("SELECT count(*) FROM bans"), "0");
+    daemon.kill();
+    let daemon = world.start();
+    fs::write(&go, "").unwrap();
+    until_banned(&world, "198.51.100.8", true);
+    until("nobody waits", || waiting().is_empty().then_some(()));
+    for table in ["bans", "failures"] {
+        let whom = world.sql(&format!("SELECT group_concat(subject) FROM {table}"));
+        assert_eq!(whom, "198.51.100.8", "{table}");
+    }
     daemon.stop();
 }
 
 #[test]
-fn a_program_that_hangs_or_is_missing_spares_nobody_and_holds_up_nothing() {
+fn a_program_that_hangs_or_is_missing_spares_nobody() {
     let Some(world) = World::new("") else {
         return;
     };

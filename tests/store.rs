@@ -1316,7 +1316,7 @@ fn awaited(id: u64, seconds: u64) -> Awaited {
         time: at(seconds),
         jail: "sshd".parse().unwrap(),
         source: Some("journal".parse().unwrap()),
-        host: format!("h{id}.example.org").parse().unwrap(),
+        unknown: format!("h{id}.example.org").parse().unwrap(),
         outcome: Outcome::Failure,
         user: Some("root".into()),
         target: None,
@@ -1339,7 +1339,18 @@ fn what_waits_for_a_name_is_kept_until_the_answer() {
         target: Some("/".into()),
         ..awaited(2, 2)
     };
-    let waiting = [awaited(1, 1), login, awaited(3, 3)];
+    let word = |id, text: &str| Awaited {
+        unknown: text.parse().unwrap(),
+        ..awaited(id, 3)
+    };
+    let waiting = [
+        awaited(1, 1),
+        login,
+        awaited(3, 3),
+        word(5, "192.0.2.7"),
+        word(6, "192.0.2.7/24"),
+        word(7, "2001:db8::1/64"),
+    ];
     let decisions: Vec<_> = waiting.iter().cloned().map(Decision::Await).collect();
     store.commit(at(3), &decisions, None).unwrap();
     store.commit(at(3), &decisions, None).unwrap();
@@ -1360,7 +1371,7 @@ fn what_waits_for_a_name_is_kept_until_the_answer() {
     assert_eq!(remembered.awaited, waiting[1..]);
     assert_eq!(
         remembered.next_awaited,
-        Some(AwaitedId(5)),
+        Some(AwaitedId(8)),
         "never used twice"
     );
     // A failure that counts together with one that waits, however long that takes.

@@ -164,6 +164,7 @@ impl Driver {
             log::error!("what filters no longer hear cannot be told: {error}");
         }
         driver.decide(now, Input::Restore(remembered), None);
+        driver.ask_programs_anew();
         driver.told.tell_restored(now, &driver.engine);
         driver
     }
@@ -200,6 +201,18 @@ impl Driver {
                 } => self.guard(now, addresses),
                 Letter::Ignore { set, addresses } => {
                     self.decide(now, Input::Ignore { set, addresses }, None);
+                }
+                Letter::Word {
+                    program,
+                    address,
+                    is_spared,
+                } => {
+                    let word = Input::Word {
+                        program,
+                        address,
+                        is_spared,
+                    };
+                    self.decide(now, word, None);
                 }
                 Letter::Named { host, addresses } => self.take_addresses(now, host, addresses),
                 Letter::Question { question, guarded } => {
@@ -573,6 +586,7 @@ impl Driver {
         self.memory.retry(now);
         if let Some(remembered) = self.memory.take_late() {
             self.decide(now, Input::Restore(remembered), None);
+            self.ask_programs_anew();
             self.outbox.set_complete(self.memory.knows_all());
             self.employ();
         }

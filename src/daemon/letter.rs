@@ -73,6 +73,15 @@ pub enum Letter {
         /// All that it holds.
         addresses: AddressSet,
     },
+    /// A jail's program was asked whether it spares an address.
+    Word {
+        /// Which program.
+        program: SetName,
+        /// About whom.
+        address: IpAddr,
+        /// What it says.
+        is_spared: bool,
+    },
     /// The addresses of a host that confirm it have been found, or that it has none.
     Named {
         /// Which host.

@@ -60,6 +60,7 @@ use crate::engine::name::ActionName;
 use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::time::Timestamp;
 use crate::ignore;
+use crate::ignore::watch::Tidings;
 
 /// How many lines a follower may lag behind before it misses some.
 const FOLLOW_BACKLOG: usize = 1_024;
@@ -197,7 +198,7 @@ async fn serve(
     let (reports, told) = mpsc::unbounded_channel();
     let (announcements, announced) = watch::channel(Announcement::default());
     let (wanted, sets) = watch::channel(settings.policy.sets(settings.daemon.guard));
-    let (changes, changed) = mpsc::channel(MOST_LETTERS);
+    let (tell, tidings) = mpsc::channel(MOST_LETTERS);
     let (failing, failed) = mpsc::channel(MOST_LETTERS);
     let lists = std::mem::take(&mut settings.lists);
     let prepared = prepare(
@@ -256,8 +257,8 @@ async fn serve(
             stop,
         )),
         tokio::spawn(forward_reports(told, inbox.clone())),
-        tokio::spawn(ignore::watch::watch(lists, sets, failed, changes)),
-        tokio::spawn(forward_changes(changed, inbox.clone())),
+        tokio::spawn(ignore::watch::watch(lists, sets, failed, tell)),
+        tokio::spawn(forward_tidings(tidings, inbox.clone())),
         tokio::spawn(tick(deadlines, inbox.clone())),
         tokio::spawn({
             let notifier = Arc::clone(&notifier);
@@ -307,6 +308,7 @@ fn prepare(
     let sources = Sources::new(inbox, cursors);
     let outbox = Outbox::new(reports, memory.knows_all());
     let mut engine = Engine::new(policy);
+    engine.expect_words();
     if !dry_run {
         engine.expect_effect();
     }
@@ -393,12 +395,20 @@ async fn forward_reports(
     }
 }
 
-async fn forward_changes(
-    mut changed: mpsc::Receiver<(SetName, AddressSet)>,
-    inbox: mpsc::Sender<Letter>,
-) {
-    while let Some((set, addresses)) = changed.recv().await {
-        if inbox.send(Letter::Ignore { set, addresses }).await.is_err() {
+async fn forward_tidings(mut tidings: mpsc::Receiver<Tidings>, inbox: mpsc::Sender<Letter>) {
+    while let Some(tidings) = tidings.recv().await {
+        let letter = match tidings {
+            Tidings::Holds { set, addresses } => Letter::Ignore { set, addresses },
+            Tidings::Says {
+                question: (program, address),
+                is_spared,
+            } => Letter::Word {
+                program,
+                address,
+                is_spared,
+            },
+        };
+        if inbox.send(letter).await.is_err() {
             return;
         }
     }

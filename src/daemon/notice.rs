@@ -6,7 +6,7 @@ use log::Level;
 
 use crate::engine::Decision;
 use crate::engine::decision::{
-    About, Allowance, Ban, Cleared, Forgiven, Notice, Origin, Remark, Resumed,
+    About, Allowance, Ban, Cleared, Forgiven, Notice, Origin, Remark, Resumed, Unknown,
 };
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::name::ActionName;
@@ -80,9 +80,12 @@ pub fn sentence(decision: &Decision) -> Option<String> {
             let who = who(&failure.subject);
             format!("[{jail}] failure of {who} (pattern {pattern})")
         }
-        Decision::Await(awaited) => {
-            format!("[{}] looking up {}", awaited.jail, awaited.host)
-        }
+        Decision::Await(awaited) => match &awaited.unknown {
+            Unknown::Addresses(host) => format!("[{}] looking up {host}", awaited.jail),
+            Unknown::Word(address, _) => {
+                format!("[{}] asking whether to spare {address}", awaited.jail)
+            }
+        },
         Decision::Answered(_) | Decision::Sighted(_) => return None,
         Decision::Ban(ban) => ban_text(ban),
         Decision::Unban(unban) => {

@@ -10,6 +10,7 @@ mod allowing;
 mod banning;
 mod besieged;
 mod continuity;
+mod deferring;
 mod explaining;
 mod guarding;
 mod heard;
@@ -17,17 +18,21 @@ mod hearing;
 mod naming;
 mod recount;
 mod unhindered;
+mod vouching;
+mod waiting;
 mod watching;
 
 pub use allowing::MOST_ALLOWED;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::decision::{Allowance, AwaitedId, Ban, BanId, Decision, FailureId};
 use super::explain::JailStatus;
 use super::filter::session::Sessions;
 use super::filter::{LineMemory, LinePattern, Outcome};
+use super::host::HostName;
 use super::input::Input;
 use super::jail::accounts::{Account, Accounts, Directory};
 use super::jail::escalation::Offences;
@@ -41,7 +46,7 @@ use super::prefix::Prefix;
 use super::subject::Subject;
 use super::time::Timestamp;
 use heard::Heard;
-use naming::Unresolved;
+use waiting::Waiting;
 use watching::Watch;
 
 /// How often windows that nobody fills any more are looked for.
@@ -88,7 +93,9 @@ pub struct Engine {
     /// When it heard something last.
     present: Timestamp,
     /// What waits for the addresses of names.
-    unresolved: Unresolved,
+    unresolved: Waiting<HostName>,
+    /// What waits for the word of a jail's program about an address.
+    unvouched: Waiting<(JailName, IpAddr)>,
     next_failure: FailureId,
     next_ban: BanId,
     next_awaited: AwaitedId,
@@ -102,6 +109,8 @@ pub struct Engine {
     next_calm: Option<Timestamp>,
     /// Whether bans are put into effect; nobody is kept out where they are only decided.
     acts: bool,
+    /// Whether programs are asked whom they spare; nobody waits where they are not.
+    asks: bool,
     /// What is seen of filters beside what they count, if anybody wants to know.
     watch: Option<Watch>,
 }
@@ -168,7 +177,8 @@ impl Engine {
             next_conviction: None,
             began: None,
             present: Timestamp::default(),
-            unresolved: Unresolved::default(),
+            unresolved: Waiting::default(),
+            unvouched: Waiting::default(),
             next_failure: FailureId(1),
             next_ban: BanId(1),
             next_awaited: AwaitedId(1),
@@ -178,6 +188,7 @@ impl Engine {
             swept: Timestamp::default(),
             next_calm: None,
             acts: false,
+            asks: false,
             watch: None,
         }
     }
@@ -202,6 +213,11 @@ impl Engine {
             Input::Recount(failure) => self.recount(now, failure, out),
             Input::TakeBack(failure) => self.take_back(failure),
             Input::Named { host, addresses } => self.hear_addresses(now, &host, &addresses, out),
+            Input::Word {
+                program,
+                address,
+                is_spared,
+            } => self.hear_word(now, &program, address, is_spared, out),
             Input::Tick => {}
             Input::Ban {
                 jail,
@@ -228,6 +244,7 @@ impl Engine {
             Input::Outcome(outcome) => self.ledger.hear(&outcome),
             Input::Policy(policy) => self.obey(now, *policy, out),
         }
+        self.give_up_words(now, out);
         self.convict_all(now, out);
         self.expire(now, out);
         self.calm(now, out);
@@ -248,7 +265,8 @@ impl Engine {
         let sweep = watching.then(|| self.swept.after(SWEEP_EVERY));
         let allowed = self.allowed.values().map(|one| one.until).min();
         let ends = [self.ledger.next_end(), allowed];
-        let others = [self.next_conviction, self.next_calm, sweep];
+        let lost = self.next_word_lost();
+        let others = [self.next_conviction, self.next_calm, sweep, lost];
         ends.into_iter().chain(others).flatten().min()
     }
 
@@ -337,7 +355,7 @@ impl Engine {
     }
 
     /// Forgets windows that no record to come can fill. Sources may lag behind, so what counts is not the
-    /// present but how far each of them has been read, and since when a record waits for an address.
+    /// present but how far each of them has been read, and since when a record waits to be judged.
     fn sweep(&mut self, now: Timestamp) {
         // Bans come from wherever other jails listen.
         let all = self.policy.jails.iter().flat_map(|jail| &jail.sources);
@@ -354,8 +372,9 @@ impl Engine {
                 None if self.policy.counts_bans(policy) => all.iter().map(heard).min().flatten(),
                 None => policy.sources.iter().map(heard).min().flatten(),
             };
-            let waiting = self.unresolved.oldest_of(&policy.name);
-            if let Some(far) = far.map(|far| waiting.map_or(far, |oldest| oldest.min(far))) {
+            let unresolved = self.unresolved.oldest_of(&policy.name);
+            let waiting = [unresolved, self.unvouched.oldest_of(&policy.name)];
+            if let Some(far) = far.map(|far| waiting.into_iter().flatten().fold(far, Ord::min)) {
                 state.windows.forget_stale(far, policy.findtime);
                 state.networks.forget_stale(far, &policy.networks);
                 state.accounts.forget_stale(far, policy.accounts);

@@ -3,7 +3,9 @@
 //! Decisions are facts to be remembered and orders to be carried out, in that sequence. They own their
 //! text, since they outlive the batch they came from.
 
+use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use super::filter::{LinePattern, Outcome};
 use super::host::HostName;
@@ -24,7 +26,7 @@ pub struct FailureId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BanId(pub u64);
 
-/// The number of a record that waits for the addresses of its host, unique and rising over the life of a database.
+/// The number of a record that waits to be judged, unique and rising over the life of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AwaitedId(pub u64);
 
@@ -34,7 +36,7 @@ pub struct AwaitedId(pub u64);
 pub enum Decision {
     /// A record was counted against somebody.
     Count(Failure),
-    /// A record gives a name instead of an address, and waits for that.
+    /// A record is judged only when something is known that has to be asked elsewhere.
     Await(Awaited),
     /// It waits no longer: what has come of it goes before, if anything has.
     Answered(AwaitedId),
@@ -88,8 +90,8 @@ pub struct Failure {
     pub line: Box<str>,
 }
 
-/// A record of a host that is known by name alone, until its addresses are known. Texts are as
-/// [`super::record::kept::kept`] keeps them.
+/// A record that waits to be judged, until what it waits for is known. Texts are as [`super::record::kept::kept`] keeps
+/// them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Awaited {
     /// Its number.
@@ -100,8 +102,8 @@ pub struct Awaited {
     pub jail: JailName,
     /// The source that told; `None` for old logs that concern every jail.
     pub source: Option<SourceName>,
-    /// The host.
-    pub host: HostName,
+    /// What it waits for.
+    pub unknown: Unknown,
     /// What it will be counted as.
     pub outcome: Outcome,
     /// The account that was tried; text of the attacker's choice.
@@ -116,6 +118,49 @@ pub struct Awaited {
     pub session: Option<Box<str>>,
     /// The record's message, or its whole line where the filter looks at that; text of the attacker's choice.
     pub line: Box<str>,
+}
+
+/// What has to be asked elsewhere of whoever a record is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// Which addresses this host has, which is known by name alone.
+    Addresses(HostName),
+    /// Whether the jail's program spares this address; the network is the one that the record names, if it names one.
+    Word(IpAddr, Option<Prefix>),
+}
+
+/// As the database knows it: `mail.example.org`, `192.0.2.7`, `192.0.2.7/24`.
+impl fmt::Display for Unknown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unknown::Addresses(host) => write!(f, "{host}"),
+            Unknown::Word(address, None) => write!(f, "{address}"),
+            Unknown::Word(address, Some(network)) => write!(f, "{address}/{}", network.width()),
+        }
+    }
+}
+
+/// The text is neither the name of a host nor an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is neither the full name of a host nor an address")]
+pub struct UnknownError(Box<str>);
+
+impl FromStr for Unknown {
+    type Err = UnknownError;
+
+    fn from_str(text: &str) -> Result<Self, UnknownError> {
+        if let Ok(host) = text.parse() {
+            return Ok(Unknown::Addresses(host));
+        }
+        let wrong = || UnknownError(text.into());
+        let (address, width) = match text.split_once('/') {
+            Some((address, width)) => (address, Some(width)),
+            None => (text, None),
+        };
+        let address = address.parse().map_err(|_| wrong())?;
+        let network = width.map(|_| text.parse()).transpose();
+        Ok(Unknown::Word(address, network.map_err(|_| wrong())?))
+    }
 }
 
 /// Why a ban was made.

@@ -161,6 +161,12 @@ impl IgnoreList {
         self.sets.iter().map(|(name, held)| (name, held))
     }
 
+    /// The program that is asked whom it spares.
+    pub fn command(&self) -> Option<&SetName> {
+        let mut sets = self.sets.iter().map(|(name, _)| name);
+        sets.find(|set| matches!(set, SetName::Command(_)))
+    }
+
     /// The rules that the configuration states by themselves, in its order.
     pub fn stated(&self) -> impl Iterator<Item = &IgnoreRule> {
         self.rules.iter()

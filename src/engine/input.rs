@@ -41,6 +41,15 @@ pub enum Input<'a> {
         /// Its addresses.
         addresses: Vec<IpAddr>,
     },
+    /// A jail's program was asked whether it spares an address.
+    Word {
+        /// Which program; nothing comes of one that no jail has asked.
+        program: SetName,
+        /// About whom.
+        address: IpAddr,
+        /// What it says.
+        is_spared: bool,
+    },
     /// Time has passed: bans may be over.
     Tick,
     /// The administrator bans somebody.
@@ -190,7 +199,7 @@ pub struct Remembered {
     pub sieges: Vec<(JailName, Timestamp)>,
     /// Whose bans have not worked, and when that was told.
     pub unhindered: Box<[(JailName, Subject, Timestamp)]>,
-    /// What waits for the addresses of names, in its order.
+    /// What waits to be judged, in its order.
     pub awaited: Vec<Awaited>,
     /// What was seen of filters.
     pub seen: Box<Seen>,

@@ -193,12 +193,11 @@ impl Policy {
 
     /// The programs that jails want to be asked whom they spare.
     pub fn commands(&self) -> BTreeMap<JailName, SetName> {
-        let named = self.jails.iter().flat_map(|jail| {
-            let sets = jail.ignore.sets().map(|(set, _)| set);
-            sets.map(|set| (jail.name.clone(), set.clone()))
+        let commands = self.jails.iter().filter_map(|jail| {
+            let command = jail.ignore.command()?;
+            Some((jail.name.clone(), command.clone()))
         });
-        let is_command = |set: &SetName| matches!(set, SetName::Command(_));
-        named.filter(|(_, set)| is_command(set)).collect()
+        commands.collect()
     }
 
     /// The sieve for lines of a source; `None` if a jail that listens there has to see all of them.

@@ -1,8 +1,8 @@
 //! Whom does a program want to be spared?
 //!
 //! A program of the administrator's is asked about each address that fails, with the address as its last argument: it
-//! ends with 0 if nobody must ban it. Nobody waits for it. Attackers decide how many addresses there are, so few are
-//! asked about at a time, and what was answered is remembered for a while.
+//! ends with 0 if nobody must ban it. Attackers decide how many addresses there are, so few are asked about at a time, none
+//! is waited for very long, and what was answered is remembered for a while.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -60,8 +60,8 @@ struct Answer {
 }
 
 impl Commands {
-    /// An address has failed: it is to be asked about, unless that is known or being found out. Whoever is banned
-    /// meanwhile comes first, and takes the place of another one if need be: he does not fail again.
+    /// An address has failed: it is to be asked about, unless that is being found out, or known, which is the answer. Whoever
+    /// is banned meanwhile comes first, and takes the place of another one if need be: he does not fail again.
     pub fn want(
         &mut self,
         Asking {
@@ -69,11 +69,13 @@ impl Commands {
             is_banned,
         }: Asking,
         now: Instant,
-    ) {
+    ) -> Option<(Question, bool)> {
         let known = self.answers.get(&question);
-        let is_known = known.is_some_and(|answer| answer.until > now);
-        if is_known || self.asked.contains(&question) {
-            return;
+        if let Some(answer) = known.filter(|answer| answer.until > now) {
+            return Some((question, answer.spared));
+        }
+        if self.asked.contains(&question) {
+            return None;
         }
         let place = self.waiting.iter().position(|waiting| *waiting == question);
         if is_banned {
@@ -85,6 +87,7 @@ impl Commands {
         } else if place.is_none() && self.waiting.len() < MOST_WAITING {
             self.waiting.push_back(question);
         }
+        None
     }
 
     /// Whom to ask about now; whoever takes it asks.
@@ -227,8 +230,9 @@ mod tests {
         assert!(commands.hear(question(1), Ok(true), start).is_none());
         let set = question(1).0;
         assert_eq!(commands.spared(&set).count(), 1);
-        commands.want(failed(question(1)), start);
-        assert_eq!(commands.take(), None, "it is known");
+        let known = Some((question(1), true));
+        assert_eq!(commands.want(failed(question(1)), start), known);
+        assert_eq!(commands.take(), None);
         let later = start + KEPT_FOR;
         assert!(!commands.forget(start) && commands.forget(later));
         assert_eq!(commands.spared(&set).count(), 0);

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::command::Asking;
+use super::command::{Asking, Question};
 use super::own::Listener;
 use super::{Lists, Trouble, command, file, guard, names};
 use crate::engine::policy::{AddressSet, SetName};
@@ -21,6 +21,25 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked who would be locked out: nobody logs in and is banned for what another does within less.
 const GUARD_EVERY: Duration = Duration::from_secs(5);
 
+/// What whoever watches has to tell.
+#[derive(Debug)]
+pub enum Tidings {
+    /// A set of addresses holds something else now.
+    Holds {
+        /// Which set.
+        set: SetName,
+        /// All that it holds.
+        addresses: AddressSet,
+    },
+    /// A program was asked: whatever comes of it for its set was told before.
+    Says {
+        /// What it was asked.
+        question: Question,
+        /// Whether it spares the address.
+        is_spared: bool,
+    },
+}
+
 /// Keeps an eye on the sets that are `wanted` and tells of changes, until nobody wants to hear of them any more. Begins
 /// with what is known of them, and tells all of it once, and again whenever other sets are wanted. `failing` are those
 /// whom a program should be asked about.
@@ -28,7 +47,7 @@ pub async fn watch(
     mut lists: Lists,
     mut wanted: watch::Receiver<BTreeSet<SetName>>,
     mut failing: mpsc::Receiver<Asking>,
-    changes: mpsc::Sender<(SetName, AddressSet)>,
+    tell: mpsc::Sender<Tidings>,
 ) {
     // It listens before the addresses are listed, lest one that comes in between be missed.
     let mut listener = match Listener::new() {
@@ -46,6 +65,7 @@ pub async fn watch(
     let (answer, mut answers) = mpsc::channel(names::MOST_HOST_NAMES);
     let mut told: BTreeMap<SetName, AddressSet> = BTreeMap::new();
     let mut programs = JoinSet::new();
+    let mut said: Vec<(Question, bool)> = Vec::new();
     lists.changed = true;
     loop {
         let sets = std::mem::take(&mut lists.changed).then_some(&lists.wanted);
@@ -53,9 +73,19 @@ pub async fn watch(
             let addresses = lists.addresses(set);
             if told.get(set) != Some(&addresses) {
                 told.insert(set.clone(), addresses.clone());
-                if changes.send((set.clone(), addresses)).await.is_err() {
+                let set = set.clone();
+                if tell.send(Tidings::Holds { set, addresses }).await.is_err() {
                     return;
                 }
+            }
+        }
+        for (question, is_spared) in said.drain(..) {
+            let says = Tidings::Says {
+                question,
+                is_spared,
+            };
+            if tell.send(says).await.is_err() {
+                return;
             }
         }
         for name in lists.names.due(Instant::now()) {
@@ -93,8 +123,10 @@ pub async fn watch(
             Some((name, addresses)) = answers.recv() => {
                 report(lists.hear(&name, addresses, Instant::now()));
             }
-            Some(asking) = failing.recv() => lists.commands.want(asking, Instant::now()),
+            Some(asking) = failing.recv() => said.extend(lists.commands.want(asking, Instant::now())),
             Some(Ok((question, answer))) = programs.join_next(), if !programs.is_empty() => {
+                let is_spared = matches!(answer, Ok(true));
+                said.push((question.clone(), is_spared));
                 report(lists.hear_command(question, answer, Instant::now()));
             }
             () = until(due) => {}

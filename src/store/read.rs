@@ -229,7 +229,7 @@ pub(super) fn awaited(connection: &Connection) -> Result<Vec<Awaited>, StoreErro
                     ValueRef::Null => None,
                     _ => Some(parsed(row, 3)?),
                 },
-                host: parsed(row, 4)?,
+                unknown: parsed(row, 4)?,
                 outcome: match row.get(5)? {
                     true => Outcome::Success,
                     false => Outcome::Failure,

@@ -218,7 +218,7 @@ fn wait(connection: &Connection, awaited: &Awaited) -> rusqlite::Result<()> {
             awaited.time.as_micros(),
             awaited.jail.as_str(),
             awaited.source.as_ref().map(SourceName::as_str),
-            awaited.host.as_str(),
+            awaited.unknown.to_string(),
             awaited.outcome == Outcome::Success,
             awaited.user,
             awaited.target,

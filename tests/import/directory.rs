@@ -298,7 +298,7 @@ fn what_is_otherwise_whatever_is_said_is_told() {
     };
     assert!(told("recidive").contains("none by hand"), "{report}");
     assert!(
-        told("sshd").contains("nobody waits for `ignorecommand`"),
+        told("sshd").contains("`ignorecommand` has 10 seconds"),
         "{report}"
     );
 }

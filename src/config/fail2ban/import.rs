@@ -182,7 +182,7 @@ fn otherwise(section: &Table) -> impl Iterator<Item = String> {
         && section.get("logpath").is_none();
     let bans = "it counts the bans of f2bd's other jails, and none by hand";
     let asks = section.get("ignorecommand").is_some();
-    let asked = "nobody waits for `ignorecommand`: who is banned before it answers is let go when it spares him, and the actions hear of both";
+    let asked = "`ignorecommand` has 10 seconds to answer instead of 60; what has not ended by then spares nobody";
     let all = [counts_bans.then_some(bans), asks.then_some(asked)];
     all.into_iter().flatten().map(str::to_owned)
 }

@@ -7,9 +7,10 @@ use std::net::IpAddr;
 
 use super::Driver;
 use crate::daemon::effect::Reach;
-use crate::engine::decision::Notice;
+use crate::engine::decision::{Notice, Unknown};
 use crate::engine::host::HostName;
 use crate::engine::ledger::Standing;
+use crate::engine::name::JailName;
 use crate::engine::policy::UseDns;
 use crate::engine::prefix::Prefix;
 use crate::engine::time::Timestamp;
@@ -23,7 +24,9 @@ impl Driver {
             let Decision::Await(awaited) = &self.unwritten.decisions[at] else {
                 continue;
             };
-            let host = awaited.host.clone();
+            let Unknown::Addresses(host) = awaited.unknown.clone() else {
+                continue;
+            };
             if let Some(addresses) = self.lookups.known(&host, now) {
                 let addresses = addresses.to_vec();
                 let decisions = &mut self.unwritten.decisions;
@@ -83,14 +86,18 @@ impl Driver {
         }
     }
 
-    /// Has programs asked about those who have failed just now. If too many wait, they are asked about when they fail
-    /// again.
+    /// Has programs asked about those who wait for their word since just now, or were judged without it. If too many wait,
+    /// they are judged without it, and asked about when they fail again.
     pub(super) fn ask_programs(&self, first: usize) {
         if self.commands.is_empty() {
             return;
         }
         for decision in self.unwritten.decisions.iter().skip(first) {
             let (jail, address, is_banned) = match decision {
+                Decision::Await(awaited) => match &awaited.unknown {
+                    Unknown::Word(address, _) => (&awaited.jail, Some(*address), false),
+                    Unknown::Addresses(_) => continue,
+                },
                 Decision::Count(failure) => (&failure.jail, failure.address, false),
                 Decision::Ban(ban) => {
                     let hosts = ban.subject.network().filter(|own| own.is_host());
@@ -98,13 +105,27 @@ impl Driver {
                 }
                 _ => continue,
             };
-            if let (Some(set), Some(address)) = (self.commands.get(jail), address) {
-                let question = (set.clone(), address);
-                let _ = self.audience.failing.try_send(Asking {
-                    question,
-                    is_banned,
-                });
+            if let Some(address) = address {
+                self.ask_program(jail, address, is_banned);
             }
+        }
+    }
+
+    /// The same of all who wait, since whoever was asked before may know nothing of it: after a restart or a reload.
+    pub(super) fn ask_programs_anew(&self) {
+        for (jail, address) in self.engine.awaited_words() {
+            self.ask_program(jail, *address, false);
+        }
+    }
+
+    fn ask_program(&self, jail: &JailName, address: IpAddr, is_banned: bool) {
+        if let Some(set) = self.commands.get(jail) {
+            let question = (set.clone(), address);
+            // It has no room while too many are asked about, whom the engine does not wait for very long.
+            let _ = self.audience.failing.try_send(Asking {
+                question,
+                is_banned,
+            });
         }
     }
 

@@ -169,6 +169,7 @@ impl Driver {
         }
         // Only now can the engine take what they hold.
         self.audience.wanted.send_replace(wanted);
+        self.ask_programs_anew();
         self.start_work(since);
     }
 

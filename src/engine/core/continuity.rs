@@ -89,7 +89,7 @@ impl Engine {
             place.or_insert(allowance);
         }
         self.recall(now, remembered.failures, &remembered.networks);
-        self.restore_awaited(remembered.awaited, out);
+        self.restore_awaited(now, remembered.awaited, out);
         self.expire(now, out);
         self.end_allowances(now, out);
         self.spare_the_allowed(now, out);
@@ -104,6 +104,7 @@ impl Engine {
                 self.jails[at].inherited += 1;
             }
         }
+        self.judge_unasked(now, out);
         self.tell_deaf(now, out);
     }
 
@@ -331,6 +332,7 @@ impl Engine {
             source.as_ref().is_none_or(listens)
         });
         self.respect_policy(now, out);
+        self.judge_unasked(now, out);
         // Bans have waited for these.
         for (jail, state) in self.policy.jails.iter().zip(&mut self.jails) {
             if !looked_for.contains_key(&jail.name) {

@@ -142,8 +142,8 @@ impl Engine {
             if outcome == Outcome::Success {
                 if waits {
                     self.hear_name(now, at, outcome, source, record, found, out);
-                } else if let Some(whom) = self.whom(now, at, record, found) {
-                    self.welcome(at, source, whom, found, out);
+                } else {
+                    self.greet(now, at, source, record, found, out);
                 }
                 continue;
             }
@@ -153,7 +153,7 @@ impl Engine {
                 sessions.counts(spec, record.host, found, record.time.min(now))
             });
             match (*counts, waits) {
-                (true, false) => self.judge(now, at, source, record, found, out),
+                (true, false) => self.accuse(now, at, source, record, found, out),
                 (true, true) => self.hear_name(now, at, outcome, source, record, found, out),
                 (false, _) => {}
             }

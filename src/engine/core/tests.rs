@@ -34,6 +34,7 @@ mod responses;
 mod sieges;
 mod subjects;
 mod unhindered;
+mod words;
 
 const SECOND: Duration = Duration::from_secs(1);
 

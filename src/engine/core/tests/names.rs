@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::*;
-use crate::engine::core::naming::MOST_AWAITED;
+use crate::engine::core::waiting::MOST_AWAITED;
 use crate::engine::decision::{AwaitedId, Notice};
 use crate::engine::host::HostName;
 
 const MAIL: &str = "mail.example.org";
 
 /// The same policy as usual, of a filter that takes names and knows of logins.
-fn by_names(maxretry: u32, ignore: &[&str], usedns: UseDns) -> Policy {
+pub(super) fn by_names(maxretry: u32, ignore: &[&str], usedns: UseDns) -> Policy {
     let mut policy = policy(maxretry, 600, ten_minutes(), ignore);
     let pattern = |number, text: &str| PatternSpec {
         number,
@@ -52,7 +52,7 @@ fn named(engine: &mut Engine, now: i64, host: &str, addresses: &[&str]) -> Vec<D
     out
 }
 
-fn hear_lines(engine: &mut Engine, now: i64, lines: &[(i64, &str)]) -> Vec<Decision> {
+pub(super) fn hear_lines(engine: &mut Engine, now: i64, lines: &[(i64, &str)]) -> Vec<Decision> {
     let mut batch = Batch::default();
     for (time, line) in lines {
         let mut record = Record::bare(at(*time), line.as_bytes());
@@ -70,7 +70,7 @@ fn hear_lines(engine: &mut Engine, now: i64, lines: &[(i64, &str)]) -> Vec<Decis
 }
 
 /// The numbers of what waits, and, with a minus, of what waits no longer.
-fn waits(decisions: &[Decision]) -> Vec<i64> {
+pub(super) fn waits(decisions: &[Decision]) -> Vec<i64> {
     let number = |id: AwaitedId| i64::try_from(id.0).expect("a small one");
     let one = |decision: &Decision| match decision {
         Decision::Await(awaited) => Some(number(awaited.id)),
@@ -86,7 +86,7 @@ fn hosts(engine: &Engine) -> Vec<&HostName> {
 }
 
 /// Who is counted, and whether it counts.
-fn counts(decisions: &[Decision]) -> Vec<(String, i64)> {
+pub(super) fn counts(decisions: &[Decision]) -> Vec<(String, i64)> {
     let one = |decision: &Decision| match decision {
         Decision::Count(failure) => {
             let time = failure.time.as_micros() / 1_000_000;
@@ -404,7 +404,7 @@ proptest! {
 
 #[test]
 fn of_a_long_list_of_proxies_the_end_is_kept() {
-    use crate::engine::core::naming::end_of;
+    use crate::engine::core::deferring::end_of;
     use crate::engine::record::kept::LONGEST_TEXT;
 
     assert_eq!(end_of("192.0.2.1, 192.0.2.2"), "192.0.2.1, 192.0.2.2");

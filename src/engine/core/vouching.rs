@@ -1,0 +1,197 @@
+//! Whom does the jail's program spare, of those who fail?
+//!
+//! In: records of jails that have a program asked, and later its word. Out: what is to be remembered until it has spoken, and
+//! then what the records would have brought. Nobody is waited for very long: what comes later lifts bans.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Engine;
+use crate::engine::decision::{Decision, Unknown};
+use crate::engine::filter::{Found, Outcome};
+use crate::engine::name::{JailName, SourceName};
+use crate::engine::policy::{Counting, SetName};
+use crate::engine::record::Record;
+use crate::engine::time::Timestamp;
+
+/// How long a record waits for the word of a program: attackers may have a say in how long that takes. Then it has said no.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// From here on programs are asked, and records wait for their word.
+    pub fn expect_words(&mut self) {
+        self.asks = true;
+    }
+
+    /// In which jails and about whom programs are awaited, that first which is awaited longest.
+    pub fn awaited_words(&self) -> impl Iterator<Item = &(JailName, IpAddr)> {
+        self.unvouched.wanted()
+    }
+
+    /// The program that is asked before a jail judges.
+    fn asked_by(&self, at: usize) -> Option<&SetName> {
+        let command = self.policy.jails[at].ignore.command();
+        command.filter(|_| self.asks)
+    }
+
+    /// One failure before one jail, which may want a program asked first.
+    pub(super) fn accuse(
+        &mut self,
+        now: Timestamp,
+        at: usize,
+        source: Option<&SourceName>,
+        record: &Record<'_>,
+        found: &Found<'_>,
+        out: &mut Vec<Decision>,
+    ) {
+        if self.asked_by(at).is_none() || self.unvouched.is_full() {
+            self.judge(now, at, source, record, found, out);
+            return;
+        }
+        let Some(whom) = self.whom(now, at, record, found) else {
+            return;
+        };
+        let is_nobody = || self.directory.account_of(found.user.as_deref()).is_none();
+        if self.policy.jails[at].counting == Counting::Users && is_nobody() {
+            return;
+        }
+        let Some(address) = whom.address else {
+            self.judge(now, at, source, record, found, out);
+            return;
+        };
+        self.note_future(now, at, record.time, out);
+        self.await_word(
+            now,
+            at,
+            Outcome::Failure,
+            source,
+            address,
+            record,
+            found,
+            out,
+        );
+    }
+
+    /// One login before one jail: it comes after the failures of the same address that wait.
+    pub(super) fn greet(
+        &mut self,
+        now: Timestamp,
+        at: usize,
+        source: Option<&SourceName>,
+        record: &Record<'_>,
+        found: &Found<'_>,
+        out: &mut Vec<Decision>,
+    ) {
+        let Some(whom) = self.whom(now, at, record, found) else {
+            return;
+        };
+        let waits = |address: &IpAddr| {
+            let whose = (self.policy.jails[at].name.clone(), *address);
+            !self.unvouched.of(&whose).is_empty()
+        };
+        let is_asked = self.asked_by(at).is_some() && !self.unvouched.is_full();
+        match whom.address.filter(|address| is_asked && waits(address)) {
+            Some(address) => {
+                self.await_word(
+                    now,
+                    at,
+                    Outcome::Success,
+                    source,
+                    address,
+                    record,
+                    found,
+                    out,
+                );
+            }
+            None => self.welcome(at, source, whom, found, out),
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the parts of what was found, each of its own type"
+    )]
+    fn await_word(
+        &mut self,
+        now: Timestamp,
+        at: usize,
+        outcome: Outcome,
+        source: Option<&SourceName>,
+        address: IpAddr,
+        record: &Record<'_>,
+        found: &Found<'_>,
+        out: &mut Vec<Decision>,
+    ) {
+        let network = found.said.as_ref().and_then(|said| said.network);
+        let unknown = Unknown::Word(address, network);
+        let awaited = self.defer(now, at, outcome, source, record, found, unknown);
+        out.push(Decision::Await(awaited.clone()));
+        let whose = (awaited.jail.clone(), address);
+        self.unvouched.add(now, &whose, awaited);
+    }
+
+    /// A program has said whether it spares an address: what waited for that is judged now, by its own time.
+    pub(super) fn hear_word(
+        &mut self,
+        now: Timestamp,
+        program: &SetName,
+        address: IpAddr,
+        is_spared: bool,
+        out: &mut Vec<Decision>,
+    ) {
+        for at in 0..self.policy.jails.len() {
+            if self.asked_by(at) == Some(program) {
+                let whose = (self.policy.jails[at].name.clone(), address);
+                self.judge_awaited(now, &whose, is_spared, out);
+            }
+        }
+    }
+
+    fn judge_awaited(
+        &mut self,
+        now: Timestamp,
+        whose: &(JailName, IpAddr),
+        is_spared: bool,
+        out: &mut Vec<Decision>,
+    ) {
+        for awaited in self.unvouched.take(whose) {
+            if let Some(at) = self.place(&awaited.jail).filter(|_| !is_spared) {
+                self.hear_awaited(now, at, &awaited, whose.1, &mut Vec::new(), out);
+            }
+            out.push(Decision::Answered(awaited.id));
+        }
+    }
+
+    /// Judges what has waited too long. A clock that was set back must not make it wait for longer.
+    pub(super) fn give_up_words(&mut self, now: Timestamp, out: &mut Vec<Decision>) {
+        while let Some((whose, since)) = self.unvouched.first()
+            && !(since..since.after(PATIENCE)).contains(&now)
+        {
+            let whose = whose.clone();
+            self.judge_awaited(now, &whose, false, out);
+        }
+    }
+
+    /// When that has something to judge.
+    pub(super) fn next_word_lost(&self) -> Option<Timestamp> {
+        let (_, since) = self.unvouched.first()?;
+        Some(since.after(PATIENCE))
+    }
+
+    /// Judges what waits in jails that have nobody asked.
+    pub(super) fn judge_unasked(&mut self, now: Timestamp, out: &mut Vec<Decision>) {
+        let is_unasked = |(jail, _): &&(JailName, IpAddr)| {
+            let at = self.place(jail);
+            at.and_then(|at| self.asked_by(at)).is_none()
+        };
+        let unasked: Vec<_> = self
+            .unvouched
+            .wanted()
+            .filter(is_unasked)
+            .cloned()
+            .collect();
+        for whose in unasked {
+            self.judge_awaited(now, &whose, false, out);
+        }
+    }
+}
