@@ -2,10 +2,10 @@
 //!
 //! In: logins, and the time as far as the sources of a jail were heard. Out: failures that count no more, and bans.
 
-use super::hearing::Whom;
+use super::hearing::{Told, Whom};
 use super::{Engine, SWEEP_EVERY, is_open};
 use crate::engine::decision::{Cleared, Decision, Notice, Origin};
-use crate::engine::filter::{Capture, Found};
+use crate::engine::filter::Capture;
 use crate::engine::jail::Counted;
 use crate::engine::jail::accounts::{Account, Convicted};
 use crate::engine::name::SourceName;
@@ -20,9 +20,8 @@ impl Engine {
     pub(super) fn welcome(
         &mut self,
         at: usize,
-        source: Option<&SourceName>,
+        Told { source, found, .. }: Told<'_>,
         whom: Whom,
-        found: &Found<'_>,
         out: &mut Vec<Decision>,
     ) {
         let Whom {

@@ -7,10 +7,10 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::Engine;
+use super::hearing::Told;
 use crate::engine::decision::{Awaited, AwaitedId, Decision, Unknown};
 use crate::engine::filter::{Found, Outcome, Said, Session, session};
 use crate::engine::host::HostName;
-use crate::engine::name::SourceName;
 use crate::engine::policy::UseDns;
 use crate::engine::record::kept::{LONGEST_TEXT, kept};
 use crate::engine::record::{Record, lossy};
@@ -38,18 +38,16 @@ impl Engine {
     }
 
     /// What is remembered of a record until it can be judged.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of what was found, each of its own type"
-    )]
     pub(super) fn defer(
         &mut self,
         now: Timestamp,
         at: usize,
         outcome: Outcome,
-        source: Option<&SourceName>,
-        record: &Record<'_>,
-        found: &Found<'_>,
+        Told {
+            source,
+            record,
+            found,
+        }: Told<'_>,
         unknown: Unknown,
     ) -> Awaited {
         let id = self.next_awaited;
@@ -111,19 +109,23 @@ impl Engine {
             line,
         };
         let record = Record::bare(awaited.time, line);
-        let Some(whose) = self.whom(now, at, &record, &found) else {
+        let told = Told {
+            source: awaited.source.as_ref(),
+            record: &record,
+            found: &found,
+        };
+        let Some(whose) = self.whom(now, at, told) else {
             return;
         };
         if subjects.contains(&whose.subject) {
             return;
         }
         subjects.push(whose.subject.clone());
-        let source = awaited.source.as_ref();
         match (awaited.outcome, is_asked) {
-            (Outcome::Failure, false) => self.accuse(now, at, source, &record, &found, out),
-            (Outcome::Failure, true) => self.judge(now, at, source, &record, &found, out),
-            (Outcome::Success, false) => self.greet(now, at, source, &record, &found, out),
-            (Outcome::Success, true) => self.welcome(at, source, whose, &found, out),
+            (Outcome::Failure, false) => self.accuse(now, at, told, out),
+            (Outcome::Failure, true) => self.judge(now, at, told, out),
+            (Outcome::Success, false) => self.greet(now, at, told, out),
+            (Outcome::Success, true) => self.welcome(at, told, whose, out),
         }
     }
 

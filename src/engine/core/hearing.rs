@@ -36,6 +36,15 @@ pub(super) struct Whom {
     pub(super) subject: Subject,
 }
 
+/// What was found in a record, and where that comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// The source that told; `None` for old logs that concern every jail.
+    pub(super) source: Option<&'a SourceName>,
+    pub(super) record: &'a Record<'a>,
+    pub(super) found: &'a Found<'a>,
+}
+
 /// What a failure was for.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Tried {
@@ -79,7 +88,12 @@ impl Engine {
             for finding in &findings {
                 let Finding { filter, found, .. } = finding;
                 let record = found.dated(view.record());
-                let is_heard = self.hear_found(now, *filter, source, &record, found, out);
+                let told = Told {
+                    source,
+                    record: &record,
+                    found,
+                };
+                let is_heard = self.hear_found(now, *filter, told, out);
                 if let Some(watch) = self.watch.as_mut().filter(|_| is_heard) {
                     watch.note_found(now, record.time, finding);
                 }
@@ -121,11 +135,14 @@ impl Engine {
         &mut self,
         now: Timestamp,
         filter: FilterId,
-        source: Option<&SourceName>,
-        record: &Record<'_>,
-        found: &Found<'_>,
+        told: Told<'_>,
         out: &mut Vec<Decision>,
     ) -> bool {
+        let Told {
+            source,
+            record,
+            found,
+        } = told;
         // Only what a jail listens to uses a session.
         let mut counted = None;
         let mut is_heard = false;
@@ -141,9 +158,9 @@ impl Engine {
             let waits = found.ip.is_none() && self.policy.jails[at].named_by.is_none();
             if outcome == Outcome::Success {
                 if waits {
-                    self.hear_name(now, at, outcome, source, record, found, out);
+                    self.hear_name(now, at, outcome, told, out);
                 } else {
-                    self.greet(now, at, source, record, found, out);
+                    self.greet(now, at, told, out);
                 }
                 continue;
             }
@@ -153,8 +170,8 @@ impl Engine {
                 sessions.counts(spec, record.host, found, record.time.min(now))
             });
             match (*counts, waits) {
-                (true, false) => self.accuse(now, at, source, record, found, out),
-                (true, true) => self.hear_name(now, at, outcome, source, record, found, out),
+                (true, false) => self.accuse(now, at, told, out),
+                (true, true) => self.hear_name(now, at, outcome, told, out),
                 (false, _) => {}
             }
         }
@@ -166,14 +183,17 @@ impl Engine {
         &mut self,
         now: Timestamp,
         at: usize,
-        source: Option<&SourceName>,
-        record: &Record<'_>,
-        found: &Found<'_>,
+        told: Told<'_>,
         out: &mut Vec<Decision>,
     ) {
-        let Some(whom) = self.whom(now, at, record, found) else {
+        let Some(whom) = self.whom(now, at, told) else {
             return;
         };
+        let Told {
+            source,
+            record,
+            found,
+        } = told;
         let account = self.directory.account_of(found.user.as_deref());
         let jail = &self.policy.jails[at];
         if jail.counting == Counting::Users && account.is_none() {
@@ -242,8 +262,7 @@ impl Engine {
         &self,
         now: Timestamp,
         at: usize,
-        record: &Record<'_>,
-        found: &Found<'_>,
+        Told { record, found, .. }: Told<'_>,
     ) -> Option<Whom> {
         let jail = &self.policy.jails[at];
         let counted = |ip: IpAddr| jail.counted(ip.to_canonical(), found.forwarded.as_deref());

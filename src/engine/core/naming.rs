@@ -6,12 +6,12 @@
 use std::net::IpAddr;
 
 use super::Engine;
+use super::hearing::Told;
 use crate::engine::decision::{Awaited, Decision, Notice, Unknown};
-use crate::engine::filter::{Found, Outcome};
+use crate::engine::filter::Outcome;
 use crate::engine::host::HostName;
-use crate::engine::name::{JailName, SourceName};
+use crate::engine::name::JailName;
 use crate::engine::policy::{Counting, Policy, UseDns};
-use crate::engine::record::Record;
 use crate::engine::time::Timestamp;
 
 /// Whether a jail wants the addresses of names.
@@ -32,29 +32,26 @@ impl Engine {
     }
 
     /// A record that gives a name instead of an address, before one jail: what it is worth depends on the addresses.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of what was found, each of its own type"
-    )]
     pub(super) fn hear_name(
         &mut self,
         now: Timestamp,
         at: usize,
         outcome: Outcome,
-        source: Option<&SourceName>,
-        record: &Record<'_>,
-        found: &Found<'_>,
+        told: Told<'_>,
         out: &mut Vec<Decision>,
     ) {
         let jail = &self.policy.jails[at];
         if jail.usedns == UseDns::No {
             return;
         }
-        let is_nobody = self.directory.account_of(found.user.as_deref()).is_none();
+        let is_nobody = self
+            .directory
+            .account_of(told.found.user.as_deref())
+            .is_none();
         if outcome == Outcome::Failure && jail.counting == Counting::Users && is_nobody {
             return;
         }
-        let Ok(host) = found.host.parse::<HostName>() else {
+        let Ok(host) = told.found.host.parse::<HostName>() else {
             return;
         };
         if self.unresolved.is_full() {
@@ -65,10 +62,10 @@ impl Engine {
             return;
         }
         if outcome == Outcome::Failure {
-            self.note_future(now, at, record.time, out);
+            self.note_future(now, at, told.record.time, out);
         }
         let unknown = Unknown::Addresses(host.clone());
-        let awaited = self.defer(now, at, outcome, source, record, found, unknown);
+        let awaited = self.defer(now, at, outcome, told, unknown);
         out.push(Decision::Await(awaited.clone()));
         self.unresolved.add(now, &host, awaited);
     }

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use super::Engine;
+use super::hearing::Told;
 use crate::engine::decision::{Decision, Failure};
 use crate::engine::filter::{Capture, Found, Session};
 use crate::engine::record::Record;
@@ -39,7 +40,12 @@ impl Engine {
             line,
         };
         let record = Record::bare(failure.time, line);
-        self.judge(now, at, None, &record, &found, out);
+        let told = Told {
+            source: None,
+            record: &record,
+            found: &found,
+        };
+        self.judge(now, at, told, out);
         self.progress.insert(None, Some(failure.time.min(now)));
     }
 }

@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Engine;
+use super::hearing::Told;
 use crate::engine::decision::{Decision, Unknown};
-use crate::engine::filter::{Found, Outcome};
-use crate::engine::name::{JailName, SourceName};
+use crate::engine::filter::Outcome;
+use crate::engine::name::JailName;
 use crate::engine::policy::{Counting, SetName};
-use crate::engine::record::Record;
 use crate::engine::time::Timestamp;
 
 /// How long a record waits for the word of a program: attackers may have a say in how long that takes. Then it has said no.
@@ -39,37 +39,30 @@ impl Engine {
         &mut self,
         now: Timestamp,
         at: usize,
-        source: Option<&SourceName>,
-        record: &Record<'_>,
-        found: &Found<'_>,
+        told: Told<'_>,
         out: &mut Vec<Decision>,
     ) {
         if self.asked_by(at).is_none() || self.unvouched.is_full() {
-            self.judge(now, at, source, record, found, out);
+            self.judge(now, at, told, out);
             return;
         }
-        let Some(whom) = self.whom(now, at, record, found) else {
+        let Some(whom) = self.whom(now, at, told) else {
             return;
         };
-        let is_nobody = || self.directory.account_of(found.user.as_deref()).is_none();
+        let is_nobody = || {
+            self.directory
+                .account_of(told.found.user.as_deref())
+                .is_none()
+        };
         if self.policy.jails[at].counting == Counting::Users && is_nobody() {
             return;
         }
         let Some(address) = whom.address else {
-            self.judge(now, at, source, record, found, out);
+            self.judge(now, at, told, out);
             return;
         };
-        self.note_future(now, at, record.time, out);
-        self.await_word(
-            now,
-            at,
-            Outcome::Failure,
-            source,
-            address,
-            record,
-            found,
-            out,
-        );
+        self.note_future(now, at, told.record.time, out);
+        self.await_word(now, at, Outcome::Failure, told, address, out);
     }
 
     /// One login before one jail: it comes after the failures of the same address that wait.
@@ -77,12 +70,10 @@ impl Engine {
         &mut self,
         now: Timestamp,
         at: usize,
-        source: Option<&SourceName>,
-        record: &Record<'_>,
-        found: &Found<'_>,
+        told: Told<'_>,
         out: &mut Vec<Decision>,
     ) {
-        let Some(whom) = self.whom(now, at, record, found) else {
+        let Some(whom) = self.whom(now, at, told) else {
             return;
         };
         let waits = |address: &IpAddr| {
@@ -92,39 +83,24 @@ impl Engine {
         let is_asked = self.asked_by(at).is_some() && !self.unvouched.is_full();
         match whom.address.filter(|address| is_asked && waits(address)) {
             Some(address) => {
-                self.await_word(
-                    now,
-                    at,
-                    Outcome::Success,
-                    source,
-                    address,
-                    record,
-                    found,
-                    out,
-                );
+                self.await_word(now, at, Outcome::Success, told, address, out);
             }
-            None => self.welcome(at, source, whom, found, out),
+            None => self.welcome(at, told, whom, out),
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of what was found, each of its own type"
-    )]
     fn await_word(
         &mut self,
         now: Timestamp,
         at: usize,
         outcome: Outcome,
-        source: Option<&SourceName>,
+        told: Told<'_>,
         address: IpAddr,
-        record: &Record<'_>,
-        found: &Found<'_>,
         out: &mut Vec<Decision>,
     ) {
-        let network = found.said.as_ref().and_then(|said| said.network);
+        let network = told.found.said.as_ref().and_then(|said| said.network);
         let unknown = Unknown::Word(address, network);
-        let awaited = self.defer(now, at, outcome, source, record, found, unknown);
+        let awaited = self.defer(now, at, outcome, told, unknown);
         out.push(Decision::Await(awaited.clone()));
         let whose = (awaited.jail.clone(), address);
         self.unvouched.add(now, &whose, awaited);
