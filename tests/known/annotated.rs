@@ -88,8 +88,9 @@ pub struct Log {
     pub lines: Vec<Line>,
 }
 
-/// The logs of a service: a mode that its filter lacks is the normal one. `None` if there is no file.
-pub fn read(folder: &Path, service: &str, modes: &[String]) -> Option<Vec<Log>> {
+/// The logs of a service, read in the modes of ours that `mode` tells for those that they say, or for none. `None` if there
+/// is no file.
+pub fn read(folder: &Path, service: &str, mode: impl Fn(&str) -> String) -> Option<Vec<Log>> {
     let mut logs = Vec::new();
     let mut files = vec![service.to_owned()];
     while let Some(file) = files.pop() {
@@ -111,10 +112,10 @@ pub fn read(folder: &Path, service: &str, modes: &[String]) -> Option<Vec<Log>> 
             } else if !line.starts_with('#') && !line.trim().is_empty() {
                 let said = said.take();
                 let ways: BTreeSet<_> = match settings.is_empty() {
-                    true => [way(&all, &all, line, modes)].into(),
+                    true => [way(&all, &all, line, &mode)].into(),
                     false => settings
                         .iter()
-                        .map(|one| way(&all, one, line, modes))
+                        .map(|one| way(&all, one, line, &mode))
                         .collect(),
                 };
                 for (mode, is_journal, text) in ways {
@@ -141,6 +142,14 @@ pub fn read(folder: &Path, service: &str, modes: &[String]) -> Option<Vec<Log>> 
     Some(logs)
 }
 
+/// In which mode a filter of the package is that is told none: its file says so.
+pub fn usual_mode(filters: &Path, service: &str) -> String {
+    let text = fs::read_to_string(filters.join(format!("{service}.conf"))).unwrap_or_default();
+    let mut settings = text.lines().filter_map(|line| line.split_once('='));
+    let mode = settings.find(|(name, _)| name.trim_end() == "mode");
+    mode.map_or("normal", |(_, mode)| mode.trim()).to_owned()
+}
+
 /// What a comment that begins with `name:` says.
 fn directive<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     let rest = line.strip_prefix('#')?.trim_start_matches('#').trim_start();
@@ -148,9 +157,13 @@ fn directive<'l>(line: &'l str, name: &str) -> Option<&'l str> {
 }
 
 /// The mode of ours in which a line is read, whether it is of a journal, and its text.
-fn way(all: &Settings, own: &Settings, line: &str, modes: &[String]) -> (String, bool, String) {
-    let mode = modes.iter().find(|mode| **mode == own.mode);
-    let mode = mode.map_or("normal", String::as_str).to_owned();
+fn way(
+    all: &Settings,
+    own: &Settings,
+    line: &str,
+    mode: impl Fn(&str) -> String,
+) -> (String, bool, String) {
+    let mode = mode(&own.mode);
     let text = format!("{}{line}", own.prefix);
     let of_journal = all.logtype == "journal" || own.logtype == "journal";
     // Lines that are said to be of any kind are of files all the same.
