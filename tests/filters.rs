@@ -228,7 +228,7 @@ const OWN: &[(&str, &[u16])] = &[
     ("postfix", &[1, 3, 4, 5, 8, 9, 10, 12]),
     ("proftpd", &[1, 2, 3]),
     ("qmail", &[3]),
-    ("roundcube-auth", &[1, 2, 3, 4, 7]),
+    ("roundcube-auth", &[1, 2, 3, 4, 9]),
     ("routeros-auth", &[1]),
     ("sabnzbd", &[1]),
     ("screensharingd", &[1]),
