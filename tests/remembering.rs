@@ -247,6 +247,7 @@ fn short(decisions: &[Decision]) -> Vec<String> {
         // What is too long ago to count may be taken back or not.
         Decision::Count(_)
         | Decision::Await(_)
+        | Decision::Ignore(_)
         | Decision::Answered(_)
         | Decision::Forgive(_)
         | Decision::Remark(_)

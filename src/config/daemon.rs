@@ -111,6 +111,12 @@ fn log_level(section: &Section<'_>, problems: &mut Problems) -> LevelFilter {
 fn logging(section: &Section<'_>, own: LevelFilter, problems: &mut Problems) -> Logging {
     let target = section.text("fail2ban_log", problems);
     let target = target.map(LogTarget::parse).transpose();
+    if let (Some(value), Ok(Some(target))) = (section.value("fail2ban_log"), &target) {
+        for unmet in &target.unmet {
+            let message = format!("the log in Fail2ban's form: {unmet}");
+            problems.warning(&value.place, message, unmet.remedy());
+        }
+    }
     let socket = section.text("fail2ban_syslog_socket", problems);
     let threshold = section.text("fail2ban_log_level", problems);
     let threshold = threshold.map(str::parse).transpose();

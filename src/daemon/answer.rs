@@ -671,7 +671,9 @@ fn with_store<T>(
 pub fn follow_line(decision: &Decision) -> Option<FollowLine> {
     Some(match decision {
         // They hear of the failures, when the addresses are known.
-        Decision::Await(_) | Decision::Answered(_) | Decision::Sighted(_) => return None,
+        Decision::Ignore(_) | Decision::Await(_) | Decision::Answered(_) | Decision::Sighted(_) => {
+            return None;
+        }
         Decision::Count(failure) => FollowLine::Failure {
             subject: failure.subject.clone(),
             failure: FailureRow {

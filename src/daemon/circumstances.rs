@@ -164,7 +164,11 @@ impl Circumstances {
                 new.logging.threshold = threshold.clone();
             }
             DaemonChange::Fail2banLog(text) => {
-                new.logging.target = Some(LogTarget::parse(text)?);
+                let target = LogTarget::parse(text)?;
+                for unmet in &target.unmet {
+                    log::warn!("the log in Fail2ban's form: {unmet}");
+                }
+                new.logging.target = Some(target);
                 prove(&new.logging)?;
             }
             DaemonChange::SyslogSocket(word) => {

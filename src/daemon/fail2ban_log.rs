@@ -15,9 +15,9 @@ use super::notice::notice_text;
 use crate::config::fail2ban::logging::Logging;
 use crate::control::fail2ban::SPOKEN_VERSION;
 use crate::control::fail2ban::line::{Level, moment};
-use crate::engine::decision::{Ban, Failure, Notice, Release};
+use crate::engine::decision::{Ban, Failure, Ignored, Notice, Release};
 use crate::engine::name::JailName;
-use crate::engine::policy::Policy;
+use crate::engine::policy::{Policy, SetName};
 use crate::engine::subject::Subject;
 use crate::engine::time::{BanTime, Timestamp};
 use crate::engine::{Decision, Engine};
@@ -103,6 +103,16 @@ impl Fail2banLog {
         for decision in decisions {
             match decision {
                 Decision::Count(failure) => self.tell_failure(now, failure),
+                Decision::Ignore(Ignored { jail, address, by }) => {
+                    let by = match by {
+                        None | Some(SetName::File(_) | SetName::Guarded) => "ip",
+                        Some(SetName::Host(_)) => "dns",
+                        Some(SetName::Own) => "ignoreself rule",
+                        Some(SetName::Command(_)) => "command",
+                    };
+                    let text = || format!("[{jail}] Ignore {address} by {by}");
+                    self.say(now, FILTER, Level::Info, text);
+                }
                 Decision::Ban(ban) => self.tell_ban(now, ban, policy),
                 // A newer ban that took its place has been told, and the subject stays out.
                 Decision::Unban(unban) => match unban.release {

@@ -6,7 +6,7 @@ use log::Level;
 
 use crate::engine::Decision;
 use crate::engine::decision::{
-    About, Allowance, Ban, Cleared, Forgiven, Notice, Origin, Remark, Resumed, Unknown,
+    About, Allowance, Ban, Cleared, Forgiven, Ignored, Notice, Origin, Remark, Resumed, Unknown,
 };
 use crate::engine::ledger::MOST_BANS;
 use crate::engine::name::ActionName;
@@ -60,7 +60,9 @@ pub fn report_decision(decision: &Decision) {
 fn level(decision: &Decision) -> Option<Level> {
     match decision {
         Decision::Answered(_) | Decision::Sighted(_) => None,
-        Decision::Count(_) | Decision::Await(_) | Decision::Clear(_) => Some(Level::Debug),
+        Decision::Count(_) | Decision::Ignore(_) | Decision::Await(_) | Decision::Clear(_) => {
+            Some(Level::Debug)
+        }
         Decision::Ban(_)
         | Decision::Unban(_)
         | Decision::Resume(_)
@@ -79,6 +81,10 @@ pub fn sentence(decision: &Decision) -> Option<String> {
             let (jail, pattern) = (&failure.jail, failure.pattern);
             let who = who(&failure.subject);
             format!("[{jail}] failure of {who} (pattern {pattern})")
+        }
+        Decision::Ignore(ignored) => {
+            let Ignored { jail, address, .. } = ignored;
+            format!("[{jail}] failure of {address}, who is never banned")
         }
         Decision::Await(awaited) => match &awaited.unknown {
             Unknown::Addresses(host) => format!("[{}] looking up {host}", awaited.jail),

@@ -52,7 +52,10 @@ impl Unwritten {
         let only_failures = new.iter().all(|decision| {
             matches!(
                 decision,
-                Decision::Count(_) | Decision::Await(_) | Decision::Answered(_)
+                Decision::Count(_)
+                    | Decision::Ignore(_)
+                    | Decision::Await(_)
+                    | Decision::Answered(_)
             )
         });
         new.is_empty() || stream.is_some() && only_failures && self.decisions.len() < MOST_WAITING

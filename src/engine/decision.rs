@@ -12,7 +12,7 @@ use super::host::HostName;
 use super::jail::siege::Rate;
 use super::ledger::Standing;
 use super::name::{ActionName, FilterName, JailName, SourceName};
-use super::policy::MaxRetry;
+use super::policy::{MaxRetry, SetName};
 use super::prefix::Prefix;
 use super::sighting::Sighting;
 use super::subject::Subject;
@@ -36,6 +36,8 @@ pub struct AwaitedId(pub u64);
 pub enum Decision {
     /// A record was counted against somebody.
     Count(Failure),
+    /// A record would count against somebody, had he not to be spared; nothing comes of it but that it is told.
+    Ignore(Ignored),
     /// A record is judged only when something is known that has to be asked elsewhere.
     Await(Awaited),
     /// It waits no longer: what has come of it goes before, if anything has.
@@ -118,6 +120,17 @@ pub struct Awaited {
     pub session: Option<Box<str>>,
     /// The record's message, or its whole line where the filter looks at that; text of the attacker's choice.
     pub line: Box<str>,
+}
+
+/// A failure of an address that is never banned, so that it does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// The jail that would have counted it.
+    pub jail: JailName,
+    /// The address.
+    pub address: IpAddr,
+    /// The set that holds it; `None` if the configuration states it by itself.
+    pub by: Option<SetName>,
 }
 
 /// What has to be asked elsewhere of whoever a record is about.

@@ -103,6 +103,15 @@ impl IgnoreList {
         stated.or_else(|| self.holds(Prefix::host(address)))
     }
 
+    /// The set that keeps `address` from being counted, if no rule does that the configuration states by itself.
+    pub fn set_of(&self, address: IpAddr) -> Option<&SetName> {
+        let subject = Prefix::host(address);
+        let is_stated = self.rules.iter().any(|rule| rule.prefix.holds(subject));
+        let mut sets = self.sets.iter().filter(|_| !is_stated);
+        let holds = sets.find(|(_, held)| held.find(subject).is_some());
+        holds.map(|(set, _)| set)
+    }
+
     /// The rule that keeps `subject` from being banned: one that shares any address with it.
     pub fn protects(&self, subject: Prefix) -> Option<&IgnoreRule> {
         let stated = self.rules.iter().find(|rule| rule.prefix.overlaps(subject));

@@ -71,6 +71,8 @@ impl Store {
             }
             match decision {
                 Decision::Count(failure) => run.add(&transaction, failure)?,
+                // It is told, and leaves nothing behind.
+                Decision::Ignore(_) => {}
                 Decision::Await(awaited) => wait(&transaction, awaited)?,
                 Decision::Answered(id) => answered(&transaction, *id)?,
                 Decision::Ban(banned) => ban(&transaction, banned)?,

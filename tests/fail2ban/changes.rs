@@ -274,6 +274,9 @@ fn what_is_changed_decides_until_the_next_reload() {
     assert!(pair.ours(&["status"]).out.contains("Jail list:\tsshd\n"));
     let told = fs::read_to_string(pair.path("daemon.log")).unwrap();
     assert!(!told.contains("ban 192.0.2.14 "), "not even for a moment");
+    let log = fs::read_to_string(pair.path("own.log")).unwrap();
+    let spared = log.matches("[sshd] Ignore 192.0.2.14 by command\n").count();
+    assert_eq!(spared, 3, "{log}");
     let told_of = format!("[sshd] somebody has set addlogpath {more};");
     assert!(told.contains(&told_of), "{told}");
 

@@ -11,7 +11,7 @@ use crate::support::wait::until;
 /// order of the alphabet: Fail2ban's jails write whenever they come to it.
 fn told(text: &str) -> Vec<String> {
     let line = Regex::new(
-        r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (fail2ban\.(?:filter|actions) +)\[\d+\]: ((?:INFO|NOTICE) .*(?:Found|Ban) .*|NOTICE .*Unban .*)$",
+        r"(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} (fail2ban\.(?:filter|actions) +)\[\d+\]: ((?:INFO|NOTICE) .*(?:Found|Ignore|Ban) .*|NOTICE .*Unban .*)$",
     );
     let line = line.unwrap();
     let mut lines: Vec<_> = line
@@ -30,6 +30,7 @@ fn lines_are_those_of_fail2ban() {
     pair.refuse(&["192.0.2.7"; 3]);
     pair.refuse(&["2001:db8::7"; 3]);
     pair.refuse(&["192.0.2.8"; 2]);
+    pair.refuse(&["203.0.113.9"; 2]);
     pair.agree(&["get", "sshd", "banip"], "192.0.2.7 2001:db8::7");
     pair.agree(&["get", "lasting", "banip"], "192.0.2.7 2001:db8::7");
     for words in [
@@ -41,7 +42,7 @@ fn lines_are_those_of_fail2ban() {
     let read = |name: &str| fs::read_to_string(pair.path(name)).unwrap_or_default();
     until("both have told all of it", || {
         let (ours, theirs) = (told(&read("fail2ban.log")), told(&read("theirs.log")));
-        (ours == theirs && ours.len() == 16 + 6).then_some(())
+        (ours == theirs && ours.len() == 16 + 4 + 6).then_some(())
     });
     // What counts bans there counts them here.
     let log = pair.path("fail2ban.log").display().to_string();

@@ -25,6 +25,8 @@ const ALIKE: &[&str] = &[
     "get syslogsocket",
     "flushlogs",
     "set logtarget SYSLOG[facility=local0]",
+    "set logtarget SYSLOG[facility=moon]",
+    "get logtarget",
     "set logtarget syslog[padding=on]",
     "get logtarget",
     "set logtarget HOME/both.log",

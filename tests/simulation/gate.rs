@@ -97,6 +97,7 @@ impl Judged {
             Decision::Clear(_) | Decision::Notice(Notice::Login { .. }) => {}
             Decision::Resume(_)
             | Decision::Await(_)
+            | Decision::Ignore(_)
             | Decision::Answered(_)
             | Decision::Forgive(_)
             | Decision::Remark(_)

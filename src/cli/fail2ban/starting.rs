@@ -125,8 +125,12 @@ impl Session {
         };
         let target = target.as_deref().map(LogTarget::parse).transpose();
         let level = level.as_deref().map(str::parse).transpose();
+        let target = target.map_err(|error| wrong("--logtarget", &error))?;
+        for unmet in target.iter().flat_map(|target| &target.unmet) {
+            complain(&format!("--logtarget: {unmet}"));
+        }
         Ok(Said {
-            target: target.map_err(|error| wrong("--logtarget", &error))?,
+            target,
             socket: socket.as_deref().map(SyslogSocket::named),
             threshold: level.map_err(|error: NoLevel| wrong("--loglevel", &error))?,
         })

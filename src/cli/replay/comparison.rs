@@ -212,6 +212,7 @@ impl Comparison {
                     Decision::Count(_) => self.sums[side].kept_out += 1,
                     Decision::Await(awaited) => self.sums[side].by_name += by_name(&awaited),
                     Decision::Unban(_)
+                    | Decision::Ignore(_)
                     | Decision::Answered(_)
                     | Decision::Forgive(_)
                     | Decision::Remark(_)

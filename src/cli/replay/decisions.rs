@@ -106,6 +106,7 @@ impl<'c> Decisions<'c> {
             Decision::Count(failure) if !self.json => self.addresses.note(failure),
             Decision::Await(awaited) => self.by_name += by_name(awaited),
             Decision::Count(_)
+            | Decision::Ignore(_)
             | Decision::Answered(_)
             | Decision::Forgive(_)
             | Decision::Remark(_)

@@ -3,6 +3,7 @@
 //! In: what `logtarget`, `syslogsocket` and `loglevel` say, in fail2ban.conf, on a command line or while the daemon runs.
 //! Out: the same in types. Nothing is opened here.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::brackets::{self, BracketError};
@@ -75,8 +76,8 @@ pub struct LogTarget {
     pub place: LogPlace,
     /// What lines look like there.
     pub form: Form,
-    /// Whether another form was asked for, in words of Python's.
-    pub asks_for_format: bool,
+    /// What was asked for beside that and cannot be had.
+    pub unmet: Vec<Unmet>,
     name: String,
 }
 
@@ -105,6 +106,36 @@ pub enum SyslogSocket {
     At(PathBuf),
 }
 
+/// What cannot be had of a target that is otherwise well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    /// Another form, in words of Python's.
+    Format,
+    /// A facility that syslog does not have.
+    Facility(String),
+}
+
+impl Unmet {
+    /// What to write instead.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Unmet::Format => "leave `format` out",
+            Unmet::Facility(_) => "write one such as DAEMON, AUTHPRIV or LOCAL0",
+        }
+    }
+}
+
+impl fmt::Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unmet::Format => f.write_str("`format`: f2bd writes lines in the usual format only"),
+            Unmet::Facility(word) => {
+                write!(f, "syslog has no facility `{word}`: DAEMON is taken")
+            }
+        }
+    }
+}
+
 /// Why nothing can be told there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogTargetError {
@@ -116,9 +147,6 @@ pub enum LogTargetError {
         "`{0}` is no target: write an absolute path, SYSLOG, SYSTEMD-JOURNAL, STDOUT, SYSOUT or STDERR"
     )]
     Place(String),
-    /// Syslog has no such facility.
-    #[error("syslog has no facility `{0}`: write one such as DAEMON, AUTHPRIV or LOCAL0")]
-    Facility(String),
 }
 
 impl Logging {
@@ -185,14 +213,25 @@ impl LogTarget {
             word.map(|word| matches!(word.as_str(), "1" | "on" | "true" | "yes"))
         };
         let word = named.name.to_uppercase();
+        let mut unmet = Vec::new();
         let place = match word.as_str() {
-            "SYSLOG" => LogPlace::Syslog(said("facility").map_or(Ok(DAEMON), facility)?),
+            "SYSLOG" => {
+                let known = said("facility").map(|word| facility(word).ok_or(word));
+                let known = known.unwrap_or(Ok(DAEMON));
+                LogPlace::Syslog(known.unwrap_or_else(|word| {
+                    unmet.push(Unmet::Facility(word.to_owned()));
+                    DAEMON
+                }))
+            }
             "SYSTEMD-JOURNAL" => LogPlace::Journal,
             "STDOUT" | "SYSOUT" => LogPlace::Output,
             "STDERR" => LogPlace::Errors,
             _ if named.name.starts_with('/') => LogPlace::File(PathBuf::from(named.name)),
             _ => return Err(LogTargetError::Place(named.name.to_owned())),
         };
+        if said("format").is_some_and(|format| !format.is_empty()) {
+            unmet.push(Unmet::Format);
+        }
         let is_syslog = matches!(place, LogPlace::Syslog(_));
         // Whoever takes these lines knows the time.
         let stamps_itself = is_syslog || word == "SYSOUT";
@@ -201,7 +240,7 @@ impl LogTarget {
                 is_stamped: is_on("datetime").unwrap_or(!stamps_itself),
                 is_padded: is_on("padding").unwrap_or(!is_syslog),
             },
-            asks_for_format: said("format").is_some_and(|format| !format.is_empty()),
+            unmet,
             place,
             name: named.name.to_owned(),
         })
@@ -213,12 +252,10 @@ impl LogTarget {
     }
 }
 
-fn facility(word: &str) -> Result<u8, LogTargetError> {
+fn facility(word: &str) -> Option<u8> {
     let upper = word.to_uppercase();
     let known = FACILITIES.iter().find(|(name, _)| *name == upper);
-    known
-        .map(|(_, number)| *number)
-        .ok_or_else(|| LogTargetError::Facility(word.to_owned()))
+    known.map(|(_, number)| *number)
 }
 
 #[cfg(test)]
@@ -253,16 +290,12 @@ mod tests {
             let target = LogTarget::parse(text).expect("a target");
             assert_eq!((target.place, target.form), (place, expected), "{text}");
         }
-        for text in [
-            "",
-            "NONE",
-            "log/x",
-            "SYSLOG[facility=moon]",
-            "SYSLOG[x",
-            "SYSLOG[x]",
-        ] {
+        for text in ["", "NONE", "log/x", "SYSLOG[x", "SYSLOG[x]"] {
             assert!(LogTarget::parse(text).is_err(), "{text}");
         }
+        let odd = LogTarget::parse("SYSLOG[facility=moon, format=%(x)s]").expect("a target");
+        let unmet = vec![Unmet::Facility("moon".to_owned()), Unmet::Format];
+        assert_eq!((odd.place, odd.unmet), (LogPlace::Syslog(DAEMON), unmet));
     }
 
     proptest! {

@@ -65,12 +65,14 @@ impl Backlog {
         decisions: &[Decision],
         cursors: impl IntoIterator<Item = (&'c Stream, &'c Cursor)>,
     ) {
-        for decision in decisions {
+        let is_kept = |decision: &&Decision| !matches!(decision, Decision::Ignore(_));
+        let kept = decisions.iter().filter(is_kept);
+        for decision in kept.clone() {
             *self.room(decision) += 1;
         }
         self.append(Step {
             now,
-            decisions: decisions.iter().cloned().map(shortened).collect(),
+            decisions: kept.cloned().map(shortened).collect(),
             cursors: cursors
                 .into_iter()
                 .map(|(stream, cursor)| (stream.clone(), cursor.clone()))
@@ -101,7 +103,8 @@ impl Backlog {
     fn room(&mut self, decision: &Decision) -> &mut usize {
         match decision {
             Decision::Count(_) | Decision::Await(_) => &mut self.failures,
-            Decision::Answered(_)
+            Decision::Ignore(_)
+            | Decision::Answered(_)
             | Decision::Ban(_)
             | Decision::Unban(_)
             | Decision::Forgive(_)

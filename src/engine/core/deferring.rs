@@ -115,6 +115,9 @@ impl Engine {
             found: &found,
         };
         let Some(whose) = self.whom(now, at, told) else {
+            if awaited.outcome == Outcome::Failure {
+                self.note_ignored(at, told, out);
+            }
             return;
         };
         if subjects.contains(&whose.subject) {

@@ -10,7 +10,7 @@ use super::besieged;
 use super::guarding::spares;
 use super::heard::wants;
 use super::is_open;
-use crate::engine::decision::{Ban, Decision, Failure, FailureId, Notice, Origin};
+use crate::engine::decision::{Ban, Decision, Failure, FailureId, Ignored, Notice, Origin};
 use crate::engine::filter::{Capture, Finding, Found, Outcome, View, session};
 use crate::engine::jail::accounts::Account;
 use crate::engine::jail::network::Judged;
@@ -43,6 +43,14 @@ pub(super) struct Told<'a> {
     pub(super) source: Option<&'a SourceName>,
     pub(super) record: &'a Record<'a>,
     pub(super) found: &'a Found<'a>,
+}
+
+impl Told<'_> {
+    /// The address that a jail counts.
+    fn counted_by(self, jail: &JailPolicy) -> Option<IpAddr> {
+        let forwarded = self.found.forwarded.as_deref();
+        jail.counted(self.found.ip?.to_canonical(), forwarded)
+    }
 }
 
 /// What a failure was for.
@@ -187,6 +195,7 @@ impl Engine {
         out: &mut Vec<Decision>,
     ) {
         let Some(whom) = self.whom(now, at, told) else {
+            self.note_ignored(at, told, out);
             return;
         };
         let Told {
@@ -258,15 +267,10 @@ impl Engine {
     }
 
     /// Whom a jail would ban for a record, unless it never does.
-    pub(super) fn whom(
-        &self,
-        now: Timestamp,
-        at: usize,
-        Told { record, found, .. }: Told<'_>,
-    ) -> Option<Whom> {
+    pub(super) fn whom(&self, now: Timestamp, at: usize, told: Told<'_>) -> Option<Whom> {
+        let Told { record, found, .. } = told;
         let jail = &self.policy.jails[at];
-        let counted = |ip: IpAddr| jail.counted(ip.to_canonical(), found.forwarded.as_deref());
-        let address = found.ip.and_then(counted);
+        let address = told.counted_by(jail);
         if address.is_some_and(|address| jail.covers(address).is_some()) {
             return None;
         }
@@ -293,6 +297,21 @@ impl Engine {
                 false => wide.into(),
             },
         })
+    }
+
+    /// Tells of a failure that does not count because of whom it is about, if that is why.
+    pub(super) fn note_ignored(&self, at: usize, told: Told<'_>, out: &mut Vec<Decision>) {
+        let jail = &self.policy.jails[at];
+        let Some(address) = told.counted_by(jail) else {
+            return;
+        };
+        if jail.covers(address).is_some() {
+            out.push(Decision::Ignore(Ignored {
+                jail: jail.name.clone(),
+                address,
+                by: jail.ignore.set_of(address).cloned(),
+            }));
+        }
     }
 
     /// A subject as a jail knows it: a name that it knows keeps the case of its letters.

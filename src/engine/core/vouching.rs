@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Engine;
 use super::hearing::Told;
-use crate::engine::decision::{Decision, Unknown};
+use crate::engine::decision::{Awaited, Decision, Ignored, Unknown};
 use crate::engine::filter::Outcome;
 use crate::engine::name::JailName;
 use crate::engine::policy::{Counting, SetName};
@@ -47,6 +47,7 @@ impl Engine {
             return;
         }
         let Some(whom) = self.whom(now, at, told) else {
+            self.note_ignored(at, told, out);
             return;
         };
         let is_nobody = || {
@@ -131,11 +132,24 @@ impl Engine {
         out: &mut Vec<Decision>,
     ) {
         for awaited in self.unvouched.take(whose) {
-            if let Some(at) = self.place(&awaited.jail).filter(|_| !is_spared) {
-                self.hear_awaited(now, at, &awaited, whose.1, &mut Vec::new(), out);
+            match self.place(&awaited.jail) {
+                Some(at) if is_spared => out.extend(self.ignored(at, &awaited, whose.1)),
+                Some(at) => self.hear_awaited(now, at, &awaited, whose.1, &mut Vec::new(), out),
+                None => {}
             }
             out.push(Decision::Answered(awaited.id));
         }
+    }
+
+    fn ignored(&self, at: usize, awaited: &Awaited, address: IpAddr) -> Option<Decision> {
+        let is_failure = awaited.outcome == Outcome::Failure;
+        is_failure.then(|| {
+            Decision::Ignore(Ignored {
+                jail: awaited.jail.clone(),
+                address,
+                by: self.asked_by(at).cloned(),
+            })
+        })
     }
 
     /// Judges what has waited too long. A clock that was set back must not make it wait for longer.

@@ -189,13 +189,7 @@ fn logging(options: &Options, section: &mut Table, problems: &mut Problems) {
     if let Some(target) = options.get("logtarget") {
         let place = &target.place;
         match LogTarget::parse(&target.text) {
-            Ok(parsed) => {
-                if parsed.asks_for_format {
-                    let message = "`logtarget`: f2bd writes lines in the usual format only";
-                    problems.warning(place, message, "leave `format` out");
-                }
-                section.set("fail2ban_log", text(&target.text, place));
-            }
+            Ok(_) => section.set("fail2ban_log", text(&target.text, place)),
             Err(error) => {
                 let message = format!("`logtarget`: {error}; nothing is told in Fail2ban's form");
                 let remedy = "write an absolute path, or SYSLOG; what happens is also in f2bd's own log, on standard error";

@@ -7,7 +7,7 @@ use super::names::{by_names, counts, hear_lines, waits};
 use super::*;
 use crate::engine::core::vouching::PATIENCE;
 use crate::engine::core::waiting::MOST_AWAITED;
-use crate::engine::decision::{AwaitedId, Unknown};
+use crate::engine::decision::{AwaitedId, Ignored, Unknown};
 use crate::engine::policy::SetName;
 
 const NO: bool = false;
@@ -79,8 +79,15 @@ fn whoever_is_not_spared_is_banned_at_the_time_of_the_records() {
 fn whoever_is_spared_has_not_failed() {
     let mut engine = engine(asking(1, "p"));
     assert_eq!(waits(&hear(&mut engine, 1, &[(1, A), (1, A)])), [1, 2]);
-    let gone = [1, 2].map(|id| Decision::Answered(AwaitedId(id)));
-    assert_eq!(says(&mut engine, 2, "p", A, YES), gone);
+    let ignored = || {
+        Decision::Ignore(Ignored {
+            jail: "test".parse().expect("a name"),
+            address: A.parse().expect("an address"),
+            by: Some(program("p")),
+        })
+    };
+    let gone = [1, 2].map(|id| [ignored(), Decision::Answered(AwaitedId(id))]);
+    assert_eq!(says(&mut engine, 2, "p", A, YES), gone.concat());
     // Nobody is asked where nobody asks, as in a replay.
     let out = hear(&mut Engine::new(asking(1, "p")), 1, &[(1, A)]);
     assert_eq!(short(&out), ["+192.0.2.7 @1 #1"]);
