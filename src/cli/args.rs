@@ -370,17 +370,13 @@ pub struct DiscoverArgs {
 #[derive(Debug, Args)]
 pub struct ImportArgs {
     /// The directory of Fail2ban, such as /etc/fail2ban, to be converted
-    #[arg(
-        required_unless_present = "state",
-        requires = "output",
-        value_name = "DIR"
-    )]
+    #[arg(required_unless_present = "state", value_name = "DIR")]
     pub directory: Option<PathBuf>,
-    /// The directory for f2bd, such as /etc/f2bd
+    /// The directory for f2bd, such as /etc/f2bd; without one it is only told what would come of it
     #[arg(short, long, value_name = "OUT", requires = "directory")]
     pub output: Option<PathBuf>,
     /// Write over files that are there
-    #[arg(long, requires = "directory")]
+    #[arg(long, requires = "output")]
     pub force: bool,
     /// Whom Fail2ban keeps out, and has kept out before, by its database
     #[arg(long, value_name = "DATABASE", num_args = 0..=1, default_missing_value = "/var/lib/fail2ban/fail2ban.sqlite3", conflicts_with = "directory")]

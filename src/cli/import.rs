@@ -16,8 +16,10 @@ use super::output::Clock;
 pub fn run(args: &ImportArgs, common: &Common, clock: &Clock) -> Result<(), Failure> {
     match (&args.state, &args.directory, &args.output) {
         (Some(path), ..) => state::run(path, args.json, common, clock),
-        (None, Some(folder), Some(output)) => directory::run(folder, output, args.force, args.json),
+        (None, Some(folder), output) => {
+            directory::run(folder, output.as_deref(), args.force, args.json)
+        }
         // The command line does not let this come.
-        (None, ..) => Ok(()),
+        (None, None, _) => Ok(()),
     }
 }

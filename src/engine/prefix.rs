@@ -148,6 +148,22 @@ impl Prefix {
     }
 }
 
+/// The address as it stands in a zone of the DNS, with a dot behind it.
+pub fn reversed(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let parts = address.octets().into_iter().rev();
+            parts.map(|part| format!("{part}.")).collect()
+        }
+        IpAddr::V6(address) => {
+            let parts = address.octets().into_iter().rev();
+            parts
+                .map(|part| format!("{:x}.{:x}.", part & 0xf, part >> 4))
+                .collect()
+        }
+    }
+}
+
 /// Always CIDR: `192.0.2.7/32`, `2001:db8::/64`.
 impl fmt::Display for Prefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,6 +201,16 @@ impl FromStr for Prefix {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_turned_round() {
+        let of = |text: &str| reversed(text.parse().expect("an address"));
+        assert_eq!(of("192.0.2.7"), "7.2.0.192.");
+        assert_eq!(
+            of("2001:db8::7"),
+            "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2."
+        );
+    }
 
     #[test]
     fn subjects_are_canonical() {

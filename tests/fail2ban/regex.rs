@@ -30,7 +30,7 @@ const ASKED: &[&[&str]] = &[
     &[
         "-r",
         "-o",
-        "<fid>|<ip>|<family>|<F-USER>|<F-NOFAIL>|<msg>|<time>|<nonsense>|<br>",
+        "<fid>|<ip>|<ip-rev>|<family>|<F-USER>|<F-NOFAIL>|<msg>|<time>|<nonsense>|<br>",
     ],
 ];
 

@@ -370,6 +370,10 @@ fn nothing_is_overwritten_and_comments_are_kept() {
     assert!(defaults.contains("findtime = \"15m\"\n"), "{main}");
     assert!(!jails.contains("findtime = \"15m\""), "{main}");
     fs::write(out.join("f2bd.conf"), "mine").unwrap();
+    let told = f2bd(&["import", &shown(&tree)]);
+    let words = String::from_utf8(told.stdout).unwrap();
+    assert_eq!(told.status.code(), Some(0), "{words}");
+    assert!(words.contains("Nothing is written"), "{words}");
     let again = f2bd(&["import", &shown(&tree), "-o", &shown(&out)]);
     assert_eq!(again.status.code(), Some(1));
     let said = String::from_utf8(again.stderr).unwrap();

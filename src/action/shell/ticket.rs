@@ -13,6 +13,7 @@ use crate::action::event::Event;
 use crate::action::machine;
 use crate::action::secret::Opened;
 use crate::engine::name::JailName;
+use crate::engine::prefix;
 use crate::engine::subject::Subject;
 use crate::engine::time::{BanTime, Timestamp};
 
@@ -134,7 +135,7 @@ impl Values for Ticket<'_> {
                 let side = self.subject.map_or(self.side, Side::of);
                 own(side.family().to_owned())
             }
-            "ip-rev" => own(self.address().map(reversed).unwrap_or_default()),
+            "ip-rev" => own(self.address().map(prefix::reversed).unwrap_or_default()),
             "ip-host" => {
                 let host = self.address().and_then(host_of);
                 Some(Value::Word(host.unwrap_or_default()))
@@ -169,39 +170,8 @@ impl Values for Ticket<'_> {
     }
 }
 
-/// The address as it stands in a zone of the DNS, with a dot behind it.
-fn reversed(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => {
-            let parts = address.octets().into_iter().rev();
-            parts.map(|part| format!("{part}.")).collect()
-        }
-        IpAddr::V6(address) => {
-            let parts = address.octets().into_iter().rev();
-            parts
-                .map(|part| format!("{:x}.{:x}.", part & 0xf, part >> 4))
-                .collect()
-        }
-    }
-}
-
 /// The name that whoever answers for an address gives it; text of the attacker's choice.
 fn host_of(address: IpAddr) -> Option<String> {
     let said = machine::say(&["getent", "hosts", &address.to_string()])?;
     said.split_whitespace().nth(1).map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_turned_round() {
-        let of = |text: &str| reversed(text.parse().expect("an address"));
-        assert_eq!(of("192.0.2.7"), "7.2.0.192.");
-        assert_eq!(
-            of("2001:db8::7"),
-            "7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2."
-        );
-    }
 }

@@ -15,6 +15,9 @@ use crate::cli::output::{self, BAD, GOOD, HEADING, harmless};
 use crate::config::fail2ban::import::{Carried, Converted, convert};
 use crate::config::{Problem, Problems, Severity};
 
+/// Where the files would usually go, as far as they say so themselves.
+const USUAL: &str = "/etc/f2bd";
+
 /// The rights of a file that only its owner may read, and of all others, which the umask narrows.
 const SECRET: u32 = 0o600;
 const OPEN: u32 = 0o666;
@@ -35,17 +38,18 @@ struct JailRow<'a> {
     converted: Option<&'a str>,
 }
 
-/// Converts `folder` into `output`.
+/// Converts `folder` into `output`; without one it only tells what would come of it.
 ///
 /// # Errors
 /// It cannot be read or written, or a jail was not carried over, which has been printed.
-pub fn run(folder: &Path, output: &Path, force: bool, json: bool) -> Result<(), Failure> {
+pub fn run(folder: &Path, output: Option<&Path>, force: bool, json: bool) -> Result<(), Failure> {
     let whole = |path: &Path| {
         path::absolute(path)
             .map_err(|error| Failure::new(Exit::of_reading(&error), error.to_string()))
     };
+    let place = whole(output.unwrap_or(Path::new(USUAL)))?;
     let mut problems = Problems::default();
-    let Some(converted) = convert(&whole(folder)?, &whole(output)?, &mut problems) else {
+    let Some(converted) = convert(&whole(folder)?, &place, &mut problems) else {
         return Err(Failure::of_problems(&problems.into_sorted()));
     };
     let fatal = |problem: &&Problem| problem.severity == Severity::Error;
@@ -53,7 +57,9 @@ pub fn run(folder: &Path, output: &Path, force: bool, json: bool) -> Result<(), 
     if !fatal.is_empty() {
         return Err(Failure::of_problems(&fatal));
     }
-    write(&converted, output, force)?;
+    if let Some(output) = output {
+        write(&converted, output, force)?;
+    }
     let mut out = output::stdout();
     match json {
         true => {
@@ -132,7 +138,7 @@ fn report(converted: &Converted) -> Report<'_> {
     }
 }
 
-fn print(out: &mut impl Write, converted: &Converted, output: &Path) -> io::Result<()> {
+fn print(out: &mut impl Write, converted: &Converted, output: Option<&Path>) -> io::Result<()> {
     for problem in &converted.problems {
         writeln!(out, "{}", harmless(&problem.to_string()))?;
     }
@@ -153,11 +159,15 @@ fn print(out: &mut impl Write, converted: &Converted, output: &Path) -> io::Resu
     for need in &converted.needs {
         writeln!(out, "{}", harmless(need))?;
     }
-    writeln!(
-        out,
-        "{} files are in {}; see what they come to with `f2bd check --config {}`.",
-        converted.files.len(),
-        output.display(),
-        output.display()
-    )
+    let count = converted.files.len();
+    match output.map(Path::display) {
+        Some(output) => writeln!(
+            out,
+            "{count} files are in {output}; see what they come to with `f2bd check --config {output}`."
+        ),
+        None => writeln!(
+            out,
+            "Nothing is written; `--output {USUAL}` would write {count} files there."
+        ),
+    }
 }

@@ -67,7 +67,7 @@ pub struct RegexArgs {
     pub no_check_all: bool,
     /// Print only this of each failure: row, id, ip, msg, user or another group, or a text with <ip>, <F-USER>, <msg>...
     #[arg(short, long, value_name = "TOKEN", allow_hyphen_values = true)]
-    pub out: Option<String>,
+    out: Option<String>,
     /// With --out, print the lines that are no failures
     #[arg(short, long)]
     pub invert: bool,
@@ -115,6 +115,11 @@ IGNOREREGEX:
 See f2bd(8).";
 
 impl RegexArgs {
+    /// What is printed of each failure, if not a report of all; an empty word asks for that one, too.
+    pub fn out(&self) -> Option<&str> {
+        self.out.as_deref().filter(|word| !word.is_empty())
+    }
+
     /// Whether all is told.
     pub fn tells_all(&self) -> bool {
         self.is_verbose || self.verbosity.unwrap_or(self.verbose) > 0
@@ -193,7 +198,8 @@ mod tests {
         ]);
         assert!(args.tells_all() && args.print_all_missed);
         assert_eq!(args.timezone.as_deref(), Some("UTC"));
-        assert_eq!(args.out.as_deref(), Some("row"));
+        assert_eq!(args.out(), Some("row"));
+        assert_eq!(read(&["log", "x", "-o", ""]).out(), None);
         assert_eq!(args.operands, ["log", "sshd"]);
         assert!(args.contradictions().is_empty());
         assert!(!read(&["log", "x", "-v", "--verbosity", "0"]).tells_all());

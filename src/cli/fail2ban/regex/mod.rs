@@ -80,7 +80,7 @@ fn run(args: &RegexArgs) -> Result<(), NotDone> {
     }
     let (log, expression) = (&args.operands[0], &args.operands[1]);
     let ignored = args.operands.get(2);
-    if args.out.is_none() {
+    if args.out().is_none() {
         print("\nRunning tests\n=============\n")?;
     }
     let source = Source::of(log)?;
@@ -172,7 +172,7 @@ impl<'t> Trying<'t> {
         );
         let trying = Trying {
             args,
-            form: args.out.as_deref().map(Form::of),
+            form: args.out().map(Form::of),
             memory: LineMemory::with_texts(),
             names: Names::new(args.raw || args.usedns.as_deref() == Some("raw")),
             numbers: numbers.collect(),

@@ -4,7 +4,7 @@
 
 use super::hit::{Hit, Moment};
 use crate::control::fail2ban::value::Value;
-use crate::engine::prefix::Prefix;
+use crate::engine::prefix::{self, Prefix};
 
 /// What is printed of each failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +113,9 @@ fn value(tag: &str, hit: &Hit<'_>, message: &str) -> Option<String> {
             Ok(_) => "inet4".to_owned(),
             Err(_) => Value::Nothing.to_string(),
         },
+        "ip-rev" => ip()
+            .parse()
+            .map_or_else(|_| String::new(), prefix::reversed),
         // Nobody has been banned, and nobody counts.
         "failures" | "bancount" | "restored" => "0".to_owned(),
         "br" => "\n".to_owned(),

@@ -65,7 +65,7 @@ impl Source {
 
     /// Says what is read.
     pub fn begin(self, args: &RegexArgs, tried: &Tried) -> Result<Log, NotDone> {
-        let speaks = args.out.is_none();
+        let speaks = args.out().is_none();
         let encoding = args
             .encoding
             .map_or("UTF-8".to_owned(), |encoding| encoding.to_string());
@@ -132,7 +132,7 @@ pub fn tried(
     expression: &str,
     ignored: Option<&String>,
 ) -> Result<Tried, NotDone> {
-    let speaks = args.out.is_none();
+    let speaks = args.out().is_none();
     let mut lines = Vec::new();
     if args.maxlines > 0 {
         lines.push(format!("Use         maxlines : {}", args.maxlines));
