@@ -23,6 +23,14 @@ const MOST: usize = 24;
 /// no harm.
 pub(super) const CASE: u8 = 0x20;
 
+/// What lines of the largest logs have all day, those of web servers: a text that is a part of it tells little. It is folded.
+const EVERYDAY: [&[u8]; 4] = [
+    br#"] "get / http/1."#,
+    br#"] "post / http/2.0"#,
+    br#" http/1.1" 200 "#,
+    br#"" 304 "#,
+];
+
 /// The byte as it is compared.
 fn fold(byte: u8) -> u8 {
     byte | CASE
@@ -39,14 +47,18 @@ pub(super) fn options(hir: &Hir) -> Vec<Texts> {
     options
 }
 
-/// The best of these. Long texts are, up to a length at which they are seldom seen and soon found; then those that few
-/// patterns have, as `shared` tells, since all that have one are tried; then longer and fewer and rarer ones.
+/// The best of these. What is not seen every day is, and of that long texts, up to a length at which they are seldom seen
+/// and soon found; then those that few patterns have, as `shared` tells, since all that have one are tried; then longer and
+/// fewer and rarer ones. Of what is seen every day the fewest texts are best: `"POST ` is rarer than every status.
 pub(super) fn best(options: Vec<Texts>, shared: impl Fn(&[u8]) -> usize) -> Option<Texts> {
     let worth = |texts: &Texts| {
         let length = shortest(texts);
         let others = texts.iter().map(|text| shared(text)).max().unwrap_or(0);
         let rarity = texts.iter().map(|text| rarity(text)).min().unwrap_or(0);
+        let is_everyday = texts.iter().any(|text| is_everyday(text));
         (
+            !is_everyday,
+            Reverse(if is_everyday { texts.len() } else { 0 }),
             length.min(USEFUL),
             Reverse(others),
             length.min(LONG_ENOUGH),
@@ -218,6 +230,13 @@ fn joined(first: &[Vec<u8>], second: &[Vec<u8>]) -> Texts {
     first.iter().flat_map::<Texts, _>(pair).collect()
 }
 
+/// Whether it is a part of what is seen every day.
+fn is_everyday(text: &[u8]) -> bool {
+    EVERYDAY
+        .iter()
+        .any(|line| memchr::memmem::find(line, text).is_some())
+}
+
 fn shortest(texts: &[Vec<u8>]) -> usize {
     texts.iter().map(Vec::len).min().unwrap_or(0)
 }
@@ -290,6 +309,19 @@ mod tests {
         ] {
             let texts = texts(pattern).expect("texts");
             assert_eq!(texts, expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_is_seen_every_day_is_the_last_choice() {
+        for (pattern, expected) in [
+            (
+                r#"^<ip> "(?:GET|POST) [^ "]*/admin[^ "]*" 200 "#,
+                &["/admin"][..],
+            ),
+            (r#"^<ip> "POST [^ "]*" (?:200|30[0-9]) "#, &[" \"post "]),
+        ] {
+            assert_eq!(texts(pattern).expect("texts"), expected, "{pattern}");
         }
     }
 
