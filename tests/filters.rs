@@ -187,8 +187,9 @@ fn has_date(line: &str) -> bool {
 const FORGERIES: usize = 1_000;
 
 /// The placeholders that clients fill.
-const FREE: [&str; 7] = [
+const FREE: [&str; 8] = [
     "<user>",
+    "<login>",
     "<target>",
     "<path>",
     "<agent>",
@@ -228,7 +229,7 @@ const OWN: &[(&str, &[u16])] = &[
     ("postfix", &[1, 3, 4, 5, 8, 9, 10, 12]),
     ("proftpd", &[1, 2, 3]),
     ("qmail", &[3]),
-    ("roundcube-auth", &[1, 2, 3, 4, 9]),
+    ("roundcube-auth", &[1, 7]),
     ("routeros-auth", &[1]),
     ("sabnzbd", &[1]),
     ("screensharingd", &[1]),

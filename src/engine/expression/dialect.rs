@@ -137,7 +137,7 @@ pub(super) fn refers(escape: &str) -> bool {
 
 /// Something that is no part of the language though an engine would take it.
 pub(in crate::engine) fn foreign(source: &str) -> Option<&'static str> {
-    let mut before = None;
+    let (mut earlier, mut before) = (None, None);
     for token in tokens(source) {
         match (before, token) {
             (Some(Token::Escape(r"\b" | r"\B")), Token::Other("{")) => {
@@ -157,6 +157,16 @@ pub(in crate::engine) fn foreign(source: &str) -> Option<&'static str> {
             (_, Token::Escape(r"\p" | r"\P")) => {
                 return Some(r"`\p{…}`: nothing is known of Unicode");
             }
+            // One of the engines would ask whether its group took part, and take nothing if not.
+            (Some(Token::Open(open)), Token::Close) if is_condition(open) => {
+                return Some("a condition with nothing in it");
+            }
+            (Some(Token::Bar), Token::Close) if earlier.is_some_and(opens_condition) => {
+                return Some("a condition with nothing in it");
+            }
+            (_, Token::Open(open)) if is_condition(open) && !asks_for_group(open) => {
+                return Some("a condition on other things than a group: `(?(<name>)…)`, `(?(1)…)`");
+            }
             (_, Token::Open(open)) => match flags(open) {
                 Some(flags) if flags.contains('x') => return Some("the flag `x`"),
                 Some(flags) if flags.contains(['u', 'R', '~', '*']) => {
@@ -166,9 +176,29 @@ pub(in crate::engine) fn foreign(source: &str) -> Option<&'static str> {
             },
             _ => {}
         }
-        before = Some(token);
+        (earlier, before) = (before, Some(token));
     }
     None
+}
+
+fn opens_condition(token: Token<'_>) -> bool {
+    matches!(token, Token::Open(open) if is_condition(open))
+}
+
+/// Whether a condition asks for a group, by its name in brackets or by its number.
+fn asks_for_group(open: &str) -> bool {
+    let asked = open
+        .strip_prefix("(?(")
+        .and_then(|rest| rest.strip_suffix(')'));
+    let name = |asked: &str| {
+        asked
+            .strip_prefix('<')
+            .and_then(|rest| rest.strip_suffix('>'))
+            .is_some_and(|name| {
+                name.starts_with(|first: char| first == '_' || first.is_alphabetic())
+            })
+    };
+    asked.is_some_and(|asked| name(asked) || asked.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The flags that a group begins with.
@@ -195,12 +225,7 @@ pub(in crate::engine) fn spelt_out(source: &str, borders: Borders) -> String {
     const NO_BORDER: &str =
         r"(?:(?<=[\w\x80-\xFF])(?=[\w\x80-\xFF])|(?<![\w\x80-\xFF])(?![\w\x80-\xFF]))";
     let mut spelt = String::with_capacity(source.len() * 2);
-    let mut groups = OpenGroups::default();
     for token in tokens(source) {
-        // Without it, one of the engines takes `(?(<a>)(?:b|c))` for two branches.
-        if groups.pass(token) {
-            spelt.push('|');
-        }
         match token {
             Token::Escape(r"\w") => spelt.push_str(r"[\w\x80-\xFF]"),
             Token::Escape(r"\W") => spelt.push_str(r"[^\w\x80-\xFF]"),
@@ -209,6 +234,12 @@ pub(in crate::engine) fn spelt_out(source: &str, borders: Borders) -> String {
             Token::Escape(r"\b") if borders == Borders::Looked => spelt.push_str(BORDER),
             Token::Escape(r"\B") if borders == Borders::Looked => spelt.push_str(NO_BORDER),
             Token::Class(class) => spelt_out_class(class, &mut spelt),
+            // As one character, one of the engines would look back for one byte.
+            Token::Other(letter) if !letter.is_ascii() => {
+                spelt.push_str("(?:");
+                spelt.extend(letter.bytes().map(|byte| format!(r"\x{byte:02X}")));
+                spelt.push(')');
+            }
             other => spelt.push_str(text(other)),
         }
     }
@@ -239,28 +270,5 @@ pub(super) fn text<'s>(token: Token<'s>) -> &'s str {
         Token::Escape(text) | Token::Class(text) | Token::Open(text) | Token::Other(text) => text,
         Token::Close => ")",
         Token::Bar => "|",
-    }
-}
-
-/// The groups that are open at a place: of each, whether it is a condition that has only one branch until there.
-#[derive(Default)]
-struct OpenGroups(Vec<bool>);
-
-impl OpenGroups {
-    /// Goes over a part; true if that is the end of a condition with one branch.
-    fn pass(&mut self, token: Token<'_>) -> bool {
-        match token {
-            Token::Open(open) if is_condition(open) => self.0.push(true),
-            // `(?i)` opens nothing.
-            Token::Open(open) if !open.ends_with(')') => self.0.push(false),
-            Token::Bar => {
-                if let Some(has_one_branch) = self.0.last_mut() {
-                    *has_one_branch = false;
-                }
-            }
-            Token::Close => return self.0.pop().unwrap_or(false),
-            _ => {}
-        }
-        false
     }
 }

@@ -17,6 +17,9 @@ const MOST_WAYS: usize = 16;
 /// The most memory, in bytes, for finding out whether there is only one way to take a text.
 const LARGEST_PROGRAM: usize = 1 << 20;
 
+/// The longest row, in bytes, of which that is asked: it is asked anew behind each item.
+const LONGEST_ROW: usize = 4 << 10;
+
 /// What together takes what `branches` take, each without conditions; `branches` alone if they have none, or cannot be cut so.
 pub(super) fn ways<'s>(branches: &[Row<'s>]) -> Vec<Vec<Row<'s>>> {
     let mut asked = Vec::new();
@@ -193,11 +196,15 @@ impl<'s> Way<'s> {
 /// Whether there is only one way for a row to take the beginning of a text, whatever follows.
 fn is_single(row: &[Item<'_>]) -> bool {
     let text = relaxed_branches(&[row.to_vec()]);
+    if text.len() > LONGEST_ROW {
+        return false;
+    }
+    // The group tells ways apart that take as much together with what follows.
     let config = onepass::Config::new().size_limit(Some(LARGEST_PROGRAM));
     let builder = onepass::Builder::new()
         .configure(config)
         .syntax(syntax::Config::new().unicode(false).utf8(false))
-        .build(&format!("(?:{text})(?s:.*)"));
+        .build(&format!("({text})(?s:.*)"));
     builder.is_ok()
 }
 

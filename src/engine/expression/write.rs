@@ -202,6 +202,10 @@ impl<'s> Writer<'s> {
         }
         let is_repeated = !matches!(item.times, "" | "?" | "??");
         self.repeated += usize::from(is_repeated);
+        // What the last of its turns is, if one may take nothing, is told in another way by each engine.
+        if item.name().is_some() && self.repeated > 0 {
+            self.rules = None;
+        }
         self.branches(branches);
         self.repeated -= usize::from(is_repeated);
         if is_condition(open) && branches.len() == 1 {

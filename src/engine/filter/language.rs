@@ -8,7 +8,7 @@ use regex_syntax::hir::Hir;
 use crate::engine::expression::parse;
 
 /// The placeholders and what they stand for. An address is only roughly described; the capture is parsed.
-const PLACEHOLDERS: [(&str, &str); 11] = [
+const PLACEHOLDERS: [(&str, &str); 12] = [
     (
         "ip",
         // A colon alone never ends one, so that it is left to `<ip>: text`.
@@ -16,6 +16,7 @@ const PLACEHOLDERS: [(&str, &str); 11] = [
     ),
     ("host", r"(?P<host>[0-9A-Za-z:._%-]+)"),
     ("user", r"(?P<user>(?s:.*))"),
+    ("login", r"(?P<user>[^\s]+)"),
     ("target", r"(?P<target>(?s:.*))"),
     ("forwarded", r"(?P<forwarded>(?s:.*))"),
     ("word", r"(?:[^\s]+)"),
@@ -47,7 +48,7 @@ pub(super) enum Free {
     Quoted,
     /// <text>, <forwarded>
     Text,
-    /// <word>
+    /// <word>, <login>
     Word,
     /// No placeholder, but a class that has room for it.
     Class,
@@ -61,19 +62,22 @@ pub(super) fn expand_marked(text: &str) -> Result<(String, Vec<(String, Free)>),
             "user" | "target" => Free::Name,
             "path" | "agent" => Free::Quoted,
             "text" | "forwarded" => Free::Text,
-            "word" => Free::Word,
+            "word" | "login" => Free::Word,
             _ => {
                 source.push_str(regex);
                 return;
             }
         };
-        let group = match regex.starts_with("(?P<") {
-            true => name.to_owned(),
-            false => format!("free{}", marks.len()),
+        let named = regex
+            .strip_prefix("(?P<")
+            .and_then(|rest| rest.split_once('>'));
+        let group = match named {
+            Some((group, _)) => group.to_owned(),
+            None => format!("free{}", marks.len()),
         };
-        match regex.starts_with("(?P<") {
-            true => source.push_str(regex),
-            false => source.extend(["(?P<", &group, ">", regex, ")"]),
+        match named {
+            Some(_) => source.push_str(regex),
+            None => source.extend(["(?P<", &group, ">", regex, ")"]),
         }
         marks.push((group, free));
     })?;

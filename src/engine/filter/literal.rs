@@ -122,6 +122,8 @@ fn collect_of_concat(parts: &[Hir], options: &mut Vec<Texts>) {
 
 /// All texts that `hir` takes, folded, if they are few.
 fn exact(hir: &Hir) -> Option<Texts> {
+    // What has no end is not few texts; most parts of patterns that are asked about have none.
+    hir.properties().maximum_len()?;
     match hir.kind() {
         HirKind::Empty => Some(vec![Vec::new()]),
         HirKind::Look(_) => None,

@@ -429,6 +429,24 @@ fn an_address_that_may_have_been_cut_is_doubtful() {
 }
 
 #[test]
+fn a_login_has_no_blanks() {
+    assert!(compile("^for <user> from <ip>: <text>").is_err());
+    assert!(compile("^for <login> from <ip>, <user>").is_err(), "two");
+    let pattern = compile("^for <login> from <ip>: <text>").expect("sound");
+    let user_of = |message: &str| {
+        let record = Record::bare(Timestamp::default(), message.as_bytes());
+        match pattern.find(&record.into()) {
+            Reading::Failure(found) => found.user.map(|user| user.into_owned()),
+            Reading::Other | Reading::Doubtful => None,
+        }
+    };
+    let message = "for jo@example.org from 192.0.2.7: x from 198.51.100.1: x";
+    assert_eq!(user_of(message).as_deref(), Some("jo@example.org"));
+    assert_eq!(ip_of(&pattern, message), "192.0.2.7".parse().ok());
+    assert_eq!(user_of("for jo x from 192.0.2.7: x"), None);
+}
+
+#[test]
 fn the_end_is_the_end_of_the_message() {
     let pattern = compile("^for <user> from <ip>$").expect("sound");
     let message = "for x from 198.51.100.1\n from 192.0.2.7";
