@@ -14,13 +14,14 @@ use regex::bytes::{Captures, Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, Look};
 
 /// What the placeholders stand for.
-const PLACEHOLDERS: [(&str, &str); 11] = [
+const PLACEHOLDERS: [(&str, &str); 12] = [
     (
         "<ip>",
         r"(?P<ip>(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|[0-9A-Fa-f]{0,4}:(?:[0-9A-Fa-f:.]*(?:[0-9A-Fa-f]|::)|:))(?:%[0-9A-Za-z_.-]+)?)",
     ),
     ("<host>", "(?P<host>[0-9A-Za-z:._%-]+)"),
     ("<user>", "(?P<user>(?s:.*))"),
+    ("<login>", r"(?P<user>[^\s]+)"),
     ("<target>", "(?P<target>(?s:.*))"),
     ("<forwarded>", "(?P<forwarded>(?s:.*))"),
     ("<word>", r"(?:[^\s]+)"),

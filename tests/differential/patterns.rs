@@ -61,7 +61,7 @@ const ADDRESS: [&str; 16] = [
 ];
 
 /// Texts of a pattern on the other side.
-const FREE: [&str; 22] = [
+const FREE: [&str; 23] = [
     "<text>",
     "<text>",
     "<user>",
@@ -69,6 +69,7 @@ const FREE: [&str; 22] = [
     "<target>",
     " of <target>",
     "<word>",
+    " for <login>",
     "<session>",
     " <text>",
     " for <user>",
