@@ -17,7 +17,7 @@ use self::past::{Entry, Past};
 use super::args::ReplayArgs;
 use super::failure::{Exit, Failure};
 use super::logs::Understood;
-use super::output::{self, Clock, counted};
+use super::output::{Clock, counted};
 use crate::config::{self, Problem, Settings, Severity};
 use crate::engine::Decision;
 use crate::engine::decision::Awaited;
@@ -114,20 +114,14 @@ fn keep_only(jail: &JailName, args: &ReplayArgs, policy: &mut Policy) -> Result<
 
 /// Prints what the jails would have done; tells whether that is anything.
 fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bool), Failure> {
-    let out = match json {
-        true => output::bare(),
-        false => output::stdout(),
-    };
-    let mut printer = Decisions::new(out, json, past.clock);
+    let mut printer = Decisions::new(json, past.clock);
     let sieve = policy.sieve_of_all();
     let mut replay = Replay::new([policy]);
     let mut decisions = [Vec::new()];
     let print = |[decisions]: &mut [Vec<Decision>; 1], printer: &mut Decisions<'_>| {
-        let result = decisions
-            .iter()
-            .try_for_each(|decision| printer.take(decision));
-        decisions.clear();
-        result
+        decisions
+            .drain(..)
+            .try_for_each(|decision| printer.take(decision))
     };
     let understood = past.tell(sieve.as_ref(), |entry| {
         match entry {

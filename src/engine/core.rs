@@ -24,9 +24,11 @@ mod watching;
 
 pub use allowing::MOST_ALLOWED;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
+
+use foldhash::HashMap;
 
 use super::decision::{Allowance, AwaitedId, Ban, BanId, Decision, FailureId};
 use super::explain::JailStatus;
@@ -165,7 +167,7 @@ impl Engine {
             keeps_text: false,
             jails,
             ledger: Ledger::default(),
-            offences: HashMap::new(),
+            offences: HashMap::default(),
             allowed: BTreeMap::new(),
             guarded: AddressSet::default(),
             guarded_told: BTreeSet::new(),
@@ -184,7 +186,7 @@ impl Engine {
             next_awaited: AwaitedId(1),
             full_told: false,
             heard: Heard::default(),
-            progress: HashMap::new(),
+            progress: HashMap::default(),
             swept: Timestamp::default(),
             next_calm: None,
             acts: false,

@@ -222,6 +222,10 @@ impl AddressSet {
 
     /// The rule that shares an address with `subject`.
     pub fn find(&self, subject: Prefix) -> Option<&IgnoreRule> {
+        // As most are in which every failure is looked for.
+        if self.rules.is_empty() {
+            return None;
+        }
         // A network around the subject begins before it, or where it begins; what is inside it comes next.
         let next = self.rules.partition_point(|rule| rule.prefix <= subject);
         let near = self.rules.get(next.saturating_sub(1)..).into_iter();

@@ -306,11 +306,10 @@ impl JailPolicy {
     /// Whose failure a record tells of that a host has caused: of a trusted proxy it is whoever the proxy speaks for,
     /// if the record tells that.
     pub fn counted(&self, address: IpAddr, forwarded: Option<&str>) -> Option<IpAddr> {
-        match (self.trusted.covers(address), forwarded) {
-            (Some(_), Some(text)) => {
-                forwarded::client(text, |address| self.trusted.covers(address).is_some())
-            }
-            (Some(_), None) | (None, _) => Some(address),
+        let is_trusted = |address| self.trusted.covers(address).is_some();
+        match forwarded {
+            Some(text) if is_trusted(address) => forwarded::client(text, is_trusted),
+            Some(_) | None => Some(address),
         }
     }
 

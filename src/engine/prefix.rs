@@ -84,7 +84,8 @@ impl Prefix {
 
     /// The first address of the subject.
     pub fn address(self) -> IpAddr {
-        self.0.network()
+        // As all of them are made, no bits of it are a host's.
+        self.0.addr()
     }
 
     /// The last address of the subject.
@@ -129,12 +130,12 @@ impl Prefix {
 
     /// Whether the two subjects share an address.
     pub fn overlaps(self, other: Prefix) -> bool {
-        self.contains(other.address()) || other.contains(self.address())
+        self.contains_canonical(other.address()) || other.contains_canonical(self.address())
     }
 
     /// Whether every address of `other` belongs to the subject.
     pub fn holds(self, other: Prefix) -> bool {
-        self.width() <= other.width() && self.contains(other.address())
+        self.width() <= other.width() && self.contains_canonical(other.address())
     }
 
     /// The subject as people write it: a bare address, or a network in CIDR notation.

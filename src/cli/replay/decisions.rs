@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::{by_name, left_out};
 use crate::cli::failure::Failure;
 use crate::cli::found::Shown;
-use crate::cli::output::{Clock, HEADING, Out, Table, counted, shown};
+use crate::cli::output::{self, Clock, HEADING, Out, Table, counted, shown};
 use crate::control::text::{self, seconds};
 use crate::engine::Decision;
 use crate::engine::decision::{self, Ban, BanId, Origin, Release};
@@ -48,6 +48,7 @@ struct Line<'a> {
 
 /// Prints decisions.
 pub struct Decisions<'c> {
+    /// For lines, which have no colours.
     out: Out,
     json: bool,
     clock: &'c Clock,
@@ -70,10 +71,10 @@ struct Addresses {
 }
 
 impl<'c> Decisions<'c> {
-    /// Prints to `out`.
-    pub fn new(out: Out, json: bool, clock: &'c Clock) -> Self {
+    /// Prints to standard output.
+    pub fn new(json: bool, clock: &'c Clock) -> Self {
         Decisions {
-            out,
+            out: output::bare(),
             json,
             clock,
             shown: Shown::default(),
@@ -88,11 +89,11 @@ impl<'c> Decisions<'c> {
     ///
     /// # Errors
     /// The output is gone.
-    pub fn take(&mut self, decision: &Decision) -> Result<(), Failure> {
+    pub fn take(&mut self, decision: Decision) -> Result<(), Failure> {
         match decision {
             Decision::Ban(ban) => {
-                self.line(ban.start, None, ban)?;
-                self.bans.insert(ban.id, ban.clone());
+                self.line(ban.start, None, &ban)?;
+                self.bans.insert(ban.id, ban);
             }
             Decision::Unban(unban) => {
                 if let Some(ban) = self.bans.remove(&unban.ban) {
@@ -101,10 +102,10 @@ impl<'c> Decisions<'c> {
             }
             Decision::Resume(resumed) => {
                 self.line(resumed.time, None, &resumed.ban)?;
-                self.bans.insert(resumed.ban.id, resumed.ban.clone());
+                self.bans.insert(resumed.ban.id, resumed.ban);
             }
-            Decision::Count(failure) if !self.json => self.addresses.note(failure),
-            Decision::Await(awaited) => self.by_name += by_name(awaited),
+            Decision::Count(failure) if !self.json => self.addresses.note(&failure),
+            Decision::Await(awaited) => self.by_name += by_name(&awaited),
             Decision::Count(_)
             | Decision::Ignore(_)
             | Decision::Answered(_)
@@ -132,16 +133,17 @@ impl<'c> Decisions<'c> {
     /// # Errors
     /// The output is gone.
     pub fn finish(mut self, jails: &[JailStatus]) -> Result<bool, Failure> {
+        self.out.flush()?;
         if !self.json {
             self.summary(jails)?;
         }
-        self.out.flush()?;
         Ok(self.printed > 0)
     }
 
-    fn summary(&mut self, jails: &[JailStatus]) -> Result<(), Failure> {
+    fn summary(&self, jails: &[JailStatus]) -> Result<(), Failure> {
+        let mut out = output::stdout();
         if self.printed > 0 {
-            writeln!(self.out)?;
+            writeln!(out)?;
         }
         let mut table = Table::new(&["JAIL", "FAILURES", "ADDRESSES", "BANS", "IN FORCE"]);
         for jail in jails {
@@ -153,13 +155,14 @@ impl<'c> Decisions<'c> {
                 jail.banned.to_string(),
             ]);
         }
-        table.print(&mut self.out)?;
+        table.print(&mut out)?;
         let banned = jails.iter().map(|jail| jail.banned).sum();
         let banned = counted(banned, "ban");
-        writeln!(self.out, "{HEADING}{banned} in force at the end{HEADING:#}")?;
+        writeln!(out, "{HEADING}{banned} in force at the end{HEADING:#}")?;
         if let Some(left_out) = left_out(self.by_name) {
-            writeln!(self.out, "{left_out}")?;
+            writeln!(out, "{left_out}")?;
         }
+        out.flush()?;
         Ok(())
     }
 

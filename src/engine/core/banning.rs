@@ -71,10 +71,7 @@ impl Engine {
         // By hand nobody has offended, and a jail that counts bans of others is not counted itself.
         let jail = &self.policy.jails[at];
         let counts = origin != Origin::Manual && !self.policy.counts_bans(jail);
-        let told = counts.then(|| Ban {
-            evidence: Vec::new(),
-            ..ban.clone()
-        });
+        let told = counts.then(|| Standing::of(&ban).ban(ban.jail.clone(), ban.subject.clone()));
         out.push(Decision::Ban(ban));
         if let Some(told) = told {
             self.hear_ban(&told, out);
@@ -169,9 +166,9 @@ impl Engine {
         let next = self.next_ban(at, &subject, start);
         let name = self.policy.jails[at].name.clone();
         let instead = self.network_instead(at, &subject, next.offence, origin);
-        let (jail, failures) = (name.clone(), evidence.clone());
+        let instead = instead.map(|network| (network, name.clone(), evidence.clone()));
         self.ban(at, name, subject, start, next, origin, evidence, out);
-        if let Some(network) = instead {
+        if let Some((network, jail, failures)) = instead {
             self.ban_network(at, jail, network, start, Some(next.offence), failures, out);
         }
     }

@@ -203,14 +203,10 @@ impl Engine {
             record,
             found,
         } = told;
-        let account = self.directory.account_of(found.user.as_deref());
         let jail = &self.policy.jails[at];
-        if jail.counting == Counting::Users && account.is_none() {
+        if jail.counting == Counting::Users && found.user.is_none() {
             return;
         }
-        let attacked = self.attacked(jail, account, found.target.as_deref(), || {
-            session::key(record.host, found)
-        });
         self.note_future(now, at, record.time, out);
         // What ended before this record was logged must not stand in its way.
         let time = whom.time;
@@ -222,8 +218,7 @@ impl Engine {
             session: session::key(record.host, found),
             line: lossy(found.line).into(),
         };
-        let tried = Tried { account, attacked };
-        self.count(at, whom, tried, found.pattern, text, out);
+        self.count(at, whom, Some(told), text, out);
         self.convict_before(at, source, time, out);
     }
 
@@ -368,16 +363,25 @@ impl Engine {
                 address,
                 subject,
             };
-            self.count(at, whom, Tried::default(), 0, text, out);
+            self.count(at, whom, None, text, out);
         }
     }
 
+    /// What a failure was for.
+    fn tried(&self, at: usize, Told { record, found, .. }: Told<'_>) -> Tried {
+        let account = self.directory.account_of(found.user.as_deref());
+        let target = found.target.as_deref();
+        let session = || session::key(record.host, found);
+        let attacked = self.attacked(&self.policy.jails[at], account, target, session);
+        Tried { account, attacked }
+    }
+
+    /// Counts a failure that a record has told, or a ban.
     fn count(
         &mut self,
         at: usize,
         whom: Whom,
-        Tried { account, attacked }: Tried,
-        pattern: u16,
+        told: Option<Told<'_>>,
         text: impl FnOnce() -> Text,
         out: &mut Vec<Decision>,
     ) {
@@ -410,7 +414,7 @@ impl Engine {
             address,
             user,
             target,
-            pattern,
+            pattern: told.map_or(0, |told| told.found.pattern),
             session,
             counted,
             line,
@@ -419,6 +423,11 @@ impl Engine {
             self.note_unhindered(at, &subject, address, time, out);
             return;
         }
+        // Not before: most of what attackers do comes when they are kept out already.
+        let tried = told.map(|told| self.tried(at, told));
+        let Tried { account, attacked } = tried.unwrap_or_default();
+        let jail = &self.policy.jails[at];
+        let state = &mut self.jails[at];
         let usual = self.policy.maxretry(jail, address);
         let maxretry = besieged::maxretry(jail, usual, &mut state.siege, time, out);
         let most = jail.threshold(jail.most_retries());

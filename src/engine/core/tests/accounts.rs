@@ -433,7 +433,7 @@ proptest! {
         policy.jails[0].maxretry = MaxRetry(NonZeroU32::new(1_000).expect("not zero"));
         policy.jails[0].bantime = BanTime::For(1_000 * SECOND);
         let mut engine = Engine::new(policy);
-        let (mut time, mut heard, mut banned) = (0, Vec::new(), HashMap::new());
+        let (mut time, mut heard, mut banned) = (0, Vec::new(), HashMap::default());
         let (mut expected, mut got) = (Vec::new(), Vec::new());
         for (step, host, account) in steps {
             time += step;
