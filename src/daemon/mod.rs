@@ -60,6 +60,7 @@ use crate::engine::name::ActionName;
 use crate::engine::policy::{AddressSet, Policy, SetName};
 use crate::engine::time::Timestamp;
 use crate::ignore;
+use crate::ignore::command::MOST_WAITING;
 use crate::ignore::watch::Tidings;
 
 /// How many lines a follower may lag behind before it misses some.
@@ -199,7 +200,8 @@ async fn serve(
     let (announcements, announced) = watch::channel(Announcement::default());
     let (wanted, sets) = watch::channel(settings.policy.sets(settings.daemon.guard));
     let (tell, tidings) = mpsc::channel(MOST_LETTERS);
-    let (failing, failed) = mpsc::channel(MOST_LETTERS);
+    // After a restart all who wait are asked about at once.
+    let (failing, failed) = mpsc::channel(MOST_WAITING);
     let lists = std::mem::take(&mut settings.lists);
     let prepared = prepare(
         settings,

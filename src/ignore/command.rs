@@ -22,8 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How many programs run at once.
 const MOST_RUNNING: usize = 4;
 
-/// How many addresses wait: some 100 bytes each. Of more, those that fail again are asked about then.
-const MOST_WAITING: usize = 1_024;
+/// How many addresses wait: some 100 bytes each, as many as records may wait for a program's word. Of more, those that fail
+/// again are asked about then.
+pub const MOST_WAITING: usize = 4_096;
 
 /// How long an answer holds.
 const KEPT_FOR: Duration = Duration::from_secs(300);
@@ -77,7 +78,9 @@ impl Commands {
         if self.asked.contains(&question) {
             return None;
         }
-        let place = self.waiting.iter().position(|waiting| *waiting == question);
+        // They differ in the address for the most part.
+        let is_it = |(set, address): &Question| *address == question.1 && *set == question.0;
+        let place = self.waiting.iter().position(is_it);
         if is_banned {
             match place {
                 Some(place) => drop(self.waiting.remove(place)),

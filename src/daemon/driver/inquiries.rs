@@ -3,6 +3,7 @@
 //! In: what the engine has just noted. Out: questions, of names, of programs, of why a ban has no effect, and what came of
 //! them. Nothing here waits for an answer.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::Driver;
@@ -11,7 +12,7 @@ use crate::engine::decision::{Notice, Unknown};
 use crate::engine::host::HostName;
 use crate::engine::ledger::Standing;
 use crate::engine::name::JailName;
-use crate::engine::policy::UseDns;
+use crate::engine::policy::{SetName, UseDns};
 use crate::engine::prefix::Prefix;
 use crate::engine::time::Timestamp;
 use crate::engine::{Decision, Input};
@@ -92,41 +93,30 @@ impl Driver {
         if self.commands.is_empty() {
             return;
         }
-        for decision in self.unwritten.decisions.iter().skip(first) {
-            let (jail, address, is_banned) = match decision {
-                Decision::Await(awaited) => match &awaited.unknown {
-                    Unknown::Word(address, _) => (&awaited.jail, Some(*address), false),
-                    Unknown::Addresses(_) => continue,
-                },
-                Decision::Count(failure) => (&failure.jail, failure.address, false),
-                Decision::Ban(ban) => {
-                    let hosts = ban.subject.network().filter(|own| own.is_host());
-                    (&ban.jail, hosts.map(Prefix::address), true)
-                }
-                _ => continue,
-            };
-            if let Some(address) = address {
-                self.ask_program(jail, address, is_banned);
-            }
+        for asking in questions(&self.commands, &self.unwritten.decisions[first..]) {
+            self.ask_program(asking);
         }
     }
 
     /// The same of all who wait, since whoever was asked before may know nothing of it: after a restart or a reload.
     pub(super) fn ask_programs_anew(&self) {
-        for (jail, address) in self.engine.awaited_words() {
-            self.ask_program(jail, *address, false);
+        let waiting = self.engine.awaited_words();
+        let questions = waiting
+            .filter_map(|(jail, address)| Some((self.commands.get(jail)?.clone(), *address)));
+        let mut asked = BTreeSet::new();
+        for question in questions {
+            if asked.insert(question.clone()) {
+                self.ask_program(Asking {
+                    question,
+                    is_banned: false,
+                });
+            }
         }
     }
 
-    fn ask_program(&self, jail: &JailName, address: IpAddr, is_banned: bool) {
-        if let Some(set) = self.commands.get(jail) {
-            let question = (set.clone(), address);
-            // It has no room while too many are asked about, whom the engine does not wait for very long.
-            let _ = self.audience.failing.try_send(Asking {
-                question,
-                is_banned,
-            });
-        }
+    fn ask_program(&self, asking: Asking) {
+        // It has no room while too many are asked about, whom the engine does not wait for very long.
+        let _ = self.audience.failing.try_send(asking);
     }
 
     /// Finds out why bans do not work of which that was decided just now.
@@ -156,5 +146,82 @@ impl Driver {
             let found = self.effect.cause(ban.subject.network(), &reach);
             *cause = Some(found.to_string().into());
         }
+    }
+}
+
+/// What programs are to be asked for these decisions: one that brings many failures takes no more room than others.
+fn questions(commands: &BTreeMap<JailName, SetName>, decisions: &[Decision]) -> Vec<Asking> {
+    let mut known = BTreeMap::new();
+    let mut questions: Vec<Asking> = Vec::new();
+    for decision in decisions {
+        let (jail, address, is_banned) = match decision {
+            Decision::Await(awaited) => match &awaited.unknown {
+                Unknown::Word(address, _) => (&awaited.jail, Some(*address), false),
+                Unknown::Addresses(_) => continue,
+            },
+            Decision::Count(failure) => (&failure.jail, failure.address, false),
+            Decision::Ban(ban) => {
+                let hosts = ban.subject.network().filter(|own| own.is_host());
+                (&ban.jail, hosts.map(Prefix::address), true)
+            }
+            _ => continue,
+        };
+        let Some((set, address)) = commands.get(jail).zip(address) else {
+            continue;
+        };
+        let place = *known.entry((set, address)).or_insert(questions.len());
+        match questions.get_mut(place) {
+            Some(asking) => asking.is_banned |= is_banned,
+            None => questions.push(Asking {
+                question: (set.clone(), address),
+                is_banned,
+            }),
+        }
+    }
+    questions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::decision::{Awaited, AwaitedId};
+    use crate::engine::filter::Outcome;
+
+    fn waits(id: u64, jail: &str, address: &str) -> Decision {
+        Decision::Await(Awaited {
+            id: AwaitedId(id),
+            time: Timestamp::default(),
+            jail: jail.parse().expect("a name"),
+            source: None,
+            unknown: address.parse().expect("something to wait for"),
+            outcome: Outcome::Failure,
+            user: None,
+            target: None,
+            forwarded: None,
+            pattern: 1,
+            session: None,
+            line: "text".into(),
+        })
+    }
+
+    #[test]
+    fn who_fails_often_is_asked_about_once() {
+        let program = |name: &str| SetName::Command([name.into()].into());
+        let commands = [("a", "p"), ("b", "p"), ("c", "q")].map(|(jail, name)| {
+            let jail: JailName = jail.parse().expect("a name");
+            (jail, program(name))
+        });
+        let mut decisions: Vec<_> = (1..100).map(|id| waits(id, "a", "192.0.2.7")).collect();
+        let others = ["192.0.2.7", "192.0.2.8", "mail.example.org"];
+        decisions.extend(others.map(|other| waits(100, "b", other)));
+        decisions.push(waits(101, "c", "192.0.2.7"));
+        decisions.push(waits(102, "d", "192.0.2.7"));
+        let asked = questions(&commands.into(), &decisions);
+        let asked: Vec<_> = asked.into_iter().map(|asking| asking.question).collect();
+        let question = |name: &str, last| (program(name), IpAddr::from([192, 0, 2, last]));
+        assert_eq!(
+            asked,
+            [question("p", 7), question("p", 8), question("q", 7)]
+        );
     }
 }

@@ -417,6 +417,7 @@ impl Engine {
                 let mut forgiven: BTreeSet<Subject> = forgiven.into_iter().flatten().collect();
                 if name == self.policy.jails[at].name {
                     forgiven.extend(self.forget_failures(at, subject));
+                    self.forget_words(at, subject, out);
                 }
                 out.extend(forgiven.into_iter().map(|subject| {
                     let jail = name.clone();
@@ -469,6 +470,9 @@ impl Engine {
         let Some(at) = self.place(jail) else {
             return false;
         };
+        if self.awaits_word(at, subject) {
+            return true;
+        }
         let state = &self.jails[at];
         let mut suspects = state.accounts.suspects().map(Subject::from);
         let is_watched = state.windows.overlapping(subject).next().is_some();

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use super::Engine;
 use super::hearing::Told;
 use crate::engine::decision::{Awaited, AwaitedId, Decision, Unknown};
-use crate::engine::filter::{Found, Outcome, Said, Session, session};
+use crate::engine::filter::{Capture, Found, Outcome, Said, Session, session};
 use crate::engine::host::HostName;
 use crate::engine::policy::UseDns;
 use crate::engine::record::kept::{LONGEST_TEXT, kept};
@@ -53,10 +53,16 @@ impl Engine {
         let id = self.next_awaited;
         self.next_awaited = AwaitedId(id.0 + 1);
         let text = |text: &str| Box::from(kept(text));
+        let jail = &self.policy.jails[at];
+        // Whoever is banned by the session is not known by its machine.
+        let session = match found.captured(Capture::Session) {
+            Some(own) if jail.named_by == Some(Capture::Session) => Some(own.into()),
+            _ => session::key(record.host, found),
+        };
         Awaited {
             id,
             time: record.time.min(now),
-            jail: self.policy.jails[at].name.clone(),
+            jail: jail.name.clone(),
             source: source.cloned(),
             outcome,
             user: found.user.as_deref().map(text),
@@ -68,7 +74,7 @@ impl Engine {
             },
             unknown,
             pattern: found.pattern,
-            session: session::key(record.host, found).as_deref().map(text),
+            session: session.as_deref().map(text),
             line: text(&lossy(found.line)),
         }
     }

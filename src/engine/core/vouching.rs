@@ -8,14 +8,41 @@ use std::time::Duration;
 
 use super::Engine;
 use super::hearing::Told;
+use super::waiting::MOST_AWAITED;
 use crate::engine::decision::{Awaited, Decision, Ignored, Unknown};
-use crate::engine::filter::Outcome;
+use crate::engine::filter::{Capture, Outcome};
 use crate::engine::name::JailName;
-use crate::engine::policy::{Counting, SetName};
+use crate::engine::policy::{Counting, JailPolicy, SetName};
+use crate::engine::subject::{Name, Subject};
 use crate::engine::time::Timestamp;
 
 /// How long a record waits for the word of a program: attackers may have a say in how long that takes. Then it has said no.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// So many records of one address wait at most, lest one takes the room of all others: monitors that a program spares
+/// hardly bring more while it is asked.
+pub(super) const MOST_OF_ONE: usize = MOST_AWAITED / 4;
+
+/// Whether whom a jail would ban for a record shares an address with `subject`, or is of that name.
+fn is_about(jail: &JailPolicy, awaited: &Awaited, subject: Option<&Subject>) -> bool {
+    let Some(subject) = subject else {
+        return true;
+    };
+    let name = match jail.named_by {
+        Some(Capture::User) => awaited.user.as_deref(),
+        Some(Capture::Target) => awaited.target.as_deref(),
+        Some(Capture::Session) => awaited.session.as_deref(),
+        None => {
+            let Unknown::Word(address, network) = awaited.unknown else {
+                return false;
+            };
+            let own = network.unwrap_or(jail.width.subject(address));
+            return Subject::from(own).overlaps(subject);
+        }
+    };
+    let name = name.and_then(Name::of);
+    name.is_some_and(|name| Subject::from(name).overlaps(subject))
+}
 
 impl Engine {
     /// From here on programs are asked, and records wait for their word.
@@ -63,6 +90,10 @@ impl Engine {
             return;
         };
         self.note_future(now, at, told.record.time, out);
+        let whose = (self.policy.jails[at].name.clone(), address);
+        if self.unvouched.of(&whose).len() >= MOST_OF_ONE {
+            self.judge_awaited(now, &whose, false, out);
+        }
         self.await_word(now, at, Outcome::Failure, told, address, out);
     }
 
@@ -160,6 +191,30 @@ impl Engine {
             let whose = whose.clone();
             self.judge_awaited(now, &whose, false, out);
         }
+    }
+
+    /// Lets nothing wait any longer in a jail that is about `subject`.
+    pub(super) fn forget_words(
+        &mut self,
+        at: usize,
+        subject: Option<&Subject>,
+        out: &mut Vec<Decision>,
+    ) {
+        let jail = &self.policy.jails[at];
+        let stays =
+            |awaited: &Awaited| awaited.jail != jail.name || !is_about(jail, awaited, subject);
+        let gone = self.unvouched.retain(stays);
+        out.extend(gone.iter().map(|awaited| Decision::Answered(awaited.id)));
+    }
+
+    /// Whether something waits in a jail that is about `subject`.
+    pub(super) fn awaits_word(&self, at: usize, subject: &Subject) -> bool {
+        let jail = &self.policy.jails[at];
+        let mut own = self
+            .unvouched
+            .all()
+            .filter(|awaited| awaited.jail == jail.name);
+        own.any(|awaited| is_about(jail, awaited, Some(subject)))
     }
 
     /// When that has something to judge.

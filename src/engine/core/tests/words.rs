@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use super::names::{by_names, counts, hear_lines, waits};
 use super::*;
-use crate::engine::core::vouching::PATIENCE;
+use crate::engine::core::vouching::{MOST_OF_ONE, PATIENCE};
 use crate::engine::core::waiting::MOST_AWAITED;
 use crate::engine::decision::{AwaitedId, Ignored, Unknown};
+use crate::engine::filter::Capture;
 use crate::engine::policy::SetName;
 
 const NO: bool = false;
@@ -208,4 +209,85 @@ fn what_is_waited_for_can_be_written_down() {
     for text in ["", "localhost", "192.0.2.7/33", "192.0.2.7/", "a/24"] {
         assert!(text.parse::<Unknown>().is_err(), "{text}");
     }
+}
+
+#[test]
+fn who_is_forgiven_waits_for_nothing() {
+    let forget = |engine: &mut Engine, jail: Option<&str>, whom: Option<&str>| {
+        let input = Input::Unban {
+            jail: jail.map(|name| name.parse().expect("a name")),
+            subject: whom.map(|text| text.parse().expect("a subject")),
+            forget: true,
+            reason: None,
+        };
+        let mut out = Vec::new();
+        engine.handle(at(2), input, &mut out);
+        (waits(&out), asked(engine).len())
+    };
+    let waiting = || {
+        let mut engine = engine(asking(2, "p"));
+        hear(&mut engine, 1, &[(1, A), (1, "192.0.2.8"), (1, A)]);
+        engine
+    };
+    assert_eq!(
+        forget(&mut waiting(), Some("test"), Some(A)),
+        (vec![-1, -3], 1)
+    );
+    assert_eq!(forget(&mut waiting(), None, Some("192.0.2.0/24")).1, 0);
+    assert_eq!(forget(&mut waiting(), None, None).1, 0);
+    assert_eq!(forget(&mut waiting(), None, Some("192.0.2.9")), (vec![], 2));
+    let waiting = waiting();
+    let (jail, meant) = (
+        "test".parse().expect("a name"),
+        A.parse().expect("a subject"),
+    );
+    assert!(waiting.is_offender(&jail, &meant));
+    let other = "192.0.2.9".parse().expect("a subject");
+    assert!(!waiting.is_offender(&jail, &other));
+}
+
+#[test]
+fn a_session_that_waits_keeps_its_name() {
+    let mut policy = asking(1, "p");
+    let spec = FilterSpec {
+        failures: vec![PatternSpec {
+            number: 1,
+            text: "^session <session> from <ip>$".to_owned(),
+            fields: Vec::new(),
+            unless_counted: false,
+        }],
+        successes: Vec::new(),
+        session_by_pid: false,
+        ..policy.filters.spec(FilterId(0)).clone()
+    };
+    policy.filters = FilterSet::compile(vec![spec]).expect("a filter set");
+    policy.jails[0].logins = None;
+    policy.jails[0].named_by = Some(Capture::Session);
+    let mut engine = engine(policy);
+    let mut batch = Batch::default();
+    let mut record = Record::bare(at(1), b"session 7f from 192.0.2.7");
+    record.host = "gate";
+    batch.push(record);
+    let (source, mut out) = ("journal".parse().expect("a name"), Vec::new());
+    let input = Input::Records {
+        source: Some(&source),
+        batch: &batch,
+        more: false,
+    };
+    engine.handle(at(1), input, &mut out);
+    assert_eq!(waits(&out), [1]);
+    assert_eq!(short(&says(&mut engine, 2, "p", A, NO)), ["+7f @1 #1"]);
+}
+
+#[test]
+fn nobody_takes_the_room_of_others_to_wait() {
+    let mut engine = engine(asking(1, "p"));
+    let out = hear(&mut engine, 1, &[(1, A); MOST_OF_ONE + 1]);
+    assert_eq!(short(&out), ["+192.0.2.7 @1 #1"]);
+    assert_eq!(counts(&out).len(), MOST_OF_ONE);
+    assert_eq!(
+        waits(&out).iter().filter(|id| **id > 0).count(),
+        MOST_OF_ONE + 1
+    );
+    assert_eq!(asked(&engine).len(), 1, "the next one begins anew");
 }
