@@ -5,7 +5,8 @@
 //!
 //! The texts are found by samples: of every text, each four bytes within a window of it are known by a table, so it is
 //! enough to look at every so manyth place of the bytes, as many as the window has room for. How many texts there are
-//! makes no difference, and one look does not wait for the other, unlike the steps of an automaton.
+//! makes no difference, and one look does not wait for the other, unlike the steps of an automaton. The window of a short
+//! text begins with the byte before it, whatever that is.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -19,6 +20,10 @@ const LONGEST_WINDOW: usize = 11;
 
 /// How far the places are apart then.
 const LONGEST_STRIDE: usize = LONGEST_WINDOW - GRAM + 1;
+
+/// A shorter window is one byte longer than the text: what may stand there is soon listed, and to look at every place
+/// or at every second one takes much longer.
+const SHORT_WINDOW: usize = 6;
 
 /// How many places the table has for a sample: hits by chance are then rare.
 const ROOM: usize = 128;
@@ -55,7 +60,7 @@ pub struct Sieve {
 struct Sample {
     gram: u32,
     text: usize,
-    /// Where they stand in it.
+    /// Where they stand, from the byte before it on.
     offset: usize,
     /// Where four other bytes stand in it, and which: the ones that the fewest texts have. Many may have a word in common.
     other: (usize, u32),
@@ -77,7 +82,11 @@ impl Sieve {
         }
         let texts: Vec<_> = owners.into_iter().collect();
         let shortest = texts.iter().map(|(bytes, _)| bytes.len()).min();
-        let window = shortest.unwrap_or(LONGEST_WINDOW).min(LONGEST_WINDOW);
+        let shortest = shortest.unwrap_or(LONGEST_WINDOW);
+        let window = match shortest < SHORT_WINDOW {
+            true => shortest + 1,
+            false => shortest.min(LONGEST_WINDOW),
+        };
         let stride = window - GRAM + 1;
         let mut samples: Vec<Sample> = Vec::with_capacity(texts.len() * stride);
         let mut counts: HashMap<u32, u32> = HashMap::new();
@@ -85,17 +94,26 @@ impl Sieve {
             *counts.entry(folded(gram)).or_default() += 1;
         }
         for (text, (bytes, _)) in texts.iter().enumerate() {
-            let start = best_window(bytes, window, &counts);
             let grams = || bytes.windows(GRAM).map(folded).enumerate();
             let other = grams().min_by_key(|(_, gram)| counts.get(gram));
             let other = other.unwrap_or_default();
+            let mut sample = |offset, gram| {
+                samples.push(Sample {
+                    gram,
+                    text,
+                    offset,
+                    other,
+                });
+            };
+            let start = match bytes.len() < window {
+                true => {
+                    before(bytes).for_each(|gram| sample(0, gram));
+                    0
+                }
+                false => best_window(bytes, window, &counts),
+            };
             let sampled = grams().skip(start).take(stride);
-            samples.extend(sampled.map(|(offset, gram)| Sample {
-                gram,
-                text,
-                offset,
-                other,
-            }));
+            sampled.for_each(|(offset, gram)| sample(offset + 1, gram));
         }
         let room = (samples.len() * ROOM).next_power_of_two();
         let room = room.clamp(TABLE.0, TABLE.1);
@@ -184,7 +202,7 @@ impl Sieve {
 
     /// The text of `sample`, if it stands there as a whole.
     fn confirm(&self, bytes: &[u8], place: usize, sample: &Sample) -> Option<(&[usize], usize)> {
-        let start = place.checked_sub(sample.offset)?;
+        let start = (place + 1).checked_sub(sample.offset)?;
         let (offset, gram) = sample.other;
         if folded(bytes.get(start + offset..start + offset + GRAM)?) != gram {
             return None;
@@ -257,6 +275,12 @@ fn best_window(text: &[u8], window: usize, counts: &HashMap<u32, u32>) -> usize 
     let windows = text.windows(window).enumerate();
     let best = windows.max_by_key(|(_, bytes)| worth(bytes));
     best.map_or(0, |(start, _)| start)
+}
+
+/// What may stand at the place before a text, folded.
+fn before(text: &[u8]) -> impl Iterator<Item = u32> {
+    let bytes = (0..=u8::MAX).filter(|byte| byte & CASE != 0);
+    bytes.map(|byte| folded(&[byte, text[0], text[1], text[2]]))
 }
 
 /// The first bytes as one number, folded.
