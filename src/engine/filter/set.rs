@@ -148,10 +148,15 @@ impl FilterSet {
             loose.flatten()
         };
         let objects = loose().any(|loose| loose.by_fields);
-        let sieve = || Sieve::new(self.texts(|filter| filters.contains(&filter))).keeping(objects);
+        let mut all = (0..).map(FilterId).take(self.filters.len());
+        let are_all = all.all(|filter| filters.contains(&filter));
+        let sieve = || match are_all {
+            true => self.sieve.clone(),
+            false => Sieve::new(self.texts(|filter| filters.contains(&filter))),
+        };
         let mut always = filters.iter().flat_map(|filter| self.lines.always(*filter));
         let sees_all = loose().any(|loose| loose.by_message) || always.next().is_some();
-        (!sees_all).then(sieve)
+        (!sees_all).then(|| sieve().keeping(objects))
     }
 
     /// The patterns of a filter, by their numbers, that are tried on every record, since they need no text that could be
