@@ -222,16 +222,21 @@ fn load_and(
         });
     }
     if !jails.iter().any(|jail| jail.enabled) && !problems.is_fatal() {
-        problems.warning(
-            &Place::whole(&text),
-            "no jail is enabled: nothing is protected",
-            match is_tree {
-                true => {
-                    "write enabled = true into the section of a jail in jail.local, such as [sshd]"
-                }
-                false => "write a section such as [jail.sshd]",
-            },
-        );
+        let (message, remedy) = match (problems.leaves_out(), is_tree) {
+            (true, _) => (
+                "no jail starts: nothing is protected",
+                "mend what is not used",
+            ),
+            (false, true) => (
+                "no jail is enabled: nothing is protected",
+                "write enabled = true into the section of a jail in jail.local, such as [sshd]",
+            ),
+            (false, false) => (
+                "no jail is enabled: nothing is protected",
+                "write a section such as [jail.sshd]",
+            ),
+        };
+        problems.warning(&Place::whole(&text), message, remedy);
     }
     change::check_jails(changes, &jails, &mut problems);
     let mut changed = match changes {

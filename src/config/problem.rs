@@ -191,6 +191,12 @@ impl Problems {
         severities.any(|severity| severity == Severity::Error)
     }
 
+    /// Whether something is left out for a mistake.
+    pub fn leaves_out(&self) -> bool {
+        let mut severities = self.found.iter().map(|problem| problem.severity);
+        severities.any(|severity| severity == Severity::LeftOut)
+    }
+
     /// Says of those that were found behind the first `before`, at one of `places`, whom they concern: `whom` goes before
     /// what is wrong.
     pub fn blame(&mut self, before: usize, whom: &str, places: &[&Place]) {

@@ -420,6 +420,16 @@ fn a_jail_that_is_off_by_a_slip_is_told() {
             "{told:?}"
         );
     }
+    // Of one that does not start it is not said that it is off.
+    let local = "[good]\nenabled = true\nmaxretry = %(nope)s\n";
+    let (_home, loaded) = load(&[("jail.local", local.as_bytes())]);
+    let told: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+    assert!(
+        told.iter().any(
+            |told| told.contains("no jail starts: nothing is protected; mend what is not used")
+        ),
+        "{told:?}"
+    );
 }
 
 #[test]

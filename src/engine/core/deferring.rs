@@ -147,6 +147,10 @@ impl Engine {
     ) {
         for awaited in all {
             let at = self.place(&awaited.jail);
+            // It stays in the database, as what the jail has counted does, until a start knows the jail again.
+            if at.is_none() && self.policy.misses(&awaited.jail) {
+                continue;
+            }
             let is_kept = at.is_some_and(|at| match &awaited.unknown {
                 Unknown::Addresses(_) => {
                     self.policy.jails[at].usedns != UseDns::No && !self.unresolved.is_full()

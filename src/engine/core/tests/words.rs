@@ -291,3 +291,19 @@ fn nobody_takes_the_room_of_others_to_wait() {
     );
     assert_eq!(asked(&engine).len(), 1, "the next one begins anew");
 }
+
+#[test]
+fn what_waits_for_a_jail_that_is_left_out_is_kept_for_it() {
+    let mut told = engine(asking(1, "p"));
+    let heard = hear(&mut told, 1, &[(1, A)]);
+    let mut other = asking(1, "p");
+    other.jails[0].name = "other".parse().expect("a name");
+    other.left_out = LeftOut::of(
+        BTreeSet::from(["test".parse().expect("a name")]),
+        BTreeSet::new(),
+        false,
+    );
+    let (mut engine, mut out) = (engine(other), Vec::new());
+    engine.handle(at(2), Input::Restore(remembered(&heard)), &mut out);
+    assert_eq!((out, asked(&engine).len()), (vec![], 0));
+}
