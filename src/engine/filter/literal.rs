@@ -4,6 +4,7 @@
 //! regard to the case of letters. They are looked for before any pattern is tried; see [`sieve`](super::sieve).
 
 use std::cmp::Reverse;
+use std::sync::LazyLock;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
@@ -108,7 +109,7 @@ fn collect_of_concat(parts: &[Hir], options: &mut Vec<Texts>) {
         }
         let Some(next) = exact(part) else {
             let run = std::mem::replace(&mut run, vec![Vec::new()]);
-            let behind = leading(part);
+            let behind = leading_of_many(part);
             if behind.iter().any(|text| !text.is_empty()) {
                 options.extend(joined_if_few(&run, &behind).map(reduced));
             }
@@ -175,9 +176,11 @@ fn exact(hir: &Hir) -> Option<Texts> {
 
 /// Texts, folded, of which everything that `hir` takes begins with one; the empty one if nothing is known of it.
 fn leading(hir: &Hir) -> Texts {
-    if let Some(all) = exact(hir) {
-        return all;
-    }
+    exact(hir).unwrap_or_else(|| leading_of_many(hir))
+}
+
+/// The same for what takes more than a few texts.
+fn leading_of_many(hir: &Hir) -> Texts {
     let any = || vec![Vec::new()];
     match hir.kind() {
         HirKind::Capture(group) => leading(&group.sub),
@@ -191,7 +194,8 @@ fn leading(hir: &Hir) -> Texts {
             for part in parts {
                 let next = exact(part);
                 let is_last = next.is_none();
-                let joined = joined_if_few(&run, &next.unwrap_or_else(|| leading(part)));
+                let next = next.unwrap_or_else(|| leading_of_many(part));
+                let joined = joined_if_few(&run, &next);
                 match joined {
                     Some(longer) => run = longer,
                     None => break,
@@ -215,12 +219,16 @@ fn reduced(mut texts: Texts) -> Texts {
     texts.sort_unstable_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
     let mut needed = Texts::new();
     for text in texts {
-        let holds = |other: &Vec<u8>| memchr::memmem::find(&text, other).is_some();
-        if !needed.iter().any(holds) {
+        if !needed.iter().any(|other| holds(&text, other)) {
             needed.push(text);
         }
     }
     needed
+}
+
+/// Whether one text stands in another one. To prepare a search would take longer than it does.
+fn holds(text: &[u8], other: &[u8]) -> bool {
+    other.is_empty() || text.windows(other.len()).any(|there| there == other)
 }
 
 /// Each of `first` with each of `second` behind it, if these are not too many.
@@ -241,12 +249,12 @@ fn joined(first: &[Vec<u8>], second: &[Vec<u8>]) -> Texts {
 
 /// In how many of what is seen every day one of them stands.
 fn commonness(texts: &[Vec<u8>]) -> usize {
-    let folded = |line: &&str| line.bytes().map(fold).collect::<Vec<u8>>();
-    let stands_in = |line: &Vec<u8>| {
-        let mut texts = texts.iter();
-        texts.any(|text| memchr::memmem::find(line, text).is_some())
-    };
-    EVERYDAY.iter().map(folded).filter(stands_in).count()
+    static FOLDED: LazyLock<Texts> = LazyLock::new(|| {
+        let folded = |line: &str| line.bytes().map(fold).collect();
+        EVERYDAY.into_iter().map(folded).collect()
+    });
+    let stands_in = |line: &&Vec<u8>| texts.iter().any(|text| holds(line, text));
+    FOLDED.iter().filter(stands_in).count()
 }
 
 fn shortest(texts: &[Vec<u8>]) -> usize {

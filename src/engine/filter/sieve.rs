@@ -8,7 +8,9 @@
 //! makes no difference, and one look does not wait for the other, unlike the steps of an automaton. The window of a short
 //! text begins with the byte before it, whatever that is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::literal::{CASE, SHORTEST, rarity};
 

@@ -3,11 +3,11 @@
 //! In: the specs of all filters. Out: their patterns, each different one once, the texts to look for instead of trying
 //! them, and every reason why a filter cannot be used.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::OnceLock;
 use std::thread;
 
+use foldhash::{HashMap, HashMapExt};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use super::loose::Loose;
