@@ -27,6 +27,9 @@ const LONGEST_STRIDE: usize = LONGEST_WINDOW - GRAM + 1;
 /// or at every second one takes much longer.
 const SHORT_WINDOW: usize = 6;
 
+/// What may stand before so many short texts fills a tenth of the largest table; with more of them it would be full.
+const MOST_SHORT: usize = 48;
+
 /// How many places the table has for a sample: hits by chance are then rare.
 const ROOM: usize = 128;
 
@@ -85,7 +88,8 @@ impl Sieve {
         let texts: Vec<_> = owners.into_iter().collect();
         let shortest = texts.iter().map(|(bytes, _)| bytes.len()).min();
         let shortest = shortest.unwrap_or(LONGEST_WINDOW);
-        let window = match shortest < SHORT_WINDOW {
+        let short = texts.iter().filter(|(bytes, _)| bytes.len() == shortest);
+        let window = match shortest < SHORT_WINDOW && short.count() <= MOST_SHORT {
             true => shortest + 1,
             false => shortest.min(LONGEST_WINDOW),
         };
