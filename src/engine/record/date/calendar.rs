@@ -118,6 +118,13 @@ impl Calendar {
         Some(Timestamp::from_micros(moment + i64::from(stamp.micros)))
     }
 
+    /// Whether the other seconds of the minute that was told last tell moments as far from `time`, which is one of them.
+    pub fn is_even(&self, time: Timestamp) -> bool {
+        let since = |(_, start): (Minute, i64)| time.as_micros() - start;
+        self.last
+            .is_some_and(|last| (0..60 * SECOND).contains(&since(last)))
+    }
+
     fn resolve(&self, minute: &Minute, second: i8, now: Timestamp) -> Option<i64> {
         let hour = match (minute.afternoon, minute.hour) {
             (None, hour) => hour,

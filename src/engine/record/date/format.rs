@@ -14,7 +14,7 @@ use std::str::FromStr;
 use super::calendar::Stamp;
 use bytes::is_blank;
 pub use bytes::is_word;
-pub(super) use bytes::{fraction, long_number, month, name, offset, tai64, weekday};
+pub(super) use bytes::{fraction, long_number, month, name, offset, pair, tai64, weekday};
 use item::{Item, Number, Read};
 pub use text::{Part, TimeFormatError};
 use text::{check, items, joined};
@@ -126,10 +126,13 @@ impl TimeFormat {
         )
     }
 
-    /// Whether it has an hour, a minute and a second with colons between them.
+    /// Whether it has an hour, a minute and a second with colons between them, and none behind them.
     pub(super) fn has_clock(&self) -> bool {
-        let clock = |item: &Item| matches!(item, Item::Clock(_));
-        self.items.iter().any(clock)
+        let mut behind = self.items.iter().rev();
+        let clock = |item: &Item| matches!(item, Item::Clock(_) | Item::Byte(b':'));
+        behind
+            .find(|item| clock(item))
+            .is_some_and(|item| *item != Item::Byte(b':'))
     }
 
     /// The stamp that `text` begins with, and how many bytes it takes.

@@ -31,6 +31,7 @@ mod calendar;
 mod choice;
 mod format;
 mod forms;
+mod latest;
 mod place;
 pub mod template;
 
@@ -46,6 +47,7 @@ use calendar::Calendar;
 use choice::{Choice, Reading, chosen};
 use format::is_word;
 use forms::{FirstBytes, Form, KNOWN};
+use latest::{Latest, Nature};
 use place::{Edge, Habit, is_named};
 
 /// Dates stand near the head of a line. What follows is not searched, since it is mostly of an attacker's making
@@ -57,6 +59,9 @@ const SIGNS: usize = 2;
 
 /// In a date the first colon of its clock comes within so many bytes: no name of a day, a month and a zone are longer.
 const CLOCK_WITHIN: usize = 48;
+
+/// How many bytes behind a date can make it longer: a blank and an offset.
+const LOOKS_BEHIND: usize = 8;
 
 /// A date within a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,85 +90,10 @@ pub struct Dates {
     head: Option<Head>,
     within: Option<Within>,
     habit: Habit,
-    latest: Latest,
-    guess: Guess,
-}
-
-/// The last date at the head of a line: the next one mostly is the same second.
-#[derive(Clone, Debug, Default)]
-struct Latest {
-    /// The line up to some bytes behind the date, on which may depend where that ends.
-    text: Vec<u8>,
-    now: Timestamp,
-    found: Option<Found>,
-}
-
-/// How many bytes behind a date can make it longer: a blank and an offset.
-const LOOKS_BEHIND: usize = 8;
-
-impl Latest {
-    fn again(&self, text: &[u8], now: Timestamp) -> Option<Found> {
-        let is_same = self.now == now && text.starts_with(&self.text);
-        self.found.filter(|_| is_same)
-    }
-
-    fn keep(&mut self, text: &[u8], now: Timestamp, found: Found) {
-        let up_to = text.get(..found.end + LOOKS_BEHIND);
-        self.found = up_to.map(|_| found);
-        self.text.clear();
-        self.text.extend_from_slice(up_to.unwrap_or_default());
-        self.now = now;
-    }
-}
-
-/// The last date within a line, which many lines of a busy log have too.
-#[derive(Clone, Debug, Default)]
-struct Guess {
-    /// It and the signs beside it.
-    text: Vec<u8>,
-    /// Where in it the minute and the second are told, `:10:21`, if they are.
-    clock: Option<usize>,
-    now: Timestamp,
-    /// What it tells, unless that depends on more.
-    time: Option<Timestamp>,
-}
-
-impl Guess {
-    fn again(&self, text: &[u8], now: Timestamp) -> Option<Timestamp> {
-        let is_same = || self.now == now && text.starts_with(&self.text);
-        self.time.filter(|_| is_same())
-    }
-
-    fn keep(&mut self, text: &[u8], has_clock: bool, now: Timestamp, time: Option<Timestamp>) {
-        self.text.clear();
-        self.text.extend_from_slice(text);
-        // Nothing that may follow a clock looks like its end.
-        let last = || text.windows(CLOCK).rposition(is_clock);
-        self.clock = has_clock.then(last).flatten();
-        self.now = now;
-        self.time = time;
-    }
-
-    /// Whether `text` begins with it, or with another of the same hour.
-    fn begins(&self, text: &[u8]) -> bool {
-        let Some(clock) = self.clock else {
-            return text.starts_with(&self.text);
-        };
-        let (before, behind) = (&self.text[..clock], &self.text[clock + CLOCK..]);
-        let rest = text
-            .strip_prefix(before)
-            .and_then(<[u8]>::split_first_chunk);
-        rest.is_some_and(|(at, rest): (&[u8; CLOCK], _)| is_clock(at) && rest.starts_with(behind))
-    }
-}
-
-/// How long `:10:21` is.
-const CLOCK: usize = 6;
-
-/// Whether these are a minute and a second, each of two digits, as any hour has them.
-fn is_clock(bytes: &[u8]) -> bool {
-    let is_of_sixty = |bytes: &[u8]| matches!(bytes, [b':', tens, ones] if (b'0'..=b'5').contains(tens) && ones.is_ascii_digit());
-    bytes.len() == CLOCK && bytes.chunks(CLOCK / 2).all(is_of_sixty)
+    /// The last one at the head of a line.
+    leading: Latest,
+    /// The last one within a line.
+    guess: Latest,
 }
 
 #[derive(Clone, Debug)]
@@ -206,8 +136,8 @@ impl Dates {
             head: None,
             within: None,
             habit: Habit::default(),
-            latest: Latest::default(),
-            guess: Guess::default(),
+            leading: Latest::default(),
+            guess: Latest::default(),
         }
     }
 
@@ -251,10 +181,7 @@ impl Dates {
     /// signs.
     pub fn repeats_guess(&self, line: &[u8]) -> bool {
         let text = line.get(..SEARCHED).unwrap_or(line);
-        let Some(first) = self.guess.text.first() else {
-            return false;
-        };
-        memchr_iter(*first, text).any(|at| self.guess.begins(&text[at..]))
+        self.guess.is_in(text)
     }
 
     /// Whether `line`, whose text begins at `head`, begins with a date as others before.
@@ -287,7 +214,7 @@ impl Dates {
 
     /// The date at the head of the text, where it stood before.
     fn at_head(&mut self, text: &[u8], head: usize, lock: Head, now: Timestamp) -> Option<Found> {
-        if let Some(found) = self.latest.again(text, now) {
+        if let Some(found) = self.leading.again(text, now) {
             return Some(found);
         }
         let start = head + lock.signs;
@@ -298,7 +225,11 @@ impl Dates {
         self.head = Some(Head { choice, ..lock });
         let found = self.found(reading, start, true, true);
         if choice.rival.is_none() {
-            self.latest.keep(text, now, found);
+            let kept = text.get(..found.end + LOOKS_BEHIND);
+            let nature = self.nature(choice, found.time);
+            let alone = kept.map(|_| found);
+            self.leading
+                .keep(kept.unwrap_or_default(), nature, now, alone);
         }
         Some(found)
     }
@@ -313,10 +244,10 @@ impl Dates {
                 continue;
             }
             let signs = &text[start - before.len()..];
-            let known = self.guess.again(signs, now).map(|time| Reading {
+            let known = self.guess.again(signs, now).map(|found| Reading {
                 form: lock.choice.form,
-                time,
-                end: start - before.len() + self.guess.text.len() - behind.len(),
+                time: found.time,
+                end: start - before.len() + self.guess.len() - behind.len(),
             });
             let read = match known {
                 Some(reading) => Some((reading, lock.choice)),
@@ -334,10 +265,9 @@ impl Dates {
                     let all = &signs[..before.len() + reading.end - start + behind.len()];
                     // Nothing of a date can be a bracket that closes, so what follows it makes no difference.
                     let alone = behind.starts_with(b"]") && choice.rival.is_none();
-                    let form = self.forms.all().get(choice.form);
-                    let has_clock = form.is_some_and(|form| form.format.has_clock());
-                    let time = alone.then_some(reading.time);
-                    self.guess.keep(all, has_clock, now, time);
+                    let nature = self.nature(choice, reading.time);
+                    let found = self.found(reading, start, false, confirmed);
+                    self.guess.keep(all, nature, now, alone.then_some(found));
                 }
                 self.within = Some(Within {
                     choice,
@@ -368,6 +298,15 @@ impl Dates {
                 let reading = reading.or(rival)?;
                 Some((reading, Choice::of(reading.form)))
             }
+        }
+    }
+
+    /// What is known of a date of the chosen form beside the moment that it tells, which was told last.
+    fn nature(&self, choice: Choice, time: Timestamp) -> Nature {
+        let form = self.forms.all().get(choice.form);
+        Nature {
+            has_clock: form.is_some_and(|form| form.format.has_clock()),
+            is_even: self.calendar.is_even(time),
         }
     }
 
@@ -412,7 +351,7 @@ impl Dates {
             };
             if at_head {
                 let signs = start - head;
-                self.latest.found = None;
+                self.leading.forget();
                 self.head = Some(Head { choice, signs });
                 return Some(self.found(reading, start, true, true));
             }
@@ -452,7 +391,7 @@ impl Dates {
         named: bool,
     ) -> Found {
         if named || self.head.is_none() && !self.within.is_some_and(|lock| lock.confirmed) {
-            self.guess.time = None;
+            self.guess.forget();
             self.within = Some(Within {
                 choice,
                 before: Edge::before(&text[..start]),
