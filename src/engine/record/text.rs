@@ -56,16 +56,13 @@ impl TextReader {
     pub fn read<'l>(&mut self, line: &'l [u8]) -> Record<'l> {
         let line = without_end(line);
         match self.record(line) {
-            Some((mut record, _)) => {
+            Some(record) => {
                 self.dateless = None;
-                record.line = line;
                 record
             }
             None => {
                 self.dateless = self.dateless.map(|lines| lines.saturating_add(1));
-                let mut record = Record::bare(self.time(), line);
-                record.line = line;
-                record
+                whole(self.time(), line)
             }
         }
     }
@@ -130,8 +127,9 @@ impl TextReader {
         self.last.unwrap_or(self.now)
     }
 
-    /// The record of a line with a date, and whether that tells the time of other lines.
-    fn record<'l>(&mut self, line: &'l [u8]) -> Option<(Record<'l>, bool)> {
+    /// The record of a line with a date.
+    #[inline]
+    fn record<'l>(&mut self, line: &'l [u8]) -> Option<Record<'l>> {
         let body = after_priority(line);
         let head = line.len() - body.len();
         if head > 0
@@ -140,8 +138,7 @@ impl TextReader {
         {
             self.last = Some(record.time);
             self.is_standard = true;
-            // Without a stamp it is as late as the line before.
-            return Some((record, !body.starts_with(b"1 - ")));
+            return Some(Record { line, ..record });
         }
         self.is_standard = false;
         let date = self.dates.find(line, head, self.now)?;
@@ -153,24 +150,32 @@ impl TextReader {
             return None;
         }
         if !date.at_head {
-            return Some((Record::bare(date.time, line), date.trusted));
+            return Some(whole(date.time, line));
         }
         let rest = line.get(date.end..)?;
-        let bare = Record::bare(date.time, after_date(rest, date.start > head));
-        if !date.heads_syslog || date.start > head {
-            return Some((bare, date.trusted));
-        }
-        let Some((host, tag, message)) = header(rest) else {
-            return Some((bare, date.trusted));
+        let signed = date.start > head;
+        let heads_syslog = date.heads_syslog && !signed;
+        let Some((host, tag, message)) = heads_syslog.then(|| header(rest)).flatten() else {
+            return Some(Record {
+                line,
+                ..Record::bare(date.time, after_date(rest, signed))
+            });
         };
-        let record = Record {
+        Some(Record {
             host,
             program: tag.program,
             pid: tag.pid,
-            message: after_id(message),
-            ..bare
-        };
-        Some((record, date.trusted))
+            line,
+            ..Record::bare(date.time, after_id(message))
+        })
+    }
+}
+
+/// The record of a line that is all message.
+fn whole(time: Timestamp, line: &[u8]) -> Record<'_> {
+    Record {
+        line,
+        ..Record::bare(time, line)
     }
 }
 
