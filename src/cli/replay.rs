@@ -119,9 +119,11 @@ fn replay(policy: Policy, past: &Past<'_>, json: bool) -> Result<(Understood, bo
     let mut replay = Replay::new([policy]);
     let mut decisions = [Vec::new()];
     let print = |[decisions]: &mut [Vec<Decision>; 1], printer: &mut Decisions<'_>| {
-        decisions
-            .drain(..)
-            .try_for_each(|decision| printer.take(decision))
+        let printed = decisions
+            .iter()
+            .try_for_each(|decision| printer.take(decision));
+        decisions.clear();
+        printed
     };
     let understood = past.tell(sieve.as_ref(), |entry| {
         match entry {

@@ -89,11 +89,11 @@ impl<'c> Decisions<'c> {
     ///
     /// # Errors
     /// The output is gone.
-    pub fn take(&mut self, decision: Decision) -> Result<(), Failure> {
+    pub fn take(&mut self, decision: &Decision) -> Result<(), Failure> {
         match decision {
             Decision::Ban(ban) => {
-                self.line(ban.start, None, &ban)?;
-                self.bans.insert(ban.id, ban);
+                self.line(ban.start, None, ban)?;
+                self.bans.insert(ban.id, ban.clone());
             }
             Decision::Unban(unban) => {
                 if let Some(ban) = self.bans.remove(&unban.ban) {
@@ -102,10 +102,10 @@ impl<'c> Decisions<'c> {
             }
             Decision::Resume(resumed) => {
                 self.line(resumed.time, None, &resumed.ban)?;
-                self.bans.insert(resumed.ban.id, resumed.ban);
+                self.bans.insert(resumed.ban.id, resumed.ban.clone());
             }
-            Decision::Count(failure) if !self.json => self.addresses.note(&failure),
-            Decision::Await(awaited) => self.by_name += by_name(&awaited),
+            Decision::Count(failure) if !self.json => self.addresses.note(failure),
+            Decision::Await(awaited) => self.by_name += by_name(awaited),
             Decision::Count(_)
             | Decision::Ignore(_)
             | Decision::Answered(_)
