@@ -137,7 +137,7 @@ mod tests {
             objects in any::<bool>(),
         ) {
             let text = b"denied".map(|byte| byte | CASE).to_vec();
-            let sieve = Sieve::new(vec![(text, 0)]).keeping(objects);
+            let sieve = Sieve::new(vec![(text, 0)], |_| false).keeping(objects);
             let whole: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let whole = format!("{whole}{rest}").replace('L', &"x".repeat(LONGEST_MESSAGE + 1));
             let is_quiet = |line: &[u8]| {

@@ -24,7 +24,7 @@ use super::line::{LineFilter, LineMemory, LinePattern};
 use super::literal::Texts;
 use super::pattern::{Ignore, Pattern, Reading};
 use super::sieve::Sieve;
-use super::{FilterSpec, Found, RecordsSpec, Session, View};
+use super::{FilterSpec, Found, Outcome, RecordsSpec, Session, View};
 use crate::engine::policy::FilterId;
 use crate::engine::record::Record;
 use crate::engine::record::report::Reported;
@@ -101,7 +101,7 @@ impl Default for FilterSet {
         FilterSet {
             filters: Vec::new(),
             patterns: Vec::new(),
-            sieve: Sieve::new(Vec::new()),
+            sieve: Sieve::new(Vec::new(), |_| false),
             with_loose: Vec::new(),
             lines: Lines::default(),
         }
@@ -109,6 +109,15 @@ impl Default for FilterSet {
 }
 
 impl FilterSet {
+    /// What the patterns of some filters need. A log may be full of failures, but not of logins.
+    fn sieve_of(&self, of: impl Fn(FilterId) -> bool) -> Sieve {
+        let finds_logins = |one: &Use| self.spec(one.filter).outcome == Outcome::Success;
+        Sieve::new(self.texts(of), |pattern| {
+            let shared = self.patterns.get(pattern);
+            shared.is_some_and(|shared| shared.uses.iter().all(finds_logins))
+        })
+    }
+
     /// The texts that the patterns of some filters need.
     fn texts(&self, of: impl Fn(FilterId) -> bool) -> Vec<(Vec<u8>, usize)> {
         let used = |shared: &Shared| shared.uses.iter().any(|one| of(one.filter));
@@ -152,7 +161,7 @@ impl FilterSet {
         let are_all = all.all(|filter| filters.contains(&filter));
         let sieve = || match are_all {
             true => self.sieve.clone(),
-            false => Sieve::new(self.texts(|filter| filters.contains(&filter))),
+            false => self.sieve_of(|filter| filters.contains(&filter)),
         };
         let mut always = filters.iter().flat_map(|filter| self.lines.always(*filter));
         let sees_all = loose().any(|loose| loose.by_message) || always.next().is_some();
@@ -411,7 +420,7 @@ fn told<'r>(reported: &'r Reported<'r>, line: &'r [u8]) -> Found<'r> {
     Found {
         pattern: 0,
         host: Cow::Owned(reported.address.to_string()),
-        ip: Some(reported.address),
+        ip: Some(reported.address.to_canonical()),
         user: reported.user.as_deref().map(Cow::Borrowed),
         target: None,
         forwarded: None,

@@ -80,8 +80,9 @@ struct Text {
 }
 
 impl Sieve {
-    /// An index of texts, each with the number that it stands for. All are folded and have at least [`SHORTEST`] bytes.
-    pub(super) fn new(texts: Vec<(Vec<u8>, usize)>) -> Self {
+    /// An index of texts, each with the number that it stands for. All are folded and have at least [`SHORTEST`] bytes. A
+    /// log may be full of what stands for some numbers, and one that `is_rare` should not be looked for there in vain.
+    pub(super) fn new(texts: Vec<(Vec<u8>, usize)>, is_rare: impl Fn(usize) -> bool) -> Self {
         let mut owners: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
         for (bytes, owner) in texts {
             owners.entry(bytes).or_default().push(owner);
@@ -96,13 +97,12 @@ impl Sieve {
         };
         let stride = window - GRAM + 1;
         let mut samples: Vec<Sample> = Vec::with_capacity(texts.len() * stride);
-        let mut counts: HashMap<u32, u32> = HashMap::new();
-        for gram in texts.iter().flat_map(|(bytes, _)| bytes.windows(GRAM)) {
-            *counts.entry(folded(gram)).or_default() += 1;
-        }
+        let all_rare = |owners: &[usize]| owners.iter().all(|owner| is_rare(*owner));
+        let common = texts.iter().filter(|(_, owners)| !all_rare(owners));
+        let (all, common) = (counts(texts.iter()), counts(common));
         for (text, (bytes, _)) in texts.iter().enumerate() {
             let grams = || bytes.windows(GRAM).map(folded).enumerate();
-            let other = grams().min_by_key(|(_, gram)| counts.get(gram));
+            let other = grams().min_by_key(|(_, gram)| all.get(gram));
             let other = other.unwrap_or_default();
             let mut sample = |offset, gram| {
                 samples.push(Sample {
@@ -117,7 +117,7 @@ impl Sieve {
                     before(bytes).for_each(|gram| sample(0, gram));
                     0
                 }
-                false => best_window(bytes, window, &counts),
+                false => best_window(bytes, window, &common),
             };
             let sampled = grams().skip(start).take(stride);
             sampled.for_each(|(offset, gram)| sample(offset + 1, gram));
@@ -265,6 +265,15 @@ impl<'b> Iterator for Places<'b> {
     }
 }
 
+/// How many times each four bytes stand in texts.
+fn counts<'t>(texts: impl Iterator<Item = &'t (Vec<u8>, Vec<usize>)>) -> HashMap<u32, u32> {
+    let mut counts = HashMap::new();
+    for gram in texts.flat_map(|(bytes, _)| bytes.windows(GRAM)) {
+        *counts.entry(folded(gram)).or_default() += 1;
+    }
+    counts
+}
+
 /// Where the window begins whose bytes are the rarest, in logs and in the other texts.
 fn best_window(text: &[u8], window: usize, counts: &HashMap<u32, u32>) -> usize {
     let worth = |bytes: &[u8]| {
@@ -318,7 +327,10 @@ mod tests {
     fn sieve(texts: &[&str]) -> Sieve {
         let texts = texts.iter().enumerate();
         let folded = |text: &&str| text.bytes().map(|byte| byte | CASE).collect();
-        Sieve::new(texts.map(|(owner, text)| (folded(text), owner)).collect())
+        Sieve::new(
+            texts.map(|(owner, text)| (folded(text), owner)).collect(),
+            |owner| owner % 3 == 0,
+        )
     }
 
     /// The texts in `bytes`, found one by one.

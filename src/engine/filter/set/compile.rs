@@ -16,7 +16,6 @@ use crate::engine::expression::LARGEST_PROGRAM;
 use crate::engine::filter::line::LineFilter;
 use crate::engine::filter::literal::{self, Texts};
 use crate::engine::filter::pattern::{Ignore, Pattern};
-use crate::engine::filter::sieve::Sieve;
 use crate::engine::filter::{FilterSpec, PatternError, PatternSpec};
 use crate::engine::policy::FilterId;
 
@@ -49,7 +48,7 @@ impl FilterSet {
             return Err(problems);
         }
         set.choose_texts();
-        set.sieve = Sieve::new(set.texts(|_| true));
+        set.sieve = set.sieve_of(|_| true);
         let all = set.filters.iter().zip((0..).map(FilterId));
         let loose = all.filter(|(filter, _)| filter.loose.is_some());
         set.with_loose = loose.map(|(_, id)| id).collect();
