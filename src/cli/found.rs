@@ -77,7 +77,7 @@ impl Printer<'_> {
                 filter: spec.name.as_str(),
                 pattern: found.pattern,
                 time: self.shown.utc(record.time),
-                ip: found.ip.map(|ip| ip.to_canonical()),
+                ip: found.ip,
                 host: &found.host,
                 user: found.user.as_deref(),
                 target: found.target.as_deref(),

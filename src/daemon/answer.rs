@@ -187,7 +187,7 @@ fn held(engine: &Engine, jail: Option<&JailName>, subject: &Subject) -> bool {
 /// Why a ban would lock somebody out: whoever is guarded, or whoever asks, who comes from there.
 fn lockout(subject: Prefix, from: Option<IpAddr>, guarded: &AddressSet) -> Option<String> {
     let from = from.filter(|from| subject.contains(*from));
-    let because = match (from, guarded.find(subject)) {
+    let because = match (from, guarded.find(&subject)) {
         (Some(from), _) => format!("you are connected from {from}"),
         (None, Some(rule)) if subject.is_host() => rule.because.to_string(),
         (None, Some(rule)) => format!("it holds {}, and {}", rule.prefix.plain(), rule.because),

@@ -97,10 +97,7 @@ impl IgnoreList {
 
     /// The rule that keeps `address` from being counted.
     pub fn covers(&self, address: IpAddr) -> Option<&IgnoreRule> {
-        let address = address.to_canonical();
-        let mut rules = self.rules.iter();
-        let stated = rules.find(|rule| rule.prefix.contains_canonical(address));
-        stated.or_else(|| self.holds(Prefix::host(address)))
+        self.protects(Prefix::host(address))
     }
 
     /// The set that keeps `address` from being counted, if no rule does that the configuration states by itself.
@@ -108,17 +105,21 @@ impl IgnoreList {
         let subject = Prefix::host(address);
         let is_stated = self.rules.iter().any(|rule| rule.prefix.holds(subject));
         let mut sets = self.sets.iter().filter(|_| !is_stated);
-        let holds = sets.find(|(_, held)| held.find(subject).is_some());
+        let holds = sets.find(|(_, held)| held.find(&subject).is_some());
         holds.map(|(set, _)| set)
     }
 
     /// The rule that keeps `subject` from being banned: one that shares any address with it.
+    #[inline]
     pub fn protects(&self, subject: Prefix) -> Option<&IgnoreRule> {
-        let stated = self.rules.iter().find(|rule| rule.prefix.overlaps(subject));
-        stated.or_else(|| self.holds(subject))
+        let stated = self
+            .rules
+            .iter()
+            .find(|rule| rule.prefix.overlaps(&subject));
+        stated.or_else(|| self.holds(&subject))
     }
 
-    fn holds(&self, subject: Prefix) -> Option<&IgnoreRule> {
+    fn holds(&self, subject: &Prefix) -> Option<&IgnoreRule> {
         let held = self.sets.iter().map(|(_, held)| held);
         let regions = self.regions.iter().map(|(_, networks)| networks);
         let mut held = held.chain([&self.allowed]).chain(regions);
@@ -221,13 +222,13 @@ impl AddressSet {
     }
 
     /// The rule that shares an address with `subject`.
-    pub fn find(&self, subject: Prefix) -> Option<&IgnoreRule> {
+    pub fn find(&self, subject: &Prefix) -> Option<&IgnoreRule> {
         // As most are in which every failure is looked for.
         if self.rules.is_empty() {
             return None;
         }
         // A network around the subject begins before it, or where it begins; what is inside it comes next.
-        let next = self.rules.partition_point(|rule| rule.prefix <= subject);
+        let next = self.rules.partition_point(|rule| rule.prefix <= *subject);
         let near = self.rules.get(next.saturating_sub(1)..).into_iter();
         let mut near = near.flatten().take(2);
         near.find(|rule| rule.prefix.overlaps(subject))
@@ -263,8 +264,8 @@ mod tests {
         ) {
             let rule = |prefix: &Prefix| IgnoreRule { prefix: *prefix, because: "".into() };
             let set = AddressSet::new(prefixes.iter().map(rule).collect());
-            let shared = prefixes.iter().any(|prefix| prefix.overlaps(subject));
-            prop_assert_eq!(set.find(subject).is_some(), shared);
+            let shared = prefixes.iter().any(|prefix| prefix.overlaps(&subject));
+            prop_assert_eq!(set.find(&subject).is_some(), shared);
         }
     }
 }

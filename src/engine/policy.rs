@@ -281,11 +281,11 @@ impl JailPolicy {
 
     /// The rule that keeps `address` from being counted.
     pub fn covers(&self, address: IpAddr) -> Option<&IgnoreRule> {
-        let ignored = self.ignore.covers(address);
-        ignored.or_else(|| self.trusted.covers(address))
+        self.protects(Prefix::host(address))
     }
 
     /// The rule that keeps `subject` from being banned.
+    #[inline]
     pub fn protects(&self, subject: Prefix) -> Option<&IgnoreRule> {
         let ignored = self.ignore.protects(subject);
         ignored.or_else(|| self.trusted.protects(subject))
@@ -303,13 +303,13 @@ impl JailPolicy {
         filled.contains(&true)
     }
 
-    /// Whose failure a record tells of that a host has caused: of a trusted proxy it is whoever the proxy speaks for,
-    /// if the record tells that.
-    pub fn counted(&self, address: IpAddr, forwarded: Option<&str>) -> Option<IpAddr> {
+    /// Whose failure a record tells of that a host has caused which says that it speaks for others: of a trusted proxy it
+    /// is whoever the proxy speaks for.
+    pub fn counted(&self, address: IpAddr, forwarded: &str) -> Option<IpAddr> {
         let is_trusted = |address| self.trusted.covers(address).is_some();
-        match forwarded {
-            Some(text) if is_trusted(address) => forwarded::client(text, is_trusted),
-            Some(_) | None => Some(address),
+        match is_trusted(address) {
+            true => forwarded::client(forwarded, is_trusted),
+            false => Some(address),
         }
     }
 

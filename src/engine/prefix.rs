@@ -3,30 +3,49 @@
 //! IPv4-mapped IPv6 is folded and host bits are masked here, in [`Prefix`]'s constructors, and nowhere
 //! else.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// An address (all bits count) or a network, always canonical. In order, a network stands before all that it
 /// holds, and behind that comes what begins after its last address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix(IpNet);
 
-/// By hand, since every failure looks for its subject in several tables: an IPv4 subject is one number.
+/// An IPv4 subject as one number, in their order: every failure looks for its subject in several tables.
+fn number(net: Ipv4Net) -> u64 {
+    u64::from(net.addr().to_bits()) << 8 | u64::from(net.prefix_len())
+}
+
 impl Hash for Prefix {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self.0 {
-            IpNet::V4(net) => {
-                state.write_u64(u64::from(net.addr().to_bits()) << 8 | u64::from(net.prefix_len()));
-            }
+            IpNet::V4(net) => state.write_u64(number(net)),
             IpNet::V6(net) => {
                 state.write_u128(net.addr().to_bits());
                 state.write_u8(net.prefix_len());
             }
         }
+    }
+}
+
+impl Ord for Prefix {
+    #[inline]
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (&self.0, &other.0) {
+            (IpNet::V4(net), IpNet::V4(other)) => number(*net).cmp(&number(*other)),
+            (net, other) => net.cmp(other),
+        }
+    }
+}
+
+impl PartialOrd for Prefix {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
@@ -45,19 +64,31 @@ impl SubjectWidth {
 
     /// The subject that `address` belongs to.
     pub fn subject(self, address: IpAddr) -> Prefix {
-        let address = address.to_canonical();
-        let width = match address {
-            IpAddr::V4(_) => self.ipv4,
-            IpAddr::V6(_) => self.ipv6,
+        let host = Prefix::host(address);
+        let width = match host.0 {
+            IpNet::V4(_) => self.ipv4,
+            IpNet::V6(_) => self.ipv6,
         };
-        Prefix::network(address, width)
+        // Most are hosts, of which nothing has to be masked.
+        match width >= host.width() {
+            true => host,
+            false => Prefix::network(host.address(), width),
+        }
     }
 }
 
 impl Prefix {
     /// Exactly one address.
+    #[inline]
     pub fn host(address: IpAddr) -> Self {
-        Prefix(IpNet::from(address.to_canonical()))
+        // Without a canonical address in between: to copy what has just been written takes longer than all the rest.
+        Prefix(match address {
+            IpAddr::V4(address) => IpNet::V4(address.into()),
+            IpAddr::V6(address) => match address.to_ipv4_mapped() {
+                Some(address) => IpNet::V4(address.into()),
+                None => IpNet::V6(address.into()),
+            },
+        })
     }
 
     /// The network of the first `width` bits of `address`; a width beyond the family's is the whole address.
@@ -72,9 +103,8 @@ impl Prefix {
             IpAddr::V4(_) => 32,
             IpAddr::V6(_) => 128,
         };
-        // Most are hosts, of which nothing has to be masked.
         if width >= all {
-            return Prefix(IpNet::from(folded));
+            return Prefix::host(folded);
         }
         match IpNet::new(folded, width) {
             Ok(net) => Prefix(net.trunc()),
@@ -105,37 +135,37 @@ impl Prefix {
 
     /// Whether `address` belongs to the subject.
     pub fn contains(self, address: IpAddr) -> bool {
-        self.contains_canonical(address.to_canonical())
-    }
-
-    /// The same of an address that is canonical already.
-    #[inline]
-    pub fn contains_canonical(self, address: IpAddr) -> bool {
-        // By hand, since every failure is held against many of them.
-        match (self.0, address) {
-            (IpNet::V4(net), IpAddr::V4(address)) => {
-                let differing = u64::from(net.addr().to_bits() ^ address.to_bits());
-                differing >> (32 - net.prefix_len()) == 0
-            }
-            (IpNet::V6(net), IpAddr::V6(address)) => {
-                let differing = net.addr().to_bits() ^ address.to_bits();
-                differing
-                    .checked_shr(128 - u32::from(net.prefix_len()))
-                    .unwrap_or(0)
-                    == 0
-            }
-            _ => false,
-        }
+        self.holds(Prefix::host(address))
     }
 
     /// Whether the two subjects share an address.
-    pub fn overlaps(self, other: Prefix) -> bool {
-        self.contains_canonical(other.address()) || other.contains_canonical(self.address())
+    #[inline]
+    pub fn overlaps(&self, other: &Prefix) -> bool {
+        self.is_like(other, self.width().min(other.width()))
     }
 
     /// Whether every address of `other` belongs to the subject.
+    #[inline]
     pub fn holds(self, other: Prefix) -> bool {
-        self.width() <= other.width() && self.contains_canonical(other.address())
+        self.width() <= other.width() && self.is_like(&other, self.width())
+    }
+
+    /// Whether the first `width` bits are the same; no more of either count.
+    #[inline]
+    fn is_like(&self, other: &Prefix, width: u8) -> bool {
+        // By hand, since every failure is held against many of them.
+        match (&self.0, &other.0) {
+            (IpNet::V4(net), IpNet::V4(other)) => {
+                let differing = u64::from(net.addr().to_bits() ^ other.addr().to_bits());
+                differing >> (32 - width) == 0
+            }
+            (IpNet::V6(net), IpNet::V6(other)) => {
+                let differing = net.addr().to_bits() ^ other.addr().to_bits();
+                let rest = differing.checked_shr(128 - u32::from(width));
+                rest.unwrap_or(0) == 0
+            }
+            _ => false,
+        }
     }
 
     /// The subject as people write it: a bare address, or a network in CIDR notation.

@@ -44,7 +44,7 @@ impl Subject {
     /// Whether the two share an address, or are the same name.
     pub fn overlaps(&self, other: &Subject) -> bool {
         match (self, other) {
-            (Subject::Network(one), Subject::Network(other)) => one.overlaps(*other),
+            (Subject::Network(one), Subject::Network(other)) => one.overlaps(other),
             _ => self == other,
         }
     }

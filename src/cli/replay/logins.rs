@@ -57,7 +57,7 @@ impl Logins {
             .next()?;
         Some(Login {
             time,
-            address: found.ip?.to_canonical(),
+            address: found.ip?,
             user: found.user.as_deref().map(Box::from),
         })
     }

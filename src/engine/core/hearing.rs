@@ -48,8 +48,11 @@ pub(super) struct Told<'a> {
 impl Told<'_> {
     /// The address that a jail counts.
     fn counted_by(self, jail: &JailPolicy) -> Option<IpAddr> {
-        let forwarded = self.found.forwarded.as_deref();
-        jail.counted(self.found.ip?.to_canonical(), forwarded)
+        let address = self.found.ip?;
+        match self.found.forwarded.as_deref() {
+            Some(forwarded) => jail.counted(address, forwarded),
+            None => Some(address),
+        }
     }
 }
 
@@ -194,7 +197,9 @@ impl Engine {
         told: Told<'_>,
         out: &mut Vec<Decision>,
     ) {
-        let Some(whom) = self.whom(now, at, told) else {
+        // Where it is, for it is not small.
+        let whom = self.whom(now, at, told);
+        let Some(whom) = &whom else {
             self.note_ignored(at, told, out);
             return;
         };
@@ -363,7 +368,7 @@ impl Engine {
                 address,
                 subject,
             };
-            self.count(at, whom, None, text, out);
+            self.count(at, &whom, None, text, out);
         }
     }
 
@@ -380,7 +385,7 @@ impl Engine {
     fn count(
         &mut self,
         at: usize,
-        whom: Whom,
+        whom: &Whom,
         told: Option<Told<'_>>,
         text: impl FnOnce() -> Text,
         out: &mut Vec<Decision>,
@@ -388,10 +393,10 @@ impl Engine {
         let Whom {
             time,
             address,
-            subject,
-        } = whom;
+            ref subject,
+        } = *whom;
         let jail = &self.policy.jails[at];
-        let counted = !self.is_kept_out(at, &subject, address, time);
+        let counted = !self.is_kept_out(at, subject, address, time);
         let state = &mut self.jails[at];
         besieged::end_before(jail, &mut state.siege, time, out);
         let id = self.next_failure;
@@ -420,7 +425,7 @@ impl Engine {
             line,
         }));
         if !counted {
-            self.note_unhindered(at, &subject, address, time, out);
+            self.note_unhindered(at, subject, address, time, out);
             return;
         }
         // Not before: most of what attackers do comes when they are kept out already.
@@ -466,22 +471,22 @@ impl Engine {
                 }));
             }
         }
-        let name = jail.name.clone();
         // A hostile network holds the host; only who has offended more often than it is kept out for longer.
         let own = own.filter(|_| match &judged.hostile {
             Some((network, _)) => {
                 let offence = |subject: &Subject| self.next_ban(at, subject, time).offence;
-                jail.minds_offences() && offence(&subject) > offence(&(*network).into())
+                jail.minds_offences() && offence(subject) > offence(&(*network).into())
             }
             None => true,
         });
         if let Some(evidence) = own {
             let origin = Origin::Failures;
-            self.ban_offender(at, subject, time, origin, ids(&evidence), out);
+            self.ban_offender(at, subject.clone(), time, origin, ids(&evidence), out);
         }
         if let Some((network, evidence)) = judged.hostile
             && !self.has_just_banned(at, network, time)
         {
+            let name = self.policy.jails[at].name.clone();
             self.ban_network(at, name, network, time, None, evidence, out);
         }
     }

@@ -135,11 +135,10 @@ impl FilterSpec {
 
 impl Found<'_> {
     /// The record at the time that its own line tells, if it does.
-    pub fn dated<'r>(&self, record: &Record<'r>) -> Record<'r> {
-        let said = self.said.as_ref().and_then(|said| said.time);
-        Record {
-            time: said.unwrap_or(record.time),
-            ..*record
+    pub fn dated<'c, 'r>(&self, record: &'c Record<'r>) -> Cow<'c, Record<'r>> {
+        match self.said.as_ref().and_then(|said| said.time) {
+            Some(time) => Cow::Owned(Record { time, ..*record }),
+            None => Cow::Borrowed(record),
         }
     }
 
@@ -246,7 +245,7 @@ pub struct Found<'r> {
     pub pattern: u16,
     /// The captured host as it stands in the record: an address or a name; empty if the pattern knows of none.
     pub host: Cow<'r, str>,
-    /// The address, unless `host` is a name.
+    /// The address, canonical, unless `host` is a name.
     pub ip: Option<IpAddr>,
     /// The captured account; text of the attacker's choice.
     pub user: Option<Cow<'r, str>>,

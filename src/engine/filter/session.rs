@@ -102,7 +102,7 @@ impl Sessions {
         };
         let counted = Counted {
             time,
-            address: found.ip.map(|ip| ip.to_canonical()),
+            address: found.ip,
         };
         let before = self.note(hash, counted, found.unless_counted);
         before.is_none_or(|before| !before.goes_with(counted))
@@ -240,7 +240,7 @@ mod tests {
             sessions.counts(&filter(), "a", &found, Timestamp::default())
         };
         assert!(counts("192.0.2.7", false));
-        assert!(!counts("::ffff:192.0.2.7", true));
+        assert!(!counts("192.0.2.7", true));
         assert!(counts("192.0.2.8", true));
         assert!(!counts("192.0.2.8", true));
         sessions.restore(&filter(), "1@a", Timestamp::default());

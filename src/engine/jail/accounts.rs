@@ -284,7 +284,7 @@ impl Accounts {
         for (_, window) in self.windows.iter() {
             let recent = || window.failures().filter(|(time, ..)| *time >= start);
             let hosts = recent().count();
-            for (_, id, subject) in recent().filter(|(.., other)| other.overlaps(subject)) {
+            for (_, id, subject) in recent().filter(|(.., other)| other.overlaps(&subject)) {
                 let attacking = known.entry(subject).or_insert_with(|| Attacking {
                     subject,
                     hosts: 0,

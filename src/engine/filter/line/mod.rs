@@ -494,7 +494,7 @@ fn found<'v>(pattern: u16, view: &'v View<'_>, mut said: Said) -> Option<Found<'
     let found = Found {
         pattern,
         host: owned(host),
-        ip,
+        ip: ip.map(|ip| ip.to_canonical()),
         user: words.get(USER).map(owned),
         target: id.map(owned),
         forwarded: None,
