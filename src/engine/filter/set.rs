@@ -6,6 +6,7 @@
 
 mod candidates;
 mod compile;
+mod crowd;
 mod knowing;
 mod lines;
 mod loose;
@@ -17,6 +18,7 @@ use regex::bytes::RegexSet;
 use smallvec::SmallVec;
 
 use self::candidates::Candidates;
+use self::crowd::{Asked, Crowds};
 use self::lines::Lines;
 use self::loose::Loose;
 use super::line::trial::Trial;
@@ -35,6 +37,8 @@ pub struct FilterSet {
     filters: Vec<Filter>,
     /// Those of all filters, each different one once.
     patterns: Vec<Shared>,
+    /// Those of them that ask for the same.
+    crowds: Crowds,
     /// The texts that they need, by their place.
     sieve: Sieve,
     /// Filters with patterns that need no text.
@@ -101,6 +105,7 @@ impl Default for FilterSet {
         FilterSet {
             filters: Vec::new(),
             patterns: Vec::new(),
+            crowds: Crowds::default(),
             sieve: Sieve::new(Vec::new(), |_| false),
             with_loose: Vec::new(),
             lines: Lines::default(),
@@ -257,8 +262,12 @@ impl FilterSet {
         let count = self.patterns.len();
         match candidates.all() {
             Some(candidates) => {
+                let (message, mut asked) = (view.message(), Asked::default());
                 for pattern in candidates.iter().filter(|pattern| **pattern < count) {
-                    self.patterns[*pattern].judge(&self.filters, view, &mut verdicts);
+                    let (crowds, patterns) = (&self.crowds, &self.patterns);
+                    if crowds.may_take(*pattern, message, patterns, &mut asked) {
+                        patterns[*pattern].judge(&self.filters, view, &mut verdicts);
+                    }
                 }
             }
             None => {

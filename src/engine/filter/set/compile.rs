@@ -10,6 +10,7 @@ use std::thread;
 use foldhash::{HashMap, HashMapExt};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
+use super::crowd::Crowds;
 use super::loose::Loose;
 use super::{Filter, FilterSet, Shared, Use};
 use crate::engine::expression::LARGEST_PROGRAM;
@@ -48,6 +49,7 @@ impl FilterSet {
             return Err(problems);
         }
         set.choose_texts();
+        set.crowds = Crowds::of(&set.patterns);
         set.sieve = set.sieve_of(|_| true);
         let all = set.filters.iter().zip((0..).map(FilterId));
         let loose = all.filter(|(filter, _)| filter.loose.is_some());

@@ -162,3 +162,39 @@ fn a_broken_address_is_left_to_the_next_pattern() {
         assert_eq!(found.map(|found| found.pattern), pattern, "{message}");
     }
 }
+
+#[test]
+fn of_many_patterns_with_the_same_text_those_find_something_that_take_the_message() {
+    let patterns = [
+        "^<ip> has posted something [^x]*1",
+        "^<ip> has posted something [^x]*2$",
+        "^<ip> has posted something [^x]*3",
+        "^<ip> has posted something [^x]*4$",
+        "^box <ip> has posted something [^x]*$",
+    ];
+    let set = filter(&patterns);
+    let text = b" has posted something ".map(|byte| byte | 0x20).to_vec();
+    assert!(
+        set.patterns
+            .iter()
+            .all(|shared| shared.needs == [text.clone()])
+    );
+    let found = |set: &FilterSet, message: &str| {
+        let record = Record::bare(Timestamp::default(), message.as_bytes());
+        let view = View::from(record);
+        let findings = set.findings(&view, &mut LineMemory::default());
+        findings.first().map(|finding| finding.found.pattern)
+    };
+    for (message, expected) in [
+        ("192.0.2.7 has posted something 1", Some(1)),
+        ("192.0.2.7 has posted something 12", Some(1)),
+        ("192.0.2.7 has posted something 32", Some(2)),
+        ("192.0.2.7 has posted something 34", Some(3)),
+        ("box 192.0.2.7 has posted something 5", Some(5)),
+        ("192.0.2.7 has posted something 5", None),
+        ("192.0.2 has posted something 1", None),
+        ("box 192.0.2.7 has posted something x", None),
+    ] {
+        assert_eq!(found(&set, message), expected, "{message}");
+    }
+}
