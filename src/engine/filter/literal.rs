@@ -8,6 +8,8 @@ use std::sync::LazyLock;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::everyday;
+
 /// Shorter texts stand in too many lines, and looking for them is slow.
 pub(super) const SHORTEST: usize = 4;
 
@@ -31,14 +33,6 @@ const MOST_BYTES: usize = 24;
 /// The bit in which letters differ by case. Bytes are compared as if it were set in all, which makes some signs alike and does
 /// no harm.
 pub(super) const CASE: u8 = 0x20;
-
-/// What the largest logs are made of, those of web servers: a text that stands in many of these tells little.
-const EVERYDAY: [&str; 4] = [
-    r#"] "GET / HTTP/1.1" 200 "#,
-    r#"] "GET / HTTP/1.1" 304 "#,
-    r#"] "GET / HTTP/2.0" 200 "#,
-    r#"] "POST / HTTP/1.1" 200 "#,
-];
 
 /// The byte as it is compared.
 fn fold(byte: u8) -> u8 {
@@ -251,7 +245,7 @@ fn joined(first: &[Vec<u8>], second: &[Vec<u8>]) -> Texts {
 fn commonness(texts: &[Vec<u8>]) -> usize {
     static FOLDED: LazyLock<Texts> = LazyLock::new(|| {
         let folded = |line: &str| line.bytes().map(fold).collect();
-        EVERYDAY.into_iter().map(folded).collect()
+        everyday::REQUESTS.into_iter().map(folded).collect()
     });
     let stands_in = |line: &&Vec<u8>| texts.iter().any(|text| holds(line, text));
     FOLDED.iter().filter(stands_in).count()

@@ -3,6 +3,7 @@
 //! A [`FilterSpec`] is what a filter file says; [`FilterSet`] is what it was compiled to. In: records. Out:
 //! [`Found`]. What becomes of a failure is decided in `jail`, not here.
 
+mod everyday;
 pub mod forgery;
 pub mod forwarded;
 mod hashed;
