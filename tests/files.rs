@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex};
@@ -1110,6 +1110,45 @@ fn more_names_of_a_file_than_are_remembered_are_told_and_read_once() {
     heard.messages(&reading, 2);
     heard.nothing_more(&reading, Duration::from_millis(100));
     assert_eq!(heard.troubles, []);
+    reading.end();
+}
+
+/// Somebody may keep others from opening a file for a while, as file servers do. Whether it is another log's file is then
+/// not known, as it is not when there are no descriptors; and it must not be read again as a log of its own.
+#[test]
+fn a_second_name_that_cannot_be_opened_at_first_is_read_once() {
+    let log = Log::new();
+    let (reading, mut heard) = log.follow();
+    log.append(lines(0..1));
+    heard.messages(&reading, 1);
+    reading.end();
+    let second = log.beside("second");
+    fs::hard_link(&log.path, &second).unwrap();
+    let script = "import fcntl, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+log = open(sys.argv[1], 'r+')
+fcntl.fcntl(log, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('held', flush=True)
+sys.stdin.read()";
+    let mut holder = Command::new("/usr/bin/python3")
+        .args(["-c", script])
+        .arg(&second)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut held = [0; 5];
+    holder.stdout.take().unwrap().read_exact(&mut held).unwrap();
+    let reading = Reading::start(&spec(&[&log.path, &log.beside("*")]), heard.start());
+    let told = heard.unreadable(&reading) + &heard.unreadable(&reading);
+    assert!(told.contains(second.to_str().unwrap()), "{told}");
+    drop(holder.stdin.take());
+    assert!(holder.wait().unwrap().success());
+    heard.recovered(&reading);
+    log.append(lines(1..2));
+    heard.messages(&reading, 2);
+    heard.nothing_more(&reading, Duration::from_millis(100));
+    assert_eq!(heard.messages, numbers(0..2));
     reading.end();
 }
 

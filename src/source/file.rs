@@ -131,6 +131,7 @@ pub fn run(
         places: HashMap::new(),
         aliases: BTreeMap::new(),
         unread: BTreeMap::new(),
+        unseen: BTreeMap::new(),
         closed: Vec::new(),
         watcher,
         deaf: None,
@@ -171,6 +172,8 @@ struct Follower<'a, D> {
     aliases: BTreeMap<PathBuf, token::Identity>,
     /// Paths that match, but are named like rotated files.
     unread: BTreeMap<PathBuf, Unread>,
+    /// Paths that match, but could not be opened to see whose files they are; and whether they were there at the start.
+    unseen: BTreeMap<PathBuf, bool>,
     /// Directories that could not be looked into when it was last tried.
     closed: Vec<PathBuf>,
     watcher: Watcher,

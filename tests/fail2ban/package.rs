@@ -7,9 +7,15 @@ use std::process::{Command, Stdio};
 
 use crate::support::skipped;
 
+/// Debian's own, for which the package is made.
+const PYTHON: &str = "/usr/bin/python3";
+
 /// Where the package is.
 pub struct Package {
     root: PathBuf,
+    /// Where Python keeps what it has compiled, as it is started hundreds of times. Nothing is written into what was
+    /// unpacked.
+    compiled: PathBuf,
 }
 
 impl Package {
@@ -22,7 +28,8 @@ impl Package {
         let Some(root) = root else {
             return skipped("Debian's package fail2ban is missing; contrib/test.sh fetches it");
         };
-        let package = Package { root };
+        let compiled = target.join("python");
+        let package = Package { root, compiled };
         match package.python("import fail2ban").output() {
             Ok(output) if output.status.success() => Some(package),
             _ => skipped("python3 is missing, which runs Debian's package fail2ban"),
@@ -31,21 +38,25 @@ impl Package {
 
     /// Python with the package, on its way to run `script`.
     pub fn python(&self, script: &str) -> Command {
-        let mut python = Command::new("python3");
-        let packages = self.root.join("usr/lib/python3/dist-packages");
-        python.env("PYTHONPATH", packages).env("LC_ALL", "C.UTF-8");
-        // Nothing is written into what was unpacked.
-        python.args(["-B", "-c", script]);
+        let mut python = self.interpreter();
+        python.args(["-c", script]);
         python
     }
 
     /// One of its programs, such as `usr/bin/fail2ban-client`.
     pub fn program(&self, program: &str) -> Command {
-        let mut python = Command::new("python3");
+        let mut python = self.interpreter();
+        python.arg(self.root.join(program));
+        python
+    }
+
+    fn interpreter(&self) -> Command {
+        let mut python = Command::new(PYTHON);
         let packages = self.root.join("usr/lib/python3/dist-packages");
         // What its logs are written in is what the locale says.
         python.env("PYTHONPATH", packages).env("LC_ALL", "C.UTF-8");
-        python.arg("-B").arg(self.root.join(program));
+        python.env_remove("PYTHONDONTWRITEBYTECODE");
+        python.env("PYTHONPYCACHEPREFIX", &self.compiled);
         python
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -75,6 +75,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         self.unread.retain(|path, _| there(path, &caught));
         self.aliases
             .retain(|path, _| there(path, &caught) || there(path, &named));
+        let mut unseen = std::mem::take(&mut self.unseen);
         for path in named.into_iter().chain(caught) {
             if self.hands.follows(&path) {
                 continue;
@@ -84,7 +85,21 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 self.note_unread(path);
                 continue;
             }
-            if self.is_alias(&path, named, first) {
+            let waited = unseen.remove(&path);
+            let from_start = first || waited == Some(true);
+            let is_alias = match self.is_alias(&path, named, first) {
+                Ok(is_alias) => is_alias,
+                Err(error) => {
+                    let reason = follow::reason(&path, &error);
+                    self.hands.trouble(&path, Some(reason))?;
+                    self.unseen.insert(path, from_start);
+                    continue;
+                }
+            };
+            if waited.is_some() {
+                self.hands.trouble(&path, None)?;
+            }
+            if is_alias {
                 continue;
             }
             if !named && self.aliases.len() >= MOST_ALIASES {
@@ -94,9 +109,9 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             }
             let there = match path.metadata() {
                 Ok(data) => data.is_file(),
-                Err(error) => error.kind() == io::ErrorKind::PermissionDenied,
+                Err(error) => error.kind() == ErrorKind::PermissionDenied,
             };
-            let begin = match first && there {
+            let begin = match from_start && there {
                 true => Begin::Since(self.since),
                 false => Begin::Head,
             };
@@ -109,6 +124,9 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
                 log::info!("source {}: there is no {} yet", spec.name, path.display());
             }
             self.add(path, begin);
+        }
+        for gone in unseen.into_keys() {
+            self.hands.trouble(&gone, None)?;
         }
         self.hands.trouble(Path::new(""), surplus)?;
         self.places.clear();
@@ -156,7 +174,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
             let missing = match fs::metadata(base) {
                 Ok(data) if data.is_dir() => None,
                 Ok(_) => Some(format!("{} is not a directory", base.display())),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Some(format!(
+                Err(error) if error.kind() == ErrorKind::NotFound => Some(format!(
                     "there is no directory {}; its files are read when it comes",
                     base.display()
                 )),
@@ -233,16 +251,31 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
 
     /// Whether it is known to be the file of another log, by another name. What is `named` is a log of its own at the
     /// start, even if it was once taken for a rotated file of another one.
-    fn is_alias(&mut self, path: &Path, named: bool, first: bool) -> bool {
+    ///
+    /// # Errors
+    /// Nobody knows now, as for lack of descriptors: a log of its own would be read again that is the file of another.
+    fn is_alias(&mut self, path: &Path, named: bool, first: bool) -> io::Result<bool> {
         let real = path.canonicalize().or_else(|_| leads_to(path));
         if real.is_ok_and(|real| self.logs.iter().any(|log| log.real == real)) {
-            return true;
+            return Ok(true);
         }
         if named && first {
-            return false;
+            return Ok(false);
         }
-        let Ok(file) = Candidate::open(path) else {
-            return false;
+        let file = match Candidate::open(path) {
+            Ok(file) => file,
+            // What is not there, is no file or is closed to us is waited for as a log is.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::InvalidInput | ErrorKind::PermissionDenied
+                ) =>
+            {
+                return Ok(false);
+            }
+            // It stays what it was until it can be looked at again.
+            Err(_) if self.aliases.contains_key(path) => return Ok(true),
+            Err(error) => return Err(error),
         };
         let identity = file.identity();
         // As many are named as somebody has written.
@@ -251,7 +284,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
         if has_room && self.logs.iter().any(|log| log.owns(&file)) {
             self.aliases.insert(path.to_owned(), identity);
         }
-        self.aliases.get(path) == Some(&identity)
+        Ok(self.aliases.get(path) == Some(&identity))
     }
 }
 
@@ -259,7 +292,7 @@ impl<D: FnMut(Delivery) -> ControlFlow<()>> Follower<'_, D> {
 fn leads_to(link: &Path) -> io::Result<PathBuf> {
     let beside = link.parent().unwrap_or(Path::new(""));
     let target = beside.join(fs::read_link(link)?);
-    let name = target.file_name().ok_or(io::ErrorKind::NotFound)?;
+    let name = target.file_name().ok_or(ErrorKind::NotFound)?;
     let directory = target.parent().unwrap_or(Path::new(""));
     Ok(directory.canonicalize()?.join(name))
 }
