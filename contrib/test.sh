@@ -42,4 +42,6 @@ if [ "$(id -u)" -ne 0 ]; then
     printf '   You are not root: the tests that need namespaces will say SKIPPED.\n'
 fi
 cd "$SOURCES"
+# Half of the time they wait for other programs.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(nproc) * 3 / 2))}"
 show cargo test --locked "$@"

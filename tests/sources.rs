@@ -182,10 +182,10 @@ fn status_tells_of_every_kind_of_source() {
 }
 
 /// How many the queue surely cannot hold.
-const FLOOD: u64 = 300_000;
+const FLOOD: u64 = 100_000;
 
 /// In kilobytes: two batches, one that is dealt with and one that is filled meanwhile, and what a run takes up and down by
-/// itself. The messages of both floods are 150 MB.
+/// itself. The messages of both floods are 50 MB.
 const FLOOD_ROOM: u64 = 8 * 1024;
 
 /// The most memory that a process has had, in kilobytes.
