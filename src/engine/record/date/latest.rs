@@ -67,7 +67,9 @@ impl Latest {
         self.text.clear();
         self.text.extend_from_slice(text);
         let last = || text.windows(CLOCK).rposition(is_clock);
-        self.clock = nature.has_clock.then(last).flatten();
+        // Before a leap second, `:23:59:60`, what looks like that are the hour and the minute.
+        let is_whole = |clock: &usize| text.get(clock + CLOCK) != Some(&b':');
+        self.clock = nature.has_clock.then(last).flatten().filter(is_whole);
         self.second = self
             .clock
             .filter(|_| nature.is_even)
@@ -146,6 +148,7 @@ mod tests {
         fn what_is_remembered_is_what_would_be_read(
             line in select(&LINES[..]),
             hour in select(&["02", "13"][..]),
+            leap in any::<bool>(),
             changes in proptest::collection::vec((0..48_usize, select(SIGNS)), 0..4),
             second in proptest::option::of(0..100),
             now in select(&["2026-10-25T01:58:30Z", "2026-10-25T20:00:00Z"][..]),
@@ -154,6 +157,7 @@ mod tests {
             let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
             let now: Timestamp = now.parse().expect("a moment");
             let line = line.replace("02:", &format!("{hour}:"));
+            let line = if leap { line.replace(":58", ":60") } else { line };
             let mut dates = Dates::new(berlin, &[]);
             // Another day and hour tell where dates stand, and a third time that it is no accident.
             for before in ["24", "25", "25"] {
@@ -162,7 +166,7 @@ mod tests {
             }
             let mut changed = line.as_bytes().to_vec();
             if let Some(second) = second {
-                let at = line.find(":58").expect("a second") + 1;
+                let at = line.find([":58", ":60"][usize::from(leap)]).expect("a second") + 1;
                 changed.splice(at..at + 2, format!("{second:02}").bytes());
             }
             for (at, sign) in changes {
