@@ -102,8 +102,12 @@ impl Sieve {
         let stride = window - GRAM + 1;
         let mut samples: Vec<Sample> = Vec::with_capacity(texts.len() * stride);
         let all_rare = |owners: &[usize]| owners.iter().all(|owner| is_rare(*owner));
-        let common = texts.iter().filter(|(_, owners)| !all_rare(owners));
-        let (all, mut common) = (counts(texts.iter()), counts(common));
+        let (rare, common): (Vec<_>, Vec<_>) =
+            texts.iter().partition(|(_, owners)| all_rare(owners));
+        let mut counts = HashMap::with_capacity(texts.len() * LONGEST_WINDOW);
+        count(common, &mut counts);
+        let mut all = counts.clone();
+        count(rare, &mut all);
         for line in everyday::LINES {
             for gram in line
                 .as_bytes()
@@ -111,7 +115,7 @@ impl Sieve {
                 .map(folded)
                 .collect::<BTreeSet<_>>()
             {
-                *common.entry(gram).or_default() += EVERYDAY;
+                *counts.entry(gram).or_default() += EVERYDAY;
             }
         }
         for (text, (bytes, _)) in texts.iter().enumerate() {
@@ -131,7 +135,7 @@ impl Sieve {
                     before(bytes).for_each(|gram| sample(0, gram));
                     0
                 }
-                false => best_window(bytes, window, &common),
+                false => best_window(bytes, window, &counts),
             };
             let sampled = grams().skip(start).take(stride);
             sampled.for_each(|(offset, gram)| sample(offset + 1, gram));
@@ -279,13 +283,11 @@ impl<'b> Iterator for Places<'b> {
     }
 }
 
-/// How many times each four bytes stand in texts.
-fn counts<'t>(texts: impl Iterator<Item = &'t (Vec<u8>, Vec<usize>)>) -> HashMap<u32, u32> {
-    let mut counts = HashMap::new();
-    for gram in texts.flat_map(|(bytes, _)| bytes.windows(GRAM)) {
+/// Counts how many times each four bytes stand in texts.
+fn count(texts: Vec<&(Vec<u8>, Vec<usize>)>, counts: &mut HashMap<u32, u32>) {
+    for gram in texts.iter().flat_map(|(bytes, _)| bytes.windows(GRAM)) {
         *counts.entry(folded(gram)).or_default() += 1;
     }
-    counts
 }
 
 /// Where the window begins whose bytes are the rarest, in logs and in the other texts.
