@@ -1,7 +1,7 @@
 //! What do logs consist of, whoever attacks?
 //!
-//! Lines as the usual programs of a server write them all day long, without what differs from line to line. What stands in
-//! them tells little: patterns are looked for by something else where they can be. No line is judged here.
+//! Lines as the usual programs of a server write them all day long. What stands in them tells little: patterns are looked
+//! for by something else where they can be. No line is judged here.
 
 /// How a request stands in the log of a web server: the largest logs are made of these.
 pub(super) const REQUESTS: [&str; 4] = [
@@ -11,7 +11,7 @@ pub(super) const REQUESTS: [&str; 4] = [
     r#"] "POST / HTTP/1.1" 200 "#,
 ];
 
-/// Lines of a web server and of a system log, as far as other lines have the same bytes at another place.
+/// Lines of a web server and of a system log. Failures of sshd are among them: a log may be full of these.
 pub(super) const LINES: [&str; 21] = [
     r#"192.0.2.1 - - [01/Jan/2026:00:00:00 +0000] "GET /index.html HTTP/1.1" 200 10 "https://www.example.org/" "#,
     r#" "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0""#,
